@@ -1,0 +1,107 @@
+package strictjson
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Code says why a record was refused: the value of the millrace_error header.
+type Code string
+
+// The codes of the event contract.
+const (
+	InvalidJSON      Code = "invalid_json"
+	InvalidUTF8      Code = "invalid_utf8"
+	DuplicateKey     Code = "duplicate_key"
+	UnknownType      Code = "unknown_type"
+	MissingField     Code = "missing_field"
+	WrongType        Code = "wrong_type"
+	OutOfRange       Code = "out_of_range"
+	BadID            Code = "bad_id"
+	TooLarge         Code = "too_large"
+	TooDeep          Code = "too_deep"
+	NulCharacter     Code = "nul_character"
+	RowRefused       Code = "row_refused"
+	ExportIDConflict Code = "export_id_conflict"
+	UnknownExport    Code = "unknown_export"
+)
+
+// Refusal is why a document is not accepted. It never contains a value of the document: only the
+// pointer, made of its keys, and the rule, made of the contract.
+type Refusal struct {
+	Code    Code
+	Pointer string // RFC 6901, "" is the whole document
+	Rule    string // what to change
+}
+
+func (e *Refusal) Error() string { return string(e.Code) + ": " + e.Detail() }
+
+// Detail is the pointer and the rule: the value of the millrace_error_detail header.
+func (e *Refusal) Detail() string {
+	if e.Pointer == "" {
+		return e.Rule
+	}
+	return e.Pointer + ": " + e.Rule
+}
+
+// maxPointer bounds the pointer of a refusal, since a document's keys may be of any length.
+const maxPointer = 512
+
+// Refuse returns a refusal at the cursor's place.
+func (r *Reader) Refuse(code Code, rule string) error {
+	return &Refusal{Code: code, Pointer: r.Pointer(), Rule: rule}
+}
+
+// RefuseField returns a refusal at a field of the object at the cursor's place.
+func (r *Reader) RefuseField(code Code, field, rule string) error {
+	return &Refusal{Code: code, Pointer: r.Pointer() + "/" + escapePointer(field), Rule: rule}
+}
+
+// Pointer returns the place of the value that is being read, RFC 6901, with control characters
+// replaced and cut at 512 bytes.
+func (r *Reader) Pointer() string {
+	var p strings.Builder
+	p.WriteString(r.prefix)
+	for _, s := range r.path {
+		p.WriteByte('/')
+		if s.index >= 0 {
+			p.WriteString(strconv.Itoa(s.index))
+		} else {
+			p.WriteString(escapePointer(s.key))
+		}
+		if p.Len() > maxPointer {
+			return strings.ToValidUTF8(p.String()[:maxPointer], "") + "…"
+		}
+	}
+	return p.String()
+}
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+func escapePointer(key string) string {
+	if len(key) > maxPointer {
+		key = key[:maxPointer]
+	}
+	key = strings.Map(func(c rune) rune {
+		if c < 0x20 || c == 0x7f {
+			return '\uFFFD'
+		}
+		return c
+	}, key)
+	return pointerEscapes.Replace(strings.ToValidUTF8(key, "\uFFFD"))
+}
+
+func (r *Reader) unexpected(got, want Kind) error {
+	if got == Invalid {
+		return r.syntax(want.String())
+	}
+	return r.Refuse(WrongType, "must be "+want.String()+", not "+got.String())
+}
+
+func (r *Reader) syntax(want string) error {
+	at := "at byte " + strconv.Itoa(r.i)
+	if r.i >= len(r.b) {
+		at = "at the end of the document"
+	}
+	return r.Refuse(InvalidJSON, "not JSON (RFC 8259): expected "+want+" "+at)
+}

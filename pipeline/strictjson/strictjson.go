@@ -1,0 +1,525 @@
+// Package strictjson reads JSON documents in one pass and refuses everything the event contract
+// refuses: text that is not RFC 8259 JSON, invalid UTF-8 and lone surrogates, duplicate keys, NUL
+// characters, strings over MaxString and nesting over MaxDepth. No library at hand checks all of these
+// and names the place, and the hot path of ingest is this reader, so it is our own; its fuzz test
+// holds it against encoding/json.
+//
+// A Reader is a cursor: the caller asks for the value it expects at the cursor and gets it, or a
+// *Refusal that names the code, the JSON pointer and the rule, and never a value of the document.
+package strictjson
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Limits of the event contract.
+const (
+	MaxDepth  = 64      // nested objects and arrays
+	MaxString = 1 << 20 // bytes of a string after its escapes are resolved
+)
+
+// Kind is the type of the JSON value at the cursor.
+type Kind byte
+
+// The kinds of JSON values; Invalid is anything that starts no value.
+const (
+	Invalid Kind = iota
+	Object
+	Array
+	String
+	Number
+	Bool
+	Null
+)
+
+var kindNames = [...]string{"an invalid value", "an object", "an array", "a string", "a number", "a boolean", "null"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Reader reads one document. The zero Reader is ready for Reset. It is not safe for concurrent use;
+// the strings it returns stay valid after Reset.
+type Reader struct {
+	b       []byte // the document
+	s       string // the same bytes as a string, so that values can be substrings of it
+	i       int    // the cursor
+	valid   bool   // the whole document is valid UTF-8
+	spaces  int    // bytes of insignificant white space skipped so far
+	depth   int
+	limit   int // greatest depth allowed
+	prefix  string
+	path    []step
+	keys    []string // keys of the open objects, the innermost last
+	scratch []byte
+}
+
+type step struct {
+	key   string // when index < 0
+	index int
+}
+
+// Reset points the reader at doc, which must not change until the last value is read. Prefix is the
+// JSON pointer of doc inside what the user sent; errors start with it. Depth is the greatest nesting
+// allowed, usually MaxDepth.
+func (r *Reader) Reset(doc []byte, prefix string, depth int) {
+	*r = Reader{
+		b: doc, s: string(doc), valid: utf8.Valid(doc), limit: depth, prefix: prefix,
+		path: r.path[:0], keys: r.keys[:0], scratch: r.scratch[:0],
+	}
+}
+
+// Check reads a whole document and returns what is wrong with it, or nil.
+func Check(doc []byte) error {
+	var r Reader
+	r.Reset(doc, "", MaxDepth)
+	if err := r.Skip(); err != nil {
+		return err
+	}
+	return r.End()
+}
+
+// Kind returns the kind of the next value without reading it.
+func (r *Reader) Kind() Kind {
+	r.space()
+	if r.i >= len(r.b) {
+		return Invalid
+	}
+	switch c := r.b[r.i]; {
+	case c == '{':
+		return Object
+	case c == '[':
+		return Array
+	case c == '"':
+		return String
+	case c == 't' || c == 'f':
+		return Bool
+	case c == 'n':
+		return Null
+	case c == '-' || '0' <= c && c <= '9':
+		return Number
+	}
+	return Invalid
+}
+
+// Object reads an object and calls f for each key with the cursor at its value, which f must read.
+func (r *Reader) Object(f func(key string) error) error {
+	if k := r.Kind(); k != Object {
+		return r.unexpected(k, Object)
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	first := len(r.keys)
+	var many map[string]struct{} // the keys, once there are too many to compare one by one
+	r.i++
+	for n := 0; ; n++ {
+		r.space()
+		if n == 0 && r.next('}') {
+			break
+		}
+		if r.i >= len(r.b) || r.b[r.i] != '"' {
+			return r.syntax("a key in double quotes")
+		}
+		key, err := r.text()
+		if err != nil {
+			return err
+		}
+		r.path = append(r.path, step{key: key, index: -1})
+		if duplicate(r.keys[first:], many, key) {
+			return r.Refuse(DuplicateKey, "the object has this key twice; keep one")
+		}
+		r.keys = append(r.keys, key)
+		if many != nil {
+			many[key] = struct{}{}
+		} else if len(r.keys)-first == 32 {
+			many = make(map[string]struct{}, 128)
+			for _, k := range r.keys[first:] {
+				many[k] = struct{}{}
+			}
+		}
+		r.space()
+		if !r.next(':') {
+			return r.syntax("':' after the key")
+		}
+		if err := f(key); err != nil {
+			return err
+		}
+		r.path = r.path[:len(r.path)-1]
+		r.space()
+		if r.next(',') {
+			continue
+		}
+		if r.next('}') {
+			break
+		}
+		return r.syntax("',' or '}'")
+	}
+	r.keys = r.keys[:first]
+	r.depth--
+	return nil
+}
+
+func duplicate(keys []string, many map[string]struct{}, key string) bool {
+	if many != nil {
+		_, ok := many[key]
+		return ok
+	}
+	for _, k := range keys {
+		if k == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Array reads an array and calls f for each element, numbered from 0, with the cursor at it.
+func (r *Reader) Array(f func(i int) error) error {
+	if k := r.Kind(); k != Array {
+		return r.unexpected(k, Array)
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	r.i++
+	for n := 0; ; n++ {
+		r.space()
+		if n == 0 && r.next(']') {
+			break
+		}
+		r.path = append(r.path, step{index: n})
+		if err := f(n); err != nil {
+			return err
+		}
+		r.path = r.path[:len(r.path)-1]
+		r.space()
+		if r.next(',') {
+			continue
+		}
+		if r.next(']') {
+			break
+		}
+		return r.syntax("',' or ']'")
+	}
+	r.depth--
+	return nil
+}
+
+// Text reads a string and resolves its escapes.
+func (r *Reader) Text() (string, error) {
+	if k := r.Kind(); k != String {
+		return "", r.unexpected(k, String)
+	}
+	return r.text()
+}
+
+// Numeral reads a number and returns it as written.
+func (r *Reader) Numeral() (string, error) {
+	if k := r.Kind(); k != Number {
+		return "", r.unexpected(k, Number)
+	}
+	start := r.i
+	if !r.number() {
+		return "", r.syntax("a number")
+	}
+	return r.s[start:r.i], nil
+}
+
+// Boolean reads true or false.
+func (r *Reader) Boolean() (bool, error) {
+	if k := r.Kind(); k != Bool {
+		return false, r.unexpected(k, Bool)
+	}
+	v := r.b[r.i] == 't'
+	return v, r.literal()
+}
+
+// Null reads null.
+func (r *Reader) Null() error {
+	if k := r.Kind(); k != Null {
+		return r.unexpected(k, Null)
+	}
+	return r.literal()
+}
+
+// Skip reads a value of any kind, with every check.
+func (r *Reader) Skip() error {
+	switch r.Kind() {
+	case Object:
+		return r.Object(r.skipKey)
+	case Array:
+		return r.Array(r.skipElement)
+	case String:
+		_, err := r.text()
+		return err
+	case Number:
+		if !r.number() {
+			return r.syntax("a number")
+		}
+		return nil
+	case Bool, Null:
+		return r.literal()
+	default:
+		return r.syntax("a value")
+	}
+}
+
+func (r *Reader) skipKey(string) error  { return r.Skip() }
+func (r *Reader) skipElement(int) error { return r.Skip() }
+
+// Raw reads a value of any kind, with every check, and returns its text as sent, less the white space
+// between its tokens.
+func (r *Reader) Raw() (string, error) { return r.Capture(r.Skip) }
+
+// Capture runs read, which reads the value at the cursor, and returns that value's text as Raw does.
+func (r *Reader) Capture(read func() error) (string, error) {
+	r.space()
+	start, spaces := r.i, r.spaces
+	if err := read(); err != nil {
+		return "", err
+	}
+	raw := r.s[start:r.i]
+	if r.spaces != spaces {
+		raw = compact(raw, len(raw)-(r.spaces-spaces))
+	}
+	return raw, nil
+}
+
+// Span reads a value of any kind, with every check, and returns its bytes, a slice of the document.
+func (r *Reader) Span() ([]byte, error) {
+	r.space()
+	start := r.i
+	err := r.Skip()
+	return r.b[start:r.i], err
+}
+
+// End checks that nothing but white space is left.
+func (r *Reader) End() error {
+	r.space()
+	if r.i < len(r.b) {
+		return r.syntax("the end of the document")
+	}
+	return nil
+}
+
+func (r *Reader) enter() error {
+	if r.depth++; r.depth > r.limit {
+		return r.Refuse(TooDeep, "objects and arrays may be nested "+strconv.Itoa(r.limit)+" deep")
+	}
+	return nil
+}
+
+func (r *Reader) next(c byte) bool {
+	if r.i < len(r.b) && r.b[r.i] == c {
+		r.i++
+		return true
+	}
+	return false
+}
+
+func (r *Reader) space() {
+	for i := r.i; i < len(r.b); i++ {
+		if c := r.b[i]; c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+			r.spaces += i - r.i
+			r.i = i
+			return
+		}
+	}
+	r.spaces += len(r.b) - r.i
+	r.i = len(r.b)
+}
+
+func (r *Reader) literal() error {
+	for _, word := range [...]string{"true", "false", "null"} {
+		if strings.HasPrefix(r.s[r.i:], word) {
+			r.i += len(word)
+			return nil
+		}
+	}
+	return r.syntax("true, false or null")
+}
+
+// number reads the grammar of RFC 8259, section 6.
+func (r *Reader) number() bool {
+	r.next('-')
+	if !r.next('0') && !r.digits() {
+		return false
+	}
+	if r.next('.') && !r.digits() {
+		return false
+	}
+	if r.next('e') || r.next('E') {
+		if !r.next('+') {
+			r.next('-')
+		}
+		return r.digits()
+	}
+	return true
+}
+
+func (r *Reader) digits() bool {
+	start := r.i
+	for r.i < len(r.b) && '0' <= r.b[r.i] && r.b[r.i] <= '9' {
+		r.i++
+	}
+	return r.i > start
+}
+
+// text reads the string that starts at the cursor.
+func (r *Reader) text() (string, error) {
+	r.i++
+	start := r.i
+	for i := start; ; {
+		i = plain(r.b, i)
+		if i >= len(r.b) {
+			r.i = i
+			return "", r.syntax("'\"' at the end of the string")
+		}
+		if r.b[i] == '"' {
+			r.i = i + 1
+			return r.checked(r.s[start:i])
+		}
+		r.i = i
+		if r.b[i] != '\\' {
+			return "", r.syntax("an escape in place of a control character")
+		}
+		return r.escaped(start)
+	}
+}
+
+// escaped reads the rest of a string whose first escape is at the cursor.
+func (r *Reader) escaped(start int) (string, error) {
+	buf := append(r.scratch[:0], r.b[start:r.i]...)
+	for {
+		switch c := r.b[r.i]; {
+		case c == '"':
+			r.i++
+			r.scratch = buf
+			return r.checked(string(buf))
+		case c != '\\':
+			return "", r.syntax("an escape in place of a control character")
+		}
+		var err error
+		if buf, err = r.escape(buf); err != nil {
+			return "", err
+		}
+		from := r.i
+		r.i = plain(r.b, r.i)
+		buf = append(buf, r.b[from:r.i]...)
+		if r.i >= len(r.b) {
+			return "", r.syntax("'\"' at the end of the string")
+		}
+	}
+}
+
+func (r *Reader) escape(buf []byte) ([]byte, error) {
+	if r.i+1 >= len(r.b) {
+		return nil, r.syntax("an escape")
+	}
+	c := r.b[r.i+1]
+	if j := strings.IndexByte(`"\/bfnrt`, c); j >= 0 {
+		r.i += 2
+		return append(buf, "\"\\/\b\f\n\r\t"[j]), nil
+	}
+	u, ok := r.hex(r.i)
+	if !ok {
+		return nil, r.syntax("an escape")
+	}
+	switch {
+	case u == 0:
+		return nil, r.Refuse(NulCharacter, "text must not contain the character U+0000")
+	case utf16.IsSurrogate(u):
+		low, ok := r.hex(r.i + 6)
+		full := utf16.DecodeRune(u, low)
+		if !ok || full == utf8.RuneError {
+			return nil, r.Refuse(InvalidUTF8, "an escaped surrogate must be half of a pair")
+		}
+		r.i += 12
+		return utf8.AppendRune(buf, full), nil
+	}
+	r.i += 6
+	return utf8.AppendRune(buf, u), nil
+}
+
+// hex reads a \uXXXX escape at i without moving the cursor.
+func (r *Reader) hex(i int) (rune, bool) {
+	if i+6 > len(r.b) || r.b[i] != '\\' || r.b[i+1] != 'u' {
+		return 0, false
+	}
+	var u rune
+	for _, c := range r.b[i+2 : i+6] {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		u = u<<4 | rune(c)
+	}
+	return u, true
+}
+
+func (r *Reader) checked(s string) (string, error) {
+	if len(s) > MaxString {
+		return "", r.Refuse(TooLarge, "a string may have "+strconv.Itoa(MaxString)+" bytes; this one has "+strconv.Itoa(len(s)))
+	}
+	if !r.valid && !utf8.ValidString(s) {
+		return "", r.Refuse(InvalidUTF8, "text must be valid UTF-8")
+	}
+	return s, nil
+}
+
+// plain returns the position of the first quote, backslash or control character of b at or after i, or
+// len(b). It looks at eight bytes at a time.
+func plain(b []byte, i int) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote := w ^ ones*'"'
+		slash := w ^ ones*'\\'
+		// A byte's high bit is set where w < 0x20, w == '"' or w == '\\'. A borrow can set it one byte too
+		// high, but only above a true hit, and the lowest hit is the one taken.
+		if hit := ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & high; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c < 0x20 || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return i
+}
+
+// compact returns valid JSON without the white space between its tokens; size is the result's length.
+func compact(s string, size int) string {
+	var out strings.Builder
+	out.Grow(size)
+	for i := 0; i < len(s); {
+		switch s[i] {
+		case ' ', '\n', '\r', '\t':
+			i++
+		case '"':
+			end := i + 1
+			for s[end] != '"' {
+				if s[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			out.WriteString(s[i : end+1])
+			i = end + 1
+		default:
+			out.WriteByte(s[i])
+			i++
+		}
+	}
+	return out.String()
+}
