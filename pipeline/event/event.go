@@ -1,0 +1,255 @@
+// Package event reads and writes CloudEvents 1.0 as Kafka records.
+//
+// Read are the binary mode (attributes in ce_* headers), the structured mode (a JSON envelope) and bare
+// JSON: the data itself, its type beside its keys. Written is the binary mode. The rules are those of
+// the Kafka protocol binding,
+// https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md,
+// and of the JSON format,
+// https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md.
+package event
+
+import (
+	"encoding/base64"
+	"fmt"
+	"mime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+// MaxValue is the greatest size of a record's value, in bytes.
+const MaxValue = 8 << 20
+
+// Event is a CloudEvent whose data is JSON.
+type Event struct {
+	ID      string // default: topic/partition/offset of its record
+	Source  string
+	Type    string // "" where a bare object names none
+	Subject string
+	Time    time.Time // default: the record's timestamp
+	// TraceParent is the W3C trace context, from the header or the attribute of that name.
+	TraceParent string
+	// Data is the JSON document; after Decode a slice of the record's value, where it can be.
+	Data []byte
+	// Pointer is the JSON pointer of Data in the record's value: "" or "/data".
+	Pointer string
+}
+
+// Decode reads the event of a record. Data is not checked, but for what a structured or bare record
+// needs to be taken apart. The error is a *strictjson.Refusal.
+func Decode(r *kgo.Record) (Event, error) {
+	e := Event{
+		ID:   r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10),
+		Time: r.Timestamp.UTC().Truncate(time.Microsecond),
+	}
+	if len(r.Value) > MaxValue {
+		return e, &strictjson.Refusal{
+			Code: strictjson.TooLarge,
+			Rule: fmt.Sprintf("a record's value may have %d bytes; this one has %d", MaxValue, len(r.Value)),
+		}
+	}
+	value := stripConfluent(r.Value)
+	var contentType string
+	binary := false
+	for _, h := range r.Headers {
+		switch h.Key {
+		case "content-type":
+			contentType = string(h.Value)
+		case "traceparent":
+			e.TraceParent = string(h.Value)
+		case "ce_specversion", "ce_type":
+			binary = true
+		}
+	}
+	media, _, _ := mime.ParseMediaType(contentType)
+	switch {
+	case media == "application/cloudevents" || media == "application/cloudevents+json":
+		return e.structured(value)
+	case strings.HasPrefix(media, "application/cloudevents"):
+		return e, &strictjson.Refusal{
+			Code: strictjson.UnknownType,
+			Rule: "content-type must be application/cloudevents+json: other formats of CloudEvents and batches are not read from Kafka",
+		}
+	case binary:
+		return e.binary(r, media, value)
+	}
+	return e.bare(value)
+}
+
+// stripConfluent drops the prefix of Confluent's wire format: a zero byte and a schema id of 4 bytes.
+func stripConfluent(value []byte) []byte {
+	if len(value) >= 5 && value[0] == 0 {
+		return value[5:]
+	}
+	return value
+}
+
+func (e Event) binary(r *kgo.Record, media string, value []byte) (Event, error) {
+	for _, h := range r.Headers {
+		name, ok := strings.CutPrefix(h.Key, "ce_")
+		if !ok {
+			continue
+		}
+		if err := e.attribute(name, string(h.Value), "header "+h.Key); err != nil {
+			return e, err
+		}
+	}
+	if err := isJSON(media, "header content-type"); err != nil {
+		return e, err
+	}
+	e.Data = value
+	return e, nil
+}
+
+func (e Event) structured(value []byte) (Event, error) {
+	var r strictjson.Reader
+	r.Reset(value, "", strictjson.MaxDepth+1) // the envelope is one level
+	err := r.Object(func(key string) (err error) {
+		switch {
+		case key == "data":
+			e.Data, err = r.Span()
+			return err
+		case key == "data_base64":
+			encoded, err := r.Text()
+			if err != nil {
+				return err
+			}
+			if e.Data, err = base64.StdEncoding.DecodeString(encoded); err != nil {
+				return r.Refuse(strictjson.WrongType, "must be base64 (RFC 4648)")
+			}
+			return nil
+		case r.Kind() != strictjson.String: // extensions may be numbers and booleans
+			if isAttribute(key) && r.Kind() != strictjson.Null {
+				_, err = r.Text()
+				return err
+			}
+			return r.Skip()
+		}
+		text, err := r.Text()
+		if err != nil {
+			return err
+		}
+		if key == "datacontenttype" {
+			media, _, _ := mime.ParseMediaType(text)
+			return isJSON(media, "/datacontenttype")
+		}
+		return e.attribute(key, text, "/"+key)
+	})
+	if err == nil {
+		err = r.End()
+	}
+	if err != nil {
+		return e, err
+	}
+	if e.Data == nil {
+		return e, &strictjson.Refusal{Code: strictjson.MissingField, Pointer: "/data", Rule: "is required"}
+	}
+	e.Pointer = "/data"
+	return e, nil
+}
+
+// bare reads a JSON object that is the data, with its type beside the data's keys — or, if it has a
+// specversion, a structured event whose content-type is missing.
+func (e Event) bare(value []byte) (Event, error) {
+	var r strictjson.Reader
+	r.Reset(value, "", strictjson.MaxDepth+1)
+	envelope := false
+	err := r.Object(func(key string) (err error) {
+		switch key {
+		case "specversion":
+			envelope = true
+		case "type":
+			if r.Kind() == strictjson.String {
+				e.Type, err = r.Text()
+				return err
+			}
+		}
+		return r.Skip()
+	})
+	if err == nil {
+		err = r.End()
+	}
+	if err != nil {
+		return e, err
+	}
+	if envelope {
+		return e.structured(value)
+	}
+	e.Data = value
+	return e, nil
+}
+
+func isAttribute(name string) bool {
+	switch name {
+	case "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "traceparent":
+		return true
+	}
+	return false
+}
+
+func (e *Event) attribute(name, value, place string) error {
+	refuse := func(code strictjson.Code, rule string) error {
+		return &strictjson.Refusal{Code: code, Pointer: place, Rule: rule}
+	}
+	switch name {
+	case "specversion":
+		if value != "1.0" {
+			return refuse(strictjson.UnknownType, "must be 1.0")
+		}
+	case "id":
+		if value != "" {
+			e.ID = value
+		}
+	case "source":
+		e.Source = value
+	case "type":
+		e.Type = value
+	case "subject":
+		e.Subject = value
+	case "traceparent":
+		e.TraceParent = value
+	case "time":
+		t, rule, inRange := runs.ParseTime(value)
+		switch {
+		case rule != "" && inRange:
+			return refuse(strictjson.WrongType, rule)
+		case rule != "":
+			return refuse(strictjson.OutOfRange, rule)
+		}
+		e.Time = t.Truncate(time.Microsecond)
+	}
+	return nil
+}
+
+func isJSON(media, place string) error {
+	if media == "" || media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json") {
+		return nil
+	}
+	return &strictjson.Refusal{Code: strictjson.UnknownType, Pointer: place, Rule: "must be application/json"}
+}
+
+// Record returns the event as a record in binary mode.
+func (e Event) Record(topic string, key []byte) *kgo.Record {
+	headers := make([]kgo.RecordHeader, 0, 8)
+	add := func(key, value string) {
+		if value != "" {
+			headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
+		}
+	}
+	add("ce_specversion", "1.0")
+	add("ce_id", e.ID)
+	add("ce_source", e.Source)
+	add("ce_type", e.Type)
+	add("ce_subject", e.Subject)
+	if !e.Time.IsZero() {
+		add("ce_time", e.Time.UTC().Format(time.RFC3339Nano))
+	}
+	add("content-type", "application/json")
+	add("traceparent", e.TraceParent)
+	return &kgo.Record{Topic: topic, Key: key, Value: e.Data, Headers: headers}
+}

@@ -1,0 +1,351 @@
+package runs
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+var (
+	sources    = []string{"copilot", "recipe"}
+	statuses   = []string{"running", "succeeded", "failed", "cancelled"}
+	ratings    = []string{"thumbsUp", "thumbsDown"}
+	directions = []string{"input", "output"}
+)
+
+// fields reads the typed fields of an event at a reader's cursor. A null is as good as an absent field.
+type fields struct {
+	r       *strictjson.Reader
+	unknown func(field string)
+}
+
+func (f *fields) null() bool { return f.r.Kind() == strictjson.Null }
+
+func (f *fields) skip(key string) error {
+	if f.unknown != nil {
+		f.unknown(key)
+	}
+	return f.r.Skip()
+}
+
+func (f *fields) text(p *string) (err error) {
+	if f.null() {
+		return f.r.Null()
+	}
+	*p, err = f.r.Text()
+	return err
+}
+
+func (f *fields) id(p *string) error          { return f.checked(p, ValidID, idRule) }
+func (f *fields) workspaceID(p *string) error { return f.checked(p, ValidWorkspaceID, workspaceRule) }
+
+func (f *fields) checked(p *string, valid func(string) bool, rule string) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	s, err := f.r.Text()
+	if err != nil {
+		return err
+	}
+	if !valid(s) {
+		return f.r.Refuse(strictjson.BadID, rule)
+	}
+	*p = s
+	return nil
+}
+
+const (
+	idRule        = "must match [A-Za-z0-9][A-Za-z0-9._:~-]{0,127}"
+	workspaceRule = "must match [a-z0-9][a-z0-9_-]{0,62}"
+)
+
+// ValidID says whether s is an id of the contract: [A-Za-z0-9][A-Za-z0-9._:~-]{0,127}.
+func ValidID(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == ':' || c == '~' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// ValidWorkspaceID says whether s is a workspace id of the contract: [a-z0-9][a-z0-9_-]{0,62}.
+func ValidWorkspaceID(s string) bool {
+	if s == "" || len(s) > 63 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case i > 0 && (c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (f *fields) enum(p *string, values []string) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	s, err := f.r.Text()
+	if err != nil {
+		return err
+	}
+	i := slices.Index(values, s)
+	if i < 0 {
+		return f.r.Refuse(strictjson.WrongType, "must be one of "+strings.Join(values, ", "))
+	}
+	*p = values[i]
+	return nil
+}
+
+func (f *fields) time(p *time.Time, precision time.Duration) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	s, err := f.r.Text()
+	if err != nil {
+		return err
+	}
+	t, rule, inRange := ParseTime(s)
+	switch {
+	case rule != "" && inRange:
+		return f.r.Refuse(strictjson.WrongType, rule)
+	case rule != "":
+		return f.r.Refuse(strictjson.OutOfRange, rule)
+	}
+	*p = t.Truncate(precision)
+	return nil
+}
+
+var (
+	minTime = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+	endTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// ParseTime reads a time of the contract: RFC 3339, from 1970 to 2199. Rule is "" or what is wrong;
+// then inRange tells a time that cannot be read (true) from one outside the years (false).
+func ParseTime(s string) (t time.Time, rule string, inRange bool) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return t, "must be an RFC 3339 time in UTC, such as 2026-01-31T23:59:59.123Z", true
+	}
+	t = t.UTC()
+	if t.Before(minTime) || !t.Before(endTime) {
+		return t, "must be a time from 1970 to 2199", false
+	}
+	return t, "", true
+}
+
+func (f *fields) integer(p **int64) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	s, err := f.r.Numeral()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		x, _ := strconv.ParseFloat(s, 64) // 5.0 and 5e3 are integers too, as in JSON Schema
+		switch whole := x == math.Trunc(x); {
+		case !whole:
+			return f.r.Refuse(strictjson.WrongType, "must be an integer")
+		case !strings.ContainsAny(s, ".eE") || math.Abs(x) >= 1<<63:
+			return f.r.Refuse(strictjson.OutOfRange, "must be an integer of 64 bits")
+		}
+		n = int64(x)
+	}
+	*p = &n
+	return nil
+}
+
+func (f *fields) float(p **float64) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	s, err := f.r.Numeral()
+	if err != nil {
+		return err
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return f.r.Refuse(strictjson.OutOfRange, "must be a number within the range of a 64-bit float")
+	}
+	*p = &x
+	return nil
+}
+
+func (f *fields) boolean(p **bool) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	v, err := f.r.Boolean()
+	*p = &v
+	return err
+}
+
+// doc reads a free document of the given kind as it was sent.
+func (f *fields) doc(p *Doc, kind strictjson.Kind) (err error) {
+	switch got := f.r.Kind(); got {
+	case kind, strictjson.Invalid:
+		*p, err = f.r.Raw()
+		return err
+	case strictjson.Null:
+		return f.r.Null()
+	default:
+		return f.r.Refuse(strictjson.WrongType, "must be "+kind.String()+", not "+got.String())
+	}
+}
+
+func (f *fields) texts(p *[]string) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	return f.r.Array(func(int) error {
+		s, err := f.r.Text()
+		*p = append(*p, s)
+		return err
+	})
+}
+
+func (f *fields) metadata(p *[]Pair) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	return f.r.Object(func(key string) error {
+		s, err := f.r.Text()
+		*p = append(*p, Pair{key, s})
+		return err
+	})
+}
+
+func (f *fields) parameters(p *[]Pair) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	return f.r.Object(func(key string) error {
+		raw, err := f.r.Raw()
+		*p = append(*p, Pair{key, raw})
+		return err
+	})
+}
+
+func (f *fields) error(p **Error) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	var v Error
+	*p = &v
+	return f.r.Object(func(key string) error {
+		switch key {
+		case "type":
+			return f.text(&v.Type)
+		case "message":
+			return f.text(&v.Message)
+		}
+		return f.skip("error." + key)
+	})
+}
+
+func (f *fields) usage(p **Usage) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	var v Usage
+	*p = &v
+	return f.r.Object(func(key string) error {
+		switch key {
+		case "input_tokens":
+			return f.integer(&v.InputTokens)
+		case "output_tokens":
+			return f.integer(&v.OutputTokens)
+		}
+		return f.skip("usage." + key)
+	})
+}
+
+func (f *fields) prompt(v *Node) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	return f.r.Object(func(key string) error {
+		switch key {
+		case "template":
+			return f.text(&v.PromptTemplate)
+		case "variables":
+			return f.doc(&v.PromptVariables, strictjson.Object)
+		}
+		return f.skip("prompt." + key)
+	})
+}
+
+func (f *fields) files(p *[]File) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	return f.r.Array(func(int) error {
+		var v File
+		err := f.r.Object(func(key string) error {
+			switch key {
+			case "file_id":
+				return f.text(&v.FileID)
+			case "name":
+				return f.text(&v.Name)
+			case "uri":
+				return f.text(&v.URI)
+			case "content_type":
+				return f.text(&v.ContentType)
+			case "size_bytes":
+				return f.integer(&v.SizeBytes)
+			case "direction":
+				return f.enum(&v.Direction, directions)
+			}
+			return f.skip("files." + key)
+		})
+		*p = append(*p, v)
+		return err
+	})
+}
+
+func (f *fields) chunks(p *[]Chunk) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	return f.r.Array(func(int) error {
+		var v Chunk
+		err := f.r.Object(func(key string) error {
+			switch key {
+			case "chunk_id":
+				return f.text(&v.ChunkID)
+			case "text":
+				return f.text(&v.Text)
+			case "score":
+				return f.float(&v.Score)
+			case "source_uri":
+				return f.text(&v.SourceURI)
+			case "title":
+				return f.text(&v.Title)
+			case "sent_to_llm":
+				return f.boolean(&v.SentToLLM)
+			case "used_in_answer":
+				return f.boolean(&v.UsedInAnswer)
+			}
+			return f.skip("chunks." + key)
+		})
+		*p = append(*p, v)
+		return err
+	})
+}
