@@ -1,0 +1,203 @@
+package clickhouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// Migration is one numbered SQL file, rendered.
+type Migration struct {
+	Version    uint32
+	Name       string // 0001_runs.sql
+	Checksum   string // SHA-256 of the file, hexadecimal
+	Statements []string
+}
+
+// Migrate brings the DSN's database to the newest schema: it creates the database, applies in order
+// the migrations that are not recorded in schema_migrations, and records each. It is idempotent, and
+// safe when two processes do it at once, since every statement is (CREATE … IF NOT EXISTS). With a
+// cluster's name, tables are replicated on it and sharded. It returns the names it applied.
+func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *slog.Logger) ([]string, error) {
+	migrations, err := Render(files, dsn.Database, cluster)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dsn.open("default")
+	if err != nil {
+		return nil, fmt.Errorf("connect to ClickHouse: %w", err)
+	}
+	err = conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+quoteName(dsn.Database)+onCluster(cluster))
+	conn.Close()
+	if err != nil {
+		return nil, fmt.Errorf("create database %s: %w", dsn.Database, Explain(err))
+	}
+	if conn, err = dsn.Open(); err != nil {
+		return nil, fmt.Errorf("connect to ClickHouse: %w", err)
+	}
+	defer conn.Close()
+	recorded, err := recordedMigrations(ctx, conn, cluster)
+	if err != nil {
+		return nil, err
+	}
+	var applied []string
+	for _, m := range migrations {
+		if sum, ok := recorded[m.Version]; ok {
+			if sum != m.Checksum {
+				return applied, fmt.Errorf("migration %s was applied from another text than this binary's: a released migration must not change; use the release that fits the database", m.Name)
+			}
+			continue
+		}
+		for _, statement := range m.Statements {
+			if err := conn.Exec(ctx, statement); err != nil {
+				return applied, fmt.Errorf("migration %s: %w", m.Name, Explain(err))
+			}
+		}
+		if err := conn.Exec(ctx, "INSERT INTO schema_migrations (version, name, checksum) VALUES (?, ?, ?)", m.Version, m.Name, m.Checksum); err != nil {
+			return applied, fmt.Errorf("record migration %s: %w", m.Name, Explain(err))
+		}
+		log.Info("migration applied", "database", dsn.Database, "name", m.Name)
+		applied = append(applied, m.Name)
+	}
+	return applied, nil
+}
+
+func recordedMigrations(ctx context.Context, conn driver.Conn, cluster string) (map[uint32]string, error) {
+	err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations`+onCluster(cluster)+`
+(
+    version UInt32 COMMENT 'Number of the migration',
+    name String COMMENT 'Its file',
+    checksum String COMMENT 'SHA-256 of the file',
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'When it was applied'
+)
+ENGINE = `+engine("ReplacingMergeTree", "", cluster)+`
+ORDER BY version
+COMMENT 'Migrations that were applied'`)
+	if err != nil {
+		return nil, fmt.Errorf("create schema_migrations: %w", Explain(err))
+	}
+	rows, err := conn.Query(ctx, "SELECT version, checksum FROM schema_migrations FINAL")
+	if err != nil {
+		return nil, fmt.Errorf("read schema_migrations: %w", Explain(err))
+	}
+	defer rows.Close()
+	recorded := map[uint32]string{}
+	for rows.Next() {
+		var version uint32
+		var sum string
+		if err := rows.Scan(&version, &sum); err != nil {
+			return nil, err
+		}
+		recorded[version] = sum
+	}
+	return recorded, rows.Err()
+}
+
+// Render returns the migrations in order, with their templates filled in for a single server
+// (cluster "") or a cluster.
+func Render(files fs.FS, database, cluster string) ([]Migration, error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	var migrations []Migration
+	for i, name := range names { // Glob sorts
+		number, _, _ := strings.Cut(path.Base(name), "_")
+		version, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || int(version) != i+1 {
+			return nil, fmt.Errorf("migration %s: the number must be %04d", name, i+1)
+		}
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		statements, err := render(string(text), database, cluster)
+		if err != nil {
+			return nil, fmt.Errorf("migration %s: %w", name, err)
+		}
+		sum := sha256.Sum256(text)
+		migrations = append(migrations, Migration{uint32(version), name, hex.EncodeToString(sum[:]), statements})
+	}
+	return migrations, nil
+}
+
+func render(text, database, cluster string) ([]string, error) {
+	table := func(name string) string {
+		if cluster == "" {
+			return name
+		}
+		return name + "_shard"
+	}
+	t, err := template.New("").Funcs(template.FuncMap{
+		"on_cluster":           func() string { return strings.TrimSpace(onCluster(cluster)) },
+		"table":                table,
+		"merge_tree":           func() string { return engine("MergeTree", "", cluster) },
+		"replacing_merge_tree": func(version string) string { return engine("ReplacingMergeTree", version, cluster) },
+		"distributed": func(name, key string) string {
+			if cluster == "" {
+				return ""
+			}
+			return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s%s AS %s ENGINE = Distributed(%s, %s, %s, %s)",
+				name, onCluster(cluster), table(name), quoteText(cluster), quoteText(database), table(name), key)
+		},
+	}).Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var out strings.Builder
+	if err := t.Execute(&out, nil); err != nil {
+		return nil, err
+	}
+	var statements []string
+	for s := range strings.SplitSeq(out.String(), ";\n") {
+		if s = stripComments(s); s != "" {
+			statements = append(statements, s)
+		}
+	}
+	return statements, nil
+}
+
+// stripComments drops the lines that are comments, so that a file's head is no statement.
+func stripComments(s string) string {
+	var lines []string
+	for line := range strings.SplitSeq(s, "\n") {
+		if !strings.HasPrefix(line, "--") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
+
+func engine(name, arguments, cluster string) string {
+	if cluster == "" {
+		return name + "(" + arguments + ")"
+	}
+	args := "'/clickhouse/tables/{uuid}/{shard}', '{replica}'"
+	if arguments != "" {
+		args += ", " + arguments
+	}
+	return "Replicated" + name + "(" + args + ")"
+}
+
+func onCluster(cluster string) string {
+	if cluster == "" {
+		return ""
+	}
+	return " ON CLUSTER " + quoteText(cluster)
+}
+
+func quoteName(s string) string {
+	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(s) + "`"
+}
+func quoteText(s string) string {
+	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(s) + "'"
+}

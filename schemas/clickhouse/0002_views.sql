@@ -1,0 +1,35 @@
+-- What analysts read: deduplicated, so that nobody needs to know about FINAL.
+
+CREATE VIEW IF NOT EXISTS runs_latest {{on_cluster}} AS
+SELECT * FROM runs FINAL
+COMMENT 'Runs, the newest snapshot of each';
+
+CREATE VIEW IF NOT EXISTS nodes_latest {{on_cluster}} AS
+SELECT * FROM nodes FINAL
+COMMENT 'Node runs, the newest snapshot of each';
+
+CREATE VIEW IF NOT EXISTS feedback_latest {{on_cluster}} AS
+SELECT * FROM feedback FINAL
+COMMENT 'Feedback, the newest snapshot of each';
+
+CREATE VIEW IF NOT EXISTS runs_with_feedback {{on_cluster}} AS
+SELECT
+    r.*,
+    f.newest.1 AS feedback_id,
+    f.newest.2 AS feedback_rating,
+    f.newest.3 AS feedback_score,
+    f.newest.4 AS feedback_comment,
+    f.newest.5 AS feedback_tags,
+    f.newest.6 AS feedback_corrected_answer
+FROM (SELECT * FROM runs FINAL) AS r
+LEFT JOIN
+(
+    SELECT
+        workspace_id,
+        run_id,
+        argMax((feedback_id, toString(rating), score, comment, tags, corrected_answer), (version, feedback_id)) AS newest
+    FROM feedback FINAL
+    WHERE node_id = ''
+    GROUP BY workspace_id, run_id
+) AS f ON r.workspace_id = f.workspace_id AND r.run_id = f.run_id
+COMMENT 'Runs, the newest snapshot of each, with the newest feedback on the whole run; joins on every read, so not for dashboards';
