@@ -1,0 +1,121 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+// decode decodes what was fetched, the partitions in parallel, and adds it to the batch.
+func (s *Stage) decode(fetches kgo.Fetches, b *batch) {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	var mu sync.Mutex
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if len(f.Records) == 0 {
+			return
+		}
+		p := partition{f.Topic, f.Partition}
+		last := f.Records[len(f.Records)-1]
+		b.reached(p, end{
+			offset:     kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1},
+			assignment: s.owned.assignment(p),
+		})
+		group.Go(func() error {
+			c := s.decodeRecords(f.Records)
+			mu.Lock()
+			defer mu.Unlock()
+			b.addAll(c)
+			return nil
+		})
+	})
+	group.Wait() //nolint:errcheck // the functions return none
+}
+
+func (s *Stage) decodeRecords(records []*kgo.Record) *content {
+	c := &content{records: len(records)}
+	decoder := runs.Decoder{Unknown: s.metrics.unknownField}
+	for _, r := range records {
+		c.bytes += len(r.Value)
+		if c.oldest.IsZero() || r.Timestamp.Before(c.oldest) {
+			c.oldest = r.Timestamp
+		}
+		decoded, err := decodeRecord(&decoder, r)
+		if err != nil {
+			c.letters = append(c.letters, letter{r, event.Refused(err)})
+			continue
+		}
+		switch e := decoded.(type) {
+		case *runs.Run:
+			c.runs.add(e, r)
+			s.checkImmutable(e.WorkspaceID, e.RunID, "", e.StartedAt.UnixMilli())
+		case *runs.Node:
+			c.nodes.add(e, r)
+			s.checkImmutable(e.WorkspaceID, e.RunID, e.NodeRunID, e.StartedAt.UnixMilli())
+		case *runs.Feedback:
+			c.feedback.add(e, r)
+		}
+	}
+	return c
+}
+
+// decodeRecord decodes one record. A fault of the decoder on a record is that record's: it becomes a
+// dead letter, and the stage goes on (invariant 10).
+func decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs.Event, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			decoded, err = nil, &strictjson.Refusal{Code: strictjson.InvalidJSON, Rule: "the decoder failed on this record; please report it"}
+		}
+	}()
+	e, err := event.Decode(r)
+	if err != nil {
+		return nil, err
+	}
+	if e.Type == "" {
+		return nil, &strictjson.Refusal{Code: strictjson.MissingField, Pointer: "/type", Rule: "is required: the event's type, as the ce_type header or beside the data's keys"}
+	}
+	return decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
+}
+
+// fetchErrors deals with what the client could not fetch. Most faults pass by themselves.
+func (s *Stage) fetchErrors(client *kgo.Client, fetches kgo.Fetches, b *batch) (stop error) {
+	fetches.EachError(func(topic string, id int32, err error) {
+		var tooLarge *kgo.ErrDecompressTooLarge
+		switch {
+		case errors.As(err, &tooLarge):
+			s.skipBomb(client, tooLarge, b)
+		case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
+			stop = fmt.Errorf("topic %s was deleted or recreated while it was consumed: start again to consume the new one from its beginning: %w", topic, err)
+		case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
+			stop = fmt.Errorf("kafka refused access to topic %s: grant READ on it and on the group %s%s, or change MILLRACE_KAFKA_SASL_*: %w", topic, s.cfg.TopicPrefix, Name, err)
+		case kgo.IsRetryableBrokerErr(err), isContext(err):
+		default:
+			s.log.Warn("fetch failed; trying again", "topic", topic, "partition", id, "error", err)
+		}
+	})
+	return stop
+}
+
+// skipBomb passes over a producer's batch that would decompress to more than maxDecompress: a dead letter
+// says where it is, since its records cannot be had.
+func (s *Stage) skipBomb(client *kgo.Client, e *kgo.ErrDecompressTooLarge, b *batch) {
+	p := partition{e.Topic, e.Partition}
+	next := kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}
+	client.SetOffsets(map[string]map[int32]kgo.EpochOffset{e.Topic: {e.Partition: next}})
+	b.reached(p, end{offset: next, assignment: s.owned.assignment(p)})
+	b.letters = append(b.letters, letter{
+		record: &kgo.Record{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset},
+		why: &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf(
+			"offsets %d to %d are one compressed batch that decompresses to more than %d bytes; its records are not here: send smaller batches",
+			e.Offset, e.NextOffset-1, maxDecompress)},
+	})
+}

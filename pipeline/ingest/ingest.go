@@ -1,0 +1,206 @@
+// Package ingest is the stage that turns records of topic runs into rows of ClickHouse.
+//
+//	poll ──▶ decode, one goroutine a partition ──▶ batch ──▶ insert the three tables ──▶ dead letters ──▶ commit
+//	                                                 │
+//	                                                 └─ the next batch fills while this one is stored
+//
+// Offsets are committed after the rows are in ClickHouse and the refused records in topic dead-letters
+// (invariant 1). A crash before that repeats records, which changes nothing (invariant 2). There are at
+// most two batches, and polling waits for them (invariant 8).
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/sinks/runstore"
+)
+
+// Name is the stage's name in dead letters and metrics, and ends the consumer group's.
+const Name = "ingest"
+
+// Config of the stage. The zero value of a limit is its default.
+type Config struct {
+	TopicPrefix   string
+	BatchRows     int           // events of a batch at most, but for one poll's excess; default 50,000
+	BatchBytes    int           // bytes of their values, likewise; default 32 MiB
+	BatchInterval time.Duration // age of a batch at most; default 1 s
+	// StopTimeout is how long a stop waits for the last batch to be stored; default 8 s. What is not
+	// stored then is not committed, and comes again.
+	StopTimeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.BatchRows <= 0 {
+		c.BatchRows = 50_000
+	}
+	if c.BatchBytes <= 0 {
+		c.BatchBytes = 32 << 20
+	}
+	if c.BatchInterval <= 0 {
+		c.BatchInterval = time.Second
+	}
+	if c.StopTimeout <= 0 {
+		c.StopTimeout = 8 * time.Second
+	}
+	return c
+}
+
+// Limits of the consumer. One poll adds at most pollRecords to a batch; the client holds at most one
+// fetch a broker beside that.
+const (
+	pollRecords    = 5_000
+	fetchMaxBytes  = 16 << 20
+	maxDecompress  = 64 << 20 // a producer's batch is at most 8 MiB as sent
+	sessionTimeout = 10 * time.Second
+)
+
+// Stage consumes runs until it is stopped.
+type Stage struct {
+	cfg     Config
+	kafka   []kgo.Opt
+	store   *runstore.Store
+	log     *slog.Logger
+	metrics *metrics
+	ready   chan struct{}
+	owned   owned
+	seen    identities
+}
+
+// New returns a stage that is not running. Kafka holds the client options that say where Kafka is.
+func New(cfg Config, kafka []kgo.Opt, store *runstore.Store, registry prometheus.Registerer, log *slog.Logger) *Stage {
+	return &Stage{
+		cfg: cfg.withDefaults(), kafka: kafka, store: store, log: log.With("stage", Name),
+		metrics: newMetrics(registry), ready: make(chan struct{}),
+	}
+}
+
+// Ready is closed when ClickHouse has been reached with the right schema and the consumer is started.
+func (s *Stage) Ready() <-chan struct{} { return s.ready }
+
+// Run consumes until ctx is done, and then stores and commits what it has. It returns an error only
+// where waiting does not help: wrong credentials or schema, a topic that is missing or was recreated.
+func (s *Stage) Run(ctx context.Context) error {
+	if err := s.waitForStore(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	defer s.store.Close()
+	client, err := s.connect()
+	if err != nil {
+		return err
+	}
+	defer client.CloseAllowingRebalance()
+	if err := requireTopics(ctx, client, s.cfg.TopicPrefix+event.TopicRuns, s.cfg.TopicPrefix+event.TopicDeadLetters); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	close(s.ready)
+
+	// Storing outlives ctx: a stop finishes what was polled.
+	storing, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(s.cfg.StopTimeout, func() { stop(errStopTimeout) })
+	})()
+
+	batches := make(chan *batch)
+	group, polling := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(batches)
+		return s.poll(polling, storing, client, batches)
+	})
+	group.Go(func() error {
+		for b := range batches {
+			if err := s.storeBatch(storing, client, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error { return s.watchLag(polling, client) })
+	if err := group.Wait(); err != nil && !errors.Is(err, errStopTimeout) {
+		return err
+	}
+	if context.Cause(storing) != nil {
+		s.log.Warn("stopped before the last batch was stored; its records are not committed and will come again")
+	}
+	return nil
+}
+
+var errStopTimeout = errors.New("the last batch could not be stored in time")
+
+func (s *Stage) connect() (*kgo.Client, error) {
+	options := append([]kgo.Opt{
+		kgo.ConsumeTopics(s.cfg.TopicPrefix + event.TopicRuns),
+		kgo.ConsumerGroup(s.cfg.TopicPrefix + Name),
+		kgo.DisableAutoCommit(),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // its default would skip what retention has not deleted
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(fetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(fetchMaxBytes / 2),
+		kgo.MaxDecompressBatchBytes(maxDecompress),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.owned.add(p) }),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
+		kgo.ProducerBatchMaxBytes(9 << 20), // of topic dead-letters
+		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
+	}, s.kafka...)
+	client, err := kgo.NewClient(options...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	return client, nil
+}
+
+func (s *Stage) release(partitions map[string][]int32) {
+	s.owned.remove(partitions)
+	for _, list := range partitions {
+		s.metrics.forgetLag(list)
+	}
+}
+
+// poll fills batches and hands them on. It returns nil when ctx is done.
+func (s *Stage) poll(ctx, storing context.Context, client *kgo.Client, batches chan<- *batch) error {
+	b := newBatch()
+	for {
+		fetches := s.pollOnce(ctx, client, b)
+		if err := s.fetchErrors(client, fetches, b); err != nil {
+			return err
+		}
+		s.decode(fetches, b)
+		stopping := ctx.Err() != nil || fetches.IsClientClosed()
+		if !b.empty() && (stopping || b.full(s.cfg)) {
+			select {
+			case batches <- b:
+				b = newBatch()
+			case <-storing.Done():
+				return nil
+			}
+		}
+		if stopping {
+			return nil
+		}
+	}
+}
+
+// pollOnce waits for records, but not longer than the batch may wait.
+func (s *Stage) pollOnce(ctx context.Context, client *kgo.Client, b *batch) kgo.Fetches {
+	if !b.empty() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, b.began.Add(s.cfg.BatchInterval))
+		defer cancel()
+	}
+	return client.PollRecords(ctx, pollRecords)
+}

@@ -1,0 +1,158 @@
+package ingest
+
+import (
+	"hash/maphash"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	records, bytes                    prometheus.Counter
+	rows, deadLetters, retries        *prometheus.CounterVec
+	commitFailures, startedAtConflict prometheus.Counter
+	unknownFields                     *prometheus.CounterVec
+	batchRecords, batchBytes          prometheus.Histogram
+	batchSeconds, freshness           prometheus.Histogram
+	insertSeconds                     *prometheus.HistogramVec
+	lag                               *prometheus.GaugeVec
+	up                                prometheus.Gauge
+
+	mu     sync.Mutex
+	fields map[string]prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	f := promauto.With(r)
+	opts := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "millrace", Subsystem: Name, Name: name, Help: help}
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts(opts(name, help)))
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts(opts(name, help)), labels)
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return f.NewHistogram(prometheus.HistogramOpts{Namespace: "millrace", Subsystem: Name, Name: name, Help: help, Buckets: buckets})
+	}
+	seconds := prometheus.ExponentialBuckets(0.005, 2, 14) // 5 ms … 41 s
+	return &metrics{
+		records:           counter("records_total", "Records consumed, stored or dead-lettered."),
+		bytes:             counter("bytes_total", "Bytes of their values."),
+		rows:              counters("rows_total", "Rows stored, by table.", "table"),
+		deadLetters:       counters("dead_letters_total", "Records refused, by code.", "code"),
+		retries:           counters("retries_total", "Failed attempts at ClickHouse, by what was tried and by class of error.", "what", "class"),
+		commitFailures:    counter("commit_failures_total", "Commits of offsets that failed; the records may be read again, which changes nothing."),
+		startedAtConflict: counter("started_at_conflicts_total", "Snapshots whose started_at differs from an earlier one of the same run or node run; they make a second row. Producers must not change it."),
+		unknownFields:     counters("unknown_fields_total", "Fields that the contract does not have, by name; ignored.", "field"),
+		batchRecords:      histogram("batch_records", "Records of a batch.", prometheus.ExponentialBuckets(1, 4, 10)),
+		batchBytes:        histogram("batch_bytes", "Bytes of a batch.", prometheus.ExponentialBuckets(1024, 4, 10)),
+		batchSeconds:      histogram("batch_seconds", "Time to store and commit a batch.", seconds),
+		freshness:         histogram("event_to_queryable_seconds", "Time from a record's timestamp in Kafka until its row can be queried; the oldest of each batch.", prometheus.ExponentialBuckets(0.01, 2, 18)),
+		insertSeconds: f.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "millrace", Subsystem: Name, Name: "insert_seconds", Help: "Time to insert a batch into a table, retries included.", Buckets: seconds,
+		}, []string{"table"}),
+		lag: f.NewGaugeVec(prometheus.GaugeOpts(opts("lag_records", "Records not yet committed, by partition of topic runs.")), []string{"partition"}),
+		up:  f.NewGauge(prometheus.GaugeOpts(opts("clickhouse_up", "1 if the last attempt at ClickHouse succeeded."))),
+
+		fields: map[string]prometheus.Counter{},
+	}
+}
+
+func (m *metrics) stored(b *batch, took time.Duration) {
+	m.records.Add(float64(b.records))
+	m.bytes.Add(float64(b.bytes))
+	m.batchRecords.Observe(float64(b.records))
+	m.batchBytes.Observe(float64(b.bytes))
+	m.batchSeconds.Observe(took.Seconds())
+	if !b.oldest.IsZero() {
+		m.freshness.Observe(max(0, time.Since(b.oldest).Seconds()))
+	}
+}
+
+func (m *metrics) inserted(table string, rows int, took time.Duration) {
+	m.rows.WithLabelValues(table).Add(float64(rows))
+	m.insertSeconds.WithLabelValues(table).Observe(took.Seconds())
+}
+
+func (m *metrics) able(yes bool) {
+	if yes {
+		m.up.Set(1)
+	} else {
+		m.up.Set(0)
+	}
+}
+
+func (m *metrics) setLag(partition int32, records int64) {
+	m.lag.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(max(0, records)))
+}
+
+func (m *metrics) forgetLag(partitions []int32) {
+	for _, p := range partitions {
+		m.lag.DeleteLabelValues(strconv.Itoa(int(p)))
+	}
+}
+
+// Producers choose the names of unknown fields, so their number and length are bounded here.
+const (
+	maxUnknownFields = 100
+	maxFieldName     = 64
+)
+
+// unknownField counts a field that the contract does not have. It is safe for concurrent use.
+func (m *metrics) unknownField(name string) {
+	if len(name) > maxFieldName {
+		name = "(long)"
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fields[name] == nil && len(m.fields) >= maxUnknownFields {
+		name = "(other)"
+	}
+	c := m.fields[name]
+	if c == nil {
+		c = m.unknownFields.WithLabelValues(name)
+		m.fields[name] = c
+	}
+	c.Inc()
+}
+
+// identities remembers the started_at of runs and node runs seen lately: up to two generations of
+// maxIdentities hashes.
+type identities struct {
+	mu       sync.Mutex
+	seed     maphash.Seed
+	now, old map[uint64]int64
+}
+
+const maxIdentities = 100_000
+
+// conflict records an identity and says whether it was seen with another started_at, in milliseconds.
+func (i *identities) conflict(workspaceID, runID, nodeRunID string, startedAt int64) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.now == nil {
+		i.seed = maphash.MakeSeed()
+		i.now = make(map[uint64]int64)
+	}
+	key := maphash.Comparable(i.seed, [3]string{workspaceID, runID, nodeRunID})
+	before, ok := i.now[key]
+	if !ok {
+		before, ok = i.old[key]
+	}
+	if len(i.now) >= maxIdentities {
+		i.old, i.now = i.now, make(map[uint64]int64)
+	}
+	i.now[key] = startedAt
+	return ok && before != startedAt
+}
+
+func (s *Stage) checkImmutable(workspaceID, runID, nodeRunID string, startedAt int64) {
+	if s.seen.conflict(workspaceID, runID, nodeRunID, startedAt) {
+		s.metrics.startedAtConflict.Inc()
+	}
+}
