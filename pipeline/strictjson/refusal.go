@@ -95,7 +95,18 @@ func (r *Reader) unexpected(got, want Kind) error {
 	if got == Invalid {
 		return r.syntax(want.String())
 	}
-	return r.Refuse(WrongType, "must be "+want.String()+", not "+got.String())
+	return r.WrongType("must be " + want.String() + ", not " + got.String())
+}
+
+// WrongType returns a refusal of the value at the cursor — or, where that value is not even JSON, a
+// refusal that says so.
+func (r *Reader) WrongType(rule string) error {
+	depth := len(r.path)
+	if err := r.Skip(); err != nil {
+		return err
+	}
+	r.path = r.path[:depth]
+	return r.Refuse(WrongType, rule)
 }
 
 func (r *Reader) syntax(want string) error {

@@ -372,22 +372,17 @@ func (r *Reader) digits() bool {
 func (r *Reader) text() (string, error) {
 	r.i++
 	start := r.i
-	for i := start; ; {
-		i = plain(r.b, i)
-		if i >= len(r.b) {
-			r.i = i
-			return "", r.syntax("'\"' at the end of the string")
-		}
-		if r.b[i] == '"' {
-			r.i = i + 1
-			return r.checked(r.s[start:i])
-		}
-		r.i = i
-		if r.b[i] != '\\' {
-			return "", r.syntax("an escape in place of a control character")
-		}
-		return r.escaped(start)
+	r.i = plain(r.b, start)
+	switch {
+	case r.i >= len(r.b):
+		return "", r.syntax("'\"' at the end of the string")
+	case r.b[r.i] == '"':
+		r.i++
+		return r.checked(r.s[start : r.i-1])
+	case r.b[r.i] != '\\':
+		return "", r.syntax("an escape in place of a control character")
 	}
+	return r.escaped(start)
 }
 
 // escaped reads the rest of a string whose first escape is at the cursor.

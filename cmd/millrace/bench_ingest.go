@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/local"
+	"github.com/millrace/millrace/pipeline/sample"
+)
+
+// benchIngest measures, on one embedded stack and one topic of generated run events, the time from
+// starting to consume until every row can be queried: by `millrace ingest`, a process of its own, and by
+// ClickHouse's Kafka engine with a materialized view, its usual way.
+type benchIngest struct {
+	Events int `default:"500000" help:"Run events in the topic."`
+	Rounds int `default:"3" help:"Times each is measured, in turn; the median counts."`
+}
+
+type ingestResult struct {
+	took   time.Duration
+	memory int64 // peak resident bytes, 0 = not known
+}
+
+// Run prints the measurements and their ratio.
+func (c benchIngest) Run(ctx context.Context, a *app) error {
+	dir, err := os.MkdirTemp("", "millrace-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	return a.withServices(ctx, dir, func(ctx context.Context) error {
+		size, err := a.fillTopic(ctx, c.Events)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stdout, "%d run events, %.0f MB, %.0f bytes each\n", c.Events, float64(size)/1e6, float64(size)/float64(c.Events))
+		conn, err := a.cfg.dsn.Open()
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		var ours, theirs []ingestResult
+		for round := range c.Rounds {
+			r, err := a.benchMillrace(ctx, conn, c.Events, round)
+			if err != nil {
+				return err
+			}
+			ours = append(ours, r)
+			c.print(a.stdout, "millrace ingest", size, r)
+			if r, err = a.benchKafkaEngine(ctx, conn, c.Events, round); err != nil {
+				return err
+			}
+			theirs = append(theirs, r)
+			c.print(a.stdout, "Kafka engine", size, r)
+		}
+		x, y := median(ours), median(theirs)
+		fmt.Fprintln(a.stdout, "median:")
+		c.print(a.stdout, "millrace ingest", size, x)
+		c.print(a.stdout, "Kafka engine", size, y)
+		fmt.Fprintf(a.stdout, "ratio %.2f\n", y.took.Seconds()/x.took.Seconds())
+		return nil
+	})
+}
+
+func (c benchIngest) print(w io.Writer, what string, size int64, r ingestResult) {
+	memory := ""
+	if r.memory > 0 {
+		memory = fmt.Sprintf("  peak memory %d MB", r.memory/1e6)
+	}
+	fmt.Fprintf(w, "%-16s %6.2f s  %8.0f events/s  %6.1f MB/s%s\n", what, r.took.Seconds(), float64(c.Events)/r.took.Seconds(),
+		float64(size)/1e6/r.took.Seconds(), memory)
+}
+
+func median(results []ingestResult) ingestResult {
+	sorted := slices.SortedFunc(slices.Values(results), func(x, y ingestResult) int { return int(x.took - y.took) })
+	return sorted[len(sorted)/2]
+}
+
+// withServices starts the embedded services alone, without roles.
+func (a *app) withServices(ctx context.Context, dir string, f func(context.Context) error) error {
+	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.cfg.Libchdb, Progress: a.stderr})
+	if err != nil {
+		return err
+	}
+	quiet := quietLogger()
+	kafka, err := local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Log: quiet})
+	if err != nil {
+		return err
+	}
+	services, stop := context.WithCancel(ctx)
+	defer stop()
+	group, services := errgroup.WithContext(services)
+	group.Go(func() error { return kafka.Run(services) })
+	server, err := local.NewClickHouse(local.ClickHouseConfig{Library: library, Dir: filepath.Join(dir, "clickhouse"), Log: quiet})
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return server.Run(services) })
+	s := &stack{kafka: kafka, clickhouse: server}
+	a.log = quiet
+	err = a.prepare(services, dir, s)
+	if err == nil {
+		err = f(services)
+	}
+	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// fillTopic publishes the events of the benchmark and returns the bytes of their values.
+func (a *app) fillTopic(ctx context.Context, events int) (int64, error) {
+	client, err := a.kafkaClient(producerOptions()...)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	p := newPublisher(client, a.cfg.KafkaTopicPrefix+event.TopicRuns, 0)
+	if err := p.sendSample(ctx, sample.New(sample.Config{Seed: 1, Runs: events, Plain: true})); err != nil {
+		return 0, err
+	}
+	err = p.flush(ctx)
+	return p.bytes.Load(), err
+}
+
+// benchMillrace measures a process `millrace ingest` with a consumer group of its own.
+func (a *app) benchMillrace(ctx context.Context, conn driver.Conn, events, round int) (r ingestResult, err error) {
+	if err := conn.Exec(ctx, "TRUNCATE TABLE runs"); err != nil {
+		return r, err
+	}
+	if round > 0 { // the group of the round before is at the end
+		if err := a.deleteGroup(ctx, a.cfg.KafkaTopicPrefix+"ingest"); err != nil {
+			return r, err
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	cmd := exec.CommandContext(ctx, self, "ingest")
+	cmd.Env = append(os.Environ(), envPrefix+"KAFKA_BROKERS="+a.cfg.KafkaBrokers[0], envPrefix+"CLICKHOUSE_DSN="+a.cfg.ClickHouseDSN, envPrefix+"LOG_LEVEL=error")
+	cmd.Stderr = a.stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return r, err
+	}
+	err = waitForRows(ctx, conn, "runs", events)
+	r.took = time.Since(began)
+	r.memory = peakMemory(cmd.Process.Pid)
+	cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended; Wait says how
+	if waitErr := cmd.Wait(); err == nil {
+		err = waitErr
+	}
+	return r, err
+}
+
+// peakMemory is a process's greatest resident size so far, in bytes, 0 where the system does not tell.
+// The size that wait(2) tells would begin with this process's own.
+func peakMemory(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 { //nolint:errcheck // no number, no line
+			return kib << 10
+		}
+	}
+	return 0
+}
+
+// benchKafkaEngine measures ClickHouse's way: a queue table and a materialized view into a table like runs.
+func (a *app) benchKafkaEngine(ctx context.Context, conn driver.Conn, events, round int) (r ingestResult, err error) {
+	queue := fmt.Sprintf(`CREATE TABLE bench_queue
+(
+    workspace_id String, run_id String, source String, app_id String, app_name String, app_version String, request_id String,
+    session_id String, user_id String, model String, trace_id String, trigger String, status String,
+    started_at DateTime64(3, 'UTC'), ended_at Nullable(DateTime64(3, 'UTC')), updated_at DateTime64(6, 'UTC'),
+    question String, answer String, reference String, inputs String, system_inputs String, outputs String, messages String, tools String,
+    error Tuple(type String, message String),
+    files Array(Tuple(file_id String, name String, uri String, content_type String, size_bytes Nullable(Int64), direction String)),
+    usage Tuple(input_tokens Nullable(Int64), output_tokens Nullable(Int64)), cost_usd Nullable(Float64), metadata Map(String, String)
+)
+ENGINE = Kafka
+SETTINGS kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = 'bench-%d', kafka_format = 'JSONEachRow',
+    kafka_num_consumers = 1, kafka_flush_interval_ms = 1000, date_time_input_format = 'best_effort', input_format_skip_unknown_fields = 1`,
+		a.cfg.KafkaBrokers[0], a.cfg.KafkaTopicPrefix+event.TopicRuns, round)
+	for _, statement := range []string{
+		"DROP TABLE IF EXISTS bench_view", "DROP TABLE IF EXISTS bench_queue", "DROP TABLE IF EXISTS bench_runs",
+		"CREATE TABLE bench_runs AS runs", queue,
+	} {
+		if err := conn.Exec(ctx, statement); err != nil {
+			return r, fmt.Errorf("%s: %w", firstLine(statement), err)
+		}
+	}
+	began := time.Now()
+	err = conn.Exec(ctx, `CREATE MATERIALIZED VIEW bench_view TO bench_runs AS
+SELECT * EXCEPT (error, usage), error.type AS error_type, error.message AS error_message, usage.input_tokens AS usage_input_tokens,
+    usage.output_tokens AS usage_output_tokens, toUInt64(toUnixTimestamp64Micro(updated_at)) * 2 + (status != 'running') AS version
+FROM bench_queue`)
+	if err != nil {
+		return r, err
+	}
+	err = waitForRows(ctx, conn, "bench_runs", events)
+	r.took = time.Since(began)
+	for _, statement := range []string{"DROP TABLE bench_view", "DROP TABLE bench_queue", "DROP TABLE bench_runs"} {
+		if dropErr := conn.Exec(ctx, statement); err == nil {
+			err = dropErr
+		}
+	}
+	return r, err
+}
+
+func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return line }
+
+// waitForRows waits until a table has so many rows. It fails if none come for a minute.
+func waitForRows(ctx context.Context, conn driver.Conn, table string, want int) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	var last uint64
+	moved := time.Now()
+	for {
+		var rows uint64
+		if err := conn.QueryRow(ctx, "SELECT count() FROM "+table).Scan(&rows); err != nil && clickhouse.Classify(err) != clickhouse.Retry {
+			return err
+		}
+		if rows >= uint64(want) {
+			return nil
+		}
+		if rows != last {
+			last, moved = rows, time.Now()
+		} else if time.Since(moved) > time.Minute {
+			return fmt.Errorf("table %s has %d rows of %d, and no more come", table, rows, want)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

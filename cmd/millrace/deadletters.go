@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+)
+
+type deadLettersCommand struct {
+	Ls     lettersLs     `cmd:"" help:"List the records that were refused, and why."`
+	Show   lettersShow   `cmd:"" help:"Show one of them, with its headers and value."`
+	Replay lettersReplay `cmd:"" help:"Send records to their topic again, after what refused them was mended."`
+}
+
+// letterInfo is what ls shows of a dead letter.
+type letterInfo struct {
+	ID        string    `json:"id"` // partition/offset in topic dead-letters
+	Time      time.Time `json:"time"`
+	Stage     string    `json:"stage"`
+	Code      string    `json:"error"`
+	Detail    string    `json:"detail"`
+	Topic     string    `json:"topic"`
+	Partition string    `json:"partition"`
+	Offset    string    `json:"offset"`
+	Key       string    `json:"key"`
+	Bytes     int       `json:"bytes"`
+}
+
+func describeLetter(r *kgo.Record) letterInfo {
+	info := letterInfo{ID: letterID(r), Time: r.Timestamp.UTC(), Key: strings.ToValidUTF8(string(r.Key), "\uFFFD"), Bytes: len(r.Value)}
+	for _, h := range r.Headers {
+		value := strings.ToValidUTF8(string(h.Value), "\uFFFD")
+		switch h.Key {
+		case event.HeaderStage:
+			info.Stage = value
+		case event.HeaderError:
+			info.Code = value
+		case event.HeaderDetail:
+			info.Detail = value
+		case event.HeaderTopic:
+			info.Topic = value
+		case event.HeaderPartition:
+			info.Partition = value
+		case event.HeaderOffset:
+			info.Offset = value
+		}
+	}
+	return info
+}
+
+func letterID(r *kgo.Record) string { return fmt.Sprintf("%d/%d", r.Partition, r.Offset) }
+
+type lettersLs struct {
+	Code string `help:"Only those with this code, such as missing_field."`
+	N    int    `short:"n" default:"0" help:"Only the newest N; 0 = all."`
+	JSON bool   `name:"json" help:"One JSON object a line."`
+}
+
+// Run lists the dead letters, oldest first.
+func (c lettersLs) Run(ctx context.Context, a *app) error {
+	var list []letterInfo
+	err := a.eachLetter(ctx, func(_ *kgo.Client, r *kgo.Record) error {
+		if info := describeLetter(r); c.Code == "" || c.Code == info.Code {
+			list = append(list, info)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(list, func(x, y letterInfo) int { return x.Time.Compare(y.Time) })
+	if c.N > 0 && len(list) > c.N {
+		list = list[len(list)-c.N:]
+	}
+	if c.JSON {
+		out := json.NewEncoder(a.stdout)
+		for _, info := range list {
+			if err := out.Encode(info); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(a.stdout, "no dead letters")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tTIME\tSTAGE\tERROR\tFROM\tKEY\tBYTES\tDETAIL")
+	for _, l := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s/%s/%s\t%s\t%d\t%s\n", l.ID, l.Time.Format(time.DateTime), l.Stage, l.Code, l.Topic, l.Partition, l.Offset,
+			printable(l.Key), l.Bytes, printable(l.Detail))
+	}
+	return w.Flush()
+}
+
+// printable keeps control characters of a record from the terminal.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x20 || c >= 0x7f && c < 0xa0 {
+			return '\uFFFD'
+		}
+		return c
+	}, s)
+}
+
+type lettersShow struct {
+	ID string `arg:"" help:"The letter's PARTITION/OFFSET, as ls shows it."`
+}
+
+// Run shows one dead letter.
+func (c lettersShow) Run(ctx context.Context, a *app) error {
+	if err := checkLetterIDs(c.ID); err != nil {
+		return err
+	}
+	found := false
+	err := a.eachLetter(ctx, func(_ *kgo.Client, r *kgo.Record) error {
+		if letterID(r) != c.ID {
+			return nil
+		}
+		found = true
+		fmt.Fprintf(a.stdout, "key: %s\n", printable(string(r.Key)))
+		for _, h := range r.Headers {
+			fmt.Fprintf(a.stdout, "%s: %s\n", printable(h.Key), printable(strings.ToValidUTF8(string(h.Value), "\uFFFD")))
+		}
+		fmt.Fprintln(a.stdout)
+		if utf8.Valid(r.Value) {
+			fmt.Fprintf(a.stdout, "%s\n", r.Value)
+		} else {
+			fmt.Fprintf(a.stdout, "%q\n", r.Value)
+		}
+		return nil
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("no dead letter %s; `millrace dead-letters ls` lists them", c.ID)
+	}
+	return err
+}
+
+type lettersReplay struct {
+	IDs  []string `arg:"" optional:"" name:"id" help:"PARTITION/OFFSET of letters, as ls shows them."`
+	All  bool     `help:"All of them."`
+	Code string   `help:"All with this code, such as row_refused."`
+}
+
+// Run sends letters to the topics they came from, without the headers that say why they were refused.
+func (c lettersReplay) Run(ctx context.Context, a *app) error {
+	if len(c.IDs) == 0 && !c.All && c.Code == "" {
+		return usage("say which: PARTITION/OFFSET …, --code CODE or --all")
+	}
+	if err := checkLetterIDs(c.IDs...); err != nil {
+		return err
+	}
+	sent, skipped := 0, 0
+	err := a.eachLetter(ctx, func(client *kgo.Client, r *kgo.Record) error {
+		info := describeLetter(r)
+		if !c.All && !slices.Contains(c.IDs, info.ID) && (c.Code == "" || c.Code != info.Code) {
+			return nil
+		}
+		if info.Topic == "" || len(r.Value) == 0 {
+			skipped++
+			fmt.Fprintf(a.stderr, "%s: skipped: its value is not here; read it at %s/%s/%s\n", info.ID, info.Topic, info.Partition, info.Offset)
+			return nil
+		}
+		again := &kgo.Record{Topic: info.Topic, Key: r.Key, Value: r.Value}
+		for _, h := range r.Headers {
+			if !event.IsDeadLetterHeader(h.Key) {
+				again.Headers = append(again.Headers, h)
+			}
+		}
+		if err := client.ProduceSync(ctx, again).FirstErr(); err != nil {
+			return fmt.Errorf("send %s to topic %s: %w", info.ID, info.Topic, err)
+		}
+		sent++
+		return nil
+	})
+	fmt.Fprintf(a.stdout, "sent %d records again\n", sent)
+	if err == nil && skipped > 0 {
+		err = fmt.Errorf("%d letters were skipped", skipped)
+	}
+	if err == nil && sent == 0 && len(c.IDs) > 0 {
+		err = errors.New("no such dead letter; `millrace dead-letters ls` lists them")
+	}
+	return err
+}
+
+func checkLetterIDs(ids ...string) error {
+	for _, id := range ids {
+		partition, offset, ok := strings.Cut(id, "/")
+		_, err1 := strconv.ParseInt(partition, 10, 32)
+		_, err2 := strconv.ParseInt(offset, 10, 64)
+		if !ok || err1 != nil || err2 != nil {
+			return usage("%q is not PARTITION/OFFSET, such as 0/17", id)
+		}
+	}
+	return nil
+}
+
+// eachLetter calls f with every record that is in topic dead-letters now.
+func (a *app) eachLetter(ctx context.Context, f func(*kgo.Client, *kgo.Record) error) error {
+	return a.eachRecord(ctx, a.cfg.KafkaTopicPrefix+event.TopicDeadLetters, f)
+}
+
+// eachRecord calls f with every record that is in a topic now, in the order of each partition.
+func (a *app) eachRecord(ctx context.Context, topic string, f func(*kgo.Client, *kgo.Record) error) error {
+	client, err := a.kafkaClient(append(producerOptions(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords())...) // the end of a transaction may be the last record
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := a.requireKafka(ctx, client); err != nil {
+		return err
+	}
+	admin := kadm.NewClient(client)
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("topic %s: %w", topic, err)
+	}
+	ends, err := admin.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("topic %s: %w", topic, err)
+	}
+	if err := ends.Error(); err != nil {
+		return fmt.Errorf("topic %s: %w; run `millrace topics` to create the topics", topic, err)
+	}
+	left := map[int32]int64{} // partition → the offset to stop at
+	from := map[int32]kgo.Offset{}
+	ends.Each(func(end kadm.ListedOffset) {
+		start, _ := starts.Lookup(topic, end.Partition)
+		if start.Offset < end.Offset {
+			left[end.Partition] = end.Offset
+			from[end.Partition] = kgo.NewOffset().At(start.Offset)
+		}
+	})
+	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
+	for len(left) > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("read topic %s: %w", topic, err)
+		}
+		for _, r := range fetches.Records() {
+			end, open := left[r.Partition]
+			if !open || r.Offset >= end {
+				continue
+			}
+			if !r.Attrs.IsControl() {
+				if err := f(client, r); err != nil {
+					return err
+				}
+			}
+			if r.Offset+1 >= end {
+				delete(left, r.Partition)
+			}
+		}
+	}
+	return nil
+}

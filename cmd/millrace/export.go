@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millrace/millrace/pipeline/export/extract"
+	"github.com/millrace/millrace/pipeline/export/plan"
+	"github.com/millrace/millrace/pipeline/export/seal"
+	"github.com/millrace/millrace/pipeline/export/track"
+	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/sinks/bucket"
+)
+
+// The role export:
+//
+//	export-requests ──▶ plan ──▶ export-windows ──▶ extract ──▶ export-results ──▶ seal ──▶ export-completions
+//	                     │ plan.json                  │ fragments                   │ manifest.json      │
+//	                     ▼                            ▼                             ▼                    ▼
+//	                   bucket                       bucket                        bucket               track ──▶ ClickHouse
+type exportCommand struct{}
+
+// Run runs the role until it is told to stop.
+func (exportCommand) Run(ctx context.Context, a *app) error {
+	o, err := newOps(a.cfg.OpsAddr)
+	if err != nil {
+		return err
+	}
+	stages, err := a.exportStages(ctx, o)
+	if err != nil {
+		return err
+	}
+	a.log.Info("millrace export", "version", version(), "ops", o.url(), "kafka", a.cfg.KafkaBrokers, "clickhouse", a.cfg.dsn.Addr(), "bucket", a.cfg.BucketURL)
+	fmt.Fprintf(a.stdout, "ops %s\n", o.url())
+	return serving(ctx, o, stages...)
+}
+
+// Records that plan and seal work on at a time, in one process: their work is short.
+const planSlots, sealSlots = 2, 2
+
+// exportStages returns the Run of each stage of the role. It fails if the bucket cannot be used.
+func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context) error, error) {
+	kafka, err := a.cfg.kafkaOptions()
+	if err != nil {
+		return nil, err
+	}
+	b, err := bucket.Open(ctx, a.cfg.BucketURL)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Probe(ctx); err != nil {
+		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
+	}
+	config := func(slots int) stage.Config {
+		return stage.Config{
+			TopicPrefix: a.cfg.KafkaTopicPrefix, Kafka: kafka, TransactionalIDPrefix: a.cfg.KafkaTransactionalIDPrefix, Slots: slots,
+			Metrics: o.registry, Log: a.log,
+		}
+	}
+	planStage := plan.New(plan.Config{
+		Config: config(planSlots), WindowRecords: int64(a.cfg.ExportWindowRecords), WindowsInFlight: a.cfg.ExportWindowsInFlight,
+	}, a.cfg.dsn, b)
+	extractStage := extract.New(extract.Config{Config: config(a.cfg.ExportConcurrency)}, a.cfg.dsn, b)
+	sealStage := seal.New(seal.Config{Config: config(sealSlots), WindowsInFlight: a.cfg.ExportWindowsInFlight}, b)
+	trackStage := track.New(config(1), a.cfg.dsn)
+	o.ready = append(o.ready, planStage.Ready(), extractStage.Ready(), sealStage.Ready(), trackStage.Ready())
+	return []func(context.Context) error{planStage.Run, extractStage.Run, sealStage.Run, trackStage.Run}, nil
+}

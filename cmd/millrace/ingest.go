@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/ingest"
+	"github.com/millrace/millrace/sinks/runstore"
+)
+
+// The role ingest:
+//
+//	topic runs ──▶ ingest ──▶ ClickHouse runs, nodes, feedback
+//	                  └─────▶ topic dead-letters
+type ingestCommand struct{}
+
+// Run runs the role until it is told to stop.
+func (ingestCommand) Run(ctx context.Context, a *app) error {
+	o, err := newOps(a.cfg.OpsAddr)
+	if err != nil {
+		return err
+	}
+	stage, err := a.ingestStage(o.registry)
+	if err != nil {
+		return err
+	}
+	o.ready = append(o.ready, stage.Ready())
+	a.log.Info("millrace ingest", "version", version(), "ops", o.url(), "kafka", a.cfg.KafkaBrokers, "clickhouse", a.cfg.dsn.Addr())
+	fmt.Fprintf(a.stdout, "ops %s\n", o.url())
+	return serving(ctx, o, stage.Run)
+}
+
+func (a *app) ingestStage(registry prometheus.Registerer) (*ingest.Stage, error) {
+	kafka, err := a.cfg.kafkaOptions()
+	if err != nil {
+		return nil, err
+	}
+	return ingest.New(ingest.Config{
+		TopicPrefix:   a.cfg.KafkaTopicPrefix,
+		BatchRows:     a.cfg.IngestBatchRows,
+		BatchBytes:    a.cfg.IngestBatchBytes,
+		BatchInterval: a.cfg.IngestBatchInterval,
+	}, kafka, runstore.New(a.cfg.dsn), registry, a.log), nil
+}
+
+// serving runs all of run at once, with the operators' endpoints beside them as long as any runs. The
+// first failure stops all.
+func serving(ctx context.Context, o *ops, run ...func(context.Context) error) error {
+	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	go func() { served <- o.run(opsCtx) }()
+	for _, f := range run {
+		group.Go(func() error { return f(ctx) })
+	}
+	err := group.Wait()
+	stopOps()
+	if opsErr := <-served; err == nil {
+		err = opsErr
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+// Command millrace runs any part of Millrace, and is its client. See pipeline/doc.go for what flows
+// where, and `millrace --help` for the commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/millrace/millrace/pipeline/local"
+)
+
+// Exit codes of the contract.
+const (
+	exitFailed       = 1
+	exitUsage        = 2
+	exitExportFailed = 3
+	exitCancelled    = 4
+)
+
+// commands is the command line. One file each holds what they do.
+type commands struct {
+	Local       localCommand       `cmd:"" help:"Run all of it on this machine, with an embedded Kafka and ClickHouse."`
+	Demo        demoCommand        `cmd:"" help:"Start the local stack, stream sample runs, export them, show the results, and exit."`
+	Ingest      ingestCommand      `cmd:"" help:"Run the role that stores runs: Kafka to ClickHouse."`
+	Export      exportCommand      `cmd:"" help:"Run the role that exports: plan, extract, seal and track."`
+	Migrate     migrateCommand     `cmd:"" help:"Prepare ClickHouse: create or upgrade the database."`
+	Topics      topicsCommand      `cmd:"" help:"Prepare Kafka: create the topics."`
+	Config      configCommand      `cmd:"" help:"Show the effective configuration, secrets masked."`
+	Version     versionCommand     `cmd:"" help:"Show the version."`
+	Replay      replayCommand      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
+	Request     requestCommand     `cmd:"" help:"Ask for an export."`
+	Exports     exportsCommand     `cmd:"" help:"Look at exports."`
+	DeadLetters deadLettersCommand `cmd:"" help:"Look at records that were refused, and replay them."`
+	Bench       benchCommand       `cmd:"" help:"Measure, repeatably; see the README."`
+}
+
+// app is what every command gets.
+type app struct {
+	cfg    *config
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	log    *slog.Logger
+}
+
+// exitError ends the process with a code of the contract.
+type exitError struct {
+	code int
+	err  error // nil: everything has been said
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == local.ChildCommand {
+		os.Exit(local.ChildMain(os.Args[2:]))
+	}
+	// The first signal asks for an orderly end; the second one is not caught and ends the process.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run parses the command line and the environment, runs the command and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var cli commands
+	exited := -1 // set by --help
+	parser, err := kong.New(&cli,
+		kong.Name("millrace"),
+		kong.Description("Millrace carries the runs of LLM applications from Kafka into ClickHouse, and exports them as data sets."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+	)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "millrace: %v\nRun `millrace --help` for the commands and `millrace COMMAND --help` for their flags.\n", err)
+		return exitUsage
+	}
+	cfg, err := loadConfig(os.Environ())
+	if err != nil {
+		return fail(stderr, &exitError{exitUsage, err})
+	}
+	a := &app{cfg: cfg, stdin: stdin, stdout: stdout, stderr: stderr, log: cfg.logger(stderr)}
+	for _, name := range cfg.unknown {
+		a.log.Warn("environment variable is not one of Millrace's; see `millrace config`", "name", name)
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.Bind(a)
+	return fail(stderr, parsed.Run())
+}
+
+func fail(stderr io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(stderr, "millrace: "+text)
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return exitFailed
+}

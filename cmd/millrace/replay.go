@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/runs"
+)
+
+type replayCommand struct {
+	Files []string `arg:"" name:"file" help:"Files of run events, one a line: CloudEvents or bare JSON; .gz and .zst are unpacked; - is standard input."`
+	Rate  float64  `placeholder:"N/s" help:"Events a second at most; 0 = as fast as Kafka takes them."`
+	Loop  bool     `help:"Start over at the end, until interrupted."`
+}
+
+// Validate checks the flags.
+func (c *replayCommand) Validate() error {
+	if c.Rate < 0 {
+		return errors.New("--rate must not be negative")
+	}
+	if c.Loop && len(c.Files) == 1 && c.Files[0] == "-" {
+		return errors.New("--loop cannot start standard input over")
+	}
+	return nil
+}
+
+// Run publishes the events. A line that is not a run event is reported and passed over; then the exit
+// code is 1.
+func (c *replayCommand) Run(ctx context.Context, a *app) error {
+	client, err := a.kafkaClient(producerOptions()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := a.requireKafka(ctx, client); err != nil {
+		return err
+	}
+	p := newPublisher(client, a.cfg.KafkaTopicPrefix+event.TopicRuns, c.Rate)
+	bar := a.progress("replay", -1)
+	p.progress = func(events, _ int64) { bar.set(events) }
+	bad := 0
+	for again := true; again && ctx.Err() == nil; again = c.Loop {
+		for _, file := range c.Files {
+			n, err := a.replayFile(ctx, file, p)
+			bad += n
+			if err != nil && ctx.Err() == nil {
+				bar.finish()
+				return err
+			}
+		}
+	}
+	err = p.flush(ctx)
+	bar.finish()
+	fmt.Fprintf(a.stdout, "published %d events, %d lines skipped\n", p.published.Load(), bad)
+	if err != nil {
+		return err
+	}
+	if bad > 0 {
+		return &exitError{exitFailed, fmt.Errorf("%d lines are not run events and were skipped", bad)}
+	}
+	return nil
+}
+
+// producerOptions make an idempotent producer (the client's default) of large compressed batches.
+func producerOptions() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ProducerBatchMaxBytes(8 << 20),
+		kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
+		kgo.MaxBufferedBytes(64 << 20),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+	}
+}
+
+// publisher sends run events to a topic, not faster than a rate.
+type publisher struct {
+	client    *kgo.Client
+	topic     string
+	interval  time.Duration
+	next      time.Time
+	published atomic.Int64
+	bytes     atomic.Int64
+	failed    atomic.Pointer[error]
+	progress  func(events, bytes int64)
+	decoder   runs.Decoder
+}
+
+func newPublisher(client *kgo.Client, topic string, rate float64) *publisher {
+	p := &publisher{client: client, topic: topic, progress: func(int64, int64) {}}
+	if rate > 0 {
+		p.interval = time.Duration(float64(time.Second) / rate)
+		p.next = time.Now()
+	}
+	return p
+}
+
+// check reads a line as a run event and returns its record, or what is wrong with it.
+func (p *publisher) check(line []byte) (*kgo.Record, error) {
+	e, err := event.Decode(&kgo.Record{Value: line, Timestamp: time.Now()})
+	if err != nil {
+		return nil, err
+	}
+	decoded, err := p.decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(e.ID, "/") {
+		e.ID = "" // the default of an event without an id: its place in the topic
+	}
+	if e.Source == "" {
+		e.Source = "millrace/replay"
+	}
+	return e.Record("", []byte(decoded.Workspace()+"/"+runID(decoded))), nil
+}
+
+func runID(e runs.Event) string {
+	switch e := e.(type) {
+	case *runs.Run:
+		return e.RunID
+	case *runs.Node:
+		return e.RunID
+	case *runs.Feedback:
+		return e.RunID
+	}
+	return ""
+}
+
+// send hands a record to the producer; it blocks while the producer's buffer is full.
+func (p *publisher) send(ctx context.Context, r *kgo.Record) error {
+	if err := p.failed.Load(); err != nil {
+		return *err
+	}
+	if p.interval > 0 {
+		if err := sleep(ctx, time.Until(p.next)); err != nil {
+			return err
+		}
+		p.next = p.next.Add(p.interval)
+	}
+	r.Topic = p.topic
+	p.client.Produce(ctx, r, func(r *kgo.Record, err error) {
+		if err != nil {
+			err = fmt.Errorf("write to topic %s: %w", p.topic, err)
+			p.failed.CompareAndSwap(nil, &err)
+			return
+		}
+		p.progress(p.published.Add(1), p.bytes.Add(int64(len(r.Value))))
+	})
+	return nil
+}
+
+// flush waits until Kafka has everything, also when ctx is done: what was sent is finished.
+func (p *publisher) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	if err := p.client.Flush(ctx); err != nil {
+		return err
+	}
+	if err := p.failed.Load(); err != nil && !errors.Is(*err, context.Canceled) {
+		return *err
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// replayFile sends the events of a file and returns how many lines it had to skip.
+func (a *app) replayFile(ctx context.Context, name string, p *publisher) (bad int, err error) {
+	in, err := a.openEvents(name)
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close()
+	lines := bufio.NewReaderSize(in, 1<<20)
+	for number := 1; ; number++ {
+		line, err := lines.ReadBytes('\n')
+		if len(bytes.TrimSpace(line)) > 0 {
+			record, refused := p.check(bytes.TrimSpace(line))
+			if refused != nil {
+				bad++
+				fmt.Fprintf(a.stderr, "%s:%d: skipped: %v\n", name, number, refused)
+			} else if err := p.send(ctx, record); err != nil {
+				return bad, err
+			}
+		}
+		if err == io.EOF {
+			return bad, nil
+		}
+		if err != nil {
+			return bad, fmt.Errorf("%s:%d: %w", name, number, err)
+		}
+	}
+}
+
+type reader struct {
+	io.Reader
+	close []func()
+}
+
+func (r *reader) Close() {
+	for _, f := range r.close {
+		f()
+	}
+}
+
+// openEvents opens a file, unpacking it by its name, or standard input, unpacking it by its first bytes.
+func (a *app) openEvents(name string) (*reader, error) {
+	r := &reader{Reader: a.stdin}
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		r.Reader, r.close = f, append(r.close, func() { f.Close() })
+	}
+	buffered := bufio.NewReaderSize(r.Reader, 1<<16)
+	magic, err := buffered.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	r.Reader = buffered
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		r.Reader = z
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(buffered)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		r.Reader, r.close = z, append(r.close, z.Close)
+	}
+	return r, nil
+}

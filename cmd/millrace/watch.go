@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// watcher follows one export on the topics of progress and completions.
+type watcher struct {
+	client      *kgo.Client
+	id          export.ID
+	completions string
+}
+
+// watch starts before the export is asked for, so that nothing of it is missed: from now on, but completions
+// of an id that is not fresh from the start, in case the export was asked for, and ended, before.
+func (a *app) watch(ctx context.Context, id export.ID, fresh bool) (*watcher, error) {
+	client, err := a.kafkaClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		return nil, err
+	}
+	w := &watcher{client: client, id: id, completions: a.cfg.KafkaTopicPrefix + event.TopicExportCompletions}
+	progress := a.cfg.KafkaTopicPrefix + event.TopicExportProgress
+	admin := kadm.NewClient(client)
+	ends, err := admin.ListEndOffsets(ctx, progress, w.completions)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		client.Close()
+		return nil, fmt.Errorf("look at topics %s and %s: %w; `millrace topics` creates the topics", progress, w.completions, err)
+	}
+	from := map[string]map[int32]kgo.Offset{progress: {}, w.completions: {}}
+	ends.Each(func(end kadm.ListedOffset) {
+		offset := kgo.NewOffset().At(end.Offset)
+		if end.Topic == w.completions && !fresh {
+			offset = kgo.NewOffset().AtStart()
+		}
+		from[end.Topic][end.Partition] = offset
+	})
+	client.AddConsumePartitions(from)
+	return w, nil
+}
+
+func (w *watcher) close() { w.client.Close() }
+
+// wait calls f with each progress of the export and returns its completion.
+func (w *watcher) wait(ctx context.Context, f func(*export.Progress)) (*export.Completion, error) {
+	for {
+		fetches := w.client.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := fetches.Err(); err != nil {
+			return nil, fmt.Errorf("watch the export: %w", err)
+		}
+		for _, r := range fetches.Records() {
+			if string(r.Key) != w.id.String() {
+				continue
+			}
+			e, err := event.Decode(r)
+			if err != nil {
+				return nil, fmt.Errorf("read topic %s: %w", r.Topic, err)
+			}
+			if r.Topic == w.completions {
+				completion := new(export.Completion)
+				if err := json.Unmarshal(e.Data, completion); err != nil {
+					return nil, fmt.Errorf("read the completion: %w", err)
+				}
+				return completion, nil
+			}
+			progress := new(export.Progress)
+			if err := json.Unmarshal(e.Data, progress); err != nil {
+				return nil, fmt.Errorf("read the progress: %w", err)
+			}
+			f(progress)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+// Package pipeline is the stream from runs to data sets. It has no code of its own; this is the map.
+//
+// Two words of the domain. A copilot is a conversational assistant. A recipe is a workflow of nodes
+// (prompt, retrieval, tool, code, …), often started by a webhook. Each execution of either is a run; each
+// node's execution inside it is a node run.
+//
+// # The flow
+//
+//	                   Kafka                                          ClickHouse
+//	producers ──▶ millrace.runs ───────▶ ingest ─────────────────▶ runs, nodes, feedback
+//	                                       └─▶ millrace.dead-letters        │
+//	                                                                        │ the selection, counted
+//	producers ──▶ millrace.export-requests ──▶ plan ◀──────────────────────▶│
+//	CLI                                         │                           │
+//	                        the window ─────────┤ cancel, refusal, empty    │ rows of the window, streamed
+//	                            ▼               │                           │
+//	             millrace.export-windows ──▶ extract ◀──────────────────────┘
+//	                                    │       │   format → encode → fragments ──▶ object store
+//	                                    ▼       ▼
+//	                             millrace.export-results ──▶ seal ── manifest.json ──▶ object store
+//	                                                          │
+//	                            ┌─────────────────────────────┤
+//	                            ▼                             ▼
+//	                 millrace.export-progress     millrace.export-completions ──▶ whoever asked
+//	                            └─────────────┬───────────────┘
+//	                                          ▼
+//	                                        track ──▶ ClickHouse export_events ──▶ exports view, CLI
+//
+// Every stage has the same shape: consume, do one thing, produce. A stage is a package; its name is the
+// verb. One binary runs any of them: `millrace ingest`, `millrace export` (plan, extract, seal, track), and
+// `millrace local`, which is everything in one process on embedded services.
+//
+// # The life of a run
+//
+// A producer publishes an event to topic runs. [ingest] polls it with others, and takes the record apart
+// with [event], whichever of three ways it is written in. [runs] decodes the data with [strictjson], which
+// refuses what the contract refuses; such a record becomes a dead letter. [runstore] inserts a batch as
+// columns, one block a table. Only then are offsets committed. An analyst reads the row in runs_latest.
+//
+// When somebody asks for an export, plan writes the SQL of the selection ([clickhouse]), extract streams
+// its rows in columns, format turns each into a record, fragment rolls records into files, and bucket
+// makes the files visible, whole. seal writes the manifest, which is what makes them an export, and sends
+// the one completion.
+//
+// # Files
+//
+//	strictjson/    JSON, read in one pass with every refusal of the contract            (pure)
+//	event/         CloudEvents 1.0 ⇄ Kafka record; dead letters; the topics
+//	runs/          Run, Node, Feedback: types, decoding, checks                         (pure)
+//	sample/        the seeded generator of plausible runs                               (pure)
+//	ingest/        stage
+//	export/        Request, Plan, Window, Result, Manifest, Completion: types, checks   (pure)
+//	  format/        one file per purpose and target                                    (pure)
+//	  plan/ extract/ seal/ track/   stages
+//	stage/         the consume → work → produce loop that plan, extract and seal share
+//	clickhouse/    connections, migrations, selection SQL, window reader, error classes
+//	local/         the embedded Kafka and ClickHouse of `millrace local` and of tests
+//	../sinks/runstore    columnar inserts into ClickHouse
+//	../sinks/fragment    encoders; rolling by records and bytes
+//	../sinks/bucket      object store: atomic create-only writes, listing
+//	../schemas/          what users rely on: ClickHouse migrations, JSON Schemas, AsyncAPI
+//	../cmd/millrace/     one file per role holds its picture and its wiring; config.go
+//
+// Imports point downwards only; the linter checks the arrows.
+//
+// # Invariants
+//
+// They are cited by number where they are enforced.
+//
+//  1. An offset is committed only after its records are in ClickHouse or in the dead-letter topic.
+//  2. A run seen many times is one run: rows are idempotent, and every read that users see is deduplicated.
+//  3. Windows partition the selection: no run in two, none between them.
+//  4. A fragment is visible whole or not at all; its key is never reused by another attempt.
+//  5. A cut stream is an error: a window whose query did not end cleanly publishes nothing.
+//  6. The manifest is the commit point. What it lists exists, with that size, count and SHA-256, and is never
+//     deleted but by an explicit delete; what it does not list is not part of the export.
+//  7. Exactly one completion per export for a read_committed consumer, sent after the manifest exists.
+//  8. Every buffer is bounded; backlog never grows memory.
+//  9. No query runs without its workspace bound as a parameter.
+//  10. Bad input never stops a stage and is never dropped silently: dead letter, failed completion, or a
+//     counted, reasoned dropped entry.
+//
+// # Decisions
+//
+// 2026-11: rows are made idempotent (ReplacingMergeTree by version) and ingest is at least once. Insert
+// deduplication tokens would save the rows that a crash repeats, but their window forgets, and a batch
+// has to be cut again exactly as before; given up for a rule that always holds.
+//
+// 2026-11: our own JSON reader. No library at hand refuses duplicate keys, NUL, lone surrogates and
+// the limits of size and depth, names the place, and keeps documents as sent. What was given up is a parser
+// that others maintain; its fuzz test holds it against encoding/json.
+//
+// 2026-11: an export is exactly what its one query returned. The direct path counts first, to
+// choose the path, and reads later; rows_planned is what was read, since the selection moves in between.
+//
+// [ingest]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/ingest
+// [event]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/event
+// [runs]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/runs
+// [strictjson]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/strictjson
+// [runstore]: https://pkg.go.dev/github.com/millrace/millrace/sinks/runstore
+// [clickhouse]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/clickhouse
+package pipeline
