@@ -1,0 +1,271 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// receipt is written beside a fetched library once it is complete. A cached
+// library is used only while it is the file of its receipt.
+type receipt struct {
+	Size    int64     `json:"size"` // bytes
+	ModTime time.Time `json:"mod_time"`
+	SHA256  string    `json:"sha256"`
+}
+
+const receiptName = "receipt.json"
+
+func cachedDir(cacheDir string) string {
+	return filepath.Join(cacheDir, LibraryVersion+"-"+runtime.GOOS+"-"+runtime.GOARCH)
+}
+
+// cached returns the path of the cached library if it is there and whole. A
+// changed modification time costs reading it once (half a second); otherwise
+// its size is looked at.
+func cached(cacheDir string, e engine) (string, bool) {
+	dir := cachedDir(cacheDir)
+	path := filepath.Join(dir, e.file)
+	var r receipt
+	body, err := os.ReadFile(filepath.Join(dir, receiptName))
+	if err != nil || json.Unmarshal(body, &r) != nil {
+		return "", false
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Size() != r.Size {
+		return "", false
+	}
+	if info.ModTime().Equal(r.ModTime) {
+		return path, true
+	}
+	now, err := newReceipt(path)
+	if err != nil || now.SHA256 != r.SHA256 {
+		return "", false
+	}
+	_ = now.write(dir) // without it the file is read again next time
+	return path, true
+}
+
+func newReceipt(path string) (receipt, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return receipt{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return receipt{}, err
+	}
+	// A cut of power after the rename must not leave a hollow file behind a
+	// good receipt.
+	if err := f.Sync(); err != nil {
+		return receipt{}, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return receipt{}, err
+	}
+	return receipt{Size: n, ModTime: info.ModTime(), SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+}
+
+func (r receipt) write(dir string) error {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(dir, receiptName+".new")
+	if err := os.WriteFile(tmp, body, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, receiptName))
+}
+
+// fetch installs the library's package into a folder beside the cache and
+// moves it into place when it is whole.
+func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string, error) {
+	if err := os.MkdirAll(cfg.CacheDir, 0o755); err != nil {
+		return "", fmt.Errorf("make the cache folder of libchdb: %w", err)
+	}
+	line := newProgress(cfg.Progress)
+	lock, err := waitLock(ctx, filepath.Join(cfg.CacheDir, "lock"), func() {
+		line.say("another process is fetching the ClickHouse engine; waiting for it")
+	})
+	if err != nil {
+		return "", fmt.Errorf("lock the cache of libchdb: %w", err)
+	}
+	defer lock.Close()
+	if path, ok := cached(cfg.CacheDir, e); ok {
+		return path, nil
+	}
+
+	// Under the lock, any such folder is left from a fetch that was killed.
+	if left, err := filepath.Glob(filepath.Join(cfg.CacheDir, "fetch-*")); err == nil {
+		for _, dir := range left {
+			os.RemoveAll(dir)
+		}
+	}
+	tmp, err := os.MkdirTemp(cfg.CacheDir, "fetch-")
+	if err != nil {
+		return "", fmt.Errorf("make a folder for libchdb: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+
+	if err := install(ctx, npm, tmp, e, line); err != nil {
+		return "", fmt.Errorf("fetch %s@%s with npm: %w; npm must be >= 9 and reach its registry, or set MILLRACE_LIBCHDB to a copy of that package's %s",
+			e.npmPackage, LibraryVersion, err, e.file)
+	}
+	pkg := filepath.Join(tmp, "node_modules", filepath.FromSlash(e.npmPackage))
+	r, err := newReceipt(filepath.Join(pkg, e.file))
+	if err != nil {
+		return "", fmt.Errorf("fetched %s@%s, but: %w", e.npmPackage, LibraryVersion, err)
+	}
+	if err := r.write(pkg); err != nil {
+		return "", fmt.Errorf("fetched %s@%s, but: %w", e.npmPackage, LibraryVersion, err)
+	}
+	dir := cachedDir(cfg.CacheDir)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", fmt.Errorf("replace a damaged libchdb: %w", err)
+	}
+	if err := os.Rename(pkg, dir); err != nil {
+		return "", fmt.Errorf("move libchdb into its cache: %w", err)
+	}
+	return filepath.Join(dir, e.file), nil
+}
+
+// install runs npm on a lock file that pins the package's hash. The lock file
+// leaves the registry to the user's npm configuration.
+func install(ctx context.Context, npm, dir string, e engine, line *progress) error {
+	deps := map[string]string{e.npmPackage: LibraryVersion}
+	files := map[string]any{
+		"package.json": map[string]any{"name": "libchdb", "version": "0.0.0", "private": true, "dependencies": deps},
+		"package-lock.json": map[string]any{
+			"name": "libchdb", "version": "0.0.0", "lockfileVersion": 3, "requires": true,
+			"packages": map[string]any{
+				"":                             map[string]any{"name": "libchdb", "version": "0.0.0", "dependencies": deps},
+				"node_modules/" + e.npmPackage: map[string]any{"version": LibraryVersion, "integrity": e.integrity},
+			},
+		},
+	}
+	for name, v := range files {
+		body, err := json.MarshalIndent(v, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), body, 0o600); err != nil {
+			return err
+		}
+	}
+
+	// --ignore-scripts: nothing of the package runs, whatever it says.
+	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", dir)
+	cmd.Dir = dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		line.watch(dir, e, done)
+	}()
+	err := cmd.Wait()
+	close(done)
+	<-watched
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w\n%s", err, lastLines(out.String(), 10))
+	}
+	return nil
+}
+
+// progress writes what a fetch is doing: a line redrawn in a terminal, a line
+// every ten seconds elsewhere.
+type progress struct {
+	w        io.Writer
+	terminal bool
+}
+
+func newProgress(w io.Writer) *progress {
+	if w == nil {
+		w = io.Discard
+	}
+	f, ok := w.(*os.File)
+	if ok {
+		info, err := f.Stat()
+		ok = err == nil && info.Mode()&fs.ModeCharDevice != 0
+	}
+	return &progress{w: w, terminal: ok}
+}
+
+func (p *progress) say(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
+
+// watch follows the folder that npm unpacks into as it downloads, until done.
+func (p *progress) watch(dir string, e engine, done <-chan struct{}) {
+	what := fmt.Sprintf("fetching the ClickHouse engine (%d MB, once)", (e.packed+500_000)/1_000_000)
+	every := 10 * time.Second
+	if p.terminal {
+		every = 500 * time.Millisecond
+	}
+	start := time.Now()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		state := fmt.Sprintf("%s %d%% %s", what, min(100*folderSize(dir)/e.unpacked, 99), time.Since(start).Round(time.Second))
+		if first {
+			state = what
+		}
+		if p.terminal {
+			fmt.Fprintf(p.w, "\r\x1b[K%s", state)
+		} else {
+			p.say("%s", state)
+		}
+		select {
+		case <-tick.C:
+		case <-done:
+			if p.terminal {
+				fmt.Fprint(p.w, "\r\x1b[K")
+			}
+			p.say("%s: npm ended after %s", what, time.Since(start).Round(100*time.Millisecond))
+			return
+		}
+	}
+}
+
+// folderSize is the bytes of the files under dir, as far as they can be read
+// while they are being written.
+func folderSize(dir string) (n int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil
+		}
+		if info, err := d.Info(); err == nil {
+			n += info.Size()
+		}
+		return nil
+	})
+	return n
+}
+
+func lastLines(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,189 @@
+package local
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// doorkeeper reads a native client's hello before the server does, and refuses
+// those that the server would refuse: a wrong user, a database that is not
+// there, another protocol. The embedded engine answers them too, as a server
+// does, and then aborts: an exception that leaves its handshake ends it.
+// (An error in a query does not.)
+//
+// A hello is: varint 0, the client's name, its version's major, minor and
+// revision as varints, and the database, user and password. Strings have a
+// varint length. See clickhouse.com/docs/native-protocol/client.
+type doorkeeper struct {
+	http *atomic.Pointer[net.TCPAddr] // the server's, to ask about databases
+}
+
+const (
+	// maxHello bounds a hello in bytes. A name or password of ClickHouse's
+	// own limits fits many times.
+	maxHello = 16 << 10
+
+	// helloTime is how long a client may take to say it.
+	helloTime = time.Minute
+)
+
+// ClickHouse's error codes, src/Common/ErrorCodes.cpp.
+const (
+	codeUnknownDatabase      = 81
+	codeUnexpectedPacket     = 101
+	codeAuthenticationFailed = 516
+)
+
+// refusal is an answer that the server would have given.
+type refusal struct {
+	code    int32
+	message string
+}
+
+func (r *refusal) Error() string { return r.message }
+
+// errShort says that more of the hello is to come.
+var errShort = errors.New("the hello is not complete")
+
+// admit returns what the client has sent so far, its whole hello at least, for
+// the server to have. Otherwise the client has been answered as far as it can
+// be, and is not the server's business.
+func (d doorkeeper) admit(client *net.TCPConn) (first []byte, ok bool) {
+	_ = client.SetReadDeadline(time.Now().Add(helloTime))
+	buf := make([]byte, 0, 512)
+	var h hello
+	err := errShort
+	for errors.Is(err, errShort) {
+		if len(buf) == cap(buf) {
+			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
+		}
+		n, readErr := client.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if h, err = parseHello(buf); errors.Is(err, errShort) && readErr != nil {
+			return nil, false
+		}
+	}
+	_ = client.SetReadDeadline(time.Time{})
+	if err == nil {
+		err = d.check(h)
+	}
+	var refused *refusal
+	switch {
+	case err == nil:
+		return buf, true
+	case errors.As(err, &refused):
+		_, _ = client.Write(refused.packet(buf))
+		_ = client.CloseWrite()
+		_ = client.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.Copy(io.Discard, client)
+	}
+	return nil, false
+}
+
+type hello struct{ database, user, password string }
+
+func parseHello(b []byte) (h hello, err error) {
+	if len(b) > 0 && b[0] != 0 {
+		return h, &refusal{codeUnexpectedPacket, fmt.Sprintf("Unexpected packet from client (expected Hello, got %d)", b[0])}
+	}
+	number := func() (v uint64) {
+		if err != nil {
+			return 0
+		}
+		v, n := binary.Uvarint(b)
+		switch {
+		case n == 0:
+			err = errShort
+		case n < 0:
+			err = &refusal{codeUnexpectedPacket, "Unexpected packet from client (a number of its hello is too large)"}
+		default:
+			b = b[n:]
+		}
+		return v
+	}
+	text := func() (s string) {
+		n := number()
+		switch {
+		case err != nil:
+		case n > maxHello:
+			err = &refusal{codeUnexpectedPacket, "Unexpected packet from client (a string of its hello is too large)"}
+		case n > uint64(len(b)):
+			err = errShort
+		default:
+			s, b = string(b[:n]), b[n:]
+		}
+		return s
+	}
+	size := len(b)
+	number() // the packet's type
+	text()   // the client's name
+	number() // its version
+	number()
+	number()
+	h.database, h.user, h.password = text(), text(), text()
+	if errors.Is(err, errShort) && size > maxHello {
+		err = &refusal{codeUnexpectedPacket, "Unexpected packet from client (its hello is too large)"}
+	}
+	return h, err
+}
+
+// check says whether the server will let a client in: its only user is
+// default, without a password.
+func (d doorkeeper) check(h hello) error {
+	if h.user != "default" && h.user != "" || h.password != "" {
+		return &refusal{codeAuthenticationFailed, h.user + ": Authentication failed: the embedded ClickHouse has one user, default, without a password"}
+	}
+	if h.database == "" {
+		return nil
+	}
+	addr := d.http.Load()
+	if addr == nil {
+		return errors.New("the server is gone")
+	}
+	// A parameter's value is in the escaped form of a TSV field.
+	escaped := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`, "\x00", `\0`, "\b", `\b`, "\f", `\f`).Replace(h.database)
+	query := url.Values{"query": {"SELECT count() FROM system.databases WHERE name = {name:String}"}, "param_name": {escaped}}
+	resp, err := askClient.Get("http://" + addr.String() + "/?" + query.Encode())
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	switch {
+	case err != nil:
+		return err
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("ask for the databases: %s", resp.Status)
+	case strings.TrimSpace(string(body)) == "0":
+		return &refusal{codeUnknownDatabase, "Database " + h.database + " does not exist"}
+	}
+	return nil
+}
+
+// askClient asks a child about itself. It keeps no connection: the child may be
+// gone by the next question.
+var askClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+
+// packet is the refusal in the protocol of a client that began with first: an
+// exception packet, or plain HTTP for whoever took the port for that.
+func (r *refusal) packet(first []byte) []byte {
+	if len(first) > 0 && (first[0] == 'G' || first[0] == 'P') {
+		return []byte("HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n" +
+			"This port is for ClickHouse's native protocol; HTTP has a port of its own.\n")
+	}
+	text := func(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s))), s...) }
+	b := []byte{2} // Exception
+	b = binary.LittleEndian.AppendUint32(b, uint32(r.code))
+	b = text(b, "DB::Exception")
+	b = text(b, "DB::Exception: "+r.message)
+	b = text(b, "")     // stack trace
+	return append(b, 0) // nothing nested
+}

@@ -1,0 +1,212 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/local"
+)
+
+// fakeNpm writes an npm that runs script, and counts how often it was run.
+// The script's working folder is the one to install into.
+func fakeNpm(t *testing.T, script string) (npm string, runs func() int) {
+	t.Helper()
+	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
+		t.Skip("no library is pinned for this platform")
+	}
+	dir := t.TempDir()
+	npm, log := filepath.Join(dir, "npm"), filepath.Join(dir, "runs")
+	if err := os.WriteFile(npm, []byte("#!/bin/sh\necho \"$@\" >> "+log+"\nset -e\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return npm, func() int {
+		body, _ := os.ReadFile(log)
+		return strings.Count(string(body), "\n")
+	}
+}
+
+// installs is a script that does what npm would, in little, after it has
+// checked that it was asked to.
+const installs = `
+[ "$1" = ci ]
+echo "$@" | grep -q -- --ignore-scripts
+grep -q '"integrity": "sha512-' package-lock.json
+! grep -q resolved package-lock.json
+mkdir -p node_modules/@chdb/lib-linux-x64-gnu
+echo engine > node_modules/@chdb/lib-linux-x64-gnu/libchdb.so
+`
+
+func TestALibraryIsFetchedOnce(t *testing.T) {
+	t.Parallel()
+	npm, runs := fakeNpm(t, installs)
+	cfg := local.LibraryConfig{CacheDir: filepath.Join(t.TempDir(), "cache"), Npm: npm}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			cfg := cfg
+			cfg.Progress = t.Output()
+			path, err := local.FindLibrary(t.Context(), cfg)
+			if err != nil {
+				t.Error(err)
+			} else if body, err := os.ReadFile(path); err != nil || string(body) != "engine\n" {
+				t.Errorf("%s: %q, %v", path, body, err)
+			}
+		})
+	}
+	all.Wait()
+	if runs() != 1 {
+		t.Errorf("npm ran %d times, want once", runs())
+	}
+	left, err := filepath.Glob(filepath.Join(cfg.CacheDir, "fetch-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func TestADamagedLibraryIsNotUsed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		damage func(path string) error
+		runs   int // of npm, the first fetch included
+	}{
+		{"untouched", func(string) error { return nil }, 1},
+		{"only its time has changed", func(path string) error { return os.Chtimes(path, time.Time{}, time.Unix(1, 0)) }, 1},
+		{"cut short", func(path string) error { return os.Truncate(path, 3) }, 2},
+		{"other bytes", func(path string) error {
+			if err := os.WriteFile(path, []byte("ENGINE\n"), 0o600); err != nil {
+				return err
+			}
+			return os.Chtimes(path, time.Time{}, time.Unix(1, 0))
+		}, 2},
+		{"no receipt", func(path string) error { return os.Remove(filepath.Join(filepath.Dir(path), "receipt.json")) }, 2},
+		{"gone", os.Remove, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			npm, runs := fakeNpm(t, installs)
+			cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm}
+			path, err := local.FindLibrary(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := test.damage(path); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if path, err = local.FindLibrary(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if body, err := os.ReadFile(path); err != nil || string(body) != "engine\n" {
+				t.Errorf("%q, %v", body, err)
+			}
+			if runs() != test.runs {
+				t.Errorf("npm ran %d times, want %d", runs(), test.runs)
+			}
+		})
+	}
+}
+
+func TestAFailedFetchLeavesNothing(t *testing.T) {
+	t.Parallel()
+	npm, _ := fakeNpm(t, installs+"echo the registry is out >&2; exit 1")
+	cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm}
+	_, err := local.FindLibrary(t.Context(), cfg)
+	for _, want := range []string{"the registry is out", "npm must be >= 9", "MILLRACE_LIBCHDB", "@chdb/lib-linux-x64-gnu@" + local.LibraryVersion} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error without %q: %v", want, err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(cfg.CacheDir, "*", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+
+	// And a fetch that was killed is cleared away by the next one.
+	if err := os.MkdirAll(filepath.Join(cfg.CacheDir, "fetch-killed", "node_modules"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Npm, _ = fakeNpm(t, installs)
+	if _, err := local.FindLibrary(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(cfg.CacheDir, "fetch-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func TestAFetchEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	npm, runs := fakeNpm(t, "exec sleep 1000")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		eventually(t, "npm runs", func() bool { return runs() == 1 })
+		cancel()
+	}()
+	cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm}
+	if _, err := local.FindLibrary(ctx, cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want the context's error", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(cfg.CacheDir, "fetch-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func TestWithoutALibraryTheErrorNamesTheWaysOut(t *testing.T) {
+	t.Parallel()
+	_, err := local.FindLibrary(t.Context(), local.LibraryConfig{CacheDir: t.TempDir(), Npm: "no-such-npm"})
+	if !errors.Is(err, local.ErrNoLibrary) {
+		t.Errorf("%v, want ErrNoLibrary", err)
+	}
+	for _, want := range []string{"MILLRACE_LIBCHDB", "@chdb/lib-", local.LibraryVersion} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error without %q: %v", want, err)
+		}
+	}
+}
+
+func TestAGivenLibraryIsUsedAsItIs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "libchdb.so")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := local.FindLibrary(t.Context(), local.LibraryConfig{Path: path}); err != nil || got != path {
+		t.Errorf("%s, %v, want %s", got, err, path)
+	}
+	for _, wrong := range []string{dir, filepath.Join(dir, "missing.so")} {
+		_, err := local.FindLibrary(t.Context(), local.LibraryConfig{Path: wrong})
+		if err == nil || !strings.Contains(err.Error(), "MILLRACE_LIBCHDB") || !strings.Contains(err.Error(), wrong) {
+			t.Errorf("%s: error %v, want one that names it and the variable", wrong, err)
+		}
+	}
+}
+
+// The real thing: 178 MB, so only where it is CI's job to find out.
+func TestTheRealLibraryIsFetchedThroughNpm(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("CI") != "true" {
+		t.Skip("only with CI=true: it downloads 178 MB")
+	}
+	cfg := local.LibraryConfig{CacheDir: t.TempDir(), Progress: t.Output()}
+	path, err := local.FindLibrary(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() < 100<<20 {
+		t.Errorf("%s: %v, %v", path, fmt.Sprint(info), err)
+	}
+	cfg.Npm = "no-such-npm"
+	if again, err := local.FindLibrary(t.Context(), cfg); err != nil || again != path {
+		t.Errorf("the second time: %s, %v, want %s from the cache", again, err, path)
+	}
+}

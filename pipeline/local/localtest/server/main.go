@@ -1,0 +1,18 @@
+// Server is the ClickHouse child for tests. A test binary built with -race
+// cannot load the engine's library, and any other would have to hand its main
+// function over; so localtest builds this one beside it.
+package main
+
+import (
+	"os"
+
+	"github.com/millrace/millrace/pipeline/local"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == local.ChildCommand {
+		os.Exit(local.ChildMain(os.Args[2:]))
+	}
+	os.Stderr.WriteString("usage: server " + local.ChildCommand + " …, started by localtest\n")
+	os.Exit(2)
+}

@@ -1,0 +1,199 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// child is one process of the embedded server, and the two pipes it lives by.
+type child struct {
+	cmd      *exec.Cmd
+	stdin    io.Closer
+	lifeline *os.File // the write end
+	exited   chan struct{}
+	err      error // valid once exited is closed
+}
+
+// exitError is a child's end that nobody asked for.
+type exitError struct {
+	code  int // -1: a signal
+	state string
+}
+
+func (e *exitError) Error() string { return "its process ended: " + e.state }
+
+// killAfter is how long a child may take to end once it has been asked to. It
+// ends itself before that, after engineEnd.
+const killAfter = engineEnd + 5*time.Second
+
+// runChild runs one child until it dies or ctx is done, and returns for how
+// long it answered.
+func (c *ClickHouse) runChild(ctx context.Context) (answered time.Duration, err error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return 0, err
+	}
+	token := rand.Text()
+	started := time.Now()
+	p, err := c.startChild(childConfig{
+		library: c.cfg.Library, dir: c.cfg.Dir, ephemeral: c.cfg.Ephemeral,
+		native: ports[0], http: ports[1], token: token,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer c.down()
+	// The relays hang up first, so that the engine has no query to wait for.
+	defer func() {
+		if ctx.Err() != nil {
+			c.native.hangUp()
+			c.http.hangUp()
+		}
+		p.stop()
+	}()
+	c.mu.Lock()
+	c.pid = p.cmd.Process.Pid
+	c.starts++
+	c.mu.Unlock()
+
+	if err := p.waitAnswer(ctx, ports[1], token); err != nil {
+		return 0, err
+	}
+	up := time.Now()
+	c.up(loopback(ports[0]), loopback(ports[1]))
+	c.cfg.Log.Info("embedded clickhouse is up", "native", c.NativeAddr(), "http", c.HTTPAddr(),
+		"pid", p.cmd.Process.Pid, "took", up.Sub(started).Round(time.Millisecond))
+
+	checkLog := time.NewTicker(10 * time.Second)
+	defer checkLog.Stop()
+	for {
+		select {
+		case <-p.exited:
+			return time.Since(up), p.err
+		case <-ctx.Done():
+			return time.Since(up), ctx.Err()
+		case <-checkLog.C:
+			if err := boundLog(c.logPath(), maxLog); err != nil {
+				c.cfg.Log.Warn("embedded clickhouse: shorten its log", "error", err)
+			}
+		}
+	}
+}
+
+func (c *ClickHouse) startChild(cfg childConfig) (*child, error) {
+	log, err := openLog(c.logPath())
+	if err != nil {
+		return nil, fmt.Errorf("open the log of the embedded ClickHouse: %w", err)
+	}
+	defer log.Close()
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer read.Close()
+
+	args := append(c.cfg.Command[1:len(c.cfg.Command):len(c.cfg.Command)], cfg.args()...)
+	cmd := exec.Command(c.cfg.Command[0], args...)
+	cmd.Dir = c.cfg.Dir
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{read} // lifelineFd
+	// The engine reads credentials out of the environment if it finds any.
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {
+		if v, ok := os.LookupEnv(name); ok {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "TZ=UTC")
+	// Out of the terminal's process group: a Ctrl-C is for the parent.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		write.Close()
+		return nil, fmt.Errorf("start the embedded ClickHouse: %w", err)
+	}
+
+	p := &child{cmd: cmd, stdin: stdin, lifeline: write, exited: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		p.err = &exitError{code: cmd.ProcessState.ExitCode(), state: cmd.ProcessState.String()}
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// stop ends the child in order, and by force if it does not. The lifeline goes
+// first: an engine that returned before it would count as failed.
+func (p *child) stop() {
+	p.lifeline.Close()
+	p.stdin.Close()
+	select {
+	case <-p.exited:
+	case <-time.After(killAfter):
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
+}
+
+// waitAnswer returns when this very child answers on its HTTP port. The native
+// one listens by then: it is opened first.
+func (p *child) waitAnswer(ctx context.Context, port int, token string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTime, fmt.Errorf("it did not answer for %s", startTime))
+	defer cancel()
+	target := url.URL{
+		Scheme: "http", Host: loopback(port).String(), Path: "/",
+		RawQuery: url.Values{"query": {"SELECT getMacro('" + tokenMacro + "')"}}.Encode(),
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := askClient.Do(req); err == nil {
+			body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+			resp.Body.Close()
+			if err == nil && string(bytes.TrimSpace(body)) == token {
+				return nil
+			}
+		}
+		select {
+		case <-p.exited:
+			return p.err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// freePorts returns ports of 127.0.0.1 that nobody listened on a moment ago.
+// If one is taken before the child has it, the child fails and the next one
+// tries others; the token keeps the parent from taking a stranger for its own.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := net.ListenTCP("tcp", loopback(0))
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close()
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}
+
+func loopback(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
