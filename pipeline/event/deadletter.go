@@ -2,6 +2,7 @@ package event
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,4 +77,13 @@ func DeadLetterWithoutValue(r *kgo.Record) *kgo.Record {
 		}
 	}
 	return &short
+}
+
+// DeadLetterAlone returns a dead letter without key, value and the record's own headers, where those are
+// what topic dead-letters cannot hold.
+func DeadLetterAlone(r *kgo.Record) *kgo.Record {
+	alone := DeadLetterWithoutValue(r)
+	alone.Key = nil
+	alone.Headers = slices.DeleteFunc(alone.Headers, func(h kgo.RecordHeader) bool { return !IsDeadLetterHeader(h.Key) })
+	return alone
 }

@@ -36,7 +36,7 @@ type Event struct {
 	TraceParent string
 	// Data is the JSON document; after Decode a slice of the record's value, where it can be.
 	Data []byte
-	// Pointer is the JSON pointer of Data in the record's value: "" or "/data".
+	// Pointer is the JSON pointer of Data in the record's value: "", "/data" or "/data_base64".
 	Pointer string
 }
 
@@ -55,15 +55,12 @@ func Decode(r *kgo.Record) (Event, error) {
 	}
 	value := stripConfluent(r.Value)
 	var contentType string
-	binary := false
 	for _, h := range r.Headers {
 		switch h.Key {
 		case "content-type":
 			contentType = string(h.Value)
 		case "traceparent":
 			e.TraceParent = string(h.Value)
-		case "ce_specversion", "ce_type":
-			binary = true
 		}
 	}
 	media, _, _ := mime.ParseMediaType(contentType)
@@ -75,10 +72,22 @@ func Decode(r *kgo.Record) (Event, error) {
 			Code: strictjson.UnknownType,
 			Rule: "content-type must be application/cloudevents+json: other formats of CloudEvents and batches are not read from Kafka",
 		}
-	case binary:
-		return e.binary(r, media, value)
 	}
-	return e.bare(value)
+	for _, h := range r.Headers {
+		if name, ok := strings.CutPrefix(h.Key, "ce_"); ok {
+			if err := e.attribute(name, string(h.Value), "header "+h.Key); err != nil {
+				return e, err
+			}
+		}
+	}
+	if e.Type == "" { // bare, whatever other attributes its headers have
+		return e.bare(value)
+	}
+	if err := isJSON(media, "header content-type"); err != nil {
+		return e, err
+	}
+	e.Data = value
+	return e, nil
 }
 
 // stripConfluent drops the prefix of Confluent's wire format: a zero byte and a schema id of 4 bytes.
@@ -89,45 +98,16 @@ func stripConfluent(value []byte) []byte {
 	return value
 }
 
-func (e Event) binary(r *kgo.Record, media string, value []byte) (Event, error) {
-	for _, h := range r.Headers {
-		name, ok := strings.CutPrefix(h.Key, "ce_")
-		if !ok {
-			continue
-		}
-		if err := e.attribute(name, string(h.Value), "header "+h.Key); err != nil {
-			return e, err
-		}
-	}
-	if err := isJSON(media, "header content-type"); err != nil {
-		return e, err
-	}
-	e.Data = value
-	return e, nil
-}
-
 func (e Event) structured(value []byte) (Event, error) {
 	var r strictjson.Reader
 	r.Reset(value, "", strictjson.MaxDepth+1) // the envelope is one level
-	err := r.Object(func(key string) (err error) {
+	err := r.Object(func(key string) error {
 		switch {
-		case key == "data":
-			e.Data, err = r.Span()
-			return err
-		case key == "data_base64":
-			encoded, err := r.Text()
-			if err != nil {
-				return err
-			}
-			if e.Data, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-				return r.Refuse(strictjson.WrongType, "must be base64 (RFC 4648)")
-			}
-			return nil
-		case r.Kind() != strictjson.String: // extensions may be numbers and booleans
-			if isAttribute(key) && r.Kind() != strictjson.Null {
-				_, err = r.Text()
-				return err
-			}
+		case r.Kind() == strictjson.Null: // as good as absent
+			return r.Skip()
+		case key == "data" || key == "data_base64":
+			return e.data(&r, key)
+		case r.Kind() != strictjson.String && !isAttribute(key): // extensions may be numbers and booleans
 			return r.Skip()
 		}
 		text, err := r.Text()
@@ -149,8 +129,27 @@ func (e Event) structured(value []byte) (Event, error) {
 	if e.Data == nil {
 		return e, &strictjson.Refusal{Code: strictjson.MissingField, Pointer: "/data", Rule: "is required"}
 	}
-	e.Pointer = "/data"
 	return e, nil
+}
+
+// data reads the data of an envelope: JSON under the key data, or base64 of it under data_base64.
+func (e *Event) data(r *strictjson.Reader, key string) (err error) {
+	if e.Data != nil {
+		return r.Refuse(strictjson.DuplicateKey, "an event has data or data_base64, not both")
+	}
+	e.Pointer = "/" + key
+	if key == "data" {
+		e.Data, err = r.Span()
+		return err
+	}
+	encoded, err := r.Text()
+	if err != nil {
+		return err
+	}
+	if e.Data, err = base64.StdEncoding.DecodeString(encoded); err != nil {
+		return r.Refuse(strictjson.WrongType, "must be base64 (RFC 4648)")
+	}
+	return nil
 }
 
 // bare reads a JSON object that is the data, with its type beside the data's keys — or, if it has a
@@ -164,7 +163,7 @@ func (e Event) bare(value []byte) (Event, error) {
 		case "specversion":
 			envelope = true
 		case "type":
-			if r.Kind() == strictjson.String {
+			if r.Kind() != strictjson.Null {
 				e.Type, err = r.Text()
 				return err
 			}
@@ -212,9 +211,11 @@ func (e *Event) attribute(name, value, place string) error {
 	case "subject":
 		e.Subject = value
 	case "traceparent":
-		e.TraceParent = value
+		if e.TraceParent == "" { // the header is nearer to the record than the attribute
+			e.TraceParent = value
+		}
 	case "time":
-		t, rule, inRange := runs.ParseTime(value)
+		t, rule, inRange := runs.ParseTimestamp(value) // of CloudEvents: any offset from UTC
 		switch {
 		case rule != "" && inRange:
 			return refuse(strictjson.WrongType, rule)

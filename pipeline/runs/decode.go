@@ -89,11 +89,11 @@ func (f *fields) run(v *Run) error {
 		case "reference":
 			return f.text(&v.Reference)
 		case "inputs":
-			return f.doc(&v.Inputs, strictjson.Object)
+			return f.object(&v.Inputs)
 		case "system_inputs":
-			return f.doc(&v.SystemInputs, strictjson.Object)
+			return f.object(&v.SystemInputs)
 		case "outputs":
-			return f.doc(&v.Outputs, strictjson.Object)
+			return f.object(&v.Outputs)
 		case "messages":
 			return f.messages(&v.Messages)
 		case "tools":
@@ -114,9 +114,12 @@ func (f *fields) run(v *Run) error {
 	if err != nil {
 		return err
 	}
-	return f.required(
+	if err := f.required(
 		need{"workspace_id", v.WorkspaceID != ""}, need{"run_id", v.RunID != ""}, need{"source", v.Source != ""},
-		need{"app_id", v.AppID != ""}, need{"started_at", !v.StartedAt.IsZero()}, need{"status", v.Status != ""})
+		need{"app_id", v.AppID != ""}, need{"started_at", !v.StartedAt.IsZero()}, need{"status", v.Status != ""}); err != nil {
+		return err
+	}
+	return f.version(v.UpdatedAt)
 }
 
 func (f *fields) node(v *Node) error {
@@ -153,9 +156,9 @@ func (f *fields) node(v *Node) error {
 		case "updated_at":
 			return f.time(&v.UpdatedAt, time.Microsecond)
 		case "inputs":
-			return f.doc(&v.Inputs, strictjson.Object)
+			return f.object(&v.Inputs)
 		case "outputs":
-			return f.doc(&v.Outputs, strictjson.Object)
+			return f.object(&v.Outputs)
 		case "prompt":
 			return f.prompt(v)
 		case "messages":
@@ -184,10 +187,13 @@ func (f *fields) node(v *Node) error {
 	if err != nil {
 		return err
 	}
-	return f.required(
+	if err := f.required(
 		need{"workspace_id", v.WorkspaceID != ""}, need{"run_id", v.RunID != ""}, need{"node_run_id", v.NodeRunID != ""},
 		need{"source", v.Source != ""}, need{"app_id", v.AppID != ""}, need{"node_id", v.NodeID != ""},
-		need{"started_at", !v.StartedAt.IsZero()}, need{"status", v.Status != ""})
+		need{"started_at", !v.StartedAt.IsZero()}, need{"status", v.Status != ""}); err != nil {
+		return err
+	}
+	return f.version(v.UpdatedAt)
 }
 
 func (f *fields) feedback(v *Feedback) error {
@@ -230,7 +236,7 @@ func (f *fields) feedback(v *Feedback) error {
 	if v.Rating == "" && v.Score == nil {
 		return f.r.RefuseField(strictjson.MissingField, "rating", "a feedback needs a rating or a score")
 	}
-	return nil
+	return f.version(v.UpdatedAt)
 }
 
 type need struct {

@@ -1,7 +1,6 @@
 package runs
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +25,8 @@ type fields struct {
 func (f *fields) null() bool { return f.r.Kind() == strictjson.Null }
 
 func (f *fields) skip(key string) error {
-	if f.unknown != nil {
+	// A bare event has its type beside the data's keys.
+	if f.unknown != nil && key != "type" {
 		f.unknown(key)
 	}
 	return f.r.Skip()
@@ -135,18 +135,41 @@ var (
 	endTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// ParseTime reads a time of the contract: RFC 3339, from 1970 to 2199. Rule is "" or what is wrong;
-// then inRange tells a time that cannot be read (true) from one outside the years (false).
+// timeRule is the rule of a time that cannot be read.
+const timeRule = "must be an RFC 3339 time in UTC, such as 2026-01-31T23:59:59.123Z"
+
+// ParseTime reads a time of the contract: RFC 3339 in UTC, from 1970 to 2199. Rule is "" or what is
+// wrong; then inRange tells a time that cannot be read (true) from one outside the years (false).
 func ParseTime(s string) (t time.Time, rule string, inRange bool) {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return t, "must be an RFC 3339 time in UTC, such as 2026-01-31T23:59:59.123Z", true
+	t, rule, inRange = ParseTimestamp(s)
+	if rule == "" && !strings.HasSuffix(s, "Z") && !strings.HasSuffix(s, "00:00") {
+		return t, timeRule, true
 	}
-	t = t.UTC()
-	if t.Before(minTime) || !t.Before(endTime) {
+	return t, rule, inRange
+}
+
+// ParseTimestamp is ParseTime for a time of another specification, which may have any offset from UTC.
+func ParseTimestamp(s string) (t time.Time, rule string, inRange bool) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	// RFC 3339 has two digits for the hour and a point before the fraction; time.Parse is not that strict.
+	if err != nil || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
+		return t, timeRule, true
+	}
+	if t = t.UTC(); !inYears(t) {
 		return t, "must be a time from 1970 to 2199", false
 	}
 	return t, "", true
+}
+
+func inYears(t time.Time) bool { return !t.Before(minTime) && t.Before(endTime) }
+
+// version checks the time that orders snapshots, which may be the event's: a record's timestamp is
+// whatever its producer's clock and units made it.
+func (f *fields) version(updatedAt time.Time) error {
+	if inYears(updatedAt) {
+		return nil
+	}
+	return f.r.RefuseField(strictjson.OutOfRange, "updated_at", "is absent, and its default, the event's time, is not from 1970 to 2199")
 }
 
 func (f *fields) integer(p **int64) error {
@@ -157,19 +180,44 @@ func (f *fields) integer(p **int64) error {
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
+	whole, ok := wholeNumber(s)
+	if !ok {
+		return f.r.Refuse(strictjson.WrongType, "must be an integer")
+	}
+	n, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil {
-		x, _ := strconv.ParseFloat(s, 64) // 5.0 and 5e3 are integers too, as in JSON Schema
-		switch whole := x == math.Trunc(x); {
-		case !whole:
-			return f.r.Refuse(strictjson.WrongType, "must be an integer")
-		case !strings.ContainsAny(s, ".eE") || math.Abs(x) >= 1<<63:
-			return f.r.Refuse(strictjson.OutOfRange, "must be an integer of 64 bits")
-		}
-		n = int64(x)
+		return f.r.Refuse(strictjson.OutOfRange, "must be an integer of 64 bits")
 	}
 	*p = &n
 	return nil
+}
+
+// wholeNumber returns a JSON number as digits alone, or false if it has a fraction: 5.0 and 5e3 are
+// integers too, as in JSON Schema. What is too long for 64 bits may come back shorter, but still too long.
+func wholeNumber(s string) (string, bool) {
+	if !strings.ContainsAny(s, ".eE") {
+		return s, true
+	}
+	digits, sign := s, ""
+	if digits[0] == '-' {
+		digits, sign = digits[1:], "-"
+	}
+	mantissa, exponent := digits, 0
+	if i := strings.IndexAny(digits, "eE"); i >= 0 {
+		mantissa = digits[:i]
+		exponent, _ = strconv.Atoi(digits[i+1:]) // too great, it is the greatest that is not
+		exponent = max(-1<<40, min(exponent, 1<<40))
+	}
+	integer, fraction, _ := strings.Cut(mantissa, ".")
+	digits = strings.TrimRight(integer+fraction, "0")
+	zeros := len(integer) + exponent - len(digits)
+	switch {
+	case strings.Trim(digits, "0") == "":
+		return "0", true
+	case zeros < 0:
+		return "", false
+	}
+	return sign + digits + strings.Repeat("0", min(zeros, 20)), true
 }
 
 func (f *fields) float(p **float64) error {
@@ -197,16 +245,16 @@ func (f *fields) boolean(p **bool) error {
 	return err
 }
 
-// doc reads a free document of the given kind as it was sent.
-func (f *fields) doc(p *Doc, kind strictjson.Kind) (err error) {
+// object reads a free document, which must be an object, as it was sent.
+func (f *fields) object(p *Doc) (err error) {
 	switch got := f.r.Kind(); got {
-	case kind, strictjson.Invalid:
+	case strictjson.Object, strictjson.Invalid:
 		*p, err = f.r.Raw()
 		return err
 	case strictjson.Null:
 		return f.r.Null()
 	default:
-		return f.r.Refuse(strictjson.WrongType, "must be "+kind.String()+", not "+got.String())
+		return f.r.WrongType("must be an object, not " + got.String())
 	}
 }
 
@@ -286,7 +334,7 @@ func (f *fields) prompt(v *Node) error {
 		case "template":
 			return f.text(&v.PromptTemplate)
 		case "variables":
-			return f.doc(&v.PromptVariables, strictjson.Object)
+			return f.object(&v.PromptVariables)
 		}
 		return f.skip("prompt." + key)
 	})

@@ -44,7 +44,7 @@ func (f *fields) content() error {
 	case strictjson.String, strictjson.Null, strictjson.Invalid:
 		return f.r.Skip()
 	default:
-		return f.r.Refuse(strictjson.WrongType, "must be a string, an array of parts or null, not "+got.String())
+		return f.r.WrongType("must be a string, an array of parts or null, not " + got.String())
 	}
 }
 

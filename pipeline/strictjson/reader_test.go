@@ -103,13 +103,13 @@ func TestAValueOfTheWrongTypeIsNamedWhereItIs(t *testing.T) {
 func TestWhatIsWrongInsideAValueOfTheWrongTypeComesFirst(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
-		`nul`:             "invalid_json: /a: ",
-		`[1,`:             "invalid_json: /a/1: ",
-		`{"b":"\u0000"}`:  "nul_character: /a/b: ",
-		`{"b":1,"b":2}`:   "duplicate_key: /a/b: ",
-		"[\"\xff\"]":      "invalid_utf8: /a/0: ",
+		`nul`:              "invalid_json: /a: ",
+		`[1,`:              "invalid_json: /a/1: ",
+		`{"b":"\u0000"}`:   "nul_character: /a/b: ",
+		`{"b":1,"b":2}`:    "duplicate_key: /a/b: ",
+		"[\"\xff\"]":       "invalid_utf8: /a/0: ",
 		`[` + "[[[[[]]]]]": "invalid_json: ",
-		``:                "invalid_json: /a: ",
+		``:                 "invalid_json: /a: ",
 	} {
 		r := reader(`{"a":` + value)
 		err := r.Object(func(string) error { _, err := r.Text(); return err })
