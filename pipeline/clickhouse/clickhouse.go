@@ -73,6 +73,32 @@ func (d *DSN) Dial(ctx context.Context) (*ch.Client, error) {
 	return nil, fmt.Errorf("connect to ClickHouse: %w", last)
 }
 
+// hangUp is how long a cancelled query may take to end, until its connection is closed.
+const hangUp = time.Second
+
+// Do runs a query on a connection, and closes the connection soon after ctx is done.
+func Do(ctx context.Context, client *ch.Client, query ch.Query) error {
+	defer guard(ctx, client, hangUp)()
+	return client.Do(ctx, query)
+}
+
+// guard closes a connection when ctx has been done for a while: ch-go looks at ctx between packets only, and
+// waits for the next one, or for the rest of one, for ever. The function it returns ends the guard.
+func guard(ctx context.Context, client *ch.Client, delay time.Duration) (end func()) {
+	returned := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-returned:
+		case <-time.After(delay):
+			client.Close()
+		}
+	})
+	return func() {
+		stop()
+		close(returned)
+	}
+}
+
 // Addr is the first host:port of the DSN, for messages.
 func (d *DSN) Addr() string {
 	if len(d.options.Addr) == 0 {

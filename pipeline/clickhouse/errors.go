@@ -31,19 +31,27 @@ func (c Class) String() string { return [...]string{"retry", "row", "stop", "unk
 var classes = map[int]Class{
 	3: Retry, 159: Retry, 202: Retry, 203: Retry, 209: Retry, 210: Retry, 236: Retry, 241: Retry, 242: Retry, 243: Retry,
 	285: Retry, 319: Retry, 425: Retry, 735: Retry, 999: Retry,
-	6: Row, 26: Row, 27: Row, 38: Row, 41: Row, 53: Row, 72: Row, 117: Row, 321: Row, 349: Row,
+	225: Retry, // NO_ZOOKEEPER
+	279: Retry, // ALL_CONNECTION_TRIES_FAILED, from a Distributed table
+	394: Retry, // QUERY_WAS_CANCELLED, by an operator or a shutdown
+	439: Retry, // CANNOT_SCHEDULE_TASK: no thread is free
+	745: Retry, // SERVER_OVERLOADED
+	6:   Row, 26: Row, 27: Row, 38: Row, 41: Row, 53: Row, 72: Row, 117: Row, 321: Row, 349: Row,
 	395: Row, // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, from a materialized view's throwIf
 	469: Row, // VIOLATED_CONSTRAINT
 	16:  Stop, 20: Stop, 47: Stop, 60: Stop, 81: Stop, 164: Stop, 192: Stop, 193: Stop, 194: Stop, 195: Stop,
 	291: Stop, 497: Stop, 516: Stop,
 }
 
+// ErrSchema is found where the tables are not those of this version.
+var ErrSchema = errors.New("the ClickHouse schema is not this version's: run `millrace migrate` and start again")
+
 // Classify returns what to do about an error of a query or an insert. What is not an answer of the
 // server is a fault of the network: Retry.
 func Classify(err error) Class {
 	code, text, ok := exception(err)
 	if !ok {
-		if errors.Is(err, context.Canceled) {
+		if errors.Is(err, context.Canceled) || errors.Is(err, ErrSchema) {
 			return Stop
 		}
 		return Retry
@@ -78,7 +86,7 @@ func exception(err error) (code int, text string, ok bool) {
 	return 0, "", false
 }
 
-// Explain wraps an error of class Stop or Unknown with what to do about it.
+// Explain wraps an error that is not retried with what to do about it.
 func Explain(err error) error {
 	switch code := Code(err); code {
 	case 192, 193, 194, 195, 516:
@@ -86,9 +94,9 @@ func Explain(err error) error {
 	case 164, 291, 497:
 		return fmt.Errorf("the ClickHouse user may not do this (code %d): grant it SELECT, INSERT and CREATE on the database, or change the user in MILLRACE_CLICKHOUSE_DSN: %w", code, err)
 	case 16, 20, 47, 60, 81:
-		return fmt.Errorf("the ClickHouse schema is not this version's (code %d): run `millrace migrate` and start again: %w", code, err)
+		return fmt.Errorf("%w (code %d): %w", ErrSchema, code, err)
 	case 0:
-		return err
+		return fmt.Errorf("ClickHouse does not answer: start it (`millrace local` has one), or check host and port in MILLRACE_CLICKHOUSE_DSN: %w", err)
 	default:
 		return fmt.Errorf("ClickHouse error %d is not one that waiting or dropping rows can mend: see https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp: %w", code, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -110,6 +111,7 @@ func Render(files fs.FS, database, cluster string) ([]Migration, error) {
 		return nil, err
 	}
 	var migrations []Migration
+	comments := map[string]string{}
 	for i, name := range names { // Glob sorts
 		number, _, _ := strings.Cut(path.Base(name), "_")
 		version, err := strconv.ParseUint(number, 10, 32)
@@ -120,7 +122,8 @@ func Render(files fs.FS, database, cluster string) ([]Migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		statements, err := render(string(text), database, cluster)
+		commentColumns(string(text), comments)
+		statements, err := render(string(text), database, cluster, comments)
 		if err != nil {
 			return nil, fmt.Errorf("migration %s: %w", name, err)
 		}
@@ -130,7 +133,24 @@ func Render(files fs.FS, database, cluster string) ([]Migration, error) {
 	return migrations, nil
 }
 
-func render(text, database, cluster string) ([]string, error) {
+var (
+	createTable   = regexp.MustCompile(`(?s)CREATE TABLE IF NOT EXISTS \{\{table "(\w+)"\}\}(.*?)\nENGINE`)
+	columnComment = regexp.MustCompile(`(?m)^    (\w+) .*COMMENT ('(?:[^'\\]|\\.)*')`)
+)
+
+// commentColumns finds the comments of each table's columns in a migration, as clauses of ALTER TABLE:
+// a view does not have the comments of the columns it reads.
+func commentColumns(text string, comments map[string]string) {
+	for _, table := range createTable.FindAllStringSubmatch(text, -1) {
+		var clauses []string
+		for _, c := range columnComment.FindAllStringSubmatch(table[2], -1) {
+			clauses = append(clauses, "COMMENT COLUMN IF EXISTS "+c[1]+" "+c[2])
+		}
+		comments[table[1]] = strings.Join(clauses, ",\n")
+	}
+}
+
+func render(text, database, cluster string, comments map[string]string) ([]string, error) {
 	table := func(name string) string {
 		if cluster == "" {
 			return name
@@ -138,8 +158,14 @@ func render(text, database, cluster string) ([]string, error) {
 		return name + "_shard"
 	}
 	t, err := template.New("").Funcs(template.FuncMap{
-		"on_cluster":           func() string { return strings.TrimSpace(onCluster(cluster)) },
-		"table":                table,
+		"on_cluster": func() string { return strings.TrimSpace(onCluster(cluster)) },
+		"table":      table,
+		"comments_of": func(table string) (string, error) {
+			if comments[table] == "" {
+				return "", fmt.Errorf("no table %s with comments", table)
+			}
+			return comments[table], nil
+		},
 		"merge_tree":           func() string { return engine("MergeTree", "", cluster) },
 		"replacing_merge_tree": func(version string) string { return engine("ReplacingMergeTree", version, cluster) },
 		"distributed": func(name, key string) string {

@@ -23,8 +23,7 @@ CREATE TABLE IF NOT EXISTS {{table "export_events"}} {{on_cluster}}
     windows_planned UInt64 COMMENT 'Windows of the plan' CODEC(ZSTD(1)),
     fragments UInt64 COMMENT 'Data files written' CODEC(ZSTD(1)),
     bytes UInt64 COMMENT 'Their size in bytes' CODEC(ZSTD(1)),
-    dropped UInt64 COMMENT 'Source rows left out' CODEC(ZSTD(1)),
-    dropped_reasons Map(LowCardinality(String), UInt64) COMMENT 'Source rows left out, by reason; empty before the end' CODEC(ZSTD(1)),
+    dropped Map(LowCardinality(String), UInt64) COMMENT 'Source rows left out so far, by reason' CODEC(ZSTD(1)),
     manifest_uri String COMMENT 'Where manifest.json is; empty before the end' CODEC(ZSTD(1)),
     manifest_sha256 String COMMENT 'Its SHA-256, hexadecimal' CODEC(ZSTD(1)),
     watermark Nullable(DateTime64(6, 'UTC')) COMMENT 'The from of the next incremental export' CODEC(ZSTD(1)),
@@ -52,3 +51,6 @@ FROM export_events
 ORDER BY completed_at IS NULL, percent_done DESC, rows_done DESC, at DESC
 LIMIT 1 BY workspace_id, export_id
 COMMENT 'Exports, one row each: how it ended, or else how far it is';
+
+ALTER TABLE exports {{on_cluster}} {{comments_of "export_events"}},
+COMMENT COLUMN updated_at 'When its newest event happened';

@@ -8,6 +8,7 @@
 //	{{merge_tree}}                    MergeTree or ReplicatedMergeTree
 //	{{replacing_merge_tree "v"}}      ReplacingMergeTree(v) or ReplicatedReplacingMergeTree(…, v)
 //	{{distributed "runs" "hash"}}     nothing, or the Distributed table over the shards
+//	{{comments_of "runs"}}            clauses of ALTER TABLE that give a view's columns that table's comments
 //
 // Statements end with a semicolon at the end of a line. Every statement can be repeated.
 package clickhouse

@@ -5,6 +5,7 @@ package runstore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -59,8 +60,9 @@ func (s *Store) InsertFeedback(ctx context.Context, rows []*runs.Feedback) ([]Re
 	return s.feedback.insertAll(ctx, rows, 0)
 }
 
-// Check connects and reads no rows of every column that inserts fill, so that wrong credentials or a
-// schema of another version are known before the first row.
+// Check connects and asks for every column that inserts fill and its type, so that wrong credentials or
+// a schema of another version are known before the first row: with a column of another type, rows might
+// be refused one by one.
 func (s *Store) Check(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{s.runs.check, s.nodes.check, s.feedback.check} {
 		if err := check(ctx); err != nil {
@@ -134,7 +136,7 @@ func (t *table[R]) insert(ctx context.Context, rows []R) error {
 	for _, row := range rows {
 		t.columns.append(row)
 	}
-	err := t.client.Do(ctx, ch.Query{Body: input.Into(t.name), Input: input, Settings: settings})
+	err := clickhouse.Do(ctx, t.client, ch.Query{Body: input.Into(t.name), Input: input, Settings: settings})
 	if err != nil {
 		t.disconnect() // a connection is not reusable after an error
 		return fmt.Errorf("insert %d rows into %s: %w", len(rows), t.name, err)
@@ -149,19 +151,20 @@ func (t *table[R]) check(ctx context.Context) error {
 		return err
 	}
 	input := t.columns.input()
-	var result proto.Results
-	body := "SELECT "
+	names := make([]string, len(input))
 	for i, c := range input {
-		if i > 0 {
-			body += ", "
-		}
-		body += "toTypeName(any(" + c.Name + "))"
-		result = append(result, proto.ResultColumn{Data: new(proto.ColStr)})
+		names[i] = c.Name
 	}
-	body += " FROM (SELECT * FROM " + t.name + " LIMIT 0)"
-	if err := t.client.Do(ctx, ch.Query{Body: body, Result: result}); err != nil {
+	var columns proto.ColInfoInput
+	body := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name + " LIMIT 0"
+	if err := clickhouse.Do(ctx, t.client, ch.Query{Body: body, Result: &columns}); err != nil {
 		t.disconnect()
 		return fmt.Errorf("check table %s: %w", t.name, err)
+	}
+	for i, c := range columns {
+		if want := input[i].Data.Type(); c.Type != want {
+			return fmt.Errorf("check table %s: column %s is %s, not %s: %w", t.name, c.Name, c.Type, want, clickhouse.ErrSchema)
+		}
 	}
 	return nil
 }

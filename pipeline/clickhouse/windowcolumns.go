@@ -1,0 +1,310 @@
+package clickhouse
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+// RowColumns returns the SELECT list of a query for [ReadRows]: these expressions, no others, in this
+// order. Run and feedback are put before the names of the columns they read, so that the query can
+// name its relations: "r." and "f.", or "" where a name alone is unambiguous.
+//
+// Run is a relation with the columns of table runs. Feedback is one with the columns feedback_id,
+// feedback_rating, feedback_score, feedback_comment, feedback_tags and feedback_corrected_answer, as in
+// the view runs_with_feedback; an empty feedback_id, as a LEFT JOIN gives it, is a run without feedback.
+// Both may be the same relation.
+//
+// Each expression has a fixed type, and converts where a relation may have String or LowCardinality(String).
+// Each has an alias that starts with "row_", so that no alias hides a column in WHERE or ORDER BY.
+func RowColumns(run, feedback string) string {
+	var list strings.Builder
+	qualify := strings.NewReplacer("{r}", run, "{f}", feedback)
+	for i, f := range newWindow().fields {
+		if i > 0 {
+			list.WriteString(",\n")
+		}
+		list.WriteString(qualify.Replace(f.expression) + " AS " + f.name)
+	}
+	return list.String()
+}
+
+// window holds the columns of one block, and the row that they fill.
+type window struct {
+	row    format.Row
+	fields []field
+}
+
+// field is a column of the result, and the field of the row that it fills.
+type field struct {
+	name, expression string
+	column           proto.ColResult
+	set              func(i int) // fills the row's field with the column's value i, which may be none
+}
+
+func newWindow() *window {
+	w := &window{}
+	r, f := &w.row, &w.row.Feedback
+	w.fields = []field{
+		word("{r}workspace_id", &r.WorkspaceID),
+		text("{r}run_id", &r.RunID),
+		text("{r}request_id", &r.RequestID),
+		word("{r}source", &r.Source),
+		word("{r}app_id", &r.AppID),
+		word("{r}app_name", &r.AppName),
+		word("{r}app_version", &r.AppVersion),
+		text("{r}session_id", &r.SessionID),
+		text("{r}user_id", &r.UserID),
+		word("{r}trigger", &r.Trigger),
+		word("{r}status", &r.Status),
+		moment("{r}started_at", &r.StartedAt),
+		nullableMoment("{r}ended_at", &r.EndedAt),
+		moment("{r}updated_at", &r.UpdatedAt),
+		text("{r}question", &r.Question),
+		text("{r}inputs", &r.Inputs),
+		text("{r}system_inputs", &r.SystemInputs),
+		text("{r}messages", &r.Messages),
+		text("{r}tools", &r.Tools),
+		text("{r}answer", &r.Answer),
+		text("{r}outputs", &r.Outputs),
+		text("{r}reference", &r.Reference),
+		word("{r}error_type", &r.ErrorType),
+		text("{r}error_message", &r.ErrorMessage),
+		files("{r}files", &r.Files),
+		boolean("{f}feedback_id != ''", "has_feedback", &r.HasFeedback),
+		word("{f}feedback_rating", &f.Rating),
+		number("{f}feedback_score", &f.Score),
+		text("{f}feedback_comment", &f.Comment),
+		texts("{f}feedback_tags", &f.Tags),
+		text("{f}feedback_corrected_answer", &f.CorrectedAnswer),
+		word("{r}model", &r.Model),
+		integer("{r}usage_input_tokens", &r.InputTokens),
+		integer("{r}usage_output_tokens", &r.OutputTokens),
+		number("{r}cost_usd", &r.CostUSD),
+		pairs("{r}metadata", &r.Metadata),
+		text("{r}trace_id", &r.TraceID),
+	}
+	return w
+}
+
+func (w *window) results() proto.Results {
+	results := make(proto.Results, len(w.fields))
+	for i, f := range w.fields {
+		results[i] = proto.ResultColumn{Name: f.name, Data: f.column}
+	}
+	return results
+}
+
+// at returns row i of the block.
+func (w *window) at(i int) *format.Row {
+	for _, f := range w.fields {
+		f.set(i)
+	}
+	return &w.row
+}
+
+// alias names the result of a column expression.
+func alias(expression string) string { return "row_" + expression[len("{r}"):] }
+
+func text(expression string, to *[]byte) field {
+	c := &proto.ColStr{}
+	return field{alias(expression), expression, c, func(i int) { *to = view(c, i) }}
+}
+
+// view returns value i without copying it, or the column, as RowBytes does.
+func view(c *proto.ColStr, i int) []byte {
+	p := c.Pos[i]
+	return c.Buf[p.Start:p.End:p.End]
+}
+
+// word is a text of few values. It travels as a dictionary, which costs less than text on both sides.
+func word(expression string, to *[]byte) field {
+	c := newWords()
+	return field{alias(expression), "CAST(" + expression + ", 'LowCardinality(String)')", c, func(i int) { *to = c.at(i) }}
+}
+
+// moment is a time in milliseconds since 1970. As a number its unit is part of the query: ch-go does not
+// compare the precisions of DateTime64.
+func moment(expression string, to *int64) field {
+	c := &proto.ColInt64{}
+	return field{alias(expression), "toUnixTimestamp64Milli(" + expression + ")", c, func(i int) { *to = c.Row(i) }}
+}
+
+func nullableMoment(expression string, to *format.Null[int64]) field {
+	f := integer(expression, to)
+	f.expression = "toUnixTimestamp64Milli(" + expression + ")"
+	return f
+}
+
+func integer(expression string, to *format.Null[int64]) field {
+	values := &proto.ColInt64{}
+	c := &proto.ColNullable[int64]{Values: values}
+	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }}
+}
+
+func number(expression string, to *format.Null[float64]) field {
+	values := &proto.ColFloat64{}
+	c := &proto.ColNullable[float64]{Values: values}
+	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }}
+}
+
+// nullable never keeps the value below a NULL, which may be any.
+func nullable[T any](null uint8, value T) format.Null[T] {
+	if null != 0 {
+		return format.Null[T]{}
+	}
+	return format.Null[T]{Value: value, Valid: true}
+}
+
+func boolean(expression, name string, to *bool) field {
+	c := &proto.ColUInt8{}
+	return field{"row_" + name, expression, c, func(i int) { *to = c.Row(i) != 0 }}
+}
+
+func texts(expression string, to *[][]byte) field {
+	values := &proto.ColStr{}
+	c := values.Array()
+	return field{alias(expression), expression, c, func(i int) {
+		*to = (*to)[:0]
+		for j, end := bounds(c.Offsets, i); j < end; j++ {
+			*to = append(*to, view(values, j))
+		}
+	}}
+}
+
+func pairs(expression string, to *[]format.Pair) field {
+	c := &pairsColumn{keys: newWords()}
+	return field{alias(expression), expression, c, func(i int) {
+		*to = (*to)[:0]
+		for j, end := bounds(c.offsets, i); j < end; j++ {
+			*to = append(*to, format.Pair{Key: c.keys.at(j), Value: view(&c.values, j)})
+		}
+	}}
+}
+
+func files(expression string, to *[]format.File) field {
+	c := &filesColumn{}
+	return field{alias(expression), expression, c, func(i int) {
+		*to = (*to)[:0]
+		for j, end := bounds(c.offsets, i); j < end; j++ {
+			*to = append(*to, format.File{
+				FileID: view(&c.fileID, j), Name: view(&c.name, j), URI: view(&c.uri, j), ContentType: view(&c.contentType, j),
+				SizeBytes: nullable(c.noSize[j], c.size[j]), Direction: view(&c.direction, j),
+			})
+		}
+	}}
+}
+
+// bounds returns the position of the first element of array i, and of the one after its last.
+func bounds(offsets proto.ColUInt64, i int) (from, to int) {
+	if i > 0 {
+		from = int(offsets[i-1])
+	}
+	return from, int(offsets[i])
+}
+
+// words is a LowCardinality(String) whose values are not copied.
+type words struct {
+	proto.ColLowCardinalityRaw
+	values proto.ColStr
+}
+
+func newWords() *words {
+	w := &words{}
+	w.Index = &w.values
+	return w
+}
+
+func (w *words) at(i int) []byte {
+	var key int
+	switch w.Key {
+	case proto.KeyUInt8:
+		key = int(w.Keys8[i])
+	case proto.KeyUInt16:
+		key = int(w.Keys16[i])
+	case proto.KeyUInt32:
+		key = int(w.Keys32[i])
+	default:
+		key = int(w.Keys64[i])
+	}
+	return view(&w.values, key)
+}
+
+// pairsColumn is a Map(LowCardinality(String), String). proto.ColMap would make a Go map of every row.
+type pairsColumn struct {
+	offsets proto.ColUInt64
+	keys    *words
+	values  proto.ColStr
+}
+
+func (*pairsColumn) Type() proto.ColumnType              { return "Map(LowCardinality(String), String)" }
+func (c *pairsColumn) Rows() int                         { return len(c.offsets) }
+func (c *pairsColumn) DecodeState(r *proto.Reader) error { return c.keys.DecodeState(r) }
+
+func (c *pairsColumn) Reset() {
+	c.offsets.Reset()
+	c.keys.Reset()
+	c.values.Reset()
+}
+
+func (c *pairsColumn) DecodeColumn(r *proto.Reader, rows int) error {
+	return decodeNested(r, rows, &c.offsets, c.keys, &c.values)
+}
+
+// filesColumn is the column files of table runs. proto has tuples, but none inside of an array.
+type filesColumn struct {
+	offsets           proto.ColUInt64
+	fileID, name, uri proto.ColStr
+	contentType       proto.ColStr
+	noSize            proto.ColUInt8
+	size              proto.ColInt64
+	direction         proto.ColStr
+}
+
+func (*filesColumn) Type() proto.ColumnType {
+	return "Array(Tuple(file_id String, name String, uri String, content_type String, size_bytes Nullable(Int64), direction String))"
+}
+
+func (c *filesColumn) Rows() int { return len(c.offsets) }
+
+func (c *filesColumn) columns() []proto.ColResult {
+	return []proto.ColResult{&c.fileID, &c.name, &c.uri, &c.contentType, &c.noSize, &c.size, &c.direction}
+}
+
+func (c *filesColumn) Reset() {
+	c.offsets.Reset()
+	for _, column := range c.columns() {
+		column.Reset()
+	}
+}
+
+func (c *filesColumn) DecodeColumn(r *proto.Reader, rows int) error {
+	return decodeNested(r, rows, &c.offsets, c.columns()...)
+}
+
+// maxElements is a bound on the elements of all arrays of a block, so that a stream that went wrong does
+// not take all memory.
+const maxElements = 1 << 28
+
+// decodeNested reads the offsets of arrays, and the columns of their elements.
+func decodeNested(r *proto.Reader, rows int, offsets *proto.ColUInt64, elements ...proto.ColResult) error {
+	if err := offsets.DecodeColumn(r, rows); err != nil {
+		return fmt.Errorf("offsets: %w", err)
+	}
+	n := uint64(0)
+	if rows > 0 {
+		n = (*offsets)[rows-1]
+	}
+	if n > maxElements {
+		return fmt.Errorf("%d elements in a block", n)
+	}
+	for i, column := range elements {
+		if err := column.DecodeColumn(r, int(n)); err != nil {
+			return fmt.Errorf("elements, column %d: %w", i, err)
+		}
+	}
+	return nil
+}
