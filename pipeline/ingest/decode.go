@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -45,7 +44,7 @@ func (s *Stage) decodeRecords(records []*kgo.Record) *content {
 	c := &content{records: len(records)}
 	decoder := runs.Decoder{Unknown: s.metrics.unknownField}
 	for _, r := range records {
-		c.bytes += len(r.Value)
+		c.bytes += size(r)
 		if c.oldest.IsZero() || r.Timestamp.Before(c.oldest) {
 			c.oldest = r.Timestamp
 		}
@@ -66,6 +65,15 @@ func (s *Stage) decodeRecords(records []*kgo.Record) *content {
 		}
 	}
 	return c
+}
+
+// size is what a record takes in memory, nearly.
+func size(r *kgo.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
 }
 
 // decodeRecord decodes one record. A fault of the decoder on a record is that record's: it becomes a
@@ -89,16 +97,12 @@ func decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs.Event, err
 // fetchErrors deals with what the client could not fetch. Most faults pass by themselves.
 func (s *Stage) fetchErrors(client *kgo.Client, fetches kgo.Fetches, b *batch) (stop error) {
 	fetches.EachError(func(topic string, id int32, err error) {
-		var tooLarge *kgo.ErrDecompressTooLarge
-		switch {
-		case errors.As(err, &tooLarge):
-			s.skipBomb(client, tooLarge, b)
-		case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
-			stop = fmt.Errorf("topic %s was deleted or recreated while it was consumed: start again to consume the new one from its beginning: %w", topic, err)
-		case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
-			stop = fmt.Errorf("kafka refused access to topic %s: grant READ on it and on the group %s%s, or change MILLRACE_KAFKA_SASL_*: %w", topic, s.cfg.TopicPrefix, Name, err)
-		case kgo.IsRetryableBrokerErr(err), isContext(err):
-		default:
+		var bomb *kgo.ErrDecompressTooLarge
+		if errors.As(err, &bomb) {
+			s.skipBomb(client, bomb, b)
+		} else if hopeless := s.hopeless(topic, err); hopeless != nil {
+			stop = hopeless
+		} else if !kgo.IsRetryableBrokerErr(err) && !isContext(err) {
 			s.log.Warn("fetch failed; trying again", "topic", topic, "partition", id, "error", err)
 		}
 	})

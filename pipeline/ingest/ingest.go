@@ -12,7 +12,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
@@ -31,9 +29,9 @@ const Name = "ingest"
 type Config struct {
 	TopicPrefix   string
 	BatchRows     int           // events of a batch at most, but for one poll's excess; default 50,000
-	BatchBytes    int           // bytes of their values, likewise; default 32 MiB
+	BatchBytes    int           // bytes of their records, likewise; default 16 MiB
 	BatchInterval time.Duration // age of a batch at most; default 1 s
-	// StopTimeout is how long a stop waits for the last batch to be stored; default 8 s. What is not
+	// StopTimeout is how long a stop waits for the last batch to be stored; default 7 s. What is not
 	// stored then is not committed, and comes again.
 	StopTimeout time.Duration
 }
@@ -43,22 +41,22 @@ func (c Config) withDefaults() Config {
 		c.BatchRows = 50_000
 	}
 	if c.BatchBytes <= 0 {
-		c.BatchBytes = 32 << 20
+		c.BatchBytes = 16 << 20
 	}
 	if c.BatchInterval <= 0 {
 		c.BatchInterval = time.Second
 	}
 	if c.StopTimeout <= 0 {
-		c.StopTimeout = 8 * time.Second
+		c.StopTimeout = 7 * time.Second
 	}
 	return c
 }
 
 // Limits of the consumer. One poll adds at most pollRecords to a batch; the client holds at most one
-// fetch a broker beside that.
+// fetch a broker beside that, which is compressed: run events unpack to ten times their size and more.
 const (
 	pollRecords    = 5_000
-	fetchMaxBytes  = 16 << 20
+	fetchMaxBytes  = 4 << 20
 	maxDecompress  = 64 << 20 // a producer's batch is at most 8 MiB as sent
 	sessionTimeout = 10 * time.Second
 )
@@ -89,32 +87,35 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // Run consumes until ctx is done, and then stores and commits what it has. It returns an error only
 // where waiting does not help: wrong credentials or schema, a topic that is missing or was recreated.
 func (s *Stage) Run(ctx context.Context) error {
-	if err := s.waitForStore(ctx); err != nil || ctx.Err() != nil {
-		return err
-	}
 	defer s.store.Close()
-	client, err := s.connect()
-	if err != nil {
-		return err
-	}
-	defer client.CloseAllowingRebalance()
-	if err := requireTopics(ctx, client, s.cfg.TopicPrefix+event.TopicRuns, s.cfg.TopicPrefix+event.TopicDeadLetters); err != nil {
+	if err := s.retry(ctx, "check", func() error { return s.store.Check(ctx) }); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
+	client, err := s.connect()
+	if err != nil {
+		return err
+	}
+	defer leave(client)
+	if err := s.requireTopics(ctx, client); err != nil || ctx.Err() != nil {
+		return err
+	}
 	close(s.ready)
 
-	// Storing outlives ctx: a stop finishes what was polled.
+	// Storing outlives ctx and polling: a stop finishes what was polled.
 	storing, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
-	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(s.cfg.StopTimeout, func() { stop(errStopTimeout) })
-	})()
-
 	batches := make(chan *batch)
 	group, polling := errgroup.WithContext(ctx)
+	context.AfterFunc(polling, func() {
+		select {
+		case <-storing.Done():
+		case <-time.After(s.cfg.StopTimeout):
+			stop(errStopTimeout)
+		}
+	})
 	group.Go(func() error {
 		defer close(batches)
 		return s.poll(polling, storing, client, batches)
@@ -122,6 +123,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	group.Go(func() error {
 		for b := range batches {
 			if err := s.storeBatch(storing, client, b); err != nil {
+				stop(err) // nobody takes the batch that poll may be handing on
 				return err
 			}
 		}
@@ -139,47 +141,15 @@ func (s *Stage) Run(ctx context.Context) error {
 
 var errStopTimeout = errors.New("the last batch could not be stored in time")
 
-func (s *Stage) connect() (*kgo.Client, error) {
-	options := append([]kgo.Opt{
-		kgo.ConsumeTopics(s.cfg.TopicPrefix + event.TopicRuns),
-		kgo.ConsumerGroup(s.cfg.TopicPrefix + Name),
-		kgo.DisableAutoCommit(),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // its default would skip what retention has not deleted
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.FetchMaxBytes(fetchMaxBytes),
-		kgo.FetchMaxPartitionBytes(fetchMaxBytes / 2),
-		kgo.MaxDecompressBatchBytes(maxDecompress),
-		kgo.SessionTimeout(sessionTimeout),
-		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.owned.add(p) }),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
-		kgo.ProducerBatchMaxBytes(9 << 20), // of topic dead-letters
-		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
-	}, s.kafka...)
-	client, err := kgo.NewClient(options...)
-	if err != nil {
-		return nil, fmt.Errorf("kafka client: %w", err)
-	}
-	return client, nil
-}
-
-func (s *Stage) release(partitions map[string][]int32) {
-	s.owned.remove(partitions)
-	for _, list := range partitions {
-		s.metrics.forgetLag(list)
-	}
-}
-
 // poll fills batches and hands them on. It returns nil when ctx is done.
 func (s *Stage) poll(ctx, storing context.Context, client *kgo.Client, batches chan<- *batch) error {
 	b := newBatch()
 	for {
 		fetches := s.pollOnce(ctx, client, b)
-		if err := s.fetchErrors(client, fetches, b); err != nil {
+		s.decode(fetches, b)
+		if err := s.fetchErrors(client, fetches, b); err != nil { // they come after the records of their partition
 			return err
 		}
-		s.decode(fetches, b)
 		stopping := ctx.Err() != nil || fetches.IsClientClosed()
 		if !b.empty() && (stopping || b.full(s.cfg)) {
 			select {

@@ -42,11 +42,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	seconds := prometheus.ExponentialBuckets(0.005, 2, 14) // 5 ms … 41 s
 	return &metrics{
 		records:           counter("records_total", "Records consumed, stored or dead-lettered."),
-		bytes:             counter("bytes_total", "Bytes of their values."),
+		bytes:             counter("bytes_total", "Bytes of their keys, values and headers."),
 		rows:              counters("rows_total", "Rows stored, by table.", "table"),
 		deadLetters:       counters("dead_letters_total", "Records refused, by code.", "code"),
 		retries:           counters("retries_total", "Failed attempts at ClickHouse, by what was tried and by class of error.", "what", "class"),
-		commitFailures:    counter("commit_failures_total", "Commits of offsets that failed; the records may be read again, which changes nothing."),
+		commitFailures:    counter("commit_failures_total", "Commits of offsets that failed and were tried again."),
 		startedAtConflict: counter("started_at_conflicts_total", "Snapshots whose started_at differs from an earlier one of the same run or node run; they make a second row. Producers must not change it."),
 		unknownFields:     counters("unknown_fields_total", "Fields that the contract does not have, by name; ignored.", "field"),
 		batchRecords:      histogram("batch_records", "Records of a batch.", prometheus.ExponentialBuckets(1, 4, 10)),

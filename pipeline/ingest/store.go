@@ -7,10 +7,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -18,11 +16,6 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/runstore"
 )
-
-// waitForStore waits until ClickHouse answers, and checks the schema.
-func (s *Stage) waitForStore(ctx context.Context) error {
-	return s.retry(ctx, "check", func() error { return s.store.Check(ctx) })
-}
 
 // storeBatch stores a batch, sends its dead letters and commits its offsets, in this order (invariant 1).
 func (s *Stage) storeBatch(ctx context.Context, client *kgo.Client, b *batch) error {
@@ -47,10 +40,7 @@ func (s *Stage) storeBatch(ctx context.Context, client *kgo.Client, b *batch) er
 	if err := s.sendLetters(ctx, client, b.letters); err != nil {
 		return err
 	}
-	err := s.owned.commit(b.ends, func(offsets map[string]map[int32]kgo.EpochOffset) error {
-		return s.commit(ctx, client, offsets)
-	})
-	if err != nil {
+	if err := s.commit(ctx, client, b.ends); err != nil {
 		return err
 	}
 	s.metrics.stored(b, time.Since(began))
@@ -87,9 +77,10 @@ func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E], f 
 // unknownTries is how often an error of class Unknown is tried.
 const unknownTries = 5
 
-// retry calls f until it succeeds, waiting longer and longer, up to 10 s, while ClickHouse is not able.
-// It gives up where waiting does not help, and when ctx is done.
+// retry calls f until it succeeds, waiting longer and longer while ClickHouse is not able. It gives up
+// where waiting does not help, and when ctx is done.
 func (s *Stage) retry(ctx context.Context, what string, f func() error) error {
+	unknown := 0
 	for try := 1; ; try++ {
 		err := f()
 		if err == nil {
@@ -99,24 +90,37 @@ func (s *Stage) retry(ctx context.Context, what string, f func() error) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		s.metrics.able(false)
 		class := clickhouse.Classify(err)
 		s.metrics.retries.WithLabelValues(what, class.String()).Inc()
-		if class == clickhouse.Stop || class == clickhouse.Unknown && try >= unknownTries {
+		if class == clickhouse.Unknown {
+			unknown++
+		}
+		if class == clickhouse.Stop || unknown >= unknownTries {
 			return clickhouse.Explain(err)
 		}
-		s.metrics.able(false)
-		wait := min(100*time.Millisecond<<min(try-1, 10), 10*time.Second)
-		wait = wait/2 + rand.N(wait/2+1)
-		if try == 1 || try%10 == 0 {
+		if loud(try) {
 			s.log.Warn("ClickHouse is not able; waiting", "what", what, "tries", try, "error", err)
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx, try); ctx.Err() != nil {
 			return context.Cause(ctx)
-		case <-time.After(wait):
 		}
 	}
 }
+
+// pause waits before the next try, 0.1 s after the first and up to 10 s, or until ctx is done.
+func pause(ctx context.Context, try int) {
+	wait := min(100*time.Millisecond<<min(try-1, 10), 10*time.Second)
+	timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// loud says which tries are worth a line in the log.
+func loud(try int) bool { return try == 1 || try%10 == 0 }
 
 // sendLetters puts records into topic dead-letters and waits until Kafka has them.
 func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []letter) error {
@@ -125,105 +129,48 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 	for i, l := range letters {
 		records[i] = event.DeadLetter(topic, Name, l.record, l.why)
 	}
-	for i, result := range client.ProduceSync(ctx, records...) {
+	for _, result := range client.ProduceSync(ctx, records...) { // in the order in which they were done
 		err := result.Err
-		if errors.Is(err, kerr.MessageTooLarge) {
-			err = client.ProduceSync(ctx, event.DeadLetterWithoutValue(records[i])).FirstErr()
+		if tooLarge(err) {
+			err = sendLarge(ctx, client, result.Record)
 		}
 		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
+			if stop := s.hopeless(topic, err); stop != nil {
+				return stop
+			}
 			return fmt.Errorf("write to topic %s: %w", topic, err)
 		}
 	}
-	for _, l := range letters {
+	for i, l := range letters {
 		s.metrics.deadLetters.WithLabelValues(string(l.why.Code)).Inc()
-		s.log.Warn("record refused", "topic", l.record.Topic, "partition", l.record.Partition, "offset", l.record.Offset,
-			"code", l.why.Code, "detail", l.why.Detail())
+		if i < loudLetters {
+			s.log.Warn("record refused", "topic", l.record.Topic, "partition", l.record.Partition, "offset", l.record.Offset,
+				"code", l.why.Code, "detail", l.why.Detail())
+		}
+	}
+	if more := len(letters) - loudLetters; more > 0 {
+		s.log.Warn("more records refused; `millrace dead-letters ls` lists all", "records", more)
 	}
 	return nil
 }
 
-func (s *Stage) commit(ctx context.Context, client *kgo.Client, offsets map[string]map[int32]kgo.EpochOffset) error {
-	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
-	defer cancel()
-	var failed error
-	client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-		failed = err
-		if err != nil {
-			return
-		}
-		for _, t := range resp.Topics {
-			for _, p := range t.Partitions {
-				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-					failed = err
-				}
-			}
-		}
-	})
-	if failed != nil {
-		// The rows are stored. Whoever owns the partitions next reads them again, which changes nothing.
-		s.metrics.commitFailures.Inc()
-		s.log.Warn("offsets not committed; the records may be read again", "error", failed)
-	}
-	return nil
-}
+// loudLetters is how many letters of a batch get a line in the log.
+const loudLetters = 10
 
-// watchLag measures every few seconds how many records of each partition are not yet committed, also
-// while ClickHouse keeps the stage from polling.
-func (s *Stage) watchLag(ctx context.Context, client *kgo.Client) error {
-	admin := kadm.NewClient(client)
-	group, topic := s.cfg.TopicPrefix+Name, s.cfg.TopicPrefix+event.TopicRuns
-	for tick := time.NewTicker(2 * time.Second); ; {
-		select {
-		case <-ctx.Done():
-			tick.Stop()
-			return nil
-		case <-tick.C:
-		}
-		ends, err := admin.ListEndOffsets(ctx, topic)
-		if err != nil {
-			continue
-		}
-		committed, err := admin.FetchOffsetsForTopics(ctx, group, topic)
-		if err != nil {
-			continue
-		}
-		ends.Each(func(e kadm.ListedOffset) {
-			if s.owned.assignment(partition{topic, e.Partition}) == 0 {
-				return
-			}
-			at := int64(0)
-			if c, ok := committed.Lookup(topic, e.Partition); ok && c.At > 0 {
-				at = c.At
-			}
-			s.metrics.setLag(e.Partition, e.Offset-at)
-		})
-	}
-}
-
-// requireTopics waits until Kafka answers, and fails if a topic is missing.
-func requireTopics(ctx context.Context, client *kgo.Client, topics ...string) error {
-	admin := kadm.NewClient(client)
-	for {
-		details, err := admin.ListTopics(ctx, topics...)
-		if err == nil {
-			for _, topic := range topics {
-				if details[topic].Err != nil {
-					return fmt.Errorf("topic %s: %w; run `millrace topics` to create the topics", topic, details[topic].Err)
-				}
-			}
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(time.Second):
+// sendLarge sends a letter that did not fit: by itself, for it may have been its neighbours, then without
+// its value, then without anything of the record's own.
+func sendLarge(ctx context.Context, client *kgo.Client, letter *kgo.Record) (err error) {
+	for _, record := range []*kgo.Record{letter, event.DeadLetterWithoutValue(letter), event.DeadLetterAlone(letter)} {
+		if err = client.ProduceSync(ctx, record).FirstErr(); !tooLarge(err) {
+			break
 		}
 	}
+	return err
 }
 
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+func tooLarge(err error) bool {
+	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
 }

@@ -1,0 +1,219 @@
+package ingest_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
+	"github.com/millrace/millrace/pipeline/ingest"
+)
+
+// Not parallel: it measures this process's memory.
+func TestWhileClickHouseIsDownABacklogWaitsInKafka(t *testing.T) {
+	w := newWorld(t)
+	proxy := clickhousetest.NewProxy(t, w.server.NativeAddr)
+	const batchBytes = 4 << 20
+	s := w.start(ingest.Config{BatchRows: 2000, BatchBytes: batchBytes}, proxy.Addr)
+	w.produce(runEvent("first", 0, ""))
+	w.allCommitted()
+	before, _ := w.committed()
+
+	proxy.Refuse()
+	const n, size = 30_000, 4_000 // 120 MB, which is 30 batches
+	var records []*kgo.Record
+	for i := range n {
+		r := runEvent(fmt.Sprint("r", i), i%12, fmt.Sprintf(`,"answer":"%d %s"`, i, strings.Repeat("lorem ipsum ", size/12)))
+		records = append(records, r)
+		if len(records) == 1000 {
+			w.produce(records...)
+			records = nil
+		}
+	}
+	w.produce(bare("no JSON"))
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	// The stage has what it will have when polling has stopped for two tries.
+	var polled, tries float64
+	w.eventually("polling to stop", func() bool {
+		now, triesNow := float64(s.polled.Load()), s.metric("retries_total", "class", "retry")
+		if now != polled {
+			polled, tries = now, triesNow
+		}
+		return polled > 1000 && triesNow >= tries+2
+	})
+	full := heap()
+	w.eventually("three more tries", func() bool { return s.metric("retries_total", "class", "retry") >= tries+5 })
+	if grown := heap() - full; grown > 8<<20 {
+		t.Errorf("memory grew by %d MiB while nothing came in", grown>>20)
+	}
+	if int(polled)*size > 4*(batchBytes+5000*size) { // two batches, each with a poll's excess, and what the client has fetched
+		t.Errorf("%v of %d records were taken", polled, n)
+	}
+	if got := s.metric("clickhouse_up"); got != 0 {
+		t.Errorf("clickhouse_up is %v", got)
+	}
+	if offsets, ends := w.committed(); offsets != before || ends != before+n+1 {
+		t.Errorf("committed %d of %d, was %d", offsets, ends, before)
+	}
+	if got := len(w.letters()); got > 0 {
+		t.Errorf("%d dead letters", got)
+	}
+
+	proxy.Pass()
+	w.allCommitted()
+	if got := w.one("SELECT concat(toString(count()), ' ', toString(uniqExact(run_id)), ' ', toString(sum(length(answer) > 1000))) FROM runs"); got != fmt.Sprintf("%d %d %d", n+1, n+1, n) {
+		t.Errorf("stored %s", got)
+	}
+	if got := len(w.letters()); got != 1 {
+		t.Errorf("%d dead letters, want 1", got)
+	}
+	if got := s.metric("clickhouse_up"); got != 1 {
+		t.Errorf("clickhouse_up is %v", got)
+	}
+	s.stop()
+	runtime.KeepAlive(w)
+}
+
+func TestAClickHouseThatIsNotThereAtTheStartIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	proxy := clickhousetest.NewProxy(t, w.server.NativeAddr)
+	proxy.Refuse()
+	w.produce(runEvents("r", 10)...)
+	s := w.start(ingest.Config{}, proxy.Addr)
+	w.eventually("two tries", func() bool { return s.metric("retries_total", "what", "check") >= 2 })
+	select {
+	case <-s.ready:
+		t.Error("it says it is ready")
+	default:
+	}
+	proxy.Pass()
+	<-s.ready
+	w.allCommitted()
+	s.stop()
+	if got := w.one("SELECT count() FROM runs_latest"); got != "10" {
+		t.Errorf("%s rows, want 10", got)
+	}
+}
+
+func TestAStopWhileClickHouseIsAwayIsInTimeAndCommitsNothing(t *testing.T) {
+	t.Parallel()
+	for name, breakIt := range map[string]func(*clickhousetest.Proxy){"refusing": (*clickhousetest.Proxy).Refuse, "silent": (*clickhousetest.Proxy).Silence} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			proxy := clickhousetest.NewProxy(t, w.server.NativeAddr)
+			s := w.start(ingest.Config{BatchRows: 5, StopTimeout: 300 * time.Millisecond}, proxy.Addr)
+			<-s.ready
+			breakIt(proxy)
+			w.produce(runEvents("r", 500)...)
+			w.eventually("records polled", func() bool { return s.polled.Load() > 0 })
+			began := time.Now()
+			s.stop()
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if offsets, _ := w.committed(); offsets != 0 {
+				t.Errorf("committed %d", offsets)
+			}
+			proxy.Pass()
+			again := w.start(ingest.Config{}, proxy.Addr)
+			w.allCommitted()
+			again.stop()
+			if got := w.one("SELECT count() FROM runs_latest"); got != "500" {
+				t.Errorf("%s rows, want 500", got)
+			}
+		})
+	}
+}
+
+func TestAStopBeforeClickHouseOrKafkaAnsweredIsInOrder(t *testing.T) {
+	t.Parallel()
+	t.Run("ClickHouse", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		s := w.start(ingest.Config{}, "127.0.0.1:1")
+		w.eventually("a try", func() bool { return s.metric("retries_total", "what", "check") >= 1 })
+		s.stop()
+	})
+	t.Run("Kafka", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.kafka.Close()
+		s := w.start(ingest.Config{}, "")
+		w.eventually("ClickHouse checked", func() bool { return s.metric("clickhouse_up") == 1 })
+		began := time.Now()
+		s.stop()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestAStopWhileKafkaIsAwayIsInTime(t *testing.T) {
+	t.Parallel()
+	for name, breakIt := range map[string]func(*kfake.Cluster){
+		"closed": (*kfake.Cluster).Close,
+		"silent": func(c *kfake.Cluster) { // it takes requests and never answers
+			for _, key := range []kmsg.Key{kmsg.Produce, kmsg.OffsetCommit, kmsg.LeaveGroup} {
+				c.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+					c.KeepControl()
+					c.SleepControl(func() { <-make(chan struct{}) })
+					return nil, nil, false
+				})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.start(ingest.Config{StopTimeout: 300 * time.Millisecond}, "")
+			w.produce(runEvents("r", 10)...)
+			w.allCommitted()
+			if name == "closed" {
+				w.kafka.Close()
+			} else {
+				w.produce(bare("no JSON"), runEvent("last", 1, "")) // before: the client's own produce would hang as well
+				breakIt(w.kafka)
+			}
+			began := time.Now()
+			s.stop()
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+func TestACommitThatFailsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]*kerr.Error{
+		"a rebalance":                   kerr.RebalanceInProgress,
+		"a coordinator that moves":      kerr.NotCoordinator,
+		"a fault that nobody knows":     kerr.UnknownServerError,
+		"a coordinator that is loading": kerr.CoordinatorLoadInProgress,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.start(ingest.Config{}, "")
+			<-s.ready
+			w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: fault, Count: 2})
+			w.produce(runEvents("r", 24)...) // and nothing after them, whose commit would do
+			w.allCommitted()
+			s.stop()
+		})
+	}
+}
