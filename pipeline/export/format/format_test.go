@@ -1,0 +1,38 @@
+package format
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNewNamesWhatIsPossible(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, purpose, target string
+		options               map[string]any
+		want                  []string // in the error; none: no error
+	}{
+		{"canonical data set", ExportDataset, Canonical, nil, nil},
+		{"no options given", ExportDataset, Canonical, map[string]any{}, nil},
+		{"unknown option", ExportDataset, Canonical, map[string]any{"colunms": []any{"id"}}, []string{`"colunms"`, "export_dataset", "canonical", "none"}},
+		{"unknown target", ExportDataset, "excel", nil, []string{`"excel"`, "export_dataset/canonical"}},
+		{"unknown purpose", "backup", Canonical, nil, []string{`"backup"`, "export_dataset/canonical"}},
+		{"nothing named", "", "", nil, []string{"export_dataset/canonical"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f, err := New(test.purpose, test.target, test.options)
+			if (f == nil) == (err == nil) {
+				t.Fatalf("formatter %v and error %v", f, err)
+			}
+			if (err == nil) != (test.want == nil) {
+				t.Fatalf("error %v", err)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not name %s", err, part)
+				}
+			}
+		})
+	}
+}

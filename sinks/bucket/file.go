@@ -1,0 +1,349 @@
+package bucket
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// incomplete is the folder, beside the objects and hidden since no key has a part with a dot in front, of
+// the files that are not committed. A process that is killed leaves its files there: they are nobody's
+// objects. The next process that opens the store removes those that were not written for staleAfter; a
+// writer that is yet alive after such a pause fails in commit, and nothing is torn.
+const (
+	incomplete = ".incomplete"
+	staleAfter = time.Hour
+)
+
+// folder is a store in a folder of a file system, local or shared, that has hard links. An object is
+// written to a file of its own, and link(2) gives it its key: the one call that is atomic between processes
+// and fails where the key exists (rename(2) would overwrite).
+type folder struct {
+	path string
+	root *os.Root // so that no symbolic link leads out of the folder
+
+	mu      sync.Mutex
+	durable map[string]struct{} // folders whose entries in their parents are known to be durable
+}
+
+func openFolder(path string) (*folder, error) {
+	if err := makeFolder(path); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &folder{path: filepath.Clean(path), root: root, durable: map[string]struct{}{}}
+	if err := d.root.Mkdir(incomplete, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		root.Close()
+		return nil, err
+	}
+	d.sweep(time.Now().Add(-staleAfter))
+	return d, nil
+}
+
+// makeFolder makes a durable folder, and those above it.
+func makeFolder(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(path)
+	if err := makeFolder(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.Open(parent)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return ignoreInvalid(f.Sync())
+}
+
+// ignoreInvalid drops the error of a file system that cannot sync folders, some network and shared ones:
+// PostgreSQL's fsync_fname ignores it too.
+func ignoreInvalid(err error) error {
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+// sweep removes the files of dead writers. What it cannot remove is harmless.
+func (d *folder) sweep(before time.Time) {
+	entries, _ := fs.ReadDir(d.root.FS(), incomplete)
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && info.ModTime().Before(before) {
+			_ = d.root.Remove(incomplete + "/" + entry.Name())
+		}
+	}
+}
+
+func (d *folder) close() error { return d.root.Close() }
+
+func (d *folder) url(key string) string {
+	return (&url.URL{Scheme: "file", Path: d.path + "/" + key}).String()
+}
+
+func (d *folder) create(ctx context.Context, key string, body []byte) error {
+	w, err := d.newFile(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer w.abort()
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	if err := w.file.Sync(); err != nil {
+		return err
+	}
+	created := w.commit()
+	if created != nil && !errors.Is(created, ErrExists) {
+		return created
+	}
+	// The one that exists may be a moment old, and its writer not be here yet or any more.
+	if err := d.syncFolder(path.Dir(key)); err != nil {
+		return err
+	}
+	return created
+}
+
+func (d *folder) newUpload(ctx context.Context, key string) (upload, error) {
+	return d.newFile(ctx, key)
+}
+
+func (d *folder) newFile(ctx context.Context, key string) (*file, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	name := incomplete + "/" + rand.Text()
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return &file{ctx: ctx, folder: d, key: key, name: name, file: f}, nil
+}
+
+// file is an upload.
+type file struct {
+	ctx       context.Context
+	folder    *folder
+	key, name string // name is that of the incomplete file
+	file      *os.File
+	done      bool
+}
+
+func (f *file) Write(p []byte) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return f.file.Write(p)
+}
+
+func (f *file) commit() error {
+	defer f.abort()
+	if err := f.ctx.Err(); err != nil {
+		return err
+	}
+	if err := f.file.Close(); err != nil { // some file systems tell only now that a write failed
+		return err
+	}
+	root := f.folder.root
+	err := root.Link(f.name, f.key)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := root.MkdirAll(path.Dir(f.key), 0o755); err != nil {
+			return err
+		}
+		err = root.Link(f.name, f.key)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	}
+	return err
+}
+
+func (f *file) abort() {
+	if f.done {
+		return
+	}
+	f.done = true
+	f.file.Close()
+	_ = f.folder.root.Remove(f.name) // if this fails, sweep does it later
+}
+
+// syncsAtOnce is how many files are synced at once: a journal commits them together.
+const syncsAtOnce = 16
+
+func (d *folder) sync(ctx context.Context, keys []string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(syncsAtOnce)
+	parents := map[string]struct{}{}
+	for _, key := range keys {
+		parents[path.Dir(key)] = struct{}{}
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return d.syncFile(key)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for parent := range parents {
+		if err := d.syncFolder(parent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *folder) syncFile(name string) error {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return notFound(err)
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// syncFolder makes the entries of a folder durable, and those of the folders above that lead to it, each
+// once a process: nobody removes folders.
+func (d *folder) syncFolder(name string) error {
+	if err := ignoreInvalid(d.syncFile(name)); err != nil {
+		return err
+	}
+	var fresh []string
+	for ; name != "." && !d.isDurable(name); name = path.Dir(name) {
+		if err := ignoreInvalid(d.syncFile(path.Dir(name))); err != nil {
+			return err
+		}
+		fresh = append(fresh, name)
+	}
+	d.markDurable(fresh)
+	return nil
+}
+
+func (d *folder) isDurable(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, durable := d.durable[name]
+	return durable
+}
+
+// maxDurable bounds the memory of the folders that are known to be durable.
+const maxDurable = 4096
+
+func (d *folder) markDurable(names []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.durable)+len(names) > maxDurable {
+		clear(d.durable)
+	}
+	for _, name := range names {
+		d.durable[name] = struct{}{}
+	}
+}
+
+func (d *folder) open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	f, err := d.root.Open(key)
+	if err != nil {
+		return nil, 0, notFound(err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = ErrNotFound
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+func (d *folder) list(ctx context.Context, prefix string) (objects []Object, err error) {
+	start := "."
+	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
+		start = prefix[:i]
+	}
+	err = fs.WalkDir(d.root.FS(), start, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case isMissing(err):
+			return nil // deleted while listing, or no such prefix
+		case err != nil:
+			return err
+		case entry.IsDir():
+			if name == "." {
+				return nil
+			}
+			if entry.Name()[0] == '.' || !strings.HasPrefix(name+"/", prefix) && !strings.HasPrefix(prefix, name+"/") {
+				return fs.SkipDir
+			}
+			return nil
+		case !entry.Type().IsRegular(), entry.Name()[0] == '.', !strings.HasPrefix(name, prefix):
+			return nil
+		}
+		info, err := entry.Info()
+		if err != nil {
+			if isMissing(err) {
+				return nil
+			}
+			return err
+		}
+		objects = append(objects, Object{Key: name, Size: info.Size(), ModTime: info.ModTime()})
+		return nil
+	})
+	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
+	return objects, err
+}
+
+// delete does not sync: what a crash brings back is deleted again by who deletes again.
+func (d *folder) delete(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	info, err := d.root.Lstat(key)
+	if err == nil && info.IsDir() {
+		return nil // a prefix of keys, not a key
+	}
+	if err == nil {
+		err = d.root.Remove(key)
+	}
+	if isMissing(err) {
+		return nil
+	}
+	return err
+}
+
+// isMissing says whether a name is not there, or cannot be since an object stands where its folder would.
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+func notFound(err error) error {
+	if isMissing(err) {
+		return ErrNotFound
+	}
+	return err
+}
