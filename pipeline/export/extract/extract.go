@@ -1,0 +1,156 @@
+// Package extract is the stage that turns one window of an export into fragments: one query, whose rows
+// are formatted for the purpose, encoded, rolled into fragments, hashed and uploaded as they come.
+//
+//	export-windows ──▶ extract ◀── rows ── ClickHouse
+//	                    ├────────▶ data/train-00003-00000-<attempt>.jsonl …
+//	                    ├────────▶ windows/00003.json     the window's commit point
+//	                    └────────▶ export-results         done or failed
+//
+// A window that has a manifest is done: its result is sent and nothing is run. Every attempt writes objects
+// of its own; the attempt that creates the manifest never deletes any, and one that finds another's deletes
+// its own.
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/pipeline/strictjson"
+	"github.com/millrace/millrace/sinks/bucket"
+)
+
+// Name is the stage's name.
+const Name = "extract"
+
+// Failpoints of the stage.
+const (
+	InsideWindow  = "inside a window" // fragments are uploaded, the manifest is not
+	AfterManifest = "after the window manifest, before its result"
+)
+
+// Limits of the work on one window, after which its export fails, so that a window that always fails
+// blocks nobody for ever.
+const (
+	attempts   = 5
+	within     = 10 * time.Minute
+	queryLimit = 10 * time.Minute
+)
+
+// Config of the stage. Name, Topic and Outputs of stage.Config are set by New.
+type Config struct {
+	stage.Config
+	Pause time.Duration // after the first failure of a window, see stage.Retrier; default 0.5 s
+}
+
+// Stage consumes export-windows.
+type Stage struct {
+	*stage.Stage
+	cfg    Config
+	dsn    *clickhouse.DSN
+	bucket *bucket.Bucket
+	plans  folder.Plans
+	look   stage.Retrier // for documents
+	work   stage.Retrier // for windows
+}
+
+// New returns a stage that is not running.
+func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
+	if cfg.Pause <= 0 {
+		cfg.Pause = 500 * time.Millisecond
+	}
+	cfg.Name, cfg.Topic, cfg.Outputs = Name, event.TopicExportWindows, []string{event.TopicExportResults}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, look: stage.NewRetrier(&cfg.Config)}
+	s.work = s.look.Limited(attempts, within)
+	s.work.Pause = cfg.Pause
+	s.Stage = stage.New(cfg.Config, s.handle)
+	return s
+}
+
+func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
+	w, err := stage.Decode[export.Window](r, export.TypeWindow)
+	if err != nil {
+		return nil, err
+	}
+	f := folder.Folder{Bucket: s.bucket, ID: w.ID}
+	p, done, err := s.before(ctx, f, w.Window)
+	switch {
+	case err != nil:
+		return nil, err
+	case p == nil:
+		return nil, &strictjson.Refusal{Code: strictjson.UnknownExport, Pointer: "/export_id", Rule: "the export has no plan"}
+	case w.Window < 0 || w.Window >= len(p.Windows):
+		return nil, &strictjson.Refusal{Code: strictjson.OutOfRange, Pointer: "/window", Rule: "the plan has no such window"}
+	case done == ended:
+		return nil, nil
+	case done == written:
+		return s.result(p, w.Window, nil), nil
+	}
+	err = s.work.Do(ctx, "extract", fmt.Sprintf("%s/%d", w.ID, w.Window), func() error { return s.attempt(ctx, f, p, w.Window) })
+	switch {
+	case err == nil:
+		if err := s.cfg.At(AfterManifest); err != nil {
+			return nil, err
+		}
+		return s.result(p, w.Window, nil), nil
+	case ctx.Err() != nil || errors.As(err, new(crash)):
+		return nil, err
+	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop:
+		return nil, clickhouse.Explain(err)
+	}
+	s.cfg.Log.Error("a window of an export cannot be extracted, the export fails", "export", w.ID.String(), "window", w.Window, "error", err)
+	return s.result(p, w.Window, failure(w.Window, err)), nil
+}
+
+// What is there before the work.
+type state int
+
+const (
+	missing state = iota // the window has to be extracted
+	written              // it has a manifest
+	ended                // its export has one
+)
+
+// before returns the export's plan, nil if it has none, and what is there of the window.
+func (s *Stage) before(ctx context.Context, f folder.Folder, window int) (p *export.Plan, done state, err error) {
+	err = s.look.Do(ctx, "look for what is done", f.ID.String(), func() error {
+		p, err = s.plans.Of(ctx, f)
+		if errors.Is(err, bucket.ErrNotFound) {
+			p = nil
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		isOver, err := f.Ended(ctx)
+		if isOver || err != nil {
+			done = ended
+			return err
+		}
+		_, err = f.Window(ctx, window)
+		if errors.Is(err, bucket.ErrNotFound) {
+			done = missing
+			return nil
+		}
+		done = written
+		return err
+	})
+	return p, done, err
+}
+
+func (s *Stage) result(p *export.Plan, window int, failed *export.Error) []*kgo.Record {
+	result := export.Result{Kind: export.WindowDone, Window: window, Error: failed}
+	if failed != nil {
+		result.Kind = export.WindowFailed
+	}
+	return []*kgo.Record{message.Result(&s.cfg.Config, p, result)}
+}

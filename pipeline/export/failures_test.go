@@ -1,0 +1,184 @@
+package export_test
+
+import (
+	"io"
+	"net"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/extract"
+	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/runs"
+)
+
+// cutting stands before ClickHouse and cuts connections on which more than limit bytes came back, the first
+// times only; it returns the DSN to use.
+func (f *flow) cutting(server string, limit int64, times int32) (*clickhouse.DSN, *atomic.Int32) {
+	f.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { l.Close() })
+	cuts := new(atomic.Int32)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				s, err := net.Dial("tcp", server)
+				if err != nil {
+					return
+				}
+				defer s.Close()
+				go io.Copy(s, c)
+				if n, _ := io.CopyN(c, s, limit); n == limit {
+					if cuts.Add(1) <= times {
+						return
+					}
+					io.Copy(c, s)
+				}
+			}()
+		}
+	}()
+	dsn, err := clickhouse.ParseDSN("clickhouse://" + l.Addr().String() + "/" + f.dsn.Database)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return dsn, cuts
+}
+
+// A stream that is cut leaves no trace: the window is read again, whole.
+func TestACutStreamIsReadAgain(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) }) // 1.8 MB, compressed on the wire
+	dsn, cuts := f.cutting(f.dsn.Addr(), 60_000, 3)
+	f.dsn = dsn
+	f.start()
+	f.send(request("e1", `,"selection":{"limit":2000}`))
+	c := f.completion("e1")
+	if _, got := f.verify(c); len(got) != 2000 || !slices.IsSorted(got) || len(slices.Compact(got)) != 2000 {
+		t.Errorf("%s with %d records", c.Status, len(got))
+	}
+	if cuts.Load() < 3 {
+		t.Errorf("%d streams were cut, want 3", cuts.Load())
+	}
+}
+
+// A query that always fails fails its export, and no other.
+func TestAWindowThatAlwaysFailsFailsItsExport(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(20)
+	conn, err := f.dsn.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, statement := range []string{ // counting reads no feedback, extracting does
+		"RENAME TABLE feedback TO feedback_gone",
+		"CREATE VIEW feedback AS SELECT * FROM feedback_gone WHERE throwIf(1) = 0",
+	} {
+		if err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.start()
+	f.send(request("e1", limit1000))
+	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
+	c := f.completions("e1")[0]
+	f.verify(c)
+	if c.Status != export.StatusFailed || c.Error.Code != "read_failed" || !c.Error.Retryable || !strings.Contains(c.Error.Message, "ClickHouse error") {
+		t.Errorf("%s, error %+v", c.Status, c.Error)
+	}
+	for _, statement := range []string{"DROP VIEW feedback", "RENAME TABLE feedback_gone TO feedback"} {
+		if err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.send(request("e2", limit1000))
+	f.verify(f.completion("e2"))
+}
+
+// Two workers have the same window, since one of them lost its partition without noticing yet. The one that
+// creates the window's manifest second deletes its own objects, and reports the other's work.
+func TestTheFirstWindowManifestCounts(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(20)
+	id := export.ID{WorkspaceID: "acme", ExportID: "e1"}
+	other := export.File{
+		Key: export.DataName(export.SplitTrain, 0, 0, "other", "jsonl"), Kind: export.Data, Split: export.SplitTrain, Records: 1,
+	}
+	var once atomic.Bool
+	f.failpoint = func(_, point string) error {
+		if point != extract.InsideWindow || !once.CompareAndSwap(false, true) {
+			return nil
+		}
+		body := []byte(`{"run_id":"by the other"}` + "\n")
+		other.Bytes, other.SHA256 = int64(len(body)), hash(body)
+		dir := folder.Folder{Bucket: f.bucket, ID: id}
+		if err := f.bucket.Create(t.Context(), dir.Key(other.Key), body); err != nil {
+			return err
+		}
+		_, err := dir.CreateWindow(t.Context(), &export.WindowManifest{
+			ID: id, Attempt: "other", Rows: 1, RowsUsed: 1, Records: 1, Files: []export.File{other}, CreatedAt: time.Now(),
+		})
+		return err
+	}
+	f.start()
+	f.send(request("e1", limit1000))
+	if _, got := f.verify(f.completion("e1")); len(got) != 1 || got[0] != "by the other" {
+		t.Errorf("records %v", got)
+	}
+}
+
+// A zombie wakes up after the export has ended: what it writes is not part of it.
+func TestWhatIsWrittenAfterTheEndIsNotPartOfTheExport(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(20)
+	f.start()
+	f.send(request("e1", limit1000))
+	c := f.completion("e1")
+	dir := folder.Folder{Bucket: f.bucket, ID: c.ID}
+	there, err := dir.CreateWindow(t.Context(), &export.WindowManifest{ID: c.ID, Attempt: "zombie"})
+	if err != nil || there.Attempt == "zombie" {
+		t.Errorf("the zombie's manifest: %+v, %v", there, err)
+	}
+	if _, got := f.verify(c); len(got) != 20 {
+		t.Errorf("%d records", len(got))
+	}
+}
+
+// The command that the completion names loads the data set; documents may have any shape.
+func TestTheCommandOfACompletionLoadsTheDataSet(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("duckdb"); err != nil {
+		t.Skip("the duckdb command is not installed (PyPI package duckdb-cli)")
+	}
+	f := newFlow(t)
+	f.insertRuns(400, func(i int, r *runs.Run) {
+		r.Inputs = []string{`{"n":1}`, `{"n":"one"}`, `{"n":{"deep":[1,"x"]}}`, `{"other":null}`}[i%4]
+	})
+	f.start()
+	f.send(request("e1", limit1000))
+	c := f.completion("e1")
+	out, err := exec.Command("sh", "-c", strings.Replace(c.LoadWith, "FROM", "SELECT count(DISTINCT run_id) AS n FROM", 1)).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "400") {
+		t.Errorf("%s: %v\n%s", c.LoadWith, err, out)
+	}
+	if out, err := exec.Command("sh", "-c", c.LoadWith).CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", c.LoadWith, err, out)
+	}
+}

@@ -1,0 +1,183 @@
+package export
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+// parser reads a document that strictjson has checked, and collects what is wrong with its fields.
+type parser struct {
+	r        strictjson.Reader
+	mistakes Mistakes
+	absent   []string // required fields that are not there
+
+	maxRecords, maxBytes *int64
+}
+
+func newParser(data []byte) (*parser, error) {
+	if err := strictjson.Check(data); err != nil {
+		return nil, err
+	}
+	p := &parser{}
+	p.r.Reset(data, "", strictjson.MaxDepth)
+	if k := p.r.Kind(); k != strictjson.Object {
+		return nil, &strictjson.Refusal{Code: strictjson.WrongType, Rule: "must be an object, not " + k.String()}
+	}
+	return p, nil
+}
+
+func (p *parser) add(code strictjson.Code, pointer, message string) {
+	p.mistakes = append(p.mistakes, Mistake{Code: string(code), Pointer: pointer, Message: message})
+}
+
+func (p *parser) required(at string, fields []string) {
+	for _, field := range fields {
+		p.add(strictjson.MissingField, at+"/"+field, "is required")
+	}
+}
+
+// object reads an object and calls field for each key with the cursor at its value, which field reads;
+// it returns false, with the value unread, for a key that it does not know. The result is those of
+// required that are not there.
+func (p *parser) object(field func(key string) bool, required ...string) (absent []string) {
+	if !p.kind(strictjson.Object) {
+		return nil
+	}
+	absent = slices.Clone(required)
+	p.r.Object(func(key string) error { //nolint:errcheck // checked by newParser
+		at := p.r.Pointer()
+		if !field(key) {
+			p.add(UnknownField, at, "is not a field of the request: check its spelling")
+			return p.r.Skip()
+		}
+		absent = slices.DeleteFunc(absent, func(f string) bool { return f == key })
+		return nil
+	})
+	return absent
+}
+
+// ownType accepts the type that a bare object may have beside the data's keys.
+func (p *parser) ownType(want string) bool {
+	if p.r.Kind() != strictjson.String {
+		return false
+	}
+	var ignored string
+	p.checked(&ignored, UnknownField, "must be left out, or be "+want, func(s string) bool { return s == want })
+	return true
+}
+
+// kind says whether the value is of this kind; one that is not is a mistake, and read.
+func (p *parser) kind(want strictjson.Kind) bool {
+	got := p.r.Kind()
+	if got == want {
+		return true
+	}
+	p.add(strictjson.WrongType, p.r.Pointer(), "must be "+want.String()+", not "+got.String())
+	p.r.Skip() //nolint:errcheck // checked by newParser
+	return false
+}
+
+func (p *parser) text(s *string) {
+	if p.kind(strictjson.String) {
+		*s, _ = p.r.Text()
+	}
+}
+
+// checked reads a string that rule holds for; "" is what a value of another kind gives.
+func (p *parser) checked(s *string, code strictjson.Code, rule string, holds func(string) bool) {
+	at := p.r.Pointer()
+	if !p.kind(strictjson.String) {
+		return
+	}
+	v, _ := p.r.Text()
+	if !holds(v) {
+		p.add(code, at, rule)
+		return
+	}
+	*s = v
+}
+
+func (p *parser) id(s *string) {
+	p.checked(s, strictjson.BadID, "must match [A-Za-z0-9][A-Za-z0-9._:~-]{0,127}", runs.ValidID)
+}
+
+func (p *parser) workspaceID(s *string) {
+	p.checked(s, strictjson.BadID, "must match [a-z0-9][a-z0-9_-]{0,62}", runs.ValidWorkspaceID)
+}
+
+func (p *parser) enum(s *string, values []string) {
+	p.checked(s, strictjson.WrongType, "must be one of "+strings.Join(values, ", "), func(v string) bool {
+		return slices.Contains(values, v)
+	})
+}
+
+// texts reads an array whose elements read reads; the list of another value stays nil.
+func (p *parser) texts(list *[]string, read func(*string)) {
+	if !p.kind(strictjson.Array) {
+		return
+	}
+	*list = []string{}
+	p.r.Array(func(int) error { //nolint:errcheck // checked by newParser
+		var s string
+		read(&s)
+		*list = append(*list, s)
+		return nil
+	})
+}
+
+func (p *parser) time(t *time.Time) {
+	at := p.r.Pointer()
+	if !p.kind(strictjson.String) {
+		return
+	}
+	s, _ := p.r.Text()
+	v, rule, readable := runs.ParseTime(s)
+	switch {
+	case rule != "" && readable:
+		p.add(strictjson.WrongType, at, rule)
+	case rule != "":
+		p.add(strictjson.OutOfRange, at, rule)
+	default:
+		*t = v.Truncate(time.Microsecond)
+	}
+}
+
+func (p *parser) number() (float64, bool) {
+	if !p.kind(strictjson.Number) {
+		return 0, false
+	}
+	at := p.r.Pointer()
+	s, _ := p.r.Numeral()
+	x, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		p.add(strictjson.OutOfRange, at, "must be a number within the range of a 64-bit float")
+	}
+	return x, err == nil
+}
+
+func (p *parser) integer() (int64, bool) {
+	if !p.kind(strictjson.Number) {
+		return 0, false
+	}
+	at := p.r.Pointer()
+	s, _ := p.r.Numeral()
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, true
+	}
+	x, _ := strconv.ParseFloat(s, 64) // 150.0 and 3e4 are integers too, as in JSON Schema
+	switch {
+	case x != math.Trunc(x):
+		p.add(strictjson.WrongType, at, "must be an integer")
+	case math.Abs(x) >= 1<<63:
+		p.add(strictjson.OutOfRange, at, "must be an integer of 64 bits")
+	default:
+		return int64(x), true
+	}
+	return 0, false
+}

@@ -1,0 +1,182 @@
+// Package folder reads and creates the documents of an export's folder in the bucket: plan.json, the
+// windows' manifests and manifest.json. Each is created once, by whoever is first, and never changes; so
+// each is read with the same code by everybody, and may be kept.
+package folder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/sinks/bucket"
+)
+
+// Folder is an export's folder.
+type Folder struct {
+	Bucket *bucket.Bucket
+	ID     export.ID
+}
+
+// Key is the key of an object of the folder.
+func (f Folder) Key(name string) string { return f.ID.Prefix() + name }
+
+// Plan reads plan.json; bucket.ErrNotFound where there is none.
+func (f Folder) Plan(ctx context.Context) (*export.Plan, error) {
+	p, _, err := read[export.Plan](ctx, f, export.PlanName)
+	return p, err
+}
+
+// CreatePlan creates plan.json, and returns it as it is: p, or the one that was there before.
+func (f Folder) CreatePlan(ctx context.Context, p *export.Plan) (*export.Plan, error) {
+	there, _, err := create(ctx, f, export.PlanName, p)
+	return there, err
+}
+
+// Window reads a window's manifest; bucket.ErrNotFound where there is none.
+func (f Folder) Window(ctx context.Context, window int) (*export.WindowManifest, error) {
+	w, _, err := read[export.WindowManifest](ctx, f, export.WindowName(window))
+	return w, err
+}
+
+// CreateWindow creates a window's manifest, and returns it as it is: w, or the one that was there before.
+func (f Folder) CreateWindow(ctx context.Context, w *export.WindowManifest) (*export.WindowManifest, error) {
+	there, _, err := create(ctx, f, export.WindowName(w.Window), w)
+	return there, err
+}
+
+// Windows lists the windows that have a manifest, ascending.
+func (f Folder) Windows(ctx context.Context) ([]int, error) {
+	names, err := f.list(ctx, export.WindowsDir)
+	if err != nil {
+		return nil, err
+	}
+	var windows []int
+	for _, name := range names {
+		if w, ok := export.ParseWindowName(name); ok {
+			windows = append(windows, w)
+		}
+	}
+	return windows, nil
+}
+
+// Manifest reads manifest.json and its text; bucket.ErrNotFound where there is none.
+func (f Folder) Manifest(ctx context.Context) (*export.Manifest, []byte, error) {
+	return read[export.Manifest](ctx, f, export.ManifestName)
+}
+
+// Ended says whether the export has a manifest.
+func (f Folder) Ended(ctx context.Context) (bool, error) {
+	r, _, err := f.Bucket.NewReader(ctx, f.Key(export.ManifestName))
+	if errors.Is(err, bucket.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, r.Close()
+}
+
+// CreateManifest creates manifest.json, and returns it as it is, and its text: m, or the one that was
+// there before.
+func (f Folder) CreateManifest(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
+	return create(ctx, f, export.ManifestName, m)
+}
+
+// Sweep deletes the fragments and sidecars that keep does not name: what attempts left that failed, or
+// came second.
+func (f Folder) Sweep(ctx context.Context, keep []export.File) error {
+	kept := map[string]bool{}
+	for _, file := range keep {
+		kept[file.Key] = true
+	}
+	for _, dir := range []string{export.DataDir, export.MetaDir} {
+		names, err := f.list(ctx, dir)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if kept[name] {
+				continue
+			}
+			if err := f.Bucket.Delete(ctx, f.Key(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// list returns the names, after the folder's prefix, of the objects of a directory.
+func (f Folder) list(ctx context.Context, dir string) ([]string, error) {
+	objects, err := f.Bucket.List(ctx, f.Key(dir))
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(objects))
+	for i, o := range objects {
+		names[i] = strings.TrimPrefix(o.Key, f.ID.Prefix())
+	}
+	return names, nil
+}
+
+func read[T any](ctx context.Context, f Folder, name string) (*T, []byte, error) {
+	text, err := f.Bucket.Read(ctx, f.Key(name))
+	if err != nil {
+		return nil, nil, err
+	}
+	doc := new(T)
+	if err := json.Unmarshal(text, doc); err != nil {
+		return nil, nil, fmt.Errorf("object %s is not what Millrace wrote: %w", f.Key(name), err)
+	}
+	return doc, text, nil
+}
+
+func create[T any](ctx context.Context, f Folder, name string, doc *T) (*T, []byte, error) {
+	text, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return nil, nil, err
+	}
+	text = append(text, '\n')
+	err = f.Bucket.Create(ctx, f.Key(name), text)
+	if errors.Is(err, bucket.ErrExists) {
+		return read[T](ctx, f, name)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return doc, text, nil
+}
+
+// Plans keeps the plans that were read last.
+type Plans struct {
+	mu    sync.Mutex
+	plans map[export.ID]*export.Plan
+}
+
+// maxPlans bounds their memory: a plan may name 10,000 runs and have a megabyte.
+const maxPlans = 64
+
+// Of returns a folder's plan; bucket.ErrNotFound where there is none.
+func (c *Plans) Of(ctx context.Context, f Folder) (*export.Plan, error) {
+	c.mu.Lock()
+	p := c.plans[f.ID]
+	c.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	p, err := f.Plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.plans == nil || len(c.plans) >= maxPlans {
+		c.plans = map[export.ID]*export.Plan{}
+	}
+	c.plans[f.ID] = p
+	return p, nil
+}

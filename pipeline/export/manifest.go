@@ -1,0 +1,100 @@
+package export
+
+import "time"
+
+// Status is how an export is or ended.
+type Status string
+
+// The statuses of exports.
+const (
+	StatusAccepted  Status = "accepted"
+	StatusRunning   Status = "running"
+	StatusSucceeded Status = "succeeded"
+	StatusFailed    Status = "failed"
+	StatusCancelled Status = "cancelled"
+)
+
+// Final says whether nothing comes after the status.
+func (s Status) Final() bool {
+	return s == StatusSucceeded || s == StatusFailed || s == StatusCancelled
+}
+
+// Manifest is manifest.json, the commit point of an export, whatever its outcome (invariant 6).
+type Manifest struct {
+	Version int    `json:"manifest_version"`
+	Status  Status `json:"status"`
+	ID
+	Name        string   `json:"name,omitempty"`
+	Purpose     string   `json:"purpose,omitempty"`
+	Target      string   `json:"target,omitempty"`
+	Format      string   `json:"format,omitempty"`
+	Compression string   `json:"compression,omitempty"`
+	Request     *Request `json:"request"`
+	// SchemaID names the shape of the records: a change of it is a new id.
+	SchemaID  string    `json:"schema_id,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	// SealedBy is the topic/partition/offset of the result's record that ended the export: a record that
+	// comes again finds by it that the completion is its to send.
+	SealedBy  string           `json:"sealed_by"`
+	Watermark time.Time        `json:"watermark,omitzero"`
+	Totals    Totals           `json:"totals"`
+	Dropped   map[string]int64 `json:"dropped"`
+	Warnings  []Warning        `json:"warnings"`
+	Error     *Error           `json:"error"`
+	Files     []File           `json:"files"` // none unless Status is succeeded
+}
+
+// ManifestVersion is that of the manifests this release writes.
+const ManifestVersion = 1
+
+// Totals of an export. Of one that succeeded RowsUsed, the rows of Dropped and Vanished sum up to
+// RowsPlanned.
+type Totals struct {
+	Records     int64 `json:"records"`
+	RowsPlanned int64 `json:"rows_planned"`
+	RowsUsed    int64 `json:"rows_used"`
+	Vanished    int64 `json:"vanished,omitempty"` // rows erased meanwhile
+	Bytes       int64 `json:"bytes"`              // of the data files
+	Files       int64 `json:"files"`              // data files
+}
+
+// Warning is something that the reader of the data set should know.
+type Warning struct {
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Count   int64    `json:"count,omitempty"`
+	RunIDs  []string `json:"run_ids,omitempty"` // some of those that it is about
+}
+
+// SchemaID names the shape of the records of a purpose and target.
+func SchemaID(purpose, target string) string {
+	return "urn:millrace:records:" + purpose + ":" + target + ":v1"
+}
+
+// NewManifest returns the manifest of an export that ended at the record sealedBy; succeeded if why is
+// nil and the status says so. Of windows only those of an export that succeeded are listed, in order.
+func NewManifest(p *Plan, status Status, why *Error, windows []*WindowManifest, sealedBy string, at time.Time) *Manifest {
+	m := &Manifest{
+		Version: ManifestVersion, Status: status, ID: p.ID, Request: p.Request, CreatedAt: at, SealedBy: sealedBy,
+		Name: p.Request.Name, Purpose: p.Request.Purpose, Target: p.Request.Target, Format: p.Request.Format,
+		Compression: p.Request.Compression,
+		Dropped:     map[string]int64{}, Warnings: []Warning{}, Error: why, Files: []File{},
+	}
+	if status != StatusSucceeded {
+		m.Totals.RowsPlanned = p.Rows
+		return m
+	}
+	var t Tally
+	for _, w := range windows {
+		t.Add(w)
+		m.Files = append(m.Files, w.Files...)
+	}
+	m.SchemaID = SchemaID(m.Purpose, m.Target)
+	m.Watermark = p.Watermark
+	m.Warnings = append(m.Warnings, p.Warnings...)
+	if t.Dropped != nil {
+		m.Dropped = t.Dropped
+	}
+	m.Totals = Totals{Records: t.Records, RowsPlanned: t.Rows, RowsUsed: t.RowsUsed, Bytes: t.Bytes, Files: t.Fragments}
+	return m
+}

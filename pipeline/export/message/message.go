@@ -1,0 +1,61 @@
+// Package message makes the Kafka records by which the stages of an export tell each other, and everybody
+// else, what happened. Each has the same id however often it is sent.
+package message
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/stage"
+)
+
+// Window has a window extracted.
+func Window(cfg *stage.Config, p *export.Plan, window int) *kgo.Record {
+	return record(cfg, p, message{
+		topic: event.TopicExportWindows, key: p.WindowKey(window), kind: export.TypeWindow,
+		id: fmt.Sprintf("%s/window/%d", p.ID, window), data: export.Window{ID: p.ID, Window: window},
+	})
+}
+
+// Result tells seal what became of a window, or of the whole export.
+func Result(cfg *stage.Config, p *export.Plan, result export.Result) *kgo.Record {
+	result.ID = p.ID
+	return record(cfg, p, message{
+		topic: event.TopicExportResults, key: p.Key(), kind: export.TypeResult,
+		id: fmt.Sprintf("%s/%s/%d", p.ID, result.Kind, result.Window), data: result,
+	})
+}
+
+// Progress tells how far an export is.
+func Progress(cfg *stage.Config, p *export.Plan, progress *export.Progress) *kgo.Record {
+	return record(cfg, p, message{
+		topic: event.TopicExportProgress, key: p.Key(), kind: export.TypeProgressed, at: progress.At,
+		id: fmt.Sprintf("%s/%s/%d", p.ID, progress.Status, progress.WindowsDone), data: progress,
+	})
+}
+
+// Completion tells how an export ended.
+func Completion(cfg *stage.Config, p *export.Plan, c *export.Completion) *kgo.Record {
+	return record(cfg, p, message{
+		topic: event.TopicExportCompletions, key: p.Key(), kind: export.TypeCompleted, at: c.CompletedAt,
+		id: p.ID.CompletionID(), data: c,
+	})
+}
+
+type message struct {
+	topic    string
+	key      []byte
+	kind, id string
+	at       time.Time
+	data     any
+}
+
+func record(cfg *stage.Config, p *export.Plan, m message) *kgo.Record {
+	return stage.Message{
+		Type: m.kind, ID: m.id, Source: export.EventSource, Subject: p.ID.String(), Time: m.at, Trace: p.TraceParent, Data: m.data,
+	}.Record(cfg.TopicName(m.topic), m.key)
+}

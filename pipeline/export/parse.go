@@ -1,0 +1,360 @@
+package export
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+// ParseRequest reads the JSON of a request, checks every rule that needs nothing but the request, and
+// fills in the defaults. The options are left to package format, which knows them.
+//
+// The error is a *strictjson.Refusal where nobody can be told, since the document cannot be read or does
+// not say which export it is: a dead letter. Otherwise it is Mistakes, all of them, and the request holds
+// what could be read.
+func ParseRequest(data []byte) (*Request, error) {
+	p, err := newParser(data)
+	if err != nil {
+		return nil, err
+	}
+	var r Request
+	p.request(&r)
+	if err := p.identity(r.ID); err != nil {
+		return nil, err
+	}
+	p.check(&r)
+	if len(p.mistakes) > 0 {
+		slices.SortStableFunc(p.mistakes, func(a, b Mistake) int { return strings.Compare(a.Pointer, b.Pointer) })
+		return &r, p.mistakes
+	}
+	r.normalise(p)
+	return &r, nil
+}
+
+// Cancel asks that an export end.
+type Cancel struct {
+	ID
+	RequestedBy string `json:"requested_by,omitempty"`
+}
+
+// ParseCancel reads the JSON of a cancel. The error is a *strictjson.Refusal.
+func ParseCancel(data []byte) (*Cancel, error) {
+	p, err := newParser(data)
+	if err != nil {
+		return nil, err
+	}
+	var c Cancel
+	p.object(func(key string) bool {
+		switch key {
+		case "export_id":
+			p.id(&c.ExportID)
+		case "workspace_id":
+			p.workspaceID(&c.WorkspaceID)
+		case "requested_by":
+			p.text(&c.RequestedBy)
+		case "type":
+			return p.ownType(TypeCancelled)
+		default:
+			return false
+		}
+		return true
+	})
+	if err := p.identity(c.ID); err != nil {
+		return nil, err
+	}
+	if len(p.mistakes) > 0 {
+		return nil, p.mistakes[0].refusal()
+	}
+	return &c, nil
+}
+
+func (m Mistake) refusal() *strictjson.Refusal {
+	return &strictjson.Refusal{Code: strictjson.Code(m.Code), Pointer: m.Pointer, Rule: m.Message}
+}
+
+func (p *parser) identity(id ID) error {
+	for _, m := range p.mistakes {
+		if m.Pointer == "/export_id" || m.Pointer == "/workspace_id" {
+			return m.refusal()
+		}
+	}
+	switch "" {
+	case id.ExportID:
+		return &strictjson.Refusal{Code: strictjson.MissingField, Pointer: "/export_id", Rule: "is required"}
+	case id.WorkspaceID:
+		return &strictjson.Refusal{Code: strictjson.MissingField, Pointer: "/workspace_id", Rule: "is required"}
+	}
+	return nil
+}
+
+func (p *parser) request(r *Request) {
+	p.absent = p.object(func(key string) bool {
+		switch key {
+		case "export_id":
+			p.id(&r.ExportID)
+		case "workspace_id":
+			p.workspaceID(&r.WorkspaceID)
+		case "name":
+			p.text(&r.Name)
+		case "requested_by":
+			p.text(&r.RequestedBy)
+		case "purpose":
+			p.enum(&r.Purpose, purposes)
+		case "source":
+			p.enum(&r.Source, sources)
+		case "app_id":
+			p.id(&r.AppID)
+		case "selection":
+			p.selection(&r.Selection)
+		case "filters":
+			p.filters(&r.Filters)
+		case "nodes":
+			p.texts(&r.Nodes, p.id)
+		case "target":
+			p.enum(&r.Target, allTargets)
+		case "format":
+			p.enum(&r.Format, formats)
+		case "compression":
+			p.enum(&r.Compression, compressions)
+		case "fragment":
+			p.fragment()
+		case "split":
+			r.Split = &Split{}
+			p.split(r.Split)
+		case "options":
+			p.options(&r.Options)
+		case "type":
+			return p.ownType(TypeRequested)
+		default:
+			return false
+		}
+		return true
+	}, "purpose", "source", "app_id", "selection")
+}
+
+func (p *parser) selection(s *Selection) {
+	isObject := p.r.Kind() == strictjson.Object
+	has := map[string]bool{}
+	p.object(func(key string) bool {
+		has[key] = true
+		switch key {
+		case "run_ids":
+			if p.texts(&s.RunIDs, p.id); s.RunIDs != nil && (len(s.RunIDs) == 0 || len(s.RunIDs) > maxRunIDs) {
+				p.add(strictjson.OutOfRange, "/selection/run_ids", "must name 1 to 10,000 runs; use selection.window or limit for more")
+			}
+		case "limit":
+			if n, ok := p.integer(); ok && n < 1 {
+				p.add(strictjson.OutOfRange, "/selection/limit", "must be 1 or more")
+			} else {
+				s.Limit = n
+			}
+		case "window":
+			s.Window = &TimeWindow{By: ByStartedAt}
+			p.window(s.Window)
+		default:
+			return false
+		}
+		return true
+	})
+	switch {
+	case has["run_ids"] && (has["limit"] || has["window"]):
+		p.add(NotPossible, "/selection/run_ids", "run_ids stand alone: leave out limit and window, or run_ids")
+	case isObject && !has["run_ids"] && !has["limit"] && !has["window"]:
+		p.add(strictjson.MissingField, "/selection", "needs run_ids, limit or window")
+	}
+}
+
+func (p *parser) window(w *TimeWindow) {
+	absent := p.object(func(key string) bool {
+		switch key {
+		case "by":
+			p.enum(&w.By, windowsBy)
+		case "from":
+			p.time(&w.From)
+		case "to":
+			p.time(&w.To)
+		default:
+			return false
+		}
+		return true
+	}, "from", "to")
+	p.required("/selection/window", absent)
+	if !w.From.IsZero() && !w.To.IsZero() && !w.From.Before(w.To) {
+		p.add(strictjson.OutOfRange, "/selection/window/to", "must be later than from: the window is from (inclusive) to to (exclusive)")
+	}
+}
+
+func (p *parser) filters(f *Filters) {
+	p.object(func(key string) bool {
+		switch key {
+		case "app_versions":
+			p.texts(&f.AppVersions, p.text)
+		case "statuses":
+			p.texts(&f.Statuses, func(s *string) { p.enum(s, statuses) })
+		case "rating":
+			p.enum(&f.Rating, ratings)
+		case "min_score":
+			if x, ok := p.number(); ok {
+				f.MinScore = &x
+			}
+		case "session_id":
+			f.SessionID = new(string)
+			p.text(f.SessionID)
+		case "user_id":
+			f.UserID = new(string)
+			p.text(f.UserID)
+		case "metadata":
+			f.Metadata = map[string]string{}
+			p.object(func(label string) bool {
+				var value string
+				p.text(&value)
+				f.Metadata[label] = value
+				return true
+			})
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (p *parser) fragment() {
+	p.object(func(key string) bool {
+		switch key {
+		case "max_records":
+			if n, ok := p.integer(); ok && (n < 0 || n > maxRecordsCap) {
+				p.add(strictjson.OutOfRange, "/fragment/max_records", "must be 0 (no limit) to 1,000,000")
+			} else if ok {
+				p.maxRecords = &n
+			}
+		case "max_bytes":
+			if n, ok := p.integer(); ok && n < 1 {
+				p.add(strictjson.OutOfRange, "/fragment/max_bytes", "must be 1 or more")
+			} else if ok {
+				p.maxBytes = &n
+			}
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (p *parser) split(s *Split) {
+	share := func(x *float64) {
+		at := p.r.Pointer()
+		if v, ok := p.number(); ok && (v < 0 || v > 1) {
+			p.add(strictjson.OutOfRange, at, "must be a share from 0 to 1")
+		} else {
+			*x = v
+		}
+	}
+	p.object(func(key string) bool {
+		switch key {
+		case "validation":
+			share(&s.Validation)
+		case "test":
+			share(&s.Test)
+		case "seed":
+			s.Seed, _ = p.integer()
+		default:
+			return false
+		}
+		return true
+	})
+	if s.Validation+s.Test > 1 {
+		p.add(strictjson.OutOfRange, "/split", "validation and test together must be 1 or less")
+	}
+}
+
+func (p *parser) options(o *map[string]any) {
+	if !p.kind(strictjson.Object) {
+		return
+	}
+	raw, _ := p.r.Span()
+	json.Unmarshal(raw, o) //nolint:errcheck // checked; a number beyond float64 is reported by the format
+}
+
+// check holds the fields against each other; those that are wrong by themselves are left out.
+func (p *parser) check(r *Request) {
+	p.required("", p.absent)
+	wrong := func(field string) bool {
+		return slices.ContainsFunc(p.mistakes, func(m Mistake) bool { return m.Pointer == field })
+	}
+	if wrong("/purpose") {
+		return
+	}
+	node := r.Purpose == NodeEvaluation || r.Purpose == NodeOptimization
+	switch {
+	case node && r.Nodes == nil && !wrong("/nodes"):
+		p.add(strictjson.MissingField, "/nodes", "is required for "+r.Purpose+": name the nodes of the app")
+	case node && r.Nodes != nil && len(r.Nodes) == 0:
+		p.add(strictjson.OutOfRange, "/nodes", "must name one node at least")
+	case !node && r.Nodes != nil && r.Purpose != FineTuning:
+		p.add(NotPossible, "/nodes", r.Purpose+" is about whole runs: leave nodes out, or choose node_evaluation, node_optimization or fine_tuning")
+	case r.Nodes != nil && len(r.Nodes) == 0:
+		p.add(strictjson.OutOfRange, "/nodes", "must name one node at least, or be left out")
+	}
+	possible := targets[r.Purpose]
+	switch {
+	case wrong("/target"):
+		return
+	case r.Target == "":
+		r.Target = possible[0]
+	case !slices.Contains(possible, r.Target):
+		p.add(NotPossible, "/target", r.Purpose+" has the targets "+strings.Join(possible, ", "))
+		return
+	}
+	if wrong("/format") {
+		return
+	}
+	available := targetFormats(r.Target)
+	if r.Format == "" {
+		r.Format = available[0]
+	} else if !slices.Contains(available, r.Format) {
+		p.add(NotPossible, "/format", "target "+r.Target+" is written as "+strings.Join(available, ", "))
+	}
+}
+
+// normalise fills in the defaults that depend on other fields and sorts what is a set.
+func (r *Request) normalise(p *parser) {
+	r.Fragment = defaultFragment(r.Purpose, r.Format)
+	if p.maxRecords != nil {
+		r.Fragment.MaxRecords = *p.maxRecords
+	}
+	if p.maxBytes != nil {
+		r.Fragment.MaxBytes = *p.maxBytes
+	}
+	if r.Compression == "" {
+		r.Compression = NoCompression
+		if r.Format == Parquet {
+			r.Compression = Zstd
+		}
+	}
+	r.Selection.RunIDs = set(r.Selection.RunIDs)
+	r.Nodes = set(r.Nodes)
+	r.Filters.AppVersions = set(r.Filters.AppVersions)
+	if r.Filters.Statuses = set(r.Filters.Statuses); r.Filters.Statuses == nil {
+		r.Filters.Statuses = finalStatuses
+	}
+	if len(r.Filters.Metadata) == 0 {
+		r.Filters.Metadata = nil
+	}
+	if r.Split != nil && r.Split.Validation == 0 && r.Split.Test == 0 {
+		r.Split = nil
+	}
+	if len(r.Options) == 0 {
+		r.Options = nil
+	}
+}
+
+// set returns the values sorted, each once, nil if there are none.
+func set(values []string) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
+}

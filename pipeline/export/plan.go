@@ -1,0 +1,147 @@
+package export
+
+import (
+	"maps"
+	"time"
+)
+
+// Plan is plan.json: what an export was decided to be, once. It is created before anything else of the
+// export and never changes.
+type Plan struct {
+	Version int `json:"plan_version"`
+	ID
+	// Hash is the request's; of one that has mistakes it is that of its text.
+	Hash string `json:"request_hash"`
+	// PlannedBy is the topic/partition/offset of the request's record: a record that comes again finds
+	// its own plan by it.
+	PlannedBy   string    `json:"planned_by"`
+	RequestedAt time.Time `json:"requested_at"` // time of the request event
+	AcceptedAt  time.Time `json:"accepted_at,omitzero"`
+	TraceParent string    `json:"traceparent,omitempty"`
+	Request     *Request  `json:"request"` // of a refused one, what could be read of it
+	// Refusal is why there are no windows although the request asks for some.
+	Refusal *Error `json:"refusal,omitempty"`
+	// Selection is the request's with the bounds that were current when it was planned.
+	Selection Selection `json:"selection"`
+	// Watermark is the upper bound of a window by ingested_at, after which nothing was looked at.
+	Watermark time.Time `json:"watermark,omitzero"`
+	// Rows is how many rows the selection had then. One window reads its rows later, and what it read
+	// counts: see WindowManifest.
+	Rows     int64           `json:"rows_planned"`
+	Windows  []PlannedWindow `json:"windows"`
+	Warnings []Warning       `json:"warnings,omitempty"`
+}
+
+// PlanVersion is that of the plans this release writes.
+const PlanVersion = 1
+
+// PlannedWindow is a part of the selection (invariant 3). One alone is the whole selection; the key
+// ranges of several come with the staged path.
+type PlannedWindow struct {
+	Rows int64 `json:"rows"`
+}
+
+// Window is the message on export-windows: extract this one.
+type Window struct {
+	ID
+	Window int `json:"window"`
+}
+
+// Result is the message on export-results: what seal has to know.
+type Result struct {
+	ID
+	Kind   ResultKind `json:"kind"`
+	Window int        `json:"window,omitempty"` // of WindowDone and WindowFailed
+	Error  *Error     `json:"error,omitempty"`  // of WindowFailed
+}
+
+// ResultKind says what a result is about.
+type ResultKind string
+
+// The kinds of results.
+const (
+	WindowDone   ResultKind = "window_done"   // its manifest is in the bucket
+	WindowFailed ResultKind = "window_failed" // and will not be tried again
+	Refused      ResultKind = "refused"       // by the plan
+	Empty        ResultKind = "empty"         // the selection has no rows, so there are no windows
+	Cancelled    ResultKind = "cancelled"
+)
+
+// WindowManifest is windows/00003.json, the commit point of a window: created once, by the attempt whose
+// objects it names.
+type WindowManifest struct {
+	ID
+	Window  int    `json:"window"`
+	Attempt string `json:"attempt"` // part of the names of its objects
+	// Rows is how many source rows the window's query returned; every one of them is either used or
+	// dropped. These, and not the plan's count, are what the completion accounts for: a selection of one
+	// window is read after it was counted, and may have changed in between.
+	Rows      int64            `json:"rows"`
+	RowsUsed  int64            `json:"rows_used"`
+	Records   int64            `json:"records"`
+	Dropped   map[string]int64 `json:"dropped,omitempty"`
+	Files     []File           `json:"files"`
+	CreatedAt time.Time        `json:"created_at"`
+}
+
+// File is an object of the export.
+type File struct {
+	Key          string    `json:"key"`  // relative to the export's folder
+	Kind         FileKind  `json:"kind"` // data is what the export is for
+	Split        string    `json:"split,omitempty"`
+	Window       int       `json:"window"`
+	Records      int64     `json:"records"`
+	Bytes        int64     `json:"bytes"`
+	SHA256       string    `json:"sha256"` // of the object's bytes, hexadecimal
+	MinStartedAt time.Time `json:"min_started_at,omitzero"`
+	MaxStartedAt time.Time `json:"max_started_at,omitzero"`
+}
+
+// FileKind says what a file is.
+type FileKind string
+
+// The kinds of files.
+const (
+	Data    FileKind = "data"
+	Lineage FileKind = "lineage"
+	Card    FileKind = "card"
+	Other   FileKind = "other"
+)
+
+// Tally sums up window manifests.
+type Tally struct {
+	Windows   int
+	Rows      int64
+	RowsUsed  int64
+	Records   int64
+	Dropped   map[string]int64
+	Fragments int64
+	Bytes     int64 // of the data files
+}
+
+// Add adds a window.
+func (t *Tally) Add(w *WindowManifest) {
+	t.Windows++
+	t.Rows += w.Rows
+	t.RowsUsed += w.RowsUsed
+	t.Records += w.Records
+	for reason, n := range w.Dropped {
+		if t.Dropped == nil {
+			t.Dropped = map[string]int64{}
+		}
+		t.Dropped[reason] += n
+	}
+	for _, f := range w.Files {
+		if f.Kind == Data {
+			t.Fragments++
+			t.Bytes += f.Bytes
+		}
+	}
+}
+
+// Clone returns a copy.
+func (t *Tally) Clone() *Tally {
+	c := *t
+	c.Dropped = maps.Clone(t.Dropped)
+	return &c
+}

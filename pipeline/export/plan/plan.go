@@ -1,0 +1,198 @@
+// Package plan is the stage that decides what an export is: it checks the request, counts the selection,
+// fixes both in plan.json, and sends out the first windows.
+//
+//	export-requests ──▶ plan ──▶ plan.json
+//	                     ├─────▶ export-windows    the first windows
+//	                     ├─────▶ export-progress   accepted
+//	                     ├─────▶ export-results    refusal, empty selection, cancel: seal ends the export
+//	                     └─────▶ dead-letters      what is no request, or another one under a used export_id
+//
+// plan.json is created once. A request's record that comes again finds its own plan and sends the same
+// again; the same request in another record is ignored; another request under the same id is refused.
+package plan
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/pipeline/strictjson"
+	"github.com/millrace/millrace/sinks/bucket"
+)
+
+// Name is the stage's name.
+const Name = "plan"
+
+// BeforeCommit is the failpoint after plan.json is there and before anything is sent.
+const BeforeCommit = "before the plan is committed"
+
+// Config of the stage. Name, Topic and Outputs of stage.Config are set by New.
+type Config struct {
+	stage.Config
+	WindowRecords   int64 // source rows of a window at most; default 30,000
+	WindowsInFlight int   // windows of one export that are sent out before results come back; default 48
+}
+
+// Stage consumes export-requests.
+type Stage struct {
+	*stage.Stage
+	cfg    Config
+	dsn    *clickhouse.DSN
+	bucket *bucket.Bucket
+	retry  stage.Retrier
+}
+
+// New returns a stage that is not running.
+func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
+	if cfg.WindowRecords <= 0 {
+		cfg.WindowRecords = 30_000
+	}
+	if cfg.WindowsInFlight <= 0 {
+		cfg.WindowsInFlight = 48
+	}
+	cfg.Name, cfg.Topic = Name, event.TopicExportRequests
+	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: stage.NewRetrier(&cfg.Config)}
+	s.Stage = stage.New(cfg.Config, s.handle)
+	return s
+}
+
+func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
+	e, err := event.Decode(r)
+	if err != nil {
+		return nil, err
+	}
+	var out []*kgo.Record
+	switch e.Type {
+	case "", export.TypeRequested:
+		out, err = s.request(ctx, stage.Position(r), &e)
+	case export.TypeCancelled:
+		out, err = s.cancel(ctx, stage.Position(r), &e)
+	default:
+		err = &strictjson.Refusal{
+			Code: strictjson.UnknownType, Pointer: "/type",
+			Rule: "must be " + export.TypeRequested + " or " + export.TypeCancelled,
+		}
+		return nil, err
+	}
+	var refusal *strictjson.Refusal
+	if errors.As(err, &refusal) {
+		placed := *refusal
+		placed.Pointer = e.Pointer + refusal.Pointer // in what was sent
+		return nil, &placed
+	}
+	return out, err
+}
+
+// request plans an export, or finds out that it has a plan. Position is the record's.
+func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([]*kgo.Record, error) {
+	request, err := export.ParseRequest(e.Data)
+	var mistakes export.Mistakes
+	hash := export.HashText(e.Data)
+	switch {
+	case err == nil:
+		hash = request.Hash()
+		mistakes = unsupported(request)
+	case !errors.As(err, &mistakes):
+		return nil, err
+	}
+	f := folder.Folder{Bucket: s.bucket, ID: request.ID}
+	p, err := s.existing(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		draft := &export.Plan{
+			Version: export.PlanVersion, ID: request.ID, Hash: hash, PlannedBy: position,
+			RequestedAt: e.Time.UTC().Truncate(time.Millisecond), TraceParent: e.TraceParent, Request: request,
+		}
+		if err := s.decide(ctx, draft, mistakes); err != nil {
+			return nil, err
+		}
+		if p, err = s.create(ctx, f, draft); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case p.PlannedBy == position: // now, or before a crash
+		if err := s.cfg.At(BeforeCommit); err != nil {
+			return nil, err
+		}
+		return s.announce(p), nil
+	case p.Hash == hash:
+		s.cfg.Log.Info("export was asked for before", "export", p.ID.String(), "planned_by", p.PlannedBy)
+		return nil, nil
+	}
+	return nil, &strictjson.Refusal{
+		Code: strictjson.ExportIDConflict, Pointer: "/export_id",
+		Rule: "another request has this export_id in this workspace: choose a new one",
+	}
+}
+
+// cancel asks seal to end an export. One that has ended stays as it is.
+func (s *Stage) cancel(ctx context.Context, position string, e *event.Event) ([]*kgo.Record, error) {
+	c, err := export.ParseCancel(e.Data)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.existing(ctx, folder.Folder{Bucket: s.bucket, ID: c.ID})
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, &strictjson.Refusal{
+			Code: strictjson.UnknownExport, Pointer: "/export_id",
+			Rule: "there is no such export in this workspace; cancel it after it was asked for, with the same key or later",
+		}
+	}
+	s.cfg.Log.Info("export is cancelled", "export", p.ID.String(), "by_record", position)
+	return []*kgo.Record{s.result(p, export.Cancelled)}, nil
+}
+
+// existing returns the export's plan, nil if it has none.
+func (s *Stage) existing(ctx context.Context, f folder.Folder) (p *export.Plan, err error) {
+	err = s.retry.Do(ctx, "read plan", f.ID.String(), func() error {
+		p, err = f.Plan(ctx)
+		if errors.Is(err, bucket.ErrNotFound) {
+			p, err = nil, nil
+		}
+		return err
+	})
+	return p, err
+}
+
+func (s *Stage) create(ctx context.Context, f folder.Folder, draft *export.Plan) (p *export.Plan, err error) {
+	err = s.retry.Do(ctx, "create plan", f.ID.String(), func() error {
+		p, err = f.CreatePlan(ctx, draft)
+		return err
+	})
+	return p, err
+}
+
+// announce returns the records that a plan sends out, always the same.
+func (s *Stage) announce(p *export.Plan) []*kgo.Record {
+	if p.Refusal != nil {
+		return []*kgo.Record{s.result(p, export.Refused)}
+	}
+	progress := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
+	out := []*kgo.Record{message.Progress(&s.cfg.Config, p, progress)}
+	if len(p.Windows) == 0 {
+		return append(out, s.result(p, export.Empty))
+	}
+	for i := range min(len(p.Windows), s.cfg.WindowsInFlight) {
+		out = append(out, message.Window(&s.cfg.Config, p, i))
+	}
+	return out
+}
+
+func (s *Stage) result(p *export.Plan, kind export.ResultKind) *kgo.Record {
+	return message.Result(&s.cfg.Config, p, export.Result{Kind: kind})
+}

@@ -1,0 +1,40 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+// unsupported returns what a valid request asks for that this release does not do. It asks the packages
+// that would do it, so that it shrinks as they grow.
+func unsupported(r *export.Request) (mistakes export.Mistakes) {
+	add := func(pointer, message string) {
+		mistakes = append(mistakes, export.Mistake{Code: export.NotSupportedYet, Pointer: pointer, Message: message})
+	}
+	if _, err := format.New(r.Purpose, r.Target, nil); err != nil {
+		at := "/target"
+		if r.Purpose != export.ExportDataset {
+			at = "/purpose"
+		}
+		add(at, err.Error())
+	} else if _, err := format.New(r.Purpose, r.Target, r.Options); err != nil {
+		add("/options", err.Error())
+	}
+	if _, err := fragment.NewEncoder(r.Format, r.Compression); err != nil {
+		at := "/format"
+		if _, err := fragment.NewEncoder(r.Format, export.NoCompression); err == nil {
+			at = "/compression"
+		}
+		add(at, err.Error())
+	}
+	if r.Split != nil {
+		add("/split", "splits are not written yet: leave split out")
+	}
+	if len(r.Nodes) > 0 && !slices.ContainsFunc(mistakes, func(m export.Mistake) bool { return m.Pointer == "/purpose" }) {
+		add("/nodes", "node runs are not exported yet: leave nodes out")
+	}
+	return mistakes
+}

@@ -1,0 +1,198 @@
+// Package track is the stage that makes exports visible in ClickHouse: it appends every progress and
+// completion event to export_events, which the view exports folds into one row an export.
+//
+//	export-progress ────┬──▶ track ──▶ export_events ──▶ view exports
+//	export-completions ─┘      └─────▶ dead-letters
+//
+// Offsets are committed after the insert. A crash between the two appends events again, which the view
+// folds away.
+package track
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+// Name is the stage's name.
+const Name = "track"
+
+// batch is how many events are inserted at once, at most.
+const batch = 1000
+
+// Limits of an insert. One that ClickHouse cannot take right now is tried for ever.
+const (
+	insertTimeout = 30 * time.Second
+	attempts      = 5 // where it is not known whether another one is of any use
+)
+
+// Stage consumes export-progress and export-completions.
+type Stage struct {
+	cfg     stage.Config
+	dsn     *clickhouse.DSN
+	log     *slog.Logger
+	retry   stage.Retrier // for ever
+	events  *prometheus.CounterVec
+	ready   chan struct{}
+	client  *kgo.Client
+	history driver.Conn
+}
+
+// New returns a stage that is not running. Of the configuration it uses TopicPrefix, Kafka, Metrics and Log.
+func New(cfg stage.Config, dsn *clickhouse.DSN) *Stage {
+	cfg.Name = Name
+	return &Stage{
+		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", Name), retry: stage.NewRetrier(&cfg), events: newCounter(cfg.Metrics),
+		ready: make(chan struct{}),
+	}
+}
+
+// Ready is closed when Kafka answers and has the topics.
+func (s *Stage) Ready() <-chan struct{} { return s.ready }
+
+// Run consumes until ctx is done, and then returns nil. It returns an error where waiting does not help.
+func (s *Stage) Run(ctx context.Context) (err error) {
+	inputs := []string{s.cfg.TopicName(event.TopicExportProgress), s.cfg.TopicName(event.TopicExportCompletions)}
+	if err := stage.RequireTopics(ctx, &s.cfg, event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters); err != nil || ctx.Err() != nil {
+		return err
+	}
+	if s.history, err = s.dsn.Open(); err != nil {
+		return fmt.Errorf("stage %s: connect to ClickHouse: %w", Name, err)
+	}
+	defer s.history.Close()
+	s.client, err = kgo.NewClient(append(stage.ConsumerOptions(&s.cfg), kgo.ConsumeTopics(inputs...), kgo.DisableAutoCommit())...)
+	if err != nil {
+		return fmt.Errorf("stage %s: kafka client: %w", Name, err)
+	}
+	defer s.client.Close()
+	close(s.ready)
+	for ctx.Err() == nil {
+		if err := s.next(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("stage %s: %w", Name, err)
+		}
+	}
+	return nil
+}
+
+// next stores what one poll brings.
+func (s *Stage) next(ctx context.Context) error {
+	fetches := s.client.PollRecords(ctx, batch)
+	for _, f := range fetches.Errors() {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if stage.IsPermanent(f.Err) {
+			return fmt.Errorf("consume topic %s: %w", f.Topic, f.Err)
+		}
+		s.log.Warn("polling failed, and is tried again", "topic", f.Topic, "partition", f.Partition, "error", f.Err)
+	}
+	var rows []row
+	for r := range fetches.RecordsAll() {
+		event, err := decode(r)
+		if err == nil {
+			rows = append(rows, row{r, event})
+		} else if err := s.deadLetter(ctx, r, err); err != nil {
+			return err
+		}
+	}
+	if err := s.store(ctx, rows); err != nil || ctx.Err() != nil {
+		return err
+	}
+	if err := s.client.CommitUncommittedOffsets(ctx); err != nil && ctx.Err() == nil {
+		s.log.Warn("commit failed; the events will be appended again, which changes nothing", "error", err)
+	}
+	return nil
+}
+
+// row is an event and the record it came in.
+type row struct {
+	record *kgo.Record
+	event  any // *export.Progress or *export.Completion
+}
+
+func decode(r *kgo.Record) (any, error) {
+	e, err := event.Decode(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := strictjson.Check(e.Data); err != nil {
+		return nil, err
+	}
+	var doc any
+	switch e.Type {
+	case export.TypeProgressed:
+		doc = new(export.Progress)
+	case export.TypeCompleted:
+		doc = new(export.Completion)
+	default:
+		return nil, &strictjson.Refusal{Code: strictjson.UnknownType, Pointer: "/type", Rule: "must be " + export.TypeProgressed + " or " + export.TypeCompleted}
+	}
+	if err := json.Unmarshal(e.Data, doc); err != nil {
+		return nil, &strictjson.Refusal{Code: strictjson.WrongType, Rule: "is not the data of " + e.Type}
+	}
+	return doc, nil
+}
+
+// store appends the rows. If ClickHouse refuses one of them it appends them one by one, and makes those it
+// refuses dead letters.
+func (s *Stage) store(ctx context.Context, rows []row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	err := s.retry.Limited(attempts, 0).Do(ctx, "insert", fmt.Sprintf("%d events", len(rows)), func() error { return s.insert(ctx, rows) })
+	switch {
+	case err == nil:
+		s.events.WithLabelValues("stored").Add(float64(len(rows)))
+		return nil
+	case ctx.Err() != nil:
+		return nil
+	case clickhouse.Classify(err) != clickhouse.Row:
+		return clickhouse.Explain(err)
+	case len(rows) == 1:
+		return s.deadLetter(ctx, rows[0].record, &strictjson.Refusal{
+			Code: strictjson.RowRefused, Rule: fmt.Sprintf("ClickHouse refuses the row with error %d", clickhouse.Code(err)),
+		})
+	}
+	for i := range rows {
+		if err := s.store(ctx, rows[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Stage) insert(ctx context.Context, rows []row) error {
+	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
+	defer cancel()
+	err := appendEvents(ctx, s.history, rows)
+	if err == nil {
+		return nil
+	}
+	switch clickhouse.Classify(err) {
+	case clickhouse.Retry:
+		return stage.Unavailable(err)
+	case clickhouse.Unknown:
+		return err
+	}
+	return stage.Permanent(err)
+}
+
+func (s *Stage) deadLetter(ctx context.Context, r *kgo.Record, err error) error {
+	why := event.Refused(err)
+	s.log.Warn("record refused", "record", stage.Position(r), "code", string(why.Code))
+	letter := event.DeadLetter(s.cfg.TopicName(event.TopicDeadLetters), Name, r, why)
+	s.events.WithLabelValues("dead_letter").Inc()
+	return s.client.ProduceSync(ctx, letter).FirstErr()
+}
