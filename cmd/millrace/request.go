@@ -255,11 +255,21 @@ func (c requestCommand) follow(ctx context.Context, a *app, w *watcher) error {
 	}
 	switch completion.Status {
 	case export.StatusFailed:
-		return &exitError{exitExportFailed, fmt.Errorf("the export failed: %w", completion.Error)}
+		return &exitError{exitExportFailed, describeFailure(completion.Error)}
 	case export.StatusCancelled:
 		return &exitError{code: exitCancelled}
 	}
 	return nil
+}
+
+func describeFailure(e *export.Error) error {
+	if e == nil {
+		return errors.New("the export failed")
+	}
+	if e.Pointer != "" {
+		return fmt.Errorf("the export failed: %s: %w", e.Pointer, e)
+	}
+	return fmt.Errorf("the export failed: %w", e)
 }
 
 func describeProgress(p *export.Progress) string {
