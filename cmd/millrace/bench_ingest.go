@@ -176,7 +176,7 @@ func peakMemory(pid int) int64 {
 	}
 	for line := range strings.Lines(string(status)) {
 		var kib int64
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 { //nolint:errcheck // no number, no line
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
 			return kib << 10
 		}
 	}

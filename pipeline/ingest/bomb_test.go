@@ -16,7 +16,7 @@ import (
 // bomb produces one batch of 10 records that decompresses to 70 MiB.
 func (w *world) bomb(partition int32) {
 	w.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.ProducerBatchMaxBytes(90<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.ProducerBatchMaxBytes(90<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ManualFlushing())
 	if err != nil {
 		w.Fatal(err)

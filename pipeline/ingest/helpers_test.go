@@ -41,6 +41,7 @@ const (
 type world struct {
 	*testing.T
 	kafka    *kfake.Cluster
+	brokers  []string
 	client   *kgo.Client // produces what a producer may, and more
 	admin    *kadm.Client
 	server   *localtest.Server
@@ -50,6 +51,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{T: t, server: localtest.ClickHouse(t), kafka: localtest.Kafka(t)}
+	w.brokers = w.kafka.ListenAddrs()
 	w.database = w.server.Database(t)
 	if _, err := clickhouse.Migrate(t.Context(), w.dsn(w.server.NativeAddr), schema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
@@ -63,7 +65,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) connect() {
 	w.Helper()
 	var err error
-	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.ProducerBatchMaxBytes(90<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.ProducerBatchMaxBytes(90<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		w.Fatal(err)
@@ -128,7 +130,7 @@ func (w *world) start(cfg ingest.Config, addr string, kafka ...kgo.Opt) *stage {
 		cfg.BatchInterval = 50 * time.Millisecond
 	}
 	s := &stage{w: w, registry: prometheus.NewRegistry(), done: make(chan struct{})}
-	kafka = append([]kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.WithHooks(s), kgo.MetadataMinAge(100 * time.Millisecond)}, kafka...)
+	kafka = append([]kgo.Opt{kgo.SeedBrokers(w.brokers...), kgo.WithHooks(s), kgo.MetadataMinAge(100 * time.Millisecond)}, kafka...)
 	log := slog.New(slog.NewTextHandler(w.Output(), nil))
 	run := ingest.New(cfg, kafka, runstore.New(w.dsn(addr)), s.registry, log)
 	s.ready = run.Ready()
@@ -263,7 +265,7 @@ func (w *world) letters() []*kgo.Record {
 		left += int(e.Offset)
 		at[e.Partition] = kgo.NewOffset().At(0)
 	})
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{lettersTopic: at}))
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{lettersTopic: at}))
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -76,7 +76,7 @@ var clientWork = []func(ctx context.Context, c *cutClient){
 		if err != nil {
 			return
 		}
-		defer batch.Abort() //nolint:errcheck // the connection is gone
+		defer batch.Abort() // the connection is gone
 		for n := uint64(0); ctx.Err() == nil; n++ {
 			if batch.Append(n, "some text") != nil || n%2000 == 0 && batch.Flush() != nil {
 				return

@@ -76,8 +76,13 @@ func waitReady(t testing.TB, c *local.ClickHouse) {
 // eventually polls until ok, and fails the test if that takes too long.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(deadline); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
+	end := time.After(deadline)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-end:
 			t.Fatalf("still not so: %s", what)
 		}
 	}

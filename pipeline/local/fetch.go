@@ -149,13 +149,17 @@ func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string
 // leaves the registry to the user's npm configuration.
 func install(ctx context.Context, npm, dir string, e engine, line *progress) error {
 	deps := map[string]string{e.npmPackage: LibraryVersion}
+	locked := map[string]string{"version": LibraryVersion}
+	if e.integrity != "" {
+		locked["integrity"] = e.integrity
+	}
 	files := map[string]any{
 		"package.json": map[string]any{"name": "libchdb", "version": "0.0.0", "private": true, "dependencies": deps},
 		"package-lock.json": map[string]any{
 			"name": "libchdb", "version": "0.0.0", "lockfileVersion": 3, "requires": true,
 			"packages": map[string]any{
 				"":                             map[string]any{"name": "libchdb", "version": "0.0.0", "dependencies": deps},
-				"node_modules/" + e.npmPackage: map[string]any{"version": LibraryVersion, "integrity": e.integrity},
+				"node_modules/" + e.npmPackage: locked,
 			},
 		},
 	}

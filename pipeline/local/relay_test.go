@@ -103,7 +103,6 @@ func TestAServerNeverSeesAReset(t *testing.T) {
 	const answer = 32 << 20 // more than every buffer between the two
 	type seen struct {
 		read, write error
-		rest        int64
 	}
 	for _, test := range []struct {
 		name   string

@@ -125,7 +125,7 @@ func (r *run) writeFeedback(d *doc, v *verdict) {
 	c.seed(r.cfg.Seed, 5, r.index<<8|uint64(v.number<<4|v.revision))
 	d.open()
 	d.str("workspace_id", r.workspace)
-	r.writeRunID(d, "run_id")
+	r.writeRunID(d)
 	d.begin("feedback_id")
 	d.b = r.appendFeedbackID(d.b, v)
 	d.end()

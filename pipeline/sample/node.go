@@ -6,7 +6,7 @@ func (r *run) writeNode(d *doc, n int, final bool) {
 	node := run.node
 	d.open()
 	d.str("workspace_id", r.workspace)
-	r.writeRunID(d, "run_id")
+	r.writeRunID(d)
 	d.begin("node_run_id")
 	d.b = r.appendNodeRunID(d.b, n)
 	d.end()

@@ -29,7 +29,7 @@ func (r *run) writePlain(d *doc) {
 	c.seed(r.cfg.Seed, 10, r.index)
 	d.open()
 	d.str("workspace_id", r.workspace)
-	r.writeRunID(d, "run_id")
+	r.writeRunID(d)
 	d.str("source", r.app.source)
 	d.str("app_id", r.app.id)
 	d.str("app_name", r.app.name)

@@ -16,8 +16,8 @@ func (r *run) appendRunID(b []byte) []byte {
 	}
 }
 
-func (r *run) writeRunID(d *doc, key string) {
-	d.begin(key)
+func (r *run) writeRunID(d *doc) {
+	d.begin("run_id")
 	d.b = r.appendRunID(d.b)
 	d.end()
 }
@@ -52,7 +52,7 @@ func (r *run) writeRun(d *doc, kind partKind) {
 	bits := mix(r.cfg.Seed^0x0b, r.index) // which of the optional fields are there
 	d.open()
 	d.str("workspace_id", r.workspace)
-	r.writeRunID(d, "run_id")
+	r.writeRunID(d)
 	d.str("source", r.app.source)
 	d.str("app_id", r.app.id)
 	d.str("app_name", r.app.name)

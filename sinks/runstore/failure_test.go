@@ -155,7 +155,7 @@ func engine(t *testing.T, dir string, port int) (addr string, stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.Run(ctx) //nolint:errcheck // WaitReady returns what it returns
+		c.Run(ctx) // WaitReady returns what it returns
 	}()
 	stop = func() {
 		cancel()

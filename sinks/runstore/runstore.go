@@ -122,7 +122,7 @@ var settings = []ch.Setting{
 	ch.SettingInt("max_execution_time", int(insertTimeout/time.Second)),
 	ch.SettingInt("distributed_foreground_insert", 1),
 	ch.SettingInt("log_queries", 1),
-	ch.Setting{Key: "log_comment", Value: "millrace ingest", Important: false},
+	{Key: "log_comment", Value: "millrace ingest"},
 }
 
 func (t *table[R]) insert(ctx context.Context, rows []R) error {

@@ -107,7 +107,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop:
 		return nil, clickhouse.Explain(err)
 	}
-	s.cfg.Log.Error("a window of an export cannot be extracted, the export fails", "export", w.ID.String(), "window", w.Window, "error", err)
+	s.cfg.Log.Error("a window of an export cannot be extracted, the export fails", "export", w.String(), "window", w.Window, "error", err)
 	return s.result(p, w.Window, failure(w.Window, err)), nil
 }
 

@@ -42,7 +42,7 @@ func Progress(cfg *stage.Config, p *export.Plan, progress *export.Progress) *kgo
 func Completion(cfg *stage.Config, p *export.Plan, c *export.Completion) *kgo.Record {
 	return record(cfg, p, message{
 		topic: event.TopicExportCompletions, key: p.Key(), kind: export.TypeCompleted, at: c.CompletedAt,
-		id: p.ID.CompletionID(), data: c,
+		id: p.CompletionID(), data: c,
 	})
 }
 

@@ -39,7 +39,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
 	p.Selection = p.Request.Selection
 	var refusal *export.Error
-	err := s.retry.Limited(countAttempts, 0).Do(ctx, "count", p.ID.String(), func() error {
+	err := s.retry.Limited(countAttempts, 0).Do(ctx, "count", p.String(), func() error {
 		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p) })
 	})
 	switch {
@@ -52,7 +52,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	case clickhouse.Classify(err) == clickhouse.Stop:
 		return clickhouse.Explain(err)
 	default:
-		s.cfg.Log.Error("the rows of an export cannot be counted", "export", p.ID.String(), "error", err)
+		s.cfg.Log.Error("the rows of an export cannot be counted", "export", p.String(), "error", err)
 		p.Refusal = &export.Error{
 			Code: countFailed, Retryable: true,
 			Message: fmt.Sprintf("the rows could not be counted: ClickHouse error %d, %d times; ask again later, or for a narrower selection", clickhouse.Code(err), countAttempts),
@@ -65,7 +65,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 // measure fixes the bounds of the selection and counts its rows.
 func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) error {
 	run := func(q clickhouse.Query) clickhouse.Query {
-		q.Settings = clickhouse.ReadSettings("millrace plan of export "+p.ID.String(), countLimit)
+		q.Settings = clickhouse.ReadSettings("millrace plan of export "+p.String(), countLimit)
 		return q
 	}
 	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {

@@ -122,19 +122,20 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 		}
 	}
 	switch {
-	case p.PlannedBy == position: // now, or before a crash
-		if err := s.cfg.At(BeforeCommit); err != nil {
-			return nil, err
+	case p.Hash != hash && p.Request.Hash() != hash: // the second, since an older release may have normalised less
+		return nil, &strictjson.Refusal{
+			Code: strictjson.ExportIDConflict, Pointer: "/export_id",
+			Rule: "another request has this export_id in this workspace: choose a new one",
 		}
-		return s.announce(p), nil
-	case p.Hash == hash:
-		s.cfg.Log.Info("export was asked for before", "export", p.ID.String(), "planned_by", p.PlannedBy)
+	case p.PlannedBy != position:
+		s.cfg.Log.Info("export was asked for before", "export", p.String(), "planned_by", p.PlannedBy)
 		return nil, nil
 	}
-	return nil, &strictjson.Refusal{
-		Code: strictjson.ExportIDConflict, Pointer: "/export_id",
-		Rule: "another request has this export_id in this workspace: choose a new one",
+	// It was planned by this record, now or before a crash.
+	if err := s.cfg.At(BeforeCommit); err != nil {
+		return nil, err
 	}
+	return s.announce(p), nil
 }
 
 // cancel asks seal to end an export. One that has ended stays as it is.
@@ -153,7 +154,7 @@ func (s *Stage) cancel(ctx context.Context, position string, e *event.Event) ([]
 			Rule: "there is no such export in this workspace; cancel it after it was asked for, with the same key or later",
 		}
 	}
-	s.cfg.Log.Info("export is cancelled", "export", p.ID.String(), "by_record", position)
+	s.cfg.Log.Info("export is cancelled", "export", p.String(), "by_record", position)
 	return []*kgo.Record{s.result(p, export.Cancelled)}, nil
 }
 

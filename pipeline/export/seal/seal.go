@@ -68,7 +68,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 		return nil, err
 	}
 	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result, position: stage.Position(r)}
-	err = s.retry.Do(ctx, "seal", result.ID.String(), func() error { return w.do(ctx) })
+	err = s.retry.Do(ctx, "seal", result.String(), func() error { return w.do(ctx) })
 	return w.out, err
 }
 
