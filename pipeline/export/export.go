@@ -10,6 +10,10 @@
 //	manifest.go    Manifest: the commit point of every outcome
 //	events.go      Progress, Completion, Cancel: what everybody else is told
 //	keys.go        where an export's objects are in the bucket
+//	loadwith.go    the command that loads a data set
+//
+// Its stages are plan, extract, seal and track. They share message, the Kafka records, and folder, the
+// documents in the bucket; package format writes the records of data sets.
 package export
 
 import (

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -294,16 +295,32 @@ func header(r *kgo.Record, key string) string {
 	return value
 }
 
-// metric returns a metric's value, 0 where it does not exist; labels in pairs of name and value. Of a
-// histogram it is the count.
-func (s *stage) metric(name string, labels ...string) float64 {
+func (s *stage) gather() []*dto.MetricFamily {
 	s.w.Helper()
 	families, err := s.registry.Gather()
 	if err != nil {
 		s.w.Fatal(err)
 	}
+	return families
+}
+
+// series returns the number of a metric's series.
+func (s *stage) series(name string) int {
+	s.w.Helper()
+	for _, family := range s.gather() {
+		if family.GetName() == "millrace_ingest_"+name {
+			return len(family.GetMetric())
+		}
+	}
+	return 0
+}
+
+// metric returns a metric's value, 0 where it does not exist; labels in pairs of name and value. Of a
+// histogram it is the count.
+func (s *stage) metric(name string, labels ...string) float64 {
+	s.w.Helper()
 	sum := 0.0
-	for _, family := range families {
+	for _, family := range s.gather() {
 		if family.GetName() != "millrace_ingest_"+name {
 			continue
 		}

@@ -31,7 +31,7 @@ type Config struct {
 	BatchRows     int           // events of a batch at most, but for one poll's excess; default 50,000
 	BatchBytes    int           // bytes of their records, likewise; default 16 MiB
 	BatchInterval time.Duration // age of a batch at most; default 1 s
-	// StopTimeout is how long a stop waits for the last batch to be stored; default 7 s. What is not
+	// StopTimeout is how long a stop waits for the last batch to be stored; default 6 s. What is not
 	// stored then is not committed, and comes again.
 	StopTimeout time.Duration
 }
@@ -47,7 +47,7 @@ func (c Config) withDefaults() Config {
 		c.BatchInterval = time.Second
 	}
 	if c.StopTimeout <= 0 {
-		c.StopTimeout = 7 * time.Second
+		c.StopTimeout = 6 * time.Second
 	}
 	return c
 }
@@ -59,6 +59,7 @@ const (
 	fetchMaxBytes  = 4 << 20
 	maxDecompress  = 64 << 20 // a producer's batch is at most 8 MiB as sent
 	sessionTimeout = 10 * time.Second
+	fetchMaxWait   = 500 * time.Millisecond // a rebalance waits for the fetch at hand
 )
 
 // Stage consumes runs until it is stopped.

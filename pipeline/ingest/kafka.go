@@ -25,6 +25,7 @@ func (s *Stage) connect() (*kgo.Client, error) {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // its default would skip what retention has not deleted
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(fetchMaxBytes),
+		kgo.FetchMaxWait(fetchMaxWait),
 		kgo.FetchMaxPartitionBytes(fetchMaxBytes / 4),
 		kgo.MaxDecompressBatchBytes(maxDecompress),
 		kgo.SessionTimeout(sessionTimeout),

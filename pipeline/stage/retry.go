@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
 // Retrier repeats what failed, in place, with growing pauses. The zero value of a limit is none.
@@ -57,7 +59,7 @@ func (u unavailable) Unwrap() error { return u.error }
 func Unavailable(err error) error { return unavailable{err} }
 
 // Do calls try until it succeeds, fails for good, or a limit is reached, and returns its last error, or
-// the cause of ctx. What names the work in logs and metrics, about the thing it is done for.
+// the cause of ctx. A *strictjson.Refusal is for good too. What names the work in logs and metrics, about the thing it is done for.
 func (r Retrier) Do(ctx context.Context, what, about string, try func() error) error {
 	began, pause := time.Now(), r.Pause
 	for attempt := 1; ; attempt++ {
@@ -71,6 +73,9 @@ func (r Retrier) Do(ctx context.Context, what, about string, try func() error) e
 		var p permanent
 		if errors.As(err, &p) {
 			return p.error
+		}
+		if errors.As(err, new(*strictjson.Refusal)) {
+			return err
 		}
 		if errors.As(err, new(unavailable)) {
 			attempt--

@@ -21,22 +21,20 @@ ALTER TABLE feedback_latest {{on_cluster}} {{comments_of "feedback"}};
 CREATE VIEW IF NOT EXISTS runs_with_feedback {{on_cluster}} AS
 SELECT
     r.*,
-    f.newest.1 AS feedback_id,
-    f.newest.2 AS feedback_rating,
-    f.newest.3 AS feedback_score,
-    f.newest.4 AS feedback_comment,
-    f.newest.5 AS feedback_tags,
-    f.newest.6 AS feedback_corrected_answer
+    f.feedback_id AS feedback_id,
+    f.rating AS feedback_rating,
+    f.score AS feedback_score,
+    f.comment AS feedback_comment,
+    f.tags AS feedback_tags,
+    f.corrected_answer AS feedback_corrected_answer
 FROM (SELECT * FROM runs FINAL) AS r
 LEFT JOIN
 (
-    SELECT
-        workspace_id,
-        run_id,
-        argMax((feedback_id, toString(rating), score, comment, tags, corrected_answer), (version, feedback_id)) AS newest
+    SELECT workspace_id, run_id, feedback_id, toString(rating) AS rating, score, comment, tags, corrected_answer
     FROM feedback FINAL
     WHERE node_id = ''
-    GROUP BY workspace_id, run_id
+    ORDER BY workspace_id, run_id, version DESC, feedback_id DESC
+    LIMIT 1 BY workspace_id, run_id
 ) AS f ON r.workspace_id = f.workspace_id AND r.run_id = f.run_id
 COMMENT 'Runs, the newest snapshot of each, with the newest feedback on the whole run; joins on every read, so not for dashboards';
 

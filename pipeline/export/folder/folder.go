@@ -1,17 +1,18 @@
 // Package folder reads and creates the documents of an export's folder in the bucket: plan.json, the
 // windows' manifests and manifest.json. Each is created once, by whoever is first, and never changes; so
-// each is read with the same code by everybody, and may be kept.
+// each is read with the same code by everybody, and may be kept. A document that is not what Millrace wrote
+// is a *strictjson.Refusal: no repetition mends it.
 package folder
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -130,7 +131,9 @@ func read[T any](ctx context.Context, f Folder, name string) (*T, []byte, error)
 	}
 	doc := new(T)
 	if err := json.Unmarshal(text, doc); err != nil {
-		return nil, nil, fmt.Errorf("object %s is not what Millrace wrote: %w", f.Key(name), err)
+		return nil, nil, &strictjson.Refusal{
+			Code: strictjson.InvalidJSON, Rule: "object " + f.Key(name) + " was changed after Millrace wrote it: restore it, and replay this record",
+		}
 	}
 	return doc, text, nil
 }

@@ -14,7 +14,6 @@ package seal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -86,7 +85,7 @@ func (w *work) do(ctx context.Context) (err error) {
 	w.out = nil
 	w.plan, err = w.stage.plans.Of(ctx, w.folder)
 	if errors.Is(err, bucket.ErrNotFound) {
-		return stage.Permanent(&strictjson.Refusal{Code: strictjson.UnknownExport, Pointer: "/export_id", Rule: "the export has no plan"})
+		return &strictjson.Refusal{Code: strictjson.UnknownExport, Pointer: "/export_id", Rule: "the export has no plan"}
 	}
 	if err != nil {
 		return err
@@ -118,7 +117,7 @@ func (w *work) advance(ctx context.Context) (*export.Manifest, []byte, error) {
 	case export.WindowFailed:
 		return w.end(ctx, export.StatusFailed, w.result.Error, nil)
 	}
-	return nil, nil, stage.Permanent(&strictjson.Refusal{Code: strictjson.WrongType, Pointer: "/kind", Rule: "is not a kind of result"})
+	return nil, nil, &strictjson.Refusal{Code: strictjson.WrongType, Pointer: "/kind", Rule: "is not a kind of result"}
 }
 
 // windowDone reports progress and sends out the next window, or ends the export after its last one.
@@ -185,7 +184,7 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 	uri := w.stage.bucket.URL(w.folder.Key(export.ManifestName))
 	c, err := export.NewCompletion(w.plan, text, uri)
 	if err != nil {
-		return fmt.Errorf("object %s is not what Millrace wrote: %w", uri, err)
+		return err
 	}
 	w.stage.tallies.forget(w.folder.ID)
 	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records, "fragments", c.Fragments)

@@ -1,0 +1,142 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// on lists partitions of topic t.
+func on(ids ...int32) map[string][]int32 { return map[string][]int32{"t": ids} }
+
+// commits returns what owned commits of ends at offset 10 × partition, each of an assignment.
+func commits(t *testing.T, o *owned, assignments map[int32]uint64) string {
+	t.Helper()
+	ends := map[partition]end{}
+	for id, assignment := range assignments {
+		ends[partition{"t", id}] = end{kgo.EpochOffset{Offset: int64(10 * id)}, assignment}
+	}
+	got := map[int32]int64{}
+	err := o.commit(ends, func(offsets map[string]map[int32]kgo.EpochOffset) error {
+		for id, e := range offsets["t"] {
+			got[id] = e.Offset
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(got)
+}
+
+func TestOnlyWhatIsOwnedSinceItWasPolledIsCommitted(t *testing.T) {
+	t.Parallel()
+	var o owned
+	if got := commits(t, &o, map[int32]uint64{1: 0, 2: 1}); got != "map[]" {
+		t.Errorf("owning nothing: %s", got)
+	}
+	o.add(on(1, 2, 3))
+	first := o.assignment(partition{"t", 1})
+	all := map[int32]uint64{1: first, 2: first, 3: first}
+	if got := commits(t, &o, all); got != "map[1:10 2:20 3:30]" {
+		t.Errorf("owning all: %s", got)
+	}
+	o.remove(on(2, 9))
+	o.add(on(4)) // what is kept stays what it was
+	if got := commits(t, &o, all); got != "map[1:10 3:30]" {
+		t.Errorf("one was taken: %s", got)
+	}
+	o.add(on(2)) // somebody else had it in between
+	if got := commits(t, &o, all); got != "map[1:10 3:30]" {
+		t.Errorf("one came back: %s", got)
+	}
+	if got := commits(t, &o, map[int32]uint64{2: o.assignment(partition{"t", 2})}); got != "map[2:20]" {
+		t.Errorf("polled since: %s", got)
+	}
+	if got := commits(t, &o, map[int32]uint64{7: 0}); got != "map[]" {
+		t.Errorf("polled while it was nobody's: %s", got)
+	}
+	want := errors.New("no")
+	if err := o.commit(map[partition]end{{"t", 1}: {assignment: first}}, func(map[string]map[int32]kgo.EpochOffset) error { return want }); !errors.Is(err, want) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestARebalanceWaitsForACommit(t *testing.T) {
+	t.Parallel()
+	var o owned
+	o.add(on(1))
+	ends := map[partition]end{{"t", 1}: {assignment: 1}}
+	committing, removed := make(chan struct{}), make(chan struct{})
+	release := make(chan struct{})
+	done := make(chan error)
+	go func() {
+		done <- o.commit(ends, func(map[string]map[int32]kgo.EpochOffset) error {
+			close(committing)
+			<-release
+			select {
+			case <-removed:
+				return errors.New("the partition was taken meanwhile")
+			default:
+				return nil
+			}
+		})
+	}()
+	<-committing
+	go func() {
+		o.remove(on(1))
+		close(removed)
+	}()
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	<-removed
+}
+
+func TestABatchIsFullByRowsBytesOrAge(t *testing.T) {
+	t.Parallel()
+	cfg := Config{BatchRows: 10, BatchBytes: 100, BatchInterval: time.Hour}
+	for name, c := range map[string]struct {
+		b    batch
+		full bool
+	}{
+		"little":     {batch{content: content{records: 9, bytes: 99}, began: time.Now()}, false},
+		"many rows":  {batch{content: content{records: 10}, began: time.Now()}, true},
+		"many bytes": {batch{content: content{bytes: 100}, began: time.Now()}, true},
+		"old":        {batch{began: time.Now().Add(-time.Hour)}, true},
+	} {
+		if got := c.b.full(cfg); got != c.full {
+			t.Errorf("%s: full is %t", name, got)
+		}
+	}
+}
+
+func TestIdentitiesAreRememberedForALongTimeInLittleMemory(t *testing.T) {
+	t.Parallel()
+	var i identities
+	if i.conflict("w", "r", "", 1) || i.conflict("w", "r", "", 1) {
+		t.Error("the same is a conflict")
+	}
+	if !i.conflict("w", "r", "", 2) || i.conflict("w", "r", "", 2) {
+		t.Error("another start is one conflict")
+	}
+	if i.conflict("w", "r", "n", 3) || i.conflict("w2", "r", "", 3) || i.conflict("w", "r2", "", 3) {
+		t.Error("another identity is a conflict")
+	}
+	for n := range maxIdentities {
+		i.conflict("w", fmt.Sprint("other", n), "", 1)
+	}
+	if !i.conflict("w", "r", "", 4) {
+		t.Error("forgotten within a generation")
+	}
+	for n := range 3 * maxIdentities {
+		i.conflict("w", fmt.Sprint("more", n), "", 1)
+		if len(i.now)+len(i.old) > 2*maxIdentities {
+			t.Fatalf("%d identities are remembered", len(i.now)+len(i.old))
+		}
+	}
+}
