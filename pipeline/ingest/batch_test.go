@@ -118,7 +118,8 @@ func TestABatchIsFullByRowsBytesOrAge(t *testing.T) {
 func TestIdentitiesAreRememberedForALongTimeInLittleMemory(t *testing.T) {
 	t.Parallel()
 	var i identities
-	if i.conflict("w", "r", "", 1) || i.conflict("w", "r", "", 1) {
+	first, again := i.conflict("w", "r", "", 1), i.conflict("w", "r", "", 1)
+	if first || again {
 		t.Error("the same is a conflict")
 	}
 	if !i.conflict("w", "r", "", 2) || i.conflict("w", "r", "", 2) {
