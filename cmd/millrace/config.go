@@ -43,10 +43,10 @@ type config struct {
 
 	BucketURL string `env:"BUCKET_URL" desc:"Where exports are written, file:///path; default DIR/bucket of millrace local."`
 
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages."`
+	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages. Not used by this release, which has none."`
 	OpsAddr  string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
 
-	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"File of the keys that tokens of the HTTP API are checked with."`
+	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"File of the keys that tokens of the HTTP API are checked with. Not used by this release, like all AUTH_ variables."`
 	AuthJWKSURL        string `env:"AUTH_JWKS_URL" desc:"URL of these keys."`
 	AuthHMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret for HS256 tokens."`
 	AuthIssuer         string `env:"AUTH_ISSUER" desc:"Issuer that tokens must name."`
