@@ -58,7 +58,7 @@ type config struct {
 	ExportConcurrency     int `env:"EXPORT_CONCURRENCY" envDefault:"4" min:"1" max:"256" desc:"Windows that one process works on at a time."`
 
 	IngestBatchRows     int           `env:"INGEST_BATCH_ROWS" envDefault:"50000" min:"1" max:"1000000" desc:"Events of an insert at most."`
-	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"16777216" min:"1" max:"1073741824" desc:"Bytes of the events of an insert at most; memory is a few times this."`
+	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"8388608" min:"1" max:"1073741824" desc:"Bytes of the events of an insert at most; memory is a few times this."`
 	IngestBatchInterval time.Duration `env:"INGEST_BATCH_INTERVAL" envDefault:"1s" min:"1ms" max:"5m" desc:"How long an event waits for others at most."`
 
 	Libchdb   string `env:"LIBCHDB" desc:"A copy of libchdb, the ClickHouse engine of millrace local; empty = fetched through npm on first use."`

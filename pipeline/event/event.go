@@ -43,10 +43,15 @@ type Event struct {
 // Decode reads the event of a record. Data is not checked, but for what a structured or bare record
 // needs to be taken apart. The error is a *strictjson.Refusal.
 func Decode(r *kgo.Record) (Event, error) {
-	e := Event{
-		ID:   r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10),
-		Time: r.Timestamp.UTC().Truncate(time.Microsecond),
+	e, err := decode(r)
+	if e.ID == "" {
+		e.ID = r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
 	}
+	return e, err
+}
+
+func decode(r *kgo.Record) (Event, error) {
+	e := Event{Time: r.Timestamp.UTC().Truncate(time.Microsecond)}
 	if len(r.Value) > MaxValue {
 		return e, &strictjson.Refusal{
 			Code: strictjson.TooLarge,
@@ -63,7 +68,7 @@ func Decode(r *kgo.Record) (Event, error) {
 			e.TraceParent = string(h.Value)
 		}
 	}
-	media, _, _ := mime.ParseMediaType(contentType)
+	media := mediaType(contentType)
 	switch {
 	case media == "application/cloudevents" || media == "application/cloudevents+json":
 		return e.structured(value)
@@ -75,7 +80,7 @@ func Decode(r *kgo.Record) (Event, error) {
 	}
 	for _, h := range r.Headers {
 		if name, ok := strings.CutPrefix(h.Key, "ce_"); ok {
-			if err := e.attribute(name, string(h.Value), "header "+h.Key); err != nil {
+			if err := e.attribute("header ce_", name, string(h.Value)); err != nil {
 				return e, err
 			}
 		}
@@ -115,10 +120,9 @@ func (e Event) structured(value []byte) (Event, error) {
 			return err
 		}
 		if key == "datacontenttype" {
-			media, _, _ := mime.ParseMediaType(text)
-			return isJSON(media, "/datacontenttype")
+			return isJSON(mediaType(text), "/datacontenttype")
 		}
-		return e.attribute(key, text, "/"+key)
+		return e.attribute("/", key, text)
 	})
 	if err == nil {
 		err = r.End()
@@ -191,9 +195,10 @@ func isAttribute(name string) bool {
 	return false
 }
 
-func (e *Event) attribute(name, value, place string) error {
+// attribute sets an attribute of the context. Prefix and name are its place in the record.
+func (e *Event) attribute(prefix, name, value string) error {
 	refuse := func(code strictjson.Code, rule string) error {
-		return &strictjson.Refusal{Code: code, Pointer: place, Rule: rule}
+		return &strictjson.Refusal{Code: code, Pointer: prefix + name, Rule: rule}
 	}
 	switch name {
 	case "specversion":
@@ -201,9 +206,7 @@ func (e *Event) attribute(name, value, place string) error {
 			return refuse(strictjson.UnknownType, "must be 1.0")
 		}
 	case "id":
-		if value != "" {
-			e.ID = value
-		}
+		e.ID = value
 	case "source":
 		e.Source = value
 	case "type":
@@ -225,6 +228,15 @@ func (e *Event) attribute(name, value, place string) error {
 		e.Time = t.Truncate(time.Microsecond)
 	}
 	return nil
+}
+
+// mediaType is the type of a content-type header, without its parameters.
+func mediaType(contentType string) string {
+	if contentType == "application/json" { // what nearly every record has
+		return contentType
+	}
+	media, _, _ := mime.ParseMediaType(contentType)
+	return media
 }
 
 func isJSON(media, place string) error {
