@@ -160,7 +160,7 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 	ingest := s.env.start(t, "ingest")
 	for i := range kills {
 		before := storedRows(t, s)
-		eventually(t, time.Minute, func() string {
+		eventually(t, 2*time.Minute, func() string {
 			if storedRows(t, s) == before {
 				return "nothing stored since the last kill"
 			}

@@ -95,13 +95,16 @@ type owned struct {
 	mu          sync.Mutex
 	assignments uint64
 	partitions  map[partition]uint64
+	next        map[partition]int64 // the offset that is polled next, where it is known
+	dropped     bool                // partitions were taken since resume
+	epoch       int32               // of resume
 }
 
 func (o *owned) add(list map[string][]int32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.partitions == nil {
-		o.partitions = map[partition]uint64{}
+		o.partitions, o.next = map[partition]uint64{}, map[partition]int64{}
 	}
 	o.assignments++
 	for topic, ids := range list {
@@ -117,8 +120,55 @@ func (o *owned) remove(list map[string][]int32) {
 	for topic, ids := range list {
 		for _, id := range ids {
 			delete(o.partitions, partition{topic, id})
+			delete(o.next, partition{topic, id})
 		}
 	}
+	o.dropped = true
+}
+
+// starts notes where the consumer starts.
+func (o *owned) starts(at map[string]map[int32]kgo.Offset) {
+	for topic, partitions := range at {
+		for id, offset := range partitions {
+			if next := offset.EpochOffset().Offset; next >= 0 {
+				o.polled(partition{topic, id}, next)
+			}
+		}
+	}
+}
+
+// polled notes that a partition was polled up to an offset, and returns its assignment, 0 where it is
+// not owned.
+func (o *owned) polled(p partition, next int64) (assignment uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if assignment = o.partitions[p]; assignment != 0 {
+		o.next[p] = next
+	}
+	return assignment
+}
+
+// resume returns where all partitions are polled next, for the client's SetOffsets, where that is due:
+// after partitions were taken, or as the caller says. The client then drops the fetches it has. One of
+// these may have been an ErrDecompressTooLarge, which is never told again; only the partitions that are
+// set are tried again. So all are set, with an epoch that nobody has, since the client would pass over
+// an offset that is no news.
+func (o *owned) resume(due bool) map[string]map[int32]kgo.EpochOffset {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !due && !o.dropped {
+		return nil
+	}
+	o.dropped = false
+	o.epoch = min(o.epoch, -1) - 1
+	offsets := map[string]map[int32]kgo.EpochOffset{}
+	for p, next := range o.next {
+		if offsets[p.topic] == nil {
+			offsets[p.topic] = map[int32]kgo.EpochOffset{}
+		}
+		offsets[p.topic][p.id] = kgo.EpochOffset{Epoch: o.epoch, Offset: next}
+	}
+	return offsets
 }
 
 func (o *owned) assignment(p partition) uint64 {

@@ -141,3 +141,47 @@ func TestIdentitiesAreRememberedForALongTimeInLittleMemory(t *testing.T) {
 		}
 	}
 }
+
+func TestPollingResumesWhereItWasAfterPartitionsWereTaken(t *testing.T) {
+	t.Parallel()
+	var o owned
+	resume := func(due bool) string {
+		got := map[int32]int64{}
+		for id, e := range o.resume(due)["t"] {
+			got[id] = e.Offset
+		}
+		return fmt.Sprint(got)
+	}
+	if got := resume(true); got != "map[]" {
+		t.Errorf("owning nothing: %s", got)
+	}
+	o.add(on(1, 2, 3))
+	o.starts(map[string]map[int32]kgo.Offset{"t": {1: kgo.NewOffset().At(10), 2: kgo.NewOffset().At(20), 9: kgo.NewOffset().At(90)}})
+	if got := resume(false); got != "map[]" {
+		t.Errorf("nothing happened: %s", got)
+	}
+	if got := resume(true); got != "map[1:10 2:20]" { // where 3 starts is not known yet, and 9 is another's
+		t.Errorf("due: %s", got)
+	}
+	o.polled(partition{"t", 1}, 15)
+	o.polled(partition{"t", 3}, 31)
+	o.remove(on(2))
+	if got := resume(false); got != "map[1:15 3:31]" {
+		t.Errorf("one was taken: %s", got)
+	}
+	if got := resume(false); got != "map[]" {
+		t.Errorf("that was done: %s", got)
+	}
+	if got := o.polled(partition{"t", 2}, 99); got != 0 || resume(true) != "map[1:15 3:31]" {
+		t.Errorf("polled what is another's: assignment %d", got)
+	}
+	epochs := map[int32]bool{}
+	for range 5 { // the client takes only what is news
+		epochs[o.resume(true)["t"][1].Epoch] = true
+	}
+	for epoch := range epochs {
+		if epoch >= -1 || len(epochs) != 5 {
+			t.Errorf("epochs %v", epochs)
+		}
+	}
+}

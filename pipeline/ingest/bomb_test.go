@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,22 +18,23 @@ import (
 func (w *world) bomb(partition int32) {
 	w.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.ProducerBatchMaxBytes(90<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ManualFlushing())
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(300*time.Millisecond)) // so that they are one batch
 	if err != nil {
 		w.Fatal(err)
 	}
 	defer client.Close()
 	value := bytes.Repeat([]byte{'x'}, 7*mebibyte)
+	var sent sync.WaitGroup
 	for range 10 {
+		sent.Add(1)
 		client.Produce(w.Context(), &kgo.Record{Topic: runsTopic, Partition: partition, Value: value}, func(_ *kgo.Record, err error) {
+			defer sent.Done()
 			if err != nil {
 				w.Error(err)
 			}
 		})
 	}
-	if err := client.Flush(w.Context()); err != nil {
-		w.Fatal(err)
-	}
+	sent.Wait()
 }
 
 func TestABatchThatWouldDecompressToTooMuchIsALetterAndPassedOver(t *testing.T) {

@@ -27,7 +27,7 @@ func (s *Stage) decode(fetches kgo.Fetches, b *batch) {
 		last := f.Records[len(f.Records)-1]
 		b.reached(p, end{
 			offset:     kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1},
-			assignment: s.owned.assignment(p),
+			assignment: s.owned.polled(p, last.Offset+1),
 		})
 		group.Go(func() error {
 			c := s.decodeRecords(f.Records)
@@ -96,26 +96,31 @@ func decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs.Event, err
 
 // fetchErrors deals with what the client could not fetch. Most faults pass by themselves.
 func (s *Stage) fetchErrors(client *kgo.Client, fetches kgo.Fetches, b *batch) (stop error) {
+	skipped := false
 	fetches.EachError(func(topic string, id int32, err error) {
 		var bomb *kgo.ErrDecompressTooLarge
 		if errors.As(err, &bomb) {
-			s.skipBomb(client, bomb, b)
+			s.skipBomb(bomb, b)
+			skipped = true
 		} else if hopeless := s.hopeless(topic, err); hopeless != nil {
 			stop = hopeless
 		} else if !kgo.IsRetryableBrokerErr(err) && !isContext(err) {
 			s.log.Warn("fetch failed; trying again", "topic", topic, "partition", id, "error", err)
 		}
 	})
+	client.SetOffsets(s.owned.resume(skipped))
 	return stop
 }
 
 // skipBomb passes over a producer's batch that would decompress to more than maxDecompress: a dead letter
 // says where it is, since its records cannot be had.
-func (s *Stage) skipBomb(client *kgo.Client, e *kgo.ErrDecompressTooLarge, b *batch) {
+func (s *Stage) skipBomb(e *kgo.ErrDecompressTooLarge, b *batch) {
 	p := partition{e.Topic, e.Partition}
-	next := kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}
-	client.SetOffsets(map[string]map[int32]kgo.EpochOffset{e.Topic: {e.Partition: next}})
-	b.reached(p, end{offset: next, assignment: s.owned.assignment(p)})
+	assignment := s.owned.polled(p, e.NextOffset)
+	if assignment == 0 {
+		return // its new owner finds it too
+	}
+	b.reached(p, end{offset: kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}, assignment: assignment})
 	b.letters = append(b.letters, letter{
 		record: &kgo.Record{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset},
 		why: &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf(

@@ -29,7 +29,7 @@ const Name = "ingest"
 type Config struct {
 	TopicPrefix   string
 	BatchRows     int           // events of a batch at most, but for one poll's excess; default 50,000
-	BatchBytes    int           // bytes of their records, likewise; default 16 MiB
+	BatchBytes    int           // bytes of their records, likewise; default 8 MiB
 	BatchInterval time.Duration // age of a batch at most; default 1 s
 	// StopTimeout is how long a stop waits for the last batch to be stored; default 6 s. What is not
 	// stored then is not committed, and comes again.
@@ -41,7 +41,7 @@ func (c Config) withDefaults() Config {
 		c.BatchRows = 50_000
 	}
 	if c.BatchBytes <= 0 {
-		c.BatchBytes = 16 << 20
+		c.BatchBytes = 8 << 20
 	}
 	if c.BatchInterval <= 0 {
 		c.BatchInterval = time.Second
@@ -59,7 +59,9 @@ const (
 	fetchMaxBytes  = 4 << 20
 	maxDecompress  = 64 << 20 // a producer's batch is at most 8 MiB as sent
 	sessionTimeout = 10 * time.Second
-	fetchMaxWait   = 500 * time.Millisecond // a rebalance waits for the fetch at hand
+	// rebalanceTimeout is how long the group waits for a member that is killed while partitions change hands.
+	rebalanceTimeout = 15 * time.Second
+	fetchMaxWait     = 500 * time.Millisecond // a rebalance waits for the fetch at hand
 )
 
 // Stage consumes runs until it is stopped.
@@ -168,10 +170,11 @@ func (s *Stage) poll(ctx, storing context.Context, client *kgo.Client, batches c
 
 // pollOnce waits for records, but not longer than the batch may wait.
 func (s *Stage) pollOnce(ctx context.Context, client *kgo.Client, b *batch) kgo.Fetches {
-	if !b.empty() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, b.began.Add(s.cfg.BatchInterval))
-		defer cancel()
+	began := b.began
+	if b.empty() {
+		began = time.Now()
 	}
+	ctx, cancel := context.WithDeadline(ctx, began.Add(s.cfg.BatchInterval))
+	defer cancel()
 	return client.PollRecords(ctx, pollRecords)
 }

@@ -29,6 +29,7 @@ func (s *Stage) connect() (*kgo.Client, error) {
 		kgo.FetchMaxPartitionBytes(fetchMaxBytes / 4),
 		kgo.MaxDecompressBatchBytes(maxDecompress),
 		kgo.SessionTimeout(sessionTimeout),
+		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.OnPartitionsAssigned(func(_ context.Context, client *kgo.Client, p map[string][]int32) {
 			self.Store(client)
 			s.owned.add(p)
@@ -36,7 +37,9 @@ func (s *Stage) connect() (*kgo.Client, error) {
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, at map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-			return at, resolveStarts(ctx, self.Load(), at)
+			err := resolveStarts(ctx, self.Load(), at)
+			s.owned.starts(at)
+			return at, err
 		}),
 		kgo.ProducerBatchMaxBytes(9 << 20), // of topic dead-letters
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
@@ -66,23 +69,25 @@ func (s *Stage) release(partitions map[string][]int32) {
 	}
 }
 
-// resolveStarts puts an offset in place of "the start" for partitions that have none committed. The
-// client skips a batch (see skipBomb) only where it knows an offset.
-func resolveStarts(ctx context.Context, client *kgo.Client, at map[string]map[int32]kgo.Offset) error {
+// resolveStarts puts an offset in place of "the start" for partitions that have none committed: the
+// client's SetOffsets does nothing for a partition without one.
+func resolveStarts(ctx context.Context, client *kgo.Client, at map[string]map[int32]kgo.Offset) (err error) {
 	for topic, partitions := range at {
-		starts, err := kadm.NewClient(client).ListStartOffsets(ctx, topic)
-		if err != nil {
-			return err
-		}
+		var starts kadm.ListedOffsets // asked for when one is needed
 		for id, offset := range partitions {
 			if offset.EpochOffset().Offset >= 0 {
 				continue
 			}
-			start, _ := starts.Lookup(topic, id)
-			if start.Err != nil {
+			if starts == nil {
+				if starts, err = kadm.NewClient(client).ListStartOffsets(ctx, topic); err != nil {
+					return err
+				}
+			}
+			if start, ok := starts.Lookup(topic, id); ok && start.Err == nil {
+				partitions[id] = kgo.NewOffset().At(start.Offset)
+			} else if ok {
 				return start.Err
 			}
-			partitions[id] = kgo.NewOffset().At(start.Offset)
 		}
 	}
 	return nil

@@ -141,7 +141,7 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 			if stop := s.hopeless(topic, err); stop != nil {
 				return stop
 			}
-			return fmt.Errorf("write to topic %s: %w", topic, err)
+			return fmt.Errorf("write to topic %s, which `millrace topics` creates where it is missing: %w", topic, err)
 		}
 	}
 	for i, l := range letters {
