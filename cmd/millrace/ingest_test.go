@@ -161,6 +161,9 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 	for i := range kills {
 		before := storedRows(t, s)
 		eventually(t, 2*time.Minute, func() string {
+			if members := groupMembers(t, s); members != 1 {
+				return fmt.Sprintf("the group has %d members", members)
+			}
 			if storedRows(t, s) == before {
 				return "nothing stored since the last kill"
 			}
@@ -183,6 +186,18 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 	if code, took := ingest.stop(t); code != 0 || took > 10*time.Second {
 		t.Errorf("SIGTERM: exit code %d after %s", code, took)
 	}
+}
+
+// groupMembers counts the members of the consumer group, 0 while partitions change hands. A member is
+// not killed in such a moment: kfake then keeps it, with its partitions, for ever, which Kafka does not.
+func groupMembers(t *testing.T, s *site) int {
+	t.Helper()
+	admin := kadm.NewClient(kafkaClient(t, s.kafka))
+	groups, err := admin.DescribeGroups(t.Context(), "millrace.ingest")
+	if err != nil || groups["millrace.ingest"].State != "Stable" {
+		return 0
+	}
+	return len(groups["millrace.ingest"].Members)
 }
 
 // storedRows counts the rows of all snapshots, in all tables; it changes with every batch.
