@@ -158,10 +158,11 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 	// A killed member keeps its partitions until its session ends, after 10 s: as long as it lasts, so long the events flow.
 	replay := s.env.start(t, "replay", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(12*kills)), file)
 	ingest := s.env.start(t, "ingest")
+	admin := kadm.NewClient(kafkaClient(t, s.kafka))
 	for i := range kills {
 		before := storedRows(t, s)
 		eventually(t, 2*time.Minute, func() string {
-			if members := groupMembers(t, s); members != 1 {
+			if members := groupMembers(t, admin); members != 1 {
 				return fmt.Sprintf("the group has %d members", members)
 			}
 			if storedRows(t, s) == before {
@@ -190,9 +191,8 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 
 // groupMembers counts the members of the consumer group, 0 while partitions change hands. A member is
 // not killed in such a moment: kfake then keeps it, with its partitions, for ever, which Kafka does not.
-func groupMembers(t *testing.T, s *site) int {
+func groupMembers(t *testing.T, admin *kadm.Client) int {
 	t.Helper()
-	admin := kadm.NewClient(kafkaClient(t, s.kafka))
 	groups, err := admin.DescribeGroups(t.Context(), "millrace.ingest")
 	if err != nil || groups["millrace.ingest"].State != "Stable" {
 		return 0
