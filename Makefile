@@ -25,7 +25,7 @@ bench: build           ## ingest against ClickHouse's own Kafka engine, and the 
 	bin/millrace bench ingest
 	go test -run '^$$' -bench . ./...
 
-soak: build            ## the tests with full counts of kills and rows; takes an hour or so
+soak: build            ## the kill tests with full counts; about 7 minutes
 	MILLRACE_TEST_SOAK=true go test -count=1 -timeout 4h -v -run 'Kill|Soak' ./cmd/millrace/
 
 golden: build          ## rewrite the golden files and the README's generated tables

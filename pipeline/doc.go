@@ -51,6 +51,8 @@
 //	ingest/        stage
 //	export/        Request, Plan, Window, Result, Manifest, Completion: types, checks   (pure)
 //	  format/        one file per purpose and target                                    (pure)
+//	  folder/        an export's create-only documents in the bucket
+//	  message/       the records that the export stages send each other
 //	  plan/ extract/ seal/ track/   stages
 //	stage/         the consume → work → produce loop that plan, extract and seal share
 //	clickhouse/    connections, migrations, selection SQL, window reader, error classes
