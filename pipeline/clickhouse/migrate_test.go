@@ -85,7 +85,7 @@ func TestMigrateMakesAnEmptyServerReadyAndThenDoesNothing(t *testing.T) {
 		}
 	}
 	got := strs(t, open(t, dsn), "SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name")
-	want := []string{"export_events", "exports", "feedback", "feedback_latest", "nodes", "nodes_latest", "runs", "runs_latest", "runs_with_feedback", "schema_migrations"}
+	want := []string{"export_events", "export_stage", "exports", "feedback", "feedback_latest", "nodes", "nodes_latest", "runs", "runs_latest", "runs_with_feedback", "schema_migrations"}
 	for _, name := range want {
 		if !slices.Contains(got, name) {
 			t.Errorf("no table or view %s", name)
@@ -259,7 +259,7 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 	}
 	want := map[string]string{
 		"runs": "cityHash64(workspace_id, run_id)", "nodes": "cityHash64(workspace_id, run_id)", "feedback": "cityHash64(workspace_id, run_id)",
-		"export_events": "cityHash64(workspace_id, export_id)",
+		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)",
 	}
 	if fmt.Sprint(distributed) != fmt.Sprint(want) {
 		t.Errorf("sharded by %v, want %v", distributed, want)

@@ -129,8 +129,7 @@ func (q *Selection) Count(bound int64) Query {
 func (q *Selection) keys() string {
 	text := "SELECT r.started_at, r.run_id " + q.from()
 	if q.limit > 0 {
-		q.parameters["limit"] = strconv.FormatInt(q.limit, 10)
-		text += "\nORDER BY r.started_at DESC, r.run_id DESC LIMIT {limit:UInt64}"
+		text += "\nORDER BY r.started_at DESC, r.run_id DESC LIMIT " + q.most()
 	}
 	return text
 }

@@ -98,11 +98,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 	query := selection.Rows()
 	query.Settings = clickhouse.ReadSettings("test", time.Minute)
 	if _, err := clickhouse.ReadRows(h.t.Context(), client, query, func(row *format.Row) error {
-		text := string(row.RunID)
-		if row.HasFeedback {
-			text += fmt.Sprintf("(%s %s)", row.Feedback.Rating, row.Feedback.Comment)
-		}
-		list = append(list, text)
+		list = append(list, describe(row))
 		return nil
 	}); err != nil {
 		h.t.Fatal(err)
@@ -115,6 +111,19 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 		}
 	}
 	return list
+}
+
+// describe is a run and, if it has some, its feedback.
+func describe(row *format.Row) string {
+	text := string(row.RunID)
+	if f := row.Feedback; row.HasFeedback {
+		text += fmt.Sprintf("(%s %s", f.Rating, f.Comment)
+		if len(f.Tags) > 0 {
+			text += fmt.Sprintf(" %q", f.Tags)
+		}
+		text += ")"
+	}
+	return text
 }
 
 func (h *history) want(r export.Request, s export.Selection, want ...string) {

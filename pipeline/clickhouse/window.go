@@ -44,7 +44,15 @@ func ReadSettings(comment string, limit time.Duration) []ch.Setting {
 		{Key: "max_execution_time", Value: strconv.FormatFloat(limit.Seconds(), 'f', -1, 64), Important: true},
 		ch.SettingInt("max_memory_usage", maxReadMemory),
 		ch.SettingInt("max_block_size", maxReadBlock),
-		{Key: "join_use_nulls", Value: "0", Important: true}, // RowColumns tells by a default
+	}
+	return append(settings, exact()...)
+}
+
+// exact are the settings without which a query may return something else than what it says.
+func exact() []ch.Setting {
+	settings := []ch.Setting{
+		{Key: "join_use_nulls", Value: "0", Important: true},            // RowColumns tells by a default
+		{Key: "prefer_global_in_and_join", Value: "1", Important: true}, // on a cluster, every shard needs the whole set
 	}
 	for _, mode := range []string{
 		"timeout_overflow_mode", "timeout_overflow_mode_leaf", "read_overflow_mode", "read_overflow_mode_leaf",
@@ -62,6 +70,8 @@ type patience struct {
 	hangUp  time.Duration // after the query was cancelled, until the connection is closed
 }
 
+var defaultPatience = patience{silence: 30 * time.Second, hangUp: time.Second}
+
 var errSilent = errors.New("ClickHouse went silent in the middle of the query")
 
 // ReadRows streams the rows of a query that selects [RowColumns] and calls fn for each. The row and all it
@@ -72,17 +82,21 @@ var errSilent = errors.New("ClickHouse went silent in the middle of the query")
 // with the query's id, for [Classify]. After an exception of the server the client can be used again; after
 // any other error, fn's and ctx's too, its connection is closed.
 func ReadRows(ctx context.Context, client *ch.Client, query Query, fn func(*format.Row) error) (rows int, err error) {
-	return readRows(ctx, client, query, patience{silence: 30 * time.Second, hangUp: time.Second}, fn)
+	return readRows(ctx, client, query, defaultPatience, fn)
 }
 
 func readRows(ctx context.Context, client *ch.Client, query Query, patience patience, fn func(*format.Row) error) (rows int, err error) {
+	return newWindow().read(ctx, client, query, patience, fn)
+}
+
+// read streams the rows of a query that selects the window's columns.
+func (w *window) read(ctx context.Context, client *ch.Client, query Query, patience patience, fn func(*format.Row) error) (rows int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(patience.silence, func() { cancel(errSilent) })
 	defer silence.Stop()
 	defer guard(ctx, client, patience.hangUp)()
 
-	w := newWindow()
 	var fnErr error
 	err = client.Do(ctx, ch.Query{
 		Body: query.SQL, QueryID: query.ID, Parameters: query.Parameters, Settings: query.Settings,

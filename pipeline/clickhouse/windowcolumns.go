@@ -21,9 +21,13 @@ import (
 // Each expression has a fixed type, and converts where a relation may have String or LowCardinality(String).
 // Each has an alias that starts with "row_", so that no alias hides a column in WHERE or ORDER BY.
 func RowColumns(run, feedback string) string {
+	return selectList(newWindow().fields, run, feedback)
+}
+
+func selectList(fields []field, run, feedback string) string {
 	var list strings.Builder
 	qualify := strings.NewReplacer("{r}", run, "{f}", feedback)
-	for i, f := range newWindow().fields {
+	for i, f := range fields {
 		if i > 0 {
 			list.WriteString(",\n")
 		}
@@ -32,7 +36,7 @@ func RowColumns(run, feedback string) string {
 	return list.String()
 }
 
-// window holds the columns of one block, and the row that they fill.
+// window holds columns of one block, and the row that they fill.
 type window struct {
 	row    format.Row
 	fields []field
@@ -45,10 +49,15 @@ type field struct {
 	set              func(i int) // fills the row's field with the column's value i, which may be none
 }
 
+// newWindow returns the columns of a run and of its feedback.
 func newWindow() *window {
 	w := &window{}
-	r, f := &w.row, &w.row.Feedback
-	w.fields = []field{
+	w.fields = append(runFields(&w.row), feedbackFields(&w.row)...)
+	return w
+}
+
+func runFields(r *format.Row) []field {
+	return []field{
 		word("{r}workspace_id", &r.WorkspaceID),
 		text("{r}run_id", &r.RunID),
 		text("{r}request_id", &r.RequestID),
@@ -74,12 +83,6 @@ func newWindow() *window {
 		word("{r}error_type", &r.ErrorType),
 		text("{r}error_message", &r.ErrorMessage),
 		files("{r}files", &r.Files),
-		boolean("{f}feedback_id != ''", "has_feedback", &r.HasFeedback),
-		word("{f}feedback_rating", &f.Rating),
-		number("{f}feedback_score", &f.Score),
-		text("{f}feedback_comment", &f.Comment),
-		texts("{f}feedback_tags", &f.Tags),
-		text("{f}feedback_corrected_answer", &f.CorrectedAnswer),
 		word("{r}model", &r.Model),
 		integer("{r}usage_input_tokens", &r.InputTokens),
 		integer("{r}usage_output_tokens", &r.OutputTokens),
@@ -87,7 +90,18 @@ func newWindow() *window {
 		pairs("{r}metadata", &r.Metadata),
 		text("{r}trace_id", &r.TraceID),
 	}
-	return w
+}
+
+func feedbackFields(r *format.Row) []field {
+	f := &r.Feedback
+	return []field{
+		boolean("{f}feedback_id != ''", "has_feedback", &r.HasFeedback),
+		word("{f}feedback_rating", &f.Rating),
+		number("{f}feedback_score", &f.Score),
+		text("{f}feedback_comment", &f.Comment),
+		texts("{f}feedback_tags", &f.Tags),
+		text("{f}feedback_corrected_answer", &f.CorrectedAnswer),
+	}
 }
 
 func (w *window) results() proto.Results {

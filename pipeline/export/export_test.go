@@ -37,10 +37,10 @@ func TestARequestInBareJSONIsExportedInFragmentsOf150(t *testing.T) {
 		t.Errorf("%d records from %s to %s, want the 310 most recent runs, ascending", len(got), got[0], got[len(got)-1])
 	}
 	for _, file := range m.Files {
-		sizes = append(sizes, fmt.Sprint(file.Records))
+		sizes = append(sizes, fmt.Sprint(file.Kind, " ", file.Records))
 	}
-	if strings.Join(sizes, " ") != "150 150 10" {
-		t.Errorf("fragments of %v records", sizes)
+	if strings.Join(sizes, " ") != "data 150 data 150 data 10 card 0" {
+		t.Errorf("files of %v records", sizes)
 	}
 	if first := m.Files[0]; !strings.HasPrefix(first.Key, "data/train-00000-00000-") || !strings.HasSuffix(first.Key, ".jsonl") ||
 		!first.MinStartedAt.Equal(day.Add(90*time.Second)) || !first.MaxStartedAt.Equal(day.Add(239*time.Second)) {
@@ -125,7 +125,7 @@ func TestExportsEndAsTheyShould(t *testing.T) {
 		"by-id":         {`,"selection":{"run_ids":["run-00001","run-00300","run-00002","nope"]}`, "succeeded 2 records runs_not_found"},
 		"empty":         {`,"selection":{"limit":10},"filters":{"rating":"thumbsDown"}`, "succeeded 0 records"},
 		"fragments":     {`,"selection":{"limit":100},"fragment":{"max_records":40}`, "succeeded 100 records"},
-		"too-large":     {`,"selection":{"limit":1000},"filters":{"statuses":["running","succeeded","failed"]}`, "failed selection_too_large /selection"},
+		"two-windows":   {`,"selection":{"limit":1000},"filters":{"statuses":["running","succeeded","failed"]}`, "succeeded 301 records"},
 		"future":        {`,"selection":{"window":{"by":"ingested_at","from":"2199-01-01T00:00:00Z","to":"2199-02-01T00:00:00Z"}}`, "succeeded 0 records watermark 2199-01-01T00:00:00Z"},
 		"bad":           {`,"selection":{"limit":0},"format":"xml","colour":"red"`, "failed unknown_field /colour wrong_type /format out_of_range /selection/limit"},
 		"bad-one":       {`,"selection":{"limit":0}`, "failed out_of_range /selection/limit"},

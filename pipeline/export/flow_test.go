@@ -137,22 +137,27 @@ func (f *flow) start() {
 }
 
 // crashOnce makes the first arrival of a stage at a failpoint a crash.
-func (f *flow) crashOnce(at, point string) (crashed func() bool) {
+func (f *flow) crashOnce(at, point string) (crashed func() bool) { return f.crashAt(at, point, 1) }
+
+// crashAt makes one arrival of a stage at a failpoint a crash.
+func (f *flow) crashAt(at, point string, arrival int) (crashed func() bool) {
 	var mu sync.Mutex
-	done := false
+	arrivals := 0
 	f.failpoint = func(stage, name string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if done || stage != at || name != point {
+		if stage != at || name != point {
 			return nil
 		}
-		done = true
-		return errCrash
+		if arrivals++; arrivals == arrival {
+			return errCrash
+		}
+		return nil
 	}
 	return func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return done
+		return arrivals >= arrival
 	}
 }
 
@@ -305,6 +310,9 @@ func (f *flow) verify(c *export.Completion) (m *export.Manifest, runIDs []string
 		}
 		if int64(len(body)) != file.Bytes || hash(body) != file.SHA256 {
 			f.t.Errorf("%s is not what the manifest lists", file.Key)
+		}
+		if file.Kind != export.Data {
+			continue
 		}
 		lines := runsOf(f.t, body)
 		if int64(len(lines)) != file.Records {

@@ -25,8 +25,11 @@ type Plan struct {
 	Selection Selection `json:"selection"`
 	// Watermark is the upper bound of a window by ingested_at, after which nothing was looked at.
 	Watermark time.Time `json:"watermark,omitzero"`
-	// Rows is how many rows the selection had then. One window reads its rows later, and what it read
-	// counts: see WindowManifest.
+	// Stage is the id of the stage in ClickHouse that froze the selection; empty where one window reads the
+	// selection itself.
+	Stage string `json:"stage_id,omitempty"`
+	// Rows is how many rows the selection had then. Where nothing froze it, the one window reads its rows
+	// later, and what it read counts: see WindowManifest.
 	Rows     int64           `json:"rows_planned"`
 	Windows  []PlannedWindow `json:"windows"`
 	Warnings []Warning       `json:"warnings,omitempty"`
@@ -35,10 +38,27 @@ type Plan struct {
 // PlanVersion is that of the plans this release writes.
 const PlanVersion = 1
 
-// PlannedWindow is a part of the selection (invariant 3). One alone is the whole selection; the key
-// ranges of several come with the staged path.
+// PlannedWindow is a part of the selection (invariant 3): of a stage, the Rows rows from the key From on; else
+// the whole selection.
 type PlannedWindow struct {
 	Rows int64 `json:"rows"`
+	From *Key  `json:"from,omitempty"`
+}
+
+// Key is the place of a row in a stage; its order is that of the fields, texts byte by byte.
+type Key struct {
+	Group     string    `json:"group,omitempty"`
+	StartedAt time.Time `json:"started_at"`
+	RunID     string    `json:"run_id"`
+	NodeRunID string    `json:"node_run_id,omitempty"`
+}
+
+// Until returns the key before which a window of the stage ends, nil for the last one.
+func (p *Plan) Until(window int) *Key {
+	if window+1 < len(p.Windows) {
+		return p.Windows[window+1].From
+	}
+	return nil
 }
 
 // Window is the message on export-windows: extract this one.
@@ -62,6 +82,7 @@ type ResultKind string
 const (
 	WindowDone   ResultKind = "window_done"   // its manifest is in the bucket
 	WindowFailed ResultKind = "window_failed" // and will not be tried again
+	AllDone      ResultKind = "all_done"      // every window has its manifest; seal tells itself, see there
 	Refused      ResultKind = "refused"       // by the plan
 	Empty        ResultKind = "empty"         // the selection has no rows, so there are no windows
 	Cancelled    ResultKind = "cancelled"
@@ -73,11 +94,12 @@ type WindowManifest struct {
 	ID
 	Window  int    `json:"window"`
 	Attempt string `json:"attempt"` // part of the names of its objects
-	// Rows is how many source rows the window's query returned; every one of them is either used or
-	// dropped. These, and not the plan's count, are what the completion accounts for: a selection of one
-	// window is read after it was counted, and may have changed in between.
+	// Rows is how many source rows the window had; every one of them is used, dropped or vanished. These,
+	// and not the plan's count, are what the completion accounts for: a selection that was not staged is
+	// read after it was counted, and may have changed in between.
 	Rows      int64            `json:"rows"`
 	RowsUsed  int64            `json:"rows_used"`
+	Vanished  int64            `json:"vanished,omitempty"` // staged, but deleted from ClickHouse before they were read
 	Records   int64            `json:"records"`
 	Dropped   map[string]int64 `json:"dropped,omitempty"`
 	Files     []File           `json:"files"`
@@ -113,6 +135,7 @@ type Tally struct {
 	Windows   int
 	Rows      int64
 	RowsUsed  int64
+	Vanished  int64
 	Records   int64
 	Dropped   map[string]int64
 	Fragments int64
@@ -124,6 +147,7 @@ func (t *Tally) Add(w *WindowManifest) {
 	t.Windows++
 	t.Rows += w.Rows
 	t.RowsUsed += w.RowsUsed
+	t.Vanished += w.Vanished
 	t.Records += w.Records
 	for reason, n := range w.Dropped {
 		if t.Dropped == nil {

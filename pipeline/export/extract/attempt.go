@@ -37,14 +37,12 @@ type attempt struct {
 // or objects that seal sweeps.
 func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, window int) error {
 	a := &attempt{stage: s, folder: f, plan: p, window: window, id: strings.ToLower(rand.Text()[:8])}
-	if len(p.Windows) != 1 { // each would be the whole selection
-		return stage.Permanent(formatError{errors.New("the plan is of a newer release: upgrade every process that extracts")})
-	}
 	var err error
 	if a.formatter, err = format.New(p.Request.Purpose, p.Request.Target, p.Request.Options); err != nil {
 		return stage.Permanent(formatError{err})
 	}
-	if a.encoder, err = fragment.NewEncoder(p.Request.Format, p.Request.Compression); err != nil {
+	metadata := map[string]string{"export_id": p.ExportID, "schema_id": export.SchemaID(p.Request.Purpose, p.Request.Target)}
+	if a.encoder, err = format.NewEncoder(p.Request.Purpose, p.Request.Target, p.Request.Format, p.Request.Compression, p.Request.Options, metadata); err != nil {
 		return stage.Permanent(formatError{err})
 	}
 	a.manifest = export.WindowManifest{ID: p.ID, Window: window, Attempt: a.id, Files: []export.File{}}
@@ -82,8 +80,7 @@ func (a *attempt) write(ctx context.Context) error {
 			return a.stage.bucket.NewWriter(ctx, a.folder.Key(name))
 		})
 	defer w.Abort()
-	err := stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error { return a.read(ctx, client, w) })
-	if err != nil {
+	if err := a.read(ctx, w); err != nil {
 		return err
 	}
 	fragments, err := w.Close()
@@ -106,14 +103,68 @@ func (a *attempt) write(ctx context.Context) error {
 	return nil
 }
 
-// read runs the window's query. It returns nil only if the query ended as it should (invariant 5).
-func (a *attempt) read(ctx context.Context, client *ch.Client, w *fragment.Writer) error {
-	query := clickhouse.NewSelection(a.plan.Request, a.plan.Selection).Rows()
-	query.ID = fmt.Sprintf("%s/%d/%s", a.plan.ID, a.window, a.id)
-	query.Settings = clickhouse.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID), queryLimit)
-	_, err := clickhouse.ReadRows(ctx, client, query, func(row *format.Row) error { return a.row(row, w) })
-	return err
+// read reads the window's rows. It returns nil only if its queries ended as they should (invariant 5).
+func (a *attempt) read(ctx context.Context, w *fragment.Writer) error {
+	id := fmt.Sprintf("%s/%d/%s", a.plan.ID, a.window, a.id)
+	settings := clickhouse.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID), queryLimit)
+	write := func(row *format.Row) error { return a.row(row, w) }
+	return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
+		if a.plan.Stage == "" {
+			query := clickhouse.NewSelection(a.plan.Request, a.plan.Selection).Rows()
+			query.ID, query.Settings = id, settings
+			_, err := clickhouse.ReadRows(ctx, client, query, write)
+			return err
+		}
+		return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
+			found, err := clickhouse.ReadStaged(ctx, keys, client, a.staged(), id, settings, write)
+			if err != nil {
+				return err
+			}
+			return a.account(ctx, keys, found, settings)
+		})
+	})
 }
+
+func (a *attempt) staged() *clickhouse.StagedRange {
+	r := a.plan.Request
+	return &clickhouse.StagedRange{
+		WorkspaceID: r.WorkspaceID, Source: r.Source, AppID: r.AppID,
+		Stage: a.plan.Stage, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window),
+	}
+}
+
+// errStageGone says that the stage is not what was planned: an operator dropped it, or its week is over. What
+// is left of it must not pass for the export.
+var errStageGone = errors.New("the stage of the export is gone")
+
+// account holds what was found of a stage against the plan. Rows whose runs are not there any more are
+// counted, but only if the stage has outlived the reading of the window.
+func (a *attempt) account(ctx context.Context, client *ch.Client, found clickhouse.Staged, settings []ch.Setting) error {
+	planned := a.plan.Windows[a.window].Rows
+	if found.Rows == planned && found.Vanished > 0 {
+		query := clickhouse.StageCount(a.plan.WorkspaceID, a.plan.Stage)
+		query.Settings = settings
+		rows, err := clickhouse.ReadInt(ctx, client, query)
+		if err != nil {
+			return err
+		}
+		if rows != a.plan.Rows {
+			found.Rows = 0
+		}
+	}
+	if found.Rows != planned {
+		return stage.Permanent(errStageGone)
+	}
+	a.manifest.Rows += found.Vanished
+	a.manifest.Vanished = found.Vanished
+	return nil
+}
+
+// maxRecord is the size of a record in bytes above which its row is dropped, as recordTooLarge: few readers
+// take such a line, and a window holds one record in memory.
+const maxRecord = 64 << 20
+
+const recordTooLarge = "record_too_large"
 
 // row writes one source row. Every row is counted, as used or as dropped.
 func (a *attempt) row(row *format.Row, w *fragment.Writer) error {
@@ -124,6 +175,9 @@ func (a *attempt) row(row *format.Row, w *fragment.Writer) error {
 	a.record = record
 	m := &a.manifest
 	m.Rows++
+	if drop == "" && len(record) > maxRecord {
+		drop = recordTooLarge
+	}
 	if drop != "" {
 		if m.Dropped == nil {
 			m.Dropped = map[string]int64{}
@@ -175,6 +229,11 @@ func failure(window int, err error) *export.Error {
 		return &export.Error{
 			Code: "store_failed", Retryable: true,
 			Message: fmt.Sprintf("window %d could not be written to the object store for %s; ask again when it is well", window, within),
+		}
+	case errors.Is(err, errStageGone):
+		return &export.Error{
+			Code: "stage_gone", Retryable: true,
+			Message: fmt.Sprintf("window %d cannot be read: the rows that were set aside for the export in ClickHouse table export_stage are not there any more, since it took more than a week or somebody dropped them; ask again", window),
 		}
 	case clickhouse.Code(err) == 0:
 		return &export.Error{

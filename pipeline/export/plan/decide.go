@@ -2,12 +2,12 @@ package plan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
+	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
@@ -17,17 +17,19 @@ import (
 // Limits of the plan's queries.
 const (
 	countLimit    = 2 * time.Minute // of one query
-	countAttempts = 5               // that ClickHouse answers with an error; one that does not answer is waited for
+	stageLimit    = 10 * time.Minute
+	countAttempts = 5 // that ClickHouse answers with an error; one that does not answer is waited for
 	// settled is how long ago a row must be for nothing older to appear any more: an insert times out after
 	// 30 s, and ingested_at is the server's own clock at its start.
 	settled = time.Minute
 )
 
-// Codes of refusals beside those of mistakes.
-const (
-	tooLarge    = "selection_too_large"
-	countFailed = "count_failed"
-)
+// exactly is up to how many rows they are counted before they are staged: how their feedback is looked up
+// depends on it, see [clickhouse.Selection.Stage].
+const exactly = 1_000_000
+
+// planFailed is the code of the refusal where ClickHouse cannot select.
+const planFailed = "plan_failed"
 
 // decide fills in the rest of the plan: why the request is refused, or how its rows are cut into windows.
 // An error stops the stage.
@@ -38,8 +40,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	}
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
 	p.Selection = p.Request.Selection
-	var refusal *export.Error
-	err := s.retry.Limited(countAttempts, 0).Do(ctx, "count", p.String(), func() error {
+	err := s.retry.Limited(countAttempts, 0).Do(ctx, "select", p.String(), func() error {
 		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p) })
 	})
 	switch {
@@ -47,29 +48,24 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 		return nil
 	case ctx.Err() != nil:
 		return err
-	case errors.As(err, &refusal):
-		p.Refusal = refusal
 	case clickhouse.Classify(err) == clickhouse.Stop:
 		return clickhouse.Explain(err)
 	default:
-		s.cfg.Log.Error("the rows of an export cannot be counted", "export", p.String(), "error", err)
+		s.cfg.Log.Error("the rows of an export cannot be selected", "export", p.String(), "error", err)
 		p.Refusal = &export.Error{
-			Code: countFailed, Retryable: true,
-			Message: fmt.Sprintf("the rows could not be counted: ClickHouse error %d, %d times; ask again later, or for a narrower selection", clickhouse.Code(err), countAttempts),
+			Code: planFailed, Retryable: true,
+			Message: fmt.Sprintf("the rows could not be selected: ClickHouse error %d, %d times; ask again later, or for a narrower selection", clickhouse.Code(err), countAttempts),
 		}
 	}
 	p.AcceptedAt = time.Time{}
 	return nil
 }
 
-// measure fixes the bounds of the selection and counts its rows.
+// measure fixes the bounds of the selection, counts its rows and cuts them into windows.
 func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) error {
-	run := func(q clickhouse.Query) clickhouse.Query {
-		q.Settings = clickhouse.ReadSettings("millrace plan of export "+p.String(), countLimit)
-		return q
-	}
+	q := &queries{ctx: ctx, client: client, comment: "millrace plan of export " + p.String()}
 	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {
-		now, err := clickhouse.ReadInt(ctx, client, run(clickhouse.ServerTime()))
+		now, err := q.int(clickhouse.ServerTime())
 		if err != nil {
 			return err
 		}
@@ -77,21 +73,71 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 		p.Selection.Window, p.Watermark = &clamped, clamped.To
 	}
 	if p.Selection.RunIDs != nil {
-		found, err := clickhouse.ReadTexts(ctx, client, run(clickhouse.FoundRuns(p.Request)))
+		found, err := clickhouse.ReadTexts(ctx, client, q.read(clickhouse.FoundRuns(p.Request)))
 		if err != nil {
 			return err
 		}
 		p.Warnings = notFound(p.Selection.RunIDs, found)
 	}
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
-	n, err := clickhouse.ReadInt(ctx, client, run(clickhouse.NewSelection(p.Request, p.Selection).Count(size+1)))
+	n, err := q.int(clickhouse.NewSelection(p.Request, p.Selection).Count(max(size, exactly) + 1))
 	if err != nil {
 		return err
 	}
-	if refusal := s.cut(p, n, size); refusal != nil {
-		return stage.Permanent(refusal)
+	p.Rows, p.Windows, p.Stage = n, nil, ""
+	switch {
+	case n == 0:
+		return nil
+	case n <= size:
+		p.Windows = []export.PlannedWindow{{Rows: n}}
+		return nil
+	}
+	return s.freeze(q, p, size)
+}
+
+// freeze stages the selection, and cuts the stage into windows. A stage that is not finished is read by
+// nobody: the next attempt makes another.
+func (s *Stage) freeze(q *queries, p *export.Plan, size int64) error {
+	stageID := uuid.NewString()
+	insert := clickhouse.NewSelection(p.Request, p.Selection).Stage(stageID, p.Rows)
+	err := clickhouse.Do(q.ctx, q.client, ch.Query{
+		Body: insert.SQL, Parameters: insert.Parameters, Settings: clickhouse.StageSettings(q.comment, stageLimit),
+	})
+	if err != nil {
+		return err
+	}
+	rows, err := q.int(clickhouse.StageCount(p.WorkspaceID, stageID))
+	if err != nil {
+		return err
+	}
+	keys, err := clickhouse.ReadKeys(q.ctx, q.client, q.read(clickhouse.StageKeys(p.WorkspaceID, stageID, size)))
+	if err != nil {
+		return err
+	}
+	if want := (rows + size - 1) / size; int64(len(keys)) != want {
+		return fmt.Errorf("stage %s has %d rows and %d windows, not %d", stageID, rows, len(keys), want)
+	}
+	p.Rows, p.Stage = rows, stageID
+	for i := range keys {
+		p.Windows = append(p.Windows, export.PlannedWindow{Rows: min(size, rows-int64(i)*size), From: &keys[i]})
 	}
 	return nil
+}
+
+// queries are those of one plan.
+type queries struct {
+	ctx     context.Context
+	client  *ch.Client
+	comment string
+}
+
+func (q *queries) read(query clickhouse.Query) clickhouse.Query {
+	query.Settings = clickhouse.ReadSettings(q.comment, countLimit)
+	return query
+}
+
+func (q *queries) int(query clickhouse.Query) (int64, error) {
+	return clickhouse.ReadInt(q.ctx, q.client, q.read(query))
 }
 
 // clamp keeps a window by ingested_at behind the present, so that nothing appears in it after it was read.
@@ -103,22 +149,6 @@ func clamp(w export.TimeWindow, now time.Time) export.TimeWindow {
 		w.To = w.From
 	}
 	return w
-}
-
-// cut makes windows of n rows, of which size + 1 were counted at most. One window needs no more than the
-// selection itself; more of them need the selection to be staged, which this release does not do.
-func (s *Stage) cut(p *export.Plan, n, size int64) *export.Error {
-	if n > size {
-		return &export.Error{
-			Code: tooLarge, Pointer: "/selection",
-			Message: fmt.Sprintf("the selection has more than %d rows, and this release exports no more at once: set selection.limit to %d or less, narrow selection.window, or add filters", size, size),
-		}
-	}
-	p.Rows = n
-	if n > 0 {
-		p.Windows = []export.PlannedWindow{{Rows: n}}
-	}
-	return nil
 }
 
 // maxNamed is how many runs a warning names.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
-	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // unsupported returns what a valid request asks for that this release does not do. It asks the packages
@@ -23,12 +22,16 @@ func unsupported(r *export.Request) (mistakes export.Mistakes) {
 	} else if _, err := format.New(r.Purpose, r.Target, r.Options); err != nil {
 		add("/options", err.Error())
 	}
-	if _, err := fragment.NewEncoder(r.Format, r.Compression); err != nil {
-		at := "/format"
-		if _, err := fragment.NewEncoder(r.Format, export.NoCompression); err == nil {
-			at = "/compression"
+	if len(mistakes) == 0 {
+		encoder := func(options map[string]any) error {
+			_, err := format.NewEncoder(r.Purpose, r.Target, r.Format, r.Compression, options, nil)
+			return err
 		}
-		add(at, err.Error())
+		if err := encoder(nil); err != nil {
+			add("/format", err.Error())
+		} else if err := encoder(r.Options); err != nil {
+			add("/options", err.Error())
+		}
 	}
 	if r.Split != nil {
 		add("/split", "splits are not written yet: leave split out")

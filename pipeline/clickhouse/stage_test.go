@@ -1,0 +1,238 @@
+package clickhouse_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/ch-go"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/runs"
+)
+
+// stage freezes a selection as the stage of that id, and returns the keys that cut it into windows.
+func (h *history) stage(id string, r export.Request, s export.Selection, rows, size int64) []export.Key {
+	h.t.Helper()
+	r.WorkspaceID, r.Source, r.AppID = "acme", "recipe", "app"
+	client := h.dial()
+	insert := clickhouse.NewSelection(&r, s).Stage(id, rows)
+	err := clickhouse.Do(h.t.Context(), client, ch.Query{
+		Body: insert.SQL, Parameters: insert.Parameters, Settings: clickhouse.StageSettings("test", time.Minute),
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	query := clickhouse.StageKeys("acme", id, size)
+	query.Settings = clickhouse.ReadSettings("test", time.Minute)
+	keys, err := clickhouse.ReadKeys(h.t.Context(), client, query)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return keys
+}
+
+func (h *history) dial() *ch.Client {
+	h.t.Helper()
+	client, err := h.dsn.Dial(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// staged reads a window of a stage; each run as in selected.
+func (h *history) staged(r clickhouse.StagedRange) (list []string, found clickhouse.Staged) {
+	h.t.Helper()
+	if r.WorkspaceID == "" {
+		r.WorkspaceID = "acme"
+	}
+	r.Source, r.AppID = "recipe", "app"
+	found, err := clickhouse.ReadStaged(h.t.Context(), h.dial(), h.dial(), &r, "test-"+fmt.Sprint(rand.Uint64()), clickhouse.ReadSettings("test", time.Minute), func(row *format.Row) error {
+		list = append(list, describe(row))
+		return nil
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return list, found
+}
+
+// windows reads all windows of a stage, each of which must have size rows, but for the last.
+func (h *history) windows(id string, keys []export.Key, size int) (list []string, vanished int64) {
+	h.t.Helper()
+	for i := range keys {
+		r := clickhouse.StagedRange{Stage: id, From: &keys[i]}
+		if i+1 < len(keys) {
+			r.To = &keys[i+1]
+		}
+		rows, found := h.staged(r)
+		if r.To != nil && found.Rows != int64(size) || found.Rows == 0 || int64(len(rows)) != found.Rows-found.Vanished {
+			h.t.Errorf("window %d of %d has %d rows, %+v", i, len(keys), len(rows), found)
+		}
+		list = append(list, rows...)
+		vanished += found.Vanished
+	}
+	return list, vanished
+}
+
+// fill inserts n runs, several of which start at once, most with feedback, some of it newer than other.
+func (h *history) fill(n int) {
+	h.t.Helper()
+	dice := rand.New(rand.NewPCG(1, 2))
+	var list []*runs.Run
+	var judged []*runs.Feedback
+	for i := range n {
+		r := &runs.Run{
+			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%04d", dice.IntN(1e4)*1000+i), Source: "recipe", AppID: "app", Status: "succeeded",
+			StartedAt: day.Add(time.Duration(i/3) * time.Second), UpdatedAt: day, AppVersion: fmt.Sprint("v", i%3),
+		}
+		list = append(list, r)
+		if i%5 > 0 {
+			judged = append(judged, &runs.Feedback{
+				WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f1", Rating: "thumbsDown", Comment: "old", Tags: []string{"a", ""}, UpdatedAt: day,
+			})
+		}
+		if i%2 > 0 {
+			judged = append(judged, &runs.Feedback{
+				WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f0", Rating: "thumbsUp", Comment: fmt.Sprint("new ", i), UpdatedAt: day.Add(time.Second),
+			})
+		}
+	}
+	if refused, err := h.store.InsertRuns(h.t.Context(), list); err != nil || refused != nil {
+		h.t.Fatal(refused, err)
+	}
+	if refused, err := h.store.InsertFeedback(h.t.Context(), judged); err != nil || refused != nil {
+		h.t.Fatal(refused, err)
+	}
+}
+
+func TestTheWindowsOfAStagePartitionTheSelection(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.fill(601)
+	later := window(export.ByStartedAt, day.Add(17*time.Second), day.Add(100*time.Second))
+	later.Limit = 111
+	all := h.selected(export.Request{}, export.Selection{Limit: 1000})
+	for name, c := range map[string]struct {
+		request   export.Request
+		selection export.Selection
+	}{
+		"a window":             {selection: always},
+		"the most recent":      {selection: export.Selection{Limit: 100}},
+		"a window and a limit": {selection: later},
+		"named runs":           {selection: export.Selection{RunIDs: ids(all[100:300])}},
+		"by feedback":          {request: export.Request{Filters: export.Filters{Rating: "thumbsUp"}}, selection: export.Selection{Limit: 200}},
+		"by version":           {request: export.Request{Filters: export.Filters{AppVersions: []string{"v1"}}}, selection: always},
+		"by ingested_at":       {selection: window(export.ByIngestedAt, day, time.Now().Add(time.Hour))},
+	} {
+		want := h.selected(c.request, c.selection)
+		if len(want) < 100 {
+			t.Fatalf("%s: only %d rows", name, len(want))
+		}
+		for _, rows := range []int64{int64(len(want)), 2e6} { // feedback is looked up, or joined
+			for _, size := range []int{1000, 50, 7} {
+				id := fmt.Sprintf("%s/%d/%d", strings.ReplaceAll(name, " ", "-"), rows, size)
+				keys := h.stage(id, c.request, c.selection, rows, int64(size))
+				if windows := (len(want) + size - 1) / size; len(keys) != windows {
+					t.Errorf("%s: %d windows of %d, want %d", name, len(keys), size, windows)
+				}
+				if got, vanished := h.windows(id, keys, size); !slices.Equal(got, want) || vanished != 0 {
+					t.Errorf("%s, windows of %d: %d rows and %d vanished, want %d", name, size, len(got), vanished, len(want))
+				}
+			}
+		}
+	}
+}
+
+// ids returns the run ids of what selected returned.
+func ids(list []string) (ids []string) {
+	for _, s := range list {
+		id, _, _ := strings.Cut(s, "(")
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func TestAStageIsNotChangedByWhatComesLater(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.fill(100)
+	want := h.selected(export.Request{}, always)
+	keys := h.stage("s", export.Request{}, always, 100, 30)
+	for i, id := range ids(want) {
+		if i%2 == 0 {
+			h.feedback(id, "f9", func(f *runs.Feedback) { f.Comment, f.UpdatedAt = "late", day.Add(time.Hour) })
+		}
+	}
+	h.run("late", 3)
+	if got, vanished := h.windows("s", keys, 30); !slices.Equal(got, want) || vanished != 0 {
+		t.Errorf("%d rows, want %d as they were staged", len(got), len(want))
+	}
+}
+
+func TestRunsThatAreDeletedAfterTheyWereStagedAreCounted(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.fill(100)
+	before := h.selected(export.Request{}, always)
+	keys := h.stage("s", export.Request{}, always, 100, 30)
+	gone := []int{0, 1, 29, 30, 31, 50, 98, 99} // at the edges of windows and inside
+	var want, names []string
+	for i, s := range before {
+		if slices.Contains(gone, i) {
+			names = append(names, "'"+ids(before[i : i+1])[0]+"'")
+		} else {
+			want = append(want, s)
+		}
+	}
+	h.exec("DELETE FROM runs WHERE run_id IN (" + strings.Join(names, ",") + ")")
+	if got, vanished := h.windows("s", keys, 30); !slices.Equal(got, want) || vanished != int64(len(gone)) {
+		t.Errorf("%d rows and %d vanished, want %d and %d", len(got), vanished, len(want), len(gone))
+	}
+	h.exec("TRUNCATE TABLE runs")
+	if got, found := h.staged(clickhouse.StagedRange{Stage: "s"}); len(got) != 0 || found.Rows != 100 || found.Vanished != 100 {
+		t.Errorf("%d rows, %+v", len(got), found)
+	}
+}
+
+func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.fill(20)
+	h.stage("s1", export.Request{}, always, 20, 30)
+	h.stage("s2", export.Request{}, always, 20, 30)
+	if got, found := h.staged(clickhouse.StagedRange{Stage: "s1", WorkspaceID: "umbrella"}); len(got) != 0 || found.Rows != 0 {
+		t.Errorf("another workspace reads %d rows", len(got))
+	}
+	for range 2 { // the second time there is none
+		if err := clickhouse.DropStage(t.Context(), h.dsn, "", "s1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, want := range map[string]int64{"s1": 0, "s2": 20} {
+		query := clickhouse.StageCount("acme", id)
+		query.Settings = clickhouse.ReadSettings("test", time.Minute)
+		if n, err := clickhouse.ReadInt(t.Context(), h.dial(), query); err != nil || n != want {
+			t.Errorf("stage %s has %d rows, %v; want %d", id, n, err, want)
+		}
+	}
+}
+
+func (h *history) exec(statement string) {
+	h.t.Helper()
+	conn, err := h.dsn.Open()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(h.t.Context(), statement); err != nil {
+		h.t.Fatal(err)
+	}
+}

@@ -1,0 +1,299 @@
+package export_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/extract"
+	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/plan"
+	"github.com/millrace/millrace/pipeline/export/seal"
+	"github.com/millrace/millrace/pipeline/stage"
+)
+
+// inWindows are the fields of a request for the n most recent runs in fragments of 10 records, which windows of
+// 100 rows or less hold a whole number of.
+func inWindows(n int) string {
+	return fmt.Sprintf(`,"selection":{"limit":%d},"fragment":{"max_records":10}`, n)
+}
+
+// lastRuns are the ids of the n most recent of all runs that insertRuns stored, ascending.
+func lastRuns(n, all int) (ids []string) {
+	for i := all - n; i < all; i++ {
+		ids = append(ids, fmt.Sprintf("run-%05d", i))
+	}
+	return ids
+}
+
+func (f *flow) exec(statement string) {
+	f.t.Helper()
+	conn, err := f.dsn.Open()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(f.t.Context(), statement); err != nil {
+		f.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// stagedRows is how many rows all stages have.
+func (f *flow) stagedRows() (rows uint64) {
+	f.t.Helper()
+	conn, err := f.dsn.Open()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.QueryRow(f.t.Context(), "SELECT count() FROM export_stage").Scan(&rows); err != nil {
+		f.t.Fatal(err)
+	}
+	return rows
+}
+
+func TestALargeSelectionIsExportedInWindows(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.windowRecords, f.windowsInFlight = 109, 3
+	f.insertRuns(1300)
+	f.start()
+	f.send(request("e1", inWindows(1234)))
+	c := f.completion("e1")
+	m, got := f.verify(c)
+	if !slices.Equal(got, lastRuns(1234, 1300)) {
+		t.Errorf("%d records, want the 1234 most recent runs, ascending", len(got))
+	}
+	if c.RowsPlanned != 1234 || c.RowsUsed != 1234 || c.Vanished != 0 || c.Fragments != 124 {
+		t.Errorf("%s: %+v", describe(c), *c)
+	}
+	if last := m.Files[len(m.Files)-1]; last.Window != 12 || last.Records != 4 {
+		t.Errorf("the last fragment is %+v", last)
+	}
+	percent, windows := -1.0, -1
+	for _, p := range f.progress("e1") {
+		if p.PercentDone < percent || p.WindowsDone <= windows || p.WindowsPlanned != 13 || p.RowsPlanned != 1234 {
+			t.Errorf("after %v%% and %d windows: %+v", percent, windows, *p)
+		}
+		percent, windows = p.PercentDone, p.WindowsDone
+	}
+	if percent != 100 || windows != 13 {
+		t.Errorf("the last progress is %v%%, %d windows", percent, windows)
+	}
+	if rows := f.stagedRows(); rows != 0 {
+		t.Errorf("%d rows are staged after the end", rows)
+	}
+}
+
+// The crashes of the protocol's table, in the middle of an export of many windows.
+func TestACrashBetweenWindowsLosesNoneAndRepeatsNone(t *testing.T) {
+	t.Parallel()
+	for _, at := range []struct {
+		stage, point string
+		arrival      int
+	}{
+		{plan.Name, plan.BeforeCommit, 1},
+		{extract.Name, extract.InsideWindow, 5},
+		{extract.Name, extract.AfterManifest, 4},
+		{seal.Name, seal.AfterManifest, 1},
+		{plan.Name, stage.BeforeCommit, 1},
+		{extract.Name, stage.BeforeCommit, 6},
+		{seal.Name, stage.BeforeCommit, 3},
+		{seal.Name, stage.BeforeCommit, 10},
+	} {
+		t.Run(fmt.Sprintf("%s %s %d", at.stage, at.point, at.arrival), func(t *testing.T) {
+			t.Parallel()
+			f := newFlow(t)
+			f.windowRecords, f.windowsInFlight = 20, 4
+			f.insertRuns(200)
+			crashed := f.crashAt(at.stage, at.point, at.arrival)
+			f.start()
+			f.send(request("e1", inWindows(195)))
+			c := f.completion("e1")
+			if _, got := f.verify(c); !slices.Equal(got, lastRuns(195, 200)) || c.Status != export.StatusSucceeded {
+				t.Errorf("%s with %d records", describe(c), len(got))
+			}
+			if !crashed() {
+				t.Error("there was no crash")
+			}
+		})
+	}
+}
+
+// Whatever crashes, and however often, until the export has ended.
+func TestManyCrashesLeadToExactlyOneCompletion(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.windowRecords, f.windowsInFlight = 20, 5
+	f.insertRuns(300)
+	var mu sync.Mutex
+	dice, crashes := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)), 0
+	f.failpoint = func(_, _ string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if crashes < 12 && dice.IntN(6) == 0 {
+			crashes++
+			return errCrash
+		}
+		return nil
+	}
+	f.start()
+	f.send(request("e1", inWindows(300)))
+	c := f.completion("e1")
+	if _, got := f.verify(c); !slices.Equal(got, lastRuns(300, 300)) || c.Status != export.StatusSucceeded {
+		t.Errorf("%s with %d records after %d crashes", describe(c), len(got), crashes)
+	}
+}
+
+// whileHeld sends a request whose windows after the first wait until do has returned.
+func (f *flow) whileHeld(id, fields string, do func(p *export.Plan)) {
+	f.t.Helper()
+	released := make(chan struct{})
+	var once sync.Once
+	ctx, t := f.t.Context(), f.t
+	f.failpoint = func(_, point string) error {
+		if point != extract.AfterManifest {
+			return nil
+		}
+		select {
+		case <-released:
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	defer once.Do(func() { close(released) })
+	f.start()
+	f.send(request(id, fields))
+	f.poll("accepted "+id, func() bool { return len(f.progress(id)) > 0 })
+	p, err := folder.Folder{Bucket: f.bucket, ID: export.ID{WorkspaceID: "acme", ExportID: id}}.Plan(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(p)
+}
+
+func TestRunsDeletedMeanwhileAreVanishedAndNotMissing(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.windowRecords, f.windowsInFlight = 50, 1
+	f.insertRuns(200)
+	f.whileHeld("e1", inWindows(200), func(*export.Plan) {
+		f.exec("DELETE FROM runs WHERE run_id >= 'run-00120' AND run_id < 'run-00127'")
+	})
+	c := f.completion("e1")
+	if _, got := f.verify(c); len(got) != 193 || c.RowsPlanned != 200 || c.RowsUsed != 193 || c.Vanished != 7 {
+		t.Errorf("%d records, %+v", len(got), *c)
+	}
+	if got := describe(c); got != "succeeded 193 records rows_vanished" {
+		t.Error(got)
+	}
+}
+
+func TestAStageThatIsGoneFailsTheExport(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.windowRecords, f.windowsInFlight = 50, 1
+	f.insertRuns(200)
+	f.whileHeld("e1", inWindows(200), func(p *export.Plan) {
+		if err := clickhouse.DropStage(t.Context(), f.dsn, "", p.Stage); err != nil {
+			t.Fatal(err)
+		}
+	})
+	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
+	c := f.completions("e1")[0]
+	if m, _ := f.verify(c); describe(c) != "failed stage_gone " || !c.Error.Retryable || len(m.Files) != 0 {
+		t.Errorf("%s: %+v", describe(c), c.Error)
+	}
+}
+
+func TestACancelledExportLeavesNeitherFragmentsNorItsStage(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.windowRecords, f.windowsInFlight = 50, 2
+	f.insertRuns(400)
+	f.whileHeld("e1", inWindows(400), func(p *export.Plan) {
+		if rows := f.stagedRows(); rows != 400 || p.Stage == "" {
+			t.Errorf("%d rows are staged", rows)
+		}
+		f.send(`{"type":"dev.millrace.export.cancelled.v1","export_id":"e1","workspace_id":"acme"}`)
+		f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
+	})
+	c := f.completion("e1")
+	if m, _ := f.read(c); c.Status != export.StatusCancelled || len(m.Files) != 0 {
+		t.Errorf("%s, %d files", describe(c), len(m.Files))
+	}
+	if rows := f.stagedRows(); rows != 0 {
+		t.Errorf("%d rows are staged after the end", rows)
+	}
+}
+
+// A window may be planned while ClickHouse cannot be asked, and must wait for it.
+func TestPlanningWaitsForClickHouse(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.windowRecords = 50
+	f.insertRuns(120)
+	dsn, cuts := f.cutting(f.dsn.Addr(), 900, 4)
+	f.dsn = dsn
+	f.start()
+	f.send(request("e1", inWindows(120)))
+	c := f.completion("e1")
+	if _, got := f.verify(c); !slices.Equal(got, lastRuns(120, 120)) {
+		t.Errorf("%s with %d records", describe(c), len(got))
+	}
+	if cuts.Load() < 4 {
+		t.Errorf("%d connections were cut", cuts.Load())
+	}
+}
+
+func TestARecordThatIsTooLargeIsDroppedAndCounted(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(3)
+	// Ingest takes no event so large; a table may have it all the same.
+	f.exec(`INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, question, answer, reference, version)
+		SELECT 'acme', 'run-99999', 'recipe', 'app', 'succeeded', '2026-03-02', '2026-03-02', repeat(repeat('x', 30), 1000000), repeat(repeat('y', 30), 1000000), repeat(repeat('z', 30), 1000000), 1`)
+	f.start()
+	f.send(request("e1", limit1000))
+	c := f.completion("e1")
+	if _, got := f.verify(c); len(got) != 3 || c.Dropped["record_too_large"] != 1 || c.RowsPlanned != 4 || c.RowsUsed != 3 {
+		t.Errorf("%d records, %+v", len(got), *c)
+	}
+}
+
+// Whoever looks at ClickHouse can see whose query it is.
+func TestQueriesNameTheirExportAndWindow(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.windowRecords, f.windowsInFlight = 50, 1
+	f.insertRuns(120)
+	f.start()
+	f.send(request("e1", inWindows(120)))
+	f.completion("e1")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	conn, err := f.dsn.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(ctx, "SYSTEM FLUSH LOGS"); err != nil {
+		t.Skipf("this ClickHouse keeps no query log: %v", err)
+	}
+	var plans, extracts uint64
+	err = conn.QueryRow(ctx, `SELECT countIf(log_comment = 'millrace plan of export acme/e1'), countIf(log_comment = 'millrace extract window 2 of export acme/e1')
+		FROM system.query_log WHERE type = 'QueryFinish' AND current_database = '`+f.dsn.Database+`'`).Scan(&plans, &extracts)
+	if err != nil && strings.Contains(err.Error(), "query_log") {
+		t.Skipf("this ClickHouse keeps no query log: %v", err)
+	}
+	if err != nil || plans < 4 || extracts != 2 {
+		t.Errorf("%d queries of the plan and %d of window 2, %v", plans, extracts, err)
+	}
+}
