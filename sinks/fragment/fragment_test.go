@@ -15,10 +15,13 @@ import (
 
 func TestEncodersThatDoNotExistAreNamedWithThoseThatDo(t *testing.T) {
 	t.Parallel()
-	for _, test := range [][2]string{{"xml", Uncompressed}, {JSONL, "rar"}, {"", ""}} {
-		_, err := NewEncoder(test[0], test[1])
-		if err == nil || !strings.Contains(err.Error(), "jsonl/none") || !strings.Contains(err.Error(), fmt.Sprintf("%q", test[0])) {
+	for _, test := range [][3]string{{"xml", Uncompressed, "parquet"}, {JSONL, "rar", "zstd"}, {"", "", "jsonl"}} {
+		_, err := NewEncoder(test[0], test[1], Settings{})
+		if err == nil || !strings.Contains(err.Error(), test[2]) {
 			t.Errorf("%v: %v", test, err)
+		}
+		if _, err := NewReader(test[0], test[1], strings.NewReader(""), 0); err == nil || !strings.Contains(err.Error(), test[2]) {
+			t.Errorf("reading %v: %v", test, err)
 		}
 	}
 }
@@ -220,7 +223,7 @@ func BenchmarkWriter(b *testing.B) {
 
 func jsonlEncoder(t testing.TB) Encoder {
 	t.Helper()
-	e, err := NewEncoder(JSONL, Uncompressed)
+	e, err := NewEncoder(JSONL, Uncompressed, Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,168 +1,165 @@
 package format
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/sinks/fragment"
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
 // datasetCanonical writes a run as it is in the history: every key in every record, null where the run has
 // no value, so that all files of all exports have the same columns. Documents are spliced in as the
 // producer wrote them. Times are RFC 3339, UTC, with milliseconds; latency_ms is ended_at - started_at;
 // files and feedback.tags are [] and metadata is {} where there are none.
-type datasetCanonical struct{ ids ids }
+//
+// Option columns keeps only the columns that it names. They stay in their usual order, so that two
+// exports of the same columns have the same files however they were asked for.
+type datasetCanonical struct {
+	ids     ids
+	columns []datasetColumn
+}
 
-func newDatasetCanonical(map[string]any) (Formatter, error) {
-	return &datasetCanonical{newIDs(ExportDataset, Canonical)}, nil
+// datasetColumn is a key of the record and what writes its value.
+type datasetColumn struct {
+	fragment.Column
+	key   []byte // with what is before it: `,"run_id":`
+	value func(f *datasetCanonical, dst []byte, row *Row) []byte
+}
+
+func newDatasetCanonical(options map[string]any) (Formatter, error) {
+	f := &datasetCanonical{ids: newIDs(ExportDataset, Canonical)}
+	all := datasetColumns()
+	keep, err := columnsOption(options, all)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		if !slices.Contains(keep, c.Name) {
+			continue
+		}
+		if len(f.columns) > 0 {
+			c.key = append(c.key, ',')
+		}
+		c.key = append(jsontext.AppendString(c.key, []byte(c.Name)), ':')
+		f.columns = append(f.columns, c)
+	}
+	return f, nil
+}
+
+// columnsOption returns the names of the columns to keep.
+func columnsOption(options map[string]any, all []datasetColumn) ([]string, error) {
+	possible := make([]string, len(all))
+	for i, c := range all {
+		possible[i] = c.Name
+	}
+	option, given := options["columns"]
+	if !given {
+		return possible, nil
+	}
+	list, ok := option.([]any)
+	if !ok || len(list) == 0 {
+		return nil, fmt.Errorf(`option "columns" must be a list of at least one of %s`, strings.Join(possible, ", "))
+	}
+	var keep []string
+	for i, entry := range list {
+		name, ok := entry.(string)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf(`option "columns" must be a list of names: entry %d is none`, i)
+		case !slices.Contains(possible, name):
+			return nil, fmt.Errorf(`option "columns": there is no column %.100q; there are %s`, name, strings.Join(possible, ", "))
+		case slices.Contains(keep, name):
+			return nil, fmt.Errorf(`option "columns" has %q twice`, name)
+		}
+		keep = append(keep, name)
+	}
+	return keep, nil
+}
+
+func (f *datasetCanonical) Columns() []fragment.Column {
+	columns := make([]fragment.Column, len(f.columns))
+	for i, c := range f.columns {
+		columns[i] = c.Column
+	}
+	return columns
 }
 
 func (f *datasetCanonical) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	dst = append(dst, `{"id":`...)
-	dst = f.ids.append(dst, row.WorkspaceID, row.RunID, nil)
-	dst = append(dst, `,"run_id":`...)
-	dst = appendText(dst, row.RunID)
-	dst = append(dst, `,"request_id":`...)
-	dst = appendText(dst, row.RequestID)
-	dst = append(dst, `,"source":`...)
-	dst = appendText(dst, row.Source)
-	dst = append(dst, `,"app_id":`...)
-	dst = appendText(dst, row.AppID)
-	dst = append(dst, `,"app_name":`...)
-	dst = appendText(dst, row.AppName)
-	dst = append(dst, `,"app_version":`...)
-	dst = appendText(dst, row.AppVersion)
-	dst = append(dst, `,"session_id":`...)
-	dst = appendText(dst, row.SessionID)
-	dst = append(dst, `,"user_id":`...)
-	dst = appendText(dst, row.UserID)
-	dst = append(dst, `,"trigger":`...)
-	dst = appendText(dst, row.Trigger)
-	dst = append(dst, `,"status":`...)
-	dst = appendText(dst, row.Status)
-
-	dst = append(dst, `,"started_at":`...)
-	dst = appendTime(dst, row.StartedAt)
-	var latency Null[int64]
-	dst = append(dst, `,"ended_at":`...)
-	if row.EndedAt.Valid {
-		dst = appendTime(dst, row.EndedAt.Value)
-		latency = Null[int64]{row.EndedAt.Value - row.StartedAt, true}
-	} else {
-		dst = append(dst, "null"...)
+	dst = append(dst, '{')
+	for i := range f.columns {
+		c := &f.columns[i]
+		dst = append(dst, c.key...)
+		dst = c.value(f, dst, row)
 	}
-	dst = append(dst, `,"updated_at":`...)
-	dst = appendTime(dst, row.UpdatedAt)
-	dst = append(dst, `,"latency_ms":`...)
-	dst = appendInt(dst, latency)
-
-	dst = append(dst, `,"question":`...)
-	dst = appendText(dst, row.Question)
-	dst = append(dst, `,"inputs":`...)
-	dst = appendDoc(dst, row.Inputs)
-	dst = append(dst, `,"system_inputs":`...)
-	dst = appendDoc(dst, row.SystemInputs)
-	dst = append(dst, `,"messages":`...)
-	dst = appendDoc(dst, row.Messages)
-	dst = append(dst, `,"tools":`...)
-	dst = appendDoc(dst, row.Tools)
-	dst = append(dst, `,"answer":`...)
-	dst = appendText(dst, row.Answer)
-	dst = append(dst, `,"outputs":`...)
-	dst = appendDoc(dst, row.Outputs)
-	dst = append(dst, `,"reference":`...)
-	dst = appendText(dst, row.Reference)
-
-	dst = append(dst, `,"error":`...)
-	dst = appendError(dst, row)
-	dst = append(dst, `,"files":`...)
-	dst = appendFiles(dst, row.Files)
-	dst = append(dst, `,"feedback":`...)
-	dst = appendFeedback(dst, row)
-	dst = append(dst, `,"model":`...)
-	dst = appendText(dst, row.Model)
-	dst = append(dst, `,"usage":`...)
-	dst = appendUsage(dst, row)
-	dst = append(dst, `,"cost_usd":`...)
-	dst = appendFloat(dst, row.CostUSD)
-	dst = append(dst, `,"metadata":`...)
-	dst = appendPairs(dst, row.Metadata)
-	dst = append(dst, `,"trace_id":`...)
-	dst = appendText(dst, row.TraceID)
 	return append(dst, '}'), "", nil
 }
 
-func appendError(dst []byte, row *Row) []byte {
-	if len(row.ErrorType) == 0 && len(row.ErrorMessage) == 0 {
-		return append(dst, "null"...)
+// datasetColumns are the columns of the record, in their order.
+func datasetColumns() []datasetColumn {
+	type column = fragment.Column
+	var columns []datasetColumn
+	add := func(c column, value func(f *datasetCanonical, dst []byte, row *Row) []byte) {
+		columns = append(columns, datasetColumn{Column: c, value: value})
 	}
-	dst = append(dst, `{"type":`...)
-	dst = appendText(dst, row.ErrorType)
-	dst = append(dst, `,"message":`...)
-	dst = appendText(dst, row.ErrorMessage)
-	return append(dst, '}')
-}
+	text := func(c column, of func(row *Row) []byte) {
+		add(c, func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendText(dst, of(row)) })
+	}
+	document := func(name string, of func(row *Row) []byte) {
+		add(column{Name: name, Type: fragment.Document}, func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendDoc(dst, of(row)) })
+	}
 
-func appendFiles(dst []byte, files []File) []byte {
-	dst = append(dst, '[')
-	for i := range files {
-		f := &files[i]
-		if i > 0 {
-			dst = append(dst, ',')
+	add(column{Name: "id", Required: true, Bloom: true}, func(f *datasetCanonical, dst []byte, row *Row) []byte {
+		return f.ids.append(dst, row.WorkspaceID, row.RunID, nil)
+	})
+	text(column{Name: "run_id", Required: true, Bloom: true}, func(row *Row) []byte { return row.RunID })
+	text(column{Name: "request_id"}, func(row *Row) []byte { return row.RequestID })
+	text(column{Name: "source", Required: true, Dictionary: true}, func(row *Row) []byte { return row.Source })
+	text(column{Name: "app_id", Required: true, Dictionary: true}, func(row *Row) []byte { return row.AppID })
+	text(column{Name: "app_name", Dictionary: true}, func(row *Row) []byte { return row.AppName })
+	text(column{Name: "app_version", Dictionary: true}, func(row *Row) []byte { return row.AppVersion })
+	text(column{Name: "session_id"}, func(row *Row) []byte { return row.SessionID })
+	text(column{Name: "user_id"}, func(row *Row) []byte { return row.UserID })
+	text(column{Name: "trigger", Dictionary: true}, func(row *Row) []byte { return row.Trigger })
+	text(column{Name: "status", Required: true, Dictionary: true}, func(row *Row) []byte { return row.Status })
+
+	add(column{Name: "started_at", Type: fragment.Time, Required: true}, func(_ *datasetCanonical, dst []byte, row *Row) []byte {
+		return jsontext.AppendTime(dst, row.StartedAt)
+	})
+	add(column{Name: "ended_at", Type: fragment.Time}, func(_ *datasetCanonical, dst []byte, row *Row) []byte {
+		if !row.EndedAt.Valid {
+			return append(dst, "null"...)
 		}
-		dst = append(dst, `{"file_id":`...)
-		dst = appendText(dst, f.FileID)
-		dst = append(dst, `,"name":`...)
-		dst = appendText(dst, f.Name)
-		dst = append(dst, `,"uri":`...)
-		dst = appendText(dst, f.URI)
-		dst = append(dst, `,"content_type":`...)
-		dst = appendText(dst, f.ContentType)
-		dst = append(dst, `,"size_bytes":`...)
-		dst = appendInt(dst, f.SizeBytes)
-		dst = append(dst, `,"direction":`...)
-		dst = appendText(dst, f.Direction)
-		dst = append(dst, '}')
-	}
-	return append(dst, ']')
-}
+		return jsontext.AppendTime(dst, row.EndedAt.Value)
+	})
+	add(column{Name: "updated_at", Type: fragment.Time, Required: true}, func(_ *datasetCanonical, dst []byte, row *Row) []byte {
+		return jsontext.AppendTime(dst, row.UpdatedAt)
+	})
+	add(column{Name: "latency_ms", Type: fragment.Integer}, func(_ *datasetCanonical, dst []byte, row *Row) []byte {
+		return appendInt(dst, Null[int64]{row.EndedAt.Value - row.StartedAt, row.EndedAt.Valid})
+	})
 
-func appendFeedback(dst []byte, row *Row) []byte {
-	if !row.HasFeedback {
-		return append(dst, "null"...)
-	}
-	f := &row.Feedback
-	dst = append(dst, `{"rating":`...)
-	dst = appendText(dst, f.Rating)
-	dst = append(dst, `,"score":`...)
-	dst = appendFloat(dst, f.Score)
-	dst = append(dst, `,"comment":`...)
-	dst = appendText(dst, f.Comment)
-	dst = append(dst, `,"tags":[`...)
-	for i, tag := range f.Tags {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendString(dst, tag)
-	}
-	dst = append(dst, `],"corrected_answer":`...)
-	dst = appendText(dst, f.CorrectedAnswer)
-	return append(dst, '}')
-}
+	text(column{Name: "question", Long: true}, func(row *Row) []byte { return row.Question })
+	document("inputs", func(row *Row) []byte { return row.Inputs })
+	document("system_inputs", func(row *Row) []byte { return row.SystemInputs })
+	document("messages", func(row *Row) []byte { return row.Messages })
+	document("tools", func(row *Row) []byte { return row.Tools })
+	text(column{Name: "answer", Long: true}, func(row *Row) []byte { return row.Answer })
+	document("outputs", func(row *Row) []byte { return row.Outputs })
+	text(column{Name: "reference", Long: true}, func(row *Row) []byte { return row.Reference })
 
-func appendUsage(dst []byte, row *Row) []byte {
-	if !row.InputTokens.Valid && !row.OutputTokens.Valid {
-		return append(dst, "null"...)
-	}
-	dst = append(dst, `{"input_tokens":`...)
-	dst = appendInt(dst, row.InputTokens)
-	dst = append(dst, `,"output_tokens":`...)
-	dst = appendInt(dst, row.OutputTokens)
-	return append(dst, '}')
-}
-
-func appendPairs(dst []byte, pairs []Pair) []byte {
-	dst = append(dst, '{')
-	for i, p := range pairs {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendString(dst, p.Key)
-		dst = append(dst, ':')
-		dst = appendString(dst, p.Value)
-	}
-	return append(dst, '}')
+	add(errorColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendError(dst, row) })
+	add(filesColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendFiles(dst, row.Files) })
+	add(feedbackColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendFeedback(dst, row) })
+	text(column{Name: "model", Dictionary: true}, func(row *Row) []byte { return row.Model })
+	add(usageColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendUsage(dst, row) })
+	add(column{Name: "cost_usd", Type: fragment.Float}, func(_ *datasetCanonical, dst []byte, row *Row) []byte {
+		return appendFloat(dst, row.CostUSD)
+	})
+	add(column{Name: "metadata", Type: fragment.Document, Required: true}, func(_ *datasetCanonical, dst []byte, row *Row) []byte {
+		return appendPairs(dst, row.Metadata)
+	})
+	text(column{Name: "trace_id"}, func(row *Row) []byte { return row.TraceID })
+	return columns
 }

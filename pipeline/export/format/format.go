@@ -4,14 +4,17 @@ package format
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // Formatter writes the records of one purpose and target. It is deterministic: the same row gives the
 // same bytes. It is not safe for concurrent use.
 type Formatter interface {
+	// Columns are the keys of every record, in their order; nil where records differ in shape, which
+	// leaves no format but JSON and JSON Lines.
+	Columns() []fragment.Column
 	// Append appends the record of row to dst, as one JSON object without a line break at its end, and
 	// returns the extended dst. A row that the target's rules cannot take gives no record: then out is
 	// dst as it was, and drop is the reason under which the manifest counts the row, such as
@@ -26,36 +29,39 @@ const ExportDataset = "export_dataset"
 // Canonical is the target of every purpose that keeps what the producer sent.
 const Canonical = "canonical"
 
-var formatters = []struct {
+// kind is a purpose and a target.
+type kind struct {
 	purpose, target string
 	options         []string // names that make understands
+	sortedBy        []string // columns by which the records ascend
 	make            func(options map[string]any) (Formatter, error)
-}{
-	{ExportDataset, Canonical, nil, newDatasetCanonical},
 }
 
-// New returns the formatter of a purpose and target. The error says what is possible instead.
+var kinds = []kind{
+	{ExportDataset, Canonical, []string{"columns"}, []string{"started_at", "run_id"}, newDatasetCanonical},
+}
+
+// New returns the formatter of a purpose and target. The error says what is possible instead. Options of
+// the files, which [NewEncoder] reads, are passed over.
 func New(purpose, target string, options map[string]any) (Formatter, error) {
-	var possible []string
-	for _, f := range formatters {
-		if f.purpose != purpose || f.target != target {
-			possible = append(possible, f.purpose+"/"+f.target)
-			continue
-		}
-		for _, name := range slices.Sorted(maps.Keys(options)) {
-			if !slices.Contains(f.options, name) {
-				return nil, fmt.Errorf("option %q is unknown to %s with target %s; it knows %s",
-					name, purpose, target, orNone(f.options))
-			}
-		}
-		return f.make(options)
+	k, err := find(purpose, target)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("purpose %q with target %q is not available; available are %s", purpose, target, orNone(possible))
+	if err := checkNames(options, purpose, target, k.options); err != nil {
+		return nil, err
+	}
+	return k.make(options)
 }
 
-func orNone(names []string) string {
-	if len(names) == 0 {
-		return "none"
+func find(purpose, target string) (*kind, error) {
+	var possible []string
+	for i := range kinds {
+		k := &kinds[i]
+		if k.purpose == purpose && k.target == target {
+			return k, nil
+		}
+		possible = append(possible, k.purpose+"/"+k.target)
 	}
-	return strings.Join(names, ", ")
+	return nil, fmt.Errorf("purpose %q with target %q is not available; available are %s", purpose, target, strings.Join(possible, ", "))
 }

@@ -1,0 +1,64 @@
+package format
+
+import (
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+// NewEncoder returns the encoder of the records of New(purpose, target, options). Metadata is for formats
+// that keep some; purpose and target are added to it. Options of the files are
+//
+//   - bom: a byte order mark, for jsonl and csv; JSON must not have one (RFC 8259, section 8.1).
+//   - csv_raw: cells that a spreadsheet takes for formulas stay as they are.
+//
+// The error says what is possible instead.
+func NewEncoder(purpose, target, format, compression string, options map[string]any, metadata map[string]string) (fragment.Encoder, error) {
+	kind, err := find(purpose, target)
+	if err != nil {
+		return nil, err
+	}
+	formatter, err := New(purpose, target, options)
+	if err != nil {
+		return nil, err
+	}
+	s := fragment.Settings{Columns: formatter.Columns(), CreatedBy: createdBy(), Metadata: map[string]string{"purpose": purpose, "target": target}}
+	maps.Copy(s.Metadata, metadata)
+	if s.ByteOrderMark, err = boolean(options, "bom", format, fragment.JSONL, fragment.CSV); err != nil {
+		return nil, err
+	}
+	if s.RawCSV, err = boolean(options, "csv_raw", format, fragment.CSV); err != nil {
+		return nil, err
+	}
+	for _, name := range kind.sortedBy {
+		if !slices.ContainsFunc(s.Columns, func(c fragment.Column) bool { return c.Name == name }) {
+			break // what comes after ascends only within it
+		}
+		s.SortedBy = append(s.SortedBy, name)
+	}
+	if s.Columns == nil && (format == fragment.CSV || format == fragment.Parquet) {
+		return nil, fmt.Errorf("purpose %s with target %s has no columns, so there is no %s of it", purpose, target, format)
+	}
+	return fragment.NewEncoder(format, compression, s)
+}
+
+// createdBy is what a Parquet file says of its writer, in the form that its readers know
+// (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift, created_by).
+var createdBy = sync.OnceValue(func() string {
+	version, revision := "(devel)", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	return fmt.Sprintf("millrace version %s (build %s)", version, revision)
+})

@@ -1,0 +1,174 @@
+package fragment
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
+// csvEncoder writes CSV (RFC 4180): CR LF after every row, a header row in every fragment, quotes where a
+// cell needs them. A struct is a column for each of its fields, named struct_field. Lists and documents
+// are cells of JSON, null is an empty cell.
+//
+// A spreadsheet takes a text for a formula that starts with = + - @ TAB or CR, so one has a ' before it.
+// Numbers are no texts: -1.5 stays what it is. Neither does JSON get one: of the JSON values only numbers
+// start so.
+type csvEncoder struct {
+	decoder decoder
+	header  []byte // with byte order mark and line end
+	raw     bool
+
+	w      io.Writer
+	size   int64
+	row    []byte   // of the record that is next, or empty
+	err    error    // of that record
+	tokens [][]byte // its values, by leaf; nil is null
+	text   []byte   // reused
+}
+
+// keptBytes is how large a buffer may be, in bytes, that is kept for the next record.
+const keptBytes = 1 << 20
+
+func newCSV(s Settings) (Encoder, error) {
+	t, err := newTree(s.Columns, true)
+	if err != nil {
+		return nil, fmt.Errorf("csv: %w", err)
+	}
+	e := &csvEncoder{decoder: decoder{tree: t}, raw: s.RawCSV, tokens: make([][]byte, len(t.leaves))}
+	e.header = []byte(mark(s.ByteOrderMark))
+	names := map[string]bool{}
+	for i, leaf := range t.leaves {
+		name := strings.Join(leaf.path, "_")
+		if names[name] {
+			return nil, fmt.Errorf("csv: two columns have the name %q", name)
+		}
+		names[name] = true
+		e.header = e.separate(e.header, i)
+		e.header = e.appendCell(e.header, []byte(name))
+	}
+	e.header = append(e.header, "\r\n"...)
+	return e, nil
+}
+
+func (*csvEncoder) Extension() string { return CSV }
+
+func (e *csvEncoder) Open(w io.Writer) error {
+	e.w, e.size, e.row, e.err = w, int64(len(e.header)), e.row[:0], nil
+	_, err := w.Write(e.header)
+	return err
+}
+
+func (e *csvEncoder) SizeWith(record []byte) int64 {
+	e.encode(record)
+	return e.size + int64(len(e.row))
+}
+
+func (e *csvEncoder) Append(record []byte) error {
+	if len(e.row) == 0 {
+		e.encode(record)
+	}
+	if e.err != nil {
+		return e.err
+	}
+	e.size += int64(len(e.row))
+	_, err := e.w.Write(e.row)
+	e.row, e.text = reusable(e.row, keptBytes), reusable(e.text, keptBytes)
+	return err
+}
+
+func (e *csvEncoder) Close() error { return nil }
+
+// encode makes the row of a record, or the error.
+func (e *csvEncoder) encode(record []byte) {
+	e.row = e.row[:0]
+	if e.err = e.decoder.decode(record, e); e.err != nil {
+		return
+	}
+	for i, token := range e.tokens {
+		e.row = e.separate(e.row, i)
+		if len(token) == 0 {
+			continue
+		}
+		switch leaf := e.decoder.tree.leaves[i]; leaf.Type {
+		case Text:
+			if e.err = e.appendText(token); e.err != nil {
+				e.err = fmt.Errorf("column %s: %w", leaf.name(), e.err)
+				return
+			}
+		case Time: // nothing in it needs quotes
+			e.row = append(e.row, token[1:len(token)-1]...)
+		case List, Document:
+			e.row = e.appendCell(e.row, token)
+		default:
+			e.row = append(e.row, token...)
+		}
+	}
+	if len(e.tokens) == 1 && len(e.row) == 0 {
+		e.row = append(e.row, `""`...) // readers skip a row that is empty
+	}
+	e.row = append(e.row, "\r\n"...)
+}
+
+func (e *csvEncoder) separate(dst []byte, i int) []byte {
+	if i > 0 {
+		return append(dst, ',')
+	}
+	return dst
+}
+
+// cell checks what the type asks for, and keeps the value until all of the record is read: its keys may
+// come in any order.
+func (e *csvEncoder) cell(leaf *node, _, _ int, token []byte) error {
+	ok := true
+	switch {
+	case token == nil:
+	case leaf.Type == Integer:
+		_, ok = integer(token)
+	case leaf.Type == Float:
+		_, ok = float(token)
+	case leaf.Type == Time:
+		_, ok = jsontext.ParseTime(token)
+	}
+	if !ok {
+		return leaf.wrong()
+	}
+	e.tokens[leaf.leaf] = token
+	return nil
+}
+
+func (e *csvEncoder) appendText(token []byte) error {
+	text := token[1 : len(token)-1]
+	if !jsontext.Plain(token) {
+		var err error
+		if e.text, err = jsontext.AppendText(e.text[:0], token); err != nil {
+			return err
+		}
+		text = e.text
+	}
+	if len(text) > 0 && !e.raw && strings.IndexByte("=+-@\t\r", text[0]) >= 0 {
+		e.text = append(append(make([]byte, 0, len(text)+1), '\''), text...)
+		text = e.text
+	}
+	e.row = e.appendCell(e.row, text)
+	return nil
+}
+
+// appendCell appends a cell, in quotes if it has one of the characters that mean something.
+func (e *csvEncoder) appendCell(dst, cell []byte) []byte {
+	if bytes.IndexByte(cell, '"') < 0 && bytes.IndexByte(cell, ',') < 0 && bytes.IndexByte(cell, '\n') < 0 && bytes.IndexByte(cell, '\r') < 0 {
+		return append(dst, cell...)
+	}
+	dst = append(dst, '"')
+	for {
+		i := bytes.IndexByte(cell, '"')
+		if i < 0 {
+			dst = append(dst, cell...)
+			return append(dst, '"')
+		}
+		dst = append(append(dst, cell[:i+1]...), '"')
+		cell = cell[i+1:]
+	}
+}

@@ -1,0 +1,44 @@
+package fragment
+
+import "io"
+
+// array writes a JSON array (RFC 8259, hence no byte order mark) of the records, one a line, so that a
+// fragment is one JSON text and still reads by lines.
+type array struct {
+	w     io.Writer
+	size  int64  // of what is written
+	comma []byte // what comes before the next record
+}
+
+var (
+	arrayStart = []byte("[")
+	arrayFirst = []byte("\n")
+	arrayComma = []byte(",\n")
+	arrayEnd   = []byte("\n]\n")
+)
+
+func (*array) Extension() string { return JSON }
+
+func (e *array) Open(w io.Writer) error {
+	e.w, e.size, e.comma = w, int64(len(arrayStart)), arrayFirst
+	_, err := w.Write(arrayStart)
+	return err
+}
+
+func (e *array) SizeWith(record []byte) int64 {
+	return e.size + int64(len(e.comma)+len(record)+len(arrayEnd))
+}
+
+func (e *array) Append(record []byte) error {
+	if _, err := e.w.Write(e.comma); err != nil {
+		return err
+	}
+	e.size += int64(len(e.comma) + len(record))
+	e.comma = arrayComma
+	return writeLine(e.w, record)
+}
+
+func (e *array) Close() error {
+	_, err := e.w.Write(arrayEnd)
+	return err
+}

@@ -1,0 +1,269 @@
+package fragment
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
+// Reader gives the records of a fragment back, in order, as JSON objects. It streams: what it holds is a
+// record and the buffers of the format. It is not safe for concurrent use.
+//
+// Records of JSON Lines, JSON and Parquet are those that were written; in Parquet, keys that were absent
+// are null. Records of CSV have the header's names as keys and the cells as strings, as CSV knows no types
+// and no null; a CR LF inside a cell reads as LF.
+type Reader struct {
+	records source
+	format  string
+	read    int64
+	close   func()
+}
+
+// source is what reads one format. The error of next is io.EOF at the end; every other says where in the
+// file the fault is. Its record is valid until the next call.
+type source interface {
+	next() (json.RawMessage, error)
+	close()
+}
+
+// NewReader returns a reader of a fragment of a format and compression, those of [NewEncoder], that is
+// size bytes long.
+func NewReader(format, compression string, src io.ReaderAt, size int64) (*Reader, error) {
+	if err := check(format, compression); err != nil {
+		return nil, err
+	}
+	r := &Reader{format: format, close: func() {}}
+	if format == Parquet {
+		records, err := newParquetSource(src, size)
+		if err != nil {
+			return nil, fmt.Errorf("read the fragment: %w", err)
+		}
+		r.records = records
+		return r, nil
+	}
+	plain, closePlain, err := decompress(compression, io.NewSectionReader(src, 0, size))
+	if err != nil {
+		return nil, fmt.Errorf("read the fragment: %w", err)
+	}
+	r.close = closePlain
+	buffered := bufio.NewReaderSize(plain, bufferSize)
+	if mark, _ := buffered.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+		_, _ = buffered.Discard(len(byteOrderMark))
+	}
+	switch format {
+	case JSONL:
+		r.records = &lineSource{lines: buffered}
+	case JSON:
+		r.records = &arraySource{decoder: json.NewDecoder(buffered)}
+	case CSV:
+		r.records = newCSVSource(buffered)
+	}
+	return r, nil
+}
+
+// Next returns the next record, and io.EOF after the last. The record is valid until the next call. An
+// error says where the fragment is damaged, and quotes nothing of it.
+func (r *Reader) Next() (json.RawMessage, error) {
+	record, err := r.records.next()
+	if err == io.EOF { //nolint:errorlint // sources return it bare, and a wrapped one is a fault
+		return nil, io.EOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the fragment after %d records: %w", r.read, err)
+	}
+	r.read++
+	return record, nil
+}
+
+// Close releases what the reader holds. It does not close the file.
+func (r *Reader) Close() error {
+	r.records.close()
+	r.close()
+	return nil
+}
+
+// Count returns the number of records of a fragment. For Parquet it reads the footer alone; else it reads
+// all of the fragment, and finds the faults that [Reader.Next] finds.
+func Count(format, compression string, src io.ReaderAt, size int64) (int64, error) {
+	r, err := NewReader(format, compression, src, size)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	if p, ok := r.records.(*parquetSource); ok {
+		return p.file.NumRows(), nil
+	}
+	for {
+		if _, err := r.Next(); err == io.EOF { //nolint:errorlint // Next returns it bare
+			return r.read, nil
+		} else if err != nil {
+			return r.read, err
+		}
+	}
+}
+
+func decompress(compression string, src io.Reader) (plain io.Reader, closePlain func(), err error) {
+	switch compression {
+	case Gzip:
+		z, err := gzip.NewReader(src)
+		if err != nil {
+			return nil, nil, fmt.Errorf("gzip: %w", err)
+		}
+		return z, func() { z.Close() }, nil
+	case Zstd:
+		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, nil, fmt.Errorf("zstd: %w", err)
+		}
+		return z, z.Close, nil
+	}
+	return src, func() {}, nil
+}
+
+// lineSource reads JSON Lines.
+type lineSource struct {
+	lines *bufio.Reader
+	line  []byte // reused
+	scan  jsontext.Scanner
+}
+
+func (s *lineSource) next() (json.RawMessage, error) {
+	s.line = s.line[:0]
+	for {
+		part, err := s.lines.ReadSlice('\n')
+		s.line = append(s.line, part...)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err == io.EOF && len(s.line) > 0 { //nolint:errorlint // bufio returns it bare; a wrapped one is a cut stream
+			return nil, errors.New("the last line has no end: the file is cut short")
+		}
+		return nil, err
+	}
+	record := bytes.TrimRight(s.line, "\r\n")
+	if err := checkRecord(&s.scan, record); err != nil {
+		return nil, err
+	}
+	return record, nil
+}
+
+func (s *lineSource) close() {}
+
+// checkRecord returns an error unless record is one JSON object.
+func checkRecord(scan *jsontext.Scanner, record []byte) error {
+	scan.Reset(record)
+	if scan.Peek() != '{' {
+		return errors.New("the next line is not a JSON object")
+	}
+	if _, err := scan.Value(); err != nil {
+		return err
+	}
+	return scan.End()
+}
+
+// arraySource reads an array of JSON objects.
+type arraySource struct {
+	decoder *json.Decoder
+	record  json.RawMessage // reused
+	begun   bool
+	ended   bool
+}
+
+func (s *arraySource) next() (json.RawMessage, error) {
+	if s.ended {
+		return nil, io.EOF
+	}
+	if !s.begun {
+		if t, err := s.decoder.Token(); err != nil || t != json.Delim('[') {
+			return nil, s.fault("does not begin with [", err)
+		}
+		s.begun = true
+	}
+	if s.decoder.More() {
+		s.record = s.record[:0]
+		if err := s.decoder.Decode(&s.record); err != nil {
+			return nil, s.fault("has no record", err)
+		}
+		if s.record[0] != '{' {
+			return nil, s.fault("has a record that is not an object", nil)
+		}
+		return s.record, nil
+	}
+	if _, err := s.decoder.Token(); err != nil {
+		return nil, s.fault("does not end with ]", err)
+	}
+	if _, err := s.decoder.Token(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
+		return nil, s.fault("goes on after its ]", err)
+	}
+	s.ended = true
+	return nil, io.EOF
+}
+
+func (s *arraySource) close() {}
+
+// fault describes what is wrong at the decoder's place. Of the decoder's own errors it takes those of the
+// stream, since the others quote the text.
+func (s *arraySource) fault(what string, err error) error {
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil, errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the array %s at byte %d", what, s.decoder.InputOffset())
+	}
+	return fmt.Errorf("at byte %d: %w", s.decoder.InputOffset(), err)
+}
+
+// csvSource reads CSV with a header row.
+type csvSource struct {
+	rows   *csv.Reader
+	keys   [][]byte // `"name":`
+	record []byte   // reused
+}
+
+func newCSVSource(r io.Reader) *csvSource {
+	s := &csvSource{rows: csv.NewReader(r)}
+	s.rows.ReuseRecord = true
+	return s
+}
+
+func (s *csvSource) next() (json.RawMessage, error) {
+	if s.keys == nil {
+		header, err := s.rows.Read()
+		if err == io.EOF { //nolint:errorlint // encoding/csv returns it bare
+			return nil, errors.New("the file has no header row")
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range header {
+			s.keys = append(s.keys, append(jsontext.AppendString(nil, []byte(name)), ':'))
+		}
+	}
+	cells, err := s.rows.Read() // an error has the line, and nothing of what is there
+	if err != nil {
+		return nil, err
+	}
+	s.record = append(s.record[:0], '{')
+	for i, cell := range cells {
+		if i > 0 {
+			s.record = append(s.record, ',')
+		}
+		s.record = append(s.record, s.keys[i]...)
+		s.record = jsontext.AppendString(s.record, []byte(cell))
+	}
+	s.record = append(s.record, '}')
+	return s.record, nil
+}
+
+func (s *csvSource) close() {}
