@@ -7,6 +7,29 @@
 // them visible; one [Bucket.Sync] then makes all of them durable before the manifest that names them is
 // created. So after a crash of the machine an object that no manifest names may be cut short, and one that
 // a manifest names may not (invariant 6).
+//
+// # S3
+//
+// s3://bucket/prefix?name=value&… is a bucket of S3, or of a store that speaks its protocol and honours
+// If-None-Match on PutObject, which [Bucket.Probe] finds out. After the question mark:
+//
+//	region=eu-west-1       the bucket's; or AWS_REGION. Needed for Amazon, others rarely look at it.
+//	endpoint=http://host   another server than Amazon's; https:// where the scheme is left out
+//	use_path_style=false   a bucket's name is part of the host; the default with endpoint= is true
+//	disable_https=true     for an endpoint= without a scheme
+//	profile=name           of ~/.aws/config
+//	role=arn:…             to assume
+//	anonymous=true         no credentials
+//	timeout=60s            how long the store may be silent, after which a request is sent again; up to 4 times
+//
+// Credentials come from where the AWS SDK finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the
+// profile, the machine's role. They have to allow s3:GetObject, s3:PutObject, s3:DeleteObject,
+// s3:AbortMultipartUpload and s3:ListBucket.
+//
+// A process that is killed while it writes a large object leaves an upload that is nobody's object, is in no
+// listing, and is paid for. Only a lifecycle rule of the bucket removes it, and each bucket should have one:
+// AbortIncompleteMultipartUpload with DaysAfterInitiation 1. Millrace does not, since it cannot tell its
+// own from others' that share the bucket.
 package bucket
 
 import (
@@ -15,7 +38,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"time"
 
@@ -27,6 +49,8 @@ var (
 	ErrExists = errors.New("object exists")
 	// ErrNotFound says that the key has no object.
 	ErrNotFound = errors.New("object not found")
+	// ErrNotSupported says that this kind of store cannot do that.
+	ErrNotSupported = errors.New("not supported by this kind of object store")
 )
 
 // Object is an entry of a listing.
@@ -42,13 +66,16 @@ type store interface {
 	create(ctx context.Context, key string, body []byte) error
 	newUpload(ctx context.Context, key string) (upload, error)
 	sync(ctx context.Context, keys []string) error
-	// open returns an object and its size in bytes, or ErrNotFound.
-	open(ctx context.Context, key string) (io.ReadCloser, int64, error)
+	// open returns length bytes of an object from offset on, as many as there are, or all of them where length
+	// is negative; and the size of the whole object in bytes. Or ErrNotFound.
+	open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, int64, error)
 	// list returns the objects whose keys start with prefix, in ascending order of keys.
 	list(ctx context.Context, prefix string) ([]Object, error)
 	// delete returns nil where there is no such object.
 	delete(ctx context.Context, key string) error
 	url(key string) string
+	// signedURL is SignedURL, or ErrNotSupported.
+	signedURL(ctx context.Context, key string, expiry time.Duration) (string, error)
 	close() error
 }
 
@@ -62,27 +89,6 @@ type upload interface {
 
 // Bucket is an open object store. It is safe for concurrent use, by this process and others.
 type Bucket struct{ store store }
-
-// Open returns the store at a URL: file:///absolute/folder, which is created if need be.
-func Open(ctx context.Context, rawURL string) (*Bucket, error) {
-	const supported = "supported is file:///absolute/folder"
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		// The parse error quotes the URL, and a URL may hold secrets.
-		return nil, errors.New("MILLRACE_BUCKET_URL is not a URL; " + supported)
-	}
-	switch {
-	case u.Scheme != "file":
-		return nil, fmt.Errorf("MILLRACE_BUCKET_URL has the scheme %q; %s", u.Scheme, supported)
-	case u.Host != "" && u.Host != "localhost", !strings.HasPrefix(u.Path, "/"), u.RawQuery != "", u.Fragment != "":
-		return nil, fmt.Errorf("MILLRACE_BUCKET_URL must have three slashes, an absolute path and nothing after it; %s", supported)
-	}
-	store, err := openFolder(u.Path)
-	if err != nil {
-		return nil, fmt.Errorf("open the object store of MILLRACE_BUCKET_URL: %w", err)
-	}
-	return &Bucket{store}, nil
-}
 
 // Close frees what Open took. Writers and readers must be done.
 func (b *Bucket) Close() error { return b.store.close() }
@@ -138,9 +144,19 @@ func (b *Bucket) Read(ctx context.Context, key string) ([]byte, error) {
 }
 
 // NewReader returns an object and its size in bytes, or ErrNotFound. The reader must be closed.
-func (b *Bucket) NewReader(ctx context.Context, key string) (r io.ReadCloser, size int64, err error) {
+func (b *Bucket) NewReader(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+	return b.NewRangeReader(ctx, key, 0, -1)
+}
+
+// NewRangeReader returns length bytes of an object from offset on, or fewer where the object ends before, or
+// all the rest where length is negative; and the size of the whole object in bytes. Or ErrNotFound. The
+// reader must be closed.
+func (b *Bucket) NewRangeReader(ctx context.Context, key string, offset, length int64) (r io.ReadCloser, size int64, err error) {
 	err = b.do("read", key, func() (err error) {
-		r, size, err = b.store.open(ctx, key)
+		if offset < 0 {
+			return fmt.Errorf("offset %d is negative", offset)
+		}
+		r, size, err = b.store.open(ctx, key, offset, length)
 		return err
 	})
 	return r, size, err
@@ -168,6 +184,23 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 
 // URL returns where an object is, for people and for tools on this machine or with its credentials.
 func (b *Bucket) URL(key string) string { return b.store.url(key) }
+
+// maxExpiry is the limit of S3's signatures.
+const maxExpiry = 7 * 24 * time.Hour
+
+// SignedURL returns an HTTP URL from which anybody can GET the object until it expires: after expiry, which
+// is at most 7 days, or before, together with the credentials that sign it where those are temporary.
+// ErrNotSupported where the store does not speak HTTP. It does not look whether there is such an object.
+func (b *Bucket) SignedURL(ctx context.Context, key string, expiry time.Duration) (signed string, err error) {
+	err = b.do("sign the URL of", key, func() (err error) {
+		if expiry <= 0 || expiry > maxExpiry {
+			return fmt.Errorf("expiry %s is not between 0 and %s", expiry, maxExpiry)
+		}
+		signed, err = b.store.signedURL(ctx, key, expiry)
+		return err
+	})
+	return signed, err
+}
 
 // Probe checks that the store keeps the promise of Create: it creates a key twice, and the second time
 // must fail. It leaves nothing behind.
@@ -203,7 +236,8 @@ func (b *Bucket) do(what, key string, f func() error) error {
 	return nil
 }
 
-// Writer writes one object. It does not buffer. It is not safe for concurrent use.
+// Writer writes one object. Its memory is nothing on a file system, and at most a part of an upload, 8 MiB,
+// on S3. It is not safe for concurrent use.
 type Writer struct {
 	key    string
 	upload upload
@@ -224,8 +258,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// Commit makes the object visible, whole, or returns ErrExists where the key has one by now; then, and
-// after every other error, nothing is left of it. A committed object is durable after [Bucket.Sync].
+// Commit makes the object visible, whole, or returns ErrExists where the key has one by now; then nothing is
+// left of what was written. After any other error there may be the object or none, as after Create. A
+// committed object is durable after [Bucket.Sync].
 func (w *Writer) Commit() error {
 	if w.err != nil {
 		w.upload.abort()

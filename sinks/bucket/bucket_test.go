@@ -2,14 +2,16 @@ package bucket
 
 import (
 	"context"
+	"net/url"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
 
 func TestOpenNamesTheVariableAndWhatIsSupported(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "/a/folder", "folder", "s3://bucket", "mem://", "file://relative/folder", "file:folder", "file:///a?region=x", "http://x", "\x7f:", "s3://key:secret@host/%zz"} {
+	for _, url := range []string{"", "/a/folder", "folder", "file://relative/folder", "file:folder", "file:///a?region=x", "http://x", "\x7f:", "mem://name", "mem:///", "mem:", "mem://?a=b", "s3://key:secret@host/%zz"} {
 		b, err := Open(t.Context(), url)
 		if err == nil {
 			b.Close()
@@ -23,6 +25,81 @@ func TestOpenNamesTheVariableAndWhatIsSupported(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: the error tells a secret: %v", url, err)
+		}
+	}
+}
+
+func TestOpenSaysWhatIsWrongWithAnS3URL(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ url, want string }{
+		{"s3://", "must name a bucket"},
+		{"s3:bucket", "must name a bucket"},
+		{"s3:///bucket", "must name a bucket"},
+		{"s3://127.0.0.1:9000/bucket", "endpoint="},
+		{"s3://key:secret@bucket", "AWS_ACCESS_KEY_ID"},
+		{"s3://bucket?region", "must give region= one value"},
+		{"s3://bucket?regoin=x", `unknown parameter "regoin"; possible are region, endpoint`},
+		{"s3://bucket?access_key=secret", `unknown parameter "access_key"`},
+		{"s3://bucket?region=a&region=b", "region= one value"},
+		{"s3://bucket?region=", "region= one value"},
+		{"s3://bucket?region=a;b", "name=value&name=value"},
+		{"s3://bucket#secret", "name=value&name=value"},
+		{"s3://bucket/a//b?region=x", "prefix after the bucket's name that has an empty part"},
+		{"s3://bucket/../b?region=x", "starts with a dot"},
+		{"s3://bucket?use_path_style=yes", "use_path_style=true or use_path_style=false"},
+		{"s3://bucket?disable_https=1&region=x", "without an endpoint="},
+		{"s3://bucket?disable_https=1&endpoint=https://x", "drop one of them"},
+		{"s3://bucket?endpoint=ftp://x", "endpoint= such as http://"},
+		{"s3://bucket?endpoint=http://x/bucket", "without a path"},
+		{"s3://bucket?endpoint=http://key:secret@x", "without credentials"},
+		{"s3://bucket?endpoint=http://x&anonymous=perhaps", "anonymous=true or anonymous=false"},
+		{"s3://bucket?endpoint=http://x&role=admin", "role"},
+		{"s3://bucket?endpoint=http://x&timeout=1", "timeout= of at least a second"},
+		{"s3://bucket?endpoint=http://x&timeout=10ms", "timeout= of at least a second"},
+	} {
+		b, err := Open(t.Context(), test.url)
+		if err == nil {
+			b.Close()
+			t.Errorf("%s opened", test.url)
+			continue
+		}
+		for _, part := range []string{"MILLRACE_BUCKET_URL", test.want} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: the error does not say %s: %v", test.url, part, err)
+			}
+		}
+		if strings.Contains(err.Error(), "secret@") || strings.Contains(err.Error(), "=secret") {
+			t.Errorf("%s: the error tells a secret: %v", test.url, err)
+		}
+	}
+}
+
+func TestS3URLsSayWhereTheStoreIs(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]s3Config{
+		"s3://bucket?region=eu-west-1":                               {bucket: "bucket"},
+		"s3://bucket/a/b/?region=eu-west-1":                          {bucket: "bucket", prefix: "a/b/"},
+		"s3://bucket/?endpoint=http://127.0.0.1:9000":                {bucket: "bucket", endpoint: "http://127.0.0.1:9000", pathStyle: true},
+		"s3://bucket?endpoint=store:9000&disable_https=true":         {bucket: "bucket", endpoint: "http://store:9000", pathStyle: true},
+		"s3://bucket?endpoint=store.example&use_path_style=false":    {bucket: "bucket", endpoint: "https://store.example"},
+		"s3://bucket?endpoint=https%3A%2F%2Fstore.example%2F&role=x": {bucket: "bucket", endpoint: "https://store.example/", pathStyle: true},
+	} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := parseS3(u)
+		if err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
+		got := s3Config{bucket: cfg.bucket, prefix: cfg.prefix, endpoint: cfg.endpoint, pathStyle: cfg.pathStyle}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", raw, got, want)
+		}
+		for name := range cfg.sdk {
+			if name != "region" && name != "role" {
+				t.Errorf("%s: %s is left for the SDK", raw, name)
+			}
 		}
 	}
 }

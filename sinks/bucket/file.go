@@ -101,6 +101,10 @@ func (d *folder) url(key string) string {
 	return (&url.URL{Scheme: "file", Path: d.path + "/" + key}).String()
 }
 
+func (d *folder) signedURL(context.Context, string, time.Duration) (string, error) {
+	return "", ErrNotSupported
+}
+
 func (d *folder) create(ctx context.Context, key string, body []byte) error {
 	w, err := d.newFile(ctx, key)
 	if err != nil {
@@ -261,7 +265,7 @@ func (d *folder) markDurable(names []string) {
 	}
 }
 
-func (d *folder) open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+func (d *folder) open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, int64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
@@ -273,11 +277,23 @@ func (d *folder) open(ctx context.Context, key string) (io.ReadCloser, int64, er
 	if err == nil && !info.Mode().IsRegular() {
 		err = ErrNotFound
 	}
+	if err == nil && offset > 0 {
+		_, err = f.Seek(offset, io.SeekStart)
+	}
 	if err != nil {
 		f.Close()
 		return nil, 0, err
 	}
-	return f, info.Size(), nil
+	if length < 0 {
+		return f, info.Size(), nil
+	}
+	return limitedFile{io.LimitReader(f, length), f}, info.Size(), nil
+}
+
+// limitedFile is the beginning of the rest of a file.
+type limitedFile struct {
+	io.Reader
+	io.Closer
 }
 
 func (d *folder) list(ctx context.Context, prefix string) (objects []Object, err error) {

@@ -1,34 +1,15 @@
 package bucket
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
-
-// child names what this test binary does when a test runs it again as another process.
-const child = "MILLRACE_TEST_BUCKET_CHILD"
-
-func TestMain(m *testing.M) {
-	switch os.Getenv(child) {
-	case "":
-		os.Exit(m.Run())
-	case "race":
-		childRace(os.Args[1], os.Args[2])
-	case "die":
-		childDie(os.Args[1])
-	}
-}
 
 func openTemp(t *testing.T) *Bucket {
 	t.Helper()
@@ -91,81 +72,10 @@ func TestFileKeysDoNotFollowLinksOutOfTheFolder(t *testing.T) {
 	expectKeys(t, b, "")
 }
 
-// What gocloud's fileblob fails: two processes both won 1,388 of 2,000 keys.
-func TestFileKeysHaveOneWinnerAmongProcesses(t *testing.T) {
-	t.Parallel()
-	const processes = 4
-	dir := t.TempDir()
-	b := openURL(t, fileURL(dir))
-	defer b.Close()
-	winner := map[string]string{}
-	var children []*exec.Cmd
-	var inputs []io.WriteCloser
-	var outputs []*bufio.Scanner
-	for i := range processes {
-		cmd, in, out := start(t, "race", fileURL(dir), fmt.Sprint(i))
-		children, inputs, outputs = append(children, cmd), append(inputs, in), append(outputs, out)
-		if !out.Scan() || out.Text() != "ready" {
-			t.Fatalf("process %d: %q", i, out.Text())
-		}
-	}
-	for _, in := range inputs {
-		in.Close() // go
-	}
-	for i, out := range outputs {
-		for out.Scan() {
-			if first, won := winner[out.Text()]; won {
-				t.Errorf("%s won by process %s and by %d", out.Text(), first, i)
-			}
-			winner[out.Text()] = fmt.Sprint(i)
-		}
-		if err := children[i].Wait(); err != nil {
-			t.Errorf("process %d: %v", i, err)
-		}
-	}
-	if len(winner) != raceKeys {
-		t.Errorf("%d of %d keys have a winner", len(winner), raceKeys)
-	}
-	wins := map[string]int{}
-	for key, process := range winner {
-		wins[process]++
-		if got := string(mustRead(t, b, key)); got != raceBody(key, process) {
-			t.Errorf("%s: won by %s, holds %.40q", key, process, got)
-		}
-	}
-	if len(wins) < 2 {
-		t.Errorf("no race: %v", wins)
-	}
-	if left, _ := os.ReadDir(filepath.Join(dir, incomplete)); len(left) != 0 {
-		t.Errorf("%d incomplete files left", len(left))
-	}
-}
-
-const raceKeys = 2000
-
-func raceBody(key, process string) string { return strings.Repeat(key+" by "+process+"\n", 50) }
-
-func childRace(url, process string) {
-	ctx := context.Background()
-	b, err := Open(ctx, url)
-	check(err)
-	fmt.Println("ready")
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	for i := range raceKeys {
-		key := fmt.Sprintf("race/%d/%d", i%10, i)
-		switch err := b.Create(ctx, key, []byte(raceBody(key, process))); {
-		case err == nil:
-			fmt.Println(key)
-		case !errors.Is(err, ErrExists):
-			check(err)
-		}
-	}
-}
-
 func TestFileLeftByAKilledProcessIsNoObjectAndIsRemovedLater(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cmd, _, out := start(t, "die", fileURL(dir))
+	cmd, _, out := start(t, nil, "die", fileURL(dir))
 	if !out.Scan() || out.Text() != "written" {
 		t.Fatalf("%q", out.Text())
 	}
@@ -201,18 +111,6 @@ func TestFileLeftByAKilledProcessIsNoObjectAndIsRemovedLater(t *testing.T) {
 	expectKeys(t, second, "", "a/b")
 }
 
-func childDie(url string) {
-	ctx := context.Background()
-	b, err := Open(ctx, url)
-	check(err)
-	w, err := b.NewWriter(ctx, "a/b")
-	check(err)
-	_, err = w.Write([]byte("half"))
-	check(err)
-	fmt.Println("written")
-	_, _ = io.Copy(io.Discard, os.Stdin)
-}
-
 func TestFileSweptFromUnderItsWriterIsNotCommitted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -228,76 +126,4 @@ func TestFileSweptFromUnderItsWriterIsNotCommitted(t *testing.T) {
 		t.Error("committed")
 	}
 	expectKeys(t, b, "")
-}
-
-func start(t *testing.T, what string, args ...string) (*exec.Cmd, io.WriteCloser, *bufio.Scanner) {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), child+"="+what)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return cmd, in, bufio.NewScanner(out)
-}
-
-func check(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// A window of 30,000 runs is 200 fragments of 150.
-func BenchmarkFileWindow(b *testing.B) {
-	body := make([]byte, 165<<10)
-	for _, mode := range []string{"create each", "commit and sync together"} {
-		b.Run(mode, func(b *testing.B) {
-			bucket, err := Open(b.Context(), fileURL(b.TempDir()))
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.SetBytes(int64(200 * len(body)))
-			for window := 0; b.Loop(); window++ {
-				var keys []string
-				for i := range 200 {
-					keys = append(keys, fmt.Sprintf("exports/acme/e/data/train-%05d-%05d-a.jsonl", window, i))
-					if mode == "create each" {
-						if err := bucket.Create(b.Context(), keys[i], body); err != nil {
-							b.Fatal(err)
-						}
-						continue
-					}
-					w, err := bucket.NewWriter(b.Context(), keys[i])
-					if err != nil {
-						b.Fatal(err)
-					}
-					if _, err := w.Write(body); err != nil {
-						b.Fatal(err)
-					}
-					if err := w.Commit(); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if mode != "create each" {
-					if err := bucket.Sync(b.Context(), keys); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-		})
-	}
 }
