@@ -10,6 +10,8 @@ import (
 const (
 	PlanName     = "plan.json"
 	ManifestName = "manifest.json"
+	CardName     = "README.md" // the dataset card
+	DeletedName  = "deleted.json"
 	WindowsDir   = "windows/" // a window's own manifest each
 	DataDir      = "data/"    // the fragments
 	MetaDir      = "__meta__/"

@@ -1,5 +1,5 @@
 // Package folder reads and creates the documents of an export's folder in the bucket: plan.json, the
-// windows' manifests and manifest.json. Each is created once, by whoever is first, and never changes; so
+// windows' manifests, manifest.json and deleted.json. Each is created once, by whoever is first, and never changes; so
 // each is read with the same code by everybody, and may be kept. A document that is not what Millrace wrote
 // is a *strictjson.Refusal: no repetition mends it.
 package folder
@@ -10,6 +10,8 @@ import (
 	"errors"
 	"strings"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/strictjson"
@@ -51,18 +53,38 @@ func (f Folder) CreateWindow(ctx context.Context, w *export.WindowManifest) (*ex
 
 // Windows lists the windows that have a manifest, ascending.
 func (f Folder) Windows(ctx context.Context) ([]int, error) {
-	names, err := f.list(ctx, export.WindowsDir)
+	objects, err := f.Bucket.List(ctx, f.Key(export.WindowsDir))
 	if err != nil {
 		return nil, err
 	}
 	var windows []int
-	for _, name := range names {
-		if w, ok := export.ParseWindowName(name); ok {
+	for _, o := range objects {
+		if w, ok := export.ParseWindowName(f.name(o)); ok {
 			windows = append(windows, w)
 		}
 	}
 	return windows, nil
 }
+
+// readers is how many windows' manifests are read at once.
+const readers = 16
+
+// ReadWindows reads the manifests of windows, several at a time, and returns them in the order asked for.
+func (f Folder) ReadWindows(ctx context.Context, numbers []int) ([]*export.WindowManifest, error) {
+	windows := make([]*export.WindowManifest, len(numbers))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for i, number := range numbers {
+		group.Go(func() (err error) {
+			windows[i], err = f.Window(ctx, number)
+			return err
+		})
+	}
+	return windows, group.Wait()
+}
+
+// name is the name of an object after the folder's prefix.
+func (f Folder) name(o bucket.Object) string { return strings.TrimPrefix(o.Key, f.ID.Prefix()) }
 
 // Manifest reads manifest.json and its text; bucket.ErrNotFound where there is none.
 func (f Folder) Manifest(ctx context.Context) (*export.Manifest, []byte, error) {
@@ -87,41 +109,26 @@ func (f Folder) CreateManifest(ctx context.Context, m *export.Manifest) (*export
 	return create(ctx, f, export.ManifestName, m)
 }
 
-// Sweep deletes the fragments and sidecars that keep does not name: what attempts left that failed, or
-// came second.
-func (f Folder) Sweep(ctx context.Context, keep []export.File) error {
-	kept := map[string]bool{}
-	for _, file := range keep {
-		kept[file.Key] = true
-	}
-	for _, dir := range []string{export.DataDir, export.MetaDir} {
-		names, err := f.list(ctx, dir)
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			if kept[name] {
-				continue
-			}
-			if err := f.Bucket.Delete(ctx, f.Key(name)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// Deletion reads deleted.json; bucket.ErrNotFound where there is none.
+func (f Folder) Deletion(ctx context.Context) (*export.Deletion, error) {
+	d, _, err := read[export.Deletion](ctx, f, export.DeletedName)
+	return d, err
 }
 
-// list returns the names, after the folder's prefix, of the objects of a directory.
-func (f Folder) list(ctx context.Context, dir string) ([]string, error) {
-	objects, err := f.Bucket.List(ctx, f.Key(dir))
-	if err != nil {
-		return nil, err
+// CreateDeletion creates deleted.json, and returns it as it is: d, or the one that was there before.
+func (f Folder) CreateDeletion(ctx context.Context, d *export.Deletion) (*export.Deletion, error) {
+	there, _, err := create(ctx, f, export.DeletedName, d)
+	return there, err
+}
+
+// CreateCard creates README.md, and returns it as it is: text, or the one that was there before, which
+// another release may have written.
+func (f Folder) CreateCard(ctx context.Context, text []byte) ([]byte, error) {
+	err := f.Bucket.Create(ctx, f.Key(export.CardName), text)
+	if errors.Is(err, bucket.ErrExists) {
+		return f.Bucket.Read(ctx, f.Key(export.CardName))
 	}
-	names := make([]string, len(objects))
-	for i, o := range objects {
-		names[i] = strings.TrimPrefix(o.Key, f.ID.Prefix())
-	}
-	return names, nil
+	return text, err
 }
 
 func read[T any](ctx context.Context, f Folder, name string) (*T, []byte, error) {

@@ -58,31 +58,3 @@ func TestADocumentThatSomebodyChangedIsRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-func TestASweepLeavesWhatIsNamedAndAllDocuments(t *testing.T) {
-	t.Parallel()
-	f := open(t)
-	names := []string{"__meta__/a", "__meta__/b", "data/a", "data/b", "manifest.json", "plan.json", "windows/00000.json", "windows/00012.json"}
-	for _, name := range names {
-		if err := f.Bucket.Create(t.Context(), f.Key(name), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	other := Folder{Bucket: f.Bucket, ID: export.ID{WorkspaceID: "acme", ExportID: "e10"}}
-	if err := f.Bucket.Create(t.Context(), other.Key("data/c"), nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Sweep(t.Context(), []export.File{{Key: "data/a"}, {Key: "__meta__/b"}}); err != nil {
-		t.Fatal(err)
-	}
-	left, err := f.list(t.Context(), "")
-	if want := []string{"__meta__/b", "data/a", "manifest.json", "plan.json", "windows/00000.json", "windows/00012.json"}; err != nil || !slices.Equal(left, want) {
-		t.Errorf("left are %v, %v", left, err)
-	}
-	if left, err := other.list(t.Context(), export.DataDir); err != nil || len(left) != 1 {
-		t.Errorf("of another export %v, %v", left, err)
-	}
-	if windows, err := f.Windows(t.Context()); err != nil || !slices.Equal(windows, []int{0, 12}) {
-		t.Errorf("windows %v, %v", windows, err)
-	}
-}
