@@ -52,6 +52,7 @@
 //	export/        Request, Plan, Window, Result, Manifest, Completion: types, checks   (pure)
 //	  format/        one file per purpose and target                                    (pure)
 //	  folder/        an export's create-only documents in the bucket
+//	  dataset/       an export that has ended: its records, download, verify, delete
 //	  message/       the records that the export stages send each other
 //	  plan/ extract/ seal/ track/   stages
 //	stage/         the consume → work → produce loop that plan, extract and seal share

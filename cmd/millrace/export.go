@@ -18,6 +18,8 @@ import (
 //	                     │ plan.json                  │ fragments                   │ manifest.json      │
 //	                     ▼                            ▼                             ▼                    ▼
 //	                   bucket                       bucket                        bucket               track ──▶ ClickHouse
+//
+// Beside them a janitor removes what comes into the folder of an export after its end.
 type exportCommand struct{}
 
 // Run runs the role until it is told to stop.
@@ -35,10 +37,11 @@ func (exportCommand) Run(ctx context.Context, a *app) error {
 	return serving(ctx, o, stages...)
 }
 
-// Records that plan and seal work on at a time, in one process: their work is short.
-const planSlots, sealSlots = 2, 2
+// Records that plan and seal work on at a time, in one process. Their work is short, but for staging a large
+// selection.
+const planSlots, sealSlots = 3, 2
 
-// exportStages returns the Run of each stage of the role. It fails if the bucket cannot be used.
+// exportStages returns the Run of each stage of the role, and of the janitor. It fails if the bucket cannot be used.
 func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context) error, error) {
 	kafka, err := a.cfg.kafkaOptions()
 	if err != nil {
@@ -61,8 +64,11 @@ func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context)
 		Config: config(planSlots), WindowRecords: int64(a.cfg.ExportWindowRecords), WindowsInFlight: a.cfg.ExportWindowsInFlight,
 	}, a.cfg.dsn, b)
 	extractStage := extract.New(extract.Config{Config: config(a.cfg.ExportConcurrency)}, a.cfg.dsn, b)
-	sealStage := seal.New(seal.Config{Config: config(sealSlots), WindowsInFlight: a.cfg.ExportWindowsInFlight}, b)
+	sealStage := seal.New(seal.Config{
+		Config: config(sealSlots), WindowsInFlight: a.cfg.ExportWindowsInFlight, Cluster: a.cfg.ClickHouseCluster,
+	}, a.cfg.dsn, b)
 	trackStage := track.New(config(1), a.cfg.dsn)
-	o.ready = append(o.ready, planStage.Ready(), extractStage.Ready(), sealStage.Ready(), trackStage.Ready())
-	return []func(context.Context) error{planStage.Run, extractStage.Run, sealStage.Run, trackStage.Run}, nil
+	janitor := seal.NewJanitor(seal.JanitorConfig{Metrics: o.registry, Log: a.log}, a.cfg.dsn, b)
+	o.ready = append(append(o.ready, planStage.Ready(), sealStage.Ready(), trackStage.Ready()), extractStage.Ready()...)
+	return []func(context.Context) error{planStage.Run, extractStage.Run, sealStage.Run, trackStage.Run, janitor.Run}, nil
 }

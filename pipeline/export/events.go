@@ -3,6 +3,7 @@ package export
 import (
 	"encoding/json"
 	"maps"
+	"strings"
 	"time"
 )
 
@@ -103,7 +104,7 @@ func NewCompletion(p *Plan, manifest []byte, uri string) (*Completion, error) {
 		Warnings: m.Warnings, Error: m.Error, AcceptedAt: p.AcceptedAt, CompletedAt: m.CreatedAt,
 	}
 	if m.Status == StatusSucceeded {
-		c.LoadWith = loadWith(&m, uri)
+		c.LoadWith = loadWith(&m, strings.TrimSuffix(uri, ManifestName))
 	}
 	return c, nil
 }

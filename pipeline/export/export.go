@@ -8,8 +8,10 @@
 //	rules.go       which targets, formats and defaults go with which purpose
 //	plan.go        Plan, Window, Result, WindowManifest: what the stages tell each other
 //	manifest.go    Manifest: the commit point of every outcome
+//	deletion.go    Deletion: that somebody deleted its files
 //	events.go      Progress, Completion, Cancel: what everybody else is told
 //	keys.go        where an export's objects are in the bucket
+//	card.go        the dataset card: README.md
 //	loadwith.go    the command that loads a data set
 //
 // Its stages are plan, extract, seal and track. They share message, the Kafka records, and folder, the

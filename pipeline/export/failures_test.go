@@ -1,9 +1,9 @@
 package export_test
 
 import (
+	"fmt"
 	"io"
 	"net"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -161,24 +161,24 @@ func TestWhatIsWrittenAfterTheEndIsNotPartOfTheExport(t *testing.T) {
 	}
 }
 
-// The command that the completion names loads the data set; documents may have any shape.
+// The command that a completion names loads the data set; documents may have any shape.
 func TestTheCommandOfACompletionLoadsTheDataSet(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("duckdb"); err != nil {
-		t.Skip("the duckdb command is not installed (PyPI package duckdb-cli)")
-	}
+	env := duckdb(t)
 	f := newFlow(t)
 	f.insertRuns(400, func(i int, r *runs.Run) {
 		r.Inputs = []string{`{"n":1}`, `{"n":"one"}`, `{"n":{"deep":[1,"x"]}}`, `{"other":null}`}[i%4]
 	})
 	f.start()
-	f.send(request("e1", limit1000))
-	c := f.completion("e1")
-	out, err := exec.Command("sh", "-c", strings.Replace(c.LoadWith, "FROM", "SELECT count(DISTINCT run_id) AS n FROM", 1)).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "400") {
-		t.Errorf("%s: %v\n%s", c.LoadWith, err, out)
-	}
-	if out, err := exec.Command("sh", "-c", c.LoadWith).CombinedOutput(); err != nil {
-		t.Errorf("%s: %v\n%s", c.LoadWith, err, out)
+	for _, format := range []string{export.JSONL, export.JSON, export.CSV, export.Parquet} {
+		for _, compression := range []string{export.NoCompression, export.Gzip, export.Zstd} {
+			id := format + "-" + compression
+			f.send(request(id, fmt.Sprintf(`,"format":%q,"compression":%q,"fragment":{"max_records":30}%s`, format, compression, limit1000)))
+			f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
+			c := f.completions(id)[0]
+			if got := load(t, env, "/", c.LoadWith, "SELECT 'ids=' || count(DISTINCT run_id) AS found"); c.Fragments != 14 || !strings.Contains(got, "ids=400") {
+				t.Errorf("%s: %d fragments, %s prints %s", id, c.Fragments, c.LoadWith, got)
+			}
+		}
 	}
 }

@@ -113,7 +113,7 @@ func (f *flow) start() {
 			return extract.New(extract.Config{Config: c, Pause: time.Millisecond}, f.dsn, f.bucket).Run
 		},
 		seal.Name: func(c stage.Config) func(context.Context) error {
-			return seal.New(seal.Config{Config: c, WindowsInFlight: f.windowsInFlight}, f.bucket).Run
+			return seal.New(seal.Config{Config: c, WindowsInFlight: f.windowsInFlight}, f.dsn, f.bucket).Run
 		},
 		track.Name: func(c stage.Config) func(context.Context) error { return track.New(c, f.dsn).Run },
 	} {

@@ -1,6 +1,9 @@
 package export
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Status is how an export is or ended.
 type Status string
@@ -66,6 +69,9 @@ type Warning struct {
 	RunIDs  []string `json:"run_ids,omitempty"` // some of those that it is about
 }
 
+// RowsVanished is the code of the warning that selected rows were not there any more.
+const RowsVanished = "rows_vanished"
+
 // SchemaID names the shape of the records of a purpose and target.
 func SchemaID(purpose, target string) string {
 	return "urn:millrace:records:" + purpose + ":" + target + ":v1"
@@ -95,6 +101,19 @@ func NewManifest(p *Plan, status Status, why *Error, windows []*WindowManifest, 
 	if t.Dropped != nil {
 		m.Dropped = t.Dropped
 	}
-	m.Totals = Totals{Records: t.Records, RowsPlanned: t.Rows, RowsUsed: t.RowsUsed, Bytes: t.Bytes, Files: t.Fragments}
+	if t.Vanished > 0 {
+		m.Warnings = append(m.Warnings, Warning{
+			Code: RowsVanished, Count: t.Vanished,
+			Message: fmt.Sprintf("%d of the selected rows were deleted from ClickHouse between planning and reading, and are not in the files", t.Vanished),
+		})
+	}
+	m.Totals = Totals{
+		Records: t.Records, RowsPlanned: t.Rows, RowsUsed: t.RowsUsed, Vanished: t.Vanished, Bytes: t.Bytes, Files: t.Fragments,
+	}
 	return m
+}
+
+// AddCard lists the dataset card, whose text is in the bucket.
+func (m *Manifest) AddCard(text []byte) {
+	m.Files = append(m.Files, File{Key: CardName, Kind: Card, Bytes: int64(len(text)), SHA256: HashText(text)})
 }

@@ -65,6 +65,8 @@ func (p *Plan) Until(window int) *Key {
 type Window struct {
 	ID
 	Window int `json:"window"`
+	// Direct says that it is the only window of its export, which nobody has to wait for long.
+	Direct bool `json:"direct,omitempty"`
 }
 
 // Result is the message on export-results: what seal has to know.

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS {{table "export_events"}} {{on_cluster}}
     rows_done UInt64 COMMENT 'Source rows of the windows done' CODEC(ZSTD(1)),
     rows_planned UInt64 COMMENT 'Source rows selected' CODEC(ZSTD(1)),
     rows_used UInt64 COMMENT 'Source rows that are in the files; 0 before the end' CODEC(ZSTD(1)),
+    vanished UInt64 COMMENT 'Source rows that were deleted before they were read' CODEC(ZSTD(1)),
     records UInt64 COMMENT 'Records written' CODEC(ZSTD(1)),
     windows_done UInt64 COMMENT 'Windows done' CODEC(ZSTD(1)),
     windows_planned UInt64 COMMENT 'Windows of the plan' CODEC(ZSTD(1)),

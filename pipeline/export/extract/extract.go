@@ -6,6 +6,10 @@
 //	                    ├────────▶ windows/00003.json     the window's commit point
 //	                    └────────▶ export-results         done or failed
 //
+// It has two lanes, which are consumer groups: one takes the windows of large exports, the other those of
+// exports that are one window, and each passes over what is the other's. So a small export never queues behind
+// a large one. Together they work on a limited number of windows, and the small ones come first.
+//
 // A window that has a manifest is done: its result is sent and nothing is run. Every attempt writes objects
 // of its own; the attempt that creates the manifest never deletes any, and one that finds another's deletes
 // its own.
@@ -18,6 +22,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
@@ -46,7 +51,8 @@ const (
 	queryLimit = 10 * time.Minute
 )
 
-// Config of the stage. Name, Topic and Outputs of stage.Config are set by New.
+// Config of the stage. Name, Topic and Outputs of stage.Config are set by New; Slots are the windows that it
+// works on at a time.
 type Config struct {
 	stage.Config
 	Pause time.Duration // after the first failure of a window, see stage.Retrier; default 0.5 s
@@ -54,7 +60,8 @@ type Config struct {
 
 // Stage consumes export-windows.
 type Stage struct {
-	*stage.Stage
+	lanes  []*stage.Stage
+	turns  *turns
 	cfg    Config
 	dsn    *clickhouse.DSN
 	bucket *bucket.Bucket
@@ -72,15 +79,54 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, look: stage.NewRetrier(&cfg.Config)}
 	s.work = s.look.Limited(attempts, within)
 	s.work.Pause = cfg.Pause
-	s.Stage = stage.New(cfg.Config, s.handle)
+	s.turns = newTurns(max(1, cfg.Slots))
+	for _, l := range []lane{{Name, false}, {Name + "-direct", true}} {
+		c := cfg.Config
+		c.Name = l.name
+		s.lanes = append(s.lanes, stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) { return s.handle(ctx, r, l) }))
+	}
 	return s
 }
 
-func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
+type lane struct {
+	name   string
+	direct bool // it takes the windows that are, see export.Window
+}
+
+// Ready returns channels that are closed when Kafka answers and has the topics.
+func (s *Stage) Ready() (ready []<-chan struct{}) {
+	for _, l := range s.lanes {
+		ready = append(ready, l.Ready())
+	}
+	return ready
+}
+
+// Run consumes until ctx is done, see [stage.Stage.Run].
+func (s *Stage) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range s.lanes {
+		group.Go(func() error { return l.Run(ctx) })
+	}
+	return group.Wait()
+}
+
+func (s *Stage) handle(ctx context.Context, r *kgo.Record, l lane) ([]*kgo.Record, error) {
 	w, err := stage.Decode[export.Window](r, export.TypeWindow)
+	switch {
+	case l.direct && (err != nil || !w.Direct), err == nil && w.Direct != l.direct:
+		return nil, nil // the other lane's
+	case err != nil:
+		return nil, err
+	}
+	done, err := s.turns.take(ctx, w.Direct)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
+	return s.window(ctx, w)
+}
+
+func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, error) {
 	f := folder.Folder{Bucket: s.bucket, ID: w.ID}
 	p, done, err := s.before(ctx, f, w.Window)
 	switch {
@@ -95,8 +141,18 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	case done == written:
 		return s.result(p, w.Window, nil), nil
 	}
-	err = s.work.Do(ctx, "extract", fmt.Sprintf("%s/%d", w.ID, w.Window), func() error { return s.attempt(ctx, f, p, w.Window) })
+	tries := 0
+	err = s.work.Do(ctx, "extract", fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
+		if tries++; tries > 1 { // its export may have failed or been cancelled meanwhile
+			if over, err := f.Ended(ctx); over && err == nil {
+				return stage.Permanent(errEnded)
+			}
+		}
+		return s.attempt(ctx, f, p, w.Window)
+	})
 	switch {
+	case errors.Is(err, errEnded):
+		return nil, nil
 	case err == nil:
 		if err := s.cfg.At(AfterManifest); err != nil {
 			return nil, err
@@ -110,6 +166,8 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	s.cfg.Log.Error("a window of an export cannot be extracted, the export fails", "export", w.String(), "window", w.Window, "error", err)
 	return s.result(p, w.Window, failure(w.Window, err)), nil
 }
+
+var errEnded = errors.New("the export has ended")
 
 // What is there before the work.
 type state int

@@ -17,7 +17,7 @@ import (
 func Window(cfg *stage.Config, p *export.Plan, window int) *kgo.Record {
 	return record(cfg, p, message{
 		topic: event.TopicExportWindows, key: p.WindowKey(window), kind: export.TypeWindow,
-		id: fmt.Sprintf("%s/window/%d", p.ID, window), data: export.Window{ID: p.ID, Window: window},
+		id: fmt.Sprintf("%s/window/%d", p.ID, window), data: export.Window{ID: p.ID, Window: window, Direct: p.Stage == ""},
 	})
 }
 

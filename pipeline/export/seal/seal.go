@@ -1,14 +1,22 @@
 // Package seal is the only stage that ends exports.
 //
 //	export-results ──▶ seal ◀── windows/*.json
-//	                    ├─────▶ export-progress      running
-//	                    ├─────▶ export-windows       the next window, one for each result
-//	                    └─────▶ manifest.json ─────▶ export-completions
+//	      ▲             ├─────▶ export-progress      running
+//	      │             ├─────▶ export-windows       the next window, one for each result
+//	      └─ all done ──┤
+//	                    └─────▶ README.md, manifest.json ─────▶ export-completions
 //
 // manifest.json is created once, and names the record that ended the export. A record that comes again after
 // a crash finds its own name there and sends the completion, every other record of an ended export is
 // ignored: so there is exactly one completion (invariant 7). The completion is a pure function of the plan and
 // the manifest.
+//
+// This holds only if whether a record ends its export does not depend on when it is handled. Otherwise a process
+// that was paused could, waking up, end the export in the name of a record whose offset its successor has
+// committed without a completion. So a failure, a cancel, a refusal, an empty selection and the result of an
+// only window always end an export that has not ended; the result of one window of several never does: it says
+// how many windows have their manifests, which is more a moment later. Where that is all of them, seal tells
+// itself with a result of its own, which always ends the export.
 package seal
 
 import (
@@ -18,6 +26,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
@@ -30,19 +39,24 @@ import (
 // Name is the stage's name.
 const Name = "seal"
 
-// AfterManifest is the failpoint between the manifest and the completion.
-const AfterManifest = "after manifest.json, before the completion"
+// Failpoints of the stage.
+const (
+	BeforeManifest = "after the sidecars, before manifest.json"
+	AfterManifest  = "after manifest.json, before the completion"
+)
 
 // Config of the stage. Name, Topic and Outputs of stage.Config are set by New.
 type Config struct {
 	stage.Config
-	WindowsInFlight int // as in plan.Config; default 48
+	WindowsInFlight int    // as in plan.Config; default 48
+	Cluster         string // of ClickHouse, whose servers have parts of a stage; "" is a single server
 }
 
 // Stage consumes export-results.
 type Stage struct {
 	*stage.Stage
 	cfg     Config
+	dsn     *clickhouse.DSN
 	bucket  *bucket.Bucket
 	plans   folder.Plans
 	tallies tallies
@@ -50,13 +64,13 @@ type Stage struct {
 }
 
 // New returns a stage that is not running.
-func New(cfg Config, b *bucket.Bucket) *Stage {
+func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	if cfg.WindowsInFlight <= 0 {
 		cfg.WindowsInFlight = 48
 	}
 	cfg.Name, cfg.Topic = Name, event.TopicExportResults
-	cfg.Outputs = []string{event.TopicExportProgress, event.TopicExportWindows, event.TopicExportCompletions}
-	s := &Stage{cfg: cfg, bucket: b, retry: stage.NewRetrier(&cfg.Config)}
+	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress, event.TopicExportWindows, event.TopicExportCompletions}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: stage.NewRetrier(&cfg.Config)}
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
 }
@@ -108,66 +122,87 @@ func (w *work) advance(ctx context.Context) (*export.Manifest, []byte, error) {
 	switch w.result.Kind {
 	case export.WindowDone:
 		return w.windowDone(ctx)
+	case export.AllDone:
+		return w.succeed(ctx, nil)
 	case export.Empty:
-		return w.end(ctx, export.StatusSucceeded, nil, nil)
+		return w.end(ctx, w.manifest(export.StatusSucceeded, nil, nil))
 	case export.Cancelled:
-		return w.end(ctx, export.StatusCancelled, nil, nil)
+		return w.end(ctx, w.manifest(export.StatusCancelled, nil, nil))
 	case export.Refused:
-		return w.end(ctx, export.StatusFailed, w.plan.Refusal, nil)
+		return w.end(ctx, w.manifest(export.StatusFailed, w.plan.Refusal, nil))
 	case export.WindowFailed:
-		return w.end(ctx, export.StatusFailed, w.result.Error, nil)
+		return w.end(ctx, w.manifest(export.StatusFailed, w.result.Error, nil))
 	}
 	return nil, nil, &strictjson.Refusal{Code: strictjson.WrongType, Pointer: "/kind", Rule: "is not a kind of result"}
 }
 
-// windowDone reports progress and sends out the next window, or ends the export after its last one.
+// windowDone reports progress, and sends out the next window, or tells that there is none left. An only window
+// ends the export.
 func (w *work) windowDone(ctx context.Context) (*export.Manifest, []byte, error) {
 	done, err := w.folder.Windows(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	tally, err := w.stage.tallies.sum(ctx, w.folder, done)
+	tally, read, err := w.stage.tallies.sum(ctx, w.folder, done)
 	if err != nil {
 		return nil, nil, err
 	}
 	w.progress(tally)
-	if len(done) >= len(w.plan.Windows) {
-		return w.succeed(ctx, done)
-	}
-	if next := w.result.Window + w.stage.cfg.WindowsInFlight; next < len(w.plan.Windows) {
-		w.out = append(w.out, message.Window(&w.stage.cfg.Config, w.plan, next))
+	cfg, planned := &w.stage.cfg, len(w.plan.Windows)
+	switch next := w.result.Window + cfg.WindowsInFlight; {
+	case len(done) == planned && planned == 1:
+		return w.succeed(ctx, read)
+	case len(done) == planned:
+		w.out = append(w.out, message.Result(&cfg.Config, w.plan, export.Result{Kind: export.AllDone}))
+	case next < planned:
+		w.out = append(w.out, message.Window(&cfg.Config, w.plan, next))
 	}
 	return nil, nil, nil
 }
 
-// succeed ends an export whose windows are all there.
-func (w *work) succeed(ctx context.Context, done []int) (*export.Manifest, []byte, error) {
-	windows := make([]*export.WindowManifest, len(done))
-	var files []export.File
-	for i, number := range done {
+// succeed ends an export whose windows are all there. Those that were read need not be read again.
+func (w *work) succeed(ctx context.Context, windows []*export.WindowManifest) (*export.Manifest, []byte, error) {
+	if len(windows) != len(w.plan.Windows) {
+		numbers := make([]int, len(w.plan.Windows))
+		for i := range numbers {
+			numbers[i] = i
+		}
 		var err error
-		if windows[i], err = w.folder.Window(ctx, number); err != nil {
+		if windows, err = w.folder.ReadWindows(ctx, numbers); err != nil {
 			return nil, nil, err
 		}
-		files = append(files, windows[i].Files...)
 	}
-	if err := w.folder.Sweep(ctx, files); err != nil {
+	m := w.manifest(export.StatusSucceeded, nil, windows)
+	if text := export.DatasetCard(w.plan, m); text != nil {
+		there, err := w.folder.CreateCard(ctx, text)
+		if err != nil {
+			return nil, nil, err
+		}
+		m.AddCard(there)
+	}
+	if err := w.folder.Sweep(ctx, m.Files); err != nil {
 		return nil, nil, err
 	}
-	return w.end(ctx, export.StatusSucceeded, nil, windows)
+	return w.end(ctx, m)
 }
 
-// end creates manifest.json, or finds that another record has ended the export meanwhile.
-func (w *work) end(ctx context.Context, status export.Status, why *export.Error, windows []*export.WindowManifest) (*export.Manifest, []byte, error) {
-	at := time.Now().UTC().Truncate(time.Millisecond)
-	m, text, err := w.folder.CreateManifest(ctx, export.NewManifest(w.plan, status, why, windows, w.position, at))
+func (w *work) manifest(status export.Status, why *export.Error, windows []*export.WindowManifest) *export.Manifest {
+	return export.NewManifest(w.plan, status, why, windows, w.position, time.Now().UTC().Truncate(time.Millisecond))
+}
+
+// end creates manifest.json, or finds that the record has ended the export before.
+func (w *work) end(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
+	if err := w.stage.cfg.At(BeforeManifest); err != nil {
+		return nil, nil, stage.Permanent(err)
+	}
+	there, text, err := w.folder.CreateManifest(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := w.stage.cfg.At(AfterManifest); err != nil {
 		return nil, nil, stage.Permanent(err)
 	}
-	return m, text, nil
+	return there, text, nil
 }
 
 // complete sends the completion of an export that has ended, if it was this record that ended it.
@@ -176,10 +211,8 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 		w.out = nil
 		return nil
 	}
-	if m.Status != export.StatusSucceeded { // it lists nothing, so nothing of it is kept
-		if err := w.folder.Sweep(ctx, nil); err != nil {
-			return err
-		}
+	if err := w.clear(ctx, m); err != nil {
+		return err
 	}
 	uri := w.stage.bucket.URL(w.folder.Key(export.ManifestName))
 	c, err := export.NewCompletion(w.plan, text, uri)
@@ -190,6 +223,31 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records, "fragments", c.Fragments)
 	w.out = append(w.out, message.Completion(&w.stage.cfg.Config, w.plan, c))
 	return nil
+}
+
+// clear removes what an export that has ended does not need any more. One that did not succeed lists no files.
+func (w *work) clear(ctx context.Context, m *export.Manifest) error {
+	w.dropStage(ctx)
+	if m.Status == export.StatusSucceeded { // it was swept before the manifest
+		return nil
+	}
+	return w.folder.Sweep(ctx, nil)
+}
+
+// dropLimit is how long an export's completion may wait for its stage to be dropped.
+const dropLimit = 5 * time.Second
+
+// dropStage drops the stage of the export. A ClickHouse that is not well keeps no completion back: what is left
+// has a time to live.
+func (w *work) dropStage(ctx context.Context) {
+	if w.plan.Stage == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, dropLimit)
+	defer cancel()
+	if err := clickhouse.DropStage(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Stage); err != nil {
+		w.stage.cfg.Log.Warn("the stage of an export is left to its time to live", "export", w.plan.String(), "stage_id", w.plan.Stage, "error", err)
+	}
 }
 
 func (w *work) progress(t *export.Tally) {

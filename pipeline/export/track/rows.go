@@ -31,6 +31,7 @@ type eventRow struct {
 	RowsDone       uint64            `ch:"rows_done"`
 	RowsPlanned    uint64            `ch:"rows_planned"`
 	RowsUsed       uint64            `ch:"rows_used"`
+	Vanished       uint64            `ch:"vanished"`
 	Records        uint64            `ch:"records"`
 	WindowsDone    uint64            `ch:"windows_done"`
 	WindowsPlanned uint64            `ch:"windows_planned"`
@@ -53,7 +54,7 @@ type eventRow struct {
 
 const insertEvents = `INSERT INTO export_events (
 	workspace_id, export_id, name, purpose, source, app_id, nodes, target, format, requested_by, requested_at, status,
-	percent_done, rows_done, rows_planned, rows_used, records, windows_done, windows_planned, fragments, bytes, dropped,
+	percent_done, rows_done, rows_planned, rows_used, vanished, records, windows_done, windows_planned, fragments, bytes, dropped,
 	manifest_uri, manifest_sha256, watermark, load_with, warnings, error_code, error_message,
 	error_retryable, error_pointer, accepted_at, completed_at, at)`
 
@@ -102,7 +103,7 @@ func progressRow(p *export.Progress) eventRow {
 // completionRow leaves 0 where the event says nothing: of an export that did not succeed, how far it was.
 func completionRow(c *export.Completion) eventRow {
 	e := aboutRow(&c.About)
-	e.RowsPlanned, e.RowsUsed = uint64(c.RowsPlanned), uint64(c.RowsUsed)
+	e.RowsPlanned, e.RowsUsed, e.Vanished = uint64(c.RowsPlanned), uint64(c.RowsUsed), uint64(c.Vanished)
 	if c.Status == export.StatusSucceeded {
 		e.PercentDone, e.RowsDone = 100, uint64(c.RowsPlanned)
 	}

@@ -1,0 +1,275 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DatasetCard returns README.md of an export that succeeded, or nil where it has no data files: a data set
+// card as the Hugging Face Hub and its library read it (https://huggingface.co/docs/hub/datasets-cards). Its
+// head lists the exact files of each split, since by itself the library finds splits in words of paths; its
+// body tells people what the files are. It is a pure function of the plan and of m as it is before a card is
+// listed; only the head grows with the number of files.
+func DatasetCard(p *Plan, m *Manifest) []byte {
+	splits := splitsOf(m)
+	if len(splits) == 0 {
+		return nil
+	}
+	c := &card{plan: p, manifest: m, splits: splits}
+	c.head()
+	c.about()
+	c.counts()
+	c.warnings()
+	c.loading()
+	return []byte(c.String())
+}
+
+// split is the data files of a split, in order.
+type split struct {
+	name           string
+	files          []File
+	records, bytes int64
+}
+
+func splitsOf(m *Manifest) (splits []*split) {
+	for _, f := range m.Files {
+		if f.Kind != Data {
+			continue
+		}
+		i := slices.IndexFunc(splits, func(s *split) bool { return s.name == f.Split })
+		if i < 0 {
+			i = len(splits)
+			splits = append(splits, &split{name: f.Split})
+		}
+		s := splits[i]
+		s.files = append(s.files, f)
+		s.records += f.Records
+		s.bytes += f.Bytes
+	}
+	order := []string{SplitTrain, "validation", "test"}
+	slices.SortStableFunc(splits, func(a, b *split) int { return slices.Index(order, a.name) - slices.Index(order, b.name) })
+	return splits
+}
+
+type card struct {
+	strings.Builder
+	plan     *Plan
+	manifest *Manifest
+	splits   []*split
+}
+
+func (c *card) line(format string, args ...any) {
+	fmt.Fprintf(c, format, args...)
+	c.WriteByte('\n')
+}
+
+// head writes the front matter in YAML. Go's quoted strings are YAML's: of their escapes none means something
+// else there.
+func (c *card) head() {
+	name := c.manifest.Name
+	if name == "" {
+		name = c.manifest.ExportID
+	}
+	c.line("---")
+	c.line("pretty_name: %s", strconv.Quote(shorten(name)))
+	c.line("size_categories:\n- %q", sizeCategory(c.manifest.Totals.Records))
+	c.line("configs:\n- config_name: default\n  data_files:")
+	for _, s := range c.splits {
+		c.line("  - split: %s\n    path:", strconv.Quote(s.name))
+		for _, f := range s.files {
+			c.line("    - %s", strconv.Quote(f.Key))
+		}
+	}
+	// The library refuses a split that has not this many examples. It ignores one without num_bytes; what the
+	// examples will take in its memory nobody knows here, so that is the size of the files.
+	c.line("dataset_info:\n  splits:")
+	for _, s := range c.splits {
+		c.line("  - name: %s\n    num_bytes: %d\n    num_examples: %d", strconv.Quote(s.name), s.bytes, s.records)
+	}
+	c.line("  download_size: %d\n  dataset_size: %[1]d", c.manifest.Totals.Bytes)
+	c.line("---")
+}
+
+// sizeCategory is the Hub's name for a number of records.
+func sizeCategory(records int64) string {
+	if records < 1000 {
+		return "n<1K"
+	}
+	names := []string{"1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"}
+	i := 0
+	for n := records / 10_000; n > 0 && i < len(names)-2; n /= 10 {
+		i++
+	}
+	return names[i] + "<n<" + names[i+1]
+}
+
+func (c *card) about() {
+	p, r := c.plan, c.plan.Request
+	title := "Export " + code(c.manifest.ExportID)
+	if r.Name != "" {
+		title = code(r.Name)
+	}
+	c.line("\n# %s\n", title)
+	c.line("%s of %s %s, exported by [Millrace](https://github.com/millrace/millrace) for the purpose %s.\n",
+		capital(rows(r)), r.Source, code(r.AppID), code(r.Purpose))
+	c.item("Export", "%s in workspace %s", code(p.ExportID), code(p.WorkspaceID))
+	asked := p.RequestedAt.UTC().Format(time.RFC3339)
+	if r.RequestedBy != "" {
+		asked = code(r.RequestedBy) + ", " + asked
+	}
+	c.item("Asked for", "%s", asked)
+	if len(r.Nodes) > 0 {
+		c.item("Nodes", "%s", codes(r.Nodes))
+	}
+	c.item("Selection", "%s", selected(&p.Selection, rows(r)))
+	c.item("Filters", "%s", filtered(&r.Filters))
+	if r.Split != nil {
+		c.item("Split", "%s of the records to validation, %s to test, seed %d", share(r.Split.Validation), share(r.Split.Test), r.Split.Seed)
+	}
+	if len(r.Options) > 0 {
+		if options, err := json.Marshal(r.Options); err == nil {
+			c.item("Options", "%s", code(string(options)))
+		}
+	}
+	c.item("Shape", "target %s, schema %s", code(r.Target), code(c.manifest.SchemaID))
+	c.item("Format", "%s, compression %s", code(r.Format), code(r.Compression))
+	if from, to, ok := c.period(); ok {
+		c.item("Started", "from %s to %s", from.UTC().Format(timeFormat), to.UTC().Format(timeFormat))
+	}
+	if w := c.manifest.Watermark; !w.IsZero() {
+		c.item("Watermark", "%s: the `from` of the next incremental export", w.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+const timeFormat = "2006-01-02T15:04:05.000Z07:00"
+
+// period is when the first and the last of the exported runs started.
+func (c *card) period() (from, to time.Time, ok bool) {
+	for _, s := range c.splits {
+		for _, f := range s.files {
+			if f.MinStartedAt.IsZero() || f.MaxStartedAt.IsZero() {
+				continue
+			}
+			if !ok || f.MinStartedAt.Before(from) {
+				from = f.MinStartedAt
+			}
+			if !ok || f.MaxStartedAt.After(to) {
+				to = f.MaxStartedAt
+			}
+			ok = true
+		}
+	}
+	return from, to, ok
+}
+
+func (c *card) counts() {
+	c.line("\n## Counts\n\n| Split | Files | Records | Bytes |\n|---|---:|---:|---:|")
+	for _, s := range c.splits {
+		c.line("| %s | %s | %s | %s |", code(s.name), number(int64(len(s.files))), number(s.records), number(s.bytes))
+	}
+	m := c.manifest
+	c.line("\n| Source rows | |\n|---|---:|\n| selected | %s |\n| used | %s |", number(m.Totals.RowsPlanned), number(m.Totals.RowsUsed))
+	for _, reason := range slices.Sorted(maps.Keys(m.Dropped)) {
+		c.line("| dropped, %s | %s |", code(reason), number(m.Dropped[reason]))
+	}
+	if m.Totals.Vanished > 0 {
+		c.line("| vanished | %s |", number(m.Totals.Vanished))
+	}
+}
+
+func (c *card) warnings() {
+	if len(c.manifest.Warnings) == 0 {
+		return
+	}
+	c.line("\n## Warnings\n")
+	for i, w := range c.manifest.Warnings {
+		if i == maxListed {
+			c.line("- and %d more, in %s", len(c.manifest.Warnings)-i, code(ManifestName))
+			return
+		}
+		c.line("- %s: %s", code(w.Code), code(w.Message))
+	}
+}
+
+// loading writes how to load the files, by paths that hold wherever the folder is.
+func (c *card) loading() {
+	c.line("\n## How to load it\n\nIn this folder, with [DuckDB](https://duckdb.org):\n\n```sh\n%s\n```", loadWith(c.manifest, ""))
+	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets):\n\n```python\nfrom datasets import load_dataset\n\ndata = load_dataset(\".\")\n```")
+	key := strconv.Quote(c.splits[0].files[0].Key)
+	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\nimport pandas\n\ndata = pandas.%s\n```", fmt.Sprintf(map[string]string{
+		JSONL:   "read_json(%s, lines=True)",
+		JSON:    "read_json(%s)",
+		CSV:     "read_csv(%s, dtype=str, keep_default_na=False)",
+		Parquet: "read_parquet(%s)",
+	}[c.manifest.Format], key))
+	c.line("\n%s lists every file with its size, count of records and SHA-256.", code(ManifestName))
+}
+
+func (c *card) item(name, format string, args ...any) { c.line("- **"+name+":** "+format, args...) }
+
+// rows is what the source rows of a request are.
+func rows(r *Request) string {
+	if len(r.Nodes) > 0 {
+		return "node runs"
+	}
+	return "runs"
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// selected is a selection in words.
+func selected(s *Selection, rows string) string {
+	var words string
+	switch {
+	case len(s.RunIDs) > 0:
+		return number(int64(len(s.RunIDs))) + " runs by their ids: " + codes(s.RunIDs)
+	case s.Limit > 0:
+		words = "the " + number(s.Limit) + " most recent " + rows
+	default:
+		words = "all " + rows
+	}
+	if w := s.Window; w != nil {
+		words += fmt.Sprintf(" whose %s is at or after %s and before %s", code(w.By), w.From.UTC().Format(time.RFC3339Nano), w.To.UTC().Format(time.RFC3339Nano))
+	}
+	return words
+}
+
+// filtered is what the filters let through, in words.
+func filtered(f *Filters) string {
+	var all []string
+	add := func(what, values string) { all = append(all, what+" "+values) }
+	if len(f.AppVersions) > 0 {
+		add("app version", codes(f.AppVersions))
+	}
+	if len(f.Statuses) > 0 {
+		add("status", codes(f.Statuses))
+	}
+	if f.Rating != "" {
+		add("rating", code(f.Rating))
+	}
+	if f.MinScore != nil {
+		add("score at least", strconv.FormatFloat(*f.MinScore, 'g', -1, 64))
+	}
+	if f.SessionID != nil {
+		add("session", code(*f.SessionID))
+	}
+	if f.UserID != nil {
+		add("user", code(*f.UserID))
+	}
+	if len(f.Metadata) > 0 {
+		var pairs []string
+		for _, key := range slices.Sorted(maps.Keys(f.Metadata)) {
+			pairs = append(pairs, key+" = "+f.Metadata[key])
+		}
+		add("metadata", codes(pairs))
+	}
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, "; ")
+}

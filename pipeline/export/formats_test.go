@@ -1,0 +1,65 @@
+package export_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+)
+
+// What was asked for in another format is the same data set: in windows, in order, each run once.
+func TestEveryFormatHoldsTheSameRuns(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.windowRecords = 100
+	f.insertRuns(250)
+	f.start()
+	for _, format := range []string{"jsonl", "json", "csv", "parquet"} {
+		for _, compression := range []string{"none", "gzip", "zstd"} {
+			id := format + "-" + compression
+			f.send(request(id, inWindows(240)+`,"format":"`+format+`","compression":"`+compression+`"`))
+		}
+	}
+	for _, format := range []string{"jsonl", "json", "csv", "parquet"} {
+		for _, compression := range []string{"none", "gzip", "zstd"} {
+			id := format + "-" + compression
+			f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
+			c := f.completions(id)[0]
+			if got := describe(c); got != "succeeded 240 records" || c.Fragments != 24 {
+				t.Errorf("%s: %s in %d fragments", id, got, c.Fragments)
+				continue
+			}
+			if got := f.runIDs(c); !slices.Equal(got, lastRuns(240, 250)) {
+				t.Errorf("%s: %d runs, want 240, ascending", id, len(got))
+			}
+		}
+	}
+}
+
+// runIDs reads the records of an export in whatever format, after verifying it.
+func (f *flow) runIDs(c *export.Completion) (ids []string) {
+	f.t.Helper()
+	d, err := dataset.Open(f.t.Context(), f.bucket, c.ID)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	report, err := d.Verify(f.t.Context(), nil)
+	if err != nil || len(report.Problems) > 0 {
+		f.t.Fatalf("%s: %+v, %v", c.ExportID, report, err)
+	}
+	for text, err := range d.Records(f.t.Context()) {
+		var record struct {
+			RunID string `json:"run_id"`
+		}
+		if err == nil {
+			err = json.Unmarshal(text, &record)
+		}
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		ids = append(ids, record.RunID)
+	}
+	return ids
+}

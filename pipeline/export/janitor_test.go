@@ -1,0 +1,209 @@
+package export_test
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/extract"
+	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/export/seal"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/stage"
+)
+
+// valve stands before ClickHouse and holds the first connection on which more than a limit comes back, until
+// it is opened: to the reader of a window that looks as if the process were paused.
+type valve struct {
+	dsn        *clickhouse.DSN
+	held, open chan struct{}
+}
+
+func (f *flow) valve(limit int64) *valve {
+	f.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { l.Close() })
+	server := f.dsn.Addr()
+	v := &valve{held: make(chan struct{}), open: make(chan struct{})}
+	if v.dsn, err = clickhouse.ParseDSN("clickhouse://" + l.Addr().String() + "/" + f.dsn.Database); err != nil {
+		f.t.Fatal(err)
+	}
+	var once atomic.Bool
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				s, err := net.Dial("tcp", server)
+				if err != nil {
+					return
+				}
+				defer s.Close()
+				go io.Copy(s, c)
+				if n, _ := io.CopyN(c, s, limit); n == limit && once.CompareAndSwap(false, true) {
+					close(v.held)
+					<-v.open
+				}
+				io.Copy(c, s)
+			}()
+		}
+	}()
+	return v
+}
+
+func (f *flow) wait(what string, signal <-chan struct{}) {
+	f.t.Helper()
+	select {
+	case <-signal:
+	case <-time.After(time.Minute):
+		f.t.Fatal("not seen: " + what)
+	}
+}
+
+// janitor runs one with short rounds until the test ends.
+func (f *flow) janitor() {
+	t := f.t
+	j := seal.NewJanitor(seal.JanitorConfig{
+		Every: 20 * time.Millisecond, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}, f.dsn, f.bucket)
+	f.running.Go(func() {
+		if err := j.Run(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// waitForFiles waits until an export has exactly these objects under data/ and __meta__/, and README.md.
+func (f *flow) waitForFiles(id export.ID, want []string) {
+	f.t.Helper()
+	slices.Sort(want)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(time.Minute); ; {
+		got := slices.Concat(f.objects(id, export.CardName), f.objects(id, "__meta__"), f.objects(id, "data"))
+		if slices.Equal(got, want) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			f.t.Fatalf("files %v, want %v", got, want)
+		}
+	}
+}
+
+// An attempt is paused while it reads. Its successor writes the window and the export succeeds; then the attempt
+// wakes up, uploads, and its process dies. The janitor removes what it wrote, and nothing else.
+func TestTheJanitorRemovesWhatAPausedAttemptUploadedAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) }) // 1.8 MB, compressed on the wire
+	v := f.valve(60_000)
+	f.dsn = v.dsn
+	uploaded := make(chan []string, 1)
+	id := export.ID{WorkspaceID: "acme", ExportID: "e1"}
+	var once atomic.Bool
+	f.failpoint = func(_, point string) error {
+		if point != extract.InsideWindow || !once.CompareAndSwap(false, true) {
+			return nil
+		}
+		uploaded <- f.objects(id, "data")
+		return errCrash
+	}
+	f.start()
+	f.send(request("e1", `,"selection":{"limit":2000}`))
+	f.wait("a window being read", v.held)
+
+	dir := folder.Folder{Bucket: f.bucket, ID: id}
+	plan, err := dir.Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := []byte(`{"run_id":"by the successor"}` + "\n")
+	file := export.File{
+		Key: export.DataName(export.SplitTrain, 0, 0, "successor", "jsonl"), Kind: export.Data, Split: export.SplitTrain,
+		Records: 1, Bytes: int64(len(body)), SHA256: hash(body),
+	}
+	if err := f.bucket.Create(t.Context(), dir.Key(file.Key), body); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dir.CreateWindow(t.Context(), &export.WindowManifest{
+		ID: id, Attempt: "successor", Rows: 1, RowsUsed: 1, Records: 1, Files: []export.File{file}, CreatedAt: time.Now(),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := stage.Config{TopicPrefix: event.DefaultPrefix}
+	if err := f.client.ProduceSync(t.Context(), message.Result(&cfg, plan, export.Result{Kind: export.WindowDone})).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
+	kept := []string{export.CardName, file.Key}
+	f.waitForFiles(id, kept)
+
+	close(v.open)
+	var late []string
+	select {
+	case late = <-uploaded:
+	case <-time.After(time.Minute):
+		t.Fatal("the attempt does not wake up")
+	}
+	if len(late) < 10 || !slices.Contains(late, file.Key) {
+		t.Errorf("the attempt left %v", late)
+	}
+	f.janitor()
+	f.waitForFiles(id, kept)
+	if _, got := f.verify(f.completion("e1")); len(got) != 1 {
+		t.Errorf("records %v", got)
+	}
+}
+
+// The same with an export that is cancelled meanwhile: nothing of it is kept.
+func TestTheJanitorRemovesWhatIsUploadedAfterACancel(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) })
+	v := f.valve(60_000)
+	f.dsn = v.dsn
+	uploaded := make(chan struct{})
+	var once atomic.Bool
+	f.failpoint = func(_, point string) error {
+		if point == extract.InsideWindow && once.CompareAndSwap(false, true) {
+			close(uploaded)
+		}
+		return nil
+	}
+	f.start()
+	f.send(request("e1", `,"selection":{"limit":2000}`))
+	f.wait("a window being read", v.held)
+	f.send(`{"export_id":"e1","workspace_id":"acme","requested_by":"me","type":"` + export.TypeCancelled + `"}`)
+	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
+	close(v.open)
+	f.wait("an attempt that uploads late", uploaded)
+	c := f.completion("e1") // by then the attempt is over, since it was first
+	if got := f.objects(c.ID, "data"); len(got) < 10 {
+		t.Errorf("the attempt left %v", got)
+	}
+	f.janitor()
+	f.waitForFiles(c.ID, nil)
+	f.verify(c)
+	if c.Status != export.StatusCancelled {
+		t.Errorf("it %s", c.Status)
+	}
+}
