@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,7 +41,7 @@ func (c benchIngest) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return a.withServices(ctx, dir, func(ctx context.Context) error {
+	return a.withServices(ctx, dir, func(ctx context.Context, _ *stack) error {
 		size, err := a.fillTopic(ctx, c.Events)
 		if err != nil {
 			return err
@@ -91,7 +90,7 @@ func median(results []ingestResult) ingestResult {
 }
 
 // withServices starts the embedded services alone, without roles.
-func (a *app) withServices(ctx context.Context, dir string, f func(context.Context) error) error {
+func (a *app) withServices(ctx context.Context, dir string, f func(context.Context, *stack) error) error {
 	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.cfg.Libchdb, Progress: a.stderr})
 	if err != nil {
 		return err
@@ -114,7 +113,7 @@ func (a *app) withServices(ctx context.Context, dir string, f func(context.Conte
 	a.log = quiet
 	err = a.prepare(services, dir, s)
 	if err == nil {
-		err = f(services)
+		err = f(services, s)
 	}
 	stop()
 	return errors.Join(err, group.Wait())
@@ -145,16 +144,9 @@ func (a *app) benchMillrace(ctx context.Context, conn driver.Conn, events, round
 			return r, err
 		}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return r, err
-	}
-	cmd := exec.CommandContext(ctx, self, "ingest")
-	cmd.Env = append(os.Environ(), envPrefix+"KAFKA_BROKERS="+a.cfg.KafkaBrokers[0], envPrefix+"CLICKHOUSE_DSN="+a.cfg.ClickHouseDSN, envPrefix+"LOG_LEVEL=error")
-	cmd.Stderr = a.stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	began := time.Now()
-	if err := cmd.Start(); err != nil {
+	cmd, err := a.startRole(ctx, "ingest")
+	if err != nil {
 		return r, err
 	}
 	err = waitForRows(ctx, conn, "runs", events)

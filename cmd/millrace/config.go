@@ -19,6 +19,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/sinks/bucket"
 )
 
 const envPrefix = "MILLRACE_"
@@ -41,7 +42,7 @@ type config struct {
 	ClickHouseDSN     string `env:"CLICKHOUSE_DSN" secret:"dsn" envDefault:"clickhouse://127.0.0.1:9000/millrace" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol; or its file in CLICKHOUSE_DSN_FILE."`
 	ClickHouseCluster string `env:"CLICKHOUSE_CLUSTER" desc:"Cluster to create replicated, sharded tables on; empty = a single server."`
 
-	BucketURL string `env:"BUCKET_URL" desc:"Where exports are written, file:///path; default DIR/bucket of millrace local."`
+	BucketURL string `env:"BUCKET_URL" desc:"Where exports are written, file:///path or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
 
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages. Not used by this release, which has none."`
 	OpsAddr  string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
@@ -185,8 +186,8 @@ func (c *config) check() (mistakes []error) {
 	if c.BucketURL == "" {
 		c.BucketURL = bucketURL(defaultDataDir())
 	}
-	if u, err := url.Parse(c.BucketURL); err != nil || u.Scheme == "" {
-		wrong("BUCKET_URL", "must be a URL such as file:///var/lib/millrace/bucket")
+	if err := bucket.CheckURL(c.BucketURL); err != nil {
+		wrong("BUCKET_URL", "%w", err)
 	}
 	for _, a := range [][2]string{{"HTTP_ADDR", c.HTTPAddr}, {"OPS_ADDR", c.OpsAddr}} {
 		if _, _, err := net.SplitHostPort(a[1]); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -106,10 +107,10 @@ func (c lettersLs) Run(ctx context.Context, a *app) error {
 	return w.Flush()
 }
 
-// printable keeps control characters of a record from the terminal.
+// printable keeps from the terminal what would move the cursor, colour the text, or turn its direction round.
 func printable(s string) string {
 	return strings.Map(func(c rune) rune {
-		if c < 0x20 || c >= 0x7f && c < 0xa0 {
+		if unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return '\uFFFD'
 		}
 		return c

@@ -70,7 +70,7 @@ func (c demoCommand) Run(ctx context.Context, a *app) (err error) {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	fmt.Fprintf(a.stdout, "\nDone in %.0f s; everything is stopped. The export stays in %s\n", time.Since(began).Seconds(), filepath.Join(c.Dir, "bucket"))
+	fmt.Fprintf(a.stdout, "\nDone in %.0f s; everything is stopped.\n", time.Since(began).Seconds())
 	return nil
 }
 

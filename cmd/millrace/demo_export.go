@@ -1,52 +1,55 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 )
 
-// export files one export, shows its progress, its files and how its records look.
+// export files one export, and does with it what a user would: each step under the command that does it.
 func (c demoCommand) export(ctx context.Context, a *app) error {
-	request := requestCommand{
-		Name: "Answers of the knowledge recipe", Source: "recipe", App: "knowledge-answer", Purpose: "export_dataset", Limit: 600, Watch: true,
-	}
-	fmt.Fprintf(a.stdout, "\nAn export\n\n  millrace request --source recipe --app %s --purpose export_dataset --limit %d --watch\n\n", request.App, request.Limit)
 	inner := *a
-	out := &indented{w: a.stdout}
-	inner.stdout = out
-	if err := request.Run(ctx, &inner); err != nil {
-		return err
+	inner.stdout = &indented{w: a.stdout}
+	step := func(title, command string) { fmt.Fprintf(a.stdout, "\n%s\n\n  $ millrace %s\n\n", title, command) }
+
+	request := requestCommand{
+		Name: "Knowledge answers", Source: "recipe", App: "knowledge-answer", Purpose: "export_dataset", Limit: 600, Watch: true,
 	}
-	files, err := filepath.Glob(filepath.Join(c.Dir, "bucket", "exports", a.cfg.DefaultWorkspace, "*", "data", "*.jsonl"))
+	step("File an export of the newest runs of a recipe", fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s" --watch`,
+		request.Source, request.App, request.Purpose, request.Limit, request.Name))
+	id, err := request.run(ctx, &inner)
 	if err != nil {
 		return err
 	}
-	if len(files) == 0 {
-		return fmt.Errorf("the export left no files in %s", filepath.Join(c.Dir, "bucket"))
-	}
-	fmt.Fprintln(a.stdout)
-	var first []byte
-	for i, name := range files {
-		body, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		if i == 0 {
-			first, _, _ = bytes.Cut(body, []byte("\n"))
-		}
-		fmt.Fprintf(a.stdout, "  %s  %d records, %d bytes\n", name, bytes.Count(body, []byte("\n")), len(body))
-	}
-	fmt.Fprintf(a.stdout, "\n  The first record begins\n\n  %.300s…\n\n", first)
+	step("List the exports", "exports ls")
 	if err := waitTracked(ctx, a); err != nil {
 		return err
 	}
-	return exportsLs{N: 10}.Run(ctx, &inner)
+	if err := (exportsLs{N: 10}).Run(ctx, &inner); err != nil {
+		return err
+	}
+	export := exportArg{ID: id.ExportID}
+	step("Look at the first record", "exports view "+id.ExportID+" -n 1")
+	if err := (exportsView{exportArg: export, N: 1}).Run(ctx, &inner); err != nil {
+		return err
+	}
+	step("Check every file against the manifest", "exports verify "+id.ExportID)
+	if err := (exportsVerify{exportArg: export}).Run(ctx, &inner); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, `
+The files are in %s
+
+To look at them again, now that this is over:
+
+  $ export MILLRACE_BUCKET_URL=%s
+  $ millrace exports show %s
+  $ millrace exports download %s
+`, filepath.Join(c.Dir, "bucket", filepath.FromSlash(id.Prefix())), a.cfg.BucketURL, id.ExportID, id.ExportID)
+	return nil
 }
 
 // waitTracked waits until the view exports knows how the export ended, which is a moment after its event.

@@ -2,80 +2,88 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
-	"text/tabwriter"
-	"time"
+	"os"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
-
-	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/sinks/bucket"
 )
 
+// ls asks ClickHouse, cancel Kafka; the others need nothing but the bucket, so that they work the moment the
+// completion is there:
+//
+//	ClickHouse exports ──▶ ls, the progress in show
+//	bucket ──────────────▶ show, view, download, verify, delete
+//	cancel ──▶ Kafka export-requests … export-completions ──▶ cancel
 type exportsCommand struct {
-	Ls exportsLs `cmd:"" help:"List the exports of a workspace, newest first."`
+	Ls       exportsLs       `cmd:"" help:"List the exports of a workspace, newest first."`
+	Show     exportsShow     `cmd:"" help:"Show all about one export: what was asked for, how far it is, how it ended."`
+	View     exportsView     `cmd:"" help:"Look at the first records of an export, whatever their format."`
+	Download exportsDownload `cmd:"" help:"Download the files of an export, one file a split."`
+	Cancel   exportsCancel   `cmd:"" help:"Cancel an export that is running."`
+	Delete   exportsDelete   `cmd:"" help:"Delete the files of an export that has ended; its plan and manifest stay."`
+	Verify   exportsVerify   `cmd:"" help:"Read every file of an export again: size, SHA-256 and number of records."`
 }
 
-type exportsLs struct {
+// exportArg is part of the commands about one export.
+type exportArg struct {
 	workspaceFlag
-	N    int  `short:"n" default:"50" help:"The newest N."`
-	JSON bool `name:"json" help:"One JSON object a line, with every field."`
+	ID string `arg:"" help:"The export's id, as exports ls shows it."`
 }
 
-// Run lists exports as the view `exports` has them.
-func (c exportsLs) Run(ctx context.Context, a *app) error {
-	workspace, err := c.workspace(a.cfg)
+func (e exportArg) id(a *app) (export.ID, error) {
+	workspace, err := e.workspace(a.cfg)
 	if err != nil {
-		return err
+		return export.ID{}, err
 	}
-	conn, err := a.cfg.dsn.Open()
-	if err != nil {
-		return err
+	if !runs.ValidID(e.ID) {
+		return export.ID{}, usage("%q is not the id of an export; `millrace exports ls` lists them", e.ID)
 	}
-	defer conn.Close()
-	ctx = chgo.Context(ctx, chgo.WithParameters(chgo.Parameters{"workspace": workspace, "n": fmt.Sprint(c.N)}),
-		chgo.WithSettings(chgo.Settings{"date_time_output_format": "iso", "output_format_json_quote_64bit_integers": 0}))
-	columns := "export_id, name, purpose, nodes, records, status, percent_done, requested_by, requested_at, error_message"
-	if c.JSON {
-		columns = "formatRowNoNewline('JSONEachRow', *)"
-	}
-	rows, err := conn.Query(ctx, "SELECT "+columns+" FROM exports WHERE workspace_id = {workspace:String} ORDER BY requested_at DESC, export_id LIMIT {n:UInt32}")
-	if err != nil {
-		return fmt.Errorf("list the exports: %w", clickhouse.Explain(err))
-	}
-	defer rows.Close()
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	if !c.JSON {
-		fmt.Fprintln(w, "EXPORT\tNAME\tPURPOSE\tNODES\tRECORDS\tSTATUS\tCREATOR\tCREATED")
-	}
-	for rows.Next() {
-		if c.JSON {
-			var line string
-			if err := rows.Scan(&line); err != nil {
-				return err
-			}
-			fmt.Fprintln(a.stdout, line)
-			continue
-		}
-		var id, name, purpose, status, creator, reason string
-		var nodes []string
-		var records uint64
-		var percent float64
-		var created time.Time
-		if err := rows.Scan(&id, &name, &purpose, &nodes, &records, &status, &percent, &creator, &created, &reason); err != nil {
-			return err
-		}
-		switch status {
-		case "running":
-			status = fmt.Sprintf("running %.0f%%", percent)
-		case "failed":
-			status += ": " + reason
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", id, printable(name), purpose, strings.Join(nodes, ", "), records, printable(status),
-			printable(creator), created.UTC().Format(time.DateTime))
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("list the exports: %w", clickhouse.Explain(err))
-	}
-	return w.Flush()
+	return export.ID{WorkspaceID: workspace, ExportID: e.ID}, nil
 }
+
+// with opens the export and calls f. What is wrong is said for people, with the exit code of the contract.
+func (e exportArg) with(ctx context.Context, a *app, f func(export.ID, *dataset.Dataset) error) error {
+	id, err := e.id(a)
+	if err != nil {
+		return err
+	}
+	return a.withDataset(ctx, id, func(d *dataset.Dataset) error { return f(id, d) })
+}
+
+func (a *app) withDataset(ctx context.Context, id export.ID, f func(*dataset.Dataset) error) error {
+	b, err := bucket.Open(ctx, a.cfg.BucketURL)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	d, err := dataset.Open(ctx, b, id)
+	if err == nil {
+		err = f(d)
+	}
+	return explainDataset(id, err)
+}
+
+func explainDataset(id export.ID, err error) error {
+	var none *dataset.NoData
+	switch {
+	case errors.Is(err, dataset.ErrNotFound):
+		return fmt.Errorf("there is no export %s in workspace %s, or it is not planned yet; `millrace exports ls` lists them, --workspace says which workspace, MILLRACE_BUCKET_URL which bucket",
+			id.ExportID, id.WorkspaceID)
+	case errors.Is(err, dataset.ErrRunning):
+		return fmt.Errorf("export %s is still running: `millrace exports show` tells how far it is, `millrace exports cancel` ends it", id.ExportID)
+	case errors.As(err, &none):
+		code := exitExportFailed
+		if none.Status == export.StatusCancelled {
+			code = exitCancelled
+		}
+		return &exitError{code, fmt.Errorf("export %s: %s", id.ExportID, printable(none.Error()))}
+	}
+	return err
+}
+
+// user is who asks, cancels and deletes, as far as this machine knows.
+func user() string { return os.Getenv("USER") }

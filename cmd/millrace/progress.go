@@ -1,30 +1,61 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"github.com/millrace/millrace/pipeline/export/dataset"
 )
 
 // bar shows how far something is: a bar on a terminal, nothing elsewhere.
 type bar struct{ bar *progressbar.ProgressBar }
 
-// progress starts a bar on standard error. A total of -1 is not known.
+// progress starts a bar that counts events. A total of -1 is not known.
 func (a *app) progress(what string, total int64) bar {
+	return a.newBar(what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
+		progressbar.OptionClearOnFinish())
+}
+
+// rowsBar counts the rows of an export, whose number is not known yet. It stays when it is full.
+func (a *app) rowsBar() bar {
+	return a.newBar("  rows", -1, progressbar.OptionShowCount(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.stderr) }))
+}
+
+// bytesBar counts the bytes of an export's objects.
+func (a *app) bytesBar(what string, d *dataset.Dataset) bar {
+	if d.Manifest == nil {
+		return bar{}
+	}
+	total := int64(0)
+	for _, f := range d.Manifest.Files {
+		total += f.Bytes
+	}
+	return a.newBar(what, total, progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
+}
+
+// newBar starts a bar on standard error.
+func (a *app) newBar(what string, total int64, options ...progressbar.Option) bar {
 	f, ok := a.stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return bar{}
 	}
-	return bar{progressbar.NewOptions64(total, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(f),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"), progressbar.OptionSetWidth(30),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())}
+	return bar{progressbar.NewOptions64(total, append(options, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(f),
+		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond))...)}
 }
 
 func (b bar) set(n int64) {
 	if b.bar != nil {
 		b.bar.Set64(n) //nolint:errcheck // a progress bar that cannot be drawn is no failure
+	}
+}
+
+func (b bar) add(n int64) {
+	if b.bar != nil {
+		b.bar.Add64(n) //nolint:errcheck // as above
 	}
 }
 
@@ -38,5 +69,12 @@ func (b bar) total(n int64) {
 func (b bar) finish() {
 	if b.bar != nil {
 		b.bar.Finish() //nolint:errcheck // as above
+	}
+}
+
+// clear takes the bar away.
+func (b bar) clear() {
+	if b.bar != nil {
+		b.bar.Clear() //nolint:errcheck // as above
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
 )
 
 type requestCommand struct {
@@ -41,61 +41,95 @@ type requestCommand struct {
 	Split       map[string]float64 `help:"Shares of the splits, such as validation=0.1;test=0.1."`
 	Option      map[string]string  `mapsep:"none" help:"Option of the target, k=v, v is JSON or text; may be repeated."`
 	Watch       bool               `help:"Show progress until the export ends."`
+	Download    string             `placeholder:"DIR" type:"path" help:"Watch, and download the files into DIR; with --watch a recipe_evaluation goes to a folder of the current one, named by the export's id."`
 	JSON        bool               `name:"json" help:"Print the events as JSON, one a line."`
 }
 
 // Run files the request, and with --watch follows it to its end.
 func (c requestCommand) Run(ctx context.Context, a *app) error {
-	document, err := c.document(a)
+	_, err := c.run(ctx, a)
+	return err
+}
+
+// run returns which export it was.
+func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
+	request, data, minted, err := c.request(a)
 	if err != nil {
-		return err
-	}
-	minted := document["export_id"] == nil
-	if minted {
-		document["export_id"] = uuid.Must(uuid.NewV7()).String()
-	}
-	data, err := json.Marshal(document)
-	if err != nil {
-		return err
-	}
-	request, err := export.ParseRequest(data)
-	if err != nil {
-		return &exitError{exitUsage, fmt.Errorf("the request is not valid:\n%w", err)}
+		return export.ID{}, err
 	}
 	client, err := a.kafkaClient(producerOptions()...)
 	if err != nil {
-		return err
+		return request.ID, err
 	}
 	defer client.Close()
 	if err := a.requireKafka(ctx, client); err != nil {
-		return err
+		return request.ID, err
 	}
+	watch := c.Watch || c.Download != ""
 	var w *watcher
-	if c.Watch {
+	if watch {
 		if w, err = a.watch(ctx, request.ID, minted); err != nil {
-			return err
+			return request.ID, err
 		}
 		defer w.close()
 	}
-	if err := a.fileRequest(ctx, client, request.ID, data); err != nil {
-		return err
+	e := event.Event{ID: uuid.NewString(), Source: "millrace/request", Type: export.TypeRequested, Time: time.Now(), Data: data}
+	if err := a.publish(ctx, client, e, request.ID); err != nil {
+		return request.ID, err
 	}
-	if !c.Watch {
-		if c.JSON {
-			return json.NewEncoder(a.stdout).Encode(request.ID)
-		}
+	switch {
+	case !watch && c.JSON:
+		return request.ID, json.NewEncoder(a.stdout).Encode(request.ID)
+	case !watch:
 		_, err := fmt.Fprintln(a.stdout, request.ExportID)
-		return err
-	}
-	if !c.JSON {
+		return request.ID, err
+	case !c.JSON:
 		fmt.Fprintf(a.stdout, "export %s\n", request.ExportID)
 	}
-	return c.follow(ctx, a, w)
+	completion, err := c.follow(ctx, a, w)
+	if err != nil || !c.downloads(request) {
+		return request.ID, err
+	}
+	return request.ID, c.download(ctx, a, completion)
 }
 
-// fileRequest publishes a request, as any other producer would.
-func (a *app) fileRequest(ctx context.Context, client *kgo.Client, id export.ID, data []byte) error {
-	e := event.Event{ID: uuid.NewString(), Source: "millrace/request", Type: export.TypeRequested, Time: time.Now(), Data: data}
+// request returns the request, its JSON, and whether its id was minted.
+func (c requestCommand) request(a *app) (request *export.Request, data []byte, minted bool, err error) {
+	document, err := c.document(a)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if minted = document["export_id"] == nil; minted {
+		document["export_id"] = uuid.Must(uuid.NewV7()).String()
+	}
+	if data, err = json.Marshal(document); err != nil {
+		return nil, nil, false, err
+	}
+	if request, err = export.ParseRequest(data); err != nil {
+		err = &exitError{exitUsage, fmt.Errorf("the request is not valid:\n%w", err)}
+	}
+	return request, data, minted, err
+}
+
+// downloads says whether the files are wanted: the evaluation of a recipe is made to be read at once.
+func (c requestCommand) downloads(r *export.Request) bool {
+	return c.Download != "" || r.Purpose == export.RecipeEvaluation
+}
+
+func (c requestCommand) download(ctx context.Context, a *app, completion *export.Completion) error {
+	out := a.stdout
+	if c.JSON { // standard output is for the events
+		out = a.stderr
+	}
+	if completion.Fragments == 0 {
+		_, err := fmt.Fprintln(out, "nothing to download: the export has no records")
+		return err
+	}
+	return a.download(ctx, completion.ID, c.Download, dataset.DownloadOptions{}, out)
+}
+
+// publish sends an event about an export to topic export-requests, as any other producer would.
+func (a *app) publish(ctx context.Context, client *kgo.Client, e event.Event, id export.ID) error {
 	topic := a.cfg.KafkaTopicPrefix + event.TopicExportRequests
 	if err := client.ProduceSync(ctx, e.Record(topic, id.Key())).FirstErr(); err != nil {
 		return fmt.Errorf("write to topic %s: %w; `millrace topics` creates the topics", topic, err)
@@ -137,7 +171,7 @@ func (c requestCommand) document(a *app) (map[string]any, error) {
 	set("format", c.Format)
 	set("compression", c.Compression)
 	if document["requested_by"] == nil {
-		set("requested_by", os.Getenv("USER"))
+		set("requested_by", user())
 	}
 	if len(c.Node) > 0 {
 		document["nodes"] = c.Node
@@ -221,75 +255,4 @@ func overlay(document map[string]any, key string, fields map[string]any) {
 	}
 	maps.Copy(object, fields)
 	document[key] = object
-}
-
-// follow shows the progress of an export, and how it ended.
-func (c requestCommand) follow(ctx context.Context, a *app, w *watcher) error {
-	bar := a.progress("export", -1)
-	out := json.NewEncoder(a.stdout)
-	completion, err := w.wait(ctx, func(p *export.Progress) {
-		switch {
-		case c.JSON:
-			out.Encode(p) //nolint:errcheck // the completion's is checked
-		case bar.bar != nil:
-			bar.total(p.RowsPlanned)
-			bar.set(p.RowsDone)
-		default:
-			fmt.Fprintln(a.stdout, describeProgress(p))
-		}
-	})
-	bar.finish()
-	if err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("stopped watching; the export goes on")
-		}
-		return err
-	}
-	if c.JSON {
-		err = out.Encode(completion)
-	} else {
-		_, err = fmt.Fprint(a.stdout, describeCompletion(completion))
-	}
-	if err != nil {
-		return err
-	}
-	switch completion.Status {
-	case export.StatusFailed:
-		return &exitError{exitExportFailed, describeFailure(completion.Error)}
-	case export.StatusCancelled:
-		return &exitError{code: exitCancelled}
-	}
-	return nil
-}
-
-func describeFailure(e *export.Error) error {
-	if e == nil {
-		return errors.New("the export failed")
-	}
-	if e.Pointer != "" {
-		return fmt.Errorf("the export failed: %s: %w", e.Pointer, e)
-	}
-	return fmt.Errorf("the export failed: %w", e)
-}
-
-func describeProgress(p *export.Progress) string {
-	return fmt.Sprintf("%s %.0f%%: %d of %d rows, %d records in %d files", p.Status, p.PercentDone, p.RowsDone, p.RowsPlanned, p.Records, p.Fragments)
-}
-
-func describeCompletion(c *export.Completion) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d records in %d files, %d bytes\n", c.Status, c.Records, c.Fragments, c.Bytes)
-	for reason, rows := range c.Dropped {
-		fmt.Fprintf(&b, "dropped: %d rows, %s\n", rows, reason)
-	}
-	for _, warning := range c.Warnings {
-		fmt.Fprintf(&b, "warning: %s: %s\n", warning.Code, warning.Message)
-	}
-	if c.ManifestURI != "" {
-		fmt.Fprintf(&b, "manifest: %s\n", c.ManifestURI)
-	}
-	if c.LoadWith != "" {
-		fmt.Fprintf(&b, "load it with: %s\n", c.LoadWith)
-	}
-	return b.String()
 }

@@ -3,7 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -83,4 +87,76 @@ func (w *watcher) wait(ctx context.Context, f func(*export.Progress)) (*export.C
 			f(progress)
 		}
 	}
+}
+
+// follow shows the progress of an export, and how it ended: with an error if it did not succeed.
+func (c requestCommand) follow(ctx context.Context, a *app, w *watcher) (*export.Completion, error) {
+	bar := a.rowsBar()
+	out := json.NewEncoder(a.stdout)
+	completion, err := w.wait(ctx, func(p *export.Progress) {
+		switch {
+		case c.JSON:
+			out.Encode(p) //nolint:errcheck // the completion's is checked
+		case bar.bar != nil:
+			bar.total(p.RowsPlanned)
+			bar.set(p.RowsDone)
+		default:
+			fmt.Fprintln(a.stdout, describeProgress(p))
+		}
+	})
+	if completion != nil && completion.Records > 0 {
+		bar.total(completion.RowsPlanned)
+		bar.finish()
+	} else {
+		bar.clear()
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, errors.New("stopped watching; the export goes on")
+	case err != nil:
+		return nil, err
+	case c.JSON:
+		err = out.Encode(completion)
+	default:
+		_, err = fmt.Fprint(a.stdout, describeCompletion(completion))
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch completion.Status {
+	case export.StatusFailed:
+		return nil, &exitError{exitExportFailed, describeFailure(completion.Error)}
+	case export.StatusCancelled:
+		return nil, &exitError{code: exitCancelled}
+	}
+	return completion, nil
+}
+
+func describeFailure(e *export.Error) error {
+	if e == nil {
+		return errors.New("the export failed")
+	}
+	return fmt.Errorf("the export failed: %s", printable(joined(": ", e.Pointer, e.Error())))
+}
+
+func describeProgress(p *export.Progress) string {
+	return fmt.Sprintf("%s %.0f%%: %d of %d rows, %d records in %d files", p.Status, p.PercentDone, p.RowsDone, p.RowsPlanned, p.Records, p.Fragments)
+}
+
+func describeCompletion(c *export.Completion) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d records in %d files, %d bytes\n", c.Status, c.Records, c.Fragments, c.Bytes)
+	for _, reason := range slices.Sorted(maps.Keys(c.Dropped)) {
+		fmt.Fprintf(&b, "dropped: %d rows, %s\n", c.Dropped[reason], printable(reason))
+	}
+	for _, warning := range c.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", printable(warning.Code+": "+warning.Message))
+	}
+	if c.ManifestURI != "" {
+		fmt.Fprintf(&b, "manifest: %s\n", printable(c.ManifestURI))
+	}
+	if c.LoadWith != "" {
+		fmt.Fprintf(&b, "load it with: %s\n", printable(c.LoadWith))
+	}
+	return b.String()
 }

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// benchExport measures, on one embedded stack and one table of generated runs, an export of all of them by
+// a process `millrace export`, from the request to the completion, beside what a user would do instead: ask
+// ClickHouse over HTTP for the same rows in its own format, into a file. Then, on the idle system, it
+// measures small exports one after another.
+type benchExport struct {
+	Runs   int `default:"1000000" help:"Runs in the table."`
+	Rounds int `default:"3" help:"Times each is measured, in turn; the median counts."`
+	Small  int `default:"100" help:"Exports of 150 records, one after another."`
+}
+
+// benchFormats are the exports, each with the format of ClickHouse that it is compared with.
+var benchFormats = []struct {
+	name, clickhouse string
+	fields           map[string]any
+}{
+	{"jsonl, 150 records a file", "JSONEachRow", map[string]any{"format": "jsonl"}},
+	{"jsonl, a file a window", "JSONEachRow", map[string]any{"format": "jsonl", "fragment": map[string]any{"max_records": 30000}}},
+	{"parquet", "Parquet", map[string]any{"format": "parquet"}},
+}
+
+// Run prints the measurements and their ratios.
+func (c benchExport) Run(ctx context.Context, a *app) error {
+	dir, err := os.MkdirTemp("", "millrace-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	return a.withServices(ctx, dir, func(ctx context.Context, s *stack) error {
+		conn, err := a.cfg.dsn.Open()
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if err := c.fill(ctx, a, conn); err != nil {
+			return err
+		}
+		process, err := a.startRole(ctx, "export")
+		if err != nil {
+			return err
+		}
+		err = c.measure(ctx, a, s, process.Process.Pid, dir)
+		process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended; Wait says how
+		return errors.Join(err, process.Wait())
+	})
+}
+
+// benchApp is the app of the runs.
+const benchApp = "bench"
+
+// fill makes the table: runs of the sample, and copies of them that start at other times.
+func (c benchExport) fill(ctx context.Context, a *app, conn driver.Conn) error {
+	const originals = 50_000
+	if _, err := a.fillTopic(ctx, originals); err != nil {
+		return err
+	}
+	if _, err := a.benchMillrace(ctx, conn, originals, 0); err != nil {
+		return err
+	}
+	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id, concat(run_id, '-', toString(copy)) AS run_id,
+    started_at + toIntervalHour(copy) AS started_at)
+FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d SETTINGS async_insert = 0`, benchApp, (c.Runs+originals-1)/originals, c.Runs))
+}
+
+func (c benchExport) measure(ctx context.Context, a *app, s *stack, pid int, dir string) error {
+	client, err := a.kafkaClient(producerOptions()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for _, f := range benchFormats {
+		var ours, theirs []ingestResult
+		for range c.Rounds {
+			began := time.Now()
+			done, err := a.benchRequest(ctx, client, c.Runs, f.fields)
+			if err != nil {
+				return err
+			}
+			if done.Records != int64(c.Runs) {
+				return fmt.Errorf("%d records of %d", done.Records, c.Runs)
+			}
+			ours = append(ours, ingestResult{time.Since(began), peakMemory(pid)})
+			took, err := benchHTTP(ctx, s.clickhouse.HTTPAddr(), a.cfg.dsn.Database, f.clickhouse, filepath.Join(dir, "clickhouse.out"))
+			if err != nil {
+				return err
+			}
+			theirs = append(theirs, ingestResult{took: took})
+			if err := os.RemoveAll(filepath.Join(dir, "bucket", "exports")); err != nil {
+				return err
+			}
+		}
+		x, y := median(ours), median(theirs)
+		c.print(a.stdout, f.name, x)
+		c.print(a.stdout, "ClickHouse FORMAT "+f.clickhouse, y)
+		fmt.Fprintf(a.stdout, "ratio %.2f\n", y.took.Seconds()/x.took.Seconds())
+	}
+	var latencies []time.Duration
+	for range c.Small {
+		began := time.Now()
+		if _, err := a.benchRequest(ctx, client, 150, benchFormats[0].fields); err != nil {
+			return err
+		}
+		latencies = append(latencies, time.Since(began))
+	}
+	slices.Sort(latencies)
+	if n := len(latencies); n > 0 {
+		fmt.Fprintf(a.stdout, "%d exports of 150 records, one after another: median %s, 95th percentile %s, slowest %s\n", n,
+			latencies[n/2].Round(time.Millisecond), latencies[n*95/100].Round(time.Millisecond), latencies[n-1].Round(time.Millisecond))
+	}
+	return nil
+}
+
+func (c benchExport) print(w io.Writer, what string, r ingestResult) {
+	memory := ""
+	if r.memory > 0 {
+		memory = fmt.Sprintf("  peak memory %d MB", r.memory/1e6)
+	}
+	fmt.Fprintf(w, "%-32s %6.2f s  %8.0f runs/s%s\n", what, r.took.Seconds(), float64(c.Runs)/r.took.Seconds(), memory)
+}
+
+// benchRequest asks for the most recent runs and waits for the completion.
+func (a *app) benchRequest(ctx context.Context, client *kgo.Client, limit int, fields map[string]any) (*export.Completion, error) {
+	exportID := uuid.Must(uuid.NewV7()).String()
+	document := map[string]any{
+		"export_id": exportID, "workspace_id": a.cfg.DefaultWorkspace, "purpose": export.ExportDataset,
+		"source": "recipe", "app_id": benchApp, "selection": map[string]any{"limit": limit},
+	}
+	maps.Copy(document, fields)
+	data, err := json.Marshal(document)
+	if err != nil {
+		return nil, err
+	}
+	id := export.ID{WorkspaceID: a.cfg.DefaultWorkspace, ExportID: exportID}
+	w, err := a.watch(ctx, id, true)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	e := event.Event{ID: uuid.NewString(), Source: "millrace/bench", Type: export.TypeRequested, Time: time.Now(), Data: data}
+	if err := a.publish(ctx, client, e, id); err != nil {
+		return nil, err
+	}
+	done, err := w.wait(ctx, func(*export.Progress) {})
+	if err == nil && done.Status != export.StatusSucceeded {
+		err = describeFailure(done.Error)
+	}
+	return done, err
+}
+
+// startRole starts this program as a role on the stack.
+func (a *app) startRole(ctx context.Context, role string) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, role)
+	cmd.Env = append(os.Environ(), envPrefix+"KAFKA_BROKERS="+a.cfg.KafkaBrokers[0], envPrefix+"CLICKHOUSE_DSN="+a.cfg.ClickHouseDSN,
+		envPrefix+"BUCKET_URL="+a.cfg.BucketURL, envPrefix+"LOG_LEVEL=error")
+	cmd.Stderr = a.stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	return cmd, cmd.Start()
+}
+
+// benchHTTP has ClickHouse write all runs of the app, with their feedback, in a format of its own.
+func benchHTTP(ctx context.Context, addr, database, format, file string) (time.Duration, error) {
+	out, err := os.Create(file)
+	if err != nil {
+		return 0, err
+	}
+	defer out.Close()
+	query := "SELECT * FROM runs_latest WHERE app_id = '" + benchApp + "' ORDER BY started_at, run_id FORMAT " + format
+	began := time.Now()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/?database="+url.QueryEscape(database), strings.NewReader(query))
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(out, resp.Body); err != nil {
+		return 0, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("ClickHouse answers %s to the query of the baseline", resp.Status)
+	}
+	return time.Since(began), out.Close()
+}

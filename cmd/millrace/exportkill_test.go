@@ -1,0 +1,282 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/local/localtest"
+	"github.com/millrace/millrace/pipeline/sample"
+)
+
+// Each export of the kill tests has this many windows of this many rows.
+const (
+	killedWindows    = 20
+	killedWindowRows = 40
+	exportProcesses  = 3
+
+	defaultConcurrency = 4 // EXPORT_CONCURRENCY
+)
+
+// An export is asked for, perhaps twice, and perhaps cancelled.
+type askedFor struct {
+	runs      []string // of its selection, ascending by started_at and run_id
+	cancelled bool
+}
+
+// exportKills is a site whose export processes come and go while exports are asked for.
+type exportKills struct {
+	site   *site
+	env    environment
+	random *rand.Rand
+	client *kgo.Client
+	runs   []loadRun
+	roles  []*process
+	asked  map[string]*askedFor
+	known  map[string]bool // members of the groups, when they had settled last
+}
+
+func newExportKills(t *testing.T) *exportKills {
+	t.Helper()
+	k := &exportKills{site: newSite(t), random: dice(t), asked: map[string]*askedFor{}}
+	cfg := sample.Config{Seed: k.random.Uint64(), Runs: 9000}
+	ingest := k.site.env.start(t, "ingest")
+	k.site.env.run(t, "replay", sampleFile(t, cfg))
+	counted(t, k.site.conn, time.Minute, sampleRows(cfg))
+	ingest.stop(t)
+	k.runs = endedRuns(t, k.site, loadApp)
+	k.env = append(k.site.env, fmt.Sprintf("EXPORT_WINDOW_RECORDS=%d", killedWindowRows), "EXPORT_WINDOWS_IN_FLIGHT=8")
+	k.client = kafkaClient(t, k.site.kafka)
+	for range exportProcesses {
+		k.roles = append(k.roles, k.env.start(t, "export"))
+	}
+	return k
+}
+
+// endedRuns are the runs of an app that an export selects by default, ascending.
+func endedRuns(t *testing.T, s *site, app string) (runs []loadRun) {
+	t.Helper()
+	rows, err := s.conn.Query(t.Context(), "SELECT run_id, started_at FROM runs_latest WHERE app_id = $1 AND status != 'running' ORDER BY started_at, run_id", app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r loadRun
+		if err := rows.Scan(&r.id, &r.at); err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, r)
+	}
+	if err := rows.Err(); err != nil || len(runs) < 2*killedWindows*killedWindowRows {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	return runs
+}
+
+func (k *exportKills) send(t *testing.T, id export.ID, kind string, data object) {
+	t.Helper()
+	text, err := json.Marshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := event.Event{ID: uuid.NewString(), Source: "test", Type: kind, Time: time.Now(), Data: text}
+	if err := k.client.ProduceSync(t.Context(), e.Record(k.site.prefix+event.TopicExportRequests, id.Key())).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// file asks for an export of a random part of the runs; one in four is asked for twice, one in five cancelled
+// after a while.
+func (k *exportKills) file(t *testing.T) {
+	t.Helper()
+	const rows = killedWindows*killedWindowRows - killedWindowRows/2
+	first := k.random.IntN(len(k.runs) - rows)
+	from, to := k.runs[first].at, k.runs[first+rows].at
+	id := export.ID{WorkspaceID: "default", ExportID: uuid.NewString()}
+	asked := &askedFor{cancelled: k.random.IntN(5) == 0}
+	for _, run := range k.runs {
+		if !run.at.Before(from) && run.at.Before(to) {
+			asked.runs = append(asked.runs, run.id)
+		}
+	}
+	k.asked[id.ExportID] = asked
+	request := object{
+		"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": "export_dataset", "source": "recipe", "app_id": loadApp,
+		"selection": object{"window": export.TimeWindow{By: export.ByStartedAt, From: from, To: to}}, "fragment": object{"max_records": 20},
+	}
+	k.send(t, id, export.TypeRequested, request)
+	if k.random.IntN(4) == 0 {
+		k.send(t, id, export.TypeRequested, request)
+	}
+	if asked.cancelled {
+		wait(t, time.Duration(k.random.Int64N(int64(2*time.Second))))
+		k.send(t, id, export.TypeCancelled, object{"export_id": id.ExportID, "workspace_id": id.WorkspaceID})
+	}
+}
+
+// settled waits until the processes, of which one is new, are in their groups and no group is changing hands. On kfake a member that is
+// killed in such a moment stays in its group, with its partitions, for ever; Kafka removes it.
+func (k *exportKills) settled(t *testing.T) {
+	t.Helper()
+	if localtest.OnKafkaCluster() {
+		return
+	}
+	admin := kadm.NewClient(k.client)
+	now := map[string]bool{}
+	members := map[string]int{"plan": planSlots, "extract": defaultConcurrency, "extract-direct": defaultConcurrency, "seal": sealSlots, "track": 1}
+	eventually(t, 2*time.Minute, func() string {
+		for stage, slots := range members {
+			name := k.site.prefix + stage
+			groups, err := admin.DescribeGroups(t.Context(), name)
+			if err != nil {
+				return err.Error()
+			}
+			g := groups[name]
+			fresh := 0
+			for _, m := range g.Members {
+				if !k.known[m.MemberID] {
+					fresh++
+				}
+			}
+			if g.State != "Stable" || len(g.Members) != slots*exportProcesses || len(k.known) > 0 && fresh != slots {
+				return fmt.Sprintf("group %s is %s with %d members, %d of them new", name, g.State, len(g.Members), fresh)
+			}
+			for _, m := range g.Members {
+				now[m.MemberID] = true
+			}
+		}
+		return ""
+	})
+	k.known = now
+}
+
+// disturb ends and starts processes, the given number of times at most, while exports are asked for, and
+// returns when all have ended.
+func (k *exportKills) disturb(t *testing.T, exports, times int, end func(p *process)) {
+	t.Helper()
+	ended := func() int { return len(completionsByExport(t, k.site)) }
+	for i := 0; i < times && (len(k.asked) < exports || ended() < exports); i++ {
+		for range 1 + exports/min(5, times) {
+			if len(k.asked) < exports {
+				k.file(t)
+			}
+		}
+		k.settled(t)
+		wait(t, time.Duration(k.random.Int64N(int64(time.Second))))
+		victim := k.random.IntN(len(k.roles))
+		end(k.roles[victim])
+		wait(t, time.Duration(k.random.Int64N(int64(500*time.Millisecond))))
+		k.roles[victim] = k.env.start(t, "export")
+		t.Logf("process %d of %d ended, with %d of %d exports done", i+1, times, ended(), exports)
+	}
+	eventually(t, 3*time.Minute, func() string {
+		if n := ended(); n < exports {
+			return fmt.Sprintf("%d of %d exports have ended", n, exports)
+		}
+		return ""
+	})
+}
+
+// check holds what became of each export against what was asked for.
+func (k *exportKills) check(t *testing.T) {
+	t.Helper()
+	for _, s := range exportStages {
+		consumed(t, k.site, s.topic, s.stage)
+	}
+	cancelled := 0
+	for id, completions := range completionsByExport(t, k.site) {
+		if len(completions) != 1 {
+			t.Errorf("export %s has %d completions", id, len(completions))
+		}
+		c, asked := completions[0], k.asked[id]
+		switch {
+		case asked == nil:
+			t.Errorf("export %s was not asked for", id)
+		case c.Status == export.StatusCancelled && asked.cancelled:
+			cancelled++
+			k.leftNothing(t, &c)
+		case c.Status != export.StatusSucceeded:
+			t.Errorf("export %s: %s: %+v", id, c.Status, c.Error)
+		default:
+			if got := exported(t, c); !slices.Equal(got, asked.runs) {
+				t.Errorf("export %s has %d runs, want %d, in order", id, len(got), len(asked.runs))
+			}
+		}
+	}
+	counted(t, k.site.conn, 30*time.Second, map[string]uint64{
+		"SELECT count() FROM exports":                                        uint64(len(k.asked)),
+		"SELECT count() FROM exports WHERE completed_at IS NULL":             0,
+		"SELECT count() FROM exports WHERE status = 'cancelled'":             uint64(cancelled),
+		"SELECT count() FROM export_stage":                                   0,
+		"SELECT count() FROM exports WHERE percent_done NOT BETWEEN 0 AND 1": uint64(len(k.asked) - cancelled),
+	})
+}
+
+// leftNothing checks that no object of a cancelled export is there but its documents. What a process that
+// was killed had begun may be: the janitor's turn comes later.
+func (k *exportKills) leftNothing(t *testing.T, c *export.Completion) {
+	t.Helper()
+	uri, err := url.Parse(c.ManifestURI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(uri.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m export.Manifest
+	if err := json.Unmarshal(text, &m); err != nil || len(m.Files) != 0 || m.Status != export.StatusCancelled {
+		t.Errorf("export %s: status %s, %d files, %v", c.ExportID, m.Status, len(m.Files), err)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(uri.Path), "README.md")); err == nil {
+		t.Errorf("export %s was cancelled and has a card", c.ExportID)
+	}
+}
+
+func completionsByExport(t *testing.T, s *site) map[string][]export.Completion {
+	t.Helper()
+	all := map[string][]export.Completion{}
+	for _, r := range s.read(t, event.TopicExportCompletions) {
+		if r.Attrs.IsControl() {
+			continue
+		}
+		var c export.Completion
+		if err := json.Unmarshal(r.Value, &c); err != nil {
+			t.Fatal(err)
+		}
+		all[c.ExportID] = append(all[c.ExportID], c)
+	}
+	return all
+}
+
+func TestKillingExportProcessesCompletesEachExportOnce(t *testing.T) {
+	t.Parallel()
+	k := newExportKills(t)
+	k.disturb(t, scale(20, 100), scale(8, 60), (*process).kill)
+	k.check(t)
+}
+
+// Rebalances alone: nothing is killed, partitions change hands.
+func TestExportProcessesThatComeAndGoCompleteEachExportOnce(t *testing.T) {
+	t.Parallel()
+	k := newExportKills(t)
+	k.disturb(t, scale(10, 50), scale(8, 40), func(p *process) {
+		if code, took := p.stop(t); code != 0 || took > 10*time.Second {
+			t.Errorf("SIGTERM: exit code %d after %s", code, took)
+		}
+	})
+	k.check(t)
+}

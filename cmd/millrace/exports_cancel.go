@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+)
+
+type exportsCancel struct {
+	exportArg
+	Timeout time.Duration `default:"1m" help:"How long to wait for the export to end."`
+}
+
+// Run cancels an export and waits for its completion, which may say that it ended otherwise first.
+func (c exportsCancel) Run(ctx context.Context, a *app) error {
+	id, err := c.id(a)
+	if err != nil {
+		return err
+	}
+	if ended, err := a.endedAlready(ctx, id); ended || err != nil {
+		return err
+	}
+	client, err := a.kafkaClient(producerOptions()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := a.requireKafka(ctx, client); err != nil {
+		return err
+	}
+	w, err := a.watch(ctx, id, true)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	// Again, since one that ended before the watch began has no completion left to come.
+	if ended, err := a.endedAlready(ctx, id); ended || err != nil {
+		return err
+	}
+	data, err := json.Marshal(export.Cancel{ID: id, RequestedBy: user()})
+	if err != nil {
+		return err
+	}
+	e := event.Event{ID: uuid.NewString(), Source: "millrace/exports", Type: export.TypeCancelled, Time: time.Now(), Data: data}
+	if err := a.publish(ctx, client, e, id); err != nil {
+		return err
+	}
+	return c.await(ctx, a, w)
+}
+
+func (c exportsCancel) await(ctx context.Context, a *app, w *watcher) error {
+	wait, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	completion, err := w.wait(wait, func(*export.Progress) {})
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("stopped waiting; the cancel is filed")
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the cancel is filed, but the export has not ended within %s: is `millrace export` running?", c.Timeout)
+	case err != nil:
+		return err
+	case completion.Status != export.StatusCancelled:
+		return fmt.Errorf("the export ended before the cancel reached it: %s", completion.Status)
+	}
+	_, err = fmt.Fprintln(a.stdout, "cancelled")
+	return err
+}
+
+// endedAlready says how an export has ended, if it has. That it was cancelled before is as good as now.
+func (a *app) endedAlready(ctx context.Context, id export.ID) (ended bool, err error) {
+	err = a.withDataset(ctx, id, func(d *dataset.Dataset) error {
+		if d.Manifest == nil {
+			return nil
+		}
+		ended = true
+		if d.Manifest.Status != export.StatusCancelled {
+			return fmt.Errorf("the export had ended already, %s: %s", moment(d.Manifest.CreatedAt), d.Manifest.Status)
+		}
+		_, err := fmt.Fprintf(a.stdout, "had been cancelled already, %s\n", moment(d.Manifest.CreatedAt))
+		return err
+	})
+	return ended, err
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+)
+
+type exportsDownload struct {
+	exportArg
+	Dir       string `arg:"" optional:"" type:"path" help:"Folder for the files; default a new one in the current folder, named by the export's id."`
+	Fragments bool   `help:"Keep the fragments, and the folder as it is in the bucket, instead of one file a split."`
+	Force     bool   `help:"Replace files that are there and differ."`
+}
+
+// Run downloads the files of an export.
+func (c exportsDownload) Run(ctx context.Context, a *app) error {
+	id, err := c.id(a)
+	if err != nil {
+		return err
+	}
+	return a.download(ctx, id, c.Dir, dataset.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.stdout)
+}
+
+// download downloads an export into a folder, "" for one of its own, and says what was written.
+func (a *app) download(ctx context.Context, id export.ID, dir string, o dataset.DownloadOptions, out io.Writer) error {
+	return a.withDataset(ctx, id, func(d *dataset.Dataset) error {
+		if dir == "" {
+			dir = id.ExportID
+		}
+		bar := a.bytesBar("download", d)
+		o.Progress = bar.add
+		files, err := d.Download(ctx, dir, o)
+		bar.finish()
+		switch {
+		case errors.Is(err, dataset.ErrExists):
+			return fmt.Errorf("%w: choose another folder, or replace it with --force", err)
+		case err != nil:
+			return err
+		}
+		return describeFiles(out, d, files)
+	})
+}
+
+func describeFiles(out io.Writer, d *dataset.Dataset, files []dataset.LocalFile) error {
+	t := table{right: map[int]bool{1: true, 2: true}}
+	more := int64(0)
+	for _, f := range files {
+		switch {
+		case f.Kind != export.Data:
+		case len(t.rows) < filesShown:
+			t.rows = append(t.rows, []string{"  " + printable(f.Path), plural(f.Records, "record"), byteSize(f.Bytes)})
+		default:
+			more++
+		}
+	}
+	rest := ""
+	if more > 0 {
+		rest = fmt.Sprintf("  and %s more\n", plural(more, "file"))
+	}
+	_, err := fmt.Fprintf(out, "downloaded %s\n%s%s  described in %s\n", plural(d.Manifest.Totals.Records, "record"), t.String(), rest,
+		printable(files[len(files)-1].Path))
+	return err
+}
+
+type exportsVerify struct {
+	exportArg
+	JSON bool `name:"json" help:"The report as one JSON object."`
+}
+
+// Run verifies an export. One that is not as its manifest says ends with exit code 1.
+func (c exportsVerify) Run(ctx context.Context, a *app) error {
+	return c.with(ctx, a, func(id export.ID, d *dataset.Dataset) error {
+		bar := a.bytesBar("verify", d)
+		report, err := d.Verify(ctx, bar.add)
+		bar.finish()
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			if err := json.NewEncoder(a.stdout).Encode(report); err != nil {
+				return err
+			}
+		} else {
+			for _, p := range report.Problems {
+				fmt.Fprintln(a.stdout, printable(p.Error()))
+			}
+		}
+		if n := len(report.Problems); n > 0 {
+			return fmt.Errorf("export %s is not what its manifest says: %s", id.ExportID, plural(int64(n), "problem"))
+		}
+		if !c.JSON {
+			_, err = fmt.Fprintf(a.stdout, "verified %s, %s, %s: size, SHA-256 and number of records are what the manifest says\n",
+				plural(int64(report.Objects), "object"), plural(report.Records, "record"), byteSize(report.Bytes))
+		}
+		return err
+	})
+}
+
+type exportsDelete struct{ exportArg }
+
+// Run deletes the files of an export that has ended.
+func (c exportsDelete) Run(ctx context.Context, a *app) error {
+	return c.with(ctx, a, func(id export.ID, d *dataset.Dataset) error {
+		if d.Manifest == nil {
+			return fmt.Errorf("export %s is still running: cancel it first, with `millrace exports cancel %s`", id.ExportID, id.ExportID)
+		}
+		before := d.Deletion
+		if err := d.Delete(ctx, user()); err != nil {
+			return err
+		}
+		if before != nil {
+			_, err := fmt.Fprintf(a.stdout, "was deleted %s\n", printable(joined(" by ", moment(before.DeletedAt), before.DeletedBy)))
+			return err
+		}
+		_, err := fmt.Fprintf(a.stdout, "deleted %s with %s, %s; the plan and the manifest stay\n", plural(d.Manifest.Totals.Files, "file"),
+			plural(d.Manifest.Totals.Records, "record"), byteSize(d.Manifest.Totals.Bytes))
+		return err
+	})
+}

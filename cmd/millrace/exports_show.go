@@ -1,0 +1,259 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+)
+
+type exportsShow struct {
+	exportArg
+	JSON bool `name:"json" help:"One JSON object: the fields of its last event, with the request, the files and deleted_at."`
+}
+
+// Run shows an export as its folder tells; how far a running one is, ClickHouse knows.
+func (c exportsShow) Run(ctx context.Context, a *app) error {
+	return c.with(ctx, a, func(id export.ID, d *dataset.Dataset) error {
+		completion, err := d.Completion()
+		if err != nil {
+			return err
+		}
+		s := shown{dataset: d, completion: completion}
+		if completion == nil {
+			s.progress, s.unknown = a.trackedProgress(ctx, d.Plan)
+		}
+		if c.JSON {
+			return s.writeJSON(a)
+		}
+		_, err = fmt.Fprint(a.stdout, s.text())
+		return err
+	})
+}
+
+// trackedProgress is how far the view exports has a running export. Of one that is not there yet, nothing is done.
+func (a *app) trackedProgress(ctx context.Context, p *export.Plan) (*export.Progress, error) {
+	progress := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
+	conn, err := a.cfg.dsn.Open()
+	if err != nil {
+		return progress, err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	ctx = chgo.Context(ctx, chgo.WithParameters(chgo.Parameters{"workspace": p.WorkspaceID, "export": p.ExportID}))
+	rows, err := conn.Query(ctx, `SELECT status, percent_done, toInt64(rows_done), toInt64(rows_planned), toInt64(records), toInt64(fragments), toInt64(bytes), updated_at
+FROM exports WHERE workspace_id = {workspace:String} AND export_id = {export:String}`)
+	if err != nil {
+		return progress, clickhouse.Explain(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var status string
+		if err := rows.Scan(&status, &progress.PercentDone, &progress.RowsDone, &progress.RowsPlanned, &progress.Records, &progress.Fragments,
+			&progress.Bytes, &progress.At); err != nil {
+			return progress, err
+		}
+		progress.Status = export.Status(status)
+	}
+	return progress, rows.Err()
+}
+
+// shown is an export to be shown: completion or, while it runs, progress.
+type shown struct {
+	dataset    *dataset.Dataset
+	completion *export.Completion
+	progress   *export.Progress
+	unknown    error // why the progress may be older than it could be
+}
+
+// writeJSON writes the fields of the last event, and what the folder has beside them.
+func (s shown) writeJSON(a *app) error {
+	var last any = s.progress
+	if s.completion != nil {
+		last = s.completion
+	}
+	text, err := json.Marshal(last)
+	if err != nil {
+		return err
+	}
+	fields := map[string]any{}
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.UseNumber()
+	if err := d.Decode(&fields); err != nil {
+		return err
+	}
+	fields["request"] = s.dataset.Plan.Request
+	fields["files"] = []export.File{}
+	if m := s.dataset.Manifest; m != nil {
+		fields["files"], fields["schema_id"], fields["compression"] = m.Files, m.SchemaID, m.Compression
+	}
+	if deletion := s.dataset.Deletion; deletion != nil {
+		fields["deleted_at"], fields["deleted_by"] = deletion.DeletedAt, deletion.DeletedBy
+	}
+	return json.NewEncoder(a.stdout).Encode(fields)
+}
+
+// sheet is lines of a name and a value.
+type sheet struct{ table }
+
+func (s *sheet) add(name, format string, args ...any) {
+	s.rows = append(s.rows, []string{"  " + name, printable(fmt.Sprintf(format, args...))})
+}
+
+// addIf leaves out what is not there.
+func (s *sheet) addIf(name, value string) {
+	if value != "" {
+		s.add(name, "%s", value)
+	}
+}
+
+func (s shown) text() string {
+	var t sheet
+	p, r := s.dataset.Plan, s.dataset.Plan.Request
+	t.add("export", "%s", p.ExportID)
+	t.add("workspace", "%s", p.WorkspaceID)
+	s.status(&t)
+	t.addIf("purpose", joined(" ", r.Purpose, prefixed("of ", joined(" ", r.Source, r.AppID))))
+	t.addIf("nodes", strings.Join(r.Nodes, ", "))
+	t.addIf("records as", joined(", ", r.Target, r.Format, prefixed("compression ", r.Compression)))
+	t.addIf("selection", describeSelection(r.Selection))
+	t.addIf("filters", describeFilters(r.Filters))
+	if len(r.Options) > 0 {
+		t.add("options", "%s", compactJSON(r.Options))
+	}
+	t.add("asked for", "%s", joined(" by ", moment(p.RequestedAt), r.RequestedBy))
+	if s.completion != nil {
+		s.ending(&t)
+	} else {
+		t.add("rows", "%d of %d", s.progress.RowsDone, s.progress.RowsPlanned)
+		t.add("written", "%s in %s, %s so far", plural(s.progress.Records, "record"), plural(s.progress.Fragments, "file"), byteSize(s.progress.Bytes))
+	}
+	if s.unknown != nil {
+		t.add("note", "the progress is not to be had: %v", s.unknown)
+	}
+	return printable(cmp.Or(r.Name, "(no name)")) + "\n" + t.String() + s.files()
+}
+
+func (s shown) status(t *sheet) {
+	switch {
+	case s.dataset.Deletion != nil:
+		d := s.dataset.Deletion
+		t.add("status", "%s, and deleted %s", s.completion.Status, joined(" by ", moment(d.DeletedAt), d.DeletedBy))
+	case s.completion != nil:
+		t.add("status", "%s", s.completion.Status)
+	case s.progress.Status == export.StatusAccepted:
+		t.add("status", "accepted")
+	default:
+		t.add("status", "running %.0f%%", s.progress.PercentDone)
+	}
+}
+
+// ending is what the completion tells.
+func (s shown) ending(t *sheet) {
+	c := s.completion
+	t.add("ended", "%s, after %s", moment(c.CompletedAt), c.CompletedAt.Sub(c.RequestedAt).Round(time.Millisecond))
+	if e := c.Error; e != nil {
+		t.add("error", "%s", joined(": ", e.Pointer, e.Error()))
+		if e.Retryable {
+			t.add("", "asking again may succeed")
+		}
+	}
+	t.add("rows", "%d planned, %d used", c.RowsPlanned, c.RowsUsed)
+	for _, reason := range slices.Sorted(maps.Keys(c.Dropped)) {
+		t.add("dropped", "%s: %s", plural(c.Dropped[reason], "row"), reason)
+	}
+	if c.Vanished > 0 {
+		t.add("vanished", "%s", plural(c.Vanished, "row"))
+	}
+	for _, w := range c.Warnings {
+		t.add("warning", "%s: %s", w.Code, w.Message)
+	}
+	if c.Status == export.StatusSucceeded {
+		t.add("written", "%s in %s, %s", plural(c.Records, "record"), plural(c.Fragments, "file"), byteSize(c.Bytes))
+	}
+	if !c.Watermark.IsZero() {
+		t.add("watermark", "%s", c.Watermark.Format(time.RFC3339Nano))
+	}
+	t.add("manifest", "%s", c.ManifestURI)
+	if s.dataset.Deletion == nil {
+		t.addIf("load with", c.LoadWith)
+	}
+}
+
+// filesShown keeps the end of a long export in sight; --json has all of them.
+const filesShown = 20
+
+// files lists the objects of the manifest.
+func (s shown) files() string {
+	if s.dataset.Manifest == nil || s.dataset.Deletion != nil || len(s.dataset.Manifest.Files) == 0 {
+		return ""
+	}
+	files := s.dataset.Manifest.Files
+	t := table{right: map[int]bool{2: true, 3: true}, rows: [][]string{{"  FILE", "KIND", "RECORDS", "SIZE"}}}
+	for _, f := range files[:min(len(files), filesShown)] {
+		t.rows = append(t.rows, []string{"  " + printable(f.Key), string(f.Kind), fmt.Sprint(f.Records), byteSize(f.Bytes)})
+	}
+	more := ""
+	if n := len(files) - filesShown; n > 0 {
+		more = fmt.Sprintf("  and %s more; --json lists all\n", plural(int64(n), "file"))
+	}
+	return "\n" + t.String() + more
+}
+
+// moment writes a time for people.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000 UTC") }
+
+// joined joins the parts that are there.
+func joined(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), separator)
+}
+
+// prefixed puts a prefix before what is there.
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+func describeSelection(s export.Selection) string {
+	var parts []string
+	if n := len(s.RunIDs); n > 0 {
+		parts = append(parts, plural(int64(n), "run")+" by id")
+	}
+	if s.Limit > 0 {
+		parts = append(parts, fmt.Sprintf("the most recent %d", s.Limit))
+	}
+	if w := s.Window; w != nil {
+		parts = append(parts, fmt.Sprintf("%s from %s until before %s", w.By, w.From.Format(time.RFC3339Nano), w.To.Format(time.RFC3339Nano)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// describeFilters writes the filters as the request has them.
+func describeFilters(f export.Filters) string {
+	text := compactJSON(f)
+	if text == "{}" {
+		return ""
+	}
+	return text
+}
+
+func compactJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}

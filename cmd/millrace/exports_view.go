@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+)
+
+type exportsView struct {
+	exportArg
+	N    int  `short:"n" default:"20" help:"The first N records."`
+	JSON bool `name:"json" help:"One record a line, as JSON, whatever the export's format."`
+}
+
+// Run prints the first records of an export.
+func (c exportsView) Run(ctx context.Context, a *app) error {
+	if c.N < 1 {
+		return usage("-n must be 1 or more")
+	}
+	return c.with(ctx, a, func(_ export.ID, d *dataset.Dataset) error {
+		n := 0
+		for record, err := range d.Records(ctx) {
+			if err != nil {
+				return err
+			}
+			if n == c.N {
+				break
+			}
+			n++
+			if err := c.write(a.stdout, n, d.Manifest.Totals.Records, record); err != nil {
+				return err
+			}
+		}
+		if n == 0 && !c.JSON {
+			_, err := fmt.Fprintln(a.stdout, "The export has no records.")
+			return err
+		}
+		return nil
+	})
+}
+
+func (c exportsView) write(w io.Writer, n int, of int64, record json.RawMessage) error {
+	if c.JSON {
+		var line bytes.Buffer
+		if err := json.Compact(&line, record); err != nil {
+			return err
+		}
+		line.WriteByte('\n')
+		_, err := w.Write(line.Bytes())
+		return err
+	}
+	var b strings.Builder
+	if n > 1 {
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "record %d of %d\n", n, of)
+	if err := writeFields(&b, "  ", record); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// entry is a key of a JSON object.
+type entry struct {
+	key   string
+	value json.RawMessage
+}
+
+// entries takes a JSON object or array apart, in its order. Of an array the keys are "-".
+func entries(document json.RawMessage) ([]entry, error) {
+	d := json.NewDecoder(bytes.NewReader(document))
+	opening, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	var list []entry
+	for d.More() {
+		e := entry{key: "-"}
+		if opening == json.Delim('{') {
+			key, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			e.key = key.(string)
+		}
+		if err := d.Decode(&e.value); err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// empty says whether a value says nothing.
+func empty(value json.RawMessage) bool {
+	switch string(value) {
+	case "null", `""`, "{}", "[]":
+		return true
+	}
+	return false
+}
+
+// writeFields writes a key and its value a line, those that say nothing left out; objects within it are
+// indented.
+func writeFields(b *strings.Builder, indent string, document json.RawMessage) error {
+	list, err := entries(document)
+	if err != nil {
+		return err
+	}
+	width := 0
+	for i := range list {
+		list[i].key = shorten(printable(list[i].key), 30)
+		if !empty(list[i].value) {
+			width = max(width, utf8.RuneCountInString(list[i].key))
+		}
+	}
+	for _, e := range list {
+		if empty(e.value) {
+			continue
+		}
+		if nested(e.value) {
+			fmt.Fprintf(b, "%s%s\n", indent, e.key)
+			if err := writeFields(b, indent+"  ", e.value); err != nil {
+				return err
+			}
+			continue
+		}
+		value, err := flat(e.value)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(b, "%s%-*s  %s\n", indent, width, e.key, strings.ReplaceAll(value, "\n", "\n"+indent+strings.Repeat(" ", width+2)))
+	}
+	return nil
+}
+
+// nested says whether a value needs lines of its own: an object, or an array that has one.
+func nested(value json.RawMessage) bool {
+	switch value[0] {
+	case '{':
+		return true
+	case '[':
+		list, err := entries(value)
+		if err != nil {
+			return false
+		}
+		for _, e := range list {
+			if e.value[0] == '{' || e.value[0] == '[' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// textShown is how many characters of a text are shown.
+const textShown = 600
+
+// flat writes a value that is not nested.
+func flat(value json.RawMessage) (string, error) {
+	switch value[0] {
+	case '"':
+		var text string
+		if err := json.Unmarshal(value, &text); err != nil {
+			return "", err
+		}
+		return excerpt(text), nil
+	case '[':
+		list, err := entries(value)
+		if err != nil {
+			return "", err
+		}
+		parts := make([]string, len(list))
+		for i, e := range list {
+			if parts[i], err = flat(e.value); err != nil {
+				return "", err
+			}
+		}
+		return excerpt(strings.Join(parts, ", ")), nil
+	}
+	return string(value), nil
+}
+
+// excerpt is the beginning of a text, its lines kept and everything else that could move the cursor taken out.
+func excerpt(text string) string {
+	more := ""
+	if n := utf8.RuneCountInString(text); n > textShown {
+		cut := 0
+		for range textShown {
+			_, size := utf8.DecodeRuneInString(text[cut:])
+			cut += size
+		}
+		text, more = text[:cut], fmt.Sprintf("… (%d more characters; --json shows all)", n-textShown)
+	}
+	lines := strings.Split(strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\n"), "\n")
+	for i := range lines {
+		lines[i] = printable(strings.ReplaceAll(lines[i], "\t", "    "))
+	}
+	return strings.Join(lines, "\n") + more
+}
