@@ -9,22 +9,22 @@
 //	                   Kafka                                          ClickHouse
 //	producers ──▶ millrace.runs ───────▶ ingest ─────────────────▶ runs, nodes, feedback
 //	                                       └─▶ millrace.dead-letters        │
-//	                                                                        │ the selection, counted
-//	producers ──▶ millrace.export-requests ──▶ plan ◀──────────────────────▶│
+//	                                                                        │ the selection: counted,
+//	producers ──▶ millrace.export-requests ──▶ plan ◀──────────────────────▶│ or staged, once
 //	CLI                                         │                           │
-//	                        the window ─────────┤ cancel, refusal, empty    │ rows of the window, streamed
-//	                            ▼               │                           │
-//	             millrace.export-windows ──▶ extract ◀──────────────────────┘
-//	                                    │       │   format → encode → fragments ──▶ object store
-//	                                    ▼       ▼
-//	                             millrace.export-results ──▶ seal ── manifest.json ──▶ object store
-//	                                                          │
-//	                            ┌─────────────────────────────┤
-//	                            ▼                             ▼
-//	                 millrace.export-progress     millrace.export-completions ──▶ whoever asked
-//	                            └─────────────┬───────────────┘
-//	                                          ▼
-//	                                        track ──▶ ClickHouse export_events ──▶ exports view, CLI
+//	                 ┌── the first windows ─────┤ cancel, refusal, empty    │ rows of one window, streamed
+//	                 ▼                          │                           │
+//	    millrace.export-windows ──▶ extract ◀───┼───────────────────────────┘
+//	                 ▲                 │  ╲     │   format → encode → fragments ──▶ object store
+//	 the next window │                 ▼        ▼
+//	                 │        millrace.export-results ──▶ seal ── manifest.json ──▶ object store
+//	                 └──────────────────────────────────────┤
+//	                           ┌────────────────────────────┤
+//	                           ▼                            ▼
+//	                millrace.export-progress     millrace.export-completions ──▶ whoever asked
+//	                           └─────────────┬──────────────┘
+//	                                         ▼
+//	                                       track ──▶ ClickHouse export_events ──▶ exports view, CLI
 //
 // Every stage has the same shape: consume, do one thing, produce. A stage is a package; its name is the
 // verb. One binary runs any of them: `millrace ingest`, `millrace export` (plan, extract, seal, track), and
@@ -37,10 +37,11 @@
 // refuses what the contract refuses; such a record becomes a dead letter. [runstore] inserts a batch as
 // columns, one block a table. Only then are offsets committed. An analyst reads the row in runs_latest.
 //
-// When somebody asks for an export, plan writes the SQL of the selection ([clickhouse]), extract streams
-// its rows in columns, format turns each into a record, fragment rolls records into files, and bucket
-// makes the files visible, whole. seal writes the manifest, which is what makes them an export, and sends
-// the one completion.
+// When somebody asks for an export, plan writes the SQL of the selection ([clickhouse]). If its rows fit one
+// window, extract reads that very selection; otherwise plan freezes their keys and feedback in table
+// export_stage, and cuts the stage into windows. extract streams a window's rows in columns, format turns
+// each into a record, fragment rolls records into files, and bucket makes the files visible, whole. seal
+// writes the manifest, which is what makes them an export, sends the one completion, and drops the stage.
 //
 // # Files
 //
@@ -59,8 +60,8 @@
 //	clickhouse/    connections, migrations, selection SQL, window reader, error classes
 //	local/         the embedded Kafka and ClickHouse of `millrace local` and of tests
 //	../sinks/runstore    columnar inserts into ClickHouse
-//	../sinks/fragment    encoders; rolling by records and bytes
-//	../sinks/bucket      object store: atomic create-only writes, listing
+//	../sinks/fragment    encoders and their readers; rolling by records and bytes
+//	../sinks/bucket      object store on file, S3 and memory: atomic create-only writes, listing, ranges, signed URLs
 //	../schemas/          what users rely on: ClickHouse migrations, JSON Schemas, AsyncAPI
 //	../cmd/millrace/     one file per role holds its picture and its wiring; config.go
 //
@@ -93,8 +94,21 @@
 // the limits of size and depth, names the place, and keeps documents as sent. What was given up is a parser
 // that others maintain; its fuzz test holds it against encoding/json.
 //
-// 2026-11: an export is exactly what its one query returned. The direct path counts first, to
-// choose the path, and reads later; rows_planned is what was read, since the selection moves in between.
+// 2026-11: an export of one window is exactly what its one query returned. The direct path counts first, to
+// choose the path, and reads later; rows_planned is what was read, since the selection moves in between. What
+// is staged is counted where it is frozen.
+//
+// 2026-11: a window of a stage is two queries, the staged keys with their feedback and the runs, both in the
+// order of their table's key, merged here. A join in ClickHouse sorts whole rows behind it, and 30,000 rows of
+// 300 kB do not fit its memory.
+//
+// 2026-11: whether a record ends its export must not depend on when it is handled, or a process that was
+// paused could end an export in the name of a record whose offset its successor has committed without a
+// completion. So the result of one window of several never ends one; seal sends itself a result that does.
+//
+// 2026-11: extract reads its topic as two consumer groups, one for the windows of large exports, one for
+// exports that are one window. With one, a small export waited for the windows ahead of it in its
+// partitions, up to twelve in a process of four slots. The price is that each group passes over the other's records.
 //
 // [ingest]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/ingest
 // [event]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/event
