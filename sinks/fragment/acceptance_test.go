@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -23,7 +24,7 @@ var suite = []struct {
 }{
 	{"no records", runColumns(), func() [][]byte { return nil }},
 	{"one record", runColumns(), func() [][]byte { return runRecords(1, 1100) }},
-	{"runs", runColumns(), func() [][]byte { return runRecords(8000, 1100) }},
+	{"runs", runColumns(), func() [][]byte { return runRecords(6000, 1100) }},
 	{"every type", typeColumns(), typeRecords},
 	{"one column", []Column{{Name: "text"}}, func() [][]byte { return lines(`{"text":null}`, `{"text":"a"}`, `{"text":null}`) }},
 	{"hostile text", []Column{{Name: "text"}, {Name: "again", Long: true}, {Name: "few", Dictionary: true}}, hostileRecords},
@@ -33,6 +34,9 @@ var suite = []struct {
 
 func TestEveryEncoderIsReadBackByAnIndependentReader(t *testing.T) {
 	for _, test := range suite {
+		if raced && test.name == "a huge record" {
+			continue
+		}
 		records := test.records()
 		for _, format := range formats {
 			for _, compression := range compressions {
@@ -126,7 +130,7 @@ func readBack(t *testing.T, format, compression string, file []byte, records [][
 		}
 	}
 	for range 2 {
-		if _, err := r.Next(); err != io.EOF {
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
 			t.Fatalf("after the last: %v", err)
 		}
 	}

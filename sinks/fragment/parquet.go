@@ -26,7 +26,7 @@ const (
 type parquetEncoder struct {
 	decoder decoder
 	options []parquet.WriterOption
-	writer  *parquet.Writer // of the fragment
+	writer  *parquet.GenericWriter[any] // of the fragment
 	columns []*parquet.ColumnWriter
 
 	nulls [][]parquet.Value // by leaf and definition level
@@ -67,7 +67,7 @@ func newParquet(compression string, s Settings) (Encoder, error) {
 		}
 		e.nulls = append(e.nulls, nulls)
 	}
-	// NewWriter panics where NewWriterConfig returns an error. It is given the options and not the
+	// NewGenericWriter panics where NewWriterConfig returns an error. It is given the options and not the
 	// configuration, in which it cannot tell false and 0 from what is not set.
 	if _, err := parquet.NewWriterConfig(e.options...); err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
@@ -109,7 +109,7 @@ func (e *parquetEncoder) Open(w io.Writer) error {
 	e.clear()
 	e.size, e.group.rows, e.group.bytes = 0, 0, 0
 	// A writer that has written a file and is reset loses the paths of its columns (v0.32.0).
-	e.writer = parquet.NewWriter(w, e.options...)
+	e.writer = parquet.NewGenericWriter[any](w, e.options...)
 	e.columns = e.writer.ColumnWriters()
 	return nil
 }

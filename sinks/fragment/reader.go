@@ -147,7 +147,7 @@ func (s *lineSource) next() (json.RawMessage, error) {
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		if err == io.EOF && len(s.line) > 0 { //nolint:errorlint // bufio returns it bare; a wrapped one is a cut stream
+		if err == io.EOF && len(s.line) > 0 {
 			return nil, errors.New("the last line has no end: the file is cut short")
 		}
 		return nil, err
@@ -204,7 +204,7 @@ func (s *arraySource) next() (json.RawMessage, error) {
 	if _, err := s.decoder.Token(); err != nil {
 		return nil, s.fault("does not end with ]", err)
 	}
-	if _, err := s.decoder.Token(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
+	if _, err := s.decoder.Token(); err != io.EOF {
 		return nil, s.fault("goes on after its ]", err)
 	}
 	s.ended = true
@@ -240,7 +240,7 @@ func newCSVSource(r io.Reader) *csvSource {
 func (s *csvSource) next() (json.RawMessage, error) {
 	if s.keys == nil {
 		header, err := s.rows.Read()
-		if err == io.EOF { //nolint:errorlint // encoding/csv returns it bare
+		if err == io.EOF {
 			return nil, errors.New("the file has no header row")
 		}
 		if err != nil {

@@ -14,7 +14,7 @@ func TestNewNamesWhatIsPossible(t *testing.T) {
 	}{
 		{"canonical data set", ExportDataset, Canonical, nil, nil},
 		{"no options given", ExportDataset, Canonical, map[string]any{}, nil},
-		{"unknown option", ExportDataset, Canonical, map[string]any{"colunms": []any{"id"}}, []string{`"colunms"`, "export_dataset", "canonical", "none"}},
+		{"unknown option", ExportDataset, Canonical, map[string]any{"colunms": []any{"id"}}, []string{`"colunms"`, "export_dataset", "canonical", "columns"}},
 		{"unknown target", ExportDataset, "excel", nil, []string{`"excel"`, "export_dataset/canonical"}},
 		{"unknown purpose", "backup", Canonical, nil, []string{`"backup"`, "export_dataset/canonical"}},
 		{"nothing named", "", "", nil, []string{"export_dataset/canonical"}},
