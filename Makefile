@@ -1,32 +1,40 @@
-# Each target is one line a person could type. Tools are pinned here and in .ci/npm/package-lock.json.
+# Each target is one line a person could type. Tools are pinned here, in .ci/npm/package-lock.json and in
+# .ci/kafka/pom.xml.
 GOLANGCI_LINT := v2.15.0
+VERSITYGW := v1.8.0
 
 export CGO_ENABLED := 0
 
-.PHONY: demo test lint race fuzz bench soak golden build
+.PHONY: demo test test-kafka lint race fuzz bench soak golden build
 
 demo: build            ## the main job: local stack, sample runs, an export
 	bin/millrace demo
 
-test: build .ci/npm/node_modules  ## everything
+test: build .ci/npm/node_modules bin/versitygw-$(VERSITYGW)  ## everything
 	.ci/setup
 	go test -timeout 25m ./...
+
+# Tests about memory, the object store and selections, to which the kind of broker makes no difference.
+NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore
+test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
+	MILLRACE_TEST_KAFKA=cluster go test -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' ./cmd/millrace/
 
 lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatting
 	bin/golangci-lint-$(GOLANGCI_LINT) run ./...
 
-race: build            ## everything that runs in process, under the race detector
+race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process, under the race detector
 	CGO_ENABLED=1 go test -race -timeout 25m ./pipeline/... ./sinks/...
 
 fuzz: ## every fuzz target for FUZZTIME each
 	.ci/fuzz $(or $(FUZZTIME),30s)
 
-bench: build           ## ingest against ClickHouse's own Kafka engine, and the micro-benchmarks
+bench: build bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHouse's own ways, and the micro-benchmarks
 	bin/millrace bench ingest
+	bin/millrace bench export
 	go test -run '^$$' -bench . ./...
 
-soak: build            ## the kill tests with full counts; about 7 minutes
-	MILLRACE_TEST_SOAK=true go test -count=1 -timeout 4h -v -run 'Kill|Soak' ./cmd/millrace/
+soak: build            ## the tests that kill, and those of size, with full counts, one after another; about 40 minutes
+	MILLRACE_TEST_SOAK=true go test -count=1 -parallel 1 -timeout 4h -v -run 'Kill|ComeAndGo|Incremental|Large|Huge|Small' ./cmd/millrace/
 
 golden: build          ## rewrite the golden files and the README's generated tables
 	go test ./cmd/millrace/ ./pipeline/export/format/ -run 'Golden|README' -update
@@ -38,6 +46,14 @@ bin/golangci-lint-$(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	mv bin/golangci-lint $@
 
+# A real S3 server for the tests, which serves a folder.
+bin/versitygw-$(VERSITYGW):
+	GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
+	mv bin/versitygw $@
+
 .ci/npm/node_modules: .ci/npm/package-lock.json
 	npm ci --prefix .ci/npm --no-audit --no-fund
 	touch $@
+
+.ci/kafka/target/lib: .ci/kafka/pom.xml
+	.ci/kafka/fetch

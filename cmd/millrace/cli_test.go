@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,37 +103,49 @@ func TestWithoutKafkaOrClickHouseTheErrorSaysWhatToDo(t *testing.T) {
 
 func TestTopicsAreCreatedAsTheContractSays(t *testing.T) {
 	t.Parallel()
-	kafka := localtest.Kafka(t).ListenAddrs()[0]
-	env := environment{"KAFKA_BROKERS=" + kafka, "KAFKA_TOPIC_PREFIX=acme-"}
+	kafka, prefix := newKafka(t)
+	prefix += "acme-"
+	env := environment{"KAFKA_BROKERS=" + kafka, "KAFKA_TOPIC_PREFIX=" + prefix}
 	env.run(t, "topics")
 	var states []topicState
 	if err := json.Unmarshal([]byte(env.run(t, "topics", "--json")), &states); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]int32{
-		"acme-runs": 12, "acme-export-requests": 6, "acme-export-windows": 24, "acme-export-results": 6, "acme-export-progress": 6,
-		"acme-export-completions": 6, "acme-dead-letters": 3,
+		prefix + "runs": 12, prefix + "export-requests": 6, prefix + "export-windows": 24, prefix + "export-results": 6,
+		prefix + "export-progress": 6, prefix + "export-completions": 6, prefix + "dead-letters": 3,
 	}
 	admin := kadm.NewClient(kafkaClient(t, kafka))
 	topics, err := admin.ListTopics(t.Context())
+	maps.DeleteFunc(topics, func(name string, _ kadm.TopicDetail) bool { return !strings.HasPrefix(name, prefix) })
 	if err != nil || len(topics) != len(want) || len(states) != len(want) {
 		t.Fatalf("%d topics, %d shown, %v", len(topics), len(states), err)
 	}
+	replicas, inSync := 1, "1"
+	if localtest.OnKafkaCluster() {
+		replicas, inSync = 3, "2"
+	}
 	for _, s := range states {
-		if s.Created || want[s.Topic] != s.Partitions || len(topics[s.Topic].Partitions) != int(s.Partitions) {
-			t.Errorf("%+v", s)
+		if s.Created || want[s.Topic] != s.Partitions || len(topics[s.Topic].Partitions) != int(s.Partitions) || topics[s.Topic].Partitions.NumReplicas() != replicas {
+			t.Errorf("%+v, %d replicas", s, topics[s.Topic].Partitions.NumReplicas())
 		}
 	}
-	configs, err := admin.DescribeTopicConfigs(t.Context(), "acme-export-completions", "acme-dead-letters", "acme-runs")
+	configs, err := admin.DescribeTopicConfigs(t.Context(), topics.Names()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range configs {
+		cleanup, size := "delete", "8388608"
+		switch c.Name {
+		case prefix + "export-completions":
+			cleanup = "compact"
+		case prefix + "dead-letters":
+			size = "9437184"
+		}
 		for _, config := range c.Configs {
-			switch {
-			case config.Key == "cleanup.policy" && (*config.Value == "compact") != (c.Name == "acme-export-completions"),
-				config.Key == "max.message.bytes" && *config.Value != map[bool]string{true: "9437184", false: "8388608"}[c.Name == "acme-dead-letters"]:
-				t.Errorf("%s: %s = %s", c.Name, config.Key, *config.Value)
+			wanted, checked := map[string]string{"cleanup.policy": cleanup, "max.message.bytes": size, "min.insync.replicas": inSync}[config.Key]
+			if checked && *config.Value != wanted {
+				t.Errorf("%s: %s = %s, want %s", c.Name, config.Key, *config.Value, wanted)
 			}
 		}
 	}
@@ -207,7 +220,7 @@ func TestDeadLettersAreListedShownAndReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := event.Event{ID: "1", Source: "test", Type: "dev.millrace.run.v1", Data: []byte(line("refused"))}
-	if err := client.ProduceSync(t.Context(), e.Record("millrace.runs", []byte("acme/refused"))).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), e.Record(s.prefix+event.TopicRuns, []byte("acme/refused"))).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	var letters []letterInfo
@@ -227,7 +240,7 @@ func TestDeadLettersAreListedShownAndReplayed(t *testing.T) {
 		return ""
 	})
 	l := letters[0]
-	if l.Code != "row_refused" || l.Stage != "ingest" || l.Topic != "millrace.runs" || l.Key != "acme/refused" || strings.Contains(l.Detail, "refused'") {
+	if l.Code != "row_refused" || l.Stage != "ingest" || l.Topic != s.prefix+event.TopicRuns || l.Key != "acme/refused" || strings.Contains(l.Detail, "refused'") {
 		t.Errorf("%+v", l)
 	}
 	if out := s.env.run(t, "dead-letters", "show", l.ID); !strings.Contains(out, line("refused")) || !strings.Contains(out, "millrace_error: row_refused") {

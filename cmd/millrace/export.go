@@ -62,6 +62,7 @@ func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context)
 	}
 	planStage := plan.New(plan.Config{
 		Config: config(planSlots), WindowRecords: int64(a.cfg.ExportWindowRecords), WindowsInFlight: a.cfg.ExportWindowsInFlight,
+		Cluster: a.cfg.ClickHouseCluster,
 	}, a.cfg.dsn, b)
 	extractStage := extract.New(extract.Config{Config: config(a.cfg.ExportConcurrency)}, a.cfg.dsn, b)
 	sealStage := seal.New(seal.Config{

@@ -177,7 +177,7 @@ func TestALargeExportNeedsLittleMemoryHoweverLongItTakes(t *testing.T) {
 		if peak := max(first, second); peak == 0 || peak > 400e6 {
 			t.Errorf("%s: the process took %d MB, and may take 400", format, peak/1e6)
 		}
-		if second > first*5/4 {
+		if scale(0, 1) == 1 && second > first*5/4 { // one of a second has no halves
 			t.Errorf("%s: memory grew from %d MB in the first half to %d MB in the second", format, first/1e6, second/1e6)
 		}
 		if format == "jsonl" {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -14,10 +15,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/millrace/millrace/pipeline/event"
+)
+
+// The time between two tries of a request begins and ends with about these.
+const (
+	minKafkaPause = 10 * time.Millisecond
+	maxKafkaPause = time.Second
 )
 
 // kafkaOptions are the client options that say where Kafka is and who we are.
@@ -26,6 +34,15 @@ func (c *config) kafkaOptions() ([]kgo.Opt, error) {
 		kgo.SeedBrokers(c.KafkaBrokers...),
 		kgo.ClientID("millrace"),
 		kgo.RetryTimeout(time.Minute),
+		kgo.RequestRetries(200), // the minute ends before
+		// The client's defaults, 0.25 s growing to 5 s, are long at both ends. A broker that is still writing
+		// the end of a transaction refuses the next one for some milliseconds; and a broker that is gone is
+		// missed for 9 s, after which its partitions are to be found soon.
+		kgo.MetadataMinAge(maxKafkaPause),
+		kgo.RetryBackoffFn(func(failures int) time.Duration {
+			pause := min(minKafkaPause<<min(max(failures-1, 0), 10), maxKafkaPause)
+			return pause/2 + rand.N(pause/2)
+		}),
 	}
 	if c.KafkaTLSEnabled {
 		t, err := c.tlsConfig()
@@ -139,6 +156,7 @@ func createTopics(ctx context.Context, client *kgo.Client, prefix string) ([]top
 	}
 	replication := int16(min(len(brokers), 3))
 	var states []topicState
+	var names []string
 	for _, topic := range event.Topics {
 		configs := map[string]*string{}
 		for k, v := range topic.Configs {
@@ -149,17 +167,54 @@ func createTopics(ctx context.Context, client *kgo.Client, prefix string) ([]top
 		}
 		name := prefix + topic.Name
 		_, err := admin.CreateTopic(ctx, topic.Partitions, replication, configs, name)
-		state := topicState{Topic: name, Partitions: topic.Partitions, Created: err == nil}
-		if errors.Is(err, kerr.TopicAlreadyExists) {
-			details, listErr := admin.ListTopics(ctx, name)
-			if listErr != nil {
-				return nil, fmt.Errorf("look at topic %s: %w", name, listErr)
-			}
-			state.Partitions = int32(len(details[name].Partitions))
-		} else if err != nil {
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			return nil, fmt.Errorf("create topic %s: %w", name, err)
 		}
-		states = append(states, state)
+		states = append(states, topicState{Topic: name, Created: err == nil})
+		names = append(names, name)
 	}
-	return states, nil
+	partitions, err := waitTopics(ctx, client, brokers.NodeIDs(), names)
+	for i := range states {
+		states[i].Partitions = int32(partitions[states[i].Topic])
+	}
+	return states, err
+}
+
+// topicsTimeout is how long brokers may take to hear of topics.
+const topicsTimeout = 30 * time.Second
+
+// waitTopics waits until every broker that answers knows the topics, and returns how many partitions they
+// have. The controller creates them before the brokers hear of it, and a role that asks one too early would
+// find them missing.
+func waitTopics(ctx context.Context, client *kgo.Client, brokers []int32, names []string) (map[string]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, topicsTimeout)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range names {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, topic)
+	}
+	partitions := map[string]int{}
+	for _, id := range brokers {
+		err := poll(ctx, func() (bool, error) {
+			resp, err := req.RequestWith(ctx, client.Broker(int(id)))
+			if err != nil {
+				return ctx.Err() == nil, ctx.Err() // it is down, and misleads nobody
+			}
+			for _, topic := range resp.Topics {
+				if err := kerr.ErrorForCode(topic.ErrorCode); kerr.IsRetriable(err) {
+					return false, nil
+				} else if err != nil {
+					return false, fmt.Errorf("look at topic %s: %w", *topic.Topic, err)
+				}
+				partitions[*topic.Topic] = len(topic.Partitions)
+			}
+			return true, nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("wait for broker %d to know the topics: %w", id, err)
+		}
+	}
+	return partitions, nil
 }

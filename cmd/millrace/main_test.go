@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
@@ -51,20 +54,35 @@ func TestMain(m *testing.M) {
 // env is what a process is started with beside the test's own environment, NAME=value without the prefix.
 type environment []string
 
-// site is a place to run roles in: a Kafka of its own and a database of its own.
+// site is a place to run roles in: topics of its own and a database of its own.
 type site struct {
-	env   environment
-	kafka string
-	dsn   string
-	conn  driver.Conn
+	env    environment
+	kafka  string // brokers, as in MILLRACE_KAFKA_BROKERS
+	prefix string // of topics and consumer groups
+	dsn    string
+	conn   driver.Conn
+}
+
+// newKafka returns brokers, and a prefix that no other test has topics and groups of: an in-memory Kafka for
+// the test alone, or in `make test-kafka` the cluster of Apache Kafka that all tests share.
+func newKafka(t *testing.T) (brokers, prefix string) {
+	t.Helper()
+	if localtest.OnKafkaCluster() {
+		return strings.Join(localtest.ApacheKafka(t).Addrs(), ","), "test-" + crand.Text()[:10] + "."
+	}
+	return localtest.Kafka(t).ListenAddrs()[0], event.DefaultPrefix
 }
 
 // newSite makes topics and tables with the commands that users have for it.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	server := localtest.ClickHouse(t)
-	s := &site{kafka: localtest.Kafka(t).ListenAddrs()[0], dsn: server.DSN(server.Database(t))}
-	s.env = environment{"KAFKA_BROKERS=" + s.kafka, "CLICKHOUSE_DSN=" + s.dsn, "BUCKET_URL=file://" + filepath.Join(t.TempDir(), "bucket")}
+	s := &site{dsn: server.DSN(server.Database(t))}
+	s.kafka, s.prefix = newKafka(t)
+	s.env = environment{
+		"KAFKA_BROKERS=" + s.kafka, "KAFKA_TOPIC_PREFIX=" + s.prefix, "CLICKHOUSE_DSN=" + s.dsn,
+		"BUCKET_URL=file://" + filepath.Join(t.TempDir(), "bucket"),
+	}
 	s.env.run(t, "topics")
 	s.env.run(t, "migrate")
 	s.conn = connect(t, s.dsn)
@@ -87,7 +105,8 @@ func connect(t *testing.T, dsn string) driver.Conn {
 
 func (e environment) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = os.Environ()
+	// What selects tests is not Millrace's, which would say so.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, envPrefix+"TEST_") })
 	for _, v := range e {
 		cmd.Env = append(cmd.Env, envPrefix+v)
 	}
@@ -304,9 +323,9 @@ func dice(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-func kafkaClient(t *testing.T, addr string, options ...kgo.Opt) *kgo.Client {
+func kafkaClient(t *testing.T, brokers string, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr)}, options...)...)
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(strings.Split(brokers, ",")...)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

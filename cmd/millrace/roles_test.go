@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
@@ -194,7 +195,7 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 func produce(t *testing.T, s *site, value string) {
 	t.Helper()
 	client := kafkaClient(t, s.kafka)
-	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "millrace.runs", Value: []byte(value)}).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: s.prefix + event.TopicRuns, Value: []byte(value)}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,6 +14,8 @@ import (
 // Limits of the clients.
 const (
 	sessionTimeout     = 10 * time.Second
+	heartbeatInterval  = time.Second      // a heartbeat tells a member to join again, and a rebalance waits for all of them, twice
+	rebalanceTimeout   = 15 * time.Second // how long a group waits for a member that is killed or stuck while partitions change hands
 	transactionTimeout = 10 * time.Second
 	fetchMaxBytes      = 16 << 20
 	maxDecompress      = 64 << 20 // a producer's batch is at most 8 MiB as sent
@@ -28,6 +30,8 @@ func ConsumerOptions(cfg *Config) []kgo.Opt {
 	return append([]kgo.Opt{
 		kgo.ConsumerGroup(cfg.TopicName(cfg.Name)),
 		kgo.SessionTimeout(sessionTimeout),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // its default would skip what retention has not deleted
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),

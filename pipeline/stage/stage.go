@@ -140,7 +140,7 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 		kgo.TransactionalID(transactionalID),
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.OnPartitionsRevoked(w.revoked),
-		kgo.OnPartitionsLost(w.revoked),
+		kgo.OnPartitionsLost(w.lost),
 	)
 	session, err := kgo.NewGroupTransactSession(options...)
 	if err != nil {

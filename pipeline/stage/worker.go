@@ -28,9 +28,17 @@ type worker struct {
 
 var errRevoked = errors.New("the partition went to another member of the group")
 
-// revoked is called by the client when partitions go to another member. It must not wait: ending a
+// revoked is called by the client when partitions go to another member, and with none when others
+// change hands.
+func (w *worker) revoked(ctx context.Context, client *kgo.Client, partitions map[string][]int32) {
+	if len(partitions) > 0 {
+		w.lost(ctx, client, partitions)
+	}
+}
+
+// lost is called by the client when partitions are another member's. It must not wait: ending a
 // transaction in here would deadlock.
-func (w *worker) revoked(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+func (w *worker) lost(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stale = w.stale || w.cancel == nil
@@ -89,7 +97,11 @@ func (w *worker) one(ctx context.Context, r *kgo.Record) error {
 		s.metrics.records.WithLabelValues("failed").Inc()
 		return fmt.Errorf("%s: %w", Position(r), err)
 	}
-	committed, err := w.produce(ctx, out)
+	end := w.produce
+	if len(out) == 0 {
+		end = w.commit
+	}
+	committed, err := end(ctx, out)
 	switch {
 	case err != nil:
 		return err
@@ -178,6 +190,23 @@ func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool
 	return true, nil
 }
 
+// commit commits the offsets of what was polled and nothing came of, without a transaction: Kafka refuses
+// offsets in one that begins within some milliseconds of the end of the last, and records that are passed
+// over follow each other faster.
+func (w *worker) commit(ctx context.Context, _ []*kgo.Record) (committed bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transactionTimeout)
+	defer cancel()
+	client := w.session.Client()
+	if err = client.CommitUncommittedOffsets(ctx); err == nil {
+		return true, nil
+	}
+	w.stage.log.Warn("offsets not committed, the records come again", "error", err)
+	if _, err := w.session.End(ctx, kgo.TryAbort); err != nil {
+		return false, errors.Join(errAgain, err)
+	}
+	return false, nil
+}
+
 // fetchErrors deals with what went wrong while polling: nil where the client goes on by itself.
 func (w *worker) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 	if fetches.IsClientClosed() {
@@ -186,6 +215,7 @@ func (w *worker) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 	for _, f := range fetches.Errors() {
 		var tooLarge *kgo.ErrDecompressTooLarge
 		var loss *kgo.ErrDataLoss
+		var group *kgo.ErrGroupSession
 		switch {
 		case errors.As(f.Err, &tooLarge):
 			return w.skip(ctx, tooLarge)
@@ -193,6 +223,9 @@ func (w *worker) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 			w.stage.log.Error("kafka lost records", "topic", f.Topic, "partition", f.Partition, "error", f.Err)
 		case IsPermanent(f.Err):
 			return fmt.Errorf("consume topic %s: %w", w.stage.cfg.TopicName(w.stage.cfg.Topic), f.Err)
+		case errors.As(f.Err, &group):
+			// The client joins again by itself. A new one would be a member more, and two rebalances.
+			w.stage.log.Warn("kafka group session failed, and is joined again", "error", group.Err)
 		default:
 			return errors.Join(errAgain, f.Err)
 		}

@@ -97,10 +97,15 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 
 // freeze stages the selection, and cuts the stage into windows. A stage that is not finished is read by
 // nobody: the next attempt makes another.
-func (s *Stage) freeze(q *queries, p *export.Plan, size int64) error {
+func (s *Stage) freeze(q *queries, p *export.Plan, size int64) (err error) {
 	stageID := uuid.NewString()
+	defer func() {
+		if err != nil {
+			s.dropStage(q.ctx, stageID)
+		}
+	}()
 	insert := clickhouse.NewSelection(p.Request, p.Selection).Stage(stageID, p.Rows)
-	err := clickhouse.Do(q.ctx, q.client, ch.Query{
+	err = clickhouse.Do(q.ctx, q.client, ch.Query{
 		Body: insert.SQL, Parameters: insert.Parameters, Settings: clickhouse.StageSettings(q.comment, stageLimit),
 	})
 	if err != nil {
@@ -122,6 +127,21 @@ func (s *Stage) freeze(q *queries, p *export.Plan, size int64) error {
 		p.Windows = append(p.Windows, export.PlannedWindow{Rows: min(size, rows-int64(i)*size), From: &keys[i]})
 	}
 	return nil
+}
+
+// dropLimit is how long a plan may wait for a stage to be dropped.
+const dropLimit = 5 * time.Second
+
+// dropStage drops a stage that no plan names, also when ctx is done. What is left of one has a time to live.
+func (s *Stage) dropStage(ctx context.Context, id string) {
+	if id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
+	defer cancel()
+	if err := clickhouse.DropStage(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
+		s.cfg.Log.Warn("a stage that no export needs is left to its time to live", "stage_id", id, "error", err)
+	}
 }
 
 // queries are those of one plan.

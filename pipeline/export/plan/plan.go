@@ -37,8 +37,9 @@ const BeforeCommit = "before the plan is committed"
 // Config of the stage. Name, Topic and Outputs of stage.Config are set by New.
 type Config struct {
 	stage.Config
-	WindowRecords   int64 // source rows of a window at most; default 30,000
-	WindowsInFlight int   // windows of one export that are sent out before results come back; default 48
+	WindowRecords   int64  // source rows of a window at most; default 30,000
+	WindowsInFlight int    // windows of one export that are sent out before results come back; default 48
+	Cluster         string // of ClickHouse, whose servers have parts of a stage; "" is a single server
 }
 
 // Stage consumes export-requests.
@@ -119,6 +120,9 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 		}
 		if p, err = s.create(ctx, f, draft); err != nil {
 			return nil, err
+		}
+		if p.Stage != draft.Stage { // another process was faster
+			s.dropStage(ctx, draft.Stage)
 		}
 	}
 	switch {
