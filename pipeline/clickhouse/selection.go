@@ -125,6 +125,16 @@ func (q *Selection) Count(bound int64) Query {
 	return q.query("SELECT toString(count()) FROM (SELECT 1 " + q.from() + "\nLIMIT {bound:UInt64})")
 }
 
+// Newest is the query for [ReadInt]: when the k-th newest row of the app started, in milliseconds since 1970, or 0
+// where there are fewer. It looks at rows as they are stored, superseded ones too, and at no filter, so that it
+// reads no more than the end of the table.
+func Newest(r *export.Request, s export.Selection, k int64) Query {
+	q := NewSelection(&export.Request{ID: r.ID, Source: r.Source, AppID: r.AppID}, s)
+	q.parameters["k"] = strconv.FormatInt(k, 10)
+	return q.query("SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at)), 0)) FROM (\n" +
+		"    SELECT started_at FROM runs WHERE " + and(q.runs) + " ORDER BY started_at DESC LIMIT {k:UInt64}\n)")
+}
+
 // keys selects the keys of the selected rows.
 func (q *Selection) keys() string {
 	text := "SELECT r.started_at, r.run_id " + q.from()

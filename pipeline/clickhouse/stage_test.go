@@ -236,3 +236,41 @@ func (h *history) exec(statement string) {
 		h.t.Fatal(err)
 	}
 }
+
+// newest asks when the k-th newest row started.
+func (h *history) newest(s export.Selection, k int64) int64 {
+	h.t.Helper()
+	query := clickhouse.Newest(&export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}, s, k)
+	query.Settings = clickhouse.ReadSettings("test", time.Minute)
+	at, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return at
+}
+
+func TestTheNewestRowsAreFoundByWhenTheyStarted(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	for i := range 10 {
+		h.run(fmt.Sprint("r", i), i)
+	}
+	h.run("other", 99, func(r *runs.Run) { r.AppID = "other" })
+	at := func(n int) int64 { return day.Add(time.Duration(n) * time.Second).UnixMilli() }
+	early := window(export.ByStartedAt, day.Add(2*time.Second), day.Add(6*time.Second))
+	for name, c := range map[string]struct {
+		selection export.Selection
+		k, want   int64
+	}{
+		"the newest":        {export.Selection{}, 1, at(9)},
+		"the third":         {export.Selection{}, 3, at(7)},
+		"the last":          {export.Selection{}, 10, at(0)},
+		"one more":          {export.Selection{}, 11, 0},
+		"in a window":       {early, 4, at(2)},
+		"beyond the window": {early, 5, 0},
+	} {
+		if got := h.newest(c.selection, c.k); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}

@@ -25,6 +25,9 @@ type Plan struct {
 	Selection Selection `json:"selection"`
 	// Watermark is the upper bound of a window by ingested_at, after which nothing was looked at.
 	Watermark time.Time `json:"watermark,omitzero"`
+	// Since is when the oldest row can have started that the selection has, or zero if that is not known. It
+	// follows from Limit, and saves reading what is older.
+	Since time.Time `json:"since,omitzero"`
 	// Stage is the id of the stage in ClickHouse that froze the selection; empty where one window reads the
 	// selection itself.
 	Stage string `json:"stage_id,omitempty"`
@@ -51,6 +54,22 @@ type Key struct {
 	StartedAt time.Time `json:"started_at"`
 	RunID     string    `json:"run_id"`
 	NodeRunID string    `json:"node_run_id,omitempty"`
+}
+
+// endOfTime is after every started_at.
+var endOfTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Bounded is the selection without what is older than Since.
+func (p *Plan) Bounded() Selection {
+	s := p.Selection
+	if !p.Since.IsZero() {
+		w := TimeWindow{By: ByStartedAt, From: p.Since, To: endOfTime}
+		if s.Window != nil {
+			w.To = s.Window.To
+		}
+		s.Window = &w
+	}
+	return s
 }
 
 // Until returns the key before which a window of the stage ends, nil for the last one.

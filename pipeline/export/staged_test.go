@@ -92,6 +92,44 @@ func TestALargeSelectionIsExportedInWindows(t *testing.T) {
 	}
 }
 
+// Of a long history only the end is read, however rare the runs are that the filters leave.
+func TestTheMostRecentRunsOfALongHistoryAreFound(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	const all = 100_000
+	f.exec(fmt.Sprintf(`INSERT INTO runs (workspace_id, run_id, source, app_id, app_version, status, started_at, updated_at, version)
+		SELECT 'acme', concat('run-', leftPad(toString(number), 6, '0')), 'recipe', 'app', if(number %% 997 = 0, 'rare', 'common'), 'succeeded',
+			toDateTime64('2026-01-01 00:00:00', 3, 'UTC') + toIntervalSecond(number), now64(6), 1 FROM numbers(%d)`, all))
+	f.start()
+	every := func(from, step int) (ids []string) {
+		for i := from; i < all; i += step {
+			ids = append(ids, fmt.Sprintf("run-%06d", i))
+		}
+		return ids
+	}
+	rare := every(0, 997)
+	for id, c := range map[string]struct {
+		fields string
+		bound  bool
+		want   []string
+	}{
+		"common":   {`,"selection":{"limit":20}`, true, every(all-20, 1)},
+		"rare":     {`,"selection":{"limit":20},"filters":{"app_versions":["rare"]}`, true, rare[len(rare)-20:]},
+		"all-rare": {`,"selection":{"limit":100},"filters":{"app_versions":["rare"]}`, false, rare[len(rare)-100:]},
+		"window":   {`,"selection":{"limit":3,"window":{"from":"2026-01-01T00:00:00Z","to":"2026-01-01T10:00:00Z"}}`, true, every(0, 1)[35_997:36_000]},
+	} {
+		f.send(request(id, c.fields))
+		completion := f.completion(id)
+		if _, got := f.verify(completion); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %d records, want %d", id, len(got), len(c.want))
+		}
+		p, err := folder.Folder{Bucket: f.bucket, ID: completion.ID}.Plan(t.Context())
+		if err != nil || p.Since.IsZero() == c.bound {
+			t.Errorf("%s: read since %s, %v", id, p.Since, err)
+		}
+	}
+}
+
 // The crashes of the protocol's table, in the middle of an export of many windows.
 func TestACrashBetweenWindowsLosesNoneAndRepeatsNone(t *testing.T) {
 	t.Parallel()

@@ -110,7 +110,7 @@ func (a *attempt) read(ctx context.Context, w *fragment.Writer) error {
 	write := func(row *format.Row) error { return a.row(row, w) }
 	return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 		if a.plan.Stage == "" {
-			query := clickhouse.NewSelection(a.plan.Request, a.plan.Selection).Rows()
+			query := clickhouse.NewSelection(a.plan.Request, a.plan.Bounded()).Rows()
 			query.ID, query.Settings = id, settings
 			_, err := clickhouse.ReadRows(ctx, client, query, write)
 			return err

@@ -80,7 +80,10 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 		p.Warnings = notFound(p.Selection.RunIDs, found)
 	}
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
-	n, err := q.int(clickhouse.NewSelection(p.Request, p.Selection).Count(max(size, exactly) + 1))
+	if err := s.since(q, p, size); err != nil {
+		return err
+	}
+	n, err := q.int(clickhouse.NewSelection(p.Request, p.Bounded()).Count(max(size, exactly) + 1))
 	if err != nil {
 		return err
 	}
@@ -93,6 +96,34 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 		return nil
 	}
 	return s.freeze(q, p, size)
+}
+
+// since finds a time since which the most recent rows have started that the request asks for, so that nothing
+// older is read: with FINAL, ClickHouse cannot begin at the table's end. It looks for some more of them than are
+// asked for, since the selection moves until it is read.
+func (s *Stage) since(q *queries, p *export.Plan, size int64) error {
+	limit, window := p.Selection.Limit, p.Selection.Window
+	p.Since = time.Time{}
+	if limit == 0 || limit > size || window != nil && window.By != export.ByStartedAt {
+		return nil
+	}
+	enough := limit + limit/8 + 16
+	for k := 4 * (limit + 1024); ; k *= 16 {
+		since, err := q.int(clickhouse.Newest(p.Request, p.Selection, k))
+		if err != nil || since == 0 { // there are no more
+			return err
+		}
+		bounded := *p
+		bounded.Since, bounded.Selection.Limit = time.UnixMilli(since).UTC(), 0
+		n, err := q.int(clickhouse.NewSelection(p.Request, bounded.Bounded()).Count(enough))
+		if err != nil {
+			return err
+		}
+		if n >= enough {
+			p.Since = bounded.Since
+			return nil
+		}
+	}
 }
 
 // freeze stages the selection, and cuts the stage into windows. A stage that is not finished is read by
