@@ -169,15 +169,18 @@ func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool
 	if err := w.session.Begin(); err != nil {
 		return false, errors.Join(errAgain, err)
 	}
-	try := kgo.TryCommit
 	if err := w.session.ProduceSync(ctx, out...).FirstErr(); err != nil {
-		s.log.Warn("produce failed, the transaction is aborted", "error", err)
-		try = kgo.TryAbort
+		s.metrics.transactions.WithLabelValues("aborted").Inc()
+		_, aborted := w.session.End(ctx, kgo.TryAbort)
+		// Kafka may have stored the records all the same. In its next transaction this client would give others the
+		// same numbers, and before Kafka 4 the same epoch (franz-go 1.22.2), and Kafka would acknowledge them as
+		// duplicates of what was aborted, and not store them. The next session has an epoch of its own.
+		return false, fmt.Errorf("%w: produce: %w", errAgain, errors.Join(err, aborted))
 	}
 	if err := s.cfg.At(BeforeCommit); err != nil {
 		return false, err
 	}
-	committed, err = w.session.End(ctx, try)
+	committed, err = w.session.End(ctx, kgo.TryCommit)
 	if err != nil {
 		s.metrics.transactions.WithLabelValues("unknown").Inc()
 		return false, errors.Join(errAgain, err)
