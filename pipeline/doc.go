@@ -41,7 +41,8 @@
 // window, extract reads that very selection; otherwise plan freezes their keys and feedback in table
 // export_stage, and cuts the stage into windows. extract streams a window's rows in columns, format turns
 // each into a record, fragment rolls records into files, and bucket makes the files visible, whole. seal
-// writes the manifest, which is what makes them an export, sends the one completion, and drops the stage.
+// writes the manifest, which is what makes them an export, sends the one completion, and drops the stage. What
+// comes into the folder of an export after its end, from a process that was paused, the janitor removes.
 //
 // # Files
 //
@@ -55,7 +56,7 @@
 //	  folder/        an export's create-only documents in the bucket
 //	  dataset/       an export that has ended: its records, download, verify, delete
 //	  message/       the records that the export stages send each other
-//	  plan/ extract/ seal/ track/   stages
+//	  plan/ extract/ seal/ track/   stages; seal/ has the janitor too
 //	stage/         the consume → work → produce loop that plan, extract and seal share
 //	clickhouse/    connections, migrations, selection SQL, window reader, error classes
 //	local/         the embedded Kafka and ClickHouse of `millrace local` and of tests
@@ -80,7 +81,8 @@
 //     deleted but by an explicit delete; what it does not list is not part of the export.
 //  7. Exactly one completion per export for a read_committed consumer, sent after the manifest exists.
 //  8. Every buffer is bounded; backlog never grows memory.
-//  9. No query runs without its workspace bound as a parameter.
+//  9. No query runs without its workspace bound as a parameter. The janitor's alone does: it lists which exports
+//     have ended, of all workspaces, and reads nothing else.
 //  10. Bad input never stops a stage and is never dropped silently: dead letter, failed completion, or a
 //     counted, reasoned dropped entry.
 //
@@ -97,6 +99,10 @@
 // 2026-11: an export of one window is exactly what its one query returned. The direct path counts first, to
 // choose the path, and reads later; rows_planned is what was read, since the selection moves in between. What
 // is staged is counted where it is frozen.
+//
+// 2026-11: of the most recent N, up to a window, plan first finds a time since which more than N have started. With
+// FINAL, ClickHouse cannot read from a table's end, so that a hundred runs cost a look at all of the app's, three
+// times over. What was given up: filters that almost nothing passes are now looked for in growing steps.
 //
 // 2026-11: a window of a stage is two queries, the staged keys with their feedback and the runs, both in the
 // order of their table's key, merged here. A join in ClickHouse sorts whole rows behind it, and 30,000 rows of

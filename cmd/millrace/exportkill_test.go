@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -56,7 +58,7 @@ func newExportKills(t *testing.T) *exportKills {
 	k.site.env.run(t, "replay", sampleFile(t, cfg))
 	counted(t, k.site.conn, time.Minute, sampleRows(cfg))
 	ingest.stop(t)
-	k.runs = endedRuns(t, k.site, loadApp)
+	k.runs = endedRuns(t, k.site, loadApp, 2*killedWindows*killedWindowRows)
 	k.env = append(k.site.env, fmt.Sprintf("EXPORT_WINDOW_RECORDS=%d", killedWindowRows), "EXPORT_WINDOWS_IN_FLIGHT=8")
 	k.client = kafkaClient(t, k.site.kafka)
 	for range exportProcesses {
@@ -65,8 +67,8 @@ func newExportKills(t *testing.T) *exportKills {
 	return k
 }
 
-// endedRuns are the runs of an app that an export selects by default, ascending.
-func endedRuns(t *testing.T, s *site, app string) (runs []loadRun) {
+// endedRuns are the runs of an app that an export selects by default, ascending; so many at least.
+func endedRuns(t *testing.T, s *site, app string, least int) (runs []loadRun) {
 	t.Helper()
 	rows, err := s.conn.Query(t.Context(), "SELECT run_id, started_at FROM runs_latest WHERE app_id = $1 AND status != 'running' ORDER BY started_at, run_id", app)
 	if err != nil {
@@ -80,7 +82,7 @@ func endedRuns(t *testing.T, s *site, app string) (runs []loadRun) {
 		}
 		runs = append(runs, r)
 	}
-	if err := rows.Err(); err != nil || len(runs) < 2*killedWindows*killedWindowRows {
+	if err := rows.Err(); err != nil || len(runs) < least {
 		t.Fatalf("%d runs, %v", len(runs), err)
 	}
 	return runs
@@ -229,56 +231,46 @@ func (k *exportKills) check(t *testing.T) {
 // may have left one that no plan names.
 func (k *exportKills) droppedStages(t *testing.T) {
 	t.Helper()
-	var stages []string
+	stages := []string{}
 	for _, completions := range completionsByExport(t, k.site) {
-		uri, err := url.Parse(completions[0].ManifestURI)
-		if err != nil {
-			t.Fatal(err)
+		p := planOf(t, &completions[0])
+		if p.Stage == "" {
+			t.Errorf("export %s was not staged", p.ExportID)
 		}
-		text, err := os.ReadFile(filepath.Join(filepath.Dir(uri.Path), "plan.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		stages = append(stages, parse(t, string(text))["stage_id"].(string))
+		stages = append(stages, p.Stage)
 	}
-	if rows := count(t, k.site.conn, "SELECT count() FROM export_stage WHERE has($1, stage_id)", stages); rows != 0 {
-		t.Errorf("%d rows are staged for exports that have ended", rows)
+	var rows uint64
+	if err := k.site.conn.QueryRow(t.Context(), "SELECT countIf(has($1, stage_id)) FROM export_stage", stages).Scan(&rows); err != nil || rows != 0 {
+		t.Errorf("%d rows are staged for exports that have ended, %v", rows, err)
 	}
 }
 
-// leftNothing checks that no object of a cancelled export is there but its documents. What a process that
-// was killed had begun may be: the janitor's turn comes later.
+// leftNothing checks that a cancelled export lists no files and has no card. Fragments that a killed process had
+// begun may be there until the janitor comes.
 func (k *exportKills) leftNothing(t *testing.T, c *export.Completion) {
 	t.Helper()
+	var m export.Manifest
+	if err := json.Unmarshal(beside(t, c, export.ManifestName), &m); err != nil || len(m.Files) != 0 || m.Status != export.StatusCancelled {
+		t.Errorf("export %s: status %s, %d files, %v", c.ExportID, m.Status, len(m.Files), err)
+	}
 	uri, err := url.Parse(c.ManifestURI)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(uri.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m export.Manifest
-	if err := json.Unmarshal(text, &m); err != nil || len(m.Files) != 0 || m.Status != export.StatusCancelled {
-		t.Errorf("export %s: status %s, %d files, %v", c.ExportID, m.Status, len(m.Files), err)
-	}
-	if _, err := os.Stat(filepath.Join(filepath.Dir(uri.Path), "README.md")); err == nil {
-		t.Errorf("export %s was cancelled and has a card", c.ExportID)
+	if _, err := os.Stat(filepath.Join(filepath.Dir(uri.Path), export.CardName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("export %s was cancelled, and its card: %v", c.ExportID, err)
 	}
 }
 
+// completionsByExport are those that a read_committed consumer finds.
 func completionsByExport(t *testing.T, s *site) map[string][]export.Completion {
 	t.Helper()
 	all := map[string][]export.Completion{}
 	for _, r := range s.read(t, event.TopicExportCompletions) {
-		if r.Attrs.IsControl() {
-			continue
+		if !r.Attrs.IsControl() {
+			c := completionIn(t, r)
+			all[c.ExportID] = append(all[c.ExportID], c)
 		}
-		var c export.Completion
-		if err := json.Unmarshal(r.Value, &c); err != nil {
-			t.Fatal(err)
-		}
-		all[c.ExportID] = append(all[c.ExportID], c)
 	}
 	return all
 }

@@ -54,21 +54,7 @@ func newExportLoad(t *testing.T, random *rand.Rand) *exportLoad {
 	l.site.env.run(t, "replay", sampleFile(t, cfg))
 	counted(t, l.site.conn, time.Minute, sampleRows(cfg))
 	ingest.stop(t)
-	rows, err := l.site.conn.Query(t.Context(), "SELECT run_id, started_at FROM runs_latest WHERE app_id = $1 AND status != 'running' ORDER BY started_at", loadApp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var r loadRun
-		if err := rows.Scan(&r.id, &r.at); err != nil {
-			t.Fatal(err)
-		}
-		l.runs = append(l.runs, r)
-	}
-	if err := rows.Err(); err != nil || len(l.runs) < 2*loadRows {
-		t.Fatalf("%d runs, %v", len(l.runs), err)
-	}
+	l.runs = endedRuns(t, l.site, loadApp, 2*loadRows)
 	env := append(l.site.env, fmt.Sprintf("EXPORT_WINDOW_RECORDS=%d", loadWindowRows))
 	for range 2 {
 		l.roles = append(l.roles, env.start(t, "export"))
@@ -77,7 +63,7 @@ func newExportLoad(t *testing.T, random *rand.Rand) *exportLoad {
 	seed := random.Uint64()
 	go func() { l.filed <- l.file(t, client, rand.New(rand.NewPCG(seed, 0))) }()
 	eventually(t, time.Minute, func() string {
-		if len(l.completions(t)) == 0 {
+		if len(completionsByExport(t, l.site)) == 0 {
 			return "no export has ended"
 		}
 		return ""
@@ -134,7 +120,7 @@ func (l *exportLoad) check(t *testing.T) {
 	close(l.stop)
 	want := <-l.filed
 	eventually(t, 4*time.Minute, func() string {
-		if ended := len(l.completions(t)); ended != len(want) {
+		if ended := len(completionsByExport(t, l.site)); ended != len(want) {
 			return fmt.Sprintf("%d of %d exports have ended", ended, len(want))
 		}
 		return ""
@@ -148,7 +134,7 @@ func (l *exportLoad) check(t *testing.T) {
 		}
 	}
 	var slowest time.Duration
-	for id, completions := range l.completions(t) {
+	for id, completions := range completionsByExport(t, l.site) {
 		if len(completions) != 1 {
 			t.Errorf("export %s has %d completions", id, len(completions))
 		}
@@ -166,23 +152,6 @@ func (l *exportLoad) check(t *testing.T) {
 		}
 	}
 	t.Logf("%d exports, the slowest took %s", len(want), slowest.Round(time.Millisecond))
-}
-
-// completions reads topic export-completions from its start to its end.
-func (l *exportLoad) completions(t *testing.T) map[string][]export.Completion {
-	t.Helper()
-	all := map[string][]export.Completion{}
-	for _, r := range l.site.read(t, event.TopicExportCompletions) {
-		if r.Attrs.IsControl() {
-			continue
-		}
-		var c export.Completion
-		if err := json.Unmarshal(r.Value, &c); err != nil {
-			t.Fatal(err)
-		}
-		all[c.ExportID] = append(all[c.ExportID], c)
-	}
-	return all
 }
 
 // exported returns the run ids of an export's records, after checking its files against the manifest.

@@ -131,7 +131,10 @@ func TestExportsEndAsTheyShould(t *testing.T) {
 		"bad-one":       {`,"selection":{"limit":0}`, "failed out_of_range /selection/limit"},
 		"other-target":  {`,"selection":{"limit":5},"target":"answer_insights"`, "failed not_supported_yet /target"},
 		"split":         {`,"selection":{"limit":5},"split":{"test":0.5}`, "failed not_supported_yet /split"},
-		"option":        {`,"selection":{"limit":5},"options":{"with_wings":true}`, "failed not_supported_yet /options"},
+		"option":        {`,"selection":{"limit":5},"options":{"with_wings":true}`, "failed not_possible /options"},
+		"csv-option":    {`,"selection":{"limit":5},"options":{"csv_raw":true}`, "failed not_possible /options"},
+		"columns":       {`,"selection":{"limit":5},"options":{"columns":["run_id","colour"]}`, "failed not_possible /options"},
+		"with-nodes":    {`,"selection":{"limit":5},"options":{"with_nodes":true}`, "failed not_supported_yet /options/with_nodes"},
 		"other-purpose": {`,"selection":{"limit":5},"nodes":["solve"]`, "failed not_supported_yet /purpose"},
 	} {
 		t.Run(id, func(t *testing.T) {
