@@ -55,7 +55,8 @@ func (a *app) watch(ctx context.Context, id export.ID, fresh bool) (*watcher, er
 
 func (w *watcher) close() { w.client.Close() }
 
-// wait calls f with each progress of the export and returns its completion.
+// wait calls f with the progress of the export and returns its completion. The two are on topics of their own, and
+// the last progress may come too late.
 func (w *watcher) wait(ctx context.Context, f func(*export.Progress)) (*export.Completion, error) {
 	for {
 		fetches := w.client.PollFetches(ctx)
@@ -65,6 +66,7 @@ func (w *watcher) wait(ctx context.Context, f func(*export.Progress)) (*export.C
 		if err := fetches.Err(); err != nil {
 			return nil, fmt.Errorf("watch the export: %w", err)
 		}
+		var completion *export.Completion
 		for _, r := range fetches.Records() {
 			if string(r.Key) != w.id.String() {
 				continue
@@ -74,17 +76,20 @@ func (w *watcher) wait(ctx context.Context, f func(*export.Progress)) (*export.C
 				return nil, fmt.Errorf("read topic %s: %w", r.Topic, err)
 			}
 			if r.Topic == w.completions {
-				completion := new(export.Completion)
+				completion = new(export.Completion)
 				if err := json.Unmarshal(e.Data, completion); err != nil {
 					return nil, fmt.Errorf("read the completion: %w", err)
 				}
-				return completion, nil
+				continue // what came with it on the other topic is from before
 			}
 			progress := new(export.Progress)
 			if err := json.Unmarshal(e.Data, progress); err != nil {
 				return nil, fmt.Errorf("read the progress: %w", err)
 			}
 			f(progress)
+		}
+		if completion != nil {
+			return completion, nil
 		}
 	}
 }
