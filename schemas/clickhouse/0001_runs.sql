@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS {{table "runs"}} {{on_cluster}}
     usage_output_tokens Nullable(Int64) COMMENT 'Tokens it wrote' CODEC(ZSTD(1)),
     cost_usd Nullable(Float64) COMMENT 'Cost in US dollars' CODEC(ZSTD(1)),
     metadata Map(LowCardinality(String), String) COMMENT 'Labels of the producer' CODEC(ZSTD(1)),
+    input_group String COMMENT 'The same for all runs of the same question and inputs, white space and order of keys aside' CODEC(ZSTD(1)),
     ingested_at DateTime64(6, 'UTC') DEFAULT now64(6) COMMENT 'When ClickHouse stored this row, by its own clock' CODEC(Delta, ZSTD(1)),
     version UInt64 COMMENT 'Order of the snapshots of a run: updated_at in microseconds x 2, plus 1 for a final status' CODEC(Delta, ZSTD(1)),
     INDEX run_id_bloom run_id TYPE bloom_filter(0.01) GRANULARITY 1,
@@ -85,6 +86,7 @@ CREATE TABLE IF NOT EXISTS {{table "nodes"}} {{on_cluster}}
     usage_output_tokens Nullable(Int64) COMMENT 'Tokens it wrote' CODEC(ZSTD(1)),
     cost_usd Nullable(Float64) COMMENT 'Cost in US dollars' CODEC(ZSTD(1)),
     metadata Map(LowCardinality(String), String) COMMENT 'Labels of the producer' CODEC(ZSTD(1)),
+    input_group String COMMENT 'The same for all runs of the node with the same inputs, white space and order of keys aside' CODEC(ZSTD(1)),
     ingested_at DateTime64(6, 'UTC') DEFAULT now64(6) COMMENT 'When ClickHouse stored this row, by its own clock' CODEC(Delta, ZSTD(1)),
     version UInt64 COMMENT 'Order of the snapshots of a node run: updated_at in microseconds x 2, plus 1 for a final status' CODEC(Delta, ZSTD(1)),
     INDEX run_id_bloom run_id TYPE bloom_filter(0.01) GRANULARITY 1

@@ -50,7 +50,7 @@ type runColumns struct {
 	workspaceID, source, appID, appName, appVersion, model, trigger, status, errorType *proto.ColLowCardinality[string]
 
 	runID, requestID, sessionID, userID, traceID, question, answer, reference, inputs, systemInputs, outputs, messages, tools,
-	errorMessage proto.ColStr
+	errorMessage, inputGroup proto.ColStr
 
 	startedAt, updatedAt *proto.ColDateTime64
 	endedAt              *proto.ColNullable[time.Time]
@@ -85,7 +85,7 @@ func newRunColumns() *runColumns {
 		{Name: "outputs", Data: &c.outputs}, {Name: "messages", Data: &c.messages}, {Name: "tools", Data: &c.tools},
 		{Name: "error_type", Data: c.errorType}, {Name: "error_message", Data: &c.errorMessage}, {Name: "files", Data: c.files},
 		{Name: "usage_input_tokens", Data: c.inputTokens}, {Name: "usage_output_tokens", Data: c.outputTokens},
-		{Name: "cost_usd", Data: c.costUSD}, {Name: "metadata", Data: c.metadata}, {Name: "version", Data: &c.version},
+		{Name: "cost_usd", Data: c.costUSD}, {Name: "metadata", Data: c.metadata}, {Name: "input_group", Data: &c.inputGroup}, {Name: "version", Data: &c.version},
 	}
 	return c
 }
@@ -122,13 +122,14 @@ func (c *runColumns) append(r *runs.Run) {
 	appendUsage(c.inputTokens, c.outputTokens, r.Usage)
 	c.costUSD.Append(optional(r.CostUSD))
 	c.metadata.AppendKV(c.pairs.of(r.Metadata))
+	c.inputGroup.Append(r.InputGroup())
 	c.version.Append(r.Version())
 }
 
 type nodeColumns struct {
 	workspaceID, source, appID, appVersion, nodeID, nodeName, nodeType, model, status, errorType *proto.ColLowCardinality[string]
 
-	runID, nodeRunID, parentNodeRunID, inputs, outputs, promptTemplate, promptVariables, messages, tools, errorMessage proto.ColStr
+	runID, nodeRunID, parentNodeRunID, inputs, outputs, promptTemplate, promptVariables, messages, tools, errorMessage, inputGroup proto.ColStr
 
 	sequence             *proto.ColNullable[int64]
 	startedAt, updatedAt *proto.ColDateTime64
@@ -168,7 +169,7 @@ func newNodeColumns() *nodeColumns {
 		{Name: "parameters", Data: c.parameters}, {Name: "chunks", Data: c.chunks}, {Name: "error_type", Data: c.errorType},
 		{Name: "error_message", Data: &c.errorMessage}, {Name: "files", Data: c.files},
 		{Name: "usage_input_tokens", Data: c.inputTokens}, {Name: "usage_output_tokens", Data: c.outputTokens},
-		{Name: "cost_usd", Data: c.costUSD}, {Name: "metadata", Data: c.metadata}, {Name: "version", Data: &c.version},
+		{Name: "cost_usd", Data: c.costUSD}, {Name: "metadata", Data: c.metadata}, {Name: "input_group", Data: &c.inputGroup}, {Name: "version", Data: &c.version},
 	}
 	return c
 }
@@ -205,6 +206,7 @@ func (c *nodeColumns) append(n *runs.Node) {
 	appendUsage(c.inputTokens, c.outputTokens, n.Usage)
 	c.costUSD.Append(optional(n.CostUSD))
 	c.metadata.AppendKV(c.pairs.of(n.Metadata))
+	c.inputGroup.Append(n.InputGroup())
 	c.version.Append(n.Version())
 }
 
