@@ -11,21 +11,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/runs"
-	"github.com/millrace/millrace/pipeline/sample"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
 func TestColumnsAreWhatTheFormatterWrites(t *testing.T) {
 	t.Parallel()
-	for _, k := range kinds {
-		t.Run(k.purpose+"/"+k.target, func(t *testing.T) {
+	for purpose, target := range everyTarget() {
+		f, err := New(purpose, target.Name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Columns() == nil {
+			continue
+		}
+		t.Run(purpose+"/"+target.Name, func(t *testing.T) {
 			t.Parallel()
-			f, err := New(k.purpose, k.target, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			records := recordsOf(t, f, append(sampleRows(t, 3000), rowsOf(canonicalRows())...))
+			records := streamed(t, purpose, target.Name, nil, sampleHistory(t, 3000)).records
 			seen := map[string]bool{} // columns that had a value
 			for _, record := range records {
 				d := json.NewDecoder(bytes.NewReader(record))
@@ -39,16 +40,16 @@ func TestColumnsAreWhatTheFormatterWrites(t *testing.T) {
 					t.Errorf("no record has a value of %s, so its type is not shown", path)
 				}
 			}
-			roundTrip(t, k, records)
+			roundTrip(t, purpose, target, records)
 		})
 	}
 }
 
 // roundTrip writes and reads the records in every format.
-func roundTrip(t *testing.T, k kind, records [][]byte) {
+func roundTrip(t *testing.T, purpose string, target *Target, records [][]byte) {
 	t.Helper()
-	for _, format := range []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet} {
-		e, err := NewEncoder(k.purpose, k.target, format, fragment.Zstd, nil, map[string]string{"export_id": "e-1"})
+	for _, format := range target.Formats {
+		e, err := NewEncoder(purpose, target.Name, format, fragment.Zstd, nil, map[string]string{"export_id": "e-1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,66 +162,6 @@ func paths(at string, columns []fragment.Column) (all []string) {
 	return all
 }
 
-// sampleRows are the rows of n sample runs, each with its feedback, ordered as they come.
-func sampleRows(t *testing.T, n int) (rows []*Row) {
-	t.Helper()
-	g := sample.New(sample.Config{Seed: 1, Runs: n})
-	byID := map[string]*Row{}
-	var decoder runs.Decoder
-	for {
-		e, more := g.Next()
-		if !more {
-			return rows
-		}
-		if e.Type == sample.TypeNode {
-			continue
-		}
-		event, err := decoder.Decode(e.Type, e.Data, "", e.Time)
-		if err != nil {
-			continue // some samples are refused
-		}
-		switch event := event.(type) {
-		case *runs.Run:
-			row := rowOf(event)
-			if byID[event.RunID] == nil {
-				byID[event.RunID] = row
-				rows = append(rows, row)
-			}
-		case *runs.Feedback:
-			if row := byID[event.RunID]; row != nil {
-				row.HasFeedback, row.Feedback = true, Feedback{Rating: []byte(event.Rating), Score: null(event.Score), Comment: []byte(event.Comment), CorrectedAnswer: []byte(event.CorrectedAnswer)}
-				for _, tag := range event.Tags {
-					row.Feedback.Tags = append(row.Feedback.Tags, []byte(tag))
-				}
-			}
-		}
-	}
-}
-
-func rowOf(r *runs.Run) *Row {
-	b := func(s string) []byte { return []byte(s) }
-	row := &Row{
-		WorkspaceID: b(r.WorkspaceID), RunID: b(r.RunID), RequestID: b(r.RequestID), Source: b(r.Source), AppID: b(r.AppID), AppName: b(r.AppName), AppVersion: b(r.AppVersion),
-		SessionID: b(r.SessionID), UserID: b(r.UserID), Trigger: b(r.Trigger), Status: b(r.Status), StartedAt: r.StartedAt.UnixMilli(), UpdatedAt: r.UpdatedAt.UnixMilli(),
-		EndedAt:  Null[int64]{r.EndedAt.UnixMilli(), !r.EndedAt.IsZero()},
-		Question: b(r.Question), Inputs: b(r.Inputs), SystemInputs: b(r.SystemInputs), Messages: b(r.Messages), Tools: b(r.Tools), Answer: b(r.Answer), Outputs: b(r.Outputs), Reference: b(r.Reference),
-		Model: b(r.Model), CostUSD: null(r.CostUSD), TraceID: b(r.TraceID),
-	}
-	if r.Error != nil {
-		row.ErrorType, row.ErrorMessage = b(r.Error.Type), b(r.Error.Message)
-	}
-	for _, f := range r.Files {
-		row.Files = append(row.Files, File{FileID: b(f.FileID), Name: b(f.Name), URI: b(f.URI), ContentType: b(f.ContentType), SizeBytes: null(f.SizeBytes), Direction: b(f.Direction)})
-	}
-	if r.Usage != nil {
-		row.InputTokens, row.OutputTokens = null(r.Usage.InputTokens), null(r.Usage.OutputTokens)
-	}
-	for _, p := range r.Metadata {
-		row.Metadata = append(row.Metadata, Pair{b(p.Key), b(p.Value)})
-	}
-	return row
-}
-
 func null[T any](p *T) (n Null[T]) {
 	if p != nil {
 		n = Null[T]{*p, true}
@@ -228,14 +169,7 @@ func null[T any](p *T) (n Null[T]) {
 	return n
 }
 
-func rowsOf(named []namedRow) (rows []*Row) {
-	for _, n := range named {
-		rows = append(rows, n.row)
-	}
-	return rows
-}
-
-func recordsOf(t *testing.T, f Formatter, rows []*Row) (records [][]byte) {
+func recordsOf(t *testing.T, f RowFormatter, rows []*Row) (records [][]byte) {
 	t.Helper()
 	for _, row := range rows {
 		record, drop, err := f.Append(nil, row)

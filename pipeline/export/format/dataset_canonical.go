@@ -1,13 +1,19 @@
 package format
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/millrace/millrace/sinks/fragment"
 	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
+
+var exportDatasetCanonical = Target{
+	Name: Canonical, Purposes: []string{ExportDataset},
+	Reader:  "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face Datasets](https://huggingface.co/docs/datasets)",
+	Shape:   "one record a run, with every key; documents as the producer sent them",
+	Options: []Option{{"columns", "a list of the columns to keep"}},
+	Formats: anyFormat, sortedBy: []string{"started_at", "run_id"}, make: newDatasetCanonical,
+}
 
 // datasetCanonical writes a run as it is in the history: every key in every record, null where the run has
 // no value, so that all files of all exports have the same columns. Documents are spliced in as the
@@ -28,15 +34,16 @@ type datasetColumn struct {
 	value func(f *datasetCanonical, dst []byte, row *Row) []byte
 }
 
-func newDatasetCanonical(options map[string]any) (Formatter, error) {
+func newDatasetCanonical(_ string, o *options) Formatter {
 	f := &datasetCanonical{ids: newIDs(ExportDataset, Canonical)}
 	all := datasetColumns()
-	keep, err := columnsOption(options, all)
-	if err != nil {
-		return nil, err
+	names := make([]string, len(all))
+	for i, c := range all {
+		names[i] = c.Name
 	}
+	keep := o.names("columns", "column", names)
 	for _, c := range all {
-		if !slices.Contains(keep, c.Name) {
+		if keep != nil && !slices.Contains(keep, c.Name) {
 			continue
 		}
 		if len(f.columns) > 0 {
@@ -45,38 +52,11 @@ func newDatasetCanonical(options map[string]any) (Formatter, error) {
 		c.key = append(jsontext.AppendString(c.key, []byte(c.Name)), ':')
 		f.columns = append(f.columns, c)
 	}
-	return f, nil
+	return f
 }
 
-// columnsOption returns the names of the columns to keep.
-func columnsOption(options map[string]any, all []datasetColumn) ([]string, error) {
-	possible := make([]string, len(all))
-	for i, c := range all {
-		possible[i] = c.Name
-	}
-	option, given := options["columns"]
-	if !given {
-		return possible, nil
-	}
-	list, ok := option.([]any)
-	if !ok || len(list) == 0 {
-		return nil, fmt.Errorf(`option "columns" must be a list of at least one of %s`, strings.Join(possible, ", "))
-	}
-	var keep []string
-	for i, entry := range list {
-		name, ok := entry.(string)
-		switch {
-		case !ok:
-			return nil, fmt.Errorf(`option "columns" must be a list of names: entry %d is none`, i)
-		case !slices.Contains(possible, name):
-			return nil, fmt.Errorf(`option "columns": there is no column %.100q; there are %s`, name, strings.Join(possible, ", "))
-		case slices.Contains(keep, name):
-			return nil, fmt.Errorf(`option "columns" has %q twice`, name)
-		}
-		keep = append(keep, name)
-	}
-	return keep, nil
-}
+// Needs implements [Formatter].
+func (f *datasetCanonical) Needs() Needs { return Needs{} }
 
 func (f *datasetCanonical) Columns() []fragment.Column {
 	columns := make([]fragment.Column, len(f.columns))
@@ -149,11 +129,11 @@ func datasetColumns() []datasetColumn {
 	document("outputs", func(row *Row) []byte { return row.Outputs })
 	text(column{Name: "reference", Long: true}, func(row *Row) []byte { return row.Reference })
 
-	add(errorColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendError(dst, row) })
+	add(errorColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendError(dst, &row.Execution) })
 	add(filesColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendFiles(dst, row.Files) })
 	add(feedbackColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendFeedback(dst, row) })
 	text(column{Name: "model", Dictionary: true}, func(row *Row) []byte { return row.Model })
-	add(usageColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendUsage(dst, row) })
+	add(usageColumn(), func(_ *datasetCanonical, dst []byte, row *Row) []byte { return appendUsage(dst, &row.Execution) })
 	add(column{Name: "cost_usd", Type: fragment.Float}, func(_ *datasetCanonical, dst []byte, row *Row) []byte {
 		return appendFloat(dst, row.CostUSD)
 	})

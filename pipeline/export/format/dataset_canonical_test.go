@@ -115,13 +115,18 @@ func BenchmarkCanonical(b *testing.B) {
 	}
 }
 
-func newCanonical(t testing.TB) Formatter {
+func newCanonical(t testing.TB) RowFormatter {
+	return newRowFormatter(t, ExportDataset, Canonical, nil)
+}
+
+// newRowFormatter returns the formatter of a target that has a record for each row.
+func newRowFormatter(t testing.TB, purpose, target string, options map[string]any) RowFormatter {
 	t.Helper()
-	f, err := New(ExportDataset, Canonical, nil)
+	f, err := New(purpose, target, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+	return f.(RowFormatter)
 }
 
 // keysOf returns the keys of a record in order, as encoding/json reads them.

@@ -17,24 +17,24 @@ import (
 //   - csv_raw: cells that a spreadsheet takes for formulas stay as they are.
 //
 // The error says what is possible instead.
-func NewEncoder(purpose, target, format, compression string, options map[string]any, metadata map[string]string) (fragment.Encoder, error) {
-	kind, err := find(purpose, target)
+func NewEncoder(purpose, target, format, compression string, values map[string]any, metadata map[string]string) (fragment.Encoder, error) {
+	t, err := Find(purpose, target)
 	if err != nil {
 		return nil, err
 	}
-	formatter, err := New(purpose, target, options)
+	formatter, err := New(purpose, target, values)
 	if err != nil {
 		return nil, err
 	}
 	s := fragment.Settings{Columns: formatter.Columns(), CreatedBy: createdBy(), Metadata: map[string]string{"purpose": purpose, "target": target}}
 	maps.Copy(s.Metadata, metadata)
-	if s.ByteOrderMark, err = boolean(options, "bom", format, fragment.JSONL, fragment.CSV); err != nil {
-		return nil, err
+	o := &options{values: values}
+	s.ByteOrderMark = o.onlyFor("bom", format, fragment.JSONL, fragment.CSV)
+	s.RawCSV = o.onlyFor("csv_raw", format, fragment.CSV)
+	if o.err != nil {
+		return nil, o.err
 	}
-	if s.RawCSV, err = boolean(options, "csv_raw", format, fragment.CSV); err != nil {
-		return nil, err
-	}
-	for _, name := range kind.sortedBy {
+	for _, name := range t.sortedBy {
 		if !slices.ContainsFunc(s.Columns, func(c fragment.Column) bool { return c.Name == name }) {
 			break // what comes after ascends only within it
 		}

@@ -1,20 +1,42 @@
 // Package format turns rows of the history into the records of a data set: one file per purpose and
 // target, named after them. It is pure: it knows neither where rows come from nor where records go.
+//
+//	row.go        Row: what a target is given
+//	format.go     Formatter, RowFormatter, GroupFormatter: what a target is
+//	target.go     Target: what users are told of it; the list of all targets
+//	stream.go     Stream: the rows of a window in, its records out; splits, groups, lineage, counts
+//	options.go    reading the options of a request
+//	encoder.go    the file encoder of a target
+//
+// # Adding a target
+//
+// Write one file, named after the purpose and the target. It holds
+//
+//   - a Target: its name, who reads it, its shape and rules in words, its options, formats and limits;
+//   - a type that implements [RowFormatter] where each row gives a record, or [GroupFormatter] where a record is
+//     made of several rows. It checks the rules of its reader on every record: a row that breaks one is
+//     dropped under a reason, and never written half-right.
+//
+// Add the Target to the list in target.go, which is all that `millrace formats`, the README's table, the check of
+// requests and the stages look at. Put the rules as a table test beside it, and run `make golden` for its
+// example.
 package format
 
-import (
-	"fmt"
-	"strings"
+import "github.com/millrace/millrace/sinks/fragment"
 
-	"github.com/millrace/millrace/sinks/fragment"
-)
-
-// Formatter writes the records of one purpose and target. It is deterministic: the same row gives the
-// same bytes. It is not safe for concurrent use.
+// Formatter is a target with its options. It is a [RowFormatter] or a [GroupFormatter]. It is deterministic:
+// the same rows give the same bytes. It is not safe for concurrent use.
 type Formatter interface {
 	// Columns are the keys of every record, in their order; nil where records differ in shape, which
 	// leaves no format but JSON and JSON Lines.
 	Columns() []fragment.Column
+	// Needs says what rows must bring along.
+	Needs() Needs
+}
+
+// RowFormatter writes a record for each row.
+type RowFormatter interface {
+	Formatter
 	// Append appends the record of row to dst, as one JSON object without a line break at its end, and
 	// returns the extended dst. A row that the target's rules cannot take gives no record: then out is
 	// dst as it was, and drop is the reason under which the manifest counts the row, such as
@@ -23,45 +45,69 @@ type Formatter interface {
 	Append(dst []byte, row *Row) (out []byte, drop string, err error)
 }
 
-// ExportDataset is the purpose of exports that hold runs as they were.
-const ExportDataset = "export_dataset"
-
-// Canonical is the target of every purpose that keeps what the producer sent.
-const Canonical = "canonical"
-
-// kind is a purpose and a target.
-type kind struct {
-	purpose, target string
-	options         []string // names that make understands
-	sortedBy        []string // columns by which the records ascend
-	make            func(options map[string]any) (Formatter, error)
+// GroupFormatter makes records of the rows of a group, of which it keeps what it needs.
+type GroupFormatter interface {
+	Formatter
+	// Add takes a row of the group. A row that the target's rules cannot take is dropped as in
+	// [RowFormatter.Append]; every other one is used or dropped by Flush.
+	Add(row *Row) (drop string, err error)
+	// Flush calls emit for each record of the group, with the rows that it is made of, and drop for the rows
+	// that are in none. Then it forgets the group. What it gives emit is valid until emit returns.
+	Flush(emit func(record []byte, of ...Source) error, drop func(reason string, rows int)) error
 }
 
-var kinds = []kind{
-	{ExportDataset, Canonical, []string{"columns"}, []string{"started_at", "run_id"}, newDatasetCanonical},
+// Partitioned is a Formatter whose records must not all share a file.
+type Partitioned interface {
+	// Partition returns what the row's record shares a file with; it is valid until the next call.
+	Partition(row *Row) []byte
 }
 
-// New returns the formatter of a purpose and target. The error says what is possible instead. Options of
-// the files, which [NewEncoder] reads, are passed over.
-func New(purpose, target string, options map[string]any) (Formatter, error) {
-	k, err := find(purpose, target)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkNames(options, purpose, target, k.options); err != nil {
-		return nil, err
-	}
-	return k.make(options)
+// Warner is a RowFormatter that knows of things that the reader of its records should.
+type Warner interface {
+	// Warnings returns the codes of the warnings about the record that was appended last, or about its
+	// row. See [WarningText].
+	Warnings(row *Row) []string
 }
 
-func find(purpose, target string) (*kind, error) {
-	var possible []string
-	for i := range kinds {
-		k := &kinds[i]
-		if k.purpose == purpose && k.target == target {
-			return k, nil
-		}
-		possible = append(possible, k.purpose+"/"+k.target)
-	}
-	return nil, fmt.Errorf("purpose %q with target %q is not available; available are %s", purpose, target, strings.Join(possible, ", "))
+// Deduplicating is a RowFormatter of which only the best record of each group is kept: its Needs group by input.
+type Deduplicating interface {
+	// Deduplicates says whether that is so with its options.
+	Deduplicates() bool
 }
+
+// Keyed is a Formatter whose records have keys that depend on the rows, and whose reader has to be told.
+type Keyed interface {
+	// Keys returns the keys of the record appended last that are its inputs. They are valid until the next call.
+	Keys() []string
+}
+
+// Needs is what rows must bring along for a formatter.
+type Needs struct {
+	Group      Grouping
+	Comparison bool // Row.Comparison; with Group ByInput
+	Nodes      NodeRuns
+}
+
+// Grouping is what rows are grouped by. Groups have up to MaxGroup rows, the newest.
+type Grouping int
+
+// The groupings.
+const (
+	Ungrouped  Grouping = iota
+	ByInput             // Subject().InputGroup
+	ByTemplate          // Node.PromptTemplate
+)
+
+// MaxGroup is how many rows a group has at most. Others are dropped as group_too_large.
+const MaxGroup = 1000
+
+// NodeRuns is which node runs of a run Row.Nodes has.
+type NodeRuns int
+
+// The node runs that a row brings along; each has those before it.
+const (
+	NoNodes       NodeRuns = iota
+	WithChunks             // those that found chunks
+	WithToolCalls          // and those whose node_type is tool
+	AllNodes
+)

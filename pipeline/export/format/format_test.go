@@ -15,9 +15,9 @@ func TestNewNamesWhatIsPossible(t *testing.T) {
 		{"canonical data set", ExportDataset, Canonical, nil, nil},
 		{"no options given", ExportDataset, Canonical, map[string]any{}, nil},
 		{"unknown option", ExportDataset, Canonical, map[string]any{"colunms": []any{"id"}}, []string{`"colunms"`, "export_dataset", "canonical", "columns"}},
-		{"unknown target", ExportDataset, "excel", nil, []string{`"excel"`, "export_dataset/canonical"}},
-		{"unknown purpose", "backup", Canonical, nil, []string{`"backup"`, "export_dataset/canonical"}},
-		{"nothing named", "", "", nil, []string{"export_dataset/canonical"}},
+		{"unknown target", ExportDataset, "excel", nil, []string{"export_dataset has the targets canonical"}},
+		{"unknown purpose", "backup", Canonical, nil, []string{`"backup"`, "export_dataset, recipe_evaluation"}},
+		{"nothing named", "", "", nil, []string{"export_dataset, recipe_evaluation"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

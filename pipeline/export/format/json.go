@@ -35,3 +35,18 @@ func appendFloat(dst []byte, n Null[float64]) []byte {
 	}
 	return jsontext.AppendFloat(dst, n.Value)
 }
+
+func appendBool(dst []byte, b Null[bool]) []byte {
+	if !b.Valid {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendBool(dst, b.Value)
+}
+
+// appendMoment appends a time in milliseconds since 1970, null if there is none.
+func appendMoment(dst []byte, t Null[int64]) []byte {
+	if !t.Valid {
+		return append(dst, "null"...)
+	}
+	return jsontext.AppendTime(dst, t.Value)
+}

@@ -52,10 +52,7 @@ func TestOptionsOfAnExportDatasetAreCheckedByName(t *testing.T) {
 func TestColumnsKeepsOnlyThoseAndTheirOrder(t *testing.T) {
 	t.Parallel()
 	options := map[string]any{"columns": []any{"metadata", "feedback", "run_id", "started_at", "cost_usd"}}
-	f, err := New(ExportDataset, Canonical, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := newRowFormatter(t, ExportDataset, Canonical, options)
 	var names []string
 	for _, c := range f.Columns() {
 		names = append(names, c.Name)
@@ -89,10 +86,7 @@ func TestColumnsKeepsOnlyThoseAndTheirOrder(t *testing.T) {
 // roundTripOptions writes one record in every format with the options, as an export would.
 func roundTripOptions(t *testing.T, options map[string]any) {
 	t.Helper()
-	f, err := New(ExportDataset, Canonical, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := newRowFormatter(t, ExportDataset, Canonical, options)
 	record := recordsOf(t, f, []*Row{fullRow()})[0]
 	for _, format := range []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet} {
 		e, err := NewEncoder(ExportDataset, Canonical, format, fragment.Gzip, options, nil)

@@ -14,7 +14,7 @@ func errorColumn() fragment.Column {
 	}}
 }
 
-func appendError(dst []byte, row *Row) []byte {
+func appendError(dst []byte, row *Execution) []byte {
 	if len(row.ErrorType) == 0 && len(row.ErrorMessage) == 0 {
 		return append(dst, "null"...)
 	}
@@ -102,7 +102,7 @@ func usageColumn() fragment.Column {
 	}}
 }
 
-func appendUsage(dst []byte, row *Row) []byte {
+func appendUsage(dst []byte, row *Execution) []byte {
 	if !row.InputTokens.Valid && !row.OutputTokens.Valid {
 		return append(dst, "null"...)
 	}

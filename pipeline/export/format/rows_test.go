@@ -41,31 +41,35 @@ func canonicalRows() []namedRow {
 
 func emptyRow() *Row {
 	return &Row{
-		WorkspaceID: []byte("acme"), RunID: []byte("run-0"), Source: []byte("copilot"), AppID: []byte("helper"), Status: []byte("running"),
-		StartedAt: 0, UpdatedAt: 7_258_118_399_999, // 1970-01-01 and 2199-12-31
+		WorkspaceID: []byte("acme"), RunID: []byte("run-0"), Source: []byte("copilot"), AppID: []byte("helper"),
+		Execution: Execution{Status: []byte("running"), StartedAt: 0, UpdatedAt: 7_258_118_399_999}, // 1970-01-01 and 2199-12-31
 	}
 }
 
 func fullRow() *Row {
 	return &Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("0192f0c1-7b7e-7000-8000-000000000001"), RequestID: []byte("req-1"), Source: []byte("recipe"),
-		AppID: []byte("invoices"), AppName: []byte("Invoice reader"), AppVersion: []byte("v3"), SessionID: []byte("s-1"), UserID: []byte("u-1"),
-		Trigger: []byte("webhook"), Status: []byte("failed"),
-		StartedAt: 1_793_491_200_001, EndedAt: Null[int64]{1_793_491_202_150, true}, UpdatedAt: 1_793_491_202_151,
-		Question: []byte("What is due?"), Inputs: []byte(`{"question":"What is due?","n":1.50,"list":[1,2]}`), SystemInputs: []byte(`{"system":"Be brief."}`),
-		Messages: []byte(`[{"role":"user","content":"What is due?"},{"role":"assistant","content":null,"tool_calls":[]}]`),
-		Tools:    []byte(`[{"type":"function","function":{"name":"f","parameters":{}}}]`),
-		Answer:   []byte("12 €"), Outputs: []byte(`{"answer":"12 €"}`), Reference: []byte("13 €"),
-		ErrorType: []byte("timeout"), ErrorMessage: []byte("the model did not answer"),
-		Files: []File{
-			{FileID: []byte("f1"), Name: []byte("in.pdf"), URI: []byte("s3://b/in.pdf"), ContentType: []byte("application/pdf"), SizeBytes: Null[int64]{1 << 40, true}, Direction: []byte("input")},
-			{FileID: []byte("f2"), Name: []byte("out.csv"), Direction: []byte("output")},
+		AppID: []byte("invoices"), AppName: []byte("Invoice reader"), SessionID: []byte("s-1"), UserID: []byte("u-1"), Trigger: []byte("webhook"),
+		Execution: Execution{
+			AppVersion: []byte("v3"), Status: []byte("failed"),
+			StartedAt: 1_793_491_200_001, EndedAt: Null[int64]{1_793_491_202_150, true}, UpdatedAt: 1_793_491_202_151,
+			Inputs: []byte(`{"question":"What is due?","n":1.50,"list":[1,2]}`), Outputs: []byte(`{"answer":"12 €"}`),
+			Messages:  []byte(`[{"role":"user","content":"What is due?"},{"role":"assistant","content":null,"tool_calls":[]}]`),
+			Tools:     []byte(`[{"type":"function","function":{"name":"f","parameters":{}}}]`),
+			ErrorType: []byte("timeout"), ErrorMessage: []byte("the model did not answer"),
+			Files: []File{
+				{FileID: []byte("f1"), Name: []byte("in.pdf"), URI: []byte("s3://b/in.pdf"), ContentType: []byte("application/pdf"), SizeBytes: Null[int64]{1 << 40, true}, Direction: []byte("input")},
+				{FileID: []byte("f2"), Name: []byte("out.csv"), Direction: []byte("output")},
+			},
+			Model: []byte("m-1"), InputTokens: Null[int64]{1200, true}, OutputTokens: Null[int64]{34, true}, CostUSD: Null[float64]{0.00042, true},
+			Metadata:   []Pair{{[]byte("region"), []byte("eu")}, {[]byte("tier"), []byte("")}},
+			InputGroup: []byte("00112233445566778899aabbccddeeff"),
 		},
+		Question: []byte("What is due?"), SystemInputs: []byte(`{"system":"Be brief."}`), Answer: []byte("12 €"), Reference: []byte("13 €"),
 		HasFeedback: true,
 		Feedback: Feedback{Rating: []byte("thumbsDown"), Score: Null[float64]{0.25, true}, Comment: []byte("wrong sum"),
 			Tags: [][]byte{[]byte("sum"), []byte("")}, CorrectedAnswer: []byte("13 €")},
-		Model: []byte("m-1"), InputTokens: Null[int64]{1200, true}, OutputTokens: Null[int64]{34, true}, CostUSD: Null[float64]{0.00042, true},
-		Metadata: []Pair{{[]byte("region"), []byte("eu")}, {[]byte("tier"), []byte("")}}, TraceID: []byte("4bf92f3577b34da6a3ce929d0e0e4736"),
+		TraceID: []byte("4bf92f3577b34da6a3ce929d0e0e4736"),
 	}
 }
 

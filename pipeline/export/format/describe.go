@@ -1,0 +1,124 @@
+package format
+
+import (
+	_ "embed" // the examples
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// examples.jsonl has a record of each target, made from sample runs by the golden test.
+//
+//go:embed examples.jsonl
+var examplesText string
+
+var examples = sync.OnceValue(func() map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(examplesText) {
+		var e struct{ Purpose, Target, Example string }
+		if json.Unmarshal([]byte(line), &e) == nil {
+			all[e.Purpose+"/"+e.Target] = e.Example
+		}
+	}
+	return all
+})
+
+// Example is a record of a target, or "".
+func Example(purpose, target string) string { return examples()[purpose+"/"+target] }
+
+// purposeTexts say what a purpose is for.
+var purposeTexts = map[string]string{
+	ExportDataset:    "runs as they were, for analysis",
+	RecipeEvaluation: "the quality of runs, compared across versions",
+	NodeEvaluation:   "one node, isolated",
+	NodeOptimization: "prompts and parameters of a node, tuned from real traces",
+	FineTuning:       "conversations to train a model on",
+}
+
+// Table is the targets of purposes as a table in Markdown: the README's.
+func Table(purposes []string) string {
+	var b strings.Builder
+	b.WriteString("| purpose | target | read by | a record | formats |\n|---|---|---|---|---|\n")
+	for _, purpose := range purposes {
+		for i, t := range Targets(purpose) {
+			name := ""
+			if i == 0 {
+				name = fmt.Sprintf("`%s`: %s", purpose, purposeTexts[purpose])
+			}
+			fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", name, t.Name, bars(t.Reader), bars(t.Shape), strings.Join(t.Formats, ", "))
+		}
+	}
+	return b.String()
+}
+
+// bars escapes the bars of a cell of a table.
+func bars(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+// Describe is all that users are told of the targets of purposes, in Markdown: the lines of the Table, with rules,
+// options, reasons to drop a row, and an example.
+func Describe(purposes []string) string {
+	var b strings.Builder
+	for i, purpose := range purposes {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "# %s: %s\n", purpose, purposeTexts[purpose])
+		for j, t := range Targets(purpose) {
+			t.describe(&b, purpose, j == 0)
+		}
+	}
+	fmt.Fprintf(&b, "\nOptions of all targets:\n\n")
+	items(&b, encoderOptions)
+	return b.String()
+}
+
+func (t *Target) describe(b *strings.Builder, purpose string, first bool) {
+	fmt.Fprintf(b, "\n## %s", t.Name)
+	if first {
+		b.WriteString(" (default)")
+	}
+	fmt.Fprintf(b, "\n\n%s\n\nread by:  %s\nformats:  %s\n", t.Shape, t.Reader, strings.Join(t.Formats, ", "))
+	var limits []string
+	limit := func(n int64, text string) {
+		if n > 0 {
+			limits = append(limits, fmt.Sprintf(text, n))
+		}
+	}
+	limit(t.Limits.MaxRecords, "%d records a file")
+	limit(t.Limits.MaxBytes, "%d bytes a file")
+	limit(t.Least, "a warning below %d records")
+	limit(t.Most, "a warning above %d records")
+	if limits != nil {
+		fmt.Fprintf(b, "limits:   %s\n", strings.Join(limits, "; "))
+	}
+	if len(t.Rules) > 0 {
+		b.WriteString("\nRules:\n\n")
+		for _, rule := range t.Rules {
+			fmt.Fprintf(b, "- %s\n", rule)
+		}
+	}
+	if len(t.Options) > 0 {
+		b.WriteString("\nOptions:\n\n")
+		items(b, t.Options)
+	}
+	if drops := slices.Concat(t.Drops, commonDrops); len(drops) > 0 {
+		b.WriteString("\nDropped, and counted:\n\n")
+		for _, d := range drops {
+			fmt.Fprintf(b, "- `%s`: %s\n", d.Reason, d.Text)
+		}
+	}
+	if example := Example(purpose, t.Name); example != "" {
+		fmt.Fprintf(b, "\nExample:\n\n    %s\n", example)
+	}
+}
+
+// commonDrops are the reasons that every target has.
+var commonDrops = []Drop{{RecordTooLarge, "the record has more than 64 MiB"}}
+
+func items(b *strings.Builder, options []Option) {
+	for _, o := range options {
+		fmt.Fprintf(b, "- `%s`: %s\n", o.Name, o.Text)
+	}
+}

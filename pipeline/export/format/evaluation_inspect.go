@@ -1,0 +1,47 @@
+package format
+
+import "github.com/millrace/millrace/sinks/fragment/jsontext"
+
+var evaluationInspect = Target{
+	Name: "inspect", Purposes: evaluationPurposes,
+	Reader: "[Inspect AI](https://inspect.aisi.org.uk), `json_dataset`",
+	Shape:  "`id, input, target, metadata{}`",
+	Rules: []string{
+		"`input` and `target` are strings and never empty: the scorers `match` and `includes` take every answer for right where the target is empty",
+		"`id` is unique",
+	},
+	Drops:   []Drop{dropNoQuestion, dropNoReference},
+	Formats: onlyJSONL, make: newInspect,
+	Load: `python3 -c "from inspect_ai.dataset import json_dataset; print(len(json_dataset('{file}')))"`,
+}
+
+// inspect writes samples (https://github.com/UKGovernmentBEIS/inspect_ai/blob/main/src/inspect_ai/dataset/_util.py). A
+// sample without a target is one with the target "", so there is none.
+type inspect struct{ evaluation }
+
+func newInspect(purpose string, _ *options) Formatter {
+	return &inspect{newEvaluation(purpose, "inspect", NoNodes)}
+}
+
+func (f *inspect) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+	target := expectedText(row)
+	if target == nil {
+		return dst, dropNoReference.Reason, nil
+	}
+	input, err := f.texts.input(row)
+	switch {
+	case err != nil:
+		return dst, "", err
+	case len(input) == 0:
+		return dst, dropNoQuestion.Reason, nil
+	}
+	out = append(dst, `{"id":`...)
+	out = f.appendID(out, row)
+	out = append(out, `,"input":`...)
+	out = jsontext.AppendString(out, input)
+	out = append(out, `,"target":`...)
+	out = jsontext.AppendString(out, target)
+	out = append(out, `,"metadata":`...)
+	out = appendOrigin(out, row, false)
+	return append(out, '}'), "", nil
+}

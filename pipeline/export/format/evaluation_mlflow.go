@@ -1,0 +1,79 @@
+package format
+
+import "github.com/millrace/millrace/sinks/fragment/jsontext"
+
+var dropGoalInput = Drop{"goal_input", "the inputs have the key `goal`, which MLflow takes for the sign of a conversation to simulate"}
+
+var evaluationMLflow = Target{
+	Name: "mlflow", Purposes: evaluationPurposes,
+	Reader: "[MLflow 3](https://mlflow.org), `EvaluationDataset.merge_records`, `mlflow.genai.evaluate`",
+	Shape:  "`inputs{}, outputs?, expectations{expected_response}?, tags{}, source{source_type, source_data{trace_id}}?`",
+	Rules: []string{
+		"`inputs` is never empty and has no `goal`; `outputs` is a string; values of `tags` are strings",
+		"`source` is there where the run has a trace id, with type `TRACE`",
+		"MLflow merges records with the same inputs: the last one stays",
+	},
+	Drops:   []Drop{dropNoQuestion, dropGoalInput},
+	Formats: onlyJSONL, make: newMLflow,
+	Load: `python3 -c "import json; from mlflow.genai.datasets import create_dataset; create_dataset(name='millrace').merge_records([json.loads(line) for line in open('{file}', encoding='utf-8')])"`,
+}
+
+// mlflow writes records of a data set
+// (https://github.com/mlflow/mlflow/blob/master/mlflow/entities/evaluation_dataset.py, merge_records).
+type mlflow struct {
+	evaluation
+	members docMembers
+}
+
+func newMLflow(purpose string, _ *options) Formatter {
+	return &mlflow{evaluation: newEvaluation(purpose, "mlflow", NoNodes)}
+}
+
+func (f *mlflow) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+	out = append(dst, `{"inputs":`...)
+	start := len(out)
+	out, some, err := f.appendInputs(out, row)
+	switch {
+	case err != nil:
+		return dst, "", err
+	case !some:
+		return dst, dropNoQuestion.Reason, nil
+	}
+	if goal, err := f.hasGoal(out[start:]); err != nil {
+		return dst, "", evaluationError(row, err)
+	} else if goal {
+		return dst, dropGoalInput.Reason, nil
+	}
+	output, err := f.texts.output(row)
+	if err != nil {
+		return dst, "", err
+	}
+	out = appendOptional(out, "outputs", output)
+	if text := expectedText(row); text != nil {
+		out = append(out, `,"expectations":{"expected_response":`...)
+		out = append(jsontext.AppendString(out, text), '}')
+	}
+	out = append(out, `,"tags":`...)
+	out = appendOrigin(out, row, true)
+	if len(row.TraceID) > 0 {
+		out = append(out, `,"source":{"source_type":"TRACE","source_data":{"trace_id":`...)
+		out = append(jsontext.AppendString(out, row.TraceID), '}', '}')
+	}
+	return append(out, '}'), "", nil
+}
+
+// hasGoal looks for the key by which MLflow tells conversations: SESSION_IDENTIFIER_FIELDS.
+func (f *mlflow) hasGoal(inputs []byte) (bool, error) {
+	if !f.members.object(inputs) {
+		return false, f.members.scan.Error("an object")
+	}
+	for {
+		key, _, more, err := f.members.next()
+		if err != nil || !more {
+			return false, err
+		}
+		if string(key) == "goal" {
+			return true, nil
+		}
+	}
+}

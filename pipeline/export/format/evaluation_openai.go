@@ -1,0 +1,41 @@
+package format
+
+import "github.com/millrace/millrace/sinks/fragment/jsontext"
+
+var evaluationOpenAI = Target{
+	Name: "openai_evals", Purposes: evaluationPurposes,
+	Reader: "[OpenAI Evals API](https://platform.openai.com/docs/guides/evals), files of purpose `evals` (OpenAI ends it on 2026-11-30)",
+	Shape:  "`{item: {id, input, reference?, metadata{}}, sample: {output_text}}`",
+	Rules: []string{
+		"`data_source_config` is `custom` with `include_sample_schema`; in its `item_schema` all but `metadata` are strings, and `reference` is not required",
+		"graders refer to `{{item.input}}`, `{{item.reference}}` and `{{sample.output_text}}`",
+	},
+	Drops:   []Drop{dropNoQuestion, dropNoAnswer},
+	Formats: onlyJSONL, make: newOpenAIEvals,
+	Load: `curl https://api.openai.com/v1/files -H "Authorization: Bearer $OPENAI_API_KEY" -F purpose=evals -F file=@{file}`,
+}
+
+// openAIEvals writes the lines of EvalJsonlFileContentSource
+// (https://github.com/openai/openai-openapi, CreateEvalCustomDataSourceConfig).
+type openAIEvals struct{ evaluation }
+
+func newOpenAIEvals(purpose string, _ *options) Formatter {
+	return &openAIEvals{newEvaluation(purpose, "openai_evals", NoNodes)}
+}
+
+func (f *openAIEvals) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+	input, output, drop, err := f.both(row)
+	if err != nil || drop != "" {
+		return dst, drop, err
+	}
+	out = append(dst, `{"item":{"id":`...)
+	out = f.appendID(out, row)
+	out = append(out, `,"input":`...)
+	out = jsontext.AppendString(out, input)
+	out = appendOptional(out, "reference", expectedText(row))
+	out = append(out, `,"metadata":`...)
+	out = appendOrigin(out, row, false)
+	out = append(out, `},"sample":{"output_text":`...)
+	out = jsontext.AppendString(out, output)
+	return append(out, '}', '}'), "", nil
+}

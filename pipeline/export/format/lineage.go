@@ -1,0 +1,62 @@
+package format
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
+// Source is what a record of a group remembers of a row that it is made of.
+type Source struct {
+	startedAt  int64
+	inputGroup []byte
+	lineage    []byte
+}
+
+// newSource keeps what has to be known of a row. Lineage makes the ids of records that have one, or is nil.
+func newSource(row *Row, lineage *ids) Source {
+	s := Source{startedAt: row.Subject().StartedAt, inputGroup: bytes.Clone(row.InputGroup)}
+	if lineage != nil {
+		s.lineage = appendLineage(nil, row, lineage)
+	}
+	return s
+}
+
+// AppendLineage appends a line of the lineage: of is what a [Record] says of a row, file the name of the fragment that
+// the record is in, and line its number there, from 1.
+func AppendLineage(dst []byte, file string, line int64, of []byte) []byte {
+	dst = append(dst, `{"file":`...)
+	dst = jsontext.AppendString(dst, []byte(file))
+	dst = append(dst, `,"line":`...)
+	dst = strconv.AppendInt(dst, line, 10)
+	return append(append(dst, ','), of...)
+}
+
+// appendLineage appends where a record comes from, as the end of an object. Before it come the keys that say where the
+// record is.
+func appendLineage(dst []byte, row *Row, ids *ids) []byte {
+	e := row.Subject()
+	dst = append(dst, `"id":`...)
+	dst = ids.append(dst, row.WorkspaceID, row.RunID, row.NodeRunID())
+	dst = append(dst, `,"run_id":`...)
+	dst = appendText(dst, row.RunID)
+	dst = append(dst, `,"node_run_id":`...)
+	dst = appendText(dst, row.NodeRunID())
+	dst = append(dst, `,"app_version":`...)
+	dst = appendText(dst, e.AppVersion)
+	var score Null[float64]
+	var rating []byte
+	if row.HasFeedback {
+		score, rating = row.Feedback.Score, row.Feedback.Rating
+	}
+	dst = append(dst, `,"score":`...)
+	dst = appendFloat(dst, score)
+	dst = append(dst, `,"rating":`...)
+	dst = appendText(dst, rating)
+	dst = append(dst, `,"started_at":`...)
+	dst = jsontext.AppendTime(dst, e.StartedAt)
+	dst = append(dst, `,"metadata":`...)
+	dst = appendPairs(dst, e.Metadata)
+	return append(dst, '}')
+}
