@@ -14,32 +14,40 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // Selection is the one builder of the SQL that selects the source rows of an export: the newest snapshot
-// of each run that the request asks for, with the newest feedback on the whole run.
+// of each run, or node run, that the request asks for, with the newest feedback on it.
 //
 // Its queries read FINAL and filter in WHERE, never in PREWHERE, which would see superseded rows. No value
 // of a request is part of their text. Parameters of type String are unescaped by the server, so only ids
 // are bound as they are; other texts are bound in hexadecimal.
+//
+// There are two ways to read them. Runs that are not grouped come in the order of their table, joined with their feedback
+// or merged with what was staged of them. All others are wide: chosen first, by keys and feedback, and then joined with
+// all that is known of them, see wide.go.
 type Selection struct {
-	runs       []string // conditions on a run by itself
-	feedback   []string // conditions on a run r with its newest feedback f
+	nodes      []string // the rows are runs of these nodes; nil: they are runs
+	needs      format.Needs
+	split      bool     // rows have the input group of their run
+	subject    []string // conditions on a run or node run by itself
+	around     []string // conditions on a node run s with its run r
+	feedback   []string // conditions on a row s with its newest feedback
 	parameters map[string]string
-	limit      int64 // of the most recent runs; 0 = none
+	limit      int64 // of the most recent rows; 0 = none
 }
 
 // NewSelection returns the selection of a request with the bounds of s, which are its own or those that a
 // plan has fixed.
 func NewSelection(r *export.Request, s export.Selection) *Selection {
-	q := &Selection{parameters: map[string]string{}, limit: s.Limit}
-	q.runs = []string{
-		"workspace_id = " + q.id("workspace", r.WorkspaceID),
-		"source = " + q.id("source", r.Source),
-		"app_id = " + q.id("app", r.AppID),
+	q := &Selection{parameters: map[string]string{}, limit: s.Limit, nodes: r.Nodes, needs: r.Needs(), split: r.Split != nil}
+	q.subject = q.app(r)
+	if r.Nodes != nil {
+		q.subject = append(q.subject, "node_id IN ("+q.ids("nodes", r.Nodes)+")")
 	}
 	if s.RunIDs != nil {
-		q.runs = append(q.runs, "run_id IN ("+q.ids("run_ids", s.RunIDs)+")")
+		q.subject = append(q.subject, "run_id IN ("+q.ids("run_ids", s.RunIDs)+")")
 	}
 	if w := s.Window; w != nil {
 		q.window(w)
@@ -48,18 +56,45 @@ func NewSelection(r *export.Request, s export.Selection) *Selection {
 	return q
 }
 
+// app binds the app, which every table but feedback has.
+func (q *Selection) app(r *export.Request) []string {
+	return []string{
+		"workspace_id = " + q.id("workspace", r.WorkspaceID),
+		"source = " + q.id("source", r.Source),
+		"app_id = " + q.id("app", r.AppID),
+	}
+}
+
+// inApp are the conditions of app, once they are bound.
+const inApp = "workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}"
+
+// table is the one that the rows are in.
+func (q *Selection) table() string {
+	if q.nodes != nil {
+		return "nodes"
+	}
+	return "runs"
+}
+
+// wide says how the rows are read, see [Selection].
+func (q *Selection) wide() bool { return q.nodes != nil || q.needs.Group != format.Ungrouped }
+
 func (q *Selection) window(w *export.TimeWindow) {
 	if w.By == export.ByIngestedAt {
 		// A row is as new as the latest of its parts, so that feedback that comes later is exported later.
 		// Without feedback f.ingested_at is 1970.
-		const at = "greatest(r.ingested_at, f.ingested_at)"
+		at := "greatest(s.ingested_at, f.ingested_at)"
+		if q.nodes != nil {
+			at = "greatest(s.ingested_at, r.ingested_at, " + q.judged("ingested_at") + ")"
+			q.around = append(q.around, "1") // so that it is joined
+		}
 		q.feedback = append(q.feedback,
 			at+" >= fromUnixTimestamp64Micro("+q.integer("from", w.From.UnixMicro())+", 'UTC')",
 			at+" < fromUnixTimestamp64Micro("+q.integer("to", w.To.UnixMicro())+", 'UTC')")
 		return
 	}
 	// started_at has milliseconds; a bound between two of them is as good as the later one.
-	q.runs = append(q.runs,
+	q.subject = append(q.subject,
 		"started_at >= fromUnixTimestamp64Milli("+q.integer("from", ceilMilli(w.From))+", 'UTC')",
 		"started_at < fromUnixTimestamp64Milli("+q.integer("to", ceilMilli(w.To))+", 'UTC')")
 }
@@ -74,7 +109,11 @@ func ceilMilli(t time.Time) int64 {
 }
 
 func (q *Selection) filters(f *export.Filters) {
-	add := func(condition string) { q.runs = append(q.runs, condition) }
+	add := func(condition string) { q.subject = append(q.subject, condition) }
+	ofRun := add // what only runs have
+	if q.nodes != nil {
+		ofRun = func(condition string) { q.around = append(q.around, "r."+condition) }
+	}
 	if f.Statuses != nil {
 		add("status IN (" + q.ids("statuses", f.Statuses) + ")")
 	}
@@ -82,37 +121,65 @@ func (q *Selection) filters(f *export.Filters) {
 		add("app_version IN (" + q.texts("app_versions", f.AppVersions) + ")")
 	}
 	if f.SessionID != nil {
-		add("session_id = " + q.text("session", *f.SessionID))
+		ofRun("session_id = " + q.text("session", *f.SessionID))
 	}
 	if f.UserID != nil {
-		add("user_id = " + q.text("user", *f.UserID))
+		ofRun("user_id = " + q.text("user", *f.UserID))
 	}
 	for i, key := range slices.Sorted(maps.Keys(f.Metadata)) {
 		label := q.text(fmt.Sprintf("label%d", i), key)
 		value := q.text(fmt.Sprintf("value%d", i), f.Metadata[key])
 		// Not mapContains, which does not find an empty key of type LowCardinality (ClickHouse 26.7).
-		add("arrayExists((k, v) -> k = " + label + " AND v = " + value + ", mapKeys(metadata), mapValues(metadata))")
+		has := func(of string) string {
+			return "arrayExists((k, v) -> k = " + label + " AND v = " + value + ", mapKeys(" + of + "metadata), mapValues(" + of + "metadata))"
+		}
+		if q.nodes != nil { // a label of either will do
+			q.around = append(q.around, "("+has("s.")+" OR "+has("r.")+")")
+		} else {
+			add(has(""))
+		}
 	}
 	if f.Rating != "" {
-		q.feedback = append(q.feedback, "f.feedback_rating = "+q.id("rating", f.Rating))
+		q.feedback = append(q.feedback, q.judged("feedback_rating")+" = "+q.id("rating", f.Rating))
 	}
 	if f.MinScore != nil {
 		q.parameters["min_score"] = strconv.FormatFloat(*f.MinScore, 'g', -1, 64)
-		q.feedback = append(q.feedback, "f.feedback_score >= {min_score:Float64}") // NULL is not
+		q.feedback = append(q.feedback, q.judged("feedback_score")+" >= {min_score:Float64}") // NULL is not
 	}
 }
 
-// Rows is the query for [ReadRows]: the selected rows, ascending by started_at and run_id.
+// judged is a column of the newest feedback: of a node run that on its node g, or else that on its run f.
+func (q *Selection) judged(column string) string {
+	if q.nodes == nil {
+		return "f." + column
+	}
+	return "if(g.feedback_id != '', g." + column + ", f." + column + ")"
+}
+
+// Rows is the query for [ReadRows]: the selected rows. Those that are grouped ascend by their group, and all by
+// started_at, run_id and node_run_id.
 func (q *Selection) Rows() Query {
-	conditions := slices.Clone(q.runs)
-	related := "SELECT run_id FROM runs WHERE " + and(q.runs) // without FINAL: a superset will do
+	if q.wide() {
+		return q.wideRows()
+	}
+	conditions := slices.Clone(q.subject)
+	related := q.related()
 	if q.limit > 0 || q.feedback != nil {
-		related = "SELECT run_id FROM (" + q.keys() + ")"
+		related = "run_id IN (SELECT run_id FROM (" + q.keys() + "))"
 		conditions = append(conditions, "(started_at, run_id) IN ("+q.keys()+")")
 	}
-	return q.query("SELECT\n" + RowColumns("r.", "f.") + "\nFROM (SELECT * FROM runs FINAL WHERE " + and(conditions) + ") AS r\n" +
-		"LEFT JOIN (" + newestFeedback("run_id IN ("+related+")") + ") AS f ON r.run_id = f.run_id\n" +
+	columns := func() *window { return newRuns(q.split, feedbackFields) }
+	query := q.query("SELECT\n" + selectList(columns().fields, "r.", "f.") +
+		"\nFROM (SELECT * FROM runs FINAL WHERE " + and(conditions) + ") AS r\n" +
+		"LEFT JOIN (" + newestFeedback(nil, related) + ") AS f ON r.run_id = f.run_id\n" +
 		"ORDER BY r.started_at, r.run_id")
+	query.columns = columns
+	return query
+}
+
+// related is a condition that the run of a selected row meets. Without FINAL it is met by some others, which will do.
+func (q *Selection) related() string {
+	return "run_id IN (SELECT run_id FROM " + q.table() + " WHERE " + and(q.subject) + ")"
 }
 
 // Count is the query for [ReadInt]: how many rows are selected, bound at most. It reads no more than it
@@ -122,49 +189,79 @@ func (q *Selection) Count(bound int64) Query {
 		bound = min(bound, q.limit)
 	}
 	q.parameters["bound"] = strconv.FormatInt(bound, 10)
-	return q.query("SELECT toString(count()) FROM (SELECT 1 " + q.from() + "\nLIMIT {bound:UInt64})")
+	return q.query("SELECT toString(count()) FROM (SELECT 1 " + q.from("started_at, run_id, ingested_at", "", len(q.feedback) > 0) + "\nLIMIT {bound:UInt64})")
 }
 
 // Newest is the query for [ReadInt]: when the k-th newest row of the app started, in milliseconds since 1970, or 0
 // where there are fewer. It looks at rows as they are stored, superseded ones too, and at no filter, so that it
 // reads no more than the end of the table.
 func Newest(r *export.Request, s export.Selection, k int64) Query {
-	q := NewSelection(&export.Request{ID: r.ID, Source: r.Source, AppID: r.AppID}, s)
+	q := NewSelection(&export.Request{ID: r.ID, Source: r.Source, AppID: r.AppID, Nodes: r.Nodes}, s)
 	q.parameters["k"] = strconv.FormatInt(k, 10)
 	return q.query("SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at)), 0)) FROM (\n" +
-		"    SELECT started_at FROM runs WHERE " + and(q.runs) + " ORDER BY started_at DESC LIMIT {k:UInt64}\n)")
+		"    SELECT started_at FROM " + q.table() + " WHERE " + and(q.subject) + " ORDER BY started_at DESC LIMIT {k:UInt64}\n)")
 }
 
 // keys selects the keys of the selected rows.
 func (q *Selection) keys() string {
-	text := "SELECT r.started_at, r.run_id " + q.from()
-	if q.limit > 0 {
-		text += "\nORDER BY r.started_at DESC, r.run_id DESC LIMIT " + q.most()
+	key := "s.started_at, s.run_id"
+	if q.nodes != nil {
+		key += ", s.node_run_id"
 	}
-	return text
+	return "SELECT " + key + " " + q.from("started_at, run_id, ingested_at", "", len(q.feedback) > 0) + q.newest()
 }
 
-// from is what both keys and Count read: runs, joined with feedback only where a condition needs it.
-func (q *Selection) from() string {
-	text := "FROM (SELECT * FROM runs FINAL WHERE " + and(q.runs) + ") AS r"
-	if q.feedback != nil {
-		text += "\nLEFT JOIN (" + newestFeedback("") + ") AS f ON r.run_id = f.run_id\nWHERE " + and(q.feedback)
+// newest cuts what it follows to the most recent rows.
+func (q *Selection) newest() string {
+	switch {
+	case q.limit == 0:
+		return ""
+	case q.nodes != nil:
+		return "\nORDER BY s.started_at DESC, s.run_id DESC, s.node_run_id DESC LIMIT " + q.most()
+	}
+	return "\nORDER BY s.started_at DESC, s.run_id DESC LIMIT " + q.most()
+}
+
+// from is the selected rows s, of which it reads these columns of the table, joined with the run r around a node run
+// where a condition needs it, and with feedback: f, and for node runs g. Related narrows the feedback, see
+// [newestFeedback].
+func (q *Selection) from(columns, related string, feedback bool) string {
+	if q.nodes != nil {
+		columns += ", node_run_id, node_id, metadata"
+	}
+	text := "FROM (SELECT " + columns + " FROM " + q.table() + " FINAL WHERE " + and(q.subject) + ") AS s"
+	if q.around != nil {
+		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM runs FINAL WHERE " + inApp + ") AS r ON s.run_id = r.run_id"
+	}
+	if feedback {
+		text += "\nLEFT JOIN (" + newestFeedback(nil, related) + ") AS f ON s.run_id = f.run_id"
+		if q.nodes != nil {
+			text += "\nLEFT JOIN (" + newestFeedback(q, related) + ") AS g ON s.run_id = g.run_id AND s.node_id = g.judged_node"
+		}
+	}
+	if conditions := slices.Concat(q.around, q.feedback); len(conditions) > 0 {
+		text += "\nWHERE " + and(conditions)
 	}
 	return text
 }
 
 // newestFeedback selects the newest feedback on a whole run, for each run of the workspace that the
-// condition leaves. In the order of the table's key LIMIT BY costs next to nothing: argMax over a tuple
-// takes fifty times as long, and over single columns it skips a NULL score.
-func newestFeedback(condition string) string {
-	conditions := []string{"workspace_id = {workspace:String}", "node_id = ''"}
+// condition leaves; or of a selection of node runs, on each of their nodes in a run. In the order of the table's key
+// LIMIT BY costs next to nothing: argMax over a tuple takes fifty times as long, and over single columns it
+// skips a NULL score.
+func newestFeedback(of *Selection, condition string) string {
+	node, by := "node_id = ''", "run_id"
+	if of != nil {
+		node, by = "node_id IN ("+of.ids("nodes", of.nodes)+")", "run_id, judged_node"
+	}
+	conditions := []string{"workspace_id = {workspace:String}", node}
 	if condition != "" {
 		conditions = append(conditions, condition)
 	}
-	return `SELECT run_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+	return `SELECT run_id, node_id AS judged_node, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
 FROM feedback FINAL WHERE ` + and(conditions) + `
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id`
+ORDER BY ` + by + `, version DESC, feedback_id DESC LIMIT 1 BY ` + by
 }
 
 // FoundRuns is the query for [ReadTexts]: those of the runs that the workspace's app has, in any status.

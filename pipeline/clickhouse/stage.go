@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -35,41 +36,54 @@ func StageSettings(comment string, limit time.Duration) []ch.Setting {
 	}, exact()...)
 }
 
-// Stage is the statement that freezes the selection of rows runs, or more, as the stage of that id.
+// Stage is the statement that freezes the selection of rows rows, or more, as the stage of that id.
 func (q *Selection) Stage(id string, rows int64) Query {
 	related := ""
 	if rows <= fewRuns {
-		related = "run_id IN (SELECT run_id FROM runs WHERE " + and(q.runs) + ")" // a superset will do
+		related = q.related()
 	}
-	return q.query(`INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating,
-    feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
-SELECT {workspace:String}, ` + q.id("stage", id) + `, r.started_at, r.run_id, f.feedback_id, f.feedback_rating,
-    f.feedback_score, f.feedback_comment, f.feedback_tags, f.feedback_corrected_answer
-` + q.joined(related))
+	q.id("stage", id)
+	if q.wide() {
+		return q.wideStage(related)
+	}
+	return q.query("INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, " + feedbackColumns + ")\n" +
+		"SELECT {workspace:String}, {stage:String}, s.started_at, s.run_id, " + q.feedbackOf() + "\n" + q.joined("started_at, run_id, ingested_at", related))
 }
 
-// joined is the selected runs, each with its newest feedback.
-func (q *Selection) joined(related string) string {
-	newest := ""
-	if q.limit > 0 {
-		newest = "\nORDER BY r.started_at DESC, r.run_id DESC LIMIT " + q.most()
+// feedbackColumns are those of a stage.
+const feedbackColumns = "feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer"
+
+// feedbackOf selects them of a joined row.
+func (q *Selection) feedbackOf() string {
+	list := strings.Split(feedbackColumns, ", ")
+	for i, column := range list {
+		list[i] = q.judged(column) + " AS " + column
 	}
-	runs := "SELECT started_at, run_id, ingested_at FROM runs AS r FINAL WHERE " + and(q.runs)
-	if q.feedback == nil {
-		return "FROM (" + runs + newest + ") AS r\nLEFT JOIN (" + newestFeedback(related) + ") AS f ON r.run_id = f.run_id"
+	return strings.Join(list, ", ")
+}
+
+// joined is the selected rows, of which it reads these columns, each with its newest feedback. Where no condition is
+// about feedback, only the most recent rows are joined.
+func (q *Selection) joined(columns, related string) string {
+	if q.nodes == nil && q.feedback == nil && q.limit > 0 {
+		return "FROM (SELECT " + columns + " FROM runs AS s FINAL WHERE " + and(q.subject) + q.newest() + ") AS s\n" +
+			"LEFT JOIN (" + newestFeedback(nil, related) + ") AS f ON s.run_id = f.run_id"
 	}
-	return "FROM (" + runs + ") AS r\nLEFT JOIN (" + newestFeedback(related) + ") AS f ON r.run_id = f.run_id\nWHERE " + and(q.feedback) + newest
+	return q.from(columns, related, true) + q.newest()
 }
 
 const stageOrder = "group_key, started_at, run_id, node_run_id"
 
-// StageKeys is the query for [ReadKeys]: the key of every size-th row of a stage, from the first one on. The
-// stage has its rows exactly once, so windows that begin at these keys partition it (invariant 3).
+// StageKeys is the query for [ReadWindows]: the keys that windows of a stage begin at, of size rows and what is left of
+// the group of the last one. The stage has its rows exactly once, so windows that begin at these keys partition it
+// (invariant 3), and none begins inside of a group. Rows without a group are each their own.
 func StageKeys(workspace, stage string, size int64) Query {
 	q := &Selection{parameters: map[string]string{"size": strconv.FormatInt(size, 10)}}
-	return q.query("SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id FROM (\n" +
-		"    SELECT " + stageOrder + ", row_number() OVER (ORDER BY " + stageOrder + ") AS number\n" +
-		"    FROM export_stage WHERE " + q.ofStage(workspace, stage) + "\n) WHERE number % {size:UInt64} = 1 % {size:UInt64} ORDER BY number")
+	return q.query("SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, toInt64(number - 1) AS before FROM (\n" +
+		"    SELECT " + stageOrder + ", row_number() OVER w AS number, lagInFrame(group_key) OVER w AS last_group\n" +
+		"    FROM export_stage WHERE " + q.ofStage(workspace, stage) + "\n" +
+		"    WINDOW w AS (ORDER BY " + stageOrder + " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n" +
+		") WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, {size:UInt64})")
 }
 
 // StageCount is the query for [ReadInt]: how many rows a stage has.
@@ -82,16 +96,18 @@ func (q *Selection) ofStage(workspace, stage string) string {
 	return "workspace_id = " + q.id("workspace", workspace) + " AND stage_id = " + q.id("stage", stage)
 }
 
-// ReadKeys returns the keys that a query such as [StageKeys] selects.
-func ReadKeys(ctx context.Context, client *ch.Client, query Query) (keys []export.Key, err error) {
+// ReadWindows returns the windows that a query such as [StageKeys] cuts a stage of that many rows into.
+func ReadWindows(ctx context.Context, client *ch.Client, query Query, rows int64) (windows []export.PlannedWindow, err error) {
 	var group, run, node proto.ColStr
-	var at proto.ColInt64
+	var at, before proto.ColInt64
+	var starts []int64
 	err = Do(ctx, client, ch.Query{
 		Body: query.SQL, QueryID: query.ID, Parameters: query.Parameters, Settings: query.Settings,
-		Result: proto.Results{{Name: "group_key", Data: &group}, {Name: "started_at_ms", Data: &at}, {Name: "run_id", Data: &run}, {Name: "node_run_id", Data: &node}},
+		Result: proto.Results{{Name: "group_key", Data: &group}, {Name: "started_at_ms", Data: &at}, {Name: "run_id", Data: &run}, {Name: "node_run_id", Data: &node}, {Name: "before", Data: &before}},
 		OnResult: func(context.Context, proto.Block) error {
 			for i := range run.Rows() {
-				keys = append(keys, export.Key{Group: group.Row(i), StartedAt: time.UnixMilli(at.Row(i)).UTC(), RunID: run.Row(i), NodeRunID: node.Row(i)})
+				key := &export.Key{Group: group.Row(i), StartedAt: time.UnixMilli(at.Row(i)).UTC(), RunID: run.Row(i), NodeRunID: node.Row(i)}
+				windows, starts = append(windows, export.PlannedWindow{From: key}), append(starts, before.Row(i))
 			}
 			return nil
 		},
@@ -99,19 +115,29 @@ func ReadKeys(ctx context.Context, client *ch.Client, query Query) (keys []expor
 	if err != nil {
 		return nil, fmt.Errorf("query %s: %w", query.ID, err)
 	}
-	return keys, nil
+	for i := range windows {
+		until := rows
+		if i+1 < len(windows) {
+			until = starts[i+1]
+		}
+		windows[i].Rows = until - starts[i]
+	}
+	return windows, nil
 }
 
 // StagedRange is the part of a stage from a key, up to a key that is not in it; nil is the stage's end.
 type StagedRange struct {
-	WorkspaceID, Source, AppID string
-	Stage                      string
-	From, To                   *export.Key
+	Request  *export.Request // whose rows were staged
+	Stage    string
+	From, To *export.Key
 }
+
+// shape is how the rows were staged.
+func (r *StagedRange) shape() *Selection { return NewSelection(r.Request, export.Selection{}) }
 
 // bounds are the conditions on rows of export_stage that are in the range.
 func (r *StagedRange) bounds(q *Selection) []string {
-	conditions := []string{q.ofStage(r.WorkspaceID, r.Stage)}
+	conditions := []string{q.ofStage(r.Request.WorkspaceID, r.Stage)}
 	bound := func(name, operator string, key *export.Key) {
 		if key == nil {
 			return
@@ -138,9 +164,7 @@ func (r *StagedRange) keys() Query {
 // so nothing is sorted, however wide the rows are.
 func (r *StagedRange) runs() Query {
 	q := &Selection{parameters: map[string]string{}}
-	conditions := []string{
-		"workspace_id = " + q.id("workspace", r.WorkspaceID), "source = " + q.id("source", r.Source), "app_id = " + q.id("app", r.AppID),
-	}
+	conditions := q.app(r.Request)
 	staged := "SELECT started_at, run_id FROM export_stage WHERE " + and(r.bounds(q))
 	if r.From != nil {
 		conditions = append(conditions, "started_at >= "+q.moment("from", r.From))
@@ -149,8 +173,7 @@ func (r *StagedRange) runs() Query {
 		conditions = append(conditions, "started_at <= "+q.moment("to", r.To))
 	}
 	conditions = append(conditions, "(started_at, run_id) IN ("+staged+")")
-	w := &window{}
-	return q.query("SELECT\n" + selectList(runFields(&w.row), "", "") + "\nFROM runs FINAL WHERE " + and(conditions) + "\nORDER BY started_at, run_id")
+	return q.query("SELECT\n" + selectList(newRuns(r.Request.Split != nil, nil).fields, "", "") + "\nFROM runs FINAL WHERE " + and(conditions) + "\nORDER BY started_at, run_id")
 }
 
 // DropStage removes a stage, on a cluster from all its servers. That there is none is fine.

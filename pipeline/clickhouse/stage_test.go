@@ -16,8 +16,8 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// stage freezes a selection as the stage of that id, and returns the keys that cut it into windows.
-func (h *history) stage(id string, r export.Request, s export.Selection, rows, size int64) []export.Key {
+// stage freezes a selection as the stage of that id, and returns the windows that it is cut into.
+func (h *history) stage(id string, r export.Request, s export.Selection, rows, size int64) []export.PlannedWindow {
 	h.t.Helper()
 	r.WorkspaceID, r.Source, r.AppID = "acme", "recipe", "app"
 	client := h.dial()
@@ -28,13 +28,19 @@ func (h *history) stage(id string, r export.Request, s export.Selection, rows, s
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	query := clickhouse.StageKeys("acme", id, size)
+	query := clickhouse.StageCount("acme", id)
 	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	keys, err := clickhouse.ReadKeys(h.t.Context(), client, query)
+	staged, err := clickhouse.ReadInt(h.t.Context(), client, query)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return keys
+	query = clickhouse.StageKeys("acme", id, size)
+	query.Settings = clickhouse.ReadSettings("test", time.Minute)
+	windows, err := clickhouse.ReadWindows(h.t.Context(), client, query, staged)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return windows
 }
 
 func (h *history) dial() *ch.Client {
@@ -50,10 +56,9 @@ func (h *history) dial() *ch.Client {
 // staged reads a window of a stage; each run as in selected.
 func (h *history) staged(r clickhouse.StagedRange) (list []string, found clickhouse.Staged) {
 	h.t.Helper()
-	if r.WorkspaceID == "" {
-		r.WorkspaceID = "acme"
+	if r.Request == nil {
+		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
 	}
-	r.Source, r.AppID = "recipe", "app"
 	found, err := clickhouse.ReadStaged(h.t.Context(), h.dial(), h.dial(), &r, "test-"+fmt.Sprint(rand.Uint64()), clickhouse.ReadSettings("test", time.Minute), func(row *format.Row) error {
 		list = append(list, describe(row))
 		return nil
@@ -65,16 +70,16 @@ func (h *history) staged(r clickhouse.StagedRange) (list []string, found clickho
 }
 
 // windows reads all windows of a stage, each of which must have size rows, but for the last.
-func (h *history) windows(id string, keys []export.Key, size int) (list []string, vanished int64) {
+func (h *history) windows(id string, windows []export.PlannedWindow, size int) (list []string, vanished int64) {
 	h.t.Helper()
-	for i := range keys {
-		r := clickhouse.StagedRange{Stage: id, From: &keys[i]}
-		if i+1 < len(keys) {
-			r.To = &keys[i+1]
+	for i := range windows {
+		r := clickhouse.StagedRange{Stage: id, From: windows[i].From}
+		if i+1 < len(windows) {
+			r.To = windows[i+1].From
 		}
 		rows, found := h.staged(r)
-		if r.To != nil && found.Rows != int64(size) || found.Rows == 0 || int64(len(rows)) != found.Rows-found.Vanished {
-			h.t.Errorf("window %d of %d has %d rows, %+v", i, len(keys), len(rows), found)
+		if r.To != nil && found.Rows != int64(size) || found.Rows != windows[i].Rows || found.Rows == 0 || int64(len(rows)) != found.Rows-found.Vanished {
+			h.t.Errorf("window %d of %d has %d rows, %+v", i, len(windows), len(rows), found)
 		}
 		list = append(list, rows...)
 		vanished += found.Vanished
@@ -208,7 +213,7 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 	h.fill(20)
 	h.stage("s1", export.Request{}, always, 20, 30)
 	h.stage("s2", export.Request{}, always, 20, 30)
-	if got, found := h.staged(clickhouse.StagedRange{Stage: "s1", WorkspaceID: "umbrella"}); len(got) != 0 || found.Rows != 0 {
+	if got, found := h.staged(clickhouse.StagedRange{Stage: "s1", Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 || found.Rows != 0 {
 		t.Errorf("another workspace reads %d rows", len(got))
 	}
 	for range 2 { // the second time there is none

@@ -19,9 +19,10 @@ type Staged struct {
 	Vanished int64 // of them, whose run is not in the table any more
 }
 
-// ReadStaged streams the runs of a part of a stage, each with the feedback that was staged with it, and calls
-// fn for each, in the order of the stage. It needs a connection for each of two queries, which it merges, and
-// adds "/keys" and "/runs" to id for theirs. Row, errors and connections are as in [ReadRows].
+// ReadStaged streams the rows of a part of a stage, each with the feedback that was staged with it, and calls
+// fn for each, in the order of the stage. Of runs of which only keys and feedback were staged it merges two queries,
+// each with a connection of its own, and adds "/keys" and "/runs" to id for theirs. Row, errors and connections are as in
+// [ReadRows].
 //
 // The caller compares the rows with those planned: of a stage that is gone there are none.
 func ReadStaged(ctx context.Context, keys, runs *ch.Client, r *StagedRange, id string, settings []ch.Setting, fn func(*format.Row) error) (Staged, error) {
@@ -32,6 +33,10 @@ func readStaged(ctx context.Context, keys, runs *ch.Client, r *StagedRange, id s
 	of := func(q Query, name string) Query {
 		q.ID, q.Settings = id+name, settings
 		return q
+	}
+	if shape := r.shape(); shape.wide() {
+		n, err := shape.newWide().read(ctx, keys, of(r.wide(shape), ""), patience, fn)
+		return Staged{Rows: int64(n)}, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	blocks := make(chan []stagedKey, 4)
@@ -44,8 +49,7 @@ func readStaged(ctx context.Context, keys, runs *ch.Client, r *StagedRange, id s
 	})
 	group.Go(func() error {
 		m := &merge{ctx: ctx, blocks: blocks, found: &found}
-		w := &window{}
-		w.fields = runFields(&w.row)
+		w := newRuns(r.Request.Split != nil, nil)
 		_, err := w.read(ctx, runs, of(r.runs(), "/runs"), patience, func(row *format.Row) error {
 			if err := m.join(row); err != nil {
 				return err

@@ -23,6 +23,8 @@ type Query struct {
 	Parameters []proto.Parameter
 	// Settings are those of [ReadSettings], and what the query needs beside them.
 	Settings []ch.Setting
+
+	columns func() *window // what it selects instead
 }
 
 // maxReadMemory is what one reading query may use on the server, in bytes.
@@ -86,7 +88,10 @@ func ReadRows(ctx context.Context, client *ch.Client, query Query, fn func(*form
 }
 
 func readRows(ctx context.Context, client *ch.Client, query Query, patience patience, fn func(*format.Row) error) (rows int, err error) {
-	return newWindow().read(ctx, client, query, patience, fn)
+	if query.columns == nil {
+		query.columns = newWindow
+	}
+	return query.columns().read(ctx, client, query, patience, fn)
 }
 
 // read streams the rows of a query that selects the window's columns.

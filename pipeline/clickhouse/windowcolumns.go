@@ -39,6 +39,7 @@ func selectList(fields []field, run, feedback string) string {
 // window holds columns of one block, and the row that they fill.
 type window struct {
 	row    format.Row
+	node   format.Node // of rows that are about node runs
 	fields []field
 }
 
@@ -50,58 +51,19 @@ type field struct {
 }
 
 // newWindow returns the columns of a run and of its feedback.
-func newWindow() *window {
+func newWindow() *window { return newRuns(false, feedbackFields) }
+
+// newRuns returns the columns of a run, with its input group or without, and others.
+func newRuns(inputGroup bool, others func(*format.Row) []field) *window {
 	w := &window{}
-	w.fields = append(runFields(&w.row), feedbackFields(&w.row)...)
+	w.fields = runFields(&w.row)
+	if inputGroup {
+		w.fields = append(w.fields, inputGroupField(&w.row.Execution))
+	}
+	if others != nil {
+		w.fields = append(w.fields, others(&w.row)...)
+	}
 	return w
-}
-
-func runFields(r *format.Row) []field {
-	return []field{
-		word("{r}workspace_id", &r.WorkspaceID),
-		text("{r}run_id", &r.RunID),
-		text("{r}request_id", &r.RequestID),
-		word("{r}source", &r.Source),
-		word("{r}app_id", &r.AppID),
-		word("{r}app_name", &r.AppName),
-		word("{r}app_version", &r.AppVersion),
-		text("{r}session_id", &r.SessionID),
-		text("{r}user_id", &r.UserID),
-		word("{r}trigger", &r.Trigger),
-		word("{r}status", &r.Status),
-		moment("{r}started_at", &r.StartedAt),
-		nullableMoment("{r}ended_at", &r.EndedAt),
-		moment("{r}updated_at", &r.UpdatedAt),
-		text("{r}question", &r.Question),
-		text("{r}inputs", &r.Inputs),
-		text("{r}system_inputs", &r.SystemInputs),
-		text("{r}messages", &r.Messages),
-		text("{r}tools", &r.Tools),
-		text("{r}answer", &r.Answer),
-		text("{r}outputs", &r.Outputs),
-		text("{r}reference", &r.Reference),
-		word("{r}error_type", &r.ErrorType),
-		text("{r}error_message", &r.ErrorMessage),
-		files("{r}files", &r.Files),
-		word("{r}model", &r.Model),
-		integer("{r}usage_input_tokens", &r.InputTokens),
-		integer("{r}usage_output_tokens", &r.OutputTokens),
-		number("{r}cost_usd", &r.CostUSD),
-		pairs("{r}metadata", &r.Metadata),
-		text("{r}trace_id", &r.TraceID),
-	}
-}
-
-func feedbackFields(r *format.Row) []field {
-	f := &r.Feedback
-	return []field{
-		boolean("{f}feedback_id != ''", "has_feedback", &r.HasFeedback),
-		word("{f}feedback_rating", &f.Rating),
-		number("{f}feedback_score", &f.Score),
-		text("{f}feedback_comment", &f.Comment),
-		texts("{f}feedback_tags", &f.Tags),
-		text("{f}feedback_corrected_answer", &f.CorrectedAnswer),
-	}
 }
 
 func (w *window) results() proto.Results {

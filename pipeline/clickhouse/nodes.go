@@ -1,0 +1,150 @@
+package clickhouse
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/ClickHouse/ch-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+// Some targets need the node runs of each run. They come from a query of their own, in the order of the runs, and are
+// given to them as they pass: a join would sort rows that have all of them.
+
+// NodeRuns is the query for [WithNodes] beside [Selection.Rows]; its SQL is "" where the rows need no node runs.
+func (q *Selection) NodeRuns() Query {
+	if q.needs.Nodes == format.NoNodes || q.nodes != nil {
+		return Query{}
+	}
+	if q.wide() {
+		return q.nodeRuns(q, q.chosen(q.related()))
+	}
+	return q.nodeRuns(q, "SELECT '' AS group_key, started_at, run_id FROM ("+q.keys()+")")
+}
+
+// NodeRuns is the query for [WithNodes] beside [ReadStaged], see [Selection.NodeRuns].
+func (r *StagedRange) NodeRuns() Query {
+	q := r.shape()
+	if q.needs.Nodes == format.NoNodes || q.nodes != nil {
+		return Query{}
+	}
+	return q.nodeRuns(q, "SELECT group_key, started_at, run_id FROM export_stage WHERE "+and(r.bounds(q)))
+}
+
+// nodeRuns selects the node runs of the runs of these keys.
+func (q *Selection) nodeRuns(shape *Selection, keys string) Query {
+	which := map[format.NodeRuns]string{
+		format.WithChunks: " AND notEmpty(chunks)", format.WithToolCalls: " AND (notEmpty(chunks) OR node_type = 'tool')",
+	}[shape.needs.Nodes]
+	query := q.query("SELECT\n" + selectList(newNodeRuns().fields, "n.", "k.") + "\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
+		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + which + ") AS n\n" +
+		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
+		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id")
+	query.columns = newNodeRuns
+	return query
+}
+
+// newNodeRuns returns the columns of a node run, and of the run that it belongs to.
+func newNodeRuns() *window {
+	w := &window{}
+	w.row.Node = &w.node
+	key := []field{text("{f}group_key", &w.row.Group), moment("{f}started_at", &w.row.StartedAt), text("{f}run_id", &w.row.RunID)}
+	key[1].name = "row_run_started_at"
+	w.fields = append(key, nodeFields(&w.node)...)
+	return w
+}
+
+// maxNodes is how many bytes of node runs a run may bring along. No record may be so large, see package extract.
+const maxNodes = 64 << 20
+
+// runNodes are the node runs of a run.
+type runNodes struct {
+	group, runID []byte
+	startedAt    int64
+	nodes        []format.Node
+	size         int
+}
+
+func (n *runNodes) compare(row *format.Row) int {
+	return cmp.Or(bytes.Compare(n.group, row.Group), cmp.Compare(n.startedAt, row.StartedAt), bytes.Compare(n.runID, row.RunID))
+}
+
+// WithNodes calls read with a function that gives each row its node runs, and then calls fn. The node runs come from query,
+// which needs a connection of its own, in the order of the rows. Those of a run that have more than 64 MiB are cut, and
+// the row is TooLarge. Errors and connections are as in [ReadRows].
+func WithNodes(ctx context.Context, client *ch.Client, query Query, read func(ctx context.Context, fn func(*format.Row) error) error, fn func(*format.Row) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	enough, stop := context.WithCancel(ctx)
+	defer stop()
+	runs := make(chan *runNodes, 8)
+	group.Go(func() error {
+		err := sendNodes(enough, client, query, runs)
+		if err != nil && errors.Is(context.Cause(enough), context.Canceled) && ctx.Err() == nil {
+			return nil // the rows have all been read
+		}
+		if err == nil {
+			close(runs)
+		}
+		return err
+	})
+	group.Go(func() error {
+		defer stop()
+		var next *runNodes
+		return read(ctx, func(row *format.Row) error {
+			row.Nodes, row.TooLarge = nil, false
+			for next == nil || next.compare(row) < 0 {
+				var more bool
+				select {
+				case next, more = <-runs:
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+				if !more {
+					return fn(row)
+				}
+			}
+			if next.compare(row) == 0 {
+				row.Nodes, row.TooLarge = next.nodes, next.size > maxNodes
+			}
+			return fn(row)
+		})
+	})
+	return group.Wait()
+}
+
+// sendNodes sends the node runs of one run after the other.
+func sendNodes(ctx context.Context, client *ch.Client, query Query, runs chan<- *runNodes) error {
+	var run *runNodes
+	send := func() error {
+		if run == nil {
+			return nil
+		}
+		select {
+		case runs <- run:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	_, err := readRows(ctx, client, query, defaultPatience, func(row *format.Row) error {
+		if run == nil || run.compare(row) != 0 {
+			if err := send(); err != nil {
+				return err
+			}
+			run = &runNodes{group: bytes.Clone(row.Group), runID: bytes.Clone(row.RunID), startedAt: row.StartedAt}
+		}
+		if run.size <= maxNodes {
+			node, size := row.Node.Clone()
+			run.nodes, run.size = append(run.nodes, node), run.size+size
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return send()
+}

@@ -1,0 +1,184 @@
+package clickhouse
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+// Wide rows are grouped runs, and node runs with the run around them. They are chosen first: keys, feedback, the
+// group and the comparison inside of it; and then joined with everything else that is known of them:
+//
+//	chosen ──▶ group_key, capped ──▶ comparison ──┐
+//	runs or nodes, FINAL ─────────────────────────┴─▶ rows ◀── runs, FINAL: around node runs
+//
+// What is chosen is narrow, so that windows and joins of millions of rows fit into memory.
+
+// wideRows selects the wide rows, ordered.
+func (q *Selection) wideRows() Query {
+	rows := q.wideFrom(q.related(), q.limit > 0 || q.feedback != nil || q.around != nil)
+	query := q.query("SELECT\n" + selectList(q.newWide().fields, "", "") + "\nFROM (" + rows + ")\nORDER BY " + stageOrder)
+	query.columns = q.newWide
+	return query
+}
+
+// wideStage stages the wide rows.
+func (q *Selection) wideStage(related string) Query {
+	list := "workspace_id, group_key, " + strings.Join(q.wideColumns(), ", ")
+	return q.query("INSERT INTO export_stage (stage_id, " + list + ")\nSELECT {stage:String}, " + list + "\nFROM (" + q.wideFrom(related, false) + ")")
+}
+
+// wide selects the rows of the range as they were staged, in the order of the stage.
+func (r *StagedRange) wide(s *Selection) Query {
+	q := &Selection{parameters: map[string]string{}}
+	return q.query("SELECT\n" + selectList(s.newWide().fields, "", "") + "\nFROM export_stage WHERE " + and(r.bounds(q)) + "\nORDER BY " + stageOrder)
+}
+
+// newWide returns the columns of wide rows.
+func (q *Selection) newWide() *window {
+	w := &window{}
+	w.fields = append(identityFields(&w.row), feedbackFields(&w.row)...)
+	w.fields = append(w.fields, text("{r}group_key", &w.row.Group))
+	if q.nodes != nil {
+		w.row.Node = &w.node
+		w.fields = append(w.fields, nodeFields(&w.node)...)
+		w.fields = append(w.fields, inputGroupField(&w.node.Execution), word("{r}run_status", &w.row.Status), text("{r}run_input_group", &w.row.InputGroup))
+	} else {
+		w.fields = append(w.fields, executionFields(&w.row.Execution)...)
+		w.fields = append(w.fields, text("{r}system_inputs", &w.row.SystemInputs), inputGroupField(&w.row.Execution))
+	}
+	if q.needs.Comparison {
+		w.fields = append(w.fields, comparisonFields(&w.row.Comparison)...)
+	}
+	return w
+}
+
+// Columns of wide rows, by where they come from. Those of subject are in table runs and in table nodes.
+const (
+	subjectColumns = "source, app_id, app_version, status, started_at, ended_at, updated_at, inputs, outputs, messages, tools, model, error_type, " +
+		"error_message, files, usage_input_tokens, usage_output_tokens, cost_usd, metadata, input_group"
+	runColumns        = "request_id, app_name, session_id, user_id, trigger, question, answer, reference, trace_id"
+	nodeColumns       = "node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, prompt_template, prompt_variables, parameters, chunks"
+	comparisonColumns = "versions, runs_in_group, rank, best_version, has_previous, previous_version, previous_answer, previous_score"
+)
+
+// wideColumns are the names of all but workspace_id and group_key.
+func (q *Selection) wideColumns() []string {
+	list := "run_id, " + subjectColumns + ", " + runColumns + ", " + feedbackColumns
+	if q.nodes != nil {
+		list += ", " + nodeColumns + ", run_status, run_input_group"
+	} else {
+		list += ", system_inputs"
+	}
+	if q.needs.Comparison {
+		list += ", " + comparisonColumns
+	}
+	return strings.Split(list, ", ")
+}
+
+// wideFrom selects all columns of the wide rows. Narrow says that what is chosen are few of the app's rows, so that
+// the others need not be read.
+func (q *Selection) wideFrom(related string, narrow bool) string {
+	conditions := and(q.subject)
+	if narrow {
+		key := "(started_at, run_id)"
+		if q.nodes != nil {
+			key = "(started_at, run_id, node_run_id)"
+		}
+		conditions += " AND " + key + " IN (" + q.keys() + ")"
+	}
+	list := []string{"{workspace:String} AS workspace_id", "t.run_id AS run_id", prefixed("t", subjectColumns), prefixed("k", "group_key, "+feedbackColumns)}
+	from := "\nFROM (SELECT * FROM " + q.table() + " FINAL WHERE " + conditions + ") AS t\n" +
+		"INNER JOIN (" + q.chosen(related) + ") AS k ON t.run_id = k.run_id AND t.started_at = k.started_at"
+	if q.nodes != nil {
+		list = append(list, prefixed("t", nodeColumns), prefixed("r", runColumns), "r.status AS run_status", "r.input_group AS run_input_group")
+		around := inApp
+		if related != "" {
+			around += " AND " + related
+		}
+		from += " AND t.node_run_id = k.node_run_id\n" +
+			"LEFT JOIN (SELECT run_id, status, input_group, " + runColumns + " FROM runs FINAL WHERE " + around + ") AS r ON t.run_id = r.run_id"
+	} else {
+		list = append(list, prefixed("t", runColumns), "t.system_inputs AS system_inputs", "'' AS node_run_id")
+	}
+	if q.needs.Comparison {
+		list = append(list, prefixed("k", comparisonColumns))
+	}
+	return "SELECT " + strings.Join(list, ", ") + from
+}
+
+// prefixed names columns of a relation.
+func prefixed(relation, columns string) string {
+	list := strings.Split(columns, ", ")
+	for i, c := range list {
+		list[i] = relation + "." + c + " AS " + c
+	}
+	return strings.Join(list, ", ")
+}
+
+// chosen selects keys, feedback, group and comparison of the selected rows.
+func (q *Selection) chosen(related string) string {
+	columns, group, answer := "started_at, run_id, ingested_at, app_version, input_group", "''", "''"
+	switch q.needs.Group {
+	case format.ByInput:
+		group = "s.input_group"
+	case format.ByTemplate:
+		columns += ", prompt_template"
+		group = "lower(hex(sipHash128(s.prompt_template)))"
+	}
+	node := "''"
+	if q.nodes != nil {
+		node = "s.node_run_id"
+	}
+	if q.needs.Comparison {
+		answer = "answer"
+		if q.nodes != nil {
+			answer = "outputs"
+		}
+		columns += ", " + answer
+		answer = "s." + answer
+	}
+	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node + " AS node_run_id, s.app_version AS app_version, " +
+		answer + " AS answer, " + group + " AS whole_group, " + q.feedbackOf() + "\n" + q.joined(columns, related)
+	if q.needs.Group == format.Ungrouped {
+		return "SELECT *, whole_group AS group_key FROM (" + rows + ")"
+	}
+	rows = fmt.Sprintf("SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id DESC, node_run_id DESC) > %d, '', whole_group) AS group_key FROM (\n%s)",
+		format.MaxGroup, rows)
+	if !q.needs.Comparison {
+		return rows
+	}
+	return compared(rows)
+}
+
+// compared adds the comparison to rows that have a group_key. Versions are ordered by their first started_at; the best
+// row has the highest score, then thumbsUp, then is the newest; the version before a row's is represented by its
+// newest row.
+func compared(rows string) string {
+	rows = "SELECT *, toInt64(count() OVER (PARTITION BY group_key)) AS runs_in_group,\n" +
+		"toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NULL, feedback_score DESC, " +
+		"multiIf(feedback_rating = 'thumbsUp', 1, feedback_rating = 'thumbsDown', -1, 0) DESC, started_at DESC, run_id DESC, node_run_id DESC)) AS rank,\n" +
+		"min(started_at) OVER (PARTITION BY group_key, app_version) AS version_began\nFROM (" + rows + ")"
+	rows = "SELECT *, dense_rank() OVER (PARTITION BY group_key ORDER BY version_began, app_version) AS version_number,\n" +
+		"argMin(app_version, rank) OVER (PARTITION BY group_key) AS best_version,\n" +
+		"arrayMap(v -> toString(v.2), arraySort(groupUniqArray((version_began, app_version)) OVER (PARTITION BY group_key))) AS versions\nFROM (" + rows + ")"
+	rows = "SELECT *, argMax((app_version, answer, feedback_score), (started_at, run_id, node_run_id)) OVER " +
+		"(PARTITION BY group_key ORDER BY version_number RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING) AS previous\nFROM (" + rows + ")"
+	return "SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,\n" +
+		"if(version_number > 1, toString(previous.1), '') AS previous_version, if(version_number > 1, previous.2, '') AS previous_answer,\n" +
+		"if(version_number > 1, previous.3, NULL) AS previous_score\nFROM (" + rows + ")"
+}
+
+// maxVariables is how many names [Selection.Variables] selects at most.
+const maxVariables = 1000
+
+// Variables is the query for [ReadTexts]: the names of all prompt variables of the selected node runs, each after a "v", and the
+// types of their nodes, each after a "t".
+func (q *Selection) Variables() Query {
+	rows := "SELECT s.prompt_variables AS variables, s.node_type AS type " +
+		q.from("started_at, run_id, ingested_at, prompt_variables, node_type", "", len(q.feedback) > 0) + q.newest()
+	return q.query("SELECT DISTINCT arrayJoin(arrayPushFront(arrayMap(k -> concat('v', k), JSONExtractKeys(variables)), concat('t', type))) AS name\nFROM (" +
+		rows + ")\nORDER BY name LIMIT " + strconv.Itoa(maxVariables))
+}

@@ -1,0 +1,432 @@
+package clickhouse_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/runs"
+)
+
+// evaluated asks for the runs of acme's recipe app with their comparison.
+func evaluated(purpose string, nodes ...string) export.Request {
+	return export.Request{
+		ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Purpose: purpose, Target: export.Canonical, Nodes: nodes,
+		Selection: export.Selection{Limit: 1e6},
+	}
+}
+
+// kept is what a test keeps of a row.
+type kept struct {
+	group, run, node, version, rating, comment string
+	startedAt                                  int64
+	score                                      format.Null[float64]
+	comparison                                 format.Comparison
+	nodes                                      []string // its node runs
+	text                                       string
+}
+
+func keep(row *format.Row) kept {
+	e, c := row.Subject(), row.Comparison
+	k := kept{
+		group: string(row.Group), run: string(row.RunID), node: string(row.NodeRunID()), version: string(e.AppVersion), startedAt: e.StartedAt,
+		comparison: format.Comparison{
+			RunsInGroup: c.RunsInGroup, Rank: c.Rank, BestVersion: bytes.Clone(c.BestVersion), HasPrevious: c.HasPrevious,
+			PreviousVersion: bytes.Clone(c.PreviousVersion), PreviousAnswer: bytes.Clone(c.PreviousAnswer), PreviousScore: c.PreviousScore,
+		},
+		text: fmt.Sprintf("question %s answer %s status %s of %s, inputs %s outputs %s, user %s trace %s reference %s",
+			row.Question, row.Answer, e.Status, row.Status, e.Inputs, e.Outputs, row.UserID, row.TraceID, row.Reference),
+	}
+	for _, v := range c.Versions {
+		k.comparison.Versions = append(k.comparison.Versions, bytes.Clone(v))
+	}
+	if row.HasFeedback {
+		k.rating, k.comment, k.score = string(row.Feedback.Rating), string(row.Feedback.Comment), row.Feedback.Score
+	}
+	for _, n := range row.Nodes {
+		k.nodes = append(k.nodes, string(n.NodeRunID))
+	}
+	return k
+}
+
+// direct reads the rows of a selection.
+func (h *history) direct(r export.Request) (rows []kept) {
+	h.t.Helper()
+	selection := clickhouse.NewSelection(&r, r.Selection)
+	rows = h.read(selection.NodeRuns(), func(ctx context.Context, fn func(*format.Row) error) error {
+		query := selection.Rows()
+		query.Settings = clickhouse.ReadSettings("test", time.Minute)
+		_, err := clickhouse.ReadRows(ctx, h.dial(), query, fn)
+		return err
+	})
+	query := selection.Count(1e6)
+	query.Settings = clickhouse.ReadSettings("test", time.Minute)
+	if n, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query); err != nil || n != int64(len(rows)) {
+		h.t.Errorf("%d rows are counted, %v, and %d read", n, err, len(rows))
+	}
+	return rows
+}
+
+func (h *history) read(nodes clickhouse.Query, read func(context.Context, func(*format.Row) error) error) (rows []kept) {
+	h.t.Helper()
+	add := func(row *format.Row) error { rows = append(rows, keep(row)); return nil }
+	var err error
+	if nodes.SQL == "" {
+		err = read(h.t.Context(), add)
+	} else {
+		nodes.Settings = clickhouse.ReadSettings("test", time.Minute)
+		err = clickhouse.WithNodes(h.t.Context(), h.dial(), nodes, read, add)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return rows
+}
+
+// inWindows stages a selection and reads it window by window, each of about size rows.
+func (h *history) inWindows(id string, r export.Request, size int64) (rows []kept) {
+	h.t.Helper()
+	windows := h.stage(id, r, r.Selection, 1000, size)
+	for i := range windows {
+		part := clickhouse.StagedRange{Request: &r, Stage: id, From: windows[i].From}
+		if i+1 < len(windows) {
+			part.To = windows[i+1].From
+		}
+		got := h.read(part.NodeRuns(), func(ctx context.Context, fn func(*format.Row) error) error {
+			found, err := clickhouse.ReadStaged(ctx, h.dial(), h.dial(), &part, fmt.Sprint(id, i, rand.Uint64()), clickhouse.ReadSettings("test", time.Minute), fn)
+			if found.Rows != windows[i].Rows {
+				h.t.Errorf("window %d of %d has %d rows, not %d", i, len(windows), found.Rows, windows[i].Rows)
+			}
+			return err
+		})
+		if len(rows) > 0 && len(got) > 0 && got[0].group != "" && got[0].group == rows[len(rows)-1].group {
+			h.t.Errorf("group %s is in two windows", got[0].group)
+		}
+		rows = append(rows, got...)
+	}
+	return rows
+}
+
+// invent inserts runs of three versions, several of which have the same input, with nodes and feedback on both.
+func (h *history) invent(n int) {
+	h.t.Helper()
+	dice := rand.New(rand.NewPCG(3, 4))
+	var list []*runs.Run
+	var nodes []*runs.Node
+	var judged []*runs.Feedback
+	score := func() *float64 {
+		if dice.IntN(3) == 0 {
+			return nil
+		}
+		x := float64(dice.IntN(3)) / 2
+		return &x
+	}
+	for i := range n {
+		r := &runs.Run{
+			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%03d", (i*7919)%1000), Source: "recipe", AppID: "app", AppVersion: fmt.Sprint("v", dice.IntN(3)),
+			Status: "succeeded", StartedAt: day.Add(time.Duration(i/3) * time.Second), UpdatedAt: day, Question: fmt.Sprint("q", dice.IntN(n/5)),
+			Answer: fmt.Sprint("a", i), UserID: fmt.Sprint("u", i%4), TraceID: fmt.Sprint("t", i), Reference: "ref", Metadata: []runs.Pair{{Key: "of", Value: "run"}},
+		}
+		list = append(list, r)
+		for j := range dice.IntN(4) {
+			s := int64(3 - j)
+			nodes = append(nodes, &runs.Node{
+				WorkspaceID: "acme", RunID: r.RunID, NodeRunID: fmt.Sprintf("n%d", j), Source: "recipe", AppID: "app", AppVersion: r.AppVersion, NodeID: fmt.Sprint("node", j%2),
+				NodeType: "llm", Sequence: &s, Status: []string{"succeeded", "failed"}[dice.IntN(2)], StartedAt: r.StartedAt.Add(time.Duration(j) * time.Millisecond), UpdatedAt: day,
+				Inputs: fmt.Sprintf(`{"q":%d}`, dice.IntN(n/5)), Outputs: fmt.Sprintf(`{"out":%d}`, i), PromptTemplate: fmt.Sprint("t", j), Chunks: []runs.Chunk{{ChunkID: "c", Text: "text"}},
+			})
+		}
+		if dice.IntN(4) > 0 {
+			judged = append(judged, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Rating: []string{"thumbsUp", "thumbsDown"}[dice.IntN(2)], Score: score(), Comment: "run", UpdatedAt: day})
+		}
+		if dice.IntN(4) == 0 {
+			judged = append(judged,
+				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "g", NodeID: "node1", Rating: "thumbsUp", Comment: "old", UpdatedAt: day},
+				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "h", NodeID: "node1", Rating: "thumbsDown", Score: score(), Comment: "node", UpdatedAt: day.Add(time.Second)})
+		}
+	}
+	if refused, err := h.store.InsertRuns(h.t.Context(), list); err != nil || refused != nil {
+		h.t.Fatal(refused, err)
+	}
+	if refused, err := h.store.InsertNodes(h.t.Context(), nodes); err != nil || refused != nil {
+		h.t.Fatal(refused, err)
+	}
+	if refused, err := h.store.InsertFeedback(h.t.Context(), judged); err != nil || refused != nil {
+		h.t.Fatal(refused, err)
+	}
+}
+
+// compare is the comparison of a group's rows, by what formats.md says of it and not by SQL.
+func compare(rows []kept) []format.Comparison {
+	began, newest := map[string]kept{}, map[string]kept{}
+	after := func(a, b kept) int {
+		return cmp.Or(cmp.Compare(a.startedAt, b.startedAt), cmp.Compare(a.run, b.run), cmp.Compare(a.node, b.node))
+	}
+	for _, r := range rows {
+		if first, ok := began[r.version]; !ok || r.startedAt < first.startedAt {
+			began[r.version] = r
+		}
+		if last, ok := newest[r.version]; !ok || after(r, last) > 0 {
+			newest[r.version] = r
+		}
+	}
+	var versions []string
+	for v := range began {
+		versions = append(versions, v)
+	}
+	slices.SortFunc(versions, func(a, b string) int {
+		return cmp.Or(cmp.Compare(began[a].startedAt, began[b].startedAt), cmp.Compare(a, b))
+	})
+	verdict := func(k kept) (float64, int) {
+		score := math.Inf(-1)
+		if k.score.Valid {
+			score = k.score.Value
+		}
+		return score, strings.Index("thumbsDown  thumbsUp", cmp.Or(k.rating, "  "))
+	}
+	best := slices.Clone(rows)
+	slices.SortFunc(best, func(a, b kept) int {
+		as, ar := verdict(a)
+		bs, br := verdict(b)
+		return cmp.Or(cmp.Compare(bs, as), cmp.Compare(br, ar), after(b, a))
+	})
+	all := make([]format.Comparison, len(rows))
+	for i, r := range rows {
+		c := &all[i]
+		c.RunsInGroup, c.BestVersion = int64(len(rows)), []byte(best[0].version)
+		c.Rank = int64(slices.IndexFunc(best, func(b kept) bool { return after(b, r) == 0 }) + 1)
+		for _, v := range versions {
+			c.Versions = append(c.Versions, []byte(v))
+		}
+		if at := slices.Index(versions, r.version); at > 0 {
+			p := newest[versions[at-1]]
+			c.HasPrevious, c.PreviousVersion, c.PreviousScore = true, []byte(p.version), p.score
+			_, answer, _ := strings.Cut(p.text, "answer ")
+			if r.node != "" {
+				_, answer, _ = strings.Cut(p.text, "outputs ")
+			}
+			answer, _, _ = strings.Cut(strings.ReplaceAll(answer, ",", " "), " ")
+			c.PreviousAnswer = []byte(answer)
+		} else {
+			c.PreviousVersion, c.PreviousAnswer = []byte{}, []byte{}
+		}
+	}
+	return all
+}
+
+func TestRowsOfAGroupAreComparedWithEachOther(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.invent(300)
+	for name, r := range map[string]export.Request{
+		"runs": evaluated(export.RecipeEvaluation), "node runs": evaluated(export.NodeEvaluation, "node1", "node0"),
+	} {
+		rows := h.direct(r)
+		if !slices.IsSortedFunc(rows, func(a, b kept) int {
+			return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.startedAt, b.startedAt), cmp.Compare(a.run, b.run), cmp.Compare(a.node, b.node))
+		}) || len(rows) < 300 {
+			t.Errorf("%s: %d rows, not in order", name, len(rows))
+		}
+		several := 0
+		for i := 0; i < len(rows); {
+			j := i
+			for j < len(rows) && rows[j].group == rows[i].group {
+				j++
+			}
+			for k, want := range compare(rows[i:j]) {
+				if got := rows[i+k].comparison; fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+					t.Fatalf("%s: %s has\n%+v, want\n%+v", name, rows[i+k].run, got, want)
+				}
+				if want.HasPrevious {
+					several++
+				}
+			}
+			i = j
+		}
+		if several < 100 {
+			t.Errorf("%s: only %d rows have a version before them", name, several)
+		}
+		for _, size := range []int64{10_000, 40, 7, 1} {
+			if got := h.inWindows(fmt.Sprint(strings.ReplaceAll(name, " ", "-"), size), r, size); fmt.Sprint(got) != fmt.Sprint(rows) {
+				t.Errorf("%s: windows of %d rows have others than the direct way: %d and %d", name, size, len(got), len(rows))
+			}
+		}
+	}
+}
+
+func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.invent(120)
+	r := evaluated(export.NodeOptimization, "node0", "node1")
+	rows := h.direct(r)
+	seen := map[string]int{}
+	for _, row := range rows {
+		seen[row.comment]++
+		if !strings.Contains(row.text, " of succeeded,") || !strings.Contains(row.text, "reference ref") || strings.Contains(row.text, "user  ") {
+			t.Errorf("the run around %s/%s is missing: %s", row.run, row.node, row.text)
+		}
+	}
+	if seen["run"] == 0 || seen["node"] == 0 || seen[""] == 0 || seen["old"] > 0 {
+		t.Errorf("feedback on %v", seen)
+	}
+	if !slices.IsSortedFunc(rows, func(a, b kept) int {
+		return cmp.Or(cmp.Compare(a.startedAt, b.startedAt), cmp.Compare(a.run, b.run), cmp.Compare(a.node, b.node))
+	}) {
+		t.Error("node runs are not in order")
+	}
+	half, user := 0.5, "u1"
+	for name, c := range map[string]struct {
+		change func(*export.Request)
+		wanted func(kept) bool
+		limit  int
+	}{
+		"one node":        {func(r *export.Request) { r.Nodes = []string{"node1"} }, func(k kept) bool { return k.node == "n1" }, 0},
+		"the newest":      {func(r *export.Request) { r.Selection.Limit = 13 }, func(kept) bool { return true }, 13},
+		"its status":      {func(r *export.Request) { r.Filters.Statuses = []string{"failed"} }, func(k kept) bool { return strings.Contains(k.text, "status failed") }, 0},
+		"its rating":      {func(r *export.Request) { r.Filters.Rating = "thumbsDown" }, func(k kept) bool { return k.rating == "thumbsDown" }, 0},
+		"its score":       {func(r *export.Request) { r.Filters.MinScore = &half }, func(k kept) bool { return k.score.Valid && k.score.Value >= half }, 0},
+		"its run's user":  {func(r *export.Request) { r.Filters.UserID = &user }, func(k kept) bool { return strings.Contains(k.text, "user u1") }, 0},
+		"its run's label": {func(r *export.Request) { r.Filters.Metadata = map[string]string{"of": "run"} }, func(kept) bool { return true }, 0},
+		"no label":        {func(r *export.Request) { r.Filters.Metadata = map[string]string{"of": "node"} }, func(kept) bool { return false }, 0},
+		"when stored": {func(r *export.Request) {
+			r.Selection = window(export.ByIngestedAt, day, time.Now().Add(time.Hour))
+		}, func(kept) bool { return true }, 0},
+		"not yet stored": {func(r *export.Request) {
+			r.Selection = window(export.ByIngestedAt, time.Now().Add(time.Hour), time.Now().Add(2*time.Hour))
+		}, func(kept) bool { return false }, 0},
+		"liked of one user, the newest": {func(r *export.Request) { r.Filters.UserID, r.Filters.Rating, r.Selection.Limit = &user, "thumbsUp", 5 },
+			func(k kept) bool { return strings.Contains(k.text, "user u1") && k.rating == "thumbsUp" }, 5},
+	} {
+		var want []kept
+		for _, row := range rows {
+			if c.wanted(row) {
+				want = append(want, row)
+			}
+		}
+		if c.limit > 0 {
+			want = want[max(0, len(want)-c.limit):]
+		}
+		narrower := r
+		c.change(&narrower)
+		if got := h.direct(narrower); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: %d rows, want %d", name, len(got), len(want))
+		}
+		if got := h.inWindows("s-"+strings.NewReplacer(" ", "", ",", "", "'", "").Replace(name), narrower, 9); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s, staged: %d rows, want %d", name, len(got), len(want))
+		}
+	}
+}
+
+func TestRunsBringTheirNodeRunsAlong(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.invent(100)
+	plain := evaluated(export.ExportDataset)
+	plain.Target = "answer_insights"
+	for name, r := range map[string]export.Request{"in time": plain, "in groups": evaluated(export.RecipeEvaluation)} {
+		rows := h.direct(r)
+		several := 0
+		for _, row := range rows {
+			var want []string // by sequence, which falls
+			conn := h.dial()
+			q := clickhouse.Query{SQL: "SELECT node_run_id FROM nodes FINAL WHERE run_id = '" + row.run + "' ORDER BY sequence"}
+			want, err := clickhouse.ReadTexts(t.Context(), conn, q)
+			conn.Close()
+			if err != nil || !slices.Equal(row.nodes, want) {
+				t.Fatalf("%s: run %s has node runs %v, want %v, %v", name, row.run, row.nodes, want, err)
+			}
+			if len(want) > 1 {
+				several++
+			}
+		}
+		if len(rows) != 100 || several < 20 {
+			t.Errorf("%s: %d rows, %d with several node runs", name, len(rows), several)
+		}
+		if got := h.inWindows("s"+strings.ReplaceAll(name, " ", "-"), r, 9); fmt.Sprint(got) != fmt.Sprint(rows) {
+			t.Errorf("%s: staged rows have other node runs", name)
+		}
+	}
+}
+
+func TestOfAGroupThatIsTooLargeTheNewestAreKept(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	var list []*runs.Run
+	for i := range 1050 {
+		list = append(list, &runs.Run{
+			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%04d", i), Source: "recipe", AppID: "app", Status: "succeeded", Question: "always the same",
+			StartedAt: day.Add(time.Duration(i) * time.Second), UpdatedAt: day,
+		})
+	}
+	if refused, err := h.store.InsertRuns(t.Context(), list); err != nil || refused != nil {
+		t.Fatal(refused, err)
+	}
+	r := evaluated(export.RecipeEvaluation)
+	for name, rows := range map[string][]kept{"direct": h.direct(r), "staged": h.inWindows("s", r, 20)} {
+		if len(rows) != 1050 || rows[49].group != "" || rows[50].group == "" || rows[50].run != "run-0050" || rows[1049].comparison.RunsInGroup != 1000 {
+			t.Errorf("%s: %d rows, %+v", name, len(rows), rows[min(50, len(rows)-1)])
+		}
+	}
+}
+
+func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	one, x, yes := int64(1), 0.5, true
+	h.run("r", 1, func(r *runs.Run) {
+		r.RequestID, r.AppName, r.SessionID, r.UserID, r.Trigger, r.Question, r.Answer, r.Reference, r.TraceID = "1", "2", "3", "4", "5", "6", "7", "8", "9"
+	})
+	h.feedback("r", "f", func(f *runs.Feedback) {
+		f.NodeID, f.Score, f.Comment, f.Tags, f.CorrectedAnswer = "node", &x, "c", []string{"t"}, "a"
+	})
+	n := &runs.Node{
+		WorkspaceID: "acme", RunID: "r", NodeRunID: "n", Source: "recipe", AppID: "app", AppVersion: "v", NodeID: "node", NodeName: "name", NodeType: "llm",
+		ParentNodeRunID: "p", Sequence: &one, Status: "failed", StartedAt: day, EndedAt: day.Add(time.Second), UpdatedAt: day, Inputs: "{}", Outputs: "{}",
+		PromptTemplate: "t", PromptVariables: "{}", Messages: "[]", Tools: "[]", Model: "m", Parameters: []runs.Pair{{Key: "k", Value: "1"}},
+		Chunks: []runs.Chunk{{ChunkID: "c", Text: "t", Score: &x, SourceURI: "u", Title: "t", SentToLLM: &yes, UsedInAnswer: &yes}},
+		Error:  &runs.Error{Type: "t", Message: "m"}, Files: []runs.File{{FileID: "f"}}, Usage: &runs.Usage{InputTokens: &one, OutputTokens: &one},
+		CostUSD: &x, Metadata: []runs.Pair{{Key: "k", Value: "v"}},
+	}
+	if refused, err := h.store.InsertNodes(t.Context(), []*runs.Node{n}); err != nil || refused != nil {
+		t.Fatal(refused, err)
+	}
+	r := evaluated(export.NodeEvaluation, "node")
+	selection, rows := clickhouse.NewSelection(&r, r.Selection), 0
+	query := selection.Rows()
+	query.Settings = clickhouse.ReadSettings("test", time.Minute)
+	_, err := clickhouse.ReadRows(t.Context(), h.dial(), query, func(row *format.Row) error {
+		rows++
+		for _, v := range []reflect.Value{
+			reflect.ValueOf(*row), reflect.ValueOf(*row.Node), reflect.ValueOf(row.Node.Execution), reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Node.Chunks[0]),
+		} {
+			for i := range v.NumField() {
+				switch name := v.Type().Field(i).Name; name {
+				case "Nodes", "TooLarge", "SystemInputs":
+				default:
+					if v.Field(i).IsZero() {
+						t.Errorf("%s.%s is not read", v.Type(), name)
+					}
+				}
+			}
+		}
+		if string(row.Status) != "succeeded" || len(row.InputGroup) != 32 || string(row.Node.Status) != "failed" {
+			t.Errorf("the run is %s, in group %s, and the node run %s", row.Status, row.InputGroup, row.Node.Status)
+		}
+		return nil
+	})
+	if err != nil || rows != 1 {
+		t.Fatal(rows, err)
+	}
+}
