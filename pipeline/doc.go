@@ -38,10 +38,11 @@
 // columns, one block a table. Only then are offsets committed. An analyst reads the row in runs_latest.
 //
 // When somebody asks for an export, plan writes the SQL of the selection ([clickhouse]). If its rows fit one
-// window, extract reads that very selection; otherwise plan freezes their keys and feedback in table
-// export_stage, and cuts the stage into windows. extract streams a window's rows in columns, format turns
-// each into a record, fragment rolls records into files, and bucket makes the files visible, whole. seal
-// writes the manifest, which is what makes them an export, sends the one completion, and drops the stage. What
+// window, extract reads that very selection; otherwise plan freezes it in table export_stage, keys and feedback of
+// runs, whole rows of what is grouped or about nodes, and cuts the stage into windows, on the borders of groups.
+// extract streams a window's rows in columns, format turns them into the records of a target, each in its split and
+// held against the rules of its reader, fragment rolls records into files, and bucket makes the files visible, whole.
+// seal writes the sidecars and the manifest, which is what makes them an export, sends the one completion, and drops the stage. What
 // comes into the folder of an export after its end, from a process that was paused, the janitor removes.
 //
 // # Files
@@ -52,7 +53,7 @@
 //	sample/        the seeded generator of plausible runs                               (pure)
 //	ingest/        stage
 //	export/        Request, Plan, Window, Result, Manifest, Completion: types, checks   (pure)
-//	  format/        one file per purpose and target                                    (pure)
+//	  format/        one file per target; its guide says how to add one                 (pure)
 //	  folder/        an export's create-only documents in the bucket
 //	  dataset/       an export that has ended: its records, download, verify, delete
 //	  message/       the records that the export stages send each other
@@ -107,6 +108,15 @@
 // 2026-11: a window of a stage is two queries, the staged keys with their feedback and the runs, both in the
 // order of their table's key, merged here. A join in ClickHouse sorts whole rows behind it, and 30,000 rows of
 // 300 kB do not fit its memory.
+//
+// 2026-11: which runs have the same input is decided at ingest, in column input_group, by normalising question and
+// inputs in Go. SQL can sort the keys of an object, but not of those inside of it; and a window function over a
+// column is all that comparison, deduplication, pairs and splits then need. What was given up: another rule of what
+// is the same needs the rows ingested anew.
+//
+// 2026-11: the node runs that some targets need come in a query of their own, in the order of the runs, and are
+// given to them as they pass. A join would sort runs that carry all their node runs; what was given up is that the
+// two queries do not see the table at the same instant.
 //
 // 2026-11: whether a record ends its export must not depend on when it is handled, or a process that was
 // paused could end an export in the name of a record whose offset its successor has committed without a

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // DatasetCard returns README.md of an export that succeeded, or nil where it has no data files: a data set
@@ -51,8 +53,9 @@ func splitsOf(m *Manifest) (splits []*split) {
 		s.records += f.Records
 		s.bytes += f.Bytes
 	}
-	order := []string{SplitTrain, "validation", "test"}
-	slices.SortStableFunc(splits, func(a, b *split) int { return slices.Index(order, a.name) - slices.Index(order, b.name) })
+	slices.SortStableFunc(splits, func(a, b *split) int {
+		return slices.Index(format.Splits, a.name) - slices.Index(format.Splits, b.name)
+	})
 	return splits
 }
 
@@ -198,7 +201,13 @@ func (c *card) warnings() {
 
 // loading writes how to load the files, by paths that hold wherever the folder is.
 func (c *card) loading() {
-	c.line("\n## How to load it\n\nIn this folder, with [DuckDB](https://duckdb.org):\n\n```sh\n%s\n```", loadWith(c.manifest, ""))
+	c.line("\n## How to load it\n")
+	in := "In this folder, with"
+	if target, err := format.Find(c.manifest.Purpose, c.manifest.Target); err == nil && target.Load != "" {
+		c.line("It is made for %s. In this folder, for each file:\n\n```sh\n%s\n```\n", target.Reader, loadWith(c.manifest, ""))
+		in = "To look at it, with"
+	}
+	c.line("%s [DuckDB](https://duckdb.org):\n\n```sh\n%s\n```", in, duckDB(c.manifest, ""))
 	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets):\n\n```python\nfrom datasets import load_dataset\n\ndata = load_dataset(\".\")\n```")
 	key := strconv.Quote(c.splits[0].files[0].Key)
 	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\nimport pandas\n\ndata = pandas.%s\n```", fmt.Sprintf(map[string]string{

@@ -73,7 +73,7 @@ func TestTheCardTellsWhatTheExportIs(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("the card is not %s (go test -update writes it):\n%s", golden, got)
 	}
-	m.AddCard(got)
+	m.Add(export.CardName, export.Card, got)
 	if m.Totals.Files != 4 || m.Totals.Bytes != 7663000 || m.Totals.Vanished != 10 {
 		t.Errorf("totals %+v count more than data files", m.Totals)
 	}

@@ -5,7 +5,7 @@
 //	request.go     Request: what is asked for, normalised, and its hash
 //	parse.go       a request from JSON, with all its mistakes at once
 //	fields.go      its typed fields
-//	rules.go       which targets, formats and defaults go with which purpose
+//	rules.go       limits and defaults of requests; purposes and targets are those of package format
 //	plan.go        Plan, Window, Result, WindowManifest: what the stages tell each other
 //	manifest.go    Manifest: the commit point of every outcome
 //	deletion.go    Deletion: that somebody deleted its files
@@ -73,9 +73,8 @@ type Mistake struct {
 
 // Codes of mistakes beside those of package strictjson.
 const (
-	UnknownField    = "unknown_field"
-	NotPossible     = "not_possible"      // fields that do not go together
-	NotSupportedYet = "not_supported_yet" // the contract allows it, this release does not do it
+	UnknownField = "unknown_field"
+	NotPossible  = "not_possible" // fields that do not go together
 )
 
 // Mistakes are all that is wrong with a request.

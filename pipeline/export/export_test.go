@@ -129,13 +129,13 @@ func TestExportsEndAsTheyShould(t *testing.T) {
 		"future":        {`,"selection":{"window":{"by":"ingested_at","from":"2199-01-01T00:00:00Z","to":"2199-02-01T00:00:00Z"}}`, "succeeded 0 records watermark 2199-01-01T00:00:00Z"},
 		"bad":           {`,"selection":{"limit":0},"format":"xml","colour":"red"`, "failed unknown_field /colour wrong_type /format out_of_range /selection/limit"},
 		"bad-one":       {`,"selection":{"limit":0}`, "failed out_of_range /selection/limit"},
-		"other-target":  {`,"selection":{"limit":5},"target":"answer_insights"`, "failed not_supported_yet /target"},
-		"split":         {`,"selection":{"limit":5},"split":{"test":0.5}`, "failed not_supported_yet /split"},
+		"other-target":  {`,"selection":{"limit":5},"target":"answer_insights"`, "succeeded 5 records"},
+		"split":         {`,"selection":{"limit":5},"split":{"test":0.5}`, "succeeded 5 records"},
 		"option":        {`,"selection":{"limit":5},"options":{"with_wings":true}`, "failed not_possible /options"},
 		"csv-option":    {`,"selection":{"limit":5},"options":{"csv_raw":true}`, "failed not_possible /options"},
 		"columns":       {`,"selection":{"limit":5},"options":{"columns":["run_id","colour"]}`, "failed not_possible /options"},
-		"with-nodes":    {`,"selection":{"limit":5},"options":{"with_nodes":true}`, "failed not_supported_yet /options/with_nodes"},
-		"other-purpose": {`,"selection":{"limit":5},"nodes":["solve"]`, "failed not_supported_yet /purpose"},
+		"with-nodes":    {`,"selection":{"limit":5},"options":{"with_nodes":true}`, "succeeded 5 records"},
+		"other-purpose": {`,"selection":{"limit":5},"nodes":["solve"]`, "succeeded 0 records"},
 	} {
 		t.Run(id, func(t *testing.T) {
 			f.t = t

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // Names of the objects of an export, after its prefix.
@@ -18,7 +20,7 @@ const (
 )
 
 // SplitTrain is the split of records that no split was asked for.
-const SplitTrain = "train"
+const SplitTrain = format.Train
 
 // Prefix is what the keys of all objects of the export begin with. Ids hold no "/" and do not begin with
 // a dot, so that no export's prefix is part of another's.
@@ -44,4 +46,9 @@ func ParseWindowName(name string) (window int, ok bool) {
 // (invariant 4).
 func DataName(split string, window, fragment int, attempt, extension string) string {
 	return fmt.Sprintf("%s%s-%05d-%05d-%s.%s", DataDir, split, window, fragment, attempt, extension)
+}
+
+// LineageName is the name of the file that says where the records of a window come from.
+func LineageName(window int, attempt string) string {
+	return fmt.Sprintf("%slineage-%05d-%s.jsonl", MetaDir, window, attempt)
 }

@@ -3,15 +3,50 @@ package export
 import (
 	"fmt"
 	"net/url"
+	pathpkg "path"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // loadWith returns a shell command that loads the data set whose folder is at dir, a URL, a path or "" for
 // the working directory; "" where there is nothing to load, or no tool that reads such a URL.
 //
-// The tool is DuckDB, which reads all formats and unites documents whose shapes differ from run to run. The
-// command names exactly the files of the manifest: a glob would find what does not belong to the export.
+// A target with a reader of its own is loaded into that, from its folder; most of them read one local file, so that
+// fragments and those of an object store are downloaded first, which joins them. The tool of all others is DuckDB, see
+// duckDB.
 func loadWith(m *Manifest, dir string) string {
+	target, err := format.Find(m.Purpose, m.Target)
+	if err != nil || target.Load == "" {
+		return duckDB(m, dir)
+	}
+	splits := splitsOf(m)
+	if len(splits) == 0 {
+		return ""
+	}
+	first := splits[0]
+	path, setup, ok := duckPath(dir)
+	if dir == "" || ok && setup == "" && len(first.files) == 1 {
+		command := inFolder(target.Load, first.files[0].Key)
+		if path != "" {
+			command = "cd " + shellText(path) + " && " + command
+		}
+		return command
+	}
+	_, extension, _ := strings.Cut(pathpkg.Base(first.files[0].Key), ".")
+	return fmt.Sprintf("millrace exports download %s --workspace %s && cd %[1]s && %[3]s", m.ExportID, m.WorkspaceID, inFolder(target.Load, first.name+"."+extension))
+}
+
+// inFolder is the command that loads a file of the working directory.
+func inFolder(command, file string) string {
+	return strings.NewReplacer("{file}", file, "{dir}", ".").Replace(command)
+}
+
+func shellText(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// duckDB is the command for DuckDB, which reads all formats and unites documents whose shapes differ from run to run. It
+// names exactly the files of the manifest: a glob would find what does not belong to the export.
+func duckDB(m *Manifest, dir string) string {
 	var data []File
 	for _, f := range m.Files {
 		if f.Kind == Data {

@@ -162,7 +162,7 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 					orphan, _ := encodeForLoad(t, format, compression, loadRecords(1, each)[0])
 					write(t, dir+export.DataName("train", 0, 0, "late", extension), orphan)
 					card := string(export.DatasetCard(p, m))
-					m.AddCard([]byte(card))
+					m.Add(export.CardName, export.Card, []byte(card))
 					text, err := json.MarshalIndent(m, "", "  ")
 					if err != nil {
 						t.Fatal(err)

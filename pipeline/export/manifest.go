@@ -2,7 +2,11 @@ package export
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // Status is how an export is or ended.
@@ -101,6 +105,7 @@ func NewManifest(p *Plan, status Status, why *Error, windows []*WindowManifest, 
 	if t.Dropped != nil {
 		m.Dropped = t.Dropped
 	}
+	m.Warnings = append(m.Warnings, Warnings(p.Request, t.Records, t.Warnings)...)
 	if t.Vanished > 0 {
 		m.Warnings = append(m.Warnings, Warning{
 			Code: RowsVanished, Count: t.Vanished,
@@ -113,7 +118,34 @@ func NewManifest(p *Plan, status Status, why *Error, windows []*WindowManifest, 
 	return m
 }
 
-// AddCard lists the dataset card, whose text is in the bucket.
-func (m *Manifest) AddCard(text []byte) {
-	m.Files = append(m.Files, File{Key: CardName, Kind: Card, Bytes: int64(len(text)), SHA256: HashText(text)})
+// Codes of warnings about the number of records.
+const (
+	TooFewRecords  = "too_few_records"
+	TooManyRecords = "too_many_records"
+)
+
+// Warnings are what the reader of the records of a request should know: those that were counted, by code, and whether
+// there are as many records as the target's vendor takes.
+func Warnings(r *Request, records int64, counted map[string]int64) (all []Warning) {
+	for _, code := range slices.Sorted(maps.Keys(counted)) {
+		all = append(all, Warning{Code: code, Count: counted[code], Message: format.WarningText(code, counted[code])})
+	}
+	target, err := format.Find(r.Purpose, r.Target)
+	if err != nil {
+		return all
+	}
+	switch {
+	case target.Least > 0 && records < target.Least:
+		all = append(all, Warning{Code: TooFewRecords, Count: records, Message: fmt.Sprintf(
+			"there are %d records, and the readers of %s want %d at least; select more runs, or fewer filters", records, r.Target, target.Least)})
+	case target.Most > 0 && records > target.Most:
+		all = append(all, Warning{Code: TooManyRecords, Count: records, Message: fmt.Sprintf(
+			"there are %d records, and the readers of %s take %d at most; select fewer runs, with limit or filters", records, r.Target, target.Most)})
+	}
+	return all
+}
+
+// Add lists an object that is neither data nor lineage, whose text is in the bucket.
+func (m *Manifest) Add(key string, kind FileKind, text []byte) {
+	m.Files = append(m.Files, File{Key: key, Kind: kind, Bytes: int64(len(text)), SHA256: HashText(text)})
 }

@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/strictjson"
+	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // ParseRequest reads the JSON of a request, checks every rule that needs nothing but the request, and
-// fills in the defaults. The options are left to package format, which knows them.
+// fills in the defaults. Targets, formats and options are those of package format.
 //
 // The error is a *strictjson.Refusal where nobody can be told, since the document cannot be read or does
 // not say which export it is: a dead letter. Otherwise it is Mistakes, all of them, and the request holds
@@ -101,7 +103,7 @@ func (p *parser) request(r *Request) {
 		case "requested_by":
 			p.text(&r.RequestedBy)
 		case "purpose":
-			p.enum(&r.Purpose, purposes)
+			p.enum(&r.Purpose, format.Purposes)
 		case "source":
 			p.enum(&r.Source, sources)
 		case "app_id":
@@ -113,7 +115,7 @@ func (p *parser) request(r *Request) {
 		case "nodes":
 			p.texts(&r.Nodes, p.id)
 		case "target":
-			p.enum(&r.Target, allTargets)
+			p.enum(&r.Target, allTargets())
 		case "format":
 			p.enum(&r.Format, formats)
 		case "compression":
@@ -297,24 +299,31 @@ func (p *parser) check(r *Request) {
 	case r.Nodes != nil && len(r.Nodes) == 0:
 		p.add(strictjson.OutOfRange, "/nodes", "must name one node at least, or be left out")
 	}
-	possible := targets[r.Purpose]
+	possible := format.Targets(r.Purpose)
 	switch {
 	case wrong("/target"):
 		return
 	case r.Target == "":
-		r.Target = possible[0]
-	case !slices.Contains(possible, r.Target):
-		p.add(NotPossible, "/target", r.Purpose+" has the targets "+strings.Join(possible, ", "))
+		r.Target = possible[0].Name
+	}
+	target, err := format.Find(r.Purpose, r.Target)
+	if err != nil {
+		p.add(NotPossible, "/target", err.Error())
 		return
 	}
-	if wrong("/format") {
-		return
-	}
-	available := targetFormats(r.Target)
 	if r.Format == "" {
-		r.Format = available[0]
-	} else if !slices.Contains(available, r.Format) {
-		p.add(NotPossible, "/format", "target "+r.Target+" is written as "+strings.Join(available, ", "))
+		r.Format = target.Formats[0]
+	} else if !wrong("/format") && !slices.Contains(target.Formats, r.Format) {
+		p.add(NotPossible, "/format", "target "+r.Target+" is written as "+strings.Join(target.Formats, ", "))
+		return
+	}
+	if wrong("/format") || wrong("/options") {
+		return
+	}
+	if _, err := format.New(r.Purpose, r.Target, r.Options); err != nil {
+		p.add(NotPossible, "/options", err.Error())
+	} else if _, err := format.NewEncoder(r.Purpose, r.Target, r.Format, fragment.Uncompressed, r.Options, nil); err != nil {
+		p.add(NotPossible, "/options", err.Error())
 	}
 }
 
@@ -326,6 +335,9 @@ func (r *Request) normalise(p *parser) {
 	}
 	if p.maxBytes != nil {
 		r.Fragment.MaxBytes = *p.maxBytes
+	}
+	if target, err := format.Find(r.Purpose, r.Target); err == nil {
+		r.Fragment.limit(target)
 	}
 	if r.Compression == "" {
 		r.Compression = NoCompression

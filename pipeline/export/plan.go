@@ -2,7 +2,10 @@ package export
 
 import (
 	"maps"
+	"slices"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // Plan is plan.json: what an export was decided to be, once. It is created before anything else of the
@@ -36,6 +39,16 @@ type Plan struct {
 	Rows     int64           `json:"rows_planned"`
 	Windows  []PlannedWindow `json:"windows"`
 	Warnings []Warning       `json:"warnings,omitempty"`
+	// Options are those of the request, and those that the selection decided.
+	Options map[string]any `json:"options,omitempty"`
+}
+
+// Shares are those of the request's splits; nil where it has none.
+func (r *Request) Shares() *format.Shares {
+	if r.Split == nil {
+		return nil
+	}
+	return &format.Shares{Validation: r.Split.Validation, Test: r.Split.Test, Seed: r.Split.Seed}
 }
 
 // PlanVersion is that of the plans this release writes.
@@ -118,13 +131,17 @@ type WindowManifest struct {
 	// Rows is how many source rows the window had; every one of them is used, dropped or vanished. These,
 	// and not the plan's count, are what the completion accounts for: a selection that was not staged is
 	// read after it was counted, and may have changed in between.
-	Rows      int64            `json:"rows"`
-	RowsUsed  int64            `json:"rows_used"`
-	Vanished  int64            `json:"vanished,omitempty"` // staged, but deleted from ClickHouse before they were read
-	Records   int64            `json:"records"`
-	Dropped   map[string]int64 `json:"dropped,omitempty"`
-	Files     []File           `json:"files"`
-	CreatedAt time.Time        `json:"created_at"`
+	Rows     int64            `json:"rows"`
+	RowsUsed int64            `json:"rows_used"`
+	Vanished int64            `json:"vanished,omitempty"` // staged, but deleted from ClickHouse before they were read
+	Records  int64            `json:"records"`
+	Dropped  map[string]int64 `json:"dropped,omitempty"`
+	Files    []File           `json:"files"`
+	// Warnings counts what the reader of the records should know, see format.WarningText.
+	Warnings map[string]int64 `json:"warnings,omitempty"`
+	// InputKeys are the keys that are inputs, of records whose keys depend on the rows.
+	InputKeys []string  `json:"input_keys,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // File is an object of the export.
@@ -159,6 +176,8 @@ type Tally struct {
 	Vanished  int64
 	Records   int64
 	Dropped   map[string]int64
+	Warnings  map[string]int64
+	InputKeys []string // sorted
 	Fragments int64
 	Bytes     int64 // of the data files
 }
@@ -170,11 +189,12 @@ func (t *Tally) Add(w *WindowManifest) {
 	t.RowsUsed += w.RowsUsed
 	t.Vanished += w.Vanished
 	t.Records += w.Records
-	for reason, n := range w.Dropped {
-		if t.Dropped == nil {
-			t.Dropped = map[string]int64{}
-		}
-		t.Dropped[reason] += n
+	addAll(&t.Dropped, w.Dropped)
+	addAll(&t.Warnings, w.Warnings)
+	if len(w.InputKeys) > 0 {
+		t.InputKeys = append(t.InputKeys, w.InputKeys...)
+		slices.Sort(t.InputKeys)
+		t.InputKeys = slices.Compact(t.InputKeys)
 	}
 	for _, f := range w.Files {
 		if f.Kind == Data {
@@ -184,9 +204,18 @@ func (t *Tally) Add(w *WindowManifest) {
 	}
 }
 
+func addAll(sum *map[string]int64, counts map[string]int64) {
+	for name, n := range counts {
+		if *sum == nil {
+			*sum = map[string]int64{}
+		}
+		(*sum)[name] += n
+	}
+}
+
 // Clone returns a copy.
 func (t *Tally) Clone() *Tally {
 	c := *t
-	c.Dropped = maps.Clone(t.Dropped)
+	c.Dropped, c.Warnings, c.InputKeys = maps.Clone(t.Dropped), maps.Clone(t.Warnings), slices.Clone(t.InputKeys)
 	return &c
 }

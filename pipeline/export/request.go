@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // Request is what is asked for. One that comes from [ParseRequest] is normalised: defaults are filled
@@ -98,4 +100,13 @@ func (r *Request) WindowSize(limit int64) int64 {
 		return n
 	}
 	return limit - limit%n
+}
+
+// Needs are what the rows of the request must bring along; none of a request without purpose.
+func (r *Request) Needs() format.Needs {
+	f, err := format.New(r.Purpose, r.Target, r.Options)
+	if err != nil {
+		return format.Needs{}
+	}
+	return f.Needs()
 }

@@ -1,18 +1,22 @@
 package export
 
-import "slices"
+import (
+	"slices"
 
-// Purposes.
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+// Purposes. Their targets are in package format.
 const (
-	ExportDataset    = "export_dataset"
-	RecipeEvaluation = "recipe_evaluation"
-	NodeEvaluation   = "node_evaluation"
-	NodeOptimization = "node_optimization"
-	FineTuning       = "fine_tuning"
+	ExportDataset    = format.ExportDataset
+	RecipeEvaluation = format.RecipeEvaluation
+	NodeEvaluation   = format.NodeEvaluation
+	NodeOptimization = format.NodeOptimization
+	FineTuning       = format.FineTuning
 )
 
 // Canonical is the target that keeps what the producer sent.
-const Canonical = "canonical"
+const Canonical = format.Canonical
 
 // Formats and compressions.
 const (
@@ -30,7 +34,6 @@ const (
 const Running = "running"
 
 var (
-	purposes      = []string{ExportDataset, RecipeEvaluation, NodeEvaluation, NodeOptimization, FineTuning}
 	sources       = []string{"copilot", "recipe"}
 	statuses      = []string{Running, "succeeded", "failed", "cancelled"}
 	finalStatuses = []string{"cancelled", "failed", "succeeded"} // sorted
@@ -40,44 +43,14 @@ var (
 	windowsBy     = []string{ByStartedAt, ByIngestedAt}
 )
 
-var evaluationTargets = []string{
-	Canonical, "karini_csv", "ragas", "deepeval", "langsmith", "langfuse", "mlflow", "inspect", "openai_evals", "promptfoo",
-	"bedrock_eval", "bedrock_rag",
-}
-
-// targets lists the targets of each purpose, the default first.
-var targets = map[string][]string{
-	ExportDataset:    {Canonical, "answer_insights"},
-	RecipeEvaluation: evaluationTargets,
-	NodeEvaluation:   evaluationTargets,
-	NodeOptimization: {Canonical, "dspy", "bedrock_apo"},
-	FineTuning: {
-		"openai_chat", "together", "mistral", "bedrock_conversation", "bedrock_distillation", "gemini", "sharegpt",
-		"trl_prompt_completion", "trl_kto", "openai_dpo", "trl_dpo", "gemini_preference",
-	},
-}
-
 // allTargets are those of any purpose.
-var allTargets = func() []string {
+func allTargets() []string {
 	var all []string
-	for _, purpose := range purposes {
-		all = append(all, targets[purpose]...)
+	for _, purpose := range format.Purposes {
+		all = append(all, format.Names(format.Targets(purpose))...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}()
-
-// targetFormats returns the formats that a target may have, the default first.
-func targetFormats(target string) []string {
-	switch target {
-	case Canonical:
-		return formats
-	case "karini_csv":
-		return []string{CSV}
-	case "answer_insights":
-		return []string{JSON}
-	}
-	return []string{JSONL}
 }
 
 // Limits of requests.
@@ -89,12 +62,25 @@ const (
 	defaultBytes   = 64 << 20
 )
 
+// defaultFragment is how much a file holds where the request does not say. Fine-tuning files are as large as their
+// target's limits let them be.
 func defaultFragment(purpose, format string) Fragment {
 	switch {
 	case purpose == FineTuning:
-		return Fragment{} // one file, and the target's own limit of bytes
+		return Fragment{}
 	case format == Parquet:
 		return Fragment{MaxRecords: parquetRecords, MaxBytes: defaultBytes}
 	}
 	return Fragment{MaxRecords: defaultRecords, MaxBytes: defaultBytes}
+}
+
+// limit keeps a file within what its target's readers take.
+func (f *Fragment) limit(t *format.Target) {
+	within := func(n *int64, limit int64) {
+		if limit > 0 && (*n == 0 || *n > limit) {
+			*n = limit
+		}
+	}
+	within(&f.MaxRecords, t.Limits.MaxRecords)
+	within(&f.MaxBytes, t.Limits.MaxBytes)
 }

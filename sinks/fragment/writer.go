@@ -99,6 +99,10 @@ func (w *Writer) Write(record []byte, startedAt int64) error {
 	return nil
 }
 
+// Line returns the number of the record that was written last in its fragment, from 1; in JSON Lines it is that of
+// its line.
+func (w *Writer) Line() int64 { return w.info.Records }
+
 // full says whether the open fragment, which has a record, has no place for another.
 func (w *Writer) full(record []byte) bool {
 	return w.limits.MaxRecords > 0 && w.info.Records >= w.limits.MaxRecords ||

@@ -72,7 +72,7 @@ func writeExport(t *testing.T, b *bucket.Bucket, format, compression string, par
 	m := export.NewManifest(plan, export.StatusSucceeded, nil, []*export.WindowManifest{w}, "results/0/1", plan.RequestedAt.Add(time.Second))
 	if card := export.DatasetCard(plan, m); card != nil {
 		put(t, b, f.Key(export.CardName), card)
-		m.AddCard(card)
+		m.Add(export.CardName, export.Card, card)
 	}
 	if _, _, err := f.CreateManifest(t.Context(), m); err != nil {
 		t.Fatal(err)

@@ -38,8 +38,8 @@ type LocalFile struct {
 // Download writes the export's files into a folder, which is made if need be.
 //
 // The fragments of JSONL and CSV become one file a split, train.jsonl, with one header. Everything else goes to
-// __meta__/, which the loaders of data sets skip: the sidecars, the manifest, and the dataset card, whose list of
-// fragments would mislead a loader. With Fragments, and for JSON and Parquet, whose fragments are complete
+// __meta__/, which the loaders of data sets skip: the lineage, which tells of lines of the joined files then, the
+// sidecars, the manifest, and the dataset card, whose list of fragments would mislead a loader. With Fragments, and for JSON and Parquet, whose fragments are complete
 // documents, the folder is that of the bucket: data/, __meta__/, README.md and manifest.json.
 //
 // Every object is held against the manifest, and a difference is a [Problem]. The files get their names at the
@@ -54,6 +54,7 @@ func (d *Dataset) Download(ctx context.Context, dir string, o DownloadOptions) (
 	if err != nil {
 		return nil, err
 	}
+	moved := relocations(targets)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (d *Dataset) Download(ctx context.Context, dir string, o DownloadOptions) (
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := d.finish(&p, &targets[i]); err != nil {
+		if err := d.finish(&p, &targets[i], moved); err != nil {
 			return nil, fmt.Errorf("%s: %w", targets[i].path, err)
 		}
 	}
@@ -159,16 +160,18 @@ func create(name string, write func(io.Writer) error) error {
 }
 
 // finish makes one file of the objects that were fetched, and removes them.
-func (d *Dataset) finish(p *placer, t *target) error {
+func (d *Dataset) finish(p *placer, t *target, moved map[string]place) error {
 	name := filepath.Join(p.finished, filepath.FromSlash(t.path))
 	object := func(f export.File) string { return filepath.Join(p.objects, filepath.FromSlash(f.Key)) }
-	switch len(t.objects) {
-	case 0:
+	switch {
+	case len(t.objects) == 0:
 		return create(name, func(w io.Writer) error {
 			_, err := w.Write(d.manifest)
 			return err
 		})
-	case 1:
+	case t.kind == export.Lineage && len(moved) > 0:
+		return create(name, func(w io.Writer) error { return relocate(w, object(t.objects[0]), moved) })
+	case len(t.objects) == 1:
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
 		}

@@ -15,7 +15,6 @@ import (
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/stage"
-	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // attempt is one try at a window.
@@ -26,26 +25,21 @@ type attempt struct {
 	window int
 	id     string // part of the names of its objects, never used again (invariant 4)
 
-	formatter format.Formatter
-	encoder   fragment.Encoder
-	names     []string // of the objects it has begun
-	manifest  export.WindowManifest
-	record    []byte // reused
+	stream   *format.Stream
+	files    *files
+	manifest export.WindowManifest
 }
 
 // attempt extracts the window, or finds that somebody else did. What it leaves where it fails is nothing,
 // or objects that seal sweeps.
 func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, window int) error {
 	a := &attempt{stage: s, folder: f, plan: p, window: window, id: strings.ToLower(rand.Text()[:8])}
-	var err error
-	if a.formatter, err = format.New(p.Request.Purpose, p.Request.Target, p.Request.Options); err != nil {
-		return stage.Permanent(formatError{err})
-	}
-	metadata := map[string]string{"export_id": p.ExportID, "schema_id": export.SchemaID(p.Request.Purpose, p.Request.Target)}
-	if a.encoder, err = format.NewEncoder(p.Request.Purpose, p.Request.Target, p.Request.Format, p.Request.Compression, p.Request.Options, metadata); err != nil {
-		return stage.Permanent(formatError{err})
-	}
 	a.manifest = export.WindowManifest{ID: p.ID, Window: window, Attempt: a.id, Files: []export.File{}}
+	a.files = newFiles(ctx, a)
+	var err error
+	if a.stream, err = format.NewStream(p.Request.Purpose, p.Request.Target, p.Options, p.Request.Shares(), a.files); err != nil {
+		return stage.Permanent(formatError{err})
+	}
 	if err := a.write(ctx); err != nil {
 		a.discard(ctx)
 		return err
@@ -72,30 +66,20 @@ func (a *attempt) commit(ctx context.Context) error {
 
 // write streams the rows into fragments and makes them durable.
 func (a *attempt) write(ctx context.Context) error {
-	r := a.plan.Request
-	w := fragment.NewWriter(a.encoder, fragment.Limits{MaxRecords: r.Fragment.MaxRecords, MaxBytes: r.Fragment.MaxBytes},
-		func(index int) (fragment.Destination, error) {
-			name := export.DataName(export.SplitTrain, a.window, index, a.id, a.encoder.Extension())
-			a.names = append(a.names, name)
-			return a.stage.bucket.NewWriter(ctx, a.folder.Key(name))
-		})
-	defer w.Abort()
-	if err := a.read(ctx, w); err != nil {
+	defer a.files.abort()
+	if err := a.read(ctx); err != nil {
 		return err
 	}
-	fragments, err := w.Close()
-	if err != nil {
-		return stage.Unavailable(storeError{err})
+	if err := a.stream.Close(); err != nil {
+		return wrong(err)
 	}
-	keys := make([]string, len(fragments))
-	for i, info := range fragments {
-		keys[i] = a.folder.Key(a.names[i])
-		a.manifest.Records += info.Records
-		a.manifest.Files = append(a.manifest.Files, export.File{
-			Key: a.names[i], Kind: export.Data, Split: export.SplitTrain, Window: a.window,
-			Records: info.Records, Bytes: info.Bytes, SHA256: info.SHA256,
-			MinStartedAt: time.UnixMilli(info.MinStartedAt).UTC(), MaxStartedAt: time.UnixMilli(info.MaxStartedAt).UTC(),
-		})
+	if err := a.files.close(); err != nil {
+		return wrong(err)
+	}
+	a.manifest.InputKeys = a.stream.Keys()
+	keys := make([]string, len(a.manifest.Files))
+	for i, f := range a.manifest.Files {
+		keys[i] = a.folder.Key(f.Key)
 	}
 	if err := a.stage.bucket.Sync(ctx, keys); err != nil {
 		return stage.Unavailable(storeError{err})
@@ -103,34 +87,74 @@ func (a *attempt) write(ctx context.Context) error {
 	return nil
 }
 
+// wrong says how an error of the stream, or of what it writes to, is dealt with.
+func wrong(err error) error {
+	if errors.As(err, new(storeError)) {
+		return stage.Unavailable(err)
+	}
+	return stage.Permanent(formatError{err})
+}
+
 // read reads the window's rows. It returns nil only if its queries ended as they should (invariant 5).
-func (a *attempt) read(ctx context.Context, w *fragment.Writer) error {
-	id := fmt.Sprintf("%s/%d/%s", a.plan.ID, a.window, a.id)
+func (a *attempt) read(ctx context.Context) error {
 	settings := clickhouse.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID), queryLimit)
-	write := func(row *format.Row) error { return a.row(row, w) }
-	return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
-		if a.plan.Stage == "" {
-			query := clickhouse.NewSelection(a.plan.Request, a.plan.Bounded()).Rows()
-			query.ID, query.Settings = id, settings
-			_, err := clickhouse.ReadRows(ctx, client, query, write)
-			return err
+	write := func(row *format.Row) error {
+		a.manifest.Rows++
+		if err := a.stream.Row(row); err != nil {
+			return wrong(err)
 		}
-		return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
-			found, err := clickhouse.ReadStaged(ctx, keys, client, a.staged(), id, settings, write)
-			if err != nil {
-				return err
-			}
-			return a.account(ctx, keys, found, settings)
-		})
+		return nil
+	}
+	var nodes clickhouse.Query
+	rows := a.direct(settings)
+	if a.plan.Stage == "" {
+		nodes = clickhouse.NewSelection(a.plan.Request, a.plan.Bounded()).NodeRuns()
+	} else {
+		nodes, rows = a.staged().NodeRuns(), a.fromStage(settings)
+	}
+	if nodes.SQL == "" {
+		return rows(ctx, write)
+	}
+	nodes.ID, nodes.Settings = a.queryID()+"/nodes", settings
+	return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
+		return clickhouse.WithNodes(ctx, client, nodes, rows, write)
 	})
 }
 
-func (a *attempt) staged() *clickhouse.StagedRange {
-	r := a.plan.Request
-	return &clickhouse.StagedRange{
-		WorkspaceID: r.WorkspaceID, Source: r.Source, AppID: r.AppID,
-		Stage: a.plan.Stage, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window),
+// reader calls a function for each row of the window.
+type reader func(ctx context.Context, fn func(*format.Row) error) error
+
+func (a *attempt) queryID() string { return fmt.Sprintf("%s/%d/%s", a.plan.ID, a.window, a.id) }
+
+// direct reads the selection itself.
+func (a *attempt) direct(settings []ch.Setting) reader {
+	return func(ctx context.Context, fn func(*format.Row) error) error {
+		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
+			query := clickhouse.NewSelection(a.plan.Request, a.plan.Bounded()).Rows()
+			query.ID, query.Settings = a.queryID(), settings
+			_, err := clickhouse.ReadRows(ctx, client, query, fn)
+			return err
+		})
 	}
+}
+
+// fromStage reads the window of the stage, and holds it against the plan.
+func (a *attempt) fromStage(settings []ch.Setting) reader {
+	return func(ctx context.Context, fn func(*format.Row) error) error {
+		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
+			return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
+				found, err := clickhouse.ReadStaged(ctx, keys, client, a.staged(), a.queryID(), settings, fn)
+				if err != nil {
+					return err
+				}
+				return a.account(ctx, keys, found, settings)
+			})
+		})
+	}
+}
+
+func (a *attempt) staged() *clickhouse.StagedRange {
+	return &clickhouse.StagedRange{Request: a.plan.Request, Stage: a.plan.Stage, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
 }
 
 // errStageGone says that the stage is not what was planned: an operator dropped it, or its week is over. What
@@ -160,44 +184,12 @@ func (a *attempt) account(ctx context.Context, client *ch.Client, found clickhou
 	return nil
 }
 
-// maxRecord is the size of a record in bytes above which its row is dropped, as recordTooLarge: few readers
-// take such a line, and a window holds one record in memory.
-const maxRecord = 64 << 20
-
-const recordTooLarge = "record_too_large"
-
-// row writes one source row. Every row is counted, as used or as dropped.
-func (a *attempt) row(row *format.Row, w *fragment.Writer) error {
-	record, drop, err := a.formatter.Append(a.record[:0], row)
-	if err != nil {
-		return stage.Permanent(formatError{err})
-	}
-	a.record = record
-	m := &a.manifest
-	m.Rows++
-	if drop == "" && len(record) > maxRecord {
-		drop = recordTooLarge
-	}
-	if drop != "" {
-		if m.Dropped == nil {
-			m.Dropped = map[string]int64{}
-		}
-		m.Dropped[drop]++
-		return nil
-	}
-	if err := w.Write(record, row.StartedAt); err != nil {
-		return stage.Unavailable(storeError{err})
-	}
-	m.RowsUsed++
-	return nil
-}
-
 // discard deletes the attempt's objects. It does so even when ctx is done; what it cannot delete, seal
 // sweeps.
 func (a *attempt) discard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	for _, name := range a.names {
+	for _, name := range a.files.names {
 		if err := a.stage.bucket.Delete(ctx, a.folder.Key(name)); err != nil {
 			a.stage.cfg.Log.Warn("object of a failed attempt is left, to be swept", "key", a.folder.Key(name), "error", err)
 		}

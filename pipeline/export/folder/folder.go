@@ -121,12 +121,12 @@ func (f Folder) CreateDeletion(ctx context.Context, d *export.Deletion) (*export
 	return there, err
 }
 
-// CreateCard creates README.md, and returns it as it is: text, or the one that was there before, which
-// another release may have written.
-func (f Folder) CreateCard(ctx context.Context, text []byte) ([]byte, error) {
-	err := f.Bucket.Create(ctx, f.Key(export.CardName), text)
+// CreateSidecar creates README.md or another sidecar, and returns it as it is: text, or the one that was there
+// before, which another release may have written.
+func (f Folder) CreateSidecar(ctx context.Context, name string, text []byte) ([]byte, error) {
+	err := f.Bucket.Create(ctx, f.Key(name), text)
 	if errors.Is(err, bucket.ErrExists) {
-		return f.Bucket.Read(ctx, f.Key(export.CardName))
+		return f.Bucket.Read(ctx, f.Key(name))
 	}
 	return text, err
 }

@@ -148,7 +148,7 @@ func TestTheCardThatIsThereCounts(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	for _, text := range []string{"first", "first", "second"} {
-		there, err := f.CreateCard(t.Context(), []byte(text))
+		there, err := f.CreateSidecar(t.Context(), export.CardName, []byte(text))
 		if err != nil || string(there) != "first" {
 			t.Errorf("after %q there is %q, %v", text, there, err)
 		}

@@ -3,7 +3,9 @@ package plan
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
@@ -64,23 +67,8 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 // measure fixes the bounds of the selection, counts its rows and cuts them into windows.
 func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) error {
 	q := &queries{ctx: ctx, client: client, comment: "millrace plan of export " + p.String()}
-	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {
-		now, err := q.int(clickhouse.ServerTime())
-		if err != nil {
-			return err
-		}
-		clamped := clamp(*w, time.UnixMicro(now).UTC())
-		p.Selection.Window, p.Watermark = &clamped, clamped.To
-	}
-	if p.Selection.RunIDs != nil {
-		found, err := clickhouse.ReadTexts(ctx, client, q.read(clickhouse.FoundRuns(p.Request)))
-		if err != nil {
-			return err
-		}
-		p.Warnings = notFound(p.Selection.RunIDs, found)
-	}
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
-	if err := s.since(q, p, size); err != nil {
+	if err := fix(q, p, size); err != nil {
 		return err
 	}
 	n, err := q.int(clickhouse.NewSelection(p.Request, p.Bounded()).Count(max(size, exactly) + 1))
@@ -98,10 +86,33 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 	return s.freeze(q, p, size)
 }
 
+// fix fixes what else the selection decides: its bounds, warnings and options.
+func fix(q *queries, p *export.Plan, size int64) error {
+	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {
+		now, err := q.int(clickhouse.ServerTime())
+		if err != nil {
+			return err
+		}
+		clamped := clamp(*w, time.UnixMicro(now).UTC())
+		p.Selection.Window, p.Watermark = &clamped, clamped.To
+	}
+	if p.Selection.RunIDs != nil {
+		found, err := clickhouse.ReadTexts(q.ctx, q.client, q.read(clickhouse.FoundRuns(p.Request)))
+		if err != nil {
+			return err
+		}
+		p.Warnings = notFound(p.Selection.RunIDs, found)
+	}
+	if err := fixOptions(q, p); err != nil {
+		return err
+	}
+	return since(q, p, size)
+}
+
 // since finds a time since which the most recent rows have started that the request asks for, so that nothing
 // older is read: with FINAL, ClickHouse cannot begin at the table's end. It looks for some more of them than are
 // asked for, since the selection moves until it is read.
-func (s *Stage) since(q *queries, p *export.Plan, size int64) error {
+func since(q *queries, p *export.Plan, size int64) error {
 	limit, window := p.Selection.Limit, p.Selection.Window
 	p.Since = time.Time{}
 	if limit == 0 || limit > size || window != nil && window.By != export.ByStartedAt {
@@ -126,6 +137,29 @@ func (s *Stage) since(q *queries, p *export.Plan, size int64) error {
 	}
 }
 
+// fixOptions adds the options that depend on the selection: CSV has its columns before its rows, so those of prompt variables
+// are looked up.
+func fixOptions(q *queries, p *export.Plan) error {
+	p.Options = maps.Clone(p.Request.Options)
+	if p.Request.Target != format.KariniCSV || len(p.Request.Nodes) == 0 {
+		return nil
+	}
+	found, err := clickhouse.ReadTexts(q.ctx, q.client, q.read(clickhouse.NewSelection(p.Request, p.Selection).Variables()))
+	if err != nil {
+		return err
+	}
+	var variables, types []string
+	for _, name := range found {
+		if variable, ok := strings.CutPrefix(name, "v"); ok {
+			variables = append(variables, variable)
+		} else {
+			types = append(types, name[1:])
+		}
+	}
+	p.Options = format.KariniOptions(p.Options, variables, types)
+	return nil
+}
+
 // freeze stages the selection, and cuts the stage into windows. A stage that is not finished is read by
 // nobody: the next attempt makes another.
 func (s *Stage) freeze(q *queries, p *export.Plan, size int64) (err error) {
@@ -146,17 +180,14 @@ func (s *Stage) freeze(q *queries, p *export.Plan, size int64) (err error) {
 	if err != nil {
 		return err
 	}
-	keys, err := clickhouse.ReadKeys(q.ctx, q.client, q.read(clickhouse.StageKeys(p.WorkspaceID, stageID, size)))
+	windows, err := clickhouse.ReadWindows(q.ctx, q.client, q.read(clickhouse.StageKeys(p.WorkspaceID, stageID, size)), rows)
 	if err != nil {
 		return err
 	}
-	if want := (rows + size - 1) / size; int64(len(keys)) != want {
-		return fmt.Errorf("stage %s has %d rows and %d windows, not %d", stageID, rows, len(keys), want)
+	if rows > 0 && (len(windows) == 0 || windows[0].Rows <= 0) {
+		return fmt.Errorf("stage %s has %d rows and %d windows", stageID, rows, len(windows))
 	}
-	p.Rows, p.Stage = rows, stageID
-	for i := range keys {
-		p.Windows = append(p.Windows, export.PlannedWindow{Rows: min(size, rows-int64(i)*size), From: &keys[i]})
-	}
+	p.Rows, p.Stage, p.Windows = rows, stageID, windows
 	return nil
 }
 

@@ -101,7 +101,6 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 	switch {
 	case err == nil:
 		hash = request.Hash()
-		mistakes = unsupported(request)
 	case !errors.As(err, &mistakes):
 		return nil, err
 	}

@@ -173,17 +173,38 @@ func (w *work) succeed(ctx context.Context, windows []*export.WindowManifest) (*
 		}
 	}
 	m := w.manifest(export.StatusSucceeded, nil, windows)
-	if text := export.DatasetCard(w.plan, m); text != nil {
-		there, err := w.folder.CreateCard(ctx, text)
-		if err != nil {
-			return nil, nil, err
-		}
-		m.AddCard(there)
+	if err := w.sidecars(ctx, m, windows); err != nil {
+		return nil, nil, err
 	}
 	if err := w.folder.Sweep(ctx, m.Files); err != nil {
 		return nil, nil, err
 	}
 	return w.end(ctx, m)
+}
+
+// sidecars writes the dataset card, and what the target's reader needs beside the records.
+func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*export.WindowManifest) error {
+	create := func(key string, kind export.FileKind, text []byte) error {
+		if text == nil {
+			return nil
+		}
+		there, err := w.folder.CreateSidecar(ctx, key, text)
+		if err == nil {
+			m.Add(key, kind, there)
+		}
+		return err
+	}
+	var t export.Tally
+	for _, window := range windows {
+		t.Add(window)
+	}
+	card := export.DatasetCard(w.plan, m) // which tells of the data alone
+	if name, text := export.Sidecar(w.plan, m, t.InputKeys); text != nil {
+		if err := create(name, export.Other, text); err != nil {
+			return err
+		}
+	}
+	return create(export.CardName, export.Card, card)
 }
 
 func (w *work) manifest(status export.Status, why *export.Error, windows []*export.WindowManifest) *export.Manifest {

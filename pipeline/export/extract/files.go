@@ -1,0 +1,178 @@
+package extract
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+// maxRecord is the size of a record in bytes above which its rows are dropped, as record_too_large: few readers
+// take such a line, and a window holds one record in memory.
+const maxRecord = 64 << 20
+
+// maxOpen is how many fragments of a window are open at a time. Where records of more partitions come in turns,
+// partitions have more fragments than they need.
+const maxOpen = 8
+
+// files are what an attempt writes: the fragments of each split and partition, and the lineage. It is the output of
+// the attempt's stream.
+type files struct {
+	ctx     context.Context
+	attempt *attempt
+	open    []*openFiles   // the one that was used last is the last
+	next    map[string]int // number of the next fragment, by split
+	names   []string       // of all objects that were begun
+	lineage *openFiles     // nil until there is some
+	line    []byte         // reused
+}
+
+// openFiles are the fragments of a split and partition, one after the other.
+type openFiles struct {
+	split, partition string
+	kind             export.FileKind
+	writer           *fragment.Writer
+	names            []string
+}
+
+func newFiles(ctx context.Context, a *attempt) *files {
+	return &files{ctx: ctx, attempt: a, next: map[string]int{}}
+}
+
+// Record implements [format.Output].
+func (f *files) Record(r *format.Record) error {
+	m := &f.attempt.manifest
+	if len(r.JSON) > maxRecord {
+		f.Drop(format.RecordTooLarge, r.Rows)
+		return nil
+	}
+	o, err := f.of(r.Split, r.Partition)
+	if err != nil {
+		return err
+	}
+	if err := o.writer.Write(r.JSON, r.StartedAt); err != nil {
+		return storeError{err}
+	}
+	m.RowsUsed += r.Rows
+	m.Records++
+	for _, of := range r.Lineage {
+		if err := f.trace(o, of, r.StartedAt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Drop implements [format.Output].
+func (f *files) Drop(reason string, rows int64) { add(&f.attempt.manifest.Dropped, reason, rows) }
+
+// Warn implements [format.Output].
+func (f *files) Warn(code string) { add(&f.attempt.manifest.Warnings, code, 1) }
+
+func add(counts *map[string]int64, name string, n int64) {
+	if *counts == nil {
+		*counts = map[string]int64{}
+	}
+	(*counts)[name] += n
+}
+
+// of returns the files of a split and partition, and closes others where there are too many.
+func (f *files) of(split, partition string) (*openFiles, error) {
+	last := len(f.open) - 1
+	for i := last; i >= 0; i-- {
+		if o := f.open[i]; o.split == split && o.partition == partition {
+			copy(f.open[i:], f.open[i+1:])
+			f.open[last] = o
+			return o, nil
+		}
+	}
+	if len(f.open) == maxOpen {
+		if err := f.end(f.open[0]); err != nil {
+			return nil, err
+		}
+		f.open = f.open[1:]
+	}
+	r, p := f.attempt.plan.Request, f.attempt.plan
+	metadata := map[string]string{"export_id": p.ExportID, "schema_id": export.SchemaID(r.Purpose, r.Target)}
+	encoder, err := format.NewEncoder(r.Purpose, r.Target, r.Format, r.Compression, p.Options, metadata)
+	if err != nil {
+		return nil, err
+	}
+	o := &openFiles{split: split, partition: partition, kind: export.Data}
+	o.writer = fragment.NewWriter(encoder, fragment.Limits{MaxRecords: r.Fragment.MaxRecords, MaxBytes: r.Fragment.MaxBytes},
+		func(int) (fragment.Destination, error) {
+			name := export.DataName(split, f.attempt.window, f.next[split], f.attempt.id, encoder.Extension())
+			f.next[split]++
+			return f.begin(o, name)
+		})
+	f.open = append(f.open, o)
+	return o, nil
+}
+
+func (f *files) begin(o *openFiles, name string) (fragment.Destination, error) {
+	f.names, o.names = append(f.names, name), append(o.names, name)
+	return f.attempt.stage.bucket.NewWriter(f.ctx, f.attempt.folder.Key(name))
+}
+
+// trace writes where the record comes from that was written last to o. Of is an object without its opening brace.
+func (f *files) trace(o *openFiles, of []byte, startedAt int64) error {
+	if f.lineage == nil {
+		encoder, err := fragment.NewEncoder(fragment.JSONL, fragment.Uncompressed, fragment.Settings{})
+		if err != nil {
+			return err
+		}
+		f.lineage = &openFiles{kind: export.Lineage}
+		f.lineage.writer = fragment.NewWriter(encoder, fragment.Limits{}, func(int) (fragment.Destination, error) {
+			return f.begin(f.lineage, export.LineageName(f.attempt.window, f.attempt.id))
+		})
+	}
+	f.line = format.AppendLineage(f.line[:0], o.names[len(o.names)-1], o.writer.Line(), of)
+	if err := f.lineage.writer.Write(f.line, startedAt); err != nil {
+		return storeError{err}
+	}
+	return nil
+}
+
+// end closes files and lists them.
+func (f *files) end(o *openFiles) error {
+	fragments, err := o.writer.Close()
+	if err != nil {
+		return storeError{err}
+	}
+	for i, info := range fragments {
+		f.attempt.manifest.Files = append(f.attempt.manifest.Files, export.File{
+			Key: o.names[i], Kind: o.kind, Split: o.split, Window: f.attempt.window,
+			Records: info.Records, Bytes: info.Bytes, SHA256: info.SHA256,
+			MinStartedAt: time.UnixMilli(info.MinStartedAt).UTC(), MaxStartedAt: time.UnixMilli(info.MaxStartedAt).UTC(),
+		})
+	}
+	return nil
+}
+
+// close ends all files, which are listed by name then, the lineage last.
+func (f *files) close() error {
+	for _, o := range f.open {
+		if err := f.end(o); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(f.attempt.manifest.Files, func(a, b export.File) int { return strings.Compare(a.Key, b.Key) })
+	if f.lineage != nil {
+		return f.end(f.lineage)
+	}
+	return nil
+}
+
+// abort gives up what is open. After close it does nothing.
+func (f *files) abort() {
+	for _, o := range f.open {
+		o.writer.Abort()
+	}
+	if f.lineage != nil {
+		f.lineage.writer.Abort()
+	}
+}

@@ -1,0 +1,65 @@
+package export
+
+import (
+	"encoding/json"
+	"path"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+// Names of sidecars, in MetaDir.
+const (
+	datasetInfo = "dataset_info.json"
+	dspyKeys    = "dspy.json"
+)
+
+// Sidecar returns the file that the target's reader needs beside the records, and its name; no text where it needs
+// none, or where there are no records. It is a pure function of the plan and the window manifests, of which
+// inputKeys is what their records have for inputs.
+func Sidecar(p *Plan, m *Manifest, inputKeys []string) (name string, text []byte) {
+	target, err := format.Find(p.Request.Purpose, p.Request.Target)
+	splits := splitsOf(m)
+	if err != nil || len(splits) == 0 {
+		return "", nil
+	}
+	var doc any
+	switch target.Sidecar {
+	case datasetInfo:
+		doc = datasetInfoOf(splits)
+	case dspyKeys:
+		doc = map[string]any{"input_keys": append([]string{}, inputKeys...), "output_keys": []string{"output"}}
+	default:
+		return "", nil
+	}
+	text, err = json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return "", nil
+	}
+	return MetaDir + target.Sidecar, append(text, '\n')
+}
+
+// datasetInfoOf describes files in ShareGPT format as LLaMA-Factory reads them from the folder that it is in
+// (https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md): each fragment, and each split as the one file
+// that a download makes of its fragments.
+func datasetInfoOf(splits []*split) map[string]any {
+	info := map[string]any{}
+	add := func(name, file string) {
+		info[name] = map[string]any{
+			"file_name": file, "formatting": "sharegpt",
+			"columns": map[string]string{"messages": "conversations", "system": "system", "tools": "tools"},
+			"tags": map[string]string{
+				"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt",
+				"function_tag": "function_call", "observation_tag": "observation",
+			},
+		}
+	}
+	for _, s := range splits {
+		for _, f := range s.files {
+			base, extension, _ := strings.Cut(path.Base(f.Key), ".")
+			add(s.name, "../"+s.name+"."+extension)
+			add(base[:max(0, strings.LastIndexByte(base, '-'))], "../"+f.Key) // without the attempt
+		}
+	}
+	return info
+}
