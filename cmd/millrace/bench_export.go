@@ -157,7 +157,7 @@ func (a *app) benchRequest(ctx context.Context, client *kgo.Client, limit int, f
 		return nil, err
 	}
 	id := export.ID{WorkspaceID: a.cfg.DefaultWorkspace, ExportID: exportID}
-	w, err := a.watch(ctx, id, true)
+	w, err := a.watch(ctx, true, id)
 	if err != nil {
 		return nil, err
 	}

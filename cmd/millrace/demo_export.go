@@ -5,55 +5,147 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
 )
 
-// export files one export, and does with it what a user would: each step under the command that does it.
+// demoExports are an export for each purpose, as a target that fits.
+var demoExports = []requestCommand{
+	{Name: "Knowledge answers", Source: "recipe", App: "knowledge-answer", Purpose: export.ExportDataset, Format: export.Parquet},
+	{Name: "Knowledge, by version", Source: "recipe", App: "knowledge-answer", Purpose: export.RecipeEvaluation},
+	{Name: "Retrieval", Source: "recipe", App: "knowledge-answer", Purpose: export.NodeEvaluation, Node: []string{"retrieve"}},
+	{Name: "Answer prompt", Source: "recipe", App: "knowledge-answer", Purpose: export.NodeOptimization, Node: []string{"generate"}, Target: "dspy"},
+	{Name: "Help desk chats", Source: "copilot", App: "airline-helpdesk", Purpose: export.FineTuning, Split: map[string]float64{"validation": 0.1}},
+}
+
+// commandLine is how a user would type the request.
+func (c *requestCommand) commandLine() string {
+	line := fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s"`, c.Source, c.App, c.Purpose, c.Limit, c.Name)
+	for _, node := range c.Node {
+		line += " --node " + node
+	}
+	for flag, value := range map[string]string{"target": c.Target, "format": c.Format} {
+		if value != "" {
+			line += " --" + flag + " " + value
+		}
+	}
+	for split, share := range c.Split {
+		line += fmt.Sprintf(" --split %s=%g", split, share)
+	}
+	return line
+}
+
+// export files one export for each purpose, and does with them what a user would: each step under the command that does
+// it.
 func (c demoCommand) export(ctx context.Context, a *app) error {
 	inner := *a
 	inner.stdout = &indented{w: a.stdout}
-	step := func(title, command string) { fmt.Fprintf(a.stdout, "\n%s\n\n  $ millrace %s\n\n", title, command) }
-
-	request := requestCommand{
-		Name: "Knowledge answers", Source: "recipe", App: "knowledge-answer", Purpose: "export_dataset", Limit: 600, Watch: true,
+	step := func(title string, commands ...string) {
+		fmt.Fprintf(a.stdout, "\n%s\n\n", title)
+		for _, command := range commands {
+			fmt.Fprintf(a.stdout, "  $ millrace %s\n", command)
+		}
+		fmt.Fprintln(a.stdout)
 	}
-	step("File an export of the newest runs of a recipe", fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s" --watch`,
-		request.Source, request.App, request.Purpose, request.Limit, request.Name))
-	id, err := request.run(ctx, &inner)
+	requests := slices.Clone(demoExports)
+	var commands []string
+	for i := range requests {
+		requests[i].Limit = demoLimit
+		commands = append(commands, requests[i].commandLine())
+	}
+	step("File an export for each purpose, and watch them side by side", commands...)
+	completions, err := fileAll(ctx, &inner, requests)
 	if err != nil {
 		return err
 	}
 	step("List the exports", "exports ls")
-	if err := waitTracked(ctx, a); err != nil {
+	if err := waitTracked(ctx, a, len(requests)); err != nil {
 		return err
 	}
 	if err := (exportsLs{N: 10}).Run(ctx, &inner); err != nil {
 		return err
 	}
-	export := exportArg{ID: id.ExportID}
-	step("Look at the first record", "exports view "+id.ExportID+" -n 1")
-	if err := (exportsView{exportArg: export, N: 1}).Run(ctx, &inner); err != nil {
-		return err
+	for _, completion := range completions {
+		arg := exportArg{ID: completion.ExportID}
+		step("The first record of "+completion.Purpose+", made for "+completion.Target, "exports view "+completion.ExportID+" -n 1")
+		if err := (exportsView{exportArg: arg, N: 1}).Run(ctx, &inner); err != nil {
+			return err
+		}
+		if err := (exportsVerify{exportArg: arg}).Run(ctx, &inner); err != nil {
+			return err
+		}
 	}
-	step("Check every file against the manifest", "exports verify "+id.ExportID)
-	if err := (exportsVerify{exportArg: export}).Run(ctx, &inner); err != nil {
-		return err
+	fmt.Fprintf(a.stdout, "\nWhat to do with them. The files are in %s\n\n  $ export MILLRACE_BUCKET_URL=%s\n",
+		filepath.Join(c.Dir, "bucket", filepath.FromSlash("exports/"+a.cfg.DefaultWorkspace)), a.cfg.BucketURL)
+	for _, completion := range completions {
+		fmt.Fprintf(a.stdout, "\n  %s for %s, %d records:\n  $ %s\n", completion.Purpose, completion.Target, completion.Records, completion.LoadWith)
 	}
-	fmt.Fprintf(a.stdout, `
-The files are in %s
-
-To look at them again, now that this is over:
-
-  $ export MILLRACE_BUCKET_URL=%s
-  $ millrace exports show %s
-  $ millrace exports download %s
-`, filepath.Join(c.Dir, "bucket", filepath.FromSlash(id.Prefix())), a.cfg.BucketURL, id.ExportID, id.ExportID)
+	fmt.Fprintf(a.stdout, "\n  Any of them as one file a split, to take along:\n  $ millrace exports download %s\n", completions[0].ExportID)
 	return nil
 }
 
-// waitTracked waits until the view exports knows how the export ended, which is a moment after its event.
-func waitTracked(ctx context.Context, a *app) error {
+// demoLimit is how many rows an export of the demo has at most.
+const demoLimit = 600
+
+// fileAll asks for exports, shows how far they are, side by side, and returns their completions in the order of the
+// requests.
+func fileAll(ctx context.Context, a *app, requests []requestCommand) ([]*export.Completion, error) {
+	client, err := a.kafkaClient(producerOptions()...)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ids, events := make([]export.ID, len(requests)), make([]event.Event, len(requests))
+	for i := range requests {
+		request, data, _, err := requests[i].request(a)
+		if err != nil {
+			return nil, err
+		}
+		ids[i] = request.ID
+		events[i] = event.Event{ID: uuid.NewString(), Source: "millrace/demo", Type: export.TypeRequested, Time: time.Now(), Data: data}
+	}
+	w, err := a.watch(ctx, true, ids...)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	for i := range events {
+		if err := a.publish(ctx, client, events[i], ids[i]); err != nil {
+			return nil, err
+		}
+	}
+	percent, completions := make([]float64, len(ids)), make([]*export.Completion, len(ids))
+	show := func(id export.ID, done float64) {
+		percent[slices.Index(ids, id)] = done
+		for i, p := range percent {
+			fmt.Fprintf(a.stdout, "%s %3.0f%%  ", requests[i].Purpose, p)
+		}
+		fmt.Fprintln(a.stdout)
+	}
+	err = w.waitAll(ctx, func(p *export.Progress) { show(p.ID, p.PercentDone) }, func(c *export.Completion) {
+		completions[slices.Index(ids, c.ID)] = c
+		show(c.ID, 100)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range completions {
+		fmt.Fprintf(a.stdout, "\n%s, %s\n%s", c.Name, c.Purpose, describeCompletion(c))
+		if c.Status != export.StatusSucceeded {
+			return nil, &exitError{exitExportFailed, describeFailure(c.Error)}
+		}
+	}
+	return completions, nil
+}
+
+// waitTracked waits until the view exports knows how the exports ended, which is a moment after their events.
+func waitTracked(ctx context.Context, a *app, exports int) error {
 	conn, err := a.cfg.dsn.Open()
 	if err != nil {
 		return err
@@ -62,7 +154,7 @@ func waitTracked(ctx context.Context, a *app) error {
 	return poll(ctx, func() (bool, error) {
 		var ended uint64
 		err := conn.QueryRow(ctx, "SELECT count() FROM exports WHERE completed_at IS NOT NULL").Scan(&ended)
-		return ended > 0, err
+		return ended >= uint64(exports), err
 	})
 }
 

@@ -32,8 +32,12 @@ const (
 	defaultConcurrency = 4 // EXPORT_CONCURRENCY
 )
 
+// killedPurposes are staged by key, in groups, and with splits and lineage.
+var killedPurposes = []string{export.ExportDataset, export.RecipeEvaluation, export.FineTuning}
+
 // An export is asked for, perhaps twice, and perhaps cancelled.
 type askedFor struct {
+	purpose   string
 	runs      []string // of its selection, ascending by started_at and run_id
 	cancelled bool
 }
@@ -108,7 +112,7 @@ func (k *exportKills) file(t *testing.T) {
 	first := k.random.IntN(len(k.runs) - rows)
 	from, to := k.runs[first].at, k.runs[first+rows].at
 	id := export.ID{WorkspaceID: "default", ExportID: uuid.NewString()}
-	asked := &askedFor{cancelled: k.random.IntN(5) == 0}
+	asked := &askedFor{cancelled: k.random.IntN(5) == 0, purpose: killedPurposes[k.random.IntN(len(killedPurposes))]}
 	for _, run := range k.runs {
 		if !run.at.Before(from) && run.at.Before(to) {
 			asked.runs = append(asked.runs, run.id)
@@ -116,8 +120,11 @@ func (k *exportKills) file(t *testing.T) {
 	}
 	k.asked[id.ExportID] = asked
 	request := object{
-		"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": "export_dataset", "source": "recipe", "app_id": loadApp,
+		"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": asked.purpose, "source": "recipe", "app_id": loadApp,
 		"selection": object{"window": export.TimeWindow{By: export.ByStartedAt, From: from, To: to}}, "fragment": object{"max_records": 20},
+	}
+	if asked.purpose == export.FineTuning {
+		request["split"], request["options"] = object{"validation": 0.2, "seed": 1}, object{"dedupe": false}
 	}
 	k.send(t, id, export.TypeRequested, request)
 	if k.random.IntN(4) == 0 {
@@ -212,8 +219,15 @@ func (k *exportKills) check(t *testing.T) {
 			k.leftNothing(t, &c)
 		case c.Status != export.StatusSucceeded:
 			t.Errorf("export %s: %s: %+v", id, c.Status, c.Error)
+		case asked.purpose == export.FineTuning:
+			k.learnt(t, &c, asked)
 		default:
-			if got := exported(t, c); !slices.Equal(got, asked.runs) {
+			got := exported(t, c)
+			if asked.purpose == export.RecipeEvaluation { // in the order of the groups
+				slices.Sort(got)
+				slices.Sort(asked.runs)
+			}
+			if !slices.Equal(got, asked.runs) {
 				t.Errorf("export %s has %d runs, want %d, in order", id, len(got), len(asked.runs))
 			}
 		}
@@ -225,6 +239,26 @@ func (k *exportKills) check(t *testing.T) {
 		"SELECT count() FROM exports WHERE status = 'cancelled'":             uint64(cancelled),
 		"SELECT count() FROM exports WHERE percent_done NOT BETWEEN 0 AND 1": uint64(len(k.asked) - cancelled),
 	})
+}
+
+// learnt checks that each run of a fine-tuning export is in one line, as its lineage says, or dropped.
+func (k *exportKills) learnt(t *testing.T, c *export.Completion, asked *askedFor) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, line := range lineageOf(t, c) {
+		run := line["run_id"].(string)
+		if seen[run] || !slices.Contains(asked.runs, run) {
+			t.Errorf("export %s: run %s is there twice, or was not asked for", c.ExportID, run)
+		}
+		seen[run] = true
+	}
+	dropped := int64(0)
+	for _, n := range c.Dropped {
+		dropped += n
+	}
+	if records := recordsOf(t, c); int64(len(seen)) != c.Records || len(records) != len(seen) || c.Records == 0 || c.Records+dropped != int64(len(asked.runs)) {
+		t.Errorf("export %s: %d records of %d runs, %v dropped, want %d", c.ExportID, len(records), len(seen), c.Dropped, len(asked.runs))
+	}
 }
 
 // droppedStages checks that no export that has ended keeps its stage. A process that was killed while it planned

@@ -36,7 +36,7 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 	if err := a.requireKafka(ctx, client); err != nil {
 		return err
 	}
-	w, err := a.watch(ctx, id, true)
+	w, err := a.watch(ctx, true, id)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type commands struct {
 	Replay      replayCommand      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
 	Request     requestCommand     `cmd:"" help:"Ask for an export."`
 	Exports     exportsCommand     `cmd:"" help:"Look at exports."`
+	Formats     formatsCommand     `cmd:"" help:"List purposes, the targets of each, their rules and an example of each."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Look at records that were refused, and replay them."`
 	Bench       benchCommand       `cmd:"" help:"Measure, repeatably; see the README."`
 }

@@ -24,7 +24,7 @@ type requestCommand struct {
 	Name        string             `help:"A name for people."`
 	Source      string             `help:"copilot or recipe."`
 	App         string             `help:"Id of the copilot or recipe."`
-	Purpose     string             `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning."`
+	Purpose     string             `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning; see millrace formats."`
 	Limit       int64              `help:"The most recent N."`
 	RunID       []string           `name:"run-id" sep:"none" help:"These runs; may be repeated."`
 	From        string             `help:"Start of the time window, RFC 3339, inclusive."`
@@ -35,13 +35,14 @@ type requestCommand struct {
 	Status      []string           `sep:"none" help:"Only these statuses; may be repeated."`
 	Rating      string             `help:"Only runs with this rating: thumbsUp or thumbsDown."`
 	MinScore    *float64           `name:"min-score" help:"Only runs with at least this score."`
-	Target      string             `help:"Tool whose shape the records get; default canonical."`
+	Target      string             `help:"Tool whose shape the records get; see millrace formats; default canonical, of fine_tuning openai_chat."`
 	Format      string             `help:"jsonl, json, csv or parquet."`
 	Compression string             `help:"none, gzip or zstd."`
-	Split       map[string]float64 `help:"Shares of the splits, such as validation=0.1;test=0.1."`
+	Split       map[string]float64 `help:"Shares of the splits, such as validation=0.1;test=0.1, and seed=7."`
 	Option      map[string]string  `mapsep:"none" help:"Option of the target, k=v, v is JSON or text; may be repeated."`
 	Watch       bool               `help:"Show progress until the export ends."`
 	Download    string             `placeholder:"DIR" type:"path" help:"Watch, and download the files into DIR; with --watch a recipe_evaluation goes to a folder of the current one, named by the export's id."`
+	DryRun      bool               `help:"Ask for nothing: print how many rows there are, the first records, and what would be dropped."`
 	JSON        bool               `name:"json" help:"Print the events as JSON, one a line."`
 }
 
@@ -57,6 +58,9 @@ func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
 	if err != nil {
 		return export.ID{}, err
 	}
+	if c.DryRun {
+		return request.ID, c.try(ctx, a, request)
+	}
 	client, err := a.kafkaClient(producerOptions()...)
 	if err != nil {
 		return request.ID, err
@@ -68,7 +72,7 @@ func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
 	watch := c.Watch || c.Download != ""
 	var w *watcher
 	if watch {
-		if w, err = a.watch(ctx, request.ID, minted); err != nil {
+		if w, err = a.watch(ctx, minted, request.ID); err != nil {
 			return request.ID, err
 		}
 		defer w.close()

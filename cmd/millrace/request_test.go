@@ -118,7 +118,7 @@ func TestARecipeEvaluationThatIsWatchedIsDownloaded(t *testing.T) {
 }
 
 // What the demo says is there is there, after it is over.
-func TestTheDemoShowsAnExportAndLeavesItsFiles(t *testing.T) {
+func TestTheDemoShowsAnExportOfEachPurposeAndLeavesTheirFiles(t *testing.T) {
 	t.Parallel()
 	if localtest.OnKafkaCluster() {
 		t.Skip("the demo brings its own Kafka: `make test` runs this")
@@ -126,18 +126,23 @@ func TestTheDemoShowsAnExportAndLeavesItsFiles(t *testing.T) {
 	localtest.ClickHouse(t) // skips where the engine cannot be had
 	dir := t.TempDir()
 	out := (environment{}).run(t, "demo", "--dir", dir, "--runs", "800")
-	id := regexp.MustCompile(`millrace exports view (\S+) -n 1`).FindStringSubmatch(out)
+	ids := regexp.MustCompile(`millrace exports view (\S+) -n 1`).FindAllStringSubmatch(out, -1)
 	bucket := regexp.MustCompile(`export MILLRACE_(BUCKET_URL=\S+)`).FindStringSubmatch(out)
-	if id == nil || bucket == nil {
+	if len(ids) != 5 || bucket == nil {
 		t.Fatalf("no commands to type in\n%s", out)
 	}
-	for _, want := range []string{"accepted 0%", "succeeded: ", // the last progress may come after the completion
-		"EXPORT ", "record 1 of ", "what the manifest says", filepath.Join(dir, "bucket", "exports", "default", id[1])} {
+	wanted := []string{"export_dataset   0%", "fine_tuning 100%", "EXPORT ", "record 1 of ", "what the manifest says", filepath.Join(dir, "bucket", "exports", "default")}
+	for _, purpose := range []string{"export_dataset", "recipe_evaluation", "node_evaluation", "node_optimization", "fine_tuning"} {
+		wanted = append(wanted, "--purpose "+purpose, "The first record of "+purpose, purpose+" for ")
+	}
+	for _, want := range wanted {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	if again := (environment{bucket[1]}).run(t, "exports", "verify", id[1]); !strings.Contains(out, strings.TrimSpace(again)) {
-		t.Errorf("afterwards: %s", again)
+	for _, id := range ids {
+		if again := (environment{bucket[1]}).run(t, "exports", "verify", id[1]); !strings.Contains(out, strings.TrimSpace(again)) {
+			t.Errorf("afterwards: %s", again)
+		}
 	}
 }

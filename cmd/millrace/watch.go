@@ -16,21 +16,24 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// watcher follows one export on the topics of progress and completions.
+// watcher follows exports on the topics of progress and completions.
 type watcher struct {
 	client      *kgo.Client
-	id          export.ID
+	ids         map[string]bool // workspace/export
 	completions string
 }
 
-// watch starts before the export is asked for, so that nothing of it is missed: from now on, but completions
-// of an id that is not fresh from the start, in case the export was asked for, and ended, before.
-func (a *app) watch(ctx context.Context, id export.ID, fresh bool) (*watcher, error) {
+// watch starts before the exports are asked for, so that nothing of them is missed: from now on, but completions
+// of ids that are not fresh from the start, in case an export was asked for, and ended, before.
+func (a *app) watch(ctx context.Context, fresh bool, ids ...export.ID) (*watcher, error) {
 	client, err := a.kafkaClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{client: client, id: id, completions: a.cfg.KafkaTopicPrefix + event.TopicExportCompletions}
+	w := &watcher{client: client, ids: map[string]bool{}, completions: a.cfg.KafkaTopicPrefix + event.TopicExportCompletions}
+	for _, id := range ids {
+		w.ids[id.String()] = true
+	}
 	progress := a.cfg.KafkaTopicPrefix + event.TopicExportProgress
 	admin := kadm.NewClient(client)
 	ends, err := admin.ListEndOffsets(ctx, progress, w.completions)
@@ -55,43 +58,66 @@ func (a *app) watch(ctx context.Context, id export.ID, fresh bool) (*watcher, er
 
 func (w *watcher) close() { w.client.Close() }
 
-// wait calls f with the progress of the export and returns its completion. The two are on topics of their own, and
-// the last progress may come too late.
+// wait calls f with the progress of the exports, and returns the first completion that comes. The two are on topics of
+// their own, and the last progress may come too late.
 func (w *watcher) wait(ctx context.Context, f func(*export.Progress)) (*export.Completion, error) {
-	for {
-		fetches := w.client.PollFetches(ctx)
-		if err := ctx.Err(); err != nil {
-			return nil, err
+	completions, err := []*export.Completion(nil), error(nil)
+	for len(completions) == 0 && err == nil {
+		completions, err = w.poll(ctx, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return completions[0], nil
+}
+
+// waitAll calls f with the progress of the exports, and returns when done was called with the completions of all.
+func (w *watcher) waitAll(ctx context.Context, f func(*export.Progress), done func(*export.Completion)) error {
+	for left := len(w.ids); left > 0; {
+		completions, err := w.poll(ctx, f)
+		if err != nil {
+			return err
 		}
-		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("watch the export: %w", err)
-		}
-		var completion *export.Completion
-		for _, r := range fetches.Records() {
-			if string(r.Key) != w.id.String() {
-				continue
-			}
-			e, err := event.Decode(r)
-			if err != nil {
-				return nil, fmt.Errorf("read topic %s: %w", r.Topic, err)
-			}
-			if r.Topic == w.completions {
-				completion = new(export.Completion)
-				if err := json.Unmarshal(e.Data, completion); err != nil {
-					return nil, fmt.Errorf("read the completion: %w", err)
-				}
-				continue // what came with it on the other topic is from before
-			}
-			progress := new(export.Progress)
-			if err := json.Unmarshal(e.Data, progress); err != nil {
-				return nil, fmt.Errorf("read the progress: %w", err)
-			}
-			f(progress)
-		}
-		if completion != nil {
-			return completion, nil
+		for _, c := range completions {
+			done(c)
+			left--
 		}
 	}
+	return nil
+}
+
+// poll waits for records, calls f with what they tell of progress, and returns the completions.
+func (w *watcher) poll(ctx context.Context, f func(*export.Progress)) (completions []*export.Completion, err error) {
+	fetches := w.client.PollFetches(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := fetches.Err(); err != nil {
+		return nil, fmt.Errorf("watch the export: %w", err)
+	}
+	for _, r := range fetches.Records() {
+		if !w.ids[string(r.Key)] {
+			continue
+		}
+		e, err := event.Decode(r)
+		if err != nil {
+			return nil, fmt.Errorf("read topic %s: %w", r.Topic, err)
+		}
+		if r.Topic == w.completions {
+			completion := new(export.Completion)
+			if err := json.Unmarshal(e.Data, completion); err != nil {
+				return nil, fmt.Errorf("read the completion: %w", err)
+			}
+			completions = append(completions, completion)
+			continue // what came with it on the other topic is from before
+		}
+		progress := new(export.Progress)
+		if err := json.Unmarshal(e.Data, progress); err != nil {
+			return nil, fmt.Errorf("read the progress: %w", err)
+		}
+		f(progress)
+	}
+	return completions, nil
 }
 
 // follow shows the progress of an export, and how it ended: with an error if it did not succeed.

@@ -1,0 +1,444 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// possible is what a request may ask for, as `millrace formats --json` says it.
+type possible struct {
+	Purpose, Target string
+	Formats         []string
+	Dropped         map[string]string
+}
+
+func formatsOf(t *testing.T, e environment) (all []possible) {
+	t.Helper()
+	for _, line := range strings.Split(strings.TrimSpace(e.run(t, "formats", "--json")), "\n") {
+		var p possible
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// nodesOf are nodes of the apps of the real data, an llm node first.
+var nodesOf = map[realApp][]string{mathTutor: {"solve", "extract_answer"}, airline: {"assistant", "get_user_details"}}
+
+// All of both real data sets through every purpose, target and format: every row is used or dropped under a reason
+// that is documented, every record is what the target's schema says, and the files open in readers that are not ours.
+func TestAllRealRunsGoThroughEveryPurposeTargetAndFormat(t *testing.T) {
+	t.Parallel()
+	files := map[realApp]string{mathTutor: shared(t, mathTutor.file), airline: shared(t, airline.file)}
+	s := newRealSite(t, files)
+	batch := newBatch(t, s)
+	all := formatsOf(t, s.env)
+	asked := map[string]possible{}
+	for app := range files {
+		for _, p := range all {
+			for _, format := range p.Formats {
+				for _, nodes := range [][]string{nil, nodesOf[app]} {
+					needs := p.Purpose == "node_evaluation" || p.Purpose == "node_optimization"
+					if needs != (nodes != nil) && p.Purpose != "fine_tuning" {
+						continue
+					}
+					r := app.request(fmt.Sprintf("%s.%s.%s.%s.%d", app.id, p.Purpose, p.Target, format, len(nodes)), 0, object{"limit": 100_000}, nil)
+					r["purpose"], r["target"], r["format"] = p.Purpose, p.Target, format
+					delete(r, "fragment")
+					if nodes != nil {
+						r["nodes"] = nodes
+					}
+					asked[r["export_id"].(string)] = p
+					batch.file(t, r)
+				}
+			}
+		}
+	}
+	if len(asked) < 100 {
+		t.Errorf("only %d exports", len(asked))
+	}
+	rows := map[realApp]map[bool]int64{mathTutor: {false: 5276, true: 10_552}, airline: {false: 200, true: 2574}}
+	for id, c := range batch.ended(t) {
+		p := asked[id.ExportID]
+		app := mathTutor
+		if c.AppID == airline.id {
+			app = airline
+		}
+		planned := rows[app][c.Nodes != nil]
+		dropped := int64(0)
+		for reason, n := range c.Dropped {
+			dropped += n
+			if p.Dropped[reason] == "" && reason != "duplicate_input" && reason != "group_too_large" && reason != "record_too_large" {
+				t.Errorf("%s: %d rows are dropped as %s, which millrace formats does not explain", id.ExportID, n, reason)
+			}
+		}
+		if c.Status != export.StatusSucceeded || c.RowsPlanned != planned || c.RowsUsed+dropped != planned {
+			t.Errorf("%s: %s, %d rows used and %v dropped of %d, want %d: %+v", id.ExportID, c.Status, c.RowsUsed, c.Dropped, c.RowsPlanned, planned, c.Error)
+			continue
+		}
+		if c.Records == 0 && !mayBeEmpty(app, &c) {
+			t.Errorf("%s: no records, dropped %v", id.ExportID, c.Dropped)
+		}
+		if c.LoadWith == "" && c.Records > 0 {
+			t.Errorf("%s: nothing to load it with", id.ExportID)
+		}
+		checkFiles(t, s, &c)
+	}
+}
+
+// mayBeEmpty knows what cannot be made of the real data: it has no chunks, corrected answers or references in places.
+func mayBeEmpty(app realApp, c *export.Completion) bool {
+	switch c.Target {
+	case "bedrock_rag":
+		return true // no passages anywhere
+	case "bedrock_distillation":
+		return true // no system message in math, and many turns in airline
+	case "openai_dpo", "trl_dpo", "gemini_preference", "karini_csv", "inspect", "bedrock_apo", "ragas", "promptfoo", "dspy":
+		return app == airline
+	case "trl_kto", "bedrock_conversation":
+		return false
+	}
+	return false
+}
+
+func newRealSite(t *testing.T, files map[realApp]string) *site {
+	t.Helper()
+	s := newSite(t)
+	s.env.start(t, "ingest")
+	s.env.run(t, "replay", files[mathTutor], files[airline])
+	counted(t, s.conn, 2*time.Minute, map[string]uint64{
+		"SELECT count() FROM runs_with_feedback WHERE feedback_id != '' AND status != 'running'": 5476,
+		"SELECT count() FROM nodes_latest": 14_170,
+	})
+	append(s.env, "EXPORT_WINDOW_RECORDS=2000").start(t, "export") // so that math is staged, and airline is not
+	return s
+}
+
+// checkFiles holds an export's files against its manifest, its target's schema and other readers.
+func checkFiles(t *testing.T, s *site, c *export.Completion) {
+	t.Helper()
+	if got := s.env.try(t, "", "exports", "verify", c.ExportID, "--workspace", c.WorkspaceID); got.code != 0 {
+		t.Errorf("%s: %s%s", c.ExportID, got.stdout, got.stderr)
+	}
+	var m export.Manifest
+	if err := json.Unmarshal(beside(t, c, export.ManifestName), &m); err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, f := range m.Files {
+		if f.Kind != export.Data {
+			continue
+		}
+		body := beside(t, c, f.Key)
+		uri, err := url.Parse(c.ManifestURI)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, filepath.Join(filepath.Dir(uri.Path), filepath.FromSlash(f.Key)))
+		switch c.Format {
+		case export.JSONL:
+			checkLines(t, c, body)
+		case export.JSON:
+			var records []json.RawMessage
+			if err := json.Unmarshal(body, &records); err != nil || int64(len(records)) != f.Records {
+				t.Errorf("%s: %s has %d records, %v", c.ExportID, f.Key, len(records), err)
+			}
+		case export.CSV:
+			checkCSV(t, c, body, f.Records)
+		}
+	}
+	if c.Format == export.Parquet && len(paths) > 0 {
+		list := "['" + strings.Join(paths, "','") + "']"
+		if n := duckDB(t, "SELECT count(*) AS n FROM read_parquet("+list+")"); n != c.Records {
+			t.Errorf("%s: DuckDB reads %d of %d records of Parquet", c.ExportID, n, c.Records)
+		}
+		total := uint64(0)
+		for _, path := range paths {
+			total += count(t, s.conn, "SELECT count() FROM file('"+path+"', 'Parquet')")
+		}
+		if int64(total) != c.Records {
+			t.Errorf("%s: ClickHouse reads %d of %d records of Parquet", c.ExportID, total, c.Records)
+		}
+	}
+}
+
+// checkLines holds each line against the JSON Schema of its target, which was written from its reader's rules.
+func checkLines(t *testing.T, c *export.Completion, body []byte) {
+	t.Helper()
+	schema := targetSchema(t, c.Purpose, c.Target)
+	for i, line := range bytes.Split(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
+		if err == nil && schema != nil {
+			err = schema.Validate(doc)
+		}
+		if err != nil {
+			t.Errorf("%s: line %d: %v\n%.600s", c.ExportID, i+1, err, line)
+			return
+		}
+	}
+}
+
+// targetSchema is the JSON Schema of a named target's records; canonical records are held against the events.
+func targetSchema(t *testing.T, purpose, target string) *jsonschema.Schema {
+	t.Helper()
+	if target == export.Canonical {
+		return nil
+	}
+	dir := "../../pipeline/export/format/testdata/schemas/"
+	for _, name := range []string{purpose + "_" + target, "both_" + target, "evaluation_" + target} {
+		if _, err := os.Stat(dir + name + ".schema.json"); err == nil {
+			schema, err := jsonschema.NewCompiler().Compile(dir + name + ".schema.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return schema
+		}
+	}
+	t.Errorf("%s/%s has no schema in %s", purpose, target, dir)
+	return nil
+}
+
+func checkCSV(t *testing.T, c *export.Completion, body []byte, records int64) {
+	t.Helper()
+	r := csv.NewReader(bytes.NewReader(body))
+	header, err := r.Read()
+	if err != nil || len(header) != len(slices.Compact(slices.Sorted(slices.Values(header)))) {
+		t.Errorf("%s: header %q, %v", c.ExportID, header, err)
+		return
+	}
+	for n := int64(0); ; n++ {
+		if _, err := r.Read(); errors.Is(err, io.EOF) {
+			if n != records {
+				t.Errorf("%s: %d records of CSV, want %d", c.ExportID, n, records)
+			}
+			return
+		} else if err != nil {
+			t.Errorf("%s: %v", c.ExportID, err)
+			return
+		}
+	}
+}
+
+// duckDB runs a query with the column n.
+func duckDB(t *testing.T, query string) int64 {
+	t.Helper()
+	script, err := filepath.Abs("../../.ci/npm/duckdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("../../.ci/npm/node_modules/@duckdb"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("DuckDB must be there where CI=true: npm ci --prefix .ci/npm")
+		}
+		t.Skip("no DuckDB: npm ci --prefix .ci/npm, as make test does")
+	}
+	out, err := exec.Command("node", script, "-c", query).CombinedOutput()
+	var row struct{ N string }
+	if err != nil || json.Unmarshal(out, &row) != nil {
+		t.Fatalf("%s: %v\n%s", query, err, out)
+	}
+	n, err := strconv.ParseInt(row.N, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// mathRun is a run of the recipe, as its events told.
+type mathRun struct {
+	id, question, answer, version string
+	right                         bool
+}
+
+// mathRuns are the recipe's runs by question.
+func mathRuns(t *testing.T, file string) map[string][]mathRun {
+	t.Helper()
+	questions := map[string][]mathRun{}
+	for id, r := range sourceRecords(t, file) {
+		text := func(key string) string { return fmt.Sprint(r[key]) }
+		run := mathRun{id, text("question"), text("answer"), text("app_version"), fmt.Sprint(r["feedback"].(object)["score"]) == "1.0"}
+		question := strings.Join(strings.Fields(run.question), " ")
+		questions[question] = append(questions[question], run)
+	}
+	return questions
+}
+
+// What the recipe's runs are worth for evaluation and training, held against the events themselves.
+func TestVersionsOfTheRecipeAreComparedPairedAndLearntFrom(t *testing.T) {
+	t.Parallel()
+	files := map[realApp]string{mathTutor: shared(t, mathTutor.file), airline: shared(t, airline.file)}
+	s := newRealSite(t, files)
+	questions := mathRuns(t, files[mathTutor])
+	batch := newBatch(t, s)
+	ask := func(id string, fields object) {
+		r := mathTutor.request(id, 0, object{"limit": 100_000}, nil)
+		delete(r, "fragment")
+		maps.Copy(r, fields)
+		batch.file(t, r)
+	}
+	ask("evaluation", object{"purpose": "recipe_evaluation"})
+	ask("pairs", object{"purpose": "fine_tuning", "target": "openai_dpo"})
+	ask("right", object{"purpose": "fine_tuning", "filters": object{"min_score": 1}})
+	ask("right-all", object{"purpose": "fine_tuning", "filters": object{"min_score": 1}, "options": object{"dedupe": false}})
+	ask("split", object{"purpose": "recipe_evaluation", "split": object{"validation": 0.2, "test": 0.1, "seed": 7}})
+	ask("split-pairs", object{"purpose": "fine_tuning", "target": "trl_dpo", "split": object{"validation": 0.2, "test": 0.1, "seed": 7}})
+	ended := batch.ended(t)
+	of := func(id string) *export.Completion {
+		c := ended[export.ID{WorkspaceID: "acme", ExportID: id}]
+		if c.Status != export.StatusSucceeded {
+			t.Fatalf("%s: %s %+v", id, c.Status, c.Error)
+		}
+		return &c
+	}
+	compared(t, recordsOf(t, of("evaluation")), questions)
+	paired(t, of("pairs"), questions)
+	c := of("right")
+	answers, rightRuns, solved := map[string]bool{}, int64(0), int64(0)
+	for _, runs := range questions {
+		any := false
+		for _, r := range runs {
+			if r.right {
+				answers[r.answer], any = true, true
+				rightRuns++
+			}
+		}
+		if any {
+			solved++
+		}
+	}
+	for _, record := range recordsOf(t, c) {
+		messages := record["messages"].([]any)
+		if answer := messages[len(messages)-1].(object)["content"].(string); !answers[answer] {
+			t.Errorf("a wrong answer is learnt: %s", answer)
+		}
+	}
+	if c.Records != solved || of("right-all").Records != rightRuns || solved == 0 {
+		t.Errorf("%d and %d records, want one for each of %d solved questions, and for each of %d right runs", c.Records, of("right-all").Records, solved, rightRuns)
+	}
+	unmixed(t, of("split"), func(r object) string { return r["inputs"].(object)["question"].(string) })
+	unmixed(t, of("split-pairs"), func(r object) string { return r["prompt"].([]any)[0].(object)["content"].(string) })
+}
+
+// compared holds the comparison of all records against the source.
+func compared(t *testing.T, records []object, questions map[string][]mathRun) {
+	t.Helper()
+	groups := map[string][]object{}
+	for _, r := range records {
+		comparison := r["comparison"].(object)
+		groups[comparison["input_group"].(string)] = append(groups[comparison["input_group"].(string)], r)
+	}
+	if len(groups) != len(questions) || len(records) != 5276 {
+		t.Errorf("%d records in %d groups, want %d groups", len(records), len(groups), len(questions))
+	}
+	for group, members := range groups {
+		runs := questions[strings.Join(strings.Fields(members[0]["inputs"].(object)["question"].(string)), " ")]
+		slices.SortFunc(members, func(a, b object) int { return int(rankOf(a) - rankOf(b)) })
+		right, versions := 0, map[string]bool{}
+		for _, r := range runs {
+			versions[r.version] = true
+			if r.right {
+				right++
+			}
+		}
+		if len(members) != len(runs) || len(versions) != 4 {
+			t.Errorf("group %s has %d members of %d versions, want %d of four", group, len(members), len(versions), len(runs))
+		}
+		for i, m := range members {
+			comparison := m["comparison"].(object)
+			names := map[string]bool{}
+			for _, v := range comparison["versions"].([]any) {
+				names[v.(string)] = true
+			}
+			score, _ := m["feedback"].(object)["score"].(json.Number).Float64()
+			if rankOf(m) != int64(i+1) || (score == 1) != (i < right) || !maps.Equal(names, versions) || fmt.Sprint(comparison["runs_in_group"]) != fmt.Sprint(len(runs)) ||
+				comparison["best_version"] != members[0]["app_version"] {
+				t.Fatalf("run %v, %d. of its group with score %v, has %v; %d of %d are right", m["run_id"], i+1, score, comparison, right, len(runs))
+			}
+		}
+	}
+}
+
+func rankOf(r object) int64 {
+	n, _ := r["comparison"].(object)["rank"].(json.Number).Int64()
+	return n
+}
+
+// paired holds the preference pairs against the source: one for each question with a right and a wrong answer.
+func paired(t *testing.T, c *export.Completion, questions map[string][]mathRun) {
+	t.Helper()
+	mixed := map[string]map[string]bool{} // question to its answers, and whether they are right
+	for question, runs := range questions {
+		answers, right := map[string]bool{}, 0
+		for _, r := range runs {
+			answers[r.answer] = answers[r.answer] || r.right
+			if r.right {
+				right++
+			}
+		}
+		if right > 0 && right < len(runs) {
+			mixed[question] = answers
+		}
+	}
+	seen := map[string]bool{}
+	for _, r := range recordsOf(t, c) {
+		messages := r["input"].(object)["messages"].([]any)
+		question := strings.Join(strings.Fields(messages[len(messages)-1].(object)["content"].(string)), " ")
+		preferred := r["preferred_output"].([]any)[0].(object)["content"].(string)
+		rejected := r["non_preferred_output"].([]any)[0].(object)["content"].(string)
+		answers := mixed[question]
+		wrong, isThere := answers[rejected]
+		if seen[question] || !answers[preferred] || !isThere || wrong {
+			t.Errorf("pair of %q: seen before %t, preferred is right %t, rejected is right %t", question, seen[question], answers[preferred], wrong)
+		}
+		seen[question] = true
+	}
+	if len(seen) != len(mixed) || len(mixed) == 0 || c.RowsUsed != 2*int64(len(mixed)) {
+		t.Errorf("%d pairs of %d rows, want %d", len(seen), c.RowsUsed, len(mixed))
+	}
+}
+
+// unmixed checks that no question is in two splits, and that all splits have some.
+func unmixed(t *testing.T, c *export.Completion, question func(object) string) {
+	t.Helper()
+	var m export.Manifest
+	if err := json.Unmarshal(beside(t, c, export.ManifestName), &m); err != nil {
+		t.Fatal(err)
+	}
+	splits, counts := map[string]string{}, map[string]int{}
+	for _, f := range m.Files {
+		if f.Kind != export.Data {
+			continue
+		}
+		for _, r := range jsonLines(t, string(beside(t, c, f.Key))) {
+			q := strings.Join(strings.Fields(question(r)), " ")
+			if there := splits[q]; there != "" && there != f.Split {
+				t.Errorf("%s: %q is in %s and in %s", c.ExportID, q, there, f.Split)
+			}
+			splits[q] = f.Split
+		}
+		counts[f.Split]++
+	}
+	if counts["train"] == 0 || counts["validation"] == 0 || counts["test"] == 0 {
+		t.Errorf("%s: files of %v", c.ExportID, counts)
+	}
+}
