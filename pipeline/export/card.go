@@ -27,6 +27,7 @@ func DatasetCard(p *Plan, m *Manifest) []byte {
 	c.about()
 	c.counts()
 	c.warnings()
+	c.columnTable()
 	c.loading()
 	return []byte(c.String())
 }
@@ -90,7 +91,12 @@ func (c *card) head() {
 	}
 	// The library refuses a split that has not this many examples. It ignores one without num_bytes; what the
 	// examples will take in its memory nobody knows here, so that is the size of the files.
-	c.line("dataset_info:\n  splits:")
+	c.line("dataset_info:")
+	if columns := columnsOf(c.plan); c.manifest.Format == Parquet && len(columns) > 0 {
+		c.line("  features:")
+		features(&c.Builder, columns, "  ")
+	}
+	c.line("  splits:")
 	for _, s := range c.splits {
 		c.line("  - name: %s\n    num_bytes: %d\n    num_examples: %d", strconv.Quote(s.name), s.bytes, s.records)
 	}

@@ -30,7 +30,7 @@ func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection, RequestedAt: day, AcceptedAt: day}
+	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection, Options: r.Options, RequestedAt: day, AcceptedAt: day}
 	return p, export.NewManifest(p, export.StatusSucceeded, nil, nil, "", time.Time{})
 }
 
@@ -241,4 +241,39 @@ func structure(body []byte) string {
 		return ast.WalkContinue, nil
 	})
 	return b.String()
+}
+
+// The features of Parquet are its columns: the library casts the files to them.
+func TestTheCardDeclaresTheColumnsOfParquet(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"jsonl", "parquet"} {
+		p, m := cardOf(t, `"format":"`+format+`","options":{"columns":["run_id","started_at","files","feedback","usage","cost_usd","metadata"]}`)
+		m.Files = files("train", 1, 10)
+		text := string(export.DatasetCard(p, m))
+		var head struct {
+			Info struct {
+				Features []any `yaml:"features"`
+			} `yaml:"dataset_info"`
+		}
+		if err := yaml.Unmarshal([]byte(strings.Split(text, "---\n")[1]), &head); err != nil {
+			t.Fatal(err)
+		}
+		want := `[{"dtype":"string","name":"run_id"},{"dtype":"timestamp[ms, tz=UTC]","name":"started_at"},` +
+			`{"list":[{"dtype":"string","name":"file_id"},{"dtype":"string","name":"name"},{"dtype":"string","name":"uri"},{"dtype":"string","name":"content_type"},{"dtype":"int64","name":"size_bytes"},{"dtype":"string","name":"direction"}],"name":"files"},` +
+			`{"name":"feedback","struct":[{"dtype":"string","name":"rating"},{"dtype":"float64","name":"score"},{"dtype":"string","name":"comment"},{"name":"tags","sequence":"string"},{"dtype":"string","name":"corrected_answer"}]},` +
+			`{"name":"usage","struct":[{"dtype":"int64","name":"input_tokens"},{"dtype":"int64","name":"output_tokens"}]},{"dtype":"float64","name":"cost_usd"},{"dtype":"string","name":"metadata"}]`
+		got, err := json.Marshal(head.Info.Features)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if format == "jsonl" {
+			want = "null"
+		}
+		if string(got) != want {
+			t.Errorf("%s: features\n%s, want\n%s", format, got, want)
+		}
+		if !strings.Contains(text, "| `feedback.score` | number | may be null |") || !strings.Contains(text, "| `run_id` | text |  |") {
+			t.Errorf("%s: no table of columns in\n%s", format, text)
+		}
+	}
 }
