@@ -51,6 +51,7 @@
 //	event/         CloudEvents 1.0 ⇄ Kafka record; dead letters; the topics
 //	runs/          Run, Node, Feedback: types, decoding, checks                         (pure)
 //	sample/        the seeded generator of plausible runs                               (pure)
+//	chatlog/       logs of chats in OpenAI's shape, as run events                       (pure)
 //	ingest/        stage
 //	export/        Request, Plan, Window, Result, Manifest, Completion: types, checks   (pure)
 //	  format/        one file per target; its guide says how to add one                 (pure)

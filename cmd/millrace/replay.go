@@ -24,6 +24,10 @@ type replayCommand struct {
 	Files []string `arg:"" name:"file" help:"Files of run events, one a line: CloudEvents or bare JSON; .gz and .zst are unpacked; - is standard input."`
 	Rate  float64  `placeholder:"N/s" help:"Events a second at most; 0 = as fast as Kafka takes them."`
 	Loop  bool     `help:"Start over at the end, until interrupted."`
+
+	As  string `placeholder:"openai-chat" help:"What the lines are, if not run events. openai-chat: chats in OpenAI's shape, {\"messages\": […]}, each of which becomes a run of copilot --app in --workspace."`
+	App string `help:"With --as: id of the copilot."`
+	workspaceFlag
 }
 
 // Validate checks the flags.
@@ -34,12 +38,16 @@ func (c *replayCommand) Validate() error {
 	if c.Loop && len(c.Files) == 1 && c.Files[0] == "-" {
 		return errors.New("--loop cannot start standard input over")
 	}
-	return nil
+	return c.validateAs()
 }
 
 // Run publishes the events. A line that is not a run event is reported and passed over; then the exit
 // code is 1.
 func (c *replayCommand) Run(ctx context.Context, a *app) error {
+	workspace, err := c.workspace(a.cfg)
+	if err != nil {
+		return err
+	}
 	client, err := a.kafkaClient(producerOptions()...)
 	if err != nil {
 		return err
@@ -54,7 +62,7 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 	bad := 0
 	for again := true; again && ctx.Err() == nil; again = c.Loop {
 		for _, file := range c.Files {
-			n, err := a.replayFile(ctx, file, p)
+			n, err := a.replayFile(ctx, file, p, c.reader(p, workspace))
 			bad += n
 			if err != nil && ctx.Err() == nil {
 				bar.finish()
@@ -69,7 +77,7 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if bad > 0 {
-		return &exitError{exitFailed, fmt.Errorf("%d lines are not run events and were skipped", bad)}
+		return &exitError{exitFailed, fmt.Errorf("%d lines are not %s and were skipped", bad, c.what())}
 	}
 	return nil
 }
@@ -188,18 +196,23 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// lineReader returns what makes records of the lines of a file, which was modified at that time; the zero time is that
+// of standard input. Lines are numbered from 1.
+type lineReader func(modified time.Time) func(line []byte, number int) (*kgo.Record, error)
+
 // replayFile sends the events of a file and returns how many lines it had to skip.
-func (a *app) replayFile(ctx context.Context, name string, p *publisher) (bad int, err error) {
+func (a *app) replayFile(ctx context.Context, name string, p *publisher, read lineReader) (bad int, err error) {
 	in, err := a.openEvents(name)
 	if err != nil {
 		return 0, err
 	}
 	defer in.Close()
+	check := read(in.modified)
 	lines := bufio.NewReaderSize(in, 1<<20)
 	for number := 1; ; number++ {
 		line, err := lines.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
-			record, refused := p.check(bytes.TrimSpace(line))
+			record, refused := check(bytes.TrimSpace(line), number)
 			if refused != nil {
 				bad++
 				fmt.Fprintf(a.stderr, "%s:%d: skipped: %v\n", name, number, refused)
@@ -218,7 +231,8 @@ func (a *app) replayFile(ctx context.Context, name string, p *publisher) (bad in
 
 type reader struct {
 	io.Reader
-	close []func()
+	modified time.Time // of a file
+	close    []func()
 }
 
 func (r *reader) Close() {
@@ -236,6 +250,12 @@ func (a *app) openEvents(name string) (*reader, error) {
 			return nil, err
 		}
 		r.Reader, r.close = f, append(r.close, func() { f.Close() })
+		info, err := f.Stat()
+		if err != nil {
+			r.Close()
+			return nil, err
+		}
+		r.modified = info.ModTime()
 	}
 	buffered := bufio.NewReaderSize(r.Reader, 1<<16)
 	magic, err := buffered.Peek(4)

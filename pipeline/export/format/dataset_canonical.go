@@ -11,7 +11,7 @@ var exportDatasetCanonical = Target{
 	Name: Canonical, Purposes: []string{ExportDataset},
 	Reader:  "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face Datasets](https://huggingface.co/docs/datasets)",
 	Shape:   "one record a run, with every key; documents as the producer sent them",
-	Options: []Option{{"columns", "a list of the columns to keep"}},
+	Options: []Option{{"columns", "a list of the columns to keep"}, {"with_nodes", "`true`: a column `nodes` at the end has the node runs of the run, in order"}},
 	Formats: anyFormat, sortedBy: []string{"started_at", "run_id"}, make: newDatasetCanonical,
 }
 
@@ -21,10 +21,11 @@ var exportDatasetCanonical = Target{
 // files and feedback.tags are [] and metadata is {} where there are none.
 //
 // Option columns keeps only the columns that it names. They stay in their usual order, so that two
-// exports of the same columns have the same files however they were asked for.
+// exports of the same columns have the same files however they were asked for. Option with_nodes adds column nodes.
 type datasetCanonical struct {
 	ids     ids
 	columns []datasetColumn
+	needs   Needs
 }
 
 // datasetColumn is a key of the record and what writes its value.
@@ -37,6 +38,11 @@ type datasetColumn struct {
 func newDatasetCanonical(_ string, o *options) Formatter {
 	f := &datasetCanonical{ids: newIDs(ExportDataset, Canonical)}
 	all := datasetColumns()
+	if o.boolean("with_nodes", false) {
+		all = append(all, newNodesColumn())
+	} else if names, ok := o.values["columns"].([]any); ok && slices.Contains(names, any(nodesName)) {
+		o.fail(`option "columns" has %q, a column that is there with option "with_nodes": true`, nodesName)
+	}
 	names := make([]string, len(all))
 	for i, c := range all {
 		names[i] = c.Name
@@ -51,12 +57,15 @@ func newDatasetCanonical(_ string, o *options) Formatter {
 		}
 		c.key = append(jsontext.AppendString(c.key, []byte(c.Name)), ':')
 		f.columns = append(f.columns, c)
+		if c.Name == nodesName {
+			f.needs.Nodes = AllNodes
+		}
 	}
 	return f
 }
 
 // Needs implements [Formatter].
-func (f *datasetCanonical) Needs() Needs { return Needs{} }
+func (f *datasetCanonical) Needs() Needs { return f.needs }
 
 func (f *datasetCanonical) Columns() []fragment.Column {
 	columns := make([]fragment.Column, len(f.columns))

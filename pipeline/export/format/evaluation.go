@@ -180,18 +180,6 @@ func appendOptional(dst []byte, key string, text []byte) []byte {
 	return jsontext.AppendString(dst, text)
 }
 
-// appendStrings appends an array of strings.
-func appendStrings(dst []byte, texts [][]byte) []byte {
-	dst = append(dst, '[')
-	for i, text := range texts {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = jsontext.AppendString(dst, text)
-	}
-	return append(dst, ']')
-}
-
 // evaluationError names the run whose document is at fault.
 func evaluationError(row *Row, err error) error {
 	if row.Node != nil {

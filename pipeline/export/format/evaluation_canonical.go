@@ -99,7 +99,7 @@ func evaluationColumns(node bool) []evaluationColumn {
 		plain(c, func(dst []byte, row *Row) []byte { return appendText(dst, of(row)) })
 	}
 	document := func(name string, of func(row *Row) []byte) {
-		plain(column{Name: name, Type: fragment.Document}, func(dst []byte, row *Row) []byte { return appendOneLineOrNull(dst, of(row)) })
+		plain(column{Name: name, Type: fragment.Document}, func(dst []byte, row *Row) []byte { return appendDoc(dst, of(row)) })
 	}
 
 	add(column{Name: "id", Required: true, Bloom: true}, func(f *evaluationCanonical, dst []byte, row *Row) ([]byte, error) {
@@ -107,7 +107,7 @@ func evaluationColumns(node bool) []evaluationColumn {
 	})
 	text(column{Name: "run_id", Required: true, Bloom: true}, func(row *Row) []byte { return row.RunID })
 	if node {
-		plain(evaluationNodeColumn(), appendEvaluationNode)
+		plain(nodeNameColumn(), func(dst []byte, row *Row) []byte { return appendNodeName(dst, row.Node) })
 		text(column{Name: "node_run_id", Required: true, Bloom: true}, func(row *Row) []byte { return row.Node.NodeRunID })
 	}
 	text(column{Name: "request_id"}, func(row *Row) []byte { return row.RequestID })
@@ -138,7 +138,7 @@ func evaluationColumns(node bool) []evaluationColumn {
 		return appendStrings(dst, f.texts.contexts(row)), nil
 	})
 	if node {
-		plain(evaluationChunksColumn(), appendEvaluationChunks)
+		plain(passagesColumn(), func(dst []byte, row *Row) []byte { return appendPassages(dst, row.Node.Chunks) })
 	}
 	plain(scoresColumn(), appendScores)
 	plain(feedbackColumn(), appendFeedback)

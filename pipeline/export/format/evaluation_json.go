@@ -65,27 +65,6 @@ func noMembers(doc []byte) bool {
 	return len(doc) == 0 || doc[0] == '{' && len(bytes.TrimSpace(doc[1:])) == 1
 }
 
-// appendOneLine appends a document, which is JSON, on one line. Line breaks in JSON are white space between tokens.
-func appendOneLine(dst, doc []byte) []byte {
-	if bytes.IndexByte(doc, '\n') < 0 && bytes.IndexByte(doc, '\r') < 0 {
-		return append(dst, doc...)
-	}
-	for _, c := range doc {
-		if c != '\n' && c != '\r' {
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}
-
-// appendOneLineOrNull is appendOneLine, and null where there is none.
-func appendOneLineOrNull(dst, doc []byte) []byte {
-	if len(doc) == 0 {
-		return append(dst, "null"...)
-	}
-	return appendOneLine(dst, doc)
-}
-
 // blankText says whether there is nothing in a text to read.
 func blankText(text []byte) bool {
 	for _, c := range text {

@@ -70,28 +70,6 @@ func comparisonColumn() fragment.Column {
 	}}
 }
 
-func evaluationNodeColumn() fragment.Column {
-	return fragment.Column{Name: "node", Type: fragment.Struct, Required: true, Fields: []fragment.Column{
-		{Name: "id", Required: true, Dictionary: true},
-		{Name: "name", Dictionary: true},
-		{Name: "type", Dictionary: true},
-		{Name: "version", Dictionary: true},
-	}}
-}
-
-// appendEvaluationNode appends which node it is. Nodes have no versions of their own: they have that of the app.
-func appendEvaluationNode(dst []byte, row *Row) []byte {
-	dst = append(dst, `{"id":`...)
-	dst = appendText(dst, row.Node.NodeID)
-	dst = append(dst, `,"name":`...)
-	dst = appendText(dst, row.Node.NodeName)
-	dst = append(dst, `,"type":`...)
-	dst = appendText(dst, row.Node.NodeType)
-	dst = append(dst, `,"version":`...)
-	dst = appendText(dst, row.Node.AppVersion)
-	return append(dst, '}')
-}
-
 func evaluationRunColumn() fragment.Column {
 	return fragment.Column{Name: "run", Type: fragment.Struct, Required: true, Fields: []fragment.Column{
 		{Name: "question", Long: true},
@@ -109,43 +87,4 @@ func appendEvaluationRun(dst []byte, row *Row) []byte {
 	dst = append(dst, `,"status":`...)
 	dst = appendText(dst, row.Status)
 	return append(dst, '}')
-}
-
-func evaluationChunksColumn() fragment.Column {
-	chunk := fragment.Column{Type: fragment.Struct, Required: true, Fields: []fragment.Column{
-		{Name: "chunk_id"},
-		{Name: "text", Long: true},
-		{Name: "score", Type: fragment.Float},
-		{Name: "source_uri", Dictionary: true},
-		{Name: "title", Dictionary: true},
-		{Name: "sent_to_llm", Type: fragment.Boolean},
-		{Name: "used_in_answer", Type: fragment.Boolean},
-	}}
-	return fragment.Column{Name: "chunks", Type: fragment.List, Required: true, Element: &chunk}
-}
-
-func appendEvaluationChunks(dst []byte, row *Row) []byte {
-	dst = append(dst, '[')
-	for i := range row.Node.Chunks {
-		c := &row.Node.Chunks[i]
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `{"chunk_id":`...)
-		dst = appendText(dst, c.ChunkID)
-		dst = append(dst, `,"text":`...)
-		dst = appendText(dst, c.Text)
-		dst = append(dst, `,"score":`...)
-		dst = appendFloat(dst, c.Score)
-		dst = append(dst, `,"source_uri":`...)
-		dst = appendText(dst, c.SourceURI)
-		dst = append(dst, `,"title":`...)
-		dst = appendText(dst, c.Title)
-		dst = append(dst, `,"sent_to_llm":`...)
-		dst = appendBool(dst, c.SentToLLM)
-		dst = append(dst, `,"used_in_answer":`...)
-		dst = appendBool(dst, c.UsedInAnswer)
-		dst = append(dst, '}')
-	}
-	return append(dst, ']')
 }

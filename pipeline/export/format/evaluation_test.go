@@ -7,9 +7,6 @@ import (
 	"testing"
 )
 
-// hostileText has what writers of JSON and templates stumble over.
-const hostileText = "\"\\\b\f\n\r\t\x01\x1f\x7f </script> \u2028\u2029 \ufeff żółw 👩‍👩‍👧 \U0010ffff"
-
 // evaluationTest is a row and the record that it gives: its ids stand as ID. Or the reason that it is dropped for.
 type evaluationTest struct {
 	name, want, drop string

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/millrace/millrace/sinks/fragment/jsontext"
@@ -14,12 +15,30 @@ func appendText(dst, s []byte) []byte {
 	return jsontext.AppendString(dst, s)
 }
 
-// appendDoc appends a document as it is, null if it is empty.
+// appendDoc appends a document as it is, on one line, null if it is empty.
 func appendDoc(dst, doc []byte) []byte {
 	if len(doc) == 0 {
 		return append(dst, "null"...)
 	}
-	return append(dst, doc...)
+	return appendOneLine(dst, doc)
+}
+
+// appendOneLine appends a document, which is JSON, on one line: line breaks, which JSON can only have between two tokens,
+// become spaces. Ingest leaves white space out, other writers of the store may not.
+func appendOneLine(dst, doc []byte) []byte {
+	start := len(dst)
+	dst = append(dst, doc...)
+	for _, c := range [...]byte{'\n', '\r'} {
+		for rest := dst[start:]; ; {
+			i := bytes.IndexByte(rest, c)
+			if i < 0 {
+				break
+			}
+			rest[i] = ' '
+			rest = rest[i+1:]
+		}
+	}
+	return dst
 }
 
 func appendInt(dst []byte, n Null[int64]) []byte {
@@ -49,4 +68,16 @@ func appendMoment(dst []byte, t Null[int64]) []byte {
 		return append(dst, "null"...)
 	}
 	return jsontext.AppendTime(dst, t.Value)
+}
+
+// appendStrings appends an array of strings.
+func appendStrings(dst []byte, texts [][]byte) []byte {
+	dst = append(dst, '[')
+	for i, text := range texts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jsontext.AppendString(dst, text)
+	}
+	return append(dst, ']')
 }

@@ -61,6 +61,7 @@ var onlyJSONL = []string{fragment.JSONL}
 // targets are all there are. The first one of a purpose is its default.
 var targets = []*Target{
 	&exportDatasetCanonical,
+	&exportDatasetInsights,
 	&recipeEvaluationCanonical, &nodeEvaluationCanonical, // and then for both
 	&recipeEvaluationKarini, &nodeEvaluationKarini,
 	&evaluationRagas,
@@ -73,6 +74,9 @@ var targets = []*Target{
 	&evaluationPromptfoo,
 	&evaluationBedrock,
 	&evaluationBedrockRAG,
+	&nodeOptimizationCanonical,
+	&nodeOptimizationDSPy,
+	&nodeOptimizationBedrockAPO,
 }
 
 // Purposes are all purposes, in their order.

@@ -1,0 +1,134 @@
+// Package chatlog reads logs of chats in the shape of OpenAI's chat completions, one a line, as run events of a copilot.
+// It is pure: it knows neither files nor Kafka.
+//
+// A line is an object with messages, and optionally tools, as in a request or in a line of training data
+// (https://platform.openai.com/docs/api-reference/chat/create); and, where the log has them, with id, model, created,
+// created_at or timestamp, metadata, user and session_id. Other keys are passed over.
+package chatlog
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/pipeline/strictjson"
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
+// Converter turns lines into run events. It is not safe for concurrent use.
+type Converter struct {
+	// Workspace and App are the ids of the workspace and of the copilot, which are valid.
+	Workspace, App string
+	// Base is when the run of a line without a time started, less a millisecond for each line up to it. The zero time
+	// refuses such lines.
+	Base time.Time
+
+	r strictjson.Reader
+}
+
+// Run is a run of a log.
+type Run struct {
+	RunID     string
+	StartedAt time.Time // UTC, to the millisecond
+	Data      []byte    // of an event of type runs.TypeRun
+}
+
+// Convert returns the run of a line, which is the number-th of its log, from 1. The same line gives the same run. The
+// error is a *strictjson.Refusal, which names the field and the rule.
+//
+//   - run_id is a UUIDv5 of workspace, app and the line's id, else the line's text. Where the line has no time, it is of
+//     started_at too: a run has one started_at for ever, and that of such a line changes with its log.
+//   - started_at and updated_at are created, created_at or timestamp, the first that is there: a time of RFC 3339, or
+//     seconds or milliseconds since 1970.
+//   - question is the first text of a user, answer the last text of the assistant; of content in parts it is the parts of
+//     type text, each from a new line. messages and tools are as sent.
+//   - request_id is the line's id, user_id its user, session_id, model and metadata those of the line. The source is
+//     copilot, the status succeeded.
+func (c *Converter) Convert(line []byte, number int) (Run, error) {
+	c.r.Reset(line, "", strictjson.MaxDepth)
+	chat := chat{r: &c.r}
+	content, err := c.r.Capture(chat.read)
+	if err == nil {
+		err = c.r.End()
+	}
+	if err != nil {
+		return Run{}, err
+	}
+	started, timed := chat.time()
+	if !timed {
+		if c.Base.IsZero() {
+			return Run{}, c.r.RefuseField(strictjson.MissingField, "created", "the line has no time, and its log gives it none: add created, in seconds since 1970, "+
+				"or read the log from a file, whose time of modification counts")
+		}
+		started = c.Base.UTC().Truncate(time.Millisecond).Add(time.Duration(number) * time.Millisecond)
+		if !inYears(started.UnixMilli()) {
+			return Run{}, c.r.RefuseField(strictjson.OutOfRange, "created", "the line has no time, and that of its log is not from 1970 to 2199: add created, in seconds since 1970")
+		}
+	}
+	id := c.runID(&chat, content, started, timed)
+	return Run{RunID: id, StartedAt: started, Data: c.data(&chat, id, started)}, nil
+}
+
+// namespace is that of run ids, 8a7896eb-2be2-5ae7-91c6-c178df4a5d08: the UUIDv5 of
+// https://github.com/millrace/millrace/chatlog in the namespace of URLs (RFC 9562, section 6.6).
+var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/millrace/millrace/chatlog"))
+
+func (c *Converter) runID(chat *chat, content string, started time.Time, timed bool) string {
+	name := c.Workspace + "/" + c.App // neither has a slash
+	if chat.id != "" {
+		name += "/id/" + chat.id
+	} else {
+		sum := sha256.Sum256([]byte(content))
+		name += "/text/" + hex.EncodeToString(sum[:])
+	}
+	if !timed {
+		name = strconv.FormatInt(started.UnixMilli(), 10) + "/" + name
+	}
+	return uuid.NewSHA1(namespace, []byte(name)).String()
+}
+
+// data writes the run.
+func (c *Converter) data(chat *chat, id string, started time.Time) []byte {
+	dst := make([]byte, 0, 1024+len(chat.messages)+len(chat.tools)+len(chat.question)+len(chat.answer))
+	text := func(key, value string) {
+		if value != "" {
+			dst = append(append(append(dst, ',', '"'), key...), '"', ':')
+			dst = jsontext.AppendString(dst, []byte(value))
+		}
+	}
+	document := func(key, value string) {
+		if value != "" {
+			dst = append(append(append(dst, ',', '"'), key...), '"', ':')
+			dst = append(dst, value...)
+		}
+	}
+	dst = append(dst, `{"workspace_id":`...)
+	dst = jsontext.AppendString(dst, []byte(c.Workspace))
+	text("run_id", id)
+	text("source", "copilot")
+	text("app_id", c.App)
+	text("status", "succeeded")
+	dst = append(dst, `,"started_at":`...)
+	dst = jsontext.AppendTime(dst, started.UnixMilli())
+	dst = append(dst, `,"updated_at":`...)
+	dst = jsontext.AppendTime(dst, started.UnixMilli())
+	text("request_id", chat.id)
+	text("session_id", chat.session)
+	text("user_id", chat.user)
+	text("model", chat.model)
+	text("question", chat.question)
+	text("answer", chat.answer)
+	document("messages", chat.messages)
+	document("tools", chat.tools)
+	document("metadata", chat.metadata)
+	return append(dst, '}')
+}
+
+// inYears says whether milliseconds since 1970 are a time of the contract.
+func inYears(ms int64) bool { return ms >= 0 && ms < endOfYears }
+
+// endOfYears is the year 2200, in milliseconds since 1970.
+var endOfYears = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()

@@ -1,0 +1,163 @@
+package format
+
+import (
+	"bytes"
+
+	"github.com/millrace/millrace/sinks/fragment"
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
+var nodeOptimizationDSPy = Target{
+	Name: "dspy", Purposes: []string{NodeOptimization},
+	Reader: "[DSPy](https://dspy.ai): each line is the fields of a `dspy.Example`; GEPA takes `score` and `feedback` for its metric",
+	Shape:  "`{…variables, \"output\", \"score\"?, \"feedback\"?}`; `__meta__/dspy.json` lists the keys that are inputs",
+	Rules: []string{
+		"flat; variables, `output` and `feedback` are texts, and variables of another type are their JSON; `score` is a number",
+		"variables are those of the prompt; where it has none, the texts of the node's inputs; where those have none, the last message of the user as `input`",
+		"a variable named `output`, `score` or `feedback` gets an underscore: `output_`",
+		"`feedback` is the comment, else the rating",
+	},
+	Drops: []Drop{
+		{"no_variables", "the node run has no prompt variables, no texts in its inputs, and no message of a user"},
+		{"no_output", "the node run gave nothing"},
+	},
+	Formats: onlyJSONL, make: newOptimizationDSPy,
+	Load: `python3 -c 'import dspy, json, sys; keys = json.load(open(sys.argv[2]))["input_keys"]; ` +
+		`examples = [(lambda e: dspy.Example(**e).with_inputs(*(k for k in keys if k in e)))(json.loads(line)) for line in open(sys.argv[1], encoding="utf-8")]; ` +
+		`print(len(examples), "examples", examples[:1])' {file} {dir}/__meta__/dspy.json`,
+	Sidecar: "dspy.json",
+}
+
+// optimizationDSPy writes a node run as the fields of a dspy.Example, which is flat
+// (https://github.com/stanfordnlp/dspy/blob/main/dspy/datasets/dataloader.py).
+//
+// Keys of a record are those of its variables, so they differ between prompts; each key has one type. What has no
+// value is absent, and so is a variable that is null.
+type optimizationDSPy struct {
+	texts     nodeTexts
+	variables variables
+	keys      []string
+	known     map[string]string // keys, so that each is allocated once
+	name      []byte
+}
+
+// maxKnownKeys bounds what is kept of keys, should they be different in every row.
+const maxKnownKeys = 10_000
+
+func newOptimizationDSPy(string, *options) Formatter {
+	return &optimizationDSPy{known: map[string]string{}}
+}
+
+// Columns implements [Formatter].
+func (f *optimizationDSPy) Columns() []fragment.Column { return nil }
+
+// Needs implements [Formatter].
+func (f *optimizationDSPy) Needs() Needs { return Needs{} }
+
+// Keys implements [Keyed].
+func (f *optimizationDSPy) Keys() []string { return f.keys }
+
+func (f *optimizationDSPy) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+	start := len(dst)
+	dst, drop, err = f.append(dst, row)
+	if drop != "" || err != nil {
+		return dst[:start], drop, storeFault(row, err)
+	}
+	return dst, "", nil
+}
+
+func (f *optimizationDSPy) append(dst []byte, row *Row) (out []byte, drop string, err error) {
+	f.keys = f.keys[:0]
+	dst = append(dst, '{')
+	if dst, err = f.appendVariables(dst, row.Node); err != nil {
+		return dst, "", err
+	}
+	if len(f.keys) == 0 {
+		return dst, "no_variables", nil
+	}
+	dst, there, err := f.texts.appendOutput(append(dst, `"output":`...), row.Node)
+	switch {
+	case err != nil:
+		return dst, "", err
+	case !there:
+		return dst, "no_output", nil
+	}
+	if row.HasFeedback {
+		if row.Feedback.Score.Valid {
+			dst = append(dst, `,"score":`...)
+			dst = jsontext.AppendFloat(dst, row.Feedback.Score.Value)
+		}
+		said := row.Feedback.Comment
+		if len(said) == 0 {
+			said = row.Feedback.Rating
+		}
+		if len(said) > 0 {
+			dst = append(dst, `,"feedback":`...)
+			dst = jsontext.AppendString(dst, said)
+		}
+	}
+	return append(dst, '}'), "", nil
+}
+
+// appendVariables appends the inputs of a node run, with a comma after each.
+func (f *optimizationDSPy) appendVariables(dst []byte, n *Node) ([]byte, error) {
+	if err := f.variables.read(n.PromptVariables); err != nil {
+		return dst, err
+	}
+	if len(f.variables.list) == 0 {
+		if err := f.variables.read(n.Inputs); err != nil {
+			return dst, err
+		}
+		texts := f.variables.list[:0]
+		for _, v := range f.variables.list {
+			if v.value[0] == '"' {
+				texts = append(texts, v)
+			}
+		}
+		f.variables.list = texts
+	}
+	for _, v := range f.variables.list {
+		dst = f.appendVariable(dst, v.name, v.value)
+	}
+	if len(f.variables.list) > 0 {
+		return dst, nil
+	}
+	text, err := f.texts.message(n.Messages, "user")
+	if err != nil || text == nil {
+		return dst, err
+	}
+	return f.appendVariable(dst, []byte("input"), text), nil
+}
+
+func (f *optimizationDSPy) appendVariable(dst, name, value []byte) []byte {
+	if isReserved(name) {
+		f.name = append(append(f.name[:0], name...), '_')
+		for f.variables.find(f.name) != nil {
+			f.name = append(f.name, '_')
+		}
+		name = f.name
+	}
+	f.keys = append(f.keys, f.key(name))
+	dst = jsontext.AppendString(dst, name)
+	dst = append(dst, ':')
+	dst = appendValue(dst, value)
+	return append(dst, ',')
+}
+
+// isReserved says whether a variable's name is a key that every record may have.
+func isReserved(name []byte) bool {
+	return bytes.Equal(name, []byte("output")) || bytes.Equal(name, []byte("score")) || bytes.Equal(name, []byte("feedback"))
+}
+
+// key returns a name as a string.
+func (f *optimizationDSPy) key(name []byte) string {
+	if known, ok := f.known[string(name)]; ok {
+		return known
+	}
+	if len(f.known) >= maxKnownKeys {
+		clear(f.known)
+	}
+	key := string(name)
+	f.known[key] = key
+	return key
+}
