@@ -160,7 +160,7 @@ func TestFormatsListsEveryPurposeAndTarget(t *testing.T) {
 	text := e.run(t, "formats")
 	table := readme(t)
 	for _, p := range formatsOf(t, e) {
-		if !regexp.MustCompile(`(?m)^## ` + p.Target + `\b`).MatchString(text) || !strings.Contains(table, "| `"+p.Target+"` |") {
+		if !regexp.MustCompile(`(?m)^## `+p.Target+`\b`).MatchString(text) || !strings.Contains(table, "| `"+p.Target+"` |") {
 			t.Errorf("%s/%s is not listed", p.Purpose, p.Target)
 		}
 		one := e.run(t, "formats", p.Purpose)

@@ -31,7 +31,7 @@ func TestDeepEvalRecords(t *testing.T) {
 			want: tools(`{"name":"f","input_parameters":{},"output":"A\na"},{"name":"g","input_parameters":{},"output":"B"}`)},
 		{name: "an id that was used twice", row: evaluationRun(messages(`[{"role":"assistant","tool_calls":[` + call("a", "f", `"{}"`) + `]},{"role":"tool","tool_call_id":"a","content":"1"},{"role":"assistant","tool_calls":[` + call("a", "f", `"{}"`) + `]},{"role":"tool","tool_call_id":"a","content":"2"}]`)),
 			want: tools(`{"name":"f","input_parameters":{},"output":"1"},{"name":"f","input_parameters":{},"output":"2"}`)},
-		{name: "arguments on several lines", row: evaluationRun(messages(`[{"role":"assistant","tool_calls":[` + call("a", "f", `"{\n \"x\": \"\\n\\u0041\"\r\n}"`) + `]}]`)), want: tools(`{"name":"f","input_parameters":{ "x": "\n\u0041"}}`)},
+		{name: "arguments on several lines", row: evaluationRun(messages(`[{"role":"assistant","tool_calls":[` + call("a", "f", `"{\n \"x\": \"\\n\\u0041\"\r\n}"`) + `]}]`)), want: tools(`{"name":"f","input_parameters":{  "x": "\n\u0041"  }}`)},
 		{name: "arguments that are an object", row: evaluationRun(messages(`[{"role":"assistant","tool_calls":[` + call("a", "f", `{"x":1E400}`) + `]}]`)), want: tools(`{"name":"f","input_parameters":{"x":1E400}}`)},
 		{name: "arguments that are no object", row: evaluationRun(messages(`[{"role":"assistant","tool_calls":[` + call("a", "f", `"[1]"`) + `,` + call("a", "g", `"{\"x\":"`) + `,` + call("a", "h", `"{} {}"`) + `,` + call("a", "i", `7`) + `]}]`)),
 			want: tools(`{"name":"f","input_parameters":{"arguments":"[1]"}},{"name":"g","input_parameters":{"arguments":"{\"x\":"}},{"name":"h","input_parameters":{"arguments":"{} {}"}},{"name":"i","input_parameters":{"arguments":"7"}}`)},

@@ -161,7 +161,7 @@ func evaluationNode(changes ...func(*Row)) *Row {
 		PromptTemplate: b("Answer {{q}}"), PromptVariables: b(`{"q":"Q?"}`),
 	}
 	r.Node.Inputs, r.Node.Outputs = b(`{"query":"NQ?"}`), b(`{"text":"NA."}`)
-	r.Execution = Execution{Status: b("succeeded"), InputGroup: r.Execution.InputGroup}
+	r.Execution = Execution{Status: b("succeeded"), InputGroup: r.InputGroup}
 	for _, change := range changes {
 		change(r)
 	}

@@ -28,7 +28,7 @@ func inputObjects(purpose, before, after string) []evaluationTest {
 	}
 	if purpose == NodeEvaluation {
 		tests = []evaluationTest{
-			{name: "inputs as they are", row: set("Q?", "{\"n\":\n1}", `{"q":2}`, message), want: `{"n":1}`},
+			{name: "inputs as they are", row: set("Q?", "{\"n\":\n1}", `{"q":2}`, message), want: `{"n": 1}`},
 			{name: "variables", row: set("Q?", `{}`, `{"q":2}`, message), want: `{"q":2}`},
 			{name: "only messages", row: set("Q?", ``, ``, message), want: `{"input":"M"}`},
 			{name: "nothing of its own", row: set("Q?", ``, ``, ``), drop: "no_question"},
