@@ -44,7 +44,7 @@ func (q *Selection) newWide() *window {
 	if q.nodes != nil {
 		w.row.Node = &w.node
 		w.fields = append(w.fields, nodeFields(&w.node)...)
-		w.fields = append(w.fields, inputGroupField(&w.node.Execution), word("{r}run_status", &w.row.Status), text("{r}run_input_group", &w.row.InputGroup))
+		w.fields = append(w.fields, boolean("{r}feedback_on_node = 1", "feedback_on_node", &w.row.Feedback.OnNode), inputGroupField(&w.node.Execution), word("{r}run_status", &w.row.Status), text("{r}run_input_group", &w.row.InputGroup))
 	} else {
 		w.fields = append(w.fields, executionFields(&w.row.Execution)...)
 		w.fields = append(w.fields, text("{r}system_inputs", &w.row.SystemInputs), inputGroupField(&w.row.Execution))
@@ -68,7 +68,7 @@ const (
 func (q *Selection) wideColumns() []string {
 	list := "run_id, " + subjectColumns + ", " + runColumns + ", " + feedbackColumns
 	if q.nodes != nil {
-		list += ", " + nodeColumns + ", run_status, run_input_group"
+		list += ", feedback_on_node, " + nodeColumns + ", run_status, run_input_group"
 	} else {
 		list += ", system_inputs"
 	}
@@ -93,7 +93,7 @@ func (q *Selection) wideFrom(related string, narrow bool) string {
 	from := "\nFROM (SELECT * FROM " + q.table() + " FINAL WHERE " + conditions + ") AS t\n" +
 		"INNER JOIN (" + q.chosen(related) + ") AS k ON t.run_id = k.run_id AND t.started_at = k.started_at"
 	if q.nodes != nil {
-		list = append(list, prefixed("t", nodeColumns), prefixed("r", runColumns), "r.status AS run_status", "r.input_group AS run_input_group")
+		list = append(list, "k.feedback_on_node AS feedback_on_node", prefixed("t", nodeColumns), prefixed("r", runColumns), "r.status AS run_status", "r.input_group AS run_input_group")
 		around := inApp
 		if related != "" {
 			around += " AND " + related
@@ -128,9 +128,9 @@ func (q *Selection) chosen(related string) string {
 		columns += ", prompt_template"
 		group = "lower(hex(sipHash128(s.prompt_template)))"
 	}
-	node := "''"
+	node, onNode := "''", "false"
 	if q.nodes != nil {
-		node = "s.node_run_id"
+		node, onNode = "s.node_run_id", "g.feedback_id != ''"
 	}
 	if q.needs.Comparison {
 		answer = "answer"
@@ -141,7 +141,7 @@ func (q *Selection) chosen(related string) string {
 		answer = "s." + answer
 	}
 	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node + " AS node_run_id, s.app_version AS app_version, " +
-		answer + " AS answer, " + group + " AS whole_group, " + q.feedbackOf() + "\n" + q.joined(columns, related)
+		answer + " AS answer, " + group + " AS whole_group, " + onNode + " AS feedback_on_node, " + q.feedbackOf() + "\n" + q.joined(columns, related)
 	if q.needs.Group == format.Ungrouped {
 		return "SELECT *, whole_group AS group_key FROM (" + rows + ")"
 	}

@@ -52,6 +52,9 @@ func keep(row *format.Row) kept {
 		k.comparison.Versions = append(k.comparison.Versions, bytes.Clone(v))
 	}
 	if row.HasFeedback {
+		if row.Feedback.OnNode != (string(row.Feedback.Comment) == "node") && row.Node != nil {
+			panic("feedback of " + string(row.Feedback.Comment))
+		}
 		k.rating, k.comment, k.score = string(row.Feedback.Rating), string(row.Feedback.Comment), row.Feedback.Score
 	}
 	for _, n := range row.Nodes {

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS {{table "export_stage"}} {{on_cluster}}
     feedback_comment String COMMENT 'What its judge wrote' CODEC(ZSTD(1)),
     feedback_tags Array(String) COMMENT 'Its labels' CODEC(ZSTD(1)),
     feedback_corrected_answer String COMMENT 'The answer as it should have been; empty = none' CODEC(ZSTD(1)),
+    feedback_on_node Bool COMMENT 'Whether it is on the node of a node run, and not on the whole run',
     source LowCardinality(String) COMMENT 'copilot or recipe',
     app_id LowCardinality(String) COMMENT 'The id of the copilot or recipe',
     app_name LowCardinality(String) COMMENT 'Its name for people',

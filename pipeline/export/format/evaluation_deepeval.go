@@ -124,7 +124,7 @@ func (f *deepEval) appendToolNode(dst []byte, n *Node) (out []byte, err error) {
 		dst = append(dst, `,"input_parameters":`...)
 		dst = appendOneLine(dst, n.Inputs)
 	}
-	if f.buffer, err = f.texts.document(f.buffer[:0], n.Outputs, outputKeys); err != nil {
+	if f.buffer, err = f.texts.document(f.buffer[:0], n.Outputs, outputNames); err != nil {
 		return dst, err
 	}
 	dst = appendOptional(dst, "output", f.buffer)

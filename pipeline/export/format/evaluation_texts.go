@@ -6,12 +6,8 @@ import (
 	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
-// Keys under which the text of a document is looked for, the first one first. They are what frameworks call it:
-// LangChain input and output, Haystack query, Dify text and result, the chat APIs content, Bedrock completion.
-var (
-	inputKeys  = []string{"question", "input", "query", "prompt", "message", "text"}
-	outputKeys = []string{"answer", "output", "text", "content", "message", "response", "result", "completion", "solution"}
-)
+// inputNames are the keys of inputs that hold the text that goes in, the most telling first.
+var inputNames = []string{"question", "input", "query", "prompt", "message", "text"}
 
 // evaluationTexts finds what evaluation tools call input, output and context, in runs and node runs. Texts of white space
 // are taken for absent. What its methods return is valid until the same one is called again.
@@ -30,9 +26,9 @@ func (t *evaluationTexts) input(row *Row) (text []byte, err error) {
 		return row.Question, nil
 	}
 	e := row.Subject()
-	t.in, err = t.document(t.in[:0], e.Inputs, inputKeys)
+	t.in, err = t.document(t.in[:0], e.Inputs, inputNames)
 	if len(t.in) == 0 && err == nil && row.Node != nil {
-		t.in, err = t.document(t.in, row.Node.PromptVariables, inputKeys)
+		t.in, err = t.document(t.in, row.Node.PromptVariables, inputNames)
 	}
 	if len(t.in) == 0 && err == nil {
 		t.in, err = t.lastMessage(t.in, e.Messages, "user")
@@ -53,7 +49,7 @@ func (t *evaluationTexts) output(row *Row) (text []byte, err error) {
 		return row.Answer, nil
 	}
 	e := row.Subject()
-	t.out, err = t.document(t.out[:0], e.Outputs, outputKeys)
+	t.out, err = t.document(t.out[:0], e.Outputs, outputNames)
 	if len(t.out) == 0 && err == nil {
 		t.out, err = t.lastMessage(t.out, e.Messages, "assistant")
 	}
@@ -71,7 +67,7 @@ func (t *evaluationTexts) previous(row *Row) (text []byte, err error) {
 	if row.Node == nil {
 		return row.Comparison.PreviousAnswer, nil
 	}
-	if t.before, err = t.document(t.before[:0], row.Comparison.PreviousAnswer, outputKeys); err != nil {
+	if t.before, err = t.document(t.before[:0], row.Comparison.PreviousAnswer, outputNames); err != nil {
 		return nil, evaluationError(row, err)
 	}
 	return t.before, nil

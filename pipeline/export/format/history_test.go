@@ -125,6 +125,7 @@ func (h *history) nodeRow(n *runs.Node) *Row {
 	}
 	if f := h.feedback[n.RunID+"/"+n.NodeID]; f != nil {
 		row.judge(f)
+		row.Feedback.OnNode = true
 	} else {
 		row.judge(h.feedback[n.RunID+"/"])
 	}

@@ -15,8 +15,9 @@ type nodeTexts struct {
 	parts  []byte
 }
 
-// outputNames are the keys of outputs that hold a node's text, the most telling first.
-var outputNames = [...]string{"answer", "output", "text", "content", "message", "response", "result", "completion", "solution"}
+// outputNames are the keys of outputs that hold a node's text, the most telling first. They are what frameworks call it:
+// LangChain output, Dify text and result, the chat APIs content, Bedrock completion.
+var outputNames = []string{"answer", "output", "text", "content", "message", "response", "result", "completion", "solution"}
 
 // appendOutput appends what a node run gave as a text, or null and false: see said; where outputs hold no such text, they
 // are the text as JSON. Texts are escaped as jsontext does it, so that they read back from every format as they are.

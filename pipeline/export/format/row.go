@@ -131,6 +131,7 @@ type Feedback struct {
 	Comment         []byte
 	Tags            [][]byte
 	CorrectedAnswer []byte
+	OnNode          bool // of a row about a node run: it is on the run's node, and not on the whole run
 }
 
 // Comparison sets a row beside the others of its input group, among those that are exported.

@@ -77,6 +77,18 @@ var targets = []*Target{
 	&nodeOptimizationCanonical,
 	&nodeOptimizationDSPy,
 	&nodeOptimizationBedrockAPO,
+	&fineTuningOpenAIChat,
+	&fineTuningTogether,
+	&fineTuningMistral,
+	&fineTuningBedrockConversation,
+	&fineTuningBedrockDistillation,
+	&fineTuningGemini,
+	&fineTuningShareGPT,
+	&fineTuningTRLPromptCompletion,
+	&fineTuningTRLKTO,
+	&fineTuningOpenAIDPO,
+	&fineTuningTRLDPO,
+	&fineTuningGeminiPreference,
 }
 
 // Purposes are all purposes, in their order.

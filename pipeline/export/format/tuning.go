@@ -1,0 +1,168 @@
+package format
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+// The targets of fine_tuning share how a row becomes a conversation (tuning_conversation.go) and differ in
+// how they write it:
+//
+//	tuning.go               options, reasons and warnings that all of them have; the RowFormatter
+//	tuning_conversation.go  a conversation: which messages of a row, their rules, their repair
+//	tuning_messages.go      reading messages of OpenAI's shape
+//	tuning_node.go          the conversation of a node run: its messages, or its prompt and output
+//	tuning_tools.go         reading and writing the definitions of tools
+//	tuning_flat.go          turns of text alone, for readers that know no tools
+//	tuning_pairs.go         the GroupFormatter of the preference targets
+//	tuning_<target>.go      a target, or the few of one reader
+
+// tuningRender appends the record of a conversation, or says why its reader cannot take it.
+type tuningRender func(dst []byte, row *Row, c *conversation) (out []byte, drop string)
+
+// tuning writes a record for each conversation.
+type tuning struct {
+	render   tuningRender
+	settings tuningSettings
+
+	conversation conversation
+	warnings     []string
+}
+
+// tuningSettings are the options of all targets.
+type tuningSettings struct {
+	onlyRated bool
+	dedupe    bool
+	system    systemMode
+	text      []byte // a JSON string: the system message of systemReplaced
+	// original keeps the answer that was given where there is a corrected one, for records that say how it was rated.
+	original bool
+}
+
+// systemMode is what becomes of a conversation's system message.
+type systemMode int
+
+const (
+	systemKept systemMode = iota
+	systemDropped
+	systemReplaced
+)
+
+func newTuningSettings(o *options) (s tuningSettings) {
+	s.onlyRated = o.boolean("only_rated", false)
+	s.dedupe = o.boolean("dedupe", true)
+	value, given := o.values["system"]
+	text, ok := value.(string)
+	switch {
+	case !given || text == "keep":
+	case !ok || strings.TrimSpace(text) == "":
+		o.fail(`option "system" must be "keep", "drop" or the text of a system message for all conversations`)
+	case text == "drop":
+		s.system = systemDropped
+	default:
+		s.system, s.text = systemReplaced, appendText(nil, []byte(text))
+	}
+	return s
+}
+
+// newTuning makes the formatter of a target that has a record for each row.
+func newTuning(o *options, render tuningRender) *tuning {
+	return &tuning{render: render, settings: newTuningSettings(o)}
+}
+
+// Columns implements [Formatter]: the targets are JSON Lines only.
+func (f *tuning) Columns() []fragment.Column { return nil }
+
+// Needs implements [Formatter].
+func (f *tuning) Needs() Needs {
+	if f.settings.dedupe {
+		return Needs{Group: ByInput}
+	}
+	return Needs{}
+}
+
+// Deduplicates implements [Deduplicating].
+func (f *tuning) Deduplicates() bool { return f.settings.dedupe }
+
+func (f *tuning) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+	drop, err = f.conversation.prepare(row, &f.settings)
+	if err != nil || drop != "" {
+		return dst, drop, err
+	}
+	if out, drop = f.render(dst, row, &f.conversation); drop != "" {
+		return dst, drop, nil
+	}
+	return out, "", nil
+}
+
+// Warnings implements [Warner]. A corrected answer of a run rated thumbsDown is a good one, and a record that says how
+// its answer was rated teaches nothing wrong.
+func (f *tuning) Warnings(row *Row) []string {
+	f.warnings = f.warnings[:0]
+	if f.conversation.trimmed {
+		f.warnings = append(f.warnings, TrimmedTail)
+	}
+	if !f.settings.original && !f.conversation.corrected && row.HasFeedback && string(row.Feedback.Rating) == "thumbsDown" {
+		f.warnings = append(f.warnings, ThumbsDown)
+	}
+	return f.warnings
+}
+
+// Reasons for which all targets drop rows.
+const (
+	dropNotRated      = "not_rated"
+	dropNotLLM        = "not_an_llm_node"
+	dropShape         = "invalid_messages"
+	dropNoAssistant   = "no_assistant_message"
+	dropNoUser        = "no_user_message"
+	dropRole          = "unknown_role"
+	dropLegacy        = "legacy_function_call"
+	dropNotText       = "not_text"
+	dropEmpty         = "empty_message"
+	dropSystem        = "system_in_the_middle"
+	dropCall          = "invalid_tool_call"
+	dropOrphan        = "orphan_tool_message"
+	dropUnanswered    = "unanswered_tool_call"
+	dropTools         = "invalid_tools"
+	dropAssistant1st  = "assistant_first"
+	dropTextAndCalls  = "text_beside_tool_calls"
+	dropPromptOfModel = "assistant_before_answer"
+)
+
+// tuningDrops are the reasons of all targets, with those of one.
+func tuningDrops(more ...Drop) []Drop {
+	return slices.Concat([]Drop{
+		{dropNoAssistant, "the assistant never says anything: a run that failed or was cancelled, or one that ended with a tool call"},
+		{dropNoUser, "nobody asks: there is no message of a user before the answer, or no `question`"},
+		{dropNotText, "a message has content other than text, such as an image"},
+		{dropEmpty, "a user's message has no text"},
+		{dropRole, "a message is not of the system, developer, user, assistant or tool"},
+		{dropLegacy, "a function is called or answered in the shape before `tool_calls`"},
+		{dropSystem, "a system message comes after the first other message"},
+		{dropCall, "a tool call has no name of 1 to 64 letters, digits, `_` and `-`, or its arguments are no JSON object"},
+		{dropOrphan, "a tool message answers no call before it"},
+		{dropUnanswered, "a tool call has no answer before the conversation goes on"},
+		{dropShape, "`messages` is no array of objects with a role"},
+		{dropNotLLM, "the node run is not of `node_type` `llm`"},
+		{dropNotRated, "nobody gave a thumb, and the option `only_rated` or the target asks for one"},
+	}, more)
+}
+
+// Reasons that several targets have.
+var (
+	dropsTools        = Drop{dropTools, "an entry of `tools` is no function with a valid name, or none that the reader takes"}
+	dropsAssistant1st = Drop{dropAssistant1st, "the conversation begins with the assistant, and the reader wants the user"}
+	dropsTextAndCalls = Drop{dropTextAndCalls, "the assistant says something in the turn in which it calls a tool, which the reader cannot take"}
+	dropsPrompt       = Drop{dropPromptOfModel, "the message before the answer is the assistant's too, so that the prompt has no end"}
+)
+
+// tuningOptions are the options of all targets, with those of one.
+func tuningOptions(more ...Option) []Option {
+	return slices.Concat([]Option{
+		{"only_rated", "`true`: only runs with a thumb"},
+		{"dedupe", "`false`: keep every run of a repeated input; by default only the best"},
+		{"system", "`\"keep\"` (default), `\"drop\"`, or a text that every conversation has for its system message"},
+	}, more)
+}

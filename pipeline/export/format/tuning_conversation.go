@@ -1,0 +1,307 @@
+package format
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
+// conversation is what a row has to teach: messages that end with an answer of the assistant, which every target
+// writes in its own shape. Texts are JSON strings, quoted and escaped, so that most are copied from the row
+// as they are; they are views into the row or into the conversation's own memory, valid until the next row.
+type conversation struct {
+	system   []byte // nil: none
+	messages []tuningMessage
+	calls    []tuningCall // of all messages
+	tools    []byte       // the document, as the row has it
+
+	trimmed   bool // messages after the answer were cut off
+	corrected bool // the answer is the corrected one
+
+	defined []tuningTool // of tools, see readTools
+	memory  []byte       // what texts are made in; it only grows, so that views stay whole
+	scratch []byte
+	ids     []uint64
+}
+
+// tuningMessage is a message. In a settled conversation roles are user, assistant and tool.
+type tuningMessage struct {
+	role  tuningRole
+	text  []byte // nil: none, or nothing but white space; of a tool whatever it is
+	first int    // its calls are calls[first:last]
+	last  int
+	id    []byte // of the call that a tool message answers; settle replaces it with call
+	call  int
+	fault string // why a row that has this message is dropped
+}
+
+type tuningRole byte
+
+const (
+	roleUnknown tuningRole = iota
+	roleSystem
+	roleUser
+	roleAssistant
+	roleTool
+)
+
+// tuningCall is a call of a tool.
+type tuningCall struct {
+	id        []byte // unique in a settled conversation
+	name      []byte // no characters that JSON escapes
+	arguments []byte // the JSON string of a JSON object
+	answered  bool
+}
+
+// prepare makes the conversation of a row. A drop or an error leaves nothing usable.
+func (c *conversation) prepare(row *Row, s *tuningSettings) (drop string, err error) {
+	c.system, c.messages, c.calls, c.memory = nil, c.messages[:0], c.calls[:0], c.memory[:0]
+	c.tools, c.trimmed, c.corrected = row.Subject().Tools, false, false
+	if s.onlyRated && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
+		return dropNotRated, nil
+	}
+	if row.Node != nil {
+		drop, err = c.ofNode(row.Node)
+	} else {
+		drop, err = c.ofRun(row)
+	}
+	if err != nil {
+		return "", rowError(row, err)
+	}
+	if drop == "" {
+		drop = c.settle(s)
+	}
+	if drop != "" {
+		return drop, nil
+	}
+	c.correct(row, s)
+	return "", nil
+}
+
+// ofRun takes the run's messages; without them its system input, question and answer.
+func (c *conversation) ofRun(row *Row) (drop string, err error) {
+	if drop, err = c.readMessages(row.Messages); drop != "" || err != nil {
+		return drop, err
+	}
+	if len(c.messages) > 0 {
+		// Some producers keep what went to the model in messages, and what came back in answer.
+		if !slices.ContainsFunc(c.messages, func(m tuningMessage) bool { return m.role == roleAssistant }) {
+			c.add(roleAssistant, c.quote(row.Answer))
+		}
+		return "", nil
+	}
+	system, err := c.systemInput(row.SystemInputs)
+	if system == nil && err == nil {
+		system, err = c.systemInput(row.Inputs)
+	}
+	c.add(roleSystem, system)
+	c.add(roleUser, c.quote(row.Question))
+	c.add(roleAssistant, c.quote(row.Answer))
+	return "", err
+}
+
+func (c *conversation) add(role tuningRole, text []byte) {
+	if text != nil {
+		c.messages = append(c.messages, tuningMessage{role: role, text: text})
+	}
+}
+
+// systemInput returns the text under "system" of a document.
+func (c *conversation) systemInput(doc []byte) (text []byte, err error) {
+	err = c.eachMember(doc, func(key, value []byte) error {
+		if string(key) == "system" && value[0] == '"' && !blank(value) {
+			text = value
+		}
+		return nil
+	})
+	return text, err
+}
+
+// settle cuts the messages after the answer off, holds the others against the rules, and tidies them.
+func (c *conversation) settle(s *tuningSettings) (drop string) {
+	end := len(c.messages) - 1
+	for ; end >= 0; end-- {
+		// An answer that is not text is the answer still, and no reason to teach the one before it.
+		if m := &c.messages[end]; m.role == roleAssistant && (m.text != nil || m.fault == dropNotText) {
+			break
+		}
+	}
+	if end < 0 {
+		return dropNoAssistant
+	}
+	c.trimmed = end < len(c.messages)-1
+	kept, user := c.messages[:0], false
+	open, closed := 0, 0 // calls[open:closed] are those of the latest message that has some
+	for _, m := range c.messages[:end+1] {
+		if m.role == roleSystem {
+			if s.system != systemKept || m.fault == "" && m.text == nil {
+				continue
+			}
+			if len(kept) > 0 {
+				return dropSystem
+			}
+		}
+		if m.fault != "" {
+			return m.fault
+		}
+		if m.role == roleAssistant && m.text == nil && m.first == m.last {
+			continue // it says nothing
+		}
+		if m.role != roleTool && slices.ContainsFunc(c.calls[open:closed], func(c tuningCall) bool { return !c.answered }) {
+			return dropUnanswered
+		}
+		switch m.role {
+		case roleSystem:
+			c.system = c.join(c.system, m.text, blankLine)
+			continue
+		case roleUser:
+			if m.text == nil {
+				return dropEmpty
+			}
+			user = true
+		case roleAssistant:
+			open, closed = m.first, m.last
+		case roleTool:
+			// An id that comes back is that of the latest call; calls of one message are answered in their order.
+			n := slices.IndexFunc(c.calls[open:closed], func(call tuningCall) bool { return !call.answered && bytes.Equal(call.id, m.id) })
+			if n < 0 || m.id == nil {
+				return dropOrphan
+			}
+			m.call = open + n
+			c.calls[m.call].answered = true
+		}
+		kept = append(kept, m)
+	}
+	if !user {
+		return dropNoUser
+	}
+	c.messages, c.calls = kept, c.calls[:closed]
+	if s.system == systemReplaced {
+		c.system = s.text
+	}
+	c.renumber()
+	return ""
+}
+
+// renumber gives calls new ids where one of the conversation is there twice, or missing. Ids mean nothing outside
+// it.
+func (c *conversation) renumber() {
+	missing := false
+	c.ids = c.ids[:0]
+	for i := range c.calls {
+		missing = missing || len(c.calls[i].id) <= len(`""`)
+		c.ids = append(c.ids, hashOf(c.calls[i].id))
+	}
+	slices.Sort(c.ids)
+	if !missing && len(slices.Compact(c.ids)) == len(c.calls) {
+		return
+	}
+	for i := range c.calls {
+		from := len(c.memory)
+		c.memory = append(strconv.AppendInt(append(c.memory, `"call_`...), int64(i+1), 10), '"')
+		c.calls[i].id = c.memory[from:len(c.memory):len(c.memory)]
+	}
+}
+
+// hashOf is the FNV-1a hash of a text, 64 bits.
+func hashOf(text []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, b := range text {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return h
+}
+
+// correct replaces the answer with the corrected one.
+func (c *conversation) correct(row *Row, s *tuningSettings) {
+	if s.original || !c.judged(row) {
+		return
+	}
+	if text := c.quote(row.Feedback.CorrectedAnswer); text != nil {
+		answer := c.answer()
+		answer.text, answer.last, c.corrected = text, answer.first, true
+	}
+}
+
+// judged says whether the feedback is on this answer. That on a run is on the run's answer, and not on what every
+// node of it said.
+func (c *conversation) judged(row *Row) bool {
+	if !row.HasFeedback {
+		return false
+	}
+	return row.Node == nil || row.Feedback.OnNode || bytes.Equal(bytes.TrimSpace(c.plain(c.answer().text)), bytes.TrimSpace(row.Answer))
+}
+
+// answer is the last message: what the conversation teaches.
+func (c *conversation) answer() *tuningMessage { return &c.messages[len(c.messages)-1] }
+
+// prompt are the messages before the answer.
+func (c *conversation) prompt() []tuningMessage { return c.messages[:len(c.messages)-1] }
+
+// cutCalls removes calls beside the answer, for readers that cannot have them there. Their results were cut off.
+func (c *conversation) cutCalls() {
+	answer := c.answer()
+	answer.last = answer.first
+}
+
+func (c *conversation) callsOf(m *tuningMessage) []tuningCall { return c.calls[m.first:m.last] }
+
+// quote returns a text as a JSON string, nil if it is nothing but white space.
+func (c *conversation) quote(text []byte) []byte {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil
+	}
+	from := len(c.memory)
+	c.memory = jsontext.AppendString(c.memory, text)
+	return c.memory[from:len(c.memory):len(c.memory)]
+}
+
+// plain returns what a JSON string says, nil for what is none. It is valid until the next row.
+func (c *conversation) plain(token []byte) []byte {
+	if len(token) < 2 || token[0] != '"' {
+		return nil
+	}
+	if jsontext.Plain(token) {
+		return token[1 : len(token)-1]
+	}
+	from := len(c.memory)
+	// Halves of surrogate pairs are refused at ingest; what is before one is left.
+	c.memory, _ = jsontext.AppendText(c.memory, token)
+	return c.memory[from:len(c.memory):len(c.memory)]
+}
+
+// What is put between texts that become one, as in a JSON string.
+const (
+	lineBreak = `\n`
+	blankLine = `\n\n`
+)
+
+// join returns two JSON strings as one; a may be nil.
+func (c *conversation) join(a, b []byte, between string) []byte {
+	if a == nil {
+		return b
+	}
+	from := len(c.memory)
+	c.memory = append(c.memory, a[:len(a)-1]...)
+	c.memory = append(c.memory, between...)
+	c.memory = append(c.memory, b[1:]...)
+	return c.memory[from:len(c.memory):len(c.memory)]
+}
+
+// blank says whether a JSON string is nothing but white space.
+func blank(token []byte) bool {
+	text := token[1 : len(token)-1]
+	for len(text) > 0 {
+		switch {
+		case text[0] == ' ':
+			text = text[1:]
+		case text[0] == '\\' && (text[1] == 'n' || text[1] == 'r' || text[1] == 't'):
+			text = text[2:]
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,45 @@
+package format
+
+var fineTuningGeminiPreference = Target{
+	Name: "gemini_preference", Purposes: []string{FineTuning},
+	Reader: "[Gemini on Vertex AI](https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini-preference-tuning-prepare), preference tuning",
+	Shape: "`{\"system_instruction\": {\"parts\": [{\"text\"}]}, \"contents\": [turns], \"completions\": [{\"score\": 1, \"completion\": turn}, " +
+		"{\"score\": 0, \"completion\": turn}]}`",
+	Rules: pairRules(
+		"exactly two completions of text, the preferred one with score 1 and the other with 0",
+		"turns as in `gemini`; the last one of `contents` is the user's",
+	),
+	Options: pairOptions(),
+	Drops:   pairDrops(dropsAssistant1st, dropsPrompt),
+	Formats: onlyJSONL,
+	Load:    "gcloud storage cp {file} gs://YOUR-BUCKET/",
+	make:    func(_ string, o *options) Formatter { return newTuningPairs("gemini_preference", o, geminiPreference) },
+}
+
+// geminiPreference has its key in snake case, unlike supervised tuning.
+var geminiPreference = pairShape{
+	prompt: func(dst []byte, c *conversation) (out []byte, drop string) {
+		prompt := c.prompt()
+		switch {
+		case !c.userFirst():
+			return dst, dropAssistant1st
+		case prompt[len(prompt)-1].role == roleAssistant:
+			return dst, dropPromptOfModel
+		}
+		dst = append(dst, '{')
+		if c.system != nil {
+			dst = append(dst, `"system_instruction":{"parts":[{"text":`...)
+			dst = append(append(dst, c.system...), `}]},`...)
+		}
+		dst = append(dst, `"contents":[`...)
+		return append(c.appendFlat(dst, prompt, geminiTurns), ']'), ""
+	},
+	record: func(dst, prompt, preferred, rejected []byte) []byte {
+		dst = append(dst, prompt...)
+		dst = append(dst, `,"completions":[{"score":1,"completion":{"role":"model","parts":[{"text":`...)
+		dst = append(dst, preferred...)
+		dst = append(dst, `}]}},{"score":0,"completion":{"role":"model","parts":[{"text":`...)
+		dst = append(dst, rejected...)
+		return append(dst, `}]}}]}`...)
+	},
+}

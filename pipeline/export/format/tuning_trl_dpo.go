@@ -1,0 +1,23 @@
+package format
+
+var fineTuningTRLDPO = Target{
+	Name: "trl_dpo", Purposes: []string{FineTuning},
+	Reader:  "[TRL](https://huggingface.co/docs/trl/dataset_formats#preference), `DPOTrainer` and the other trainers of preferences",
+	Shape:   "`{\"prompt\": [messages], \"chosen\": [message], \"rejected\": [message]}`",
+	Rules:   pairRules(trlRules...),
+	Options: pairOptions(),
+	Drops:   pairDrops(dropsPrompt),
+	Formats: onlyJSONL,
+	Load:    "trl dpo --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
+	make:    func(_ string, o *options) Formatter { return newTuningPairs("trl_dpo", o, trlDPO) },
+}
+
+var trlDPO = pairShape{
+	prompt: appendTRLPrompt,
+	record: func(dst, prompt, preferred, rejected []byte) []byte {
+		dst = append(dst, prompt...)
+		dst = appendAnswer(append(dst, `,"chosen":`...), preferred)
+		dst = appendAnswer(append(dst, `,"rejected":`...), rejected)
+		return append(dst, '}')
+	},
+}
