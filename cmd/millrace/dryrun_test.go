@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -80,13 +80,17 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 			if at.Line < 1 || at.Line > len(lines) {
 				t.Fatalf("lineage %s is of no line", l)
 			}
-			var run struct{ Question, Answer string }
-			if err := s.conn.QueryRow(t.Context(), "SELECT question, answer FROM runs_latest WHERE run_id = $1", at.RunID).Scan(&run.Question, &run.Answer); err != nil {
+			var question, messages string
+			if err := s.conn.QueryRow(t.Context(), "SELECT question, messages FROM runs_latest WHERE run_id = $1", at.RunID).Scan(&question, &messages); err != nil {
 				t.Fatal(err)
 			}
-			quoted, _ := json.Marshal(run.Question)
-			if !strings.Contains(normalJSON(t, lines[at.Line-1]), string(quoted)) {
-				t.Errorf("line %d of %s is not that of run %s:\n%.300s\n%s", at.Line, at.File, at.RunID, lines[at.Line-1], quoted)
+			said := strings.Join(strings.Fields(question), " ")
+			if messages != "" {
+				said += "\n" + conversationIn(t, `{"messages":`+messages+`}`)
+			}
+			asked, _, _ := strings.Cut(conversationIn(t, lines[at.Line-1]), "\n")
+			if !strings.Contains(said, asked) {
+				t.Errorf("line %d of %s is not that of run %s:\n%s\n%s", at.Line, at.File, at.RunID, asked, said)
 			}
 		}
 	}
@@ -96,15 +100,29 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 	}
 }
 
-func normalJSON(t *testing.T, text string) string {
+// conversationIn is what users say in a line of openai_chat, white space collapsed, a message a line.
+func conversationIn(t *testing.T, line string) string {
 	t.Helper()
-	var v any
-	decode(t, []byte(text), &v)
-	out, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
+	var chat struct {
+		Messages []struct {
+			Role    string
+			Content any
+		}
 	}
-	return string(out)
+	decode(t, []byte(line), &chat)
+	var said []string
+	for _, m := range chat.Messages {
+		text, isText := m.Content.(string)
+		if !isText && m.Content != nil {
+			for _, part := range m.Content.([]any) {
+				text += fmt.Sprint(part.(object)["text"]) + "\n"
+			}
+		}
+		if m.Role == "user" {
+			said = append(said, strings.Join(strings.Fields(text), " "))
+		}
+	}
+	return strings.Join(said, "\n")
 }
 
 func listed(t *testing.T, dir string) (names []string) {

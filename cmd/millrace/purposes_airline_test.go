@@ -122,7 +122,7 @@ func intact(t *testing.T, record, run object) {
 			t.Errorf("run %v: message %d has content null", run["run_id"], i)
 		}
 		var wanted []any
-		if want["tool_calls"] != nil && i != last {
+		if want["tool_calls"] != nil { // the last ones have lost their answers, and may stay
 			wanted = want["tool_calls"].([]any)
 		}
 		calls, _ := got["tool_calls"].([]any)

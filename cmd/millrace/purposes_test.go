@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,6 +164,11 @@ func checkFiles(t *testing.T, s *site, c *export.Completion) {
 			if err := json.Unmarshal(body, &records); err != nil || int64(len(records)) != f.Records {
 				t.Errorf("%s: %s has %d records, %v", c.ExportID, f.Key, len(records), err)
 			}
+			for i, record := range records {
+				if !checkRecord(t, c, i, record) {
+					break
+				}
+			}
 		case export.CSV:
 			checkCSV(t, c, body, f.Records)
 		}
@@ -185,36 +191,51 @@ func checkFiles(t *testing.T, s *site, c *export.Completion) {
 // checkLines holds each line against the JSON Schema of its target, which was written from its reader's rules.
 func checkLines(t *testing.T, c *export.Completion, body []byte) {
 	t.Helper()
-	schema := targetSchema(t, c.Purpose, c.Target)
 	for i, line := range bytes.Split(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
-		if err == nil && schema != nil {
-			err = schema.Validate(doc)
-		}
-		if err != nil {
-			t.Errorf("%s: line %d: %v\n%.600s", c.ExportID, i+1, err, line)
+		if !checkRecord(t, c, i, line) {
 			return
 		}
 	}
 }
 
-// targetSchema is the JSON Schema of a named target's records; canonical records are held against the events.
+func checkRecord(t *testing.T, c *export.Completion, i int, record []byte) bool {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(record))
+	if schema := targetSchema(t, c.Purpose, c.Target); err == nil && schema != nil {
+		err = schema.Validate(doc)
+	}
+	if err != nil {
+		t.Errorf("%s: record %d: %v\n%.600s", c.ExportID, i+1, err, record)
+	}
+	return err == nil
+}
+
+var targetSchemas sync.Map // by file
+
+// targetSchema is the JSON Schema of a target's records; those of two purposes are held against the events instead, and have
+// none.
 func targetSchema(t *testing.T, purpose, target string) *jsonschema.Schema {
 	t.Helper()
-	if target == export.Canonical {
-		return nil
-	}
 	dir := "../../pipeline/export/format/testdata/schemas/"
-	for _, name := range []string{purpose + "_" + target, "both_" + target, "evaluation_" + target} {
-		if _, err := os.Stat(dir + name + ".schema.json"); err == nil {
-			schema, err := jsonschema.NewCompiler().Compile(dir + name + ".schema.json")
+	for _, name := range []string{purpose + "_" + target, "both_" + target} {
+		path := dir + name + ".schema.json"
+		if schema, ok := targetSchemas.Load(path); ok {
+			return schema.(*jsonschema.Schema)
+		}
+		if _, err := os.Stat(path); err == nil {
+			compiler := jsonschema.NewCompiler()
+			compiler.AssertFormat()
+			schema, err := compiler.Compile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
+			targetSchemas.Store(path, schema)
 			return schema
 		}
 	}
-	t.Errorf("%s/%s has no schema in %s", purpose, target, dir)
+	if target != export.Canonical {
+		t.Errorf("%s/%s has no schema in %s", purpose, target, dir)
+	}
 	return nil
 }
 
