@@ -1,5 +1,5 @@
-# Each target is one line a person could type. Tools are pinned here, in .ci/npm/package-lock.json and in
-# .ci/kafka/pom.xml.
+# Each target is one line a person could type. Tools are pinned here, in the lock files of .ci/npm and .ci/readers, and
+# in .ci/kafka/pom.xml.
 GOLANGCI_LINT := v2.15.0
 VERSITYGW := v1.8.0
 
@@ -10,12 +10,12 @@ export CGO_ENABLED := 0
 demo: build            ## the main job: local stack, sample runs, an export
 	bin/millrace demo
 
-test: build .ci/npm/node_modules bin/versitygw-$(VERSITYGW)  ## everything
+test: build .ci/npm/node_modules .ci/readers/node_modules bin/versitygw-$(VERSITYGW)  ## everything
 	.ci/setup
 	go test -timeout 25m ./...
 
-# Tests about memory, the object store and selections, to which the kind of broker makes no difference.
-NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore
+# Tests about memory, the object store, selections and records, to which the kind of broker makes no difference.
+NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|EveryPurpose|Versions|Airline|Tools|DryRun|Unsuitable|README
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	MILLRACE_TEST_KAFKA=cluster go test -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' ./cmd/millrace/
 
@@ -53,6 +53,11 @@ bin/versitygw-$(VERSITYGW):
 
 .ci/npm/node_modules: .ci/npm/package-lock.json
 	npm ci --prefix .ci/npm --no-audit --no-fund
+	touch $@
+
+# The tools that targets name, as far as they are in npm. Their optional packages are drivers of services.
+.ci/readers/node_modules: .ci/readers/package-lock.json
+	npm ci --prefix .ci/readers --omit=optional --ignore-scripts --no-audit --no-fund
 	touch $@
 
 .ci/kafka/target/lib: .ci/kafka/pom.xml
