@@ -185,11 +185,8 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	t.Parallel()
 	want := ""
 	for i, s := range hostile {
-		quoted, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, m := cardOf(t, `"name":"n","requested_by":"r","format":"jsonl","options":{"o":`+string(quoted)+`},"filters":{"app_versions":["v"],"user_id":"u"}`)
+		p, m := cardOf(t, `"name":"n","requested_by":"r","format":"jsonl","filters":{"app_versions":["v"],"user_id":"u"}`)
+		p.Request.Options = map[string]any{"o": s}
 		// Of a request these may not be everything; a plan that another release wrote may say more.
 		p.Request.Name, p.Request.RequestedBy, p.Request.AppID, m.Name = s, s, s, s
 		p.Request.Filters = export.Filters{AppVersions: []string{s, s}, SessionID: &s, UserID: &s, Metadata: map[string]string{s: s}}

@@ -129,7 +129,7 @@ func TestExportsEndAsTheyShould(t *testing.T) {
 		"future":        {`,"selection":{"window":{"by":"ingested_at","from":"2199-01-01T00:00:00Z","to":"2199-02-01T00:00:00Z"}}`, "succeeded 0 records watermark 2199-01-01T00:00:00Z"},
 		"bad":           {`,"selection":{"limit":0},"format":"xml","colour":"red"`, "failed unknown_field /colour wrong_type /format out_of_range /selection/limit"},
 		"bad-one":       {`,"selection":{"limit":0}`, "failed out_of_range /selection/limit"},
-		"other-target":  {`,"selection":{"limit":5},"target":"answer_insights"`, "succeeded 5 records"},
+		"other-target":  {`,"selection":{"limit":5},"target":"answer_insights","format":"csv"`, "failed not_possible /format"},
 		"split":         {`,"selection":{"limit":5},"split":{"test":0.5}`, "succeeded 5 records"},
 		"option":        {`,"selection":{"limit":5},"options":{"with_wings":true}`, "failed not_possible /options"},
 		"csv-option":    {`,"selection":{"limit":5},"options":{"csv_raw":true}`, "failed not_possible /options"},

@@ -166,7 +166,7 @@ func TestRequestsThatMeanTheSameHaveOneHash(t *testing.T) {
 		{with(`"name":"other"`)},
 		{with(`"filters":{"session_id":""}`)},
 		{with(`"fragment":{"max_records":0}`)},
-		{with(`"options":{"a":true}`)},
+		{with(`"options":{"bom":true}`)},
 		{with(`"filters":{"metadata":{"a":"b"}}`)},
 	}
 	seen := map[string]int{}
@@ -214,10 +214,13 @@ func TestANormalisedRequestIsARequestOfItsOwn(t *testing.T) {
 func TestDefaultsDependOnPurposeAndFormat(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
-		``:                           "canonical jsonl none {150 67108864}",
-		`"format":"parquet"`:         "canonical parquet zstd {100000 67108864}",
-		`"purpose":"fine_tuning"`:    "openai_chat jsonl none {0 0}",
-		`"target":"answer_insights"`: "answer_insights json none {150 67108864}",
+		``:                        "canonical jsonl none {150 67108864}",
+		`"format":"parquet"`:      "canonical parquet zstd {100000 67108864}",
+		`"purpose":"fine_tuning"`: "openai_chat jsonl none {0 500000000}",
+		`"purpose":"fine_tuning","fragment":{"max_records":7,"max_bytes":1000}`:                 "openai_chat jsonl none {7 1000}",
+		`"purpose":"recipe_evaluation","target":"bedrock_eval","fragment":{"max_records":5000}`: "bedrock_eval jsonl none {1000 67108864}",
+		`"purpose":"recipe_evaluation","target":"bedrock_rag","fragment":{"max_records":0}`:     "bedrock_rag jsonl none {1000 67108864}",
+		`"target":"answer_insights"`:                          "answer_insights json none {150 67108864}",
 		`"purpose":"recipe_evaluation","target":"karini_csv"`: "karini_csv csv none {150 67108864}",
 		`"fragment":{"max_bytes":9}`:                          "canonical jsonl none {150 9}",
 	} {
