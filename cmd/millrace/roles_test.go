@@ -155,9 +155,18 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 	if empty.code != 0 || !strings.Contains(empty.stdout, "succeeded: 0 records in 0 files") {
 		t.Errorf("empty export: exit code %d, %q %q", empty.code, empty.stdout, empty.stderr)
 	}
-	failed := s.env.try(t, "", request("--purpose", "fine_tuning", "--limit", "10", "--watch")...)
+	// One that another producer has asked for, which checks nothing: whoever waits for it learns how it ended.
+	batch, wronglyFiled := newBatch(t, s), object{"export_id": "filed-wrongly", "workspace_id": "acme", "purpose": "nonsense", "source": "recipe", "app_id": "a", "selection": object{"limit": 10}}
+	batch.file(t, wronglyFiled)
+	batch.ended(t)
+	wronglyFiled["purpose"] = "export_dataset"
+	right, err := json.Marshal(wronglyFiled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := s.env.try(t, string(right), "request", "-f", "-", "--watch")
 	if failed.code != exitExportFailed || !strings.Contains(failed.stderr, "/purpose") {
-		t.Errorf("export that this release cannot do: exit code %d, %q", failed.code, failed.stderr)
+		t.Errorf("an export that failed: exit code %d, %q", failed.code, failed.stderr)
 	}
 	id := strings.TrimSpace(s.env.run(t, request("--purpose", "export_dataset", "--limit", "10")...))
 	fromFile := filepath.Join(t.TempDir(), "request.json")
