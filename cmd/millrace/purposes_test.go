@@ -104,6 +104,70 @@ func TestAllRealRunsGoThroughEveryPurposeTargetAndFormat(t *testing.T) {
 			t.Errorf("%s: nothing to load it with", id.ExportID)
 		}
 		checkFiles(t, s, &c)
+		checkSidecars(t, &c)
+	}
+}
+
+// checkSidecars holds what stands beside the records against them: the lineage has a line for each row that was used, and
+// the readers that need a description find one, all listed in the manifest.
+func checkSidecars(t *testing.T, c *export.Completion) {
+	t.Helper()
+	var m export.Manifest
+	decode(t, beside(t, c, export.ManifestName), &m)
+	kinds := map[export.FileKind]int64{}
+	for _, f := range m.Files {
+		kinds[f.Kind] += max(1, f.Records)
+	}
+	wanted := map[export.FileKind]int64{export.Card: 1}
+	if c.Purpose == "fine_tuning" {
+		wanted[export.Lineage] = c.RowsUsed
+	}
+	if c.Target == "sharegpt" || c.Target == "dspy" {
+		wanted[export.Other] = 1
+	}
+	if c.Records == 0 {
+		wanted = map[export.FileKind]int64{}
+	}
+	wanted[export.Data] = c.Records
+	for kind, n := range wanted {
+		if kinds[kind] != n {
+			t.Errorf("%s: %d of %s, want %d", c.ExportID, kinds[kind], kind, n)
+		}
+	}
+	if c.Records == 0 {
+		return
+	}
+	switch c.Target {
+	case "dspy":
+		var doc struct {
+			Inputs  []string `json:"input_keys"`
+			Outputs []string `json:"output_keys"`
+		}
+		decode(t, beside(t, c, "__meta__/dspy.json"), &doc)
+		records := recordsOf(t, c)
+		for _, key := range append(doc.Inputs, doc.Outputs...) {
+			if !slices.ContainsFunc(records, func(r object) bool { return r[key] != nil }) {
+				t.Errorf("%s: dspy.json names %s, which no record has", c.ExportID, key)
+			}
+		}
+		if len(doc.Inputs) == 0 || len(doc.Outputs) != 1 {
+			t.Errorf("%s: dspy.json says %+v", c.ExportID, doc)
+		}
+	case "sharegpt":
+		var doc map[string]struct {
+			File    string            `json:"file_name"`
+			Columns map[string]string `json:"columns"`
+			Tags    map[string]string `json:"tags"`
+		}
+		decode(t, beside(t, c, "__meta__/dataset_info.json"), &doc)
+		first := recordsOf(t, c)[0]
+		turns := first[doc["train"].Columns["messages"]].([]any)
+		if from := turns[0].(object)[doc["train"].Tags["role_tag"]]; from != doc["train"].Tags["user_tag"] && from != doc["train"].Tags["observation_tag"] {
+			t.Errorf("%s: the first turn is from %v, dataset_info.json says %+v", c.ExportID, from, doc["train"])
+		}
+		if named := doc["train-00000-00000"].File; len(beside(t, c, "__meta__/"+named)) == 0 || doc["train"].File != "../train.jsonl" {
+			t.Errorf("%s: dataset_info.json names %s and %s", c.ExportID, named, doc["train"].File)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ func StageSettings(comment string, limit time.Duration) []ch.Setting {
 		{Key: "log_comment", Value: comment},
 		{Key: "max_execution_time", Value: strconv.FormatFloat(limit.Seconds(), 'f', -1, 64), Important: true},
 		ch.SettingInt("max_memory_usage", maxStageMemory),
+		ch.SettingInt("max_bytes_before_external_sort", maxStageMemory/4), // window functions sort
 		{Key: "async_insert", Value: "0", Important: true},
 		{Key: "distributed_foreground_insert", Value: "1", Important: true}, // or the rows would be counted too early
 	}, exact()...)

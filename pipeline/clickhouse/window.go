@@ -46,6 +46,7 @@ func ReadSettings(comment string, limit time.Duration) []ch.Setting {
 		{Key: "max_execution_time", Value: strconv.FormatFloat(limit.Seconds(), 'f', -1, 64), Important: true},
 		ch.SettingInt("max_memory_usage", maxReadMemory),
 		ch.SettingInt("max_block_size", maxReadBlock),
+		ch.SettingInt("max_bytes_before_external_sort", maxReadMemory/4),
 	}
 	return append(settings, exact()...)
 }

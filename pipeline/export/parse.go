@@ -320,9 +320,13 @@ func (p *parser) check(r *Request) {
 	if wrong("/format") || wrong("/options") {
 		return
 	}
-	if _, err := format.New(r.Purpose, r.Target, r.Options); err != nil {
+	if formatter, err := format.New(r.Purpose, r.Target, r.Options); err != nil {
 		p.add(NotPossible, "/options", err.Error())
-	} else if _, err := format.NewEncoder(r.Purpose, r.Target, r.Format, fragment.Uncompressed, r.Options, nil); err != nil {
+		return
+	} else if r.Split != nil && formatter.Needs().Group == format.ByTemplate {
+		p.add(NotPossible, "/split", "a record of "+r.Target+" holds samples of many inputs, which a split would have to keep apart: leave split out")
+	}
+	if _, err := format.NewEncoder(r.Purpose, r.Target, r.Format, fragment.Uncompressed, r.Options, nil); err != nil {
 		p.add(NotPossible, "/options", err.Error())
 	}
 }

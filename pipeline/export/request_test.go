@@ -61,31 +61,33 @@ func TestRequestsAreJudgedAsTheirSchemaSays(t *testing.T) {
 		`"filters":{"app_versions":"v","statuses":["done"],"rating":"up","min_score":"0","session_id":1,"user_id":null,"metadata":{"a":1}}`: "wrong_type /filters/app_versions, wrong_type /filters/metadata/a, wrong_type /filters/min_score, " +
 			"wrong_type /filters/rating, wrong_type /filters/session_id, wrong_type /filters/statuses/0, wrong_type /filters/user_id",
 		`"purpose":null,"source":null,"app_id":null,"selection":null`: "missing_field /app_id, missing_field /purpose, missing_field /selection, missing_field /source",
-		`"purpose":"backup"`:                                     "wrong_type /purpose",
-		`"purpose":"node_evaluation"`:                            "missing_field /nodes",
-		`"purpose":"node_evaluation","nodes":[]`:                 "out_of_range /nodes",
-		`"purpose":"node_evaluation","nodes":["solve"]`:          "",
-		`"purpose":"fine_tuning","nodes":["solve"]`:              "",
-		`"purpose":"fine_tuning"`:                                "",
-		`"purpose":"fine_tuning","nodes":[]`:                     "out_of_range /nodes",
-		`"purpose":"recipe_evaluation","nodes":["solve"]`:        "not_possible /nodes",
-		`"purpose":"fine_tuning","target":"canonical"`:           "not_possible /target",
-		`"purpose":"fine_tuning","format":"csv"`:                 "not_possible /format",
-		`"purpose":"fine_tuning","target":"openai_dpo"`:          "",
-		`"target":"ragas"`:                                       "not_possible /target",
-		`"target":"excel"`:                                       "wrong_type /target",
-		`"target":"answer_insights"`:                             "",
-		`"target":"answer_insights","format":"jsonl"`:            "not_possible /format",
-		`"format":"parquet","compression":"zstd"`:                "",
-		`"format":"xlsx","compression":"lz4"`:                    "wrong_type /compression, wrong_type /format",
-		`"fragment":{"max_records":0,"max_bytes":1}`:             "",
-		`"fragment":{"max_records":1000000}`:                     "",
-		`"fragment":{"max_records":1000001,"max_bytes":0,"n":1}`: "out_of_range /fragment/max_bytes, out_of_range /fragment/max_records, unknown_field /fragment/n",
-		`"split":{"validation":0.1,"test":0,"seed":7}`:           "",
-		`"split":{"validation":1.1,"test":-1,"seed":"x"}`:        "wrong_type /split/seed, out_of_range /split/test, out_of_range /split/validation",
-		`"options":[1]`:                                          "wrong_type /options",
-		`"colour":"red"`:                                         "unknown_field /colour",
-		`"app_id":"a b"`:                                         "bad_id /app_id",
+		`"purpose":"backup"`:                                                                      "wrong_type /purpose",
+		`"purpose":"node_evaluation"`:                                                             "missing_field /nodes",
+		`"purpose":"node_evaluation","nodes":[]`:                                                  "out_of_range /nodes",
+		`"purpose":"node_evaluation","nodes":["solve"]`:                                           "",
+		`"purpose":"fine_tuning","nodes":["solve"]`:                                               "",
+		`"purpose":"fine_tuning"`:                                                                 "",
+		`"purpose":"fine_tuning","nodes":[]`:                                                      "out_of_range /nodes",
+		`"purpose":"recipe_evaluation","nodes":["solve"]`:                                         "not_possible /nodes",
+		`"purpose":"fine_tuning","target":"canonical"`:                                            "not_possible /target",
+		`"purpose":"fine_tuning","format":"csv"`:                                                  "not_possible /format",
+		`"purpose":"fine_tuning","target":"openai_dpo"`:                                           "",
+		`"target":"ragas"`:                                                                        "not_possible /target",
+		`"target":"excel"`:                                                                        "wrong_type /target",
+		`"target":"answer_insights"`:                                                              "",
+		`"target":"answer_insights","format":"jsonl"`:                                             "not_possible /format",
+		`"format":"parquet","compression":"zstd"`:                                                 "",
+		`"format":"xlsx","compression":"lz4"`:                                                     "wrong_type /compression, wrong_type /format",
+		`"fragment":{"max_records":0,"max_bytes":1}`:                                              "",
+		`"fragment":{"max_records":1000000}`:                                                      "",
+		`"fragment":{"max_records":1000001,"max_bytes":0,"n":1}`:                                  "out_of_range /fragment/max_bytes, out_of_range /fragment/max_records, unknown_field /fragment/n",
+		`"split":{"validation":0.1,"test":0,"seed":7}`:                                            "",
+		`"split":{"validation":1.1,"test":-1,"seed":"x"}`:                                         "wrong_type /split/seed, out_of_range /split/test, out_of_range /split/validation",
+		`"purpose":"node_optimization","target":"bedrock_apo","nodes":["n"],"split":{"test":0.5}`: "not_possible /split",
+		`"purpose":"recipe_evaluation","target":"dspy"`:                                           "not_possible /target",
+		`"options":[1]`:  "wrong_type /options",
+		`"colour":"red"`: "unknown_field /colour",
+		`"app_id":"a b"`: "bad_id /app_id",
 	} {
 		text := []byte(with(fields))
 		if got := mistakes(t, text); got != want {
@@ -143,6 +145,24 @@ func TestADocumentThatNamesNoExportIsRefusedAsAWhole(t *testing.T) {
 		var refusal *strictjson.Refusal
 		if _, err := export.ParseRequest([]byte(text)); !errors.As(err, &refusal) || refusal.Code != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// Options are the target's, which the schema does not know.
+func TestOptionsAreJudgedByTheTarget(t *testing.T) {
+	t.Parallel()
+	for fields, want := range map[string]string{
+		`"purpose":"fine_tuning","options":{"pairs_per_input":2}`:                        "not_possible /options",
+		`"purpose":"fine_tuning","target":"openai_dpo","options":{"pairs_per_input":2}`:  "",
+		`"purpose":"fine_tuning","target":"openai_dpo","options":{"pairs_per_input":11}`: "not_possible /options",
+		`"options":{"with_nodes":true,"columns":["run_id","nodes"]}`:                     "",
+		`"options":{"columns":["nodes"]}`:                                                "not_possible /options",
+		`"options":{"csv_raw":true}`:                                                     "not_possible /options",
+		`"options":{"csv_raw":true},"format":"csv"`:                                      "",
+	} {
+		if got := mistakes(t, []byte(with(fields))); got != want {
+			t.Errorf("%s: %s; want %s", fields, got, want)
 		}
 	}
 }
