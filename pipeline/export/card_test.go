@@ -25,7 +25,10 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // cardOf returns the plan and the manifest of a request with these fields, which succeeded and has no files yet.
 func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	t.Helper()
-	doc := `{"export_id":"e1","workspace_id":"acme","purpose":"export_dataset","source":"recipe","app_id":"math-tutor","selection":{"limit":1000},` + fields + `}`
+	doc := `{"export_id":"e1","workspace_id":"acme","source":"recipe","app_id":"math-tutor","selection":{"limit":1000},` + fields + `}`
+	if !strings.Contains(fields, `"purpose"`) {
+		doc = `{"purpose":"export_dataset",` + doc[1:]
+	}
 	r, err := export.ParseRequest([]byte(doc))
 	if err != nil {
 		t.Fatal(err)
