@@ -46,11 +46,10 @@ var exportDatasetInsights = Target{
 // The node that answered is the last llm node whose text is the run's answer, else the last llm node: after it there
 // may be others, which check the answer. Where no node is of type llm, it is the last one that has a prompt.
 type datasetInsights struct {
+	texts
 	ids       ids
-	texts     nodeTexts
 	variables variables
-	answer    []byte   // of the run, as JSON
-	said      []byte   // reused
+	prompt    []byte   // reused
 	used      [][]byte // ids of chunks
 }
 
@@ -65,32 +64,28 @@ func (f *datasetInsights) Columns() []fragment.Column { return nil }
 func (f *datasetInsights) Needs() Needs { return Needs{Nodes: AllNodes} }
 
 func (f *datasetInsights) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	start := len(dst)
-	node, err := f.answering(row)
-	if err != nil {
-		return dst, "", storeFault(row, err)
-	}
-	dst = f.appendQuery(append(dst, '{'), row)
+	f.begin()
+	node := f.answering(row)
+	out = f.appendQuery(append(dst, '{'), row)
 	model := row.Model
 	if len(model) == 0 && node != nil {
 		model = node.Model
 	}
-	dst = appendMember(dst, `,"model":`, model)
-	dst = append(dst, `,"answerDebug":[{"generativeChunks":[`...)
-	dst = f.appendChunks(dst, row.Nodes)
-	dst = append(dst, `],"prompt":{"promptText":`...)
-	if dst, err = f.appendPrompt(dst, node); err == nil {
-		dst, err = f.appendResponse(dst, row, node)
+	out = appendOptional(out, "model", model)
+	out = append(out, `,"answerDebug":[{"generativeChunks":[`...)
+	out = f.appendChunks(out, row.Nodes)
+	out = append(out, `],"prompt":{"promptText":`...)
+	out = f.appendPromptOf(out, node)
+	out = append(f.appendResponse(out, row, node), `}]}`...)
+	if err := f.fault(row); err != nil {
+		return dst, "", err
 	}
-	if err != nil {
-		return dst[:start], "", storeFault(row, err)
-	}
-	return append(dst, `}]}`...), "", nil
+	return out, "", nil
 }
 
 func (f *datasetInsights) appendQuery(dst []byte, row *Row) []byte {
 	dst = append(dst, `"_id":`...)
-	dst = f.ids.append(dst, row.WorkspaceID, row.RunID, nil)
+	dst = f.ids.append(dst, row)
 	request := row.RequestID
 	if len(request) == 0 {
 		request = row.RunID
@@ -114,8 +109,8 @@ func (f *datasetInsights) appendQuery(dst []byte, row *Row) []byte {
 	dst = append(dst, `,"comments":{"tags":`...)
 	dst = append(appendStrings(dst, tags), '}')
 
-	dst = appendMember(dst, `,"userId":`, row.UserID)
-	dst = appendMember(dst, `,"sessionId":`, row.SessionID)
+	dst = appendOptional(dst, "userId", row.UserID)
+	dst = appendOptional(dst, "sessionId", row.SessionID)
 	dst = append(dst, `,"timeStampValue":`...)
 	dst = strconv.AppendInt(dst, row.StartedAt, 10)
 	dst = append(dst, `,"createdOn":`...)
@@ -123,8 +118,7 @@ func (f *datasetInsights) appendQuery(dst []byte, row *Row) []byte {
 }
 
 // answering returns the node that answered, nil where there is none.
-func (f *datasetInsights) answering(row *Row) (node *Node, err error) {
-	f.answer = jsontext.AppendString(f.answer[:0], row.Answer)
+func (f *datasetInsights) answering(row *Row) (node *Node) {
 	var prompted *Node
 	for i := len(row.Nodes) - 1; i >= 0; i-- {
 		n := &row.Nodes[i]
@@ -140,30 +134,14 @@ func (f *datasetInsights) answering(row *Row) (node *Node, err error) {
 		if len(row.Answer) == 0 {
 			break
 		}
-		said, err := f.texts.said(n)
-		if err != nil {
-			return nil, err
-		}
-		if same, err := f.saysAnswer(said, row.Answer); same || err != nil {
-			return n, err
+		if bytes.Equal(f.said(n), row.Answer) {
+			return n
 		}
 	}
 	if node == nil {
-		return prompted, nil
+		return prompted
 	}
-	return node, nil
-}
-
-// saysAnswer says whether a JSON string says the answer, which f.answer has as JSON.
-func (f *datasetInsights) saysAnswer(token, answer []byte) (same bool, err error) {
-	if token == nil || jsontext.Plain(token) || bytes.Equal(token, f.answer) {
-		return bytes.Equal(token, f.answer), nil
-	}
-	if len(token) < len(answer)+2 { // an escape is longer than what it says
-		return false, nil
-	}
-	f.said, err = jsontext.AppendText(f.said[:0], token)
-	return bytes.Equal(f.said, answer), err
+	return node
 }
 
 // appendChunks appends the chunks, and remembers which of them the answer uses.
@@ -191,11 +169,11 @@ func (f *datasetInsights) appendChunks(dst []byte, nodes []Node) []byte {
 				dst = append(dst, `,"usedInAnswer":`...)
 				dst = appendBool(dst, c.UsedInAnswer)
 			}
-			dst = appendMember(dst, `,"sourceUrl":`, c.SourceURI)
-			dst = appendMember(dst, `,"recordTitle":`, c.Title)
+			dst = appendOptional(dst, "sourceUrl", c.SourceURI)
+			dst = appendOptional(dst, "recordTitle", c.Title)
 			if len(c.ChunkID) > 0 {
-				dst = appendMember(dst, `,"additionalInfo":{"chunkId":`, c.ChunkID)
-				dst = append(dst, '}')
+				dst = append(dst, `,"additionalInfo":{"chunkId":`...)
+				dst = append(jsontext.AppendString(dst, c.ChunkID), '}')
 				if c.UsedInAnswer.Value && c.UsedInAnswer.Valid {
 					f.use(c.ChunkID)
 				}
@@ -216,19 +194,26 @@ func (f *datasetInsights) use(id []byte) {
 	f.used = append(f.used, id)
 }
 
-// appendPrompt appends a prompt from its text to the end of its object.
-func (f *datasetInsights) appendPrompt(dst []byte, node *Node) (out []byte, err error) {
+// appendPromptOf appends a prompt from its text to the end of its object. Without a template, the text is that of the
+// last system message and, after an empty line, of the last user message.
+func (f *datasetInsights) appendPromptOf(dst []byte, node *Node) []byte {
 	if node == nil {
-		return append(dst, `"","moreInfo":[]}`...), nil
+		return append(dst, `"","moreInfo":[]}`...)
 	}
+	text := f.prompt[:0]
 	if len(node.PromptTemplate) > 0 {
-		if err := f.variables.read(node.PromptVariables); err != nil {
-			return dst, err
+		f.variables = f.appendVariables(f.variables[:0], node.PromptVariables)
+		text = f.appendPrompt(text, node.PromptTemplate, f.variables)
+	} else {
+		text = append(text, f.lastMessage(node.Messages, "system")...)
+		user := f.lastMessage(node.Messages, "user")
+		if len(text) > 0 && len(user) > 0 {
+			text = append(text, "\n\n"...)
 		}
-		dst = appendPrompt(dst, node.PromptTemplate, &f.variables)
-	} else if dst, err = f.appendMessages(dst, node.Messages); err != nil {
-		return dst, err
+		text = append(text, user...)
 	}
+	f.prompt = text
+	dst = jsontext.AppendString(dst, text)
 	dst = append(dst, `,"moreInfo":[`...)
 	for i, p := range node.Parameters {
 		if i > 0 {
@@ -237,41 +222,16 @@ func (f *datasetInsights) appendPrompt(dst []byte, node *Node) (out []byte, err 
 		dst = append(dst, `{"key":`...)
 		dst = jsontext.AppendString(dst, p.Key)
 		dst = append(dst, `,"value":`...)
-		dst = appendValue(dst, p.Value)
-		dst = append(dst, '}')
+		dst = append(appendValue(dst, p.Value), '}')
 	}
-	return append(dst, "]}"...), nil
-}
-
-// appendMessages appends the text of the last system message and, after an empty line, of the last user message.
-func (f *datasetInsights) appendMessages(dst, messages []byte) ([]byte, error) {
-	dst = append(dst, '"', '"')
-	empty := len(dst)
-	for _, role := range [...]string{"system", "user"} {
-		text, err := f.texts.message(messages, role)
-		if err != nil {
-			return dst, err
-		}
-		if text == nil {
-			continue
-		}
-		if len(dst) > empty {
-			dst = joinText(dst, []byte("\n\n"))
-		}
-		dst = joinToken(dst, text)
-	}
-	return dst, nil
+	return append(dst, "]}"...)
 }
 
 // appendResponse appends what the model gave and how long it took.
-func (f *datasetInsights) appendResponse(dst []byte, row *Row, node *Node) (out []byte, err error) {
-	said, latency := f.answer, row.Latency()
+func (f *datasetInsights) appendResponse(dst []byte, row *Row, node *Node) []byte {
+	said, latency := row.Answer, row.Latency()
 	if node != nil {
-		text, err := f.texts.said(node)
-		if err != nil {
-			return dst, err
-		}
-		if text != nil {
+		if text := f.said(node); len(text) > 0 {
 			said = text
 		}
 		if l := node.Latency(); l.Valid {
@@ -279,7 +239,7 @@ func (f *datasetInsights) appendResponse(dst []byte, row *Row, node *Node) (out 
 		}
 	}
 	dst = append(dst, `,"llmResponse":{"responseDetails":{"completionText":{"answer":`...)
-	dst = append(dst, said...)
+	dst = jsontext.AppendString(dst, said)
 	dst = append(dst, `,"chunkIds":`...)
 	dst = appendStrings(dst, f.used)
 	dst = append(dst, `}},"responseTime":{"moreInfo":[`...)
@@ -287,13 +247,5 @@ func (f *datasetInsights) appendResponse(dst []byte, row *Row, node *Node) (out 
 		dst = append(dst, `{"key":"Completion Time","value":`...)
 		dst = append(appendInt(dst, latency), '}')
 	}
-	return append(dst, `]}}`...), nil
-}
-
-// appendMember appends a key, which is JSON with its colon, and a text, unless that is empty.
-func appendMember(dst []byte, key string, text []byte) []byte {
-	if len(text) == 0 {
-		return dst
-	}
-	return jsontext.AppendString(append(dst, key...), text)
+	return append(dst, `]}}`...)
 }

@@ -48,7 +48,7 @@ func TestAnswerInsightsRecordsHaveTheirShape(t *testing.T) {
 		`{"chunkText":"","additionalInfo":{"chunkId":"c-2"}},{"chunkText":"Sum: 12 €","usedInAnswer":true,"additionalInfo":{"chunkId":"c-1"}},` +
 		`{"chunkText":"no id","sentToLLM":false,"usedInAnswer":true}],` +
 		`"prompt":{"promptText":"In [\"en\"]: What is \"due\"?","moreInfo":[{"key":"temperature","value":"0.20"},{"key":"stop","value":"[\"x\"]"},{"key":"mode","value":"low"}]},` +
-		`"llmResponse":{"responseDetails":{"completionText":{"answer":"12 \u20ac","chunkIds":["c-1"]}},"responseTime":{"moreInfo":[{"key":"Completion Time","value":1000}]}}}]}`
+		`"llmResponse":{"responseDetails":{"completionText":{"answer":"12 €","chunkIds":["c-1"]}},"responseTime":{"moreInfo":[{"key":"Completion Time","value":1000}]}}}]}`
 	bare := `{"_id":"` + id("run-0") + `","searchRequestId":"run-0","query":"","answer":"","event":"search","comments":{"tags":[]},` +
 		`"timeStampValue":0,"createdOn":"1970-01-01T00:00:00.000Z","answerDebug":[{"generativeChunks":[],"prompt":{"promptText":"","moreInfo":[]},` +
 		`"llmResponse":{"responseDetails":{"completionText":{"answer":"","chunkIds":[]}},"responseTime":{"moreInfo":[]}}}]}`

@@ -2,7 +2,7 @@ package format
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"slices"
 
 	"github.com/millrace/millrace/sinks/fragment"
@@ -19,20 +19,29 @@ var (
 	dropNoReference = Drop{"no_reference", "neither a reference nor a corrected answer"}
 )
 
-// evaluation is what the evaluation targets share. Each of them embeds it.
+// evaluation writes a record for each row that has what its reader asks for.
 type evaluation struct {
+	texts
 	ids   ids
-	texts evaluationTexts
 	needs NodeRuns
+	write evaluationWrite
 }
 
-// newEvaluation returns what a target starts with. Runs bring along those of their node runs that the target
-// reads; a node run has its own chunks and messages.
-func newEvaluation(purpose, target string, nodes NodeRuns) evaluation {
+// evaluationWrite appends the record of a row, or says why its reader cannot take it.
+type evaluationWrite func(f *evaluation, dst []byte, row *Row) (out []byte, drop string)
+
+// newEvaluation makes the formatter of a target. Runs bring along those of their node runs that the target reads; a
+// node run has its own chunks and messages.
+func newEvaluation(purpose, target string, nodes NodeRuns, write evaluationWrite) *evaluation {
 	if purpose == NodeEvaluation {
 		nodes = NoNodes
 	}
-	return evaluation{ids: newIDs(purpose, target), needs: nodes}
+	return &evaluation{ids: newIDs(purpose, target), needs: nodes, write: write}
+}
+
+// evaluationOf is what makes the formatter of a target that has nothing of its own.
+func evaluationOf(target string, nodes NodeRuns, write evaluationWrite) func(string, *options) Formatter {
+	return func(purpose string, _ *options) Formatter { return newEvaluation(purpose, target, nodes, write) }
 }
 
 // Needs implements [Formatter].
@@ -41,86 +50,77 @@ func (f *evaluation) Needs() Needs { return Needs{Nodes: f.needs} }
 // Columns implements [Formatter]: keys that a row has no value for are left out, so there are none.
 func (f *evaluation) Columns() []fragment.Column { return nil }
 
-// appendID appends the quoted id of the row's record.
-func (f *evaluation) appendID(dst []byte, row *Row) []byte {
-	return f.ids.append(dst, row.WorkspaceID, row.RunID, row.NodeRunID())
+// Append implements [RowFormatter].
+func (f *evaluation) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+	f.begin()
+	out, drop = f.write(f, dst, row)
+	if err := f.fault(row); err != nil {
+		return dst, "", err
+	}
+	if drop != "" {
+		return dst, drop, nil
+	}
+	return out, "", nil
 }
 
-// expectedText is what the answer should have been: the reference, or what somebody corrected it to.
-func expectedText(row *Row) []byte {
-	if !blankText(row.Reference) {
-		return row.Reference
+// both returns input and output, or the reason to drop a row that lacks one of them.
+func (f *evaluation) both(row *Row) (input, output []byte, drop string) {
+	if input = f.input(row); len(input) == 0 {
+		return nil, nil, dropNoQuestion.Reason
 	}
-	if row.HasFeedback && !blankText(row.Feedback.CorrectedAnswer) {
-		return row.Feedback.CorrectedAnswer
+	if output = f.output(row); len(output) == 0 {
+		return nil, nil, dropNoAnswer.Reason
 	}
-	return nil
+	return input, output, ""
 }
 
 // appendInputs appends the inputs as an object for readers that want one: a run's inputs with its question in front,
 // a node run's inputs, or else its prompt's variables; and where there is none of these, the text that stands in for
 // them. It says whether there is anything.
-func (f *evaluation) appendInputs(dst []byte, row *Row) (out []byte, some bool, err error) {
+func (f *evaluation) appendInputs(dst []byte, row *Row) (out []byte, some bool) {
 	if row.Node != nil {
 		for _, doc := range [...][]byte{row.Node.Inputs, row.Node.PromptVariables} {
 			if !noMembers(doc) {
-				return appendOneLine(dst, doc), true, nil
+				return appendOneLine(dst, doc), true
 			}
 		}
-	} else if !noMembers(row.Inputs) || !blankText(row.Question) {
-		out, err = appendWithFirst(dst, "question", row.Question, row.Inputs, row)
-		return out, true, err
+	} else if !noMembers(row.Inputs) || !blank(row.Question) {
+		return f.appendWithFirst(dst, "question", row.Question, row.Inputs), true
 	}
-	text, err := f.texts.input(row)
-	if err != nil || len(text) == 0 {
-		return dst, false, err
+	text := f.input(row)
+	if len(text) == 0 {
+		return dst, false
 	}
+	dst = append(append(dst, '{'), inputKey(row)...)
+	return append(jsontext.AppendString(dst, text), '}'), true
+}
+
+// inputKey is what comes before the text that stands in for inputs.
+func inputKey(row *Row) string {
 	if row.Node != nil {
-		dst = append(dst, `{"input":`...)
-	} else {
-		dst = append(dst, `{"question":`...)
+		return `"input":`
 	}
-	return append(jsontext.AppendString(dst, text), '}'), true, nil
+	return `"question":`
 }
 
 // appendWithFirst appends an object with a text put in front under a key, where the object has no such key and the text
 // is not blank. Doc is the object, or absent.
-func appendWithFirst(dst []byte, key string, text, doc []byte, row *Row) ([]byte, error) {
-	if blankText(text) {
-		if len(doc) == 0 {
-			return append(dst, "{}"...), nil
-		}
-		return appendOneLine(dst, doc), nil
+func (r *reader) appendWithFirst(dst []byte, key string, text, doc []byte) []byte {
+	switch {
+	case noMembers(doc) && blank(text):
+		return append(dst, "{}"...)
+	case otherThan('{', doc):
+		r.err = errors.New("a document is no object")
+		return dst
+	case blank(text) || r.member(doc, key) != nil:
+		return appendOneLine(dst, doc)
 	}
-	empty := true
-	if len(doc) > 0 {
-		var m docMembers
-		if !m.object(doc) {
-			return dst, evaluationError(row, m.scan.Error("an object"))
-		}
-		for {
-			name, _, more, err := m.next()
-			if err != nil {
-				return dst, evaluationError(row, err)
-			}
-			if !more {
-				break
-			}
-			if string(name) == key {
-				return appendOneLine(dst, doc), nil
-			}
-			empty = false
-		}
-	}
-	dst = append(dst, '{', '"')
-	dst = append(dst, key...)
-	dst = append(dst, '"', ':')
+	dst = append(append(append(dst, `{"`...), key...), `":`...)
 	dst = jsontext.AppendString(dst, text)
-	if empty {
-		return append(dst, '}'), nil
+	if noMembers(doc) {
+		return append(dst, '}')
 	}
-	dst = append(dst, ',')
-	return appendOneLine(dst, doc[bytes.IndexByte(doc, '{')+1:]), nil
+	return appendOneLine(append(dst, ','), doc[bytes.IndexByte(doc, '{')+1:])
 }
 
 // originKeys are the keys of appendOrigin that are not the producer's.
@@ -178,29 +178,4 @@ func appendOptional(dst []byte, key string, text []byte) []byte {
 	dst = append(dst, key...)
 	dst = append(dst, '"', ':')
 	return jsontext.AppendString(dst, text)
-}
-
-// evaluationError names the run whose document is at fault.
-func evaluationError(row *Row, err error) error {
-	if row.Node != nil {
-		return fmt.Errorf("node run %s of run %s: %w", row.Node.NodeRunID, row.RunID, err)
-	}
-	return fmt.Errorf("run %s: %w", row.RunID, err)
-}
-
-// both returns input and output, or the reason to drop a row that lacks one of them.
-func (f *evaluation) both(row *Row) (input, output []byte, drop string, err error) {
-	if input, err = f.texts.input(row); err != nil {
-		return nil, nil, "", err
-	}
-	if len(input) == 0 {
-		return nil, nil, dropNoQuestion.Reason, nil
-	}
-	if output, err = f.texts.output(row); err != nil {
-		return nil, nil, "", err
-	}
-	if len(output) == 0 {
-		return nil, nil, dropNoAnswer.Reason, nil
-	}
-	return input, output, "", nil
 }

@@ -46,12 +46,14 @@ var evaluationBedrockRAG = Target{
 
 // bedrockEval writes the lines of a judge's prompt data set.
 type bedrockEval struct {
-	evaluation
+	*evaluation
 	model []byte
 }
 
 func newBedrockEval(purpose string, _ *options) Formatter {
-	return &bedrockEval{evaluation: newEvaluation(purpose, "bedrock_eval", NoNodes)}
+	f := &bedrockEval{}
+	f.evaluation = newEvaluation(purpose, "bedrock_eval", NoNodes, f.append)
+	return f
 }
 
 // Partition implements [Partitioned]: by model.
@@ -64,14 +66,14 @@ func (f *bedrockEval) Partition(row *Row) []byte {
 	return f.model
 }
 
-func (f *bedrockEval) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	input, output, drop, err := f.both(row)
-	if err != nil || drop != "" {
-		return dst, drop, err
+func (f *bedrockEval) append(_ *evaluation, dst []byte, row *Row) (out []byte, drop string) {
+	input, output, drop := f.both(row)
+	if drop != "" {
+		return dst, drop
 	}
 	model := f.Partition(row)
 	if len(model) == 0 {
-		return dst, dropNoModel.Reason, nil
+		return dst, dropNoModel.Reason
 	}
 	out = append(dst, `{"prompt":`...)
 	out = jsontext.AppendString(out, input)
@@ -82,7 +84,7 @@ func (f *bedrockEval) Append(dst []byte, row *Row) (out []byte, drop string, err
 	out = jsontext.AppendString(out, output)
 	out = append(out, `,"modelIdentifier":`...)
 	out = jsontext.AppendString(out, model)
-	return append(out, `}]}`...), "", nil
+	return append(out, `}]}`...), ""
 }
 
 // bedrockCategory is the name or id of the app of a run, or of a node run's node.
@@ -91,7 +93,7 @@ func bedrockCategory(row *Row) []byte {
 	if row.Node != nil {
 		name, id = row.Node.NodeName, row.Node.NodeID
 	}
-	if blankText(name) {
+	if blank(name) {
 		return id
 	}
 	return name
@@ -99,7 +101,6 @@ func bedrockCategory(row *Row) []byte {
 
 // bedrockRAG writes the lines of a retrieve-and-generate prompt data set.
 type bedrockRAG struct {
-	evaluation
 	source []byte // `,"knowledgeBaseIdentifier":"…"`
 	model  []byte
 }
@@ -116,23 +117,21 @@ func newBedrockRAG(purpose string, o *options) Formatter {
 	if !bedrockName.MatchString(source) {
 		o.fail("option %q must be up to %d letters, digits and the characters ._- and begin with a letter or digit", "knowledge_base", maxBedrockName)
 	}
-	return &bedrockRAG{
-		evaluation: newEvaluation(purpose, "bedrock_rag", WithChunks),
-		source:     appendOptional(nil, "knowledgeBaseIdentifier", []byte(source)),
-	}
+	f := &bedrockRAG{source: appendOptional(nil, "knowledgeBaseIdentifier", []byte(source))}
+	return newEvaluation(purpose, "bedrock_rag", WithChunks, f.append)
 }
 
-func (f *bedrockRAG) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	reference, contexts := expectedText(row), f.texts.contexts(row)
+func (f *bedrockRAG) append(e *evaluation, dst []byte, row *Row) (out []byte, drop string) {
+	reference, contexts := expectedText(row), e.contexts(row)
 	switch { // before the texts, which take longer to find
 	case reference == nil:
-		return dst, dropNoReference.Reason, nil
+		return dst, dropNoReference.Reason
 	case len(contexts) == 0:
-		return dst, dropNoContexts.Reason, nil
+		return dst, dropNoContexts.Reason
 	}
-	input, output, drop, err := f.both(row)
-	if err != nil || drop != "" {
-		return dst, drop, err
+	input, output, drop := e.both(row)
+	if drop != "" {
+		return dst, drop
 	}
 	out = append(dst, `{"conversationTurns":[{"prompt":{"content":[{"text":`...)
 	out = jsontext.AppendString(out, input)
@@ -151,7 +150,7 @@ func (f *bedrockRAG) Append(dst []byte, row *Row) (out []byte, drop string, err 
 		out = append(out, `{"content":{"text":`...)
 		out = append(jsontext.AppendString(out, text), '}', '}')
 	}
-	return append(out, `]}}}]}`...), "", nil
+	return append(out, `]}}}]}`...), ""
 }
 
 // appendBedrockName appends a name as Bedrock takes it: what it must not begin with is left out, and other characters are

@@ -1,17 +1,12 @@
 package format
 
-import (
-	"bytes"
-
-	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
-)
+import "github.com/millrace/millrace/sinks/fragment"
 
 // Both have records that ascend by input group first, which is no column of its own, so they claim no order.
 var (
 	recipeEvaluationCanonical = Target{
 		Name: Canonical, Purposes: []string{RecipeEvaluation},
-		Reader: "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face Datasets](https://huggingface.co/docs/datasets)",
+		Reader: anyTool,
 		Shape:  "one record a run, with every key: what went in, what came out, what was expected, the verdict, and how other versions did on the same input",
 		Rules: []string{
 			"runs of the same input come one after another; `comparison.rank` orders them, 1 is the best",
@@ -22,7 +17,7 @@ var (
 	}
 	nodeEvaluationCanonical = Target{
 		Name: Canonical, Purposes: []string{NodeEvaluation},
-		Reader: "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face Datasets](https://huggingface.co/docs/datasets)",
+		Reader: anyTool,
 		Shape:  "one record a node run, with every key: its prompt, what went in, what came out, what was expected, the verdict, and how other versions did on the same input; `run` is what is around it",
 		Rules: []string{
 			"node runs of the same input come one after another; `comparison.rank` orders them, 1 is the best",
@@ -33,169 +28,90 @@ var (
 	}
 )
 
-// evaluationCanonical writes a run or a node run beside the others of the same input. Every key is in every record, null
-// where there is no value; lists are [] and metadata is {} where there is nothing. Times are RFC 3339, UTC.
-type evaluationCanonical struct {
-	evaluation
-	columns []evaluationColumn
-}
-
-// evaluationColumn is a key of the record and what writes its value.
-type evaluationColumn struct {
-	fragment.Column
-	key   []byte // with what is before it: `,"run_id":`
-	value func(f *evaluationCanonical, dst []byte, row *Row) ([]byte, error)
-}
-
+// newEvaluationCanonical returns what writes a run or a node run beside the others of the same input.
 func newEvaluationCanonical(purpose string, _ *options) Formatter {
-	f := &evaluationCanonical{evaluation: newEvaluation(purpose, Canonical, WithChunks)}
-	f.columns = evaluationColumns(purpose == NodeEvaluation)
-	for i := range f.columns {
-		c := &f.columns[i]
-		if i > 0 {
-			c.key = append(c.key, ',')
-		}
-		c.key = append(jsontext.AppendString(c.key, []byte(c.Name)), ':')
+	needs := Needs{Group: ByInput, Comparison: true}
+	if purpose == RecipeEvaluation {
+		needs.Nodes = WithChunks
 	}
+	f := newRecords(purpose, needs)
+	f.fields = newObject(evaluationFields(f, purpose == NodeEvaluation)...)
 	return f
 }
 
-// Needs implements [Formatter].
-func (f *evaluationCanonical) Needs() Needs {
-	return Needs{Group: ByInput, Comparison: true, Nodes: f.needs}
-}
-
-func (f *evaluationCanonical) Columns() []fragment.Column {
-	columns := make([]fragment.Column, len(f.columns))
-	for i, c := range f.columns {
-		columns[i] = c.Column
-	}
-	return columns
-}
-
-func (f *evaluationCanonical) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	out = append(dst, '{')
-	for i := range f.columns {
-		c := &f.columns[i]
-		out = append(out, c.key...)
-		if out, err = c.value(f, out, row); err != nil {
-			return dst, "", err
-		}
-	}
-	return append(out, '}'), "", nil
-}
-
-// evaluationColumns are the columns of the record, in their order.
-func evaluationColumns(node bool) []evaluationColumn {
-	type column = fragment.Column
-	var columns []evaluationColumn
-	add := func(c column, value func(f *evaluationCanonical, dst []byte, row *Row) ([]byte, error)) {
-		columns = append(columns, evaluationColumn{Column: c, value: value})
-	}
-	plain := func(c column, value func(dst []byte, row *Row) []byte) {
-		add(c, func(_ *evaluationCanonical, dst []byte, row *Row) ([]byte, error) { return value(dst, row), nil })
-	}
-	text := func(c column, of func(row *Row) []byte) {
-		plain(c, func(dst []byte, row *Row) []byte { return appendText(dst, of(row)) })
-	}
-	document := func(name string, of func(row *Row) []byte) {
-		plain(column{Name: name, Type: fragment.Document}, func(dst []byte, row *Row) []byte { return appendDoc(dst, of(row)) })
-	}
-
-	add(column{Name: "id", Required: true, Bloom: true}, func(f *evaluationCanonical, dst []byte, row *Row) ([]byte, error) {
-		return f.appendID(dst, row), nil
-	})
-	text(column{Name: "run_id", Required: true, Bloom: true}, func(row *Row) []byte { return row.RunID })
-	if node {
-		plain(nodeNameColumn(), func(dst []byte, row *Row) []byte { return appendNodeName(dst, row.Node) })
-		text(column{Name: "node_run_id", Required: true, Bloom: true}, func(row *Row) []byte { return row.Node.NodeRunID })
-	}
-	text(column{Name: "request_id"}, func(row *Row) []byte { return row.RequestID })
-	text(column{Name: "session_id"}, func(row *Row) []byte { return row.SessionID })
-	text(column{Name: "trace_id"}, func(row *Row) []byte { return row.TraceID })
-	text(column{Name: "app_version", Dictionary: true}, func(row *Row) []byte { return row.Subject().AppVersion })
-	if node {
-		text(column{Name: "prompt_template", Dictionary: true, Long: true}, func(row *Row) []byte { return row.Node.PromptTemplate })
-		document("variables", func(row *Row) []byte { return row.Node.PromptVariables })
-		document("inputs", func(row *Row) []byte { return row.Node.Inputs })
-	} else {
-		add(column{Name: "inputs", Type: fragment.Document, Required: true}, func(_ *evaluationCanonical, dst []byte, row *Row) ([]byte, error) {
-			return appendWithFirst(dst, "question", row.Question, row.Inputs, row)
-		})
-		document("system_inputs", func(row *Row) []byte { return row.SystemInputs })
-	}
-	plain(filesColumn(), func(dst []byte, row *Row) []byte { return appendFiles(dst, row.Subject().Files) })
-	if node {
-		document("outputs", func(row *Row) []byte { return row.Node.Outputs })
-	} else {
-		add(column{Name: "outputs", Type: fragment.Document, Required: true}, func(_ *evaluationCanonical, dst []byte, row *Row) ([]byte, error) {
-			return appendWithFirst(dst, "answer", row.Answer, row.Outputs, row)
+// evaluationFields are the fields of the record, in their order.
+func evaluationFields(f *records, node bool) (fields []field[Row]) {
+	add := func(more ...field[Row]) { fields = append(fields, more...) }
+	with := func(name, key string, get func(r *Row) (text, doc []byte)) field[Row] {
+		return plain(column{Name: name, Type: fragment.Document, Required: true}, func(dst []byte, r *Row) []byte {
+			text, doc := get(r)
+			return f.appendWithFirst(dst, key, text, doc)
 		})
 	}
-	plain(expectationsColumn(), appendExpectations)
-	passage := column{Required: true, Long: true}
-	add(column{Name: "retrieved_contexts", Type: fragment.List, Required: true, Element: &passage}, func(f *evaluationCanonical, dst []byte, row *Row) ([]byte, error) {
-		return appendStrings(dst, f.texts.contexts(row)), nil
-	})
-	if node {
-		plain(passagesColumn(), func(dst []byte, row *Row) []byte { return appendPassages(dst, row.Node.Chunks) })
-	}
-	plain(scoresColumn(), appendScores)
-	plain(feedbackColumn(), appendFeedback)
-	if node {
-		plain(evaluationRunColumn(), appendEvaluationRun)
-	}
-	text(column{Name: "status", Required: true, Dictionary: true}, func(row *Row) []byte { return row.Subject().Status })
-	plain(errorColumn(), func(dst []byte, row *Row) []byte { return appendError(dst, row.Subject()) })
-	plain(column{Name: "latency_ms", Type: fragment.Integer}, func(dst []byte, row *Row) []byte { return appendInt(dst, row.Subject().Latency()) })
-	plain(usageColumn(), func(dst []byte, row *Row) []byte { return appendUsage(dst, row.Subject()) })
-	plain(column{Name: "cost_usd", Type: fragment.Float}, func(dst []byte, row *Row) []byte { return appendFloat(dst, row.Subject().CostUSD) })
-	add(comparisonColumn(), (*evaluationCanonical).appendComparison)
-	plain(column{Name: "metadata", Type: fragment.Document, Required: true}, func(dst []byte, row *Row) []byte {
-		return appendPairs(dst, row.Subject().Metadata)
-	})
-	plain(column{Name: "started_at", Type: fragment.Time, Required: true}, func(dst []byte, row *Row) []byte {
-		return jsontext.AppendTime(dst, row.Subject().StartedAt)
-	})
-	return columns
-}
 
-// appendComparison appends how the row stands among those of the same input.
-func (f *evaluationCanonical) appendComparison(dst []byte, row *Row) ([]byte, error) {
-	c := &row.Comparison
-	dst = append(dst, `{"input_group":`...)
-	dst = appendText(dst, row.Subject().InputGroup)
-	dst = append(dst, `,"versions":[`...)
-	for i, version := range c.Versions {
-		if i > 0 {
-			dst = append(dst, ',')
+	add(f.idField(), runIDField)
+	if node {
+		add(nodeNameField, nodeRunIDField)
+	}
+	add(requestIDField, sessionIDField, traceIDField, appVersionField)
+	if node {
+		add(promptTemplateField, variablesField, inputsField, filesField, outputsField)
+	} else {
+		add(with("inputs", "question", func(r *Row) (text, doc []byte) { return r.Question, r.Inputs }), systemInputsField, filesField)
+		add(with("outputs", "answer", func(r *Row) (text, doc []byte) { return r.Answer, r.Outputs }))
+	}
+	add(nested("expectations", func(r *Row) *Row {
+		if expectedText(r) == nil {
+			return nil
 		}
-		dst = appendText(dst, version)
+		return r
+	},
+		text(column{Name: "expected_response", Required: true, Long: true}, expectedText),
+	))
+	add(textList("retrieved_contexts", column{Required: true, Long: true}, f.contexts))
+	if node {
+		add(chunksField)
 	}
-	dst = append(dst, `],"runs_in_group":`...)
-	dst = appendInt(dst, Null[int64]{c.RunsInGroup, true})
-	dst = append(dst, `,"rank":`...)
-	dst = appendInt(dst, Null[int64]{c.Rank, true})
-	dst = append(dst, `,"best_version":`...)
-	dst = appendText(dst, c.BestVersion)
-	if !c.HasPrevious {
-		return append(dst, `,"previous_version":null,"previous_answer":null,"previous_score":null}`...), nil
+	add(newScoresField(), feedbackField)
+	if node {
+		add(required(nested("run", func(r *Row) *Row { return r }, // what is around the node run
+			text(column{Name: "question", Long: true}, func(r *Row) []byte { return r.Question }),
+			text(column{Name: "answer", Long: true}, func(r *Row) []byte { return r.Answer }),
+			text(column{Name: "status", Dictionary: true}, func(r *Row) []byte { return r.Status }),
+		)))
 	}
-	dst = append(dst, `,"previous_version":`...)
-	dst = appendText(dst, c.PreviousVersion)
-	dst = append(dst, `,"previous_answer":`...)
-	answer, err := f.texts.previous(row)
-	if err != nil {
-		return dst, err
-	}
-	dst = appendText(dst, answer)
-	dst = append(dst, `,"previous_score":`...)
-	dst = appendFloat(dst, c.PreviousScore)
-	return append(dst, '}'), nil
+	add(statusField, failureField, latencyField, usageField, costField)
+	add(required(nested("comparison", func(r *Row) *Row { return r }, comparisonFields(f)...)))
+	add(metadataField, startedAtField)
+	return fields
 }
 
-// isThumbsUp says which way a rating goes, and whether it goes one.
-func isThumbsUp(rating []byte) (up, is bool) {
-	up = bytes.Equal(rating, []byte("thumbsUp"))
-	return up, up || bytes.Equal(rating, []byte("thumbsDown"))
+// comparisonFields say how the row stands among those of the same input.
+func comparisonFields(f *records) []field[Row] {
+	return []field[Row]{
+		text(column{Name: "input_group"}, func(r *Row) []byte { return r.Subject().InputGroup }),
+		textList("versions", column{Dictionary: true}, func(r *Row) [][]byte { return r.Comparison.Versions }),
+		whole("runs_in_group", func(r *Row) int64 { return r.Comparison.RunsInGroup }),
+		whole("rank", func(r *Row) int64 { return r.Comparison.Rank }),
+		text(column{Name: "best_version", Dictionary: true}, func(r *Row) []byte { return r.Comparison.BestVersion }),
+		text(column{Name: "previous_version", Dictionary: true}, func(r *Row) []byte { return previousOf(r).PreviousVersion }),
+		text(column{Name: "previous_answer", Long: true}, func(r *Row) []byte {
+			answer := previousOf(r).PreviousAnswer
+			if r.Node == nil {
+				return answer
+			}
+			return f.document(answer, outputNames) // it is a node run's outputs
+		}),
+		float("previous_score", func(r *Row) Null[float64] { return previousOf(r).PreviousScore }),
+	}
+}
+
+var noPrevious Comparison
+
+// previousOf is the comparison with the version before. Without one, what a row has there is of a row before.
+func previousOf(r *Row) *Comparison {
+	if r.Comparison.HasPrevious {
+		return &r.Comparison
+	}
+	return &noPrevious
 }

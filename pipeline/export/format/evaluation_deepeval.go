@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 
+	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
@@ -23,97 +24,115 @@ var evaluationDeepEval = Target{
 // deepEval writes goldens (https://github.com/confident-ai/deepeval/blob/main/deepeval/dataset/golden.py). A golden with
 // a scenario would be one of a conversation: there is none.
 type deepEval struct {
-	evaluation
-	calls  evaluationCalls
-	buffer []byte
+	calls []answeredCall
+}
+
+// answeredCall is a call with the content of the tool message that answers it.
+type answeredCall struct {
+	call
+	output []byte
 }
 
 func newDeepEval(purpose string, _ *options) Formatter {
-	return &deepEval{evaluation: newEvaluation(purpose, "deepeval", WithToolCalls)}
+	return newEvaluation(purpose, "deepeval", WithToolCalls, (&deepEval{}).append)
 }
 
-func (f *deepEval) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	input, err := f.texts.input(row)
-	switch {
-	case err != nil:
-		return dst, "", err
-	case len(input) == 0:
-		return dst, dropNoQuestion.Reason, nil
-	}
-	output, err := f.texts.output(row)
-	if err != nil {
-		return dst, "", err
+func (d *deepEval) append(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
+	input := f.input(row)
+	if len(input) == 0 {
+		return dst, dropNoQuestion.Reason
 	}
 	out = append(dst, `{"input":`...)
 	out = jsontext.AppendString(out, input)
-	out = appendOptional(out, "actual_output", output)
+	out = appendOptional(out, "actual_output", f.output(row))
 	out = appendOptional(out, "expected_output", expectedText(row))
-	if contexts := f.texts.contexts(row); len(contexts) > 0 {
+	if contexts := f.contexts(row); len(contexts) > 0 {
 		out = append(out, `,"retrieval_context":`...)
 		out = appendStrings(out, contexts)
 	}
-	if out, err = f.appendTools(out, row); err != nil {
-		return dst, "", evaluationError(row, err)
-	}
+	out = d.appendTools(f, out, row)
 	out = append(out, `,"additional_metadata":`...)
 	out = appendOrigin(out, row, false)
-	return append(out, '}'), "", nil
+	return append(out, '}'), ""
 }
-
-// toolsKey begins the list of calls, a comma the next one.
-const toolsKey = `,"tools_called":[`
 
 // appendTools appends the key and the calls, or nothing where there are none.
-func (f *deepEval) appendTools(dst []byte, row *Row) (out []byte, err error) {
-	if err := f.calls.read(row.Subject().Messages); err != nil {
-		return dst, err
-	}
-	out = dst
-	separator := toolsKey
-	for i := range f.calls.calls {
-		out = append(out, separator...)
+func (d *deepEval) appendTools(f *evaluation, dst []byte, row *Row) []byte {
+	d.read(f, row.Subject().Messages)
+	const key = `,"tools_called":[`
+	separator := key
+	for i := range d.calls {
+		dst = append(dst, separator...)
 		separator = ","
-		if out, err = f.appendCall(out, &f.calls.calls[i]); err != nil {
-			return dst, err
-		}
+		dst = d.calls[i].append(f, dst)
 	}
-	if len(f.calls.calls) == 0 {
+	if len(d.calls) == 0 {
 		for i := range row.Nodes {
-			n := &row.Nodes[i]
-			if string(n.NodeType) != "tool" {
-				continue
-			}
-			out = append(out, separator...)
-			separator = ","
-			if out, err = f.appendToolNode(out, n); err != nil {
-				return dst, err
+			if n := &row.Nodes[i]; string(n.NodeType) == "tool" {
+				dst = append(dst, separator...)
+				separator = ","
+				dst = appendToolNode(f, dst, n)
 			}
 		}
 	}
-	if separator == toolsKey {
-		return dst, nil
+	if separator == key {
+		return dst
 	}
-	return append(out, ']'), nil
+	return append(dst, ']')
 }
 
-func (f *deepEval) appendCall(dst []byte, c *evaluationCall) (out []byte, err error) {
-	dst = append(dst, `{"name":`...)
-	dst = append(dst, c.name...)
-	if len(c.arguments) > 0 && !bytes.Equal(c.arguments, []byte("null")) && (c.arguments[0] != '"' || textToken(c.arguments)) {
-		dst = append(dst, `,"input_parameters":`...)
-		if dst, f.buffer, err = appendArguments(dst, c.arguments, f.buffer); err != nil {
-			return dst, err
+// read reads the calls of the assistant since the last message of the user: those before belong to questions before. A
+// call without a name is none. Where a call id was used twice, an answer is that to the first call without one.
+func (d *deepEval) read(f *evaluation, messages []byte) {
+	d.calls = d.calls[:0]
+	for _, value := range f.elements(messages) {
+		switch m := f.message(value); string(m.role) {
+		case "user":
+			d.calls = d.calls[:0]
+		case "assistant":
+			for _, value := range f.elements(m.calls) {
+				if c := f.call(value); f.says(c.name) {
+					d.calls = append(d.calls, answeredCall{call: c})
+				}
+			}
+		case "tool":
+			for i := range d.calls {
+				if c := &d.calls[i]; c.output == nil && len(c.id) > 0 && bytes.Equal(c.id, m.callID) {
+					c.output = m.content
+					break
+				}
+			}
 		}
 	}
-	if f.buffer, err = f.texts.appendContent(f.buffer[:0], c.output); err != nil {
-		return dst, err
+}
+
+func (c *answeredCall) append(f *evaluation, dst []byte) []byte {
+	dst = append(dst, `{"name":`...)
+	dst = append(dst, c.name...)
+	if len(c.arguments) > 0 && c.arguments[0] != 'n' && (!isString(c.arguments) || f.says(c.arguments)) {
+		dst = append(dst, `,"input_parameters":`...)
+		dst = appendArguments(f, dst, c.arguments)
 	}
-	dst = appendOptional(dst, "output", f.buffer)
-	return append(dst, '}'), nil
+	output, _ := f.content(c.output)
+	dst = appendOptional(dst, "output", f.text(output))
+	return append(dst, '}')
+}
+
+// appendArguments appends the arguments of a call as an object. They are one written into a string; a string that
+// holds no object is kept under the key "arguments", as it is.
+func appendArguments(f *evaluation, dst, arguments []byte) []byte {
+	if arguments[0] == '{' {
+		return appendOneLine(dst, arguments)
+	}
+	// A model wrote it, and ingest took it for a text: it is held to what ingest holds documents to.
+	if object := bytes.TrimSpace(f.text(arguments)); len(object) > 0 && object[0] == '{' && strictjson.Check(object) == nil {
+		return appendOneLine(dst, object)
+	}
+	return append(appendValue(append(dst, `{"arguments":`...), arguments), '}')
 }
 
 // appendToolNode appends the node run of a tool as a call of it.
-func (f *deepEval) appendToolNode(dst []byte, n *Node) (out []byte, err error) {
+func appendToolNode(f *evaluation, dst []byte, n *Node) []byte {
 	name := n.NodeName
 	if len(name) == 0 {
 		name = n.NodeID
@@ -124,9 +143,6 @@ func (f *deepEval) appendToolNode(dst []byte, n *Node) (out []byte, err error) {
 		dst = append(dst, `,"input_parameters":`...)
 		dst = appendOneLine(dst, n.Inputs)
 	}
-	if f.buffer, err = f.texts.document(f.buffer[:0], n.Outputs, outputNames); err != nil {
-		return dst, err
-	}
-	dst = appendOptional(dst, "output", f.buffer)
-	return append(dst, '}'), nil
+	dst = appendOptional(dst, "output", f.document(n.Outputs, outputNames))
+	return append(dst, '}')
 }

@@ -11,37 +11,28 @@ var evaluationInspect = Target{
 		"`id` is unique",
 	},
 	Drops:   []Drop{dropNoQuestion, dropNoReference},
-	Formats: onlyJSONL, make: newInspect,
+	Formats: onlyJSONL, make: evaluationOf("inspect", NoNodes, appendInspect),
 	Load: `python3 -c "from inspect_ai.dataset import json_dataset; print(len(json_dataset('{file}')))"`,
 }
 
-// inspect writes samples (https://github.com/UKGovernmentBEIS/inspect_ai/blob/main/src/inspect_ai/dataset/_util.py). A
+// appendInspect writes samples (https://github.com/UKGovernmentBEIS/inspect_ai/blob/main/src/inspect_ai/dataset/_util.py). A
 // sample without a target is one with the target "", so there is none.
-type inspect struct{ evaluation }
-
-func newInspect(purpose string, _ *options) Formatter {
-	return &inspect{newEvaluation(purpose, "inspect", NoNodes)}
-}
-
-func (f *inspect) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+func appendInspect(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
 	target := expectedText(row)
 	if target == nil {
-		return dst, dropNoReference.Reason, nil
+		return dst, dropNoReference.Reason
 	}
-	input, err := f.texts.input(row)
-	switch {
-	case err != nil:
-		return dst, "", err
-	case len(input) == 0:
-		return dst, dropNoQuestion.Reason, nil
+	input := f.input(row)
+	if len(input) == 0 {
+		return dst, dropNoQuestion.Reason
 	}
 	out = append(dst, `{"id":`...)
-	out = f.appendID(out, row)
+	out = f.ids.append(out, row)
 	out = append(out, `,"input":`...)
 	out = jsontext.AppendString(out, input)
 	out = append(out, `,"target":`...)
 	out = jsontext.AppendString(out, target)
 	out = append(out, `,"metadata":`...)
 	out = appendOrigin(out, row, false)
-	return append(out, '}'), "", nil
+	return append(out, '}'), ""
 }

@@ -68,16 +68,16 @@ const maxKariniName = 60
 // depend on the rows: so whoever makes the formatter says which there are, in the option variables. Without it there
 // are none.
 type karini struct {
-	evaluation
+	*evaluation
 	columns []fragment.Column
 	keys    [][]byte       // of the columns, with what is before them: `,"ground_truth":`
 	places  map[string]int // of variables: place in values
 	values  [][]byte       // of the row at hand, nil where it has none
-	members docMembers
 }
 
 func newKarini(purpose string, o *options) Formatter {
-	f := &karini{evaluation: newEvaluation(purpose, KariniCSV, NoNodes), places: map[string]int{}}
+	f := &karini{places: map[string]int{}}
+	f.evaluation = newEvaluation(purpose, KariniCSV, NoNodes, f.append)
 	first := "question"
 	var variables []string
 	if purpose == NodeEvaluation {
@@ -155,59 +155,37 @@ func (f *karini) column(name string, required bool) {
 	f.keys = append(f.keys, append(jsontext.AppendString(key, []byte(name)), ':'))
 }
 
+// Columns implements [Formatter].
 func (f *karini) Columns() []fragment.Column { return f.columns }
 
-func (f *karini) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+func (f *karini) append(_ *evaluation, dst []byte, row *Row) (out []byte, drop string) {
 	reference := expectedText(row)
 	if reference == nil {
-		return dst, dropNoReference.Reason, nil
+		return dst, dropNoReference.Reason
 	}
-	input, err := f.texts.input(row)
-	switch {
-	case err != nil:
-		return dst, "", err
-	case len(input) == 0:
-		return dst, dropNoQuestion.Reason, nil
+	input := f.input(row)
+	if len(input) == 0 {
+		return dst, dropNoQuestion.Reason
 	}
 	out = append(dst, f.keys[0]...)
 	out = jsontext.AppendString(out, input)
 	out = append(out, f.keys[1]...)
 	out = jsontext.AppendString(out, reference)
 	if len(f.values) > 0 {
-		if err := f.find(row.Node.PromptVariables); err != nil {
-			return dst, "", evaluationError(row, err)
+		clear(f.values)
+		for key, value := range f.members(row.Node.PromptVariables) {
+			if place, ok := f.places[string(key)]; ok && value[0] != 'n' {
+				f.values[place] = value
+			}
 		}
 	}
 	for i, value := range f.values {
 		out = append(out, f.keys[2+i]...)
-		switch {
-		case value == nil || value[0] == 'n':
+		if value == nil {
 			out = append(out, "null"...)
-		case value[0] == '"':
-			out = append(out, value...)
-		default:
-			out = jsontext.AppendString(out, value)
+		} else {
+			out = appendValue(out, value)
 		}
 	}
-	return append(out, '}'), "", nil
-}
-
-// find finds the values of the variables.
-func (f *karini) find(variables []byte) error {
-	clear(f.values)
-	if len(variables) == 0 {
-		return nil
-	}
-	if !f.members.object(variables) {
-		return f.members.scan.Error("an object")
-	}
-	for {
-		key, value, more, err := f.members.next()
-		if err != nil || !more {
-			return err
-		}
-		if place, ok := f.places[string(key)]; ok {
-			f.values[place] = value
-		}
-	}
+	return append(out, '}'), ""
 }

@@ -12,38 +12,29 @@ var evaluationLangfuse = Target{
 		"`input` is an object, whose keys prompt experiments take for variables; `expectedOutput` is a string",
 	},
 	Drops:   []Drop{dropNoQuestion},
-	Formats: onlyJSONL, make: newLangfuse,
+	Formats: onlyJSONL, make: evaluationOf("langfuse", NoNodes, appendLangfuse),
 	Load: `python3 -c "import json; from langfuse import Langfuse; l = Langfuse(); items = [json.loads(line) for line in open('{file}', encoding='utf-8')]; [l.create_dataset(name=n) for n in sorted(set(i['datasetName'] for i in items))]; [l.create_dataset_item(dataset_name=i['datasetName'], id=i['id'], input=i['input'], expected_output=i.get('expectedOutput'), metadata=i['metadata'], source_trace_id=i.get('sourceTraceId')) for i in items]"`,
 }
 
-// langfuse writes CreateDatasetItemRequest
+// appendLangfuse writes CreateDatasetItemRequest
 // (https://github.com/langfuse/langfuse/blob/main/fern/apis/server/definition/dataset-items.yml).
-type langfuse struct{ evaluation }
-
-func newLangfuse(purpose string, _ *options) Formatter {
-	return &langfuse{newEvaluation(purpose, "langfuse", NoNodes)}
-}
-
-func (f *langfuse) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+func appendLangfuse(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
 	out = append(dst, `{"datasetName":`...)
-	if blankText(row.AppName) {
+	if blank(row.AppName) {
 		out = jsontext.AppendString(out, row.AppID)
 	} else {
 		out = jsontext.AppendString(out, row.AppName)
 	}
 	out = append(out, `,"id":`...)
-	out = f.appendID(out, row)
+	out = f.ids.append(out, row)
 	out = append(out, `,"input":`...)
-	out, some, err := f.appendInputs(out, row)
-	switch {
-	case err != nil:
-		return dst, "", err
-	case !some:
-		return dst, dropNoQuestion.Reason, nil
+	out, some := f.appendInputs(out, row)
+	if !some {
+		return dst, dropNoQuestion.Reason
 	}
 	out = appendOptional(out, "expectedOutput", expectedText(row))
 	out = append(out, `,"metadata":`...)
 	out = appendOrigin(out, row, false)
 	out = appendOptional(out, "sourceTraceId", row.TraceID)
-	return append(out, '}'), "", nil
+	return append(out, '}'), ""
 }

@@ -13,27 +13,18 @@ var evaluationLangSmith = Target{
 		"no `split`: files are named by it",
 	},
 	Drops:   []Drop{dropNoQuestion},
-	Formats: onlyJSONL, make: newLangSmith,
+	Formats: onlyJSONL, make: evaluationOf("langsmith", NoNodes, appendLangSmith),
 	Load: `python3 -c "import json; from langsmith import Client; c = Client(); d = c.create_dataset('millrace'); c.create_examples(dataset_id=d.id, examples=[json.loads(line) for line in open('{file}', encoding='utf-8')])"`,
 }
 
-// langSmith writes ExampleCreate (https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/schemas.py).
-type langSmith struct{ evaluation }
-
-func newLangSmith(purpose string, _ *options) Formatter {
-	return &langSmith{newEvaluation(purpose, "langsmith", NoNodes)}
-}
-
-func (f *langSmith) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+// appendLangSmith writes ExampleCreate (https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/schemas.py).
+func appendLangSmith(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
 	out = append(dst, `{"id":`...)
-	out = f.appendID(out, row)
+	out = f.ids.append(out, row)
 	out = append(out, `,"inputs":`...)
-	out, some, err := f.appendInputs(out, row)
-	switch {
-	case err != nil:
-		return dst, "", err
-	case !some:
-		return dst, dropNoQuestion.Reason, nil
+	out, some := f.appendInputs(out, row)
+	if !some {
+		return dst, dropNoQuestion.Reason
 	}
 	if text := expectedText(row); text != nil {
 		if row.Node != nil {
@@ -52,7 +43,7 @@ func (f *langSmith) Append(dst []byte, row *Row) (out []byte, drop string, err e
 	if isUUID(id) {
 		out = appendOptional(out, "source_run_id", id)
 	}
-	return append(out, '}'), "", nil
+	return append(out, '}'), ""
 }
 
 // isUUID says whether an id has the form of RFC 9562, section 4.

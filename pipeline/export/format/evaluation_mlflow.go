@@ -14,40 +14,23 @@ var evaluationMLflow = Target{
 		"MLflow merges records with the same inputs: the last one stays",
 	},
 	Drops:   []Drop{dropNoQuestion, dropGoalInput},
-	Formats: onlyJSONL, make: newMLflow,
+	Formats: onlyJSONL, make: evaluationOf("mlflow", NoNodes, appendMLflow),
 	Load: `python3 -c "import json; from mlflow.genai.datasets import create_dataset; create_dataset(name='millrace').merge_records([json.loads(line) for line in open('{file}', encoding='utf-8')])"`,
 }
 
-// mlflow writes records of a data set
+// appendMLflow writes records of a data set
 // (https://github.com/mlflow/mlflow/blob/master/mlflow/entities/evaluation_dataset.py, merge_records).
-type mlflow struct {
-	evaluation
-	members docMembers
-}
-
-func newMLflow(purpose string, _ *options) Formatter {
-	return &mlflow{evaluation: newEvaluation(purpose, "mlflow", NoNodes)}
-}
-
-func (f *mlflow) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
+func appendMLflow(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
 	out = append(dst, `{"inputs":`...)
 	start := len(out)
-	out, some, err := f.appendInputs(out, row)
-	switch {
-	case err != nil:
-		return dst, "", err
-	case !some:
-		return dst, dropNoQuestion.Reason, nil
+	out, some := f.appendInputs(out, row)
+	if !some {
+		return dst, dropNoQuestion.Reason
 	}
-	if goal, err := f.hasGoal(out[start:]); err != nil {
-		return dst, "", evaluationError(row, err)
-	} else if goal {
-		return dst, dropGoalInput.Reason, nil
+	if f.member(out[start:], "goal") != nil { // SESSION_IDENTIFIER_FIELDS: by it MLflow tells conversations
+		return dst, dropGoalInput.Reason
 	}
-	output, err := f.texts.output(row)
-	if err != nil {
-		return dst, "", err
-	}
+	output := f.output(row)
 	out = appendOptional(out, "outputs", output)
 	if text := expectedText(row); text != nil {
 		out = append(out, `,"expectations":{"expected_response":`...)
@@ -59,21 +42,5 @@ func (f *mlflow) Append(dst []byte, row *Row) (out []byte, drop string, err erro
 		out = append(out, `,"source":{"source_type":"TRACE","source_data":{"trace_id":`...)
 		out = append(jsontext.AppendString(out, row.TraceID), '}', '}')
 	}
-	return append(out, '}'), "", nil
-}
-
-// hasGoal looks for the key by which MLflow tells conversations: SESSION_IDENTIFIER_FIELDS.
-func (f *mlflow) hasGoal(inputs []byte) (bool, error) {
-	if !f.members.object(inputs) {
-		return false, f.members.scan.Error("an object")
-	}
-	for {
-		key, _, more, err := f.members.next()
-		if err != nil || !more {
-			return false, err
-		}
-		if string(key) == "goal" {
-			return true, nil
-		}
-	}
+	return append(out, '}'), ""
 }

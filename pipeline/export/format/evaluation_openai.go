@@ -11,25 +11,19 @@ var evaluationOpenAI = Target{
 		"graders refer to `{{item.input}}`, `{{item.reference}}` and `{{sample.output_text}}`",
 	},
 	Drops:   []Drop{dropNoQuestion, dropNoAnswer},
-	Formats: onlyJSONL, make: newOpenAIEvals,
+	Formats: onlyJSONL, make: evaluationOf("openai_evals", NoNodes, appendOpenAIEvals),
 	Load: `curl https://api.openai.com/v1/files -H "Authorization: Bearer $OPENAI_API_KEY" -F purpose=evals -F file=@{file}`,
 }
 
-// openAIEvals writes the lines of EvalJsonlFileContentSource
+// appendOpenAIEvals writes the lines of EvalJsonlFileContentSource
 // (https://github.com/openai/openai-openapi, CreateEvalCustomDataSourceConfig).
-type openAIEvals struct{ evaluation }
-
-func newOpenAIEvals(purpose string, _ *options) Formatter {
-	return &openAIEvals{newEvaluation(purpose, "openai_evals", NoNodes)}
-}
-
-func (f *openAIEvals) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	input, output, drop, err := f.both(row)
-	if err != nil || drop != "" {
-		return dst, drop, err
+func appendOpenAIEvals(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
+	input, output, drop := f.both(row)
+	if drop != "" {
+		return dst, drop
 	}
 	out = append(dst, `{"item":{"id":`...)
-	out = f.appendID(out, row)
+	out = f.ids.append(out, row)
 	out = append(out, `,"input":`...)
 	out = jsontext.AppendString(out, input)
 	out = appendOptional(out, "reference", expectedText(row))
@@ -37,5 +31,5 @@ func (f *openAIEvals) Append(dst []byte, row *Row) (out []byte, drop string, err
 	out = appendOrigin(out, row, false)
 	out = append(out, `},"sample":{"output_text":`...)
 	out = jsontext.AppendString(out, output)
-	return append(out, '}', '}'), "", nil
+	return append(out, '}', '}'), ""
 }

@@ -29,10 +29,8 @@ var evaluationPromptfoo = Target{
 
 // promptfoo writes test cases (https://www.promptfoo.dev/docs/configuration/test-cases).
 type promptfoo struct {
-	evaluation
-	assert  []byte // up to the value
-	members docMembers
-	text    []byte // of a variable or of the description, reused
+	assert []byte // up to the value
+	text   []byte // of the description, reused
 }
 
 func newPromptfoo(purpose string, o *options) Formatter {
@@ -40,107 +38,64 @@ func newPromptfoo(purpose string, o *options) Formatter {
 	if !slices.Contains(promptfooAsserts, kind) {
 		o.fail("option %q: there is no assertion %.100q; there are %s", "assert", kind, strings.Join(promptfooAsserts, ", "))
 	}
-	return &promptfoo{
-		evaluation: newEvaluation(purpose, "promptfoo", NoNodes),
-		assert:     []byte(`,"assert":[{"type":"` + kind + `","value":`),
-	}
+	p := &promptfoo{assert: []byte(`,"assert":[{"type":"` + kind + `","value":`)}
+	return newEvaluation(purpose, "promptfoo", NoNodes, p.append)
 }
 
-func (f *promptfoo) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	f.text = append(append(f.text[:0], "run "...), row.RunID...)
+func (p *promptfoo) append(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
+	p.text = append(append(p.text[:0], "run "...), row.RunID...)
 	if row.Node != nil {
-		f.text = append(append(f.text, ", node run "...), row.Node.NodeRunID...)
+		p.text = append(append(p.text, ", node run "...), row.Node.NodeRunID...)
 	}
 	out = append(dst, `{"description":`...)
-	out = jsontext.AppendString(out, f.text)
-	out = append(out, `,"vars":`...)
-	out, some, err := f.appendVars(out, row)
-	switch {
-	case err != nil:
-		return dst, "", err
-	case !some:
-		return dst, dropNoQuestion.Reason, nil
+	out = jsontext.AppendString(out, p.text)
+	out = append(out, `,"vars":{`...)
+	start := len(out)
+	if out = appendVars(f, out, row); len(out) == start {
+		text := f.input(row)
+		if len(text) == 0 {
+			return dst, dropNoQuestion.Reason
+		}
+		out = appendVerbatim(append(out, inputKey(row)...), text)
 	}
+	out = append(out, '}')
 	if text := expectedText(row); text != nil {
-		out = append(out, f.assert...)
+		out = append(out, p.assert...)
 		out = appendVerbatim(out, text)
 		out = append(out, '}', ']')
 	}
 	out = append(out, `,"metadata":`...)
 	out = appendOrigin(out, row, false)
-	return append(out, '}'), "", nil
+	return append(out, '}'), ""
 }
 
-// appendVars appends the variables, and says whether there is any.
-func (f *promptfoo) appendVars(dst []byte, row *Row) (out []byte, some bool, err error) {
-	out = append(dst, '{')
+// appendVars appends the inputs of a run as strings, and before them its question, unless they have one; of a node run
+// the variables of its prompt, or else its inputs. What is null is left out.
+func appendVars(f *evaluation, dst []byte, row *Row) []byte {
+	start := len(dst)
 	doc := row.Inputs
 	if row.Node != nil {
 		doc = row.Node.PromptVariables
 		if noMembers(doc) {
 			doc = row.Node.Inputs
 		}
+	} else if has := f.member(doc, "question"); !blank(row.Question) && (has == nil || has[0] == 'n') {
+		dst = appendVerbatim(append(dst, `"question":`...), row.Question)
 	}
-	if !noMembers(doc) {
-		if out, err = f.appendMembers(out, doc, row); err != nil {
-			return dst, false, evaluationError(row, err)
-		}
-	}
-	if out[len(out)-1] == '{' && len(out) == len(dst)+1 {
-		text, err := f.texts.input(row)
-		if err != nil || len(text) == 0 {
-			return dst, false, err
-		}
-		if row.Node != nil {
-			out = append(out, `"input":`...)
-		} else {
-			out = append(out, `"question":`...)
-		}
-		out = appendVerbatim(out, text)
-	}
-	return append(out, '}'), true, nil
-}
-
-// appendMembers appends the members of a document as strings, and before them the question of a run, unless they have
-// one. What is null is left out.
-func (f *promptfoo) appendMembers(dst, doc []byte, row *Row) (out []byte, err error) {
-	out = dst
-	if row.Node == nil && !blankText(row.Question) {
-		has, err := docMember(doc, "question")
-		if err != nil {
-			return dst, err
-		}
-		if has == nil || has[0] == 'n' {
-			out = append(out, `"question":`...)
-			out = appendVerbatim(out, row.Question)
-		}
-	}
-	if !f.members.object(doc) {
-		return dst, f.members.scan.Error("an object")
-	}
-	for {
-		key, value, more, err := f.members.next()
-		switch {
-		case err != nil:
-			return dst, err
-		case !more:
-			return out, nil
-		case value[0] == 'n':
+	for key, value := range f.members(doc) {
+		if value[0] == 'n' {
 			continue
 		}
-		if len(out) > len(dst) {
-			out = append(out, ',')
+		if len(dst) > start {
+			dst = append(dst, ',')
 		}
-		out = jsontext.AppendString(out, key)
-		out = append(out, ':')
-		if value[0] == '"' {
-			if f.text, err = jsontext.AppendText(f.text[:0], value); err != nil {
-				return dst, err
-			}
-			value = f.text
+		dst = append(jsontext.AppendString(dst, key), ':')
+		if isString(value) {
+			value = f.text(value)
 		}
-		out = appendVerbatim(out, value)
+		dst = appendVerbatim(dst, value)
 	}
+	return dst
 }
 
 // appendVerbatim appends a text as a string that promptfoo renders to the same text. It renders variables and values of

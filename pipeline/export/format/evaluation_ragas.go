@@ -11,28 +11,22 @@ var evaluationRagas = Target{
 		"`retrieved_contexts` is always there, `[]` where nothing was retrieved: Ragas takes the keys of the first sample for those of all",
 	},
 	Drops:   []Drop{dropNoQuestion, dropNoAnswer},
-	Formats: onlyJSONL, make: newRagas,
+	Formats: onlyJSONL, make: evaluationOf("ragas", WithChunks, appendRagas),
 	Load: `python3 -c "from ragas import EvaluationDataset; print(len(EvaluationDataset.from_jsonl('{file}')))"`,
 }
 
-// ragas writes SingleTurnSample (https://github.com/explodinggradients/ragas/blob/main/src/ragas/dataset_schema.py).
-type ragas struct{ evaluation }
-
-func newRagas(purpose string, _ *options) Formatter {
-	return &ragas{newEvaluation(purpose, "ragas", WithChunks)}
-}
-
-func (f *ragas) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	input, output, drop, err := f.both(row)
-	if err != nil || drop != "" {
-		return dst, drop, err
+// appendRagas writes SingleTurnSample (https://github.com/explodinggradients/ragas/blob/main/src/ragas/dataset_schema.py).
+func appendRagas(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
+	input, output, drop := f.both(row)
+	if drop != "" {
+		return dst, drop
 	}
 	out = append(dst, `{"user_input":`...)
 	out = jsontext.AppendString(out, input)
 	out = append(out, `,"response":`...)
 	out = jsontext.AppendString(out, output)
 	out = append(out, `,"retrieved_contexts":`...)
-	out = appendStrings(out, f.texts.contexts(row))
+	out = appendStrings(out, f.contexts(row))
 	out = appendOptional(out, "reference", expectedText(row))
-	return append(out, '}'), "", nil
+	return append(out, '}'), ""
 }

@@ -35,7 +35,7 @@ func checkEvaluation(t *testing.T, purpose, target string, options map[string]an
 		if !json.Valid(record) || bytes.ContainsAny(record, "\n\r") {
 			t.Errorf("%s: no JSON on one line: %s", test.name, record)
 		}
-		id := ids.append(nil, test.row.WorkspaceID, test.row.RunID, test.row.NodeRunID())
+		id := ids.append(nil, test.row)
 		if got := strings.ReplaceAll(string(record), string(id), `"ID"`); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
 		}
@@ -138,7 +138,7 @@ func TestEvaluationErrorsNameTheRun(t *testing.T) {
 		for _, target := range Targets(purpose) {
 			row, want := evaluationRun(fullVerdict), "run r1"
 			if purpose == NodeEvaluation {
-				row, want = evaluationNode(fullVerdict), "node run n1 of run r1"
+				row, want = evaluationNode(fullVerdict), "run r1, node run n1"
 			}
 			row.Question = nil
 			if target.Name == Canonical {

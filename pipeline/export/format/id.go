@@ -18,16 +18,16 @@ type ids struct {
 
 func newIDs(purpose, target string) ids { return ids{suffix: "/" + purpose + "/" + target} }
 
-// append appends, quoted, the id of a run's record, or of a node run's where nodeRun is not empty:
+// append appends, quoted, the id of the record of a run or node run:
 // UUIDv5(idNamespace, workspace/run/nodeRun/purpose/target), RFC 9562 section 5.5. An id holds no "/", so
 // no two records have the same name.
-func (i *ids) append(dst, workspace, run, nodeRun []byte) []byte {
+func (i *ids) append(dst []byte, row *Row) []byte {
 	name := append(i.name[:0], idNamespace[:]...)
-	name = append(name, workspace...)
+	name = append(name, row.WorkspaceID...)
 	name = append(name, '/')
-	name = append(name, run...)
+	name = append(name, row.RunID...)
 	name = append(name, '/')
-	name = append(name, nodeRun...)
+	name = append(name, row.NodeRunID()...)
 	name = append(name, i.suffix...)
 	i.name = name
 	sum := sha1.Sum(name)

@@ -19,7 +19,7 @@ func TestRecordIDsAreUUIDv5OfTheRunAndThePurpose(t *testing.T) {
 		{"a-very-long-workspace-name", "run:with.all~the-signs_", "and-a-node-run-that-is-long-too-so-that-the-name-takes-three-blocks"},
 	} {
 		want := uuid.NewSHA1(namespace, []byte(test.workspace+"/"+test.run+"/"+test.nodeRun+"/node_evaluation/canonical"))
-		got := string(ids.append(nil, []byte(test.workspace), []byte(test.run), []byte(test.nodeRun)))
+		got := string(ids.append(nil, &Row{WorkspaceID: b(test.workspace), RunID: b(test.run), Node: &Node{NodeRunID: b(test.nodeRun)}}))
 		if got != `"`+want.String()+`"` {
 			t.Errorf("%v: %s, want %s", test, got, want)
 		}

@@ -38,7 +38,7 @@ func AppendLineage(dst []byte, file string, line int64, of []byte) []byte {
 func appendLineage(dst []byte, row *Row, ids *ids) []byte {
 	e := row.Subject()
 	dst = append(dst, `"id":`...)
-	dst = ids.append(dst, row.WorkspaceID, row.RunID, row.NodeRunID())
+	dst = ids.append(dst, row)
 	dst = append(dst, `,"run_id":`...)
 	dst = appendText(dst, row.RunID)
 	dst = append(dst, `,"node_run_id":`...)
@@ -57,6 +57,6 @@ func appendLineage(dst []byte, row *Row, ids *ids) []byte {
 	dst = append(dst, `,"started_at":`...)
 	dst = jsontext.AppendTime(dst, e.StartedAt)
 	dst = append(dst, `,"metadata":`...)
-	dst = appendPairs(dst, e.Metadata)
+	dst = appendPairs(dst, e.Metadata, jsontext.AppendString)
 	return append(dst, '}')
 }

@@ -51,10 +51,11 @@ var nodeOptimizationBedrockAPO = Target{
 // It keeps the samples that the record will have and no others: of what comes in, the worst one goes when there are
 // more than apoSamples of them, or more bytes than the file may have.
 type optimizationBedrock struct {
+	reader
 	references bool
 
 	open      bool
-	fault     string // why the template cannot be used
+	reason    string // why the template cannot be used
 	template  apoTemplate
 	head      []byte    // of the record: all but its samples
 	best      apoQueue  // samples with a reference, and
@@ -87,11 +88,13 @@ func (f *optimizationBedrock) Add(row *Row) (drop string, err error) {
 	if !f.open {
 		f.start(row.Node.PromptTemplate)
 	}
-	if f.fault != "" {
-		return f.fault, nil
+	if f.reason != "" {
+		return f.reason, nil
 	}
-	if err := f.variables.read(row.Node.PromptVariables); err != nil {
-		return "", storeFault(row, err)
+	f.begin()
+	f.variables = f.appendVariables(f.variables[:0], row.Node.PromptVariables)
+	if err := f.fault(row); err != nil {
+		return "", err
 	}
 	text := append(f.sample[:0], `{"inputVariables":[`...)
 	for i, name := range f.template.names {
@@ -141,7 +144,7 @@ func (f *optimizationBedrock) reference(row *Row) []byte {
 // start begins the group of a template.
 func (f *optimizationBedrock) start(template []byte) {
 	f.open = true
-	if f.fault = f.template.parse(template); f.fault != "" {
+	if f.reason = f.template.parse(template); f.reason != "" {
 		return
 	}
 	head := append(f.head[:0], `{"version":"bedrock-2026-05-14","templateId":`...)

@@ -49,13 +49,13 @@ func (t *apoTemplate) parse(template []byte) (fault string) {
 func (t *apoTemplate) double(template []byte) (malformed bool) {
 	t.text, t.names, t.plain = t.text[:0], t.names[:0], t.plain[:0]
 	for {
-		start, end := nextDouble(template)
+		start, end := nextPlaceholder(template)
 		if start < 0 {
 			t.text, t.plain = append(t.text, template...), append(t.plain, template...)
 			break
 		}
 		t.text, t.plain = append(t.text, template[:start]...), append(t.plain, template[:start]...)
-		name := bytes.TrimSpace(template[start+2 : end-2])
+		name := placeholderName(template[start:end])
 		if isName(name) {
 			t.text = append(append(append(t.text, "{{"...), name...), "}}"...)
 			t.add(name)
@@ -96,21 +96,6 @@ func (t *apoTemplate) single(template []byte) {
 			t.draft = append(t.draft, c)
 			i++
 		}
-	}
-}
-
-// nextDouble finds the first {{…}} without a brace within, and where it ends.
-func nextDouble(text []byte) (start, end int) {
-	for end = 0; ; {
-		n := bytes.Index(text[end:], []byte("}}"))
-		if n < 0 {
-			return -1, -1
-		}
-		inner := text[:end+n]
-		if i := bytes.LastIndexAny(inner, "{}"); i > 0 && inner[i] == '{' && inner[i-1] == '{' {
-			return i - 1, end + n + 2
-		}
-		end += n + 1
 	}
 }
 

@@ -62,7 +62,7 @@ func TestScoresOfAVerdict(t *testing.T) {
 		{"a rating that is none", true, Feedback{Rating: b("so-so"), Comment: b("hm")}, `[]`},
 		{"a score and a rating that is none", true, Feedback{Rating: b(hostileText), Score: Null[float64]{0, true}}, `[{"name":"score","value":0.0,"label":null}]`},
 	} {
-		if got := appendScores(nil, &Row{HasFeedback: test.has, Feedback: test.Feedback}); string(got) != test.want {
+		if got := newScoresField().value(nil, &Row{HasFeedback: test.has, Feedback: test.Feedback}); string(got) != test.want {
 			t.Errorf("%s: %s", test.name, got)
 		}
 	}

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/millrace/millrace/sinks/fragment"
 	"github.com/millrace/millrace/sinks/fragment/jsontext"
@@ -34,7 +35,7 @@ var nodeOptimizationDSPy = Target{
 // Keys of a record are those of its variables, so they differ between prompts; each key has one type. What has no
 // value is absent, and so is a variable that is null.
 type optimizationDSPy struct {
-	texts     nodeTexts
+	texts
 	variables variables
 	keys      []string
 	known     map[string]string // keys, so that each is allocated once
@@ -58,30 +59,32 @@ func (f *optimizationDSPy) Needs() Needs { return Needs{} }
 func (f *optimizationDSPy) Keys() []string { return f.keys }
 
 func (f *optimizationDSPy) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	start := len(dst)
-	dst, drop, err = f.append(dst, row)
-	if drop != "" || err != nil {
-		return dst[:start], drop, storeFault(row, err)
+	f.begin()
+	out, drop = f.append(dst, row)
+	if err := f.fault(row); err != nil {
+		return dst, "", err
 	}
-	return dst, "", nil
+	if drop != "" {
+		return dst, drop, nil
+	}
+	return out, "", nil
 }
 
-func (f *optimizationDSPy) append(dst []byte, row *Row) (out []byte, drop string, err error) {
+func (f *optimizationDSPy) append(dst []byte, row *Row) (out []byte, drop string) {
 	f.keys = f.keys[:0]
+	f.readInputs(row.Node)
+	if len(f.variables) == 0 {
+		return dst, "no_variables"
+	}
 	dst = append(dst, '{')
-	if dst, err = f.appendVariables(dst, row.Node); err != nil {
-		return dst, "", err
+	for _, v := range f.variables {
+		dst = f.appendVariable(dst, v.name, v.value)
 	}
-	if len(f.keys) == 0 {
-		return dst, "no_variables", nil
+	output := f.output(row)
+	if len(output) == 0 {
+		return dst, "no_output"
 	}
-	dst, there, err := f.texts.appendOutput(append(dst, `"output":`...), row.Node)
-	switch {
-	case err != nil:
-		return dst, "", err
-	case !there:
-		return dst, "no_output", nil
-	}
+	dst = jsontext.AppendString(append(dst, `"output":`...), output)
 	if row.HasFeedback {
 		if row.Feedback.Score.Valid {
 			dst = append(dst, `,"score":`...)
@@ -91,44 +94,28 @@ func (f *optimizationDSPy) append(dst []byte, row *Row) (out []byte, drop string
 		if len(said) == 0 {
 			said = row.Feedback.Rating
 		}
-		if len(said) > 0 {
-			dst = append(dst, `,"feedback":`...)
-			dst = jsontext.AppendString(dst, said)
-		}
+		dst = appendOptional(dst, "feedback", said)
 	}
-	return append(dst, '}'), "", nil
+	return append(dst, '}'), ""
 }
 
-// appendVariables appends the inputs of a node run, with a comma after each.
-func (f *optimizationDSPy) appendVariables(dst []byte, n *Node) ([]byte, error) {
-	if err := f.variables.read(n.PromptVariables); err != nil {
-		return dst, err
+var inputName = []byte("input")
+
+// readInputs reads what goes into a node run: the variables of its prompt, or else the texts of its inputs, or else the last
+// message of the user.
+func (f *optimizationDSPy) readInputs(n *Node) {
+	f.variables = f.appendVariables(f.variables[:0], n.PromptVariables)
+	if len(f.variables) == 0 {
+		f.variables = slices.DeleteFunc(f.appendVariables(f.variables, n.Inputs), func(v variable) bool { return !isString(v.value) })
 	}
-	if len(f.variables.list) == 0 {
-		if err := f.variables.read(n.Inputs); err != nil {
-			return dst, err
+	if len(f.variables) == 0 {
+		if text := f.quote(f.lastMessage(n.Messages, "user")); text != nil {
+			f.variables = append(f.variables, variable{inputName, text})
 		}
-		texts := f.variables.list[:0]
-		for _, v := range f.variables.list {
-			if v.value[0] == '"' {
-				texts = append(texts, v)
-			}
-		}
-		f.variables.list = texts
 	}
-	for _, v := range f.variables.list {
-		dst = f.appendVariable(dst, v.name, v.value)
-	}
-	if len(f.variables.list) > 0 {
-		return dst, nil
-	}
-	text, err := f.texts.message(n.Messages, "user")
-	if err != nil || text == nil {
-		return dst, err
-	}
-	return f.appendVariable(dst, []byte("input"), text), nil
 }
 
+// appendVariable appends a variable, and a comma.
 func (f *optimizationDSPy) appendVariable(dst, name, value []byte) []byte {
 	if isReserved(name) {
 		f.name = append(append(f.name[:0], name...), '_')
@@ -138,10 +125,8 @@ func (f *optimizationDSPy) appendVariable(dst, name, value []byte) []byte {
 		name = f.name
 	}
 	f.keys = append(f.keys, f.key(name))
-	dst = jsontext.AppendString(dst, name)
-	dst = append(dst, ':')
-	dst = appendValue(dst, value)
-	return append(dst, ',')
+	dst = append(jsontext.AppendString(dst, name), ':')
+	return append(appendValue(dst, value), ',')
 }
 
 // isReserved says whether a variable's name is a key that every record may have.

@@ -124,9 +124,15 @@ type File struct {
 	Direction                      []byte // input | output
 }
 
+// Ratings.
+const (
+	thumbsUp   = "thumbsUp"
+	thumbsDown = "thumbsDown"
+)
+
 // Feedback is the newest verdict on a run or node run.
 type Feedback struct {
-	Rating          []byte // thumbsUp | thumbsDown
+	Rating          []byte // thumbsUp or thumbsDown
 	Score           Null[float64]
 	Comment         []byte
 	Tags            [][]byte

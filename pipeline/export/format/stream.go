@@ -280,9 +280,9 @@ func Verdict(row *Row) (score float64, rating int) {
 		score = row.Feedback.Score.Value
 	}
 	switch string(row.Feedback.Rating) {
-	case "thumbsUp":
+	case thumbsUp:
 		rating = 1
-	case "thumbsDown":
+	case thumbsDown:
 		rating = -1
 	}
 	return score, rating

@@ -152,7 +152,7 @@ func TestALineOfLineageSaysWhereARecordIsAndWhereItComesFrom(t *testing.T) {
 	i := newIDs(FineTuning, "fake")
 	row := fullRow()
 	line := AppendLineage(nil, "data/train-00000-00000-abc.jsonl", 17, appendLineage(nil, row, &i))
-	want := `{"file":"data/train-00000-00000-abc.jsonl","line":17,"id":` + string(i.append(nil, row.WorkspaceID, row.RunID, nil)) +
+	want := `{"file":"data/train-00000-00000-abc.jsonl","line":17,"id":` + string(i.append(nil, row)) +
 		`,"run_id":"0192f0c1-7b7e-7000-8000-000000000001","node_run_id":null,"app_version":"v3","score":0.25,"rating":"thumbsDown","started_at":"2026-11-01T00:00:00.001Z","metadata":{"region":"eu","tier":""}}`
 	if string(line) != want {
 		t.Errorf("%s\nwant %s", line, want)

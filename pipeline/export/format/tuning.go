@@ -87,11 +87,14 @@ func (f *tuning) Needs() Needs {
 func (f *tuning) Deduplicates() bool { return f.settings.dedupe }
 
 func (f *tuning) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	drop, err = f.conversation.prepare(row, &f.settings)
-	if err != nil || drop != "" {
-		return dst, drop, err
+	c := &f.conversation
+	if drop = c.prepare(row, &f.settings); drop == "" && c.err == nil {
+		out, drop = f.render(dst, row, c)
 	}
-	if out, drop = f.render(dst, row, &f.conversation); drop != "" {
+	if err := c.fault(row); err != nil {
+		return dst, "", err
+	}
+	if drop != "" {
 		return dst, drop, nil
 	}
 	return out, "", nil
@@ -104,7 +107,7 @@ func (f *tuning) Warnings(row *Row) []string {
 	if f.conversation.trimmed {
 		f.warnings = append(f.warnings, TrimmedTail)
 	}
-	if !f.settings.original && !f.conversation.corrected && row.HasFeedback && string(row.Feedback.Rating) == "thumbsDown" {
+	if !f.settings.original && !f.conversation.corrected && row.HasFeedback && string(row.Feedback.Rating) == thumbsDown {
 		f.warnings = append(f.warnings, ThumbsDown)
 	}
 	return f.warnings

@@ -96,7 +96,7 @@ func (c *conversation) novaReserves(token []byte) bool {
 		return true
 	}
 	// A producer may have written letters as \u0041.
-	return bytes.Contains(token, []byte(`\u00`)) && novaWord(c.plain(token))
+	return bytes.Contains(token, []byte(`\u00`)) && novaWord(c.text(token))
 }
 
 func novaWord(text []byte) bool {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // conversation is what a row has to teach: messages that end with an answer of the assistant, which every target
@@ -20,10 +18,11 @@ type conversation struct {
 	trimmed   bool // messages after the answer were cut off
 	corrected bool // the answer is the corrected one
 
-	defined []tuningTool // of tools, see readTools
-	memory  []byte       // what texts are made in; it only grows, so that views stay whole
-	scratch []byte
-	ids     []uint64
+	texts
+	defined   []tuningTool // of tools, see readTools
+	variables variables
+	scratch   []byte
+	ids       []uint64
 }
 
 // tuningMessage is a message. In a settled conversation roles are user, assistant and tool.
@@ -55,51 +54,48 @@ type tuningCall struct {
 	answered  bool
 }
 
-// prepare makes the conversation of a row. A drop or an error leaves nothing usable.
-func (c *conversation) prepare(row *Row, s *tuningSettings) (drop string, err error) {
-	c.system, c.messages, c.calls, c.memory = nil, c.messages[:0], c.calls[:0], c.memory[:0]
+// prepare makes the conversation of a row. A drop leaves nothing usable, nor does a fault of the row.
+func (c *conversation) prepare(row *Row, s *tuningSettings) (drop string) {
+	c.begin()
+	c.system, c.messages, c.calls = nil, c.messages[:0], c.calls[:0]
 	c.tools, c.trimmed, c.corrected = row.Subject().Tools, false, false
 	if s.onlyRated && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
-		return dropNotRated, nil
+		return dropNotRated
 	}
 	if row.Node != nil {
-		drop, err = c.ofNode(row.Node)
+		drop = c.ofNode(row.Node)
 	} else {
-		drop, err = c.ofRun(row)
+		drop = c.ofRun(row)
 	}
-	if err != nil {
-		return "", rowError(row, err)
-	}
-	if drop == "" {
+	if drop == "" && c.err == nil {
 		drop = c.settle(s)
 	}
-	if drop != "" {
-		return drop, nil
+	if drop == "" && c.err == nil {
+		c.correct(row, s)
 	}
-	c.correct(row, s)
-	return "", nil
+	return drop
 }
 
 // ofRun takes the run's messages; without them its system input, question and answer.
-func (c *conversation) ofRun(row *Row) (drop string, err error) {
-	if drop, err = c.readMessages(row.Messages); drop != "" || err != nil {
-		return drop, err
+func (c *conversation) ofRun(row *Row) (drop string) {
+	if drop = c.readMessages(row.Messages); drop != "" {
+		return drop
 	}
 	if len(c.messages) > 0 {
 		// Some producers keep what went to the model in messages, and what came back in answer.
 		if !slices.ContainsFunc(c.messages, func(m tuningMessage) bool { return m.role == roleAssistant }) {
 			c.add(roleAssistant, c.quote(row.Answer))
 		}
-		return "", nil
+		return ""
 	}
-	system, err := c.systemInput(row.SystemInputs)
-	if system == nil && err == nil {
-		system, err = c.systemInput(row.Inputs)
+	system := c.systemInput(row.SystemInputs)
+	if system == nil {
+		system = c.systemInput(row.Inputs)
 	}
 	c.add(roleSystem, system)
 	c.add(roleUser, c.quote(row.Question))
 	c.add(roleAssistant, c.quote(row.Answer))
-	return "", err
+	return ""
 }
 
 func (c *conversation) add(role tuningRole, text []byte) {
@@ -109,14 +105,11 @@ func (c *conversation) add(role tuningRole, text []byte) {
 }
 
 // systemInput returns the text under "system" of a document.
-func (c *conversation) systemInput(doc []byte) (text []byte, err error) {
-	err = c.eachMember(doc, func(key, value []byte) error {
-		if string(key) == "system" && value[0] == '"' && !blank(value) {
-			text = value
-		}
-		return nil
-	})
-	return text, err
+func (c *conversation) systemInput(doc []byte) []byte {
+	if text := c.member(doc, "system"); c.says(text) {
+		return text
+	}
+	return nil
 }
 
 // settle cuts the messages after the answer off, holds the others against the rules, and tidies them.
@@ -231,7 +224,7 @@ func (c *conversation) judged(row *Row) bool {
 	if !row.HasFeedback {
 		return false
 	}
-	return row.Node == nil || row.Feedback.OnNode || bytes.Equal(bytes.TrimSpace(c.plain(c.answer().text)), bytes.TrimSpace(row.Answer))
+	return row.Node == nil || row.Feedback.OnNode || bytes.Equal(bytes.TrimSpace(c.text(c.answer().text)), bytes.TrimSpace(row.Answer))
 }
 
 // answer is the last message: what the conversation teaches.
@@ -247,61 +240,3 @@ func (c *conversation) cutCalls() {
 }
 
 func (c *conversation) callsOf(m *tuningMessage) []tuningCall { return c.calls[m.first:m.last] }
-
-// quote returns a text as a JSON string, nil if it is nothing but white space.
-func (c *conversation) quote(text []byte) []byte {
-	if len(bytes.TrimSpace(text)) == 0 {
-		return nil
-	}
-	from := len(c.memory)
-	c.memory = jsontext.AppendString(c.memory, text)
-	return c.memory[from:len(c.memory):len(c.memory)]
-}
-
-// plain returns what a JSON string says, nil for what is none. It is valid until the next row.
-func (c *conversation) plain(token []byte) []byte {
-	if len(token) < 2 || token[0] != '"' {
-		return nil
-	}
-	if jsontext.Plain(token) {
-		return token[1 : len(token)-1]
-	}
-	from := len(c.memory)
-	// Halves of surrogate pairs are refused at ingest; what is before one is left.
-	c.memory, _ = jsontext.AppendText(c.memory, token)
-	return c.memory[from:len(c.memory):len(c.memory)]
-}
-
-// What is put between texts that become one, as in a JSON string.
-const (
-	lineBreak = `\n`
-	blankLine = `\n\n`
-)
-
-// join returns two JSON strings as one; a may be nil.
-func (c *conversation) join(a, b []byte, between string) []byte {
-	if a == nil {
-		return b
-	}
-	from := len(c.memory)
-	c.memory = append(c.memory, a[:len(a)-1]...)
-	c.memory = append(c.memory, between...)
-	c.memory = append(c.memory, b[1:]...)
-	return c.memory[from:len(c.memory):len(c.memory)]
-}
-
-// blank says whether a JSON string is nothing but white space.
-func blank(token []byte) bool {
-	text := token[1 : len(token)-1]
-	for len(text) > 0 {
-		switch {
-		case text[0] == ' ':
-			text = text[1:]
-		case text[0] == '\\' && (text[1] == 'n' || text[1] == 'r' || text[1] == 't'):
-			text = text[2:]
-		default:
-			return false
-		}
-	}
-	return true
-}

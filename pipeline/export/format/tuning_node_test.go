@@ -17,7 +17,7 @@ func TestANodeRunIsItsMessagesOrItsPromptAndOutput(t *testing.T) {
 		{"messages", node(chat(hi, yes), "", "", `{"answer":"other"}`), openAILine(hi, yes)},
 		{"a prompt", node("", "Say {{greeting}} to {{ name }}", `{"greeting":"\u0048i","name":"\"A\"\n"}`, ok), openAILine(user("Say Hi to \"A\"\n"), yes)},
 		{"variables that are no text", node("", "{{n}} {{list}} {{o}} {{none}}", `{"n":1E400,"list":[1, "a"],"o":{"k":"v"},"none":null}`, ok),
-			openAILine(`{"role":"user","content":"1E400 [1, \"a\"] {\"k\":\"v\"} null"}`, yes)},
+			openAILine(`{"role":"user","content":"1E400 [1, \"a\"] {\"k\":\"v\"} {{none}}"}`, yes)},
 		{"a variable without a value", node("", "{{a}} {{b}}{{", `{"a":"{{b}}"}`, ok), openAILine(user("{{b}} {{b}}{{"), yes)},
 		{"no variables", node("", "Hi", "", ok), openAILine(hi, yes)},
 		{"variables that are an array", node("", "Hi {{a}}", "[]", ok), openAILine(user("Hi {{a}}"), yes)},

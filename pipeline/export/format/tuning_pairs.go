@@ -115,7 +115,8 @@ func (f *tuningPairs) Needs() Needs { return Needs{Group: ByInput} }
 
 func (f *tuningPairs) Add(row *Row) (drop string, err error) {
 	c := &f.conversation
-	if drop, err = c.prepare(row, &f.settings); err != nil || drop != "" {
+	drop = c.prepare(row, &f.settings)
+	if err := c.fault(row); err != nil || drop != "" {
 		return drop, err
 	}
 	if f.prompt, drop = f.shape.prompt(f.prompt[:0], c); drop != "" {
@@ -277,9 +278,9 @@ func (f *tuningPairs) account(drop func(reason string, rows int)) {
 
 // same says whether two JSON strings say the same, but for white space.
 func (f *tuningPairs) same(a, b []byte) bool {
-	f.normal = appendWords(f.normal[:0], f.conversation.plain(a))
+	f.normal = appendWords(f.normal[:0], f.conversation.text(a))
 	n := len(f.normal)
-	f.normal = appendWords(f.normal, f.conversation.plain(b))
+	f.normal = appendWords(f.normal, f.conversation.text(b))
 	return bytes.Equal(f.normal[:n], f.normal[n:])
 }
 
@@ -287,16 +288,16 @@ func (f *tuningPairs) same(a, b []byte) bool {
 // White space and the ids of calls do not count.
 func (f *tuningPairs) context() [sha256.Size]byte {
 	c := &f.conversation
-	text := appendWords(f.normal[:0], c.plain(c.system))
+	text := appendWords(f.normal[:0], c.text(c.system))
 	prompt := c.prompt()
 	for i := range prompt {
 		m := &prompt[i]
 		// No text has these: NUL is refused at ingest.
 		text = append(text, 0, byte(m.role), byte(m.call))
-		text = appendWords(text, c.plain(m.text))
+		text = appendWords(text, c.text(m.text))
 		for _, call := range c.callsOf(m) {
 			text = append(append(text, 0), call.name...)
-			text = appendWords(append(text, 0), c.plain(call.arguments))
+			text = appendWords(append(text, 0), c.text(call.arguments))
 		}
 	}
 	f.normal = text

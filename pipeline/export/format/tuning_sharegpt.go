@@ -107,7 +107,7 @@ func (c *conversation) functions() (drop string) {
 	c.scratch = append(c.scratch[:0], '[')
 	for i := range c.defined {
 		t := &c.defined[i]
-		if t.parameters != nil && !t.properties {
+		if t.parameters != nil && !c.hasProperties(t) {
 			return dropTools
 		}
 		if i > 0 {

@@ -8,55 +8,37 @@ type tuningTool struct {
 	description []byte // a JSON string; nil: none
 	parameters  []byte // a JSON Schema; nil: none
 	strict      []byte // true or false; nil: none
-	properties  bool   // parameters has properties, each an object
 }
 
 // readTools reads the definitions of tools. Readers reject what is no function, and without it the conversation
 // would be half of what it was.
 func (c *conversation) readTools() (drop string) {
 	c.defined = c.defined[:0]
-	switch kindOf(c.tools) {
-	case 0, 'n':
-		return ""
-	case '[':
-	default:
-		return dropTools
-	}
-	valid := true
-	err := elementsOf(c.tools, func(value []byte) error {
-		t, ok, err := c.readTool(value)
-		valid = valid && ok
+	for _, value := range c.elements(c.tools) {
+		t, ok := c.readTool(value)
+		if !ok {
+			return dropTools
+		}
 		c.defined = append(c.defined, t)
-		return err
-	})
-	if err != nil || !valid {
+	}
+	if otherThan('[', c.tools) {
 		return dropTools
 	}
 	return ""
 }
 
-func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool, err error) {
-	var kind, function []byte
-	err = c.eachMember(doc, func(key, value []byte) error {
-		switch string(key) {
-		case "type":
-			kind = c.plain(value)
-		case "function":
-			function = value
-		}
-		return nil
-	})
-	if err != nil || string(kind) != "function" {
-		return t, false, err
+func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool) {
+	if string(c.text(c.member(doc, "type"))) != "function" {
+		return t, false
 	}
 	ok = true
-	err = c.eachMember(function, func(key, value []byte) error {
+	for key, value := range c.members(c.member(doc, "function")) {
 		if value[0] == 'n' {
-			return nil // null is as good as absent
+			continue // null is as good as absent
 		}
 		switch string(key) {
 		case "name":
-			t.name = c.plain(value)
+			t.name = c.text(value)
 		case "description":
 			t.description, ok = value, ok && value[0] == '"'
 		case "parameters":
@@ -64,27 +46,19 @@ func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool, err error) {
 		case "strict":
 			t.strict, ok = value, ok && (value[0] == 't' || value[0] == 'f')
 		}
-		return nil
-	})
-	if err != nil || !ok || !functionName(t.name) {
-		return t, false, err
 	}
-	t.properties, err = c.hasProperties(t.parameters)
-	return t, true, err
+	return t, ok && functionName(t.name)
 }
 
-func (c *conversation) hasProperties(schema []byte) (has bool, err error) {
-	err = c.eachMember(schema, func(key, value []byte) error {
-		if string(key) != "properties" || value[0] != '{' {
-			return nil
+// hasProperties says whether parameters has properties, each an object.
+func (c *conversation) hasProperties(t *tuningTool) bool {
+	properties := c.member(t.parameters, "properties")
+	for _, property := range c.members(properties) {
+		if property[0] != '{' {
+			return false
 		}
-		has = true
-		return c.eachMember(value, func(_, property []byte) error {
-			has = has && property[0] == '{'
-			return nil
-		})
-	})
-	return has, err
+	}
+	return len(properties) > 0 && properties[0] == '{'
 }
 
 // appendTools appends ,"tools":[…] as OpenAI defines them, or nothing where there are none. For full see
@@ -122,7 +96,7 @@ func (t *tuningTool) append(dst []byte, full bool) []byte {
 	switch {
 	case t.parameters != nil:
 		dst = append(dst, `,"parameters":`...)
-		dst = appendCompact(dst, t.parameters)
+		dst = appendOneLine(dst, t.parameters)
 	case full:
 		dst = append(dst, `,"parameters":`+noParameters...)
 	}

@@ -1,0 +1,172 @@
+package format
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
+// reader reads the documents of a row, and allocates nothing once it has seen a few. Ingest lets nothing in but JSON;
+// so, as with [bufio.Scanner], what cannot be read ends what is being read, and fault tells of it in the end.
+//
+// A token is a value as it is in its document; that of a string has its quotes and escapes.
+type reader struct {
+	memory []byte // what texts are made in; it only grows, so that they stay whole
+	err    error  // the first one
+}
+
+// begin starts with the next row: texts of the one before are overwritten.
+func (r *reader) begin() { r.memory, r.err = r.memory[:0], nil }
+
+// fault returns an error that names the row, if one of the documents read since begin is no JSON.
+func (r *reader) fault(row *Row) error {
+	switch {
+	case r.err == nil:
+		return nil
+	case row.Node != nil:
+		return fmt.Errorf("run %s, node run %s: %w", row.RunID, row.Node.NodeRunID, r.err)
+	}
+	return fmt.Errorf("run %s: %w", row.RunID, r.err)
+}
+
+// members goes over an object: the texts of its keys, and their values. There are none in another document, or none.
+func (r *reader) members(doc []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) { r.walk(doc, '{', '}', yield) }
+}
+
+// elements goes over the values of an array. There are none in another document, or none.
+func (r *reader) elements(doc []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(_, value []byte) bool) { r.walk(doc, '[', ']', yield) }
+}
+
+// walk is not part of the two above so that they are inlined, and the loops around them do not escape.
+func (r *reader) walk(doc []byte, begin, end byte, yield func(key, value []byte) bool) {
+	if len(doc) == 0 || r.err != nil {
+		return
+	}
+	var s jsontext.Scanner
+	s.Reset(doc)
+	if !s.Take(begin) {
+		if _, r.err = s.Value(); r.err == nil {
+			r.err = s.End()
+		}
+		return
+	}
+	var key, value []byte
+	for first := true; !s.Take(end); first = false {
+		if !first && !s.Take(',') {
+			r.err = s.Error("a comma or " + string(rune(end)))
+			return
+		}
+		if end == '}' {
+			if key, r.err = s.Key(); r.err != nil {
+				return
+			}
+			key = r.text(key)
+		}
+		if value, r.err = s.Value(); r.err != nil || !yield(key, value) || r.err != nil {
+			return
+		}
+	}
+	r.err = s.End()
+}
+
+// member returns the value under a key of an object, nil where there is none.
+func (r *reader) member(doc []byte, name string) []byte {
+	for key, value := range r.members(doc) {
+		if string(key) == name {
+			return value
+		}
+	}
+	return nil
+}
+
+// text returns what a string says, nil for a token that is none. It is valid until the next row.
+func (r *reader) text(token []byte) []byte {
+	if !isString(token) {
+		return nil
+	}
+	if jsontext.Plain(token) {
+		return token[1 : len(token)-1]
+	}
+	from := len(r.memory)
+	var err error
+	if r.memory, err = jsontext.AppendText(r.memory, token); err != nil && r.err == nil {
+		r.err = err
+	}
+	return r.memory[from:len(r.memory):len(r.memory)]
+}
+
+// quote returns a text as a token, nil if it is blank. It is valid until the next row.
+func (r *reader) quote(text []byte) []byte {
+	if blank(text) {
+		return nil
+	}
+	from := len(r.memory)
+	r.memory = jsontext.AppendString(r.memory, text)
+	return r.memory[from:len(r.memory):len(r.memory)]
+}
+
+// What is put between texts that become one, as in a token.
+const (
+	lineBreak = `\n`
+	blankLine = `\n\n`
+)
+
+// join returns two strings as one, which is valid until the next row; a may be nil.
+func (r *reader) join(a, b []byte, between string) []byte {
+	if a == nil {
+		return b
+	}
+	from := len(r.memory)
+	r.memory = append(r.memory, a[:len(a)-1]...)
+	r.memory = append(r.memory, between...)
+	r.memory = append(r.memory, b[1:]...)
+	return r.memory[from:len(r.memory):len(r.memory)]
+}
+
+// says says whether a token is a string with something in it to read.
+func (r *reader) says(token []byte) bool {
+	if !isString(token) {
+		return false
+	}
+	for text := token[1 : len(token)-1]; len(text) > 0; {
+		switch c := text[0]; {
+		case c == ' ':
+			text = text[1:]
+		case c == '\\' && (text[1] == 'n' || text[1] == 'r' || text[1] == 't'):
+			text = text[2:]
+		case c == '\\' && text[1] == 'u', c >= utf8.RuneSelf:
+			return !blank(r.text(token))
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+func isString(token []byte) bool { return len(token) > 1 && token[0] == '"' }
+
+// blank says whether there is nothing in a text to read.
+func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
+
+// absent says whether a document is none, or null.
+func absent(doc []byte) bool {
+	doc = bytes.TrimSpace(doc)
+	return len(doc) == 0 || doc[0] == 'n'
+}
+
+// otherThan says whether a document is there that begins with something else.
+func otherThan(begin byte, doc []byte) bool { return !absent(doc) && bytes.TrimSpace(doc)[0] != begin }
+
+// noMembers says whether a document is absent, null, or an object without members.
+func noMembers(doc []byte) bool {
+	if len(doc) > 64 {
+		return false // more than brackets, as ingest takes the white space out
+	}
+	doc = bytes.TrimSpace(doc)
+	return absent(doc) || doc[0] == '{' && len(bytes.TrimSpace(doc[1:])) == 1
+}

@@ -1,0 +1,237 @@
+package format
+
+import (
+	"bytes"
+
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
+// Names that frameworks have for the text that goes into a run or node, and for that which comes out: the most telling
+// first. LangChain says output, Dify text and result, the chat APIs content, Bedrock completion.
+var (
+	inputNames  = []string{"question", "input", "query", "prompt", "message", "text"}
+	outputNames = []string{"answer", "output", "text", "content", "message", "response", "result", "completion", "solution"}
+)
+
+// texts finds what tools call input, output and context, in runs and node runs. Blank texts are taken for absent, and
+// what there is none of is empty. What its methods return is valid until the next row.
+type texts struct {
+	reader
+	passages [][]byte
+}
+
+// input is the question of a run. Without it, and for a node run, it is the text of the inputs, of the prompt's
+// variables, and of the last message of the user, whichever of them is there first.
+func (t *texts) input(row *Row) []byte {
+	if row.Node == nil && !blank(row.Question) {
+		return row.Question
+	}
+	e := row.Subject()
+	text := t.document(e.Inputs, inputNames)
+	if len(text) == 0 && row.Node != nil {
+		text = t.document(row.Node.PromptVariables, inputNames)
+	}
+	if len(text) == 0 {
+		text = t.lastMessage(e.Messages, "user")
+	}
+	return text
+}
+
+// output is the answer of a run. Without it, and for a node run, it is the text of the outputs, or else of the last
+// message of the assistant.
+func (t *texts) output(row *Row) []byte {
+	if row.Node == nil && !blank(row.Answer) {
+		return row.Answer
+	}
+	e := row.Subject()
+	if text := t.document(e.Outputs, outputNames); len(text) > 0 {
+		return text
+	}
+	return t.lastMessage(e.Messages, "assistant")
+}
+
+// said is what the model of a node run said: the output, but for outputs that hold no text.
+func (t *texts) said(n *Node) []byte {
+	if token := t.named(n.Outputs, outputNames); token != nil {
+		return t.text(token)
+	}
+	return t.lastMessage(n.Messages, "assistant")
+}
+
+// document is the text of a document: what named finds, else the document itself, as JSON.
+func (t *texts) document(doc []byte, names []string) []byte {
+	token := t.named(doc, names)
+	switch {
+	case token != nil:
+		return t.text(token)
+	case noMembers(doc):
+		return nil
+	}
+	return doc
+}
+
+// named is the text of a document, a string: that under the first of the names, else its only one. A document that is
+// a string is its own text.
+func (t *texts) named(doc []byte, names []string) (token []byte) {
+	doc = bytes.TrimSpace(doc)
+	var only []byte
+	best, strings := len(names), 0
+	for key, value := range t.members(doc) {
+		if !t.says(value) {
+			continue
+		}
+		only, strings = value, strings+1
+		for i, name := range names[:best] {
+			if string(key) == name {
+				token, best = value, i
+				break
+			}
+		}
+	}
+	switch {
+	case token != nil:
+		return token
+	case strings == 1:
+		return only
+	case t.err == nil && t.says(doc):
+		return doc
+	}
+	return nil
+}
+
+// lastMessage is the text of the last message of a role that has one.
+func (t *texts) lastMessage(messages []byte, role string) []byte {
+	var last []byte
+	for _, value := range t.elements(messages) {
+		if m := t.message(value); string(m.role) == role {
+			if token, _ := t.content(m.content); t.says(token) {
+				last = token
+			}
+		}
+	}
+	return t.text(last)
+}
+
+// contexts are the texts of the passages that were found: for a run by its node runs, for a node run by itself. Where
+// one says that it was sent to the model, those that say so; else all that do not say that they were not.
+func (t *texts) contexts(row *Row) [][]byte {
+	t.passages = t.passages[:0]
+	if row.Node != nil {
+		t.take(row.Node.Chunks, anySent(row.Node.Chunks))
+		return t.passages
+	}
+	sent := false
+	for i := range row.Nodes {
+		sent = sent || anySent(row.Nodes[i].Chunks)
+	}
+	for i := range row.Nodes {
+		t.take(row.Nodes[i].Chunks, sent)
+	}
+	return t.passages
+}
+
+// anySent says whether one of the chunks says that it was sent to the model.
+func anySent(chunks []Chunk) bool {
+	for i := range chunks {
+		if s := chunks[i].SentToLLM; s.Valid && s.Value {
+			return true
+		}
+	}
+	return false
+}
+
+// take adds the texts of chunks: those that were sent, or those that do not say that they were not.
+func (t *texts) take(chunks []Chunk, sent bool) {
+	for i := range chunks {
+		c := &chunks[i]
+		if told := c.SentToLLM; (told.Valid && told.Value || !told.Valid && !sent) && !blank(c.Text) {
+			t.passages = append(t.passages, c.Text)
+		}
+	}
+}
+
+// expectedText is what the answer should have been: the reference, or what somebody corrected it to.
+func expectedText(row *Row) []byte {
+	if !blank(row.Reference) {
+		return row.Reference
+	}
+	if row.HasFeedback && !blank(row.Feedback.CorrectedAnswer) {
+		return row.Feedback.CorrectedAnswer
+	}
+	return nil
+}
+
+// variable is a member of a document: the text of its name, and its value.
+type variable struct{ name, value []byte }
+
+// variables are the members of a document that are not null. They are valid until the next row.
+type variables []variable
+
+// appendVariables appends the variables of a document; one that is no object has none.
+func (r *reader) appendVariables(dst variables, doc []byte) variables {
+	for name, value := range r.members(doc) {
+		if value[0] != 'n' {
+			dst = append(dst, variable{name, value})
+		}
+	}
+	return dst
+}
+
+// find returns the value of a variable, or nil.
+func (v variables) find(name []byte) []byte {
+	for i := range v {
+		if bytes.Equal(v[i].name, name) {
+			return v[i].value
+		}
+	}
+	return nil
+}
+
+// appendPrompt appends a prompt template in which each {{name}} has become the variable of that name: a string as its
+// text, anything else as its JSON. A name that is no variable stays.
+func (r *reader) appendPrompt(dst, template []byte, values variables) []byte {
+	for {
+		start, end := nextPlaceholder(template)
+		if start < 0 {
+			return append(dst, template...)
+		}
+		value := values.find(placeholderName(template[start:end]))
+		switch {
+		case value == nil:
+			dst = append(dst, template[:end]...)
+		case value[0] == '"':
+			dst = append(append(dst, template[:start]...), r.text(value)...)
+		default:
+			dst = append(append(dst, template[:start]...), value...)
+		}
+		template = template[end:]
+	}
+}
+
+// nextPlaceholder finds the first {{…}} without a brace within, and where it ends; start is -1 where there is none.
+func nextPlaceholder(text []byte) (start, end int) {
+	for end = 0; ; {
+		n := bytes.Index(text[end:], []byte("}}"))
+		if n < 0 {
+			return -1, -1
+		}
+		inner := text[:end+n]
+		if i := bytes.LastIndexAny(inner, "{}"); i > 0 && inner[i] == '{' && inner[i-1] == '{' {
+			return i - 1, end + n + 2
+		}
+		end += n + 1
+	}
+}
+
+// placeholderName is what is between the braces, but for white space.
+func placeholderName(placeholder []byte) []byte {
+	return bytes.TrimSpace(placeholder[2 : len(placeholder)-2])
+}
+
+// appendValue appends a value as a string: a string as it is, anything else as its JSON.
+func appendValue(dst, value []byte) []byte {
+	if isString(value) {
+		return append(dst, value...)
+	}
+	return jsontext.AppendString(dst, value)
+}
