@@ -151,22 +151,36 @@ func (r *reader) says(token []byte) bool {
 func isString(token []byte) bool { return len(token) > 1 && token[0] == '"' }
 
 // blank says whether there is nothing in a text to read.
-func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
-
-// absent says whether a document is none, or null.
-func absent(doc []byte) bool {
-	doc = bytes.TrimSpace(doc)
-	return len(doc) == 0 || doc[0] == 'n'
+func blank(text []byte) bool {
+	if len(text) > 0 && text[0]-'!' <= '~'-'!' { // for most, without a call
+		return false
+	}
+	return len(bytes.TrimSpace(text)) == 0
 }
 
-// otherThan says whether a document is there that begins with something else.
-func otherThan(begin byte, doc []byte) bool { return !absent(doc) && bytes.TrimSpace(doc)[0] != begin }
+// first is the first byte of a document, 0 where there is none.
+func first(doc []byte) byte {
+	for _, c := range doc {
+		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return c
+		}
+	}
+	return 0
+}
+
+// otherThan says whether a document is there, not null, and begins with something else.
+func otherThan(begin byte, doc []byte) bool {
+	c := first(doc)
+	return c != begin && c != 'n' && c != 0
+}
 
 // noMembers says whether a document is absent, null, or an object without members.
 func noMembers(doc []byte) bool {
-	if len(doc) > 64 {
-		return false // more than brackets, as ingest takes the white space out
+	switch first(doc) {
+	case 0, 'n':
+		return true
+	case '{': // what is longer has more than brackets, as ingest takes the white space out
+		return len(doc) <= 64 && first(doc[bytes.IndexByte(doc, '{')+1:]) == '}'
 	}
-	doc = bytes.TrimSpace(doc)
-	return absent(doc) || doc[0] == '{' && len(bytes.TrimSpace(doc[1:])) == 1
+	return false
 }
