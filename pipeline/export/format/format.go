@@ -51,9 +51,10 @@ type GroupFormatter interface {
 	// Add takes a row of the group. A row that the target's rules cannot take is dropped as in
 	// [RowFormatter.Append]; every other one is used or dropped by Flush.
 	Add(row *Row) (drop string, err error)
-	// Flush calls emit for each record of the group, with the rows that it is made of, and drop for the rows
-	// that are in none. Then it forgets the group. What it gives emit is valid until emit returns.
-	Flush(emit func(record []byte, of ...Source) error, drop func(reason string, rows int)) error
+	// Flush calls emit for each record of the group, with the rows that it is made of, drop for the rows that are
+	// in none, and warn for each warning about a record. Then it forgets the group. What it gives emit is valid
+	// until emit returns.
+	Flush(emit func(record []byte, of ...Source) error, drop func(reason string, rows int), warn func(code string)) error
 }
 
 // Partitioned is a Formatter whose records must not all share a file.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,14 +16,14 @@ import (
 
 // history is what events told: the newest snapshot of everything, as ClickHouse would have it.
 type history struct {
-	runs     map[string]*runs.Run      // by run
-	nodes    map[string]*runs.Node     // by run/node run
-	feedback map[string]*runs.Feedback // by run/node: the newest on each
-	order    []string                  // runs, as they came
+	runs     map[string]*runs.Run             // by run
+	nodes    map[string]map[string]*runs.Node // by run and node run
+	feedback map[string]*runs.Feedback        // by run/node: the newest on each
+	order    []string                         // runs, as they came
 }
 
 func newHistory() *history {
-	return &history{runs: map[string]*runs.Run{}, nodes: map[string]*runs.Node{}, feedback: map[string]*runs.Feedback{}}
+	return &history{runs: map[string]*runs.Run{}, nodes: map[string]map[string]*runs.Node{}, feedback: map[string]*runs.Feedback{}}
 }
 
 func (h *history) add(e runs.Event) {
@@ -38,10 +38,12 @@ func (h *history) add(e runs.Event) {
 			h.runs[e.RunID] = &copied
 		}
 	case *runs.Node:
-		key := e.RunID + "/" + e.NodeRunID
-		if there := h.nodes[key]; there == nil || there.Version() <= e.Version() {
+		if h.nodes[e.RunID] == nil {
+			h.nodes[e.RunID] = map[string]*runs.Node{}
+		}
+		if there := h.nodes[e.RunID][e.NodeRunID]; there == nil || there.Version() <= e.Version() {
 			copied := *e
-			h.nodes[key] = &copied
+			h.nodes[e.RunID][e.NodeRunID] = &copied
 		}
 	case *runs.Feedback:
 		key := e.RunID + "/" + e.NodeID
@@ -53,24 +55,33 @@ func (h *history) add(e runs.Event) {
 	}
 }
 
-// sampleHistory is what n sample runs come to.
+// sampleHistory is what n sample runs come to. Tests share it: it must not be changed.
 func sampleHistory(t testing.TB, n int) *history {
 	t.Helper()
-	g := sample.New(sample.Config{Seed: 1, Runs: n})
-	h := newHistory()
-	for {
-		e, more := g.Next()
-		if !more {
-			return h
+	made, _ := histories.LoadOrStore(n, sync.OnceValues(func() (*history, error) {
+		g := sample.New(sample.Config{Seed: 1, Runs: n})
+		h := newHistory()
+		for {
+			e, more := g.Next()
+			if !more {
+				return h, nil
+			}
+			var decoder runs.Decoder // whose events are not reused
+			event, err := decoder.Decode(e.Type, e.Data, "", e.Time)
+			if err != nil {
+				return nil, err
+			}
+			h.add(event)
 		}
-		var decoder runs.Decoder // whose events are not reused
-		event, err := decoder.Decode(e.Type, e.Data, "", e.Time)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.add(event)
+	}))
+	h, err := made.(func() (*history, error))()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return h
 }
+
+var histories sync.Map // by number of runs
 
 // rows are the rows that a formatter with these needs would get: of runs, or of the node runs of these nodes. Where
 // apps are named, only theirs.
@@ -87,9 +98,11 @@ func (h *history) rows(needs Needs, nodes []string, apps ...string) (rows []*Row
 			}
 		}
 	} else {
-		for _, n := range h.nodes {
-			if wanted(n.AppID, n.Status) && (slices.Contains(nodes, n.NodeID) || slices.Contains(nodes, "*")) {
-				rows = append(rows, h.nodeRow(n))
+		for _, of := range h.nodes {
+			for _, n := range of {
+				if wanted(n.AppID, n.Status) && (slices.Contains(nodes, n.NodeID) || slices.Contains(nodes, "*")) {
+					rows = append(rows, h.nodeRow(n))
+				}
 			}
 		}
 	}
@@ -176,8 +189,8 @@ func (h *history) nodesOf(run string, which NodeRuns) (nodes []Node) {
 	if which == NoNodes {
 		return nil
 	}
-	for key, n := range h.nodes {
-		if strings.HasPrefix(key, run+"/") && (which == AllNodes || len(n.Chunks) > 0 || which == WithToolCalls && n.NodeType == "tool") {
+	for _, n := range h.nodes[run] {
+		if which == AllNodes || len(n.Chunks) > 0 || which == WithToolCalls && n.NodeType == "tool" {
 			nodes = append(nodes, nodeOf(n))
 		}
 	}
@@ -354,9 +367,13 @@ func streamed(t testing.TB, purpose, target string, options map[string]any, h *h
 	if err != nil {
 		t.Fatal(err)
 	}
-	var nodes []string
+	return streamRows(t, purpose, target, options, h.rows(f.Needs(), nodesFor(purpose), apps...))
+}
+
+// nodesFor are the nodes whose node runs are the rows of a purpose: all, or nil where runs are.
+func nodesFor(purpose string) []string {
 	if purpose == NodeEvaluation || purpose == NodeOptimization {
-		nodes = []string{"*"}
+		return []string{"*"}
 	}
-	return streamRows(t, purpose, target, options, h.rows(f.Needs(), nodes, apps...))
+	return nil
 }

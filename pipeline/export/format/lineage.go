@@ -1,7 +1,6 @@
 package format
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/millrace/millrace/sinks/fragment/jsontext"
@@ -14,13 +13,13 @@ type Source struct {
 	lineage    []byte
 }
 
-// newSource keeps what has to be known of a row. Lineage makes the ids of records that have one, or is nil.
-func newSource(row *Row, lineage *ids) Source {
-	s := Source{startedAt: row.Subject().StartedAt, inputGroup: bytes.Clone(row.InputGroup)}
+// set remembers what has to be known of a row, in the memory of the row before. Lineage makes the ids of records that
+// have one, or is nil.
+func (s *Source) set(row *Row, lineage *ids) {
+	s.startedAt, s.inputGroup, s.lineage = row.Subject().StartedAt, append(s.inputGroup[:0], row.InputGroup...), s.lineage[:0]
 	if lineage != nil {
-		s.lineage = appendLineage(nil, row, lineage)
+		s.lineage = appendLineage(s.lineage, row, lineage)
 	}
-	return s
 }
 
 // AppendLineage appends a line of the lineage: of is what a [Record] says of a row, file the name of the fragment that

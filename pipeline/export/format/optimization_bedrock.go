@@ -57,17 +57,18 @@ type optimizationBedrock struct {
 	open      bool
 	reason    string // why the template cannot be used
 	template  apoTemplate
-	head      []byte    // of the record: all but its samples
-	best      apoQueue  // samples with a reference, and
-	rest      apoQueue  // without; each from old to new
-	bytes     int       // of them, and a comma each
-	number    int       // of samples so far
-	full      int       // samples that went
-	free      [][]byte  // texts for reuse
-	variables variables // of the row at hand
+	head      []byte      // of the record: all but its samples
+	best      apoQueue    // samples with a reference, and
+	rest      apoQueue    // without; each from old to new
+	bytes     int         // of them, and a comma each
+	number    int         // of samples so far
+	full      int         // samples that went
+	free      []apoSample // for reuse
+	variables variables   // of the row at hand
 	sample    []byte
 	record    []byte
 	of        []Source
+	made      []apoSample // that the record is made of
 }
 
 // apoKeptBytes is how large buffers may be that are kept for the next template.
@@ -156,12 +157,14 @@ func (f *optimizationBedrock) start(template []byte) {
 
 // keep puts the sample at hand into a queue, and lets go of the worst ones that are too many.
 func (f *optimizationBedrock) keep(queue *apoQueue, inputs int, row *Row) {
-	var text []byte
+	var s apoSample
 	if n := len(f.free); n > 0 {
-		text, f.free = f.free[n-1], f.free[:n-1]
+		s, f.free = f.free[n-1], f.free[:n-1]
 	}
 	f.number++
-	queue.push(apoSample{f.number, append(text, f.sample...), inputs, newSource(row, nil)})
+	s.number, s.text, s.inputs = f.number, append(s.text[:0], f.sample...), inputs
+	s.source.set(row, nil)
+	queue.push(s)
 	f.bytes += len(f.sample) + 1
 	const end = len("\ufeff]}\n") // with a byte order mark, which is an option
 	for f.best.count+f.rest.count > apoSamples || len(f.head)+f.bytes+end > apoFileBytes {
@@ -180,19 +183,20 @@ func (f *optimizationBedrock) keep(queue *apoQueue, inputs int, row *Row) {
 // forget lets go of a sample.
 func (f *optimizationBedrock) forget(s apoSample) {
 	f.bytes -= len(s.text) + 1
-	f.release(s.text)
+	f.release(s)
 }
 
-// release keeps the memory of a sample for the next one, unless it is much.
-func (f *optimizationBedrock) release(text []byte) {
-	if cap(text) <= apoKeptBytes/apoSamples && len(f.free) < apoSamples {
-		f.free = append(f.free, text[:0])
+// release keeps the memory of a sample for another one, unless it is much.
+func (f *optimizationBedrock) release(s apoSample) {
+	if cap(s.text) <= apoKeptBytes/apoSamples && len(f.free) < apoSamples {
+		f.free = append(f.free, s)
 	}
 }
 
 // Flush implements [GroupFormatter].
-func (f *optimizationBedrock) Flush(emit func(record []byte, of ...Source) error, drop func(reason string, rows int)) error {
+func (f *optimizationBedrock) Flush(emit func(record []byte, of ...Source) error, drop func(reason string, rows int), _ func(code string)) error {
 	record, of := append(f.record[:0], f.head...), f.of[:0]
+	made := f.made[:0]
 	for f.best.count+f.rest.count > 0 {
 		next := &f.best
 		if next.count == 0 || f.rest.count > 0 && f.rest.at(0).number < next.at(0).number {
@@ -202,10 +206,9 @@ func (f *optimizationBedrock) Flush(emit func(record []byte, of ...Source) error
 		if len(of) > 0 {
 			record = append(record, ',')
 		}
-		record, of = append(record, s.text...), append(of, s.source)
-		f.release(s.text)
+		record, of, made = append(record, s.text...), append(of, s.source), append(made, s)
 	}
-	f.record, f.of = append(record, "]}"...), of
+	f.record, f.of, f.made = append(record, "]}"...), of, made
 	if f.full > 0 {
 		drop("template_full", f.full)
 	}
@@ -214,7 +217,11 @@ func (f *optimizationBedrock) Flush(emit func(record []byte, of ...Source) error
 		return nil
 	}
 	err := emit(f.record, of...)
+	for _, s := range made {
+		f.release(s)
+	}
 	clear(f.of)
+	clear(f.made)
 	if cap(f.record) > apoKeptBytes {
 		f.record = nil
 	}

@@ -172,7 +172,7 @@ func (s *Stream) Close() error {
 	s.open = false
 	switch {
 	case s.group != nil:
-		return s.group.Flush(s.emit, func(reason string, rows int) { s.out.Drop(reason, int64(rows)) })
+		return s.group.Flush(s.emit, func(reason string, rows int) { s.out.Drop(reason, int64(rows)) }, s.out.Warn)
 	case s.best.there:
 		s.best.there = false
 		for _, code := range s.best.warnings {

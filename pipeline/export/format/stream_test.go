@@ -40,16 +40,19 @@ func (f *fakeGroup) Add(row *Row) (string, error) {
 	if strings.HasPrefix(string(row.RunID), "bad") {
 		return "bad", nil
 	}
-	f.kept = append(f.kept, newSource(row, &f.ids))
+	var s Source
+	s.set(row, &f.ids)
+	f.kept = append(f.kept, s)
 	return "", nil
 }
 
-func (f *fakeGroup) Flush(emit func([]byte, ...Source) error, drop func(string, int)) error {
+func (f *fakeGroup) Flush(emit func([]byte, ...Source) error, drop func(string, int), warn func(string)) error {
 	defer func() { f.kept = nil }()
 	if len(f.kept) == 0 {
 		return nil
 	}
 	drop("last", 1)
+	warn("about a group")
 	if len(f.kept) == 1 {
 		return nil
 	}
@@ -135,7 +138,7 @@ func TestRecordsOfGroupsAccountForTheirRows(t *testing.T) {
 	t.Parallel()
 	got := through(t, &fakeGroup{}, true, judged("g", "a", 5, 1.0), judged("g", "b", 6, "thumbsUp"), judged("g", "bad", 7, nil), judged("g", "c", 8, nil),
 		judged("h", "d", 1, nil), judged("i", "bad", 1, nil), judged("j", "e", 1, nil), judged("j", "f", 2, nil))
-	if want := `{"rows":2} {"rows":1}`; got.text() != want || got.used != 3 || fmt.Sprint(got.dropped) != "map[bad:2 last:3]" || len(got.lineage) != 3 {
+	if want := `{"rows":2} {"rows":1}`; got.text() != want || got.used != 3 || fmt.Sprint(got.dropped) != "map[bad:2 last:3]" || len(got.lineage) != 3 || got.warned["about a group"] != 3 {
 		t.Errorf("%s, %d rows used, dropped %v, lineage %s", got.text(), got.used, got.dropped, got.lineage)
 	}
 	var line map[string]any

@@ -233,6 +233,12 @@ func (c *conversation) answer() *tuningMessage { return &c.messages[len(c.messag
 // prompt are the messages before the answer.
 func (c *conversation) prompt() []tuningMessage { return c.messages[:len(c.messages)-1] }
 
+// promptOfModel says whether the prompt ends with the assistant, so that it has no end.
+func (c *conversation) promptOfModel() bool {
+	prompt := c.prompt()
+	return prompt[len(prompt)-1].role == roleAssistant
+}
+
 // cutCalls removes calls beside the answer, for readers that cannot have them there. Their results were cut off.
 func (c *conversation) cutCalls() {
 	answer := c.answer()

@@ -72,7 +72,7 @@ func FuzzConversations(f *testing.F) {
 						t.Fatal(err)
 					}
 				}
-				err := f.Flush(func(record []byte, _ ...Source) error { check(record); return nil }, func(string, int) {})
+				err := f.Flush(func(record []byte, _ ...Source) error { check(record); return nil }, func(string, int) {}, func(string) {})
 				if err != nil {
 					t.Fatal(err)
 				}

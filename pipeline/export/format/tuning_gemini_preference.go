@@ -18,21 +18,20 @@ var fineTuningGeminiPreference = Target{
 
 // geminiPreference has its key in snake case, unlike supervised tuning.
 var geminiPreference = pairShape{
-	prompt: func(dst []byte, c *conversation) (out []byte, drop string) {
-		prompt := c.prompt()
-		switch {
-		case !c.userFirst():
-			return dst, dropAssistant1st
-		case prompt[len(prompt)-1].role == roleAssistant:
-			return dst, dropPromptOfModel
+	check: func(c *conversation) (drop string) {
+		if !c.userFirst() {
+			return dropAssistant1st
 		}
+		return ""
+	},
+	prompt: func(dst []byte, c *conversation) []byte {
 		dst = append(dst, '{')
 		if c.system != nil {
 			dst = append(dst, `"system_instruction":{"parts":[{"text":`...)
 			dst = append(append(dst, c.system...), `}]},`...)
 		}
 		dst = append(dst, `"contents":[`...)
-		return append(c.appendFlat(dst, prompt, geminiTurns), ']'), ""
+		return append(c.appendFlat(dst, c.prompt(), geminiTurns), ']')
 	},
 	record: func(dst, prompt, preferred, rejected []byte) []byte {
 		dst = append(dst, prompt...)

@@ -21,18 +21,12 @@ var fineTuningOpenAIDPO = Target{
 // openAIDPO is FineTunePreferenceRequestInput of OpenAI's API description
 // (https://github.com/openai/openai-openapi, revision f7f4b05).
 var openAIDPO = pairShape{
-	prompt: func(dst []byte, c *conversation) (out []byte, drop string) {
-		prompt := c.prompt()
-		if prompt[len(prompt)-1].role == roleAssistant {
-			return dst, dropPromptOfModel
-		}
-		if drop := c.readTools(); drop != "" {
-			return dst, drop
-		}
+	check: (*conversation).readTools,
+	prompt: func(dst []byte, c *conversation) []byte {
 		dst = append(dst, `{"input":{"messages":[`...)
-		dst = c.appendMessages(dst, prompt, false)
+		dst = c.appendMessages(dst, c.prompt(), false)
 		dst = append(dst, ']')
-		return append(c.appendTools(dst, false), '}'), ""
+		return append(c.appendTools(dst, false), '}')
 	},
 	record: func(dst, prompt, preferred, rejected []byte) []byte {
 		dst = append(dst, prompt...)

@@ -13,9 +13,10 @@ import (
 // tuningPairs makes preference pairs of the runs of an input: the best against the worst, the second best against the
 // second worst, and so on while they are opposite; then answers against their corrections.
 //
-// A group has up to MaxGroup rows of up to megabytes. So the texts of no more are kept than may end in a pair:
-// of the best and worst, which a row leaves when better and worse ones come, and never comes back to; and of the
-// first rows with a correction. The verdicts of all are kept, to count exactly why each is in no pair.
+// A group has up to MaxGroup rows of up to megabytes. So what records are made of is kept of no more rows than may end
+// in a pair: of the best and worst that have a verdict, which a row leaves when better and worse ones come, and never
+// comes back to; and of the first rows with a correction. The verdicts of all are kept, to count exactly why each is in
+// no pair.
 type tuningPairs struct {
 	shape    pairShape
 	settings tuningSettings
@@ -28,15 +29,19 @@ type tuningPairs struct {
 	came         int
 
 	// What is below is reused.
-	freeRows               []*pairRow
-	freeTexts              []*pairTexts
-	prompt, record, normal []byte
+	freeRows       []*pairRow
+	freeTexts      []*pairTexts
+	record, normal []byte
+	of             []Source
 }
 
 // pairShape is how a target writes a pair.
 type pairShape struct {
-	// prompt appends the part of the record that both answers share, the part of the conversation before its answer.
-	prompt func(dst []byte, c *conversation) (out []byte, drop string)
+	// check says why the reader cannot take the conversation.
+	check func(c *conversation) (drop string)
+	// prompt appends the part of the record that both answers share, the part of the conversation before its answer. The
+	// conversation has been checked.
+	prompt func(dst []byte, c *conversation) []byte
 	// record appends the record of a pair: the prompt, and the texts of the answers, JSON strings. Calls beside them went
 	// with their results.
 	record func(dst, prompt, preferred, rejected []byte) []byte
@@ -64,6 +69,7 @@ type pairTexts struct {
 	prompt     []byte
 	answer     []byte
 	correction []byte // of a candidate
+	trimmed    bool   // the conversation was cut after the answer
 }
 
 // Reasons for which the rows of a group are in no pair.
@@ -74,7 +80,7 @@ const (
 	dropSameAnswer       = "same_answer"
 )
 
-var pairReasons = []string{dropNoOpposite, dropPairsPerInput, dropDifferentContext, dropSameAnswer}
+var pairReasons = [...]string{dropNoOpposite, dropPairsPerInput, dropDifferentContext, dropSameAnswer}
 
 func pairDrops(more ...Drop) []Drop {
 	return tuningDrops(slices.Concat([]Drop{
@@ -113,20 +119,26 @@ func (f *tuningPairs) Columns() []fragment.Column { return nil }
 // Needs implements [Formatter].
 func (f *tuningPairs) Needs() Needs { return Needs{Group: ByInput} }
 
+// Add implements [GroupFormatter].
 func (f *tuningPairs) Add(row *Row) (drop string, err error) {
 	c := &f.conversation
-	drop = c.prepare(row, &f.settings)
-	if err := c.fault(row); err != nil || drop != "" {
-		return drop, err
+	if drop = c.prepare(row, &f.settings); drop == "" && c.err == nil {
+		if drop = f.shape.check(c); drop == "" && c.promptOfModel() {
+			drop = dropPromptOfModel
+		}
 	}
-	if f.prompt, drop = f.shape.prompt(f.prompt[:0], c); drop != "" {
+	if err := c.fault(row); err != nil {
+		return "", err
+	}
+	if drop != "" {
 		return drop, nil
 	}
 	r := f.newRow(row)
 	at, _ := slices.BinarySearchFunc(f.rows, r, compareVerdicts)
 	f.rows = slices.Insert(f.rows, at, r)
 	n := len(f.rows)
-	if r.extreme = at < f.limit || at >= n-f.limit; r.extreme {
+	r.extreme = at < f.limit || at >= n-f.limit
+	if r.extreme && (r.rating != 0 || !math.IsNaN(r.score)) { // without a verdict it is the opposite of none
 		f.keep(r, row)
 	}
 	// Of those kept before, the new one has pushed one out at most on either side.
@@ -147,9 +159,11 @@ func (f *tuningPairs) Add(row *Row) (drop string, err error) {
 }
 
 func (f *tuningPairs) newRow(row *Row) *pairRow {
-	r := &pairRow{}
+	var r *pairRow
 	if n := len(f.freeRows); n > 0 {
 		r, f.freeRows = f.freeRows[n-1], f.freeRows[:n-1]
+	} else {
+		r = &pairRow{}
 	}
 	*r = pairRow{number: f.came, score: math.NaN()}
 	f.came++
@@ -184,10 +198,12 @@ func (f *tuningPairs) keep(r *pairRow, row *Row) {
 	} else {
 		r.texts = &pairTexts{}
 	}
-	r.texts.source = newSource(row, &f.ids)
-	r.texts.prompt = append(r.texts.prompt[:0], f.prompt...)
-	r.texts.answer = append(r.texts.answer[:0], f.conversation.answer().text...)
+	c := &f.conversation
+	r.texts.source.set(row, &f.ids)
+	r.texts.prompt = f.shape.prompt(r.texts.prompt[:0], c)
+	r.texts.answer = append(r.texts.answer[:0], c.answer().text...)
 	r.texts.context = f.context()
+	r.texts.trimmed = c.trimmed
 }
 
 // forget lets go of what no pair will be made of.
@@ -212,25 +228,34 @@ func opposite(a, b *pairRow) bool {
 	return a.score < b.score || a.score > b.score // neither where one is NaN
 }
 
-func (f *tuningPairs) Flush(emit func(record []byte, of ...Source) error, drop func(reason string, rows int)) error {
+// Flush implements [GroupFormatter].
+func (f *tuningPairs) Flush(emit func(record []byte, of ...Source) error, drop func(reason string, rows int), warn func(code string)) error {
 	n, made := len(f.rows), 0
+	pair := func(preferred *pairTexts, answer, rejected []byte, of ...Source) error {
+		made++
+		if preferred.trimmed {
+			warn(TrimmedTail)
+		}
+		f.record = f.shape.record(f.record[:0], preferred.prompt, answer, rejected)
+		return emit(f.record, of...)
+	}
 	for i := 0; i < n/2 && opposite(f.rows[i], f.rows[n-1-i]); i++ {
 		best, worst := f.rows[i], f.rows[n-1-i]
+		reason := ""
 		switch {
 		case i >= f.limit:
-			best.reason, worst.reason = dropPairsPerInput, dropPairsPerInput
-			continue
+			reason = dropPairsPerInput
 		case best.texts.context != worst.texts.context:
-			best.reason, worst.reason = dropDifferentContext, dropDifferentContext
-			continue
+			reason = dropDifferentContext
 		case f.same(best.texts.answer, worst.texts.answer):
-			best.reason, worst.reason = dropSameAnswer, dropSameAnswer
+			reason = dropSameAnswer
+		}
+		if best.reason, worst.reason = reason, reason; reason != "" {
 			continue
 		}
 		best.used, worst.used = true, true
-		made++
-		f.record = f.shape.record(f.record[:0], best.texts.prompt, best.texts.answer, worst.texts.answer)
-		if err := emit(f.record, best.texts.source, worst.texts.source); err != nil {
+		f.of = append(f.of[:0], best.texts.source, worst.texts.source)
+		if err := pair(best.texts, best.texts.answer, worst.texts.answer, f.of...); err != nil {
 			return err
 		}
 	}
@@ -239,9 +264,8 @@ func (f *tuningPairs) Flush(emit func(record []byte, of ...Source) error, drop f
 			continue
 		}
 		r.used = true
-		made++
-		f.record = f.shape.record(f.record[:0], r.texts.prompt, r.texts.correction, r.texts.answer)
-		if err := emit(f.record, r.texts.source); err != nil {
+		f.of = append(f.of[:0], r.texts.source)
+		if err := pair(r.texts, r.texts.correction, r.texts.answer, f.of...); err != nil {
 			return err
 		}
 	}
@@ -251,7 +275,7 @@ func (f *tuningPairs) Flush(emit func(record []byte, of ...Source) error, drop f
 
 // account drops the rows that are in no pair, and forgets the group.
 func (f *tuningPairs) account(drop func(reason string, rows int)) {
-	counts := make([]int, len(pairReasons))
+	var counts [len(pairReasons)]int
 	for _, r := range f.rows {
 		switch {
 		case r.used:
@@ -261,7 +285,7 @@ func (f *tuningPairs) account(drop func(reason string, rows int)) {
 		case r.reason == "":
 			r.reason = dropNoOpposite
 		}
-		counts[slices.Index(pairReasons, r.reason)]++
+		counts[slices.Index(pairReasons[:], r.reason)]++
 	}
 	for i, n := range counts {
 		if n > 0 {

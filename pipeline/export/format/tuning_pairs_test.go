@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -251,4 +252,56 @@ func TestPairsKeepTheTextsOfFewRows(t *testing.T) {
 		t.Errorf("%d MiB for %d rows", grown/size, MaxGroup)
 	}
 	runtime.KeepAlive(f)
+}
+
+func TestPairsWarnOfAPromptThatWasCut(t *testing.T) {
+	t.Parallel()
+	const more = `,{"role":"user","content":"Thanks"}]`
+	for _, target := range []string{"openai_dpo", "trl_dpo", "gemini_preference"} {
+		for _, test := range []struct {
+			name         string
+			best, worst  bool // whether its messages go on after the answer
+			correctWorst bool
+			want         int64
+		}{
+			{"neither", false, false, false, 0},
+			{"the preferred one", true, false, false, 1},
+			{"the other one", false, true, false, 0},
+			{"both", true, true, false, 1},
+			{"one against its correction, too", true, true, true, 1},
+		} {
+			rows := judgedRows([]judgedRun{{answer: "bad", rating: "down"}, {answer: "good", rating: "up"}})
+			for i, cut := range []bool{test.worst, test.best} {
+				if cut {
+					rows[i].Messages = b(strings.TrimSuffix(string(rows[i].Messages), "]") + more)
+				}
+			}
+			if test.correctWorst {
+				rows = []*Row{corrected(rows[0], "better")}
+			}
+			o := streamRows(t, FineTuning, target, nil, rows)
+			if len(o.records) != 1 || o.warned[TrimmedTail] != test.want || bytes.Contains(o.records[0], b("Thanks")) {
+				t.Errorf("%s: %s: warned %v of %s", target, test.name, o.warned, o.records)
+			}
+		}
+	}
+}
+
+func TestPairsAllocateNothing(t *testing.T) {
+	rows := judgedRows([]judgedRun{{answer: "bad", rating: "down"}, {answer: "good", rating: "up", correction: "better"}, {answer: "so", score: "1"}, {answer: "none"}})
+	for _, target := range []string{"openai_dpo", "trl_dpo", "gemini_preference"} {
+		f, err := New(FineTuning, target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		emit, drop, warn := func([]byte, ...Source) error { return nil }, func(string, int) {}, func(string) {}
+		if n := testing.AllocsPerRun(100, func() {
+			for _, row := range rows {
+				_, _ = f.(GroupFormatter).Add(row)
+			}
+			_ = f.(GroupFormatter).Flush(emit, drop, warn)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations a group", target, n)
+		}
+	}
 }

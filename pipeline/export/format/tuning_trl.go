@@ -50,21 +50,16 @@ var trlRules = []string{
 // appendTRL appends prompt and completion, without the closing brace. TRL's apply_chat_template takes a prompt that
 // ends with the assistant for an answer that goes on, which a second message does not.
 func appendTRL(dst []byte, c *conversation) (out []byte, drop string) {
-	out, drop = appendTRLPrompt(dst, c)
-	if drop != "" {
-		return dst, drop
+	if c.promptOfModel() {
+		return dst, dropPromptOfModel
 	}
-	out = append(out, `,"completion":[`...)
+	out = append(appendTRLPrompt(dst, c), `,"completion":[`...)
 	return append(c.appendMessage(out, c.answer(), true), ']'), ""
 }
 
-func appendTRLPrompt(dst []byte, c *conversation) (out []byte, drop string) {
-	prompt := c.prompt()
-	if prompt[len(prompt)-1].role == roleAssistant {
-		return dst, dropPromptOfModel
-	}
+func appendTRLPrompt(dst []byte, c *conversation) []byte {
 	dst = append(dst, `{"prompt":[`...)
-	return append(c.appendMessages(dst, prompt, true), ']'), ""
+	return append(c.appendMessages(dst, c.prompt(), true), ']')
 }
 
 func appendTRLKTO(dst []byte, row *Row, c *conversation) (out []byte, drop string) {

@@ -13,6 +13,7 @@ var fineTuningTRLDPO = Target{
 }
 
 var trlDPO = pairShape{
+	check:  func(*conversation) string { return "" },
 	prompt: appendTRLPrompt,
 	record: func(dst, prompt, preferred, rejected []byte) []byte {
 		dst = append(dst, prompt...)
