@@ -10,16 +10,17 @@ var (
 
 // readMessages reads messages. What is wrong with one is kept with it: it may be one that is cut off.
 func (c *conversation) readMessages(doc []byte) (drop string) {
+	if otherThan('[', doc) {
+		drop = dropShape
+	}
 	for _, value := range c.elements(doc) {
 		if value[0] != '{' {
-			return dropShape
+			drop = dropShape
+			continue // to where it may be no JSON
 		}
 		c.readMessage(value)
 	}
-	if otherThan('[', doc) {
-		return dropShape
-	}
-	return ""
+	return drop
 }
 
 func (c *conversation) readMessage(doc []byte) {

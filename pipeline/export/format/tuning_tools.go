@@ -14,17 +14,17 @@ type tuningTool struct {
 // would be half of what it was.
 func (c *conversation) readTools() (drop string) {
 	c.defined = c.defined[:0]
+	if otherThan('[', c.tools) {
+		drop = dropTools
+	}
 	for _, value := range c.elements(c.tools) {
 		t, ok := c.readTool(value)
 		if !ok {
-			return dropTools
+			drop = dropTools
 		}
 		c.defined = append(c.defined, t)
 	}
-	if otherThan('[', c.tools) {
-		return dropTools
-	}
-	return ""
+	return drop
 }
 
 func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool) {
