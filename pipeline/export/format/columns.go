@@ -28,11 +28,7 @@ func (f *records) Needs() Needs { return f.needs }
 // Append implements [RowFormatter].
 func (f *records) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
 	f.begin()
-	out = f.fields.append(dst, row)
-	if err := f.fault(row); err != nil {
-		return dst, "", err
-	}
-	return out, "", nil
+	return f.done(row, dst, f.fields.append(dst, row), "")
 }
 
 // idField is that of the record's id.

@@ -26,30 +26,30 @@ func TestColumnsAreWhatTheFormatterWrites(t *testing.T) {
 		}
 		t.Run(purpose+"/"+target.Name, func(t *testing.T) {
 			t.Parallel()
-			records := streamed(t, purpose, target.Name, nil, sampleHistory(t, 3000)).records
-			seen := map[string]bool{} // columns that had a value
-			for _, record := range records {
-				d := json.NewDecoder(bytes.NewReader(record))
-				d.UseNumber()
-				if err := checkObject(d, "", f.Columns(), seen); err != nil {
-					t.Fatalf("%v in %.500s", err, record)
-				}
-			}
-			for _, path := range paths("", f.Columns()) {
-				if !seen[path] {
-					t.Errorf("no record has a value of %s, so its type is not shown", path)
-				}
-			}
-			roundTrip(t, purpose, target, records)
+			checkColumns(t, purpose, target, nil, f.Columns(), streamed(t, purpose, target.Name, nil, sampleHistory(t, 3000)).records)
 		})
 	}
 }
 
-// roundTrip writes and reads the records in every format.
-func roundTrip(t *testing.T, purpose string, target *Target, records [][]byte) {
+// checkColumns holds records against their columns, each of which must have a value somewhere, and writes and reads them in
+// every format.
+func checkColumns(t *testing.T, purpose string, target *Target, options map[string]any, columns []fragment.Column, records [][]byte) {
 	t.Helper()
+	seen := map[string]bool{} // columns that had a value
+	for _, record := range records {
+		d := json.NewDecoder(bytes.NewReader(record))
+		d.UseNumber()
+		if err := checkObject(d, "", columns, seen); err != nil {
+			t.Fatalf("%v in %.500s", err, record)
+		}
+	}
+	for _, path := range paths("", columns) {
+		if !seen[path] {
+			t.Errorf("no record has a value of %s, so its type is not shown", path)
+		}
+	}
 	for _, format := range target.Formats {
-		e, err := NewEncoder(purpose, target.Name, format, fragment.Zstd, nil, map[string]string{"export_id": "e-1"})
+		e, err := NewEncoder(purpose, target.Name, format, fragment.Zstd, options, map[string]string{"export_id": "e-1"})
 		if err != nil {
 			t.Fatal(err)
 		}

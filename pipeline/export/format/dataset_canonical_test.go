@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -71,22 +69,7 @@ func TestCanonicalGolden(t *testing.T) {
 		got, _, _ = f.Append(got, test.row)
 		got = append(got, '\n')
 	}
-	path := filepath.Join("testdata", "dataset_canonical.jsonl")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("records changed; go test -run Golden -update, and read the difference:\n%s", got)
-	}
+	golden(t, "dataset_canonical.jsonl", got)
 }
 
 func TestCanonicalAllocatesNothing(t *testing.T) {

@@ -54,13 +54,7 @@ func (f *evaluation) Columns() []fragment.Column { return nil }
 func (f *evaluation) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
 	f.begin()
 	out, drop = f.write(f, dst, row)
-	if err := f.fault(row); err != nil {
-		return dst, "", err
-	}
-	if drop != "" {
-		return dst, drop, nil
-	}
-	return out, "", nil
+	return f.done(row, dst, out, drop)
 }
 
 // both returns input and output, or the reason to drop a row that lacks one of them.

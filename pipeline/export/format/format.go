@@ -1,21 +1,43 @@
 // Package format turns rows of the history into the records of a data set: one file per purpose and
 // target, named after them. It is pure: it knows neither where rows come from nor where records go.
 //
-//	row.go        Row: what a target is given
+// What a target is, and what is done with it:
+//
+//	row.go        Row: what a target is given; clone.go copies its node runs
 //	format.go     Formatter, RowFormatter, GroupFormatter: what a target is
-//	target.go     Target: what users are told of it; the list of all targets
-//	stream.go     Stream: the rows of a window in, its records out; splits, groups, lineage, counts
+//	target.go     Target: what users are told of it, and describe.go how; the list of all targets
+//	stream.go     Stream: the rows of a window in, its records out; splits, groups, counts
+//	lineage.go    where a record comes from, and Source: what a group remembers of a row
+//	warnings.go   what warnings say
 //	options.go    reading the options of a request
 //	encoder.go    the file encoder of a target
+//
+// What targets are made of:
+//
+//	reader.go     going over documents, and their one error
+//	texts.go      the text of inputs, of outputs, of a prompt with its variables; passages
+//	messages.go   chat messages, their content and calls
+//	columns.go    records that are columns: each key once, with its type and what appends its value
+//	parts.go      columns that several purposes have
+//	json.go       values of a record that is written by hand
+//	id.go         ids of records
+//
+// The targets, by purpose, each with what its own share:
+//
+//	dataset_*.go       export_dataset
+//	evaluation_*.go    recipe_evaluation and node_evaluation; evaluation.go is the RowFormatter of all but canonical
+//	optimization_*.go  node_optimization
+//	tuning_*.go        fine_tuning; tuning.go has its own list
 //
 // # Adding a target
 //
 // Write one file, named after the purpose and the target. It holds
 //
 //   - a Target: its name, who reads it, its shape and rules in words, its options, formats and limits;
-//   - a type that implements [RowFormatter] where each row gives a record, or [GroupFormatter] where a record is
-//     made of several rows. It checks the rules of its reader on every record: a row that breaks one is
-//     dropped under a reason, and never written half-right.
+//   - what writes its records: fields for newRecords where every record has the same keys; else a function for
+//     newEvaluation or newTuning, which find what goes in and what came out; else a type of its own that is a
+//     [RowFormatter], or a [GroupFormatter] where a record is made of several rows. It checks the rules of its reader on
+//     every record: a row that breaks one is dropped under a reason, and never written half-right.
 //
 // Add the Target to the list in target.go, which is all that `millrace formats`, the README's table, the check of
 // requests and the stages look at. Put the rules as a table test beside it, and run `make golden` for its

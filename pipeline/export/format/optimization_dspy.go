@@ -61,13 +61,7 @@ func (f *optimizationDSPy) Keys() []string { return f.keys }
 func (f *optimizationDSPy) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
 	f.begin()
 	out, drop = f.append(dst, row)
-	if err := f.fault(row); err != nil {
-		return dst, "", err
-	}
-	if drop != "" {
-		return dst, drop, nil
-	}
-	return out, "", nil
+	return f.done(row, dst, out, drop)
 }
 
 func (f *optimizationDSPy) append(dst []byte, row *Row) (out []byte, drop string) {

@@ -32,6 +32,17 @@ func (r *reader) fault(row *Row) error {
 	return fmt.Errorf("run %s: %w", row.RunID, r.err)
 }
 
+// done is what [RowFormatter] Append returns of a row that gave out, or was dropped: an error if there was a fault.
+func (r *reader) done(row *Row, dst, out []byte, drop string) ([]byte, string, error) {
+	if err := r.fault(row); err != nil {
+		return dst, "", err
+	}
+	if drop != "" {
+		return dst, drop, nil
+	}
+	return out, "", nil
+}
+
 // members goes over an object: the texts of its keys, and their values. There are none in another document, or none.
 func (r *reader) members(doc []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) { r.walk(doc, '{', '}', yield) }

@@ -12,7 +12,7 @@ import (
 //
 //	tuning.go               options, reasons and warnings that all of them have; the RowFormatter
 //	tuning_conversation.go  a conversation: which messages of a row, their rules, their repair
-//	tuning_messages.go      reading messages of OpenAI's shape
+//	tuning_messages.go      a row's messages, with what is wrong with each
 //	tuning_node.go          the conversation of a node run: its messages, or its prompt and output
 //	tuning_tools.go         reading and writing the definitions of tools
 //	tuning_flat.go          turns of text alone, for readers that know no tools
@@ -91,13 +91,7 @@ func (f *tuning) Append(dst []byte, row *Row) (out []byte, drop string, err erro
 	if drop = c.prepare(row, &f.settings); drop == "" && c.err == nil {
 		out, drop = f.render(dst, row, c)
 	}
-	if err := c.fault(row); err != nil {
-		return dst, "", err
-	}
-	if drop != "" {
-		return dst, drop, nil
-	}
-	return out, "", nil
+	return c.done(row, dst, out, drop)
 }
 
 // Warnings implements [Warner]. A corrected answer of a run rated thumbsDown is a good one, and a record that says how

@@ -77,10 +77,7 @@ func (f *datasetInsights) Append(dst []byte, row *Row) (out []byte, drop string,
 	out = append(out, `],"prompt":{"promptText":`...)
 	out = f.appendPromptOf(out, node)
 	out = append(f.appendResponse(out, row, node), `}]}`...)
-	if err := f.fault(row); err != nil {
-		return dst, "", err
-	}
-	return out, "", nil
+	return f.done(row, dst, out, "")
 }
 
 func (f *datasetInsights) appendQuery(dst []byte, row *Row) []byte {
