@@ -76,7 +76,9 @@ func (r *reader) walk(doc []byte, begin, end byte, yield func(key, value []byte)
 			if key, r.err = s.Key(); r.err != nil {
 				return
 			}
-			key = r.text(key)
+			if key = r.text(key); r.err != nil {
+				return
+			}
 		}
 		if value, r.err = s.Value(); r.err != nil || !yield(key, value) || r.err != nil {
 			return

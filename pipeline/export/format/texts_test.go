@@ -179,7 +179,7 @@ func TestTheOutputOfANodeIsItsMostTellingText(t *testing.T) {
 
 func TestADocumentThatIsNoJSONIsAFaultOfTheStore(t *testing.T) {
 	t.Parallel()
-	for _, broken := range []string{`{"answer"`, `{"a":"b",}`, `{answer:1}`, `{"a":[}`, `[`, `tru`, `{} x`, `[1,]`, `nope`, `"a`} {
+	for _, broken := range []string{`{"answer"`, `{"a":"b",}`, `{answer:1}`, `{"a":[}`, `[`, `tru`, `{} x`, `[1,]`, `{"\ud800":1}`, `nope`, `"a`} {
 		var r reader
 		for range r.members(b(broken)) {
 			continue
