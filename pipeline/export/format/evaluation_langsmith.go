@@ -5,12 +5,12 @@ import "github.com/millrace/millrace/sinks/fragment/jsontext"
 var evaluationLangSmith = Target{
 	Name: "langsmith", Purposes: evaluationPurposes,
 	Reader: "[LangSmith](https://docs.langchain.com/langsmith), `Client().create_examples`, or upload of a key-value data set",
-	Shape:  "`id, inputs{}, outputs{answer}?, metadata{}, source_run_id?`",
+	Shape:  "`id, inputs{}, outputs{answer}?, metadata{}, split?, source_run_id?`",
 	Rules: []string{
 		"`id` is a UUID, the same in every export of the run",
 		"`outputs` is what was expected, under `answer` for a run and `output` for a node run; it is absent where nothing is",
 		"`source_run_id` is the id of the run, or node run, where that is a UUID",
-		"no `split`: files are named by it",
+		"`split` where the request has splits",
 	},
 	Drops:   []Drop{dropNoQuestion},
 	Formats: onlyJSONL, make: evaluationOf("langsmith", NoNodes, appendLangSmith),
@@ -36,6 +36,7 @@ func appendLangSmith(f *evaluation, dst []byte, row *Row) (out []byte, drop stri
 	}
 	out = append(out, `,"metadata":`...)
 	out = appendOrigin(out, row, false)
+	out = appendOptional(out, "split", row.Split)
 	id := row.RunID
 	if row.Node != nil {
 		id = row.Node.NodeRunID

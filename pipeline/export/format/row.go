@@ -34,6 +34,8 @@ type Row struct {
 	TooLarge bool
 	// Comparison is filled where Needs asks for it.
 	Comparison Comparison
+	// Split is that of the row's record, nil where none was asked for. The Stream fills it in.
+	Split []byte
 	// Group is what the rows are grouped by, see [Grouping]. Rows of a group come one after another. It is
 	// empty for a row that its group is too large for: MaxGroup newer ones are in it.
 	Group []byte

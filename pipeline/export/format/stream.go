@@ -91,6 +91,7 @@ type Stream struct {
 	best            candidate
 
 	buffer []byte
+	split  []byte
 	record Record
 }
 
@@ -148,6 +149,11 @@ func (s *Stream) Row(row *Row) error {
 			s.out.Drop(drop, 1)
 		}
 		return err
+	}
+	row.Split = nil
+	if s.shares != nil {
+		s.split = append(s.split[:0], s.shares.Of(row.InputGroup)...)
+		row.Split = s.split
 	}
 	record, drop, err := s.row.Append(s.buffer[:0], row)
 	if err != nil {

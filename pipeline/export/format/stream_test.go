@@ -194,3 +194,23 @@ func TestSplitsDependOnTheInputAlone(t *testing.T) {
 		t.Error("a share of 1 is not everything")
 	}
 }
+
+// LangSmith's examples say their split themselves, where there are splits.
+func TestASplitIsPartOfTheRecordWhereItsReaderAsksForIt(t *testing.T) {
+	t.Parallel()
+	for _, shares := range []*Shares{nil, {Test: 1}} {
+		o := &outcome{dropped: map[string]int64{}, warned: map[string]int64{}}
+		s, err := NewStream(RecipeEvaluation, "langsmith", nil, shares, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := fullRow()
+		if err := s.Row(row); err != nil {
+			t.Fatal(err)
+		}
+		var record struct{ Split string }
+		if err := json.Unmarshal(o.records[0], &record); err != nil || (record.Split == Test) != (shares != nil) || record.Split == Train {
+			t.Errorf("shares %+v: %s, %v", shares, o.records[0], err)
+		}
+	}
+}

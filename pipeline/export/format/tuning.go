@@ -33,10 +33,11 @@ type tuning struct {
 
 // tuningSettings are the options of all targets.
 type tuningSettings struct {
-	onlyRated bool
-	dedupe    bool
-	system    systemMode
-	text      []byte // a JSON string: the system message of systemReplaced
+	onlyRated  bool // with a score or a thumb
+	onlyThumbs bool
+	dedupe     bool
+	system     systemMode
+	text       []byte // a JSON string: the system message of systemReplaced
 	// original keeps the answer that was given where there is a corrected one, for records that say how it was rated.
 	original bool
 }
@@ -143,7 +144,7 @@ func tuningDrops(more ...Drop) []Drop {
 		{dropUnanswered, "a tool call has no answer before the conversation goes on"},
 		{dropShape, "`messages` is no array of objects with a role"},
 		{dropNotLLM, "the node run is not of `node_type` `llm`"},
-		{dropNotRated, "nobody gave a thumb, and the option `only_rated` or the target asks for one"},
+		{dropNotRated, "nobody gave feedback, and the option `only_rated` asks for it; or no thumb, and the target asks for one"},
 	}, more)
 }
 
@@ -158,7 +159,7 @@ var (
 // tuningOptions are the options of all targets, with those of one.
 func tuningOptions(more ...Option) []Option {
 	return slices.Concat([]Option{
-		{"only_rated", "`true`: only runs with a thumb"},
+		{"only_rated", "`true`: only runs with feedback, a score or a thumb"},
 		{"dedupe", "`false`: keep every run of a repeated input; by default only the best"},
 		{"system", "`\"keep\"` (default), `\"drop\"`, or a text that every conversation has for its system message"},
 	}, more)

@@ -59,7 +59,7 @@ func (c *conversation) prepare(row *Row, s *tuningSettings) (drop string) {
 	c.begin()
 	c.system, c.messages, c.calls = nil, c.messages[:0], c.calls[:0]
 	c.tools, c.trimmed, c.corrected = row.Subject().Tools, false, false
-	if s.onlyRated && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
+	if s.onlyRated && !row.HasFeedback || s.onlyThumbs && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
 		return dropNotRated
 	}
 	if row.Node != nil {

@@ -35,7 +35,7 @@ var fineTuningTRLKTO = Target{
 	Load:    "trl kto --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
 	make: func(_ string, o *options) Formatter {
 		f := newTuning(o, appendTRLKTO)
-		f.settings.onlyRated, f.settings.original = true, true
+		f.settings.onlyThumbs, f.settings.original = true, true
 		return f
 	},
 }
