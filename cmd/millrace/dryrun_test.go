@@ -8,22 +8,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/plan"
-	"github.com/millrace/millrace/pipeline/sample"
 )
 
 // What a dry run says is what the export then is, and a dry run leaves nothing behind. The lineage of a download tells of
 // the lines of its files.
 func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
-	cfg := sample.Config{Seed: 5, Runs: 600, Start: time.Now().Add(-48 * time.Hour).Truncate(time.Second)}
-	s.env.start(t, "ingest")
-	s.env.run(t, "replay", sampleFile(t, cfg))
-	counted(t, s.conn, time.Minute, sampleRows(cfg))
+	s := sampleSite(t, 600)
 	request := func(more ...string) []string {
 		return append([]string{"request", "--source", "copilot", "--app", "airline-helpdesk", "--limit", "1000"}, more...)
 	}
@@ -34,7 +28,6 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 	if bucket := strings.TrimPrefix(s.env[len(s.env)-1], "BUCKET_URL=file://"); len(listed(t, filepath.Join(bucket, "exports"))) > 0 {
 		t.Errorf("a dry run wrote %v", listed(t, bucket))
 	}
-	s.env.start(t, "export")
 	dir := filepath.Join(t.TempDir(), "files")
 	out := s.env.run(t, append(tuning, "--json", "--download", dir, "--option", "dedupe=true")...)
 	var c export.Completion

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -19,24 +18,13 @@ func TestAirlineConversationsAreTrainedOnWithTheirToolCalls(t *testing.T) {
 	s := newRealSite(t, files)
 	runs := sourceRecords(t, files[airline])
 	batch := newBatch(t, s)
-	ask := func(id string, fields object) {
-		r := airline.request(id, 0, object{"limit": 100_000}, nil)
-		delete(r, "fragment")
-		maps.Copy(r, fields)
-		batch.file(t, r)
-	}
+	ask := func(id string, fields object) { batch.ask(t, airline, id, fields) }
 	ask("chat", object{"purpose": "fine_tuning"})
 	ask("bedrock", object{"purpose": "fine_tuning", "target": "bedrock_conversation"})
 	ask("details", object{"purpose": "node_evaluation", "nodes": []string{"get_user_details"}})
 	ask("prompts", object{"purpose": "node_optimization", "nodes": []string{"assistant"}})
 	ended := batch.ended(t)
-	of := func(id string) *export.Completion {
-		c := ended[export.ID{WorkspaceID: "acme", ExportID: id}]
-		if c.Status != export.StatusSucceeded {
-			t.Fatalf("%s: %s %+v", id, c.Status, c.Error)
-		}
-		return &c
-	}
+	of := func(id string) *export.Completion { return succeeded(t, ended, id) }
 	chat := of("chat")
 	if chat.Records < 190 || chat.RowsUsed != chat.Records || !slices.ContainsFunc(chat.Warnings, func(w export.Warning) bool { return w.Code == "trimmed_tail" && w.Count == chat.Records }) ||
 		!slices.ContainsFunc(chat.Warnings, func(w export.Warning) bool { return w.Code == "thumbs_down_included" }) {

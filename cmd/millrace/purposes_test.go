@@ -63,14 +63,13 @@ func TestAllRealRunsGoThroughEveryPurposeTargetAndFormat(t *testing.T) {
 					if needs != (nodes != nil) && p.Purpose != "fine_tuning" {
 						continue
 					}
-					r := app.request(fmt.Sprintf("%s.%s.%s.%s.%d", app.id, p.Purpose, p.Target, format, len(nodes)), 0, object{"limit": 100_000}, nil)
-					r["purpose"], r["target"], r["format"] = p.Purpose, p.Target, format
-					delete(r, "fragment")
+					id := fmt.Sprintf("%s.%s.%s.%s.%d", app.id, p.Purpose, p.Target, format, len(nodes))
+					fields := object{"purpose": p.Purpose, "target": p.Target, "format": format}
 					if nodes != nil {
-						r["nodes"] = nodes
+						fields["nodes"] = nodes
 					}
-					asked[r["export_id"].(string)] = p
-					batch.file(t, r)
+					asked[id] = p
+					batch.ask(t, app, id, fields)
 				}
 			}
 		}
@@ -197,6 +196,25 @@ func newRealSite(t *testing.T, files map[realApp]string) *site {
 	})
 	append(s.env, "EXPORT_WINDOW_RECORDS=2000").start(t, "export") // so that math is staged, and airline is not
 	return s
+}
+
+// ask asks for all of an app, as these fields say.
+func (b *batch) ask(t *testing.T, app realApp, id string, fields object) {
+	t.Helper()
+	r := app.request(id, 0, object{"limit": 100_000}, nil)
+	delete(r, "fragment")
+	maps.Copy(r, fields)
+	b.file(t, r)
+}
+
+// succeeded returns the completion of an export of acme's, which must have succeeded.
+func succeeded(t *testing.T, ended map[export.ID]export.Completion, id string) *export.Completion {
+	t.Helper()
+	c := ended[export.ID{WorkspaceID: "acme", ExportID: id}]
+	if c.Status != export.StatusSucceeded {
+		t.Fatalf("%s: %s %+v", id, c.Status, c.Error)
+	}
+	return &c
 }
 
 // checkFiles holds an export's files against its manifest, its target's schema and other readers.
@@ -375,12 +393,7 @@ func TestVersionsOfTheRecipeAreComparedPairedAndLearntFrom(t *testing.T) {
 	s := newRealSite(t, files)
 	questions := mathRuns(t, files[mathTutor])
 	batch := newBatch(t, s)
-	ask := func(id string, fields object) {
-		r := mathTutor.request(id, 0, object{"limit": 100_000}, nil)
-		delete(r, "fragment")
-		maps.Copy(r, fields)
-		batch.file(t, r)
-	}
+	ask := func(id string, fields object) { batch.ask(t, mathTutor, id, fields) }
 	ask("evaluation", object{"purpose": "recipe_evaluation"})
 	ask("pairs", object{"purpose": "fine_tuning", "target": "openai_dpo"})
 	ask("right", object{"purpose": "fine_tuning", "filters": object{"min_score": 1}})
@@ -388,13 +401,7 @@ func TestVersionsOfTheRecipeAreComparedPairedAndLearntFrom(t *testing.T) {
 	ask("split", object{"purpose": "recipe_evaluation", "split": object{"validation": 0.2, "test": 0.1, "seed": 7}})
 	ask("split-pairs", object{"purpose": "fine_tuning", "target": "trl_dpo", "split": object{"validation": 0.2, "test": 0.1, "seed": 7}})
 	ended := batch.ended(t)
-	of := func(id string) *export.Completion {
-		c := ended[export.ID{WorkspaceID: "acme", ExportID: id}]
-		if c.Status != export.StatusSucceeded {
-			t.Fatalf("%s: %s %+v", id, c.Status, c.Error)
-		}
-		return &c
-	}
+	of := func(id string) *export.Completion { return succeeded(t, ended, id) }
 	compared(t, recordsOf(t, of("evaluation")), questions)
 	paired(t, of("pairs"), questions)
 	c := of("right")

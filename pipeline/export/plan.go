@@ -195,6 +195,7 @@ func (t *Tally) Add(w *WindowManifest) {
 		t.InputKeys = append(t.InputKeys, w.InputKeys...)
 		slices.Sort(t.InputKeys)
 		t.InputKeys = slices.Compact(t.InputKeys)
+		t.InputKeys = t.InputKeys[:min(len(t.InputKeys), format.MaxKeys)]
 	}
 	for _, f := range w.Files {
 		if f.Kind == Data {

@@ -216,13 +216,18 @@ func (s *Stream) write(row *Row) error {
 	return s.out.Record(s.fill(row))
 }
 
+// MaxKeys is how many keys of records are told of: a reader of columns has no use for more.
+const MaxKeys = 1000
+
 // see remembers the keys of the record that was made last.
 func (s *Stream) see() {
 	if s.keyed == nil {
 		return
 	}
 	for _, key := range s.keyed.Keys() {
-		s.keys[key] = true
+		if len(s.keys) < MaxKeys {
+			s.keys[key] = true
+		}
 	}
 }
 
