@@ -20,7 +20,7 @@ func newRecords(purpose string, needs Needs) *records {
 }
 
 // Columns implements [Formatter].
-func (f *records) Columns() []fragment.Column { return f.fields.columns() }
+func (f *records) Columns() []fragment.Column { return f.fields.columns }
 
 // Needs implements [Formatter].
 func (f *records) Needs() Needs { return f.needs }
@@ -44,35 +44,35 @@ type column = fragment.Column
 type field[T any] struct {
 	column
 	value func(dst []byte, of *T) []byte
-	key   []byte // with what is before it: `,"run_id":`
 }
 
 // object is its fields, in their order.
-type object[T any] []field[T]
+type object[T any] struct {
+	columns []column
+	members []member[T]
+}
 
-func newObject[T any](fields ...field[T]) object[T] {
+// member is what a field writes.
+type member[T any] struct {
+	key   string // with what is before it: `,"run_id":`
+	value func(dst []byte, of *T) []byte
+}
+
+func newObject[T any](fields ...field[T]) (o object[T]) {
 	separator := byte('{')
-	for i := range fields {
-		f := &fields[i]
-		f.key = append(jsontext.AppendString([]byte{separator}, []byte(f.Name)), ':')
+	for _, f := range fields {
+		key := append(jsontext.AppendString([]byte{separator}, []byte(f.Name)), ':')
+		o.columns, o.members = append(o.columns, f.column), append(o.members, member[T]{string(key), f.value})
 		separator = ','
 	}
-	return fields
+	return o
 }
 
-func (o object[T]) columns() []column {
-	columns := make([]column, len(o))
-	for i := range o {
-		columns[i] = o[i].column
-	}
-	return columns
-}
-
-func (o object[T]) append(dst []byte, of *T) []byte {
-	for i := range o {
-		f := &o[i]
-		dst = append(dst, f.key...)
-		dst = f.value(dst, of)
+func (o *object[T]) append(dst []byte, of *T) []byte {
+	for i := range o.members {
+		m := &o.members[i]
+		dst = append(dst, m.key...)
+		dst = m.value(dst, of)
 	}
 	return append(dst, '}')
 }
@@ -135,7 +135,7 @@ func list[T, E any](name string, element column, get func(of *T) []E, value func
 // objects is a field of an array of objects.
 func objects[T, E any](name string, get func(of *T) []E, fields ...field[E]) field[T] {
 	o := newObject(fields...)
-	return list(name, column{Type: fragment.Struct, Required: true, Fields: o.columns()}, get, o.append)
+	return list(name, column{Type: fragment.Struct, Required: true, Fields: o.columns}, get, o.append)
 }
 
 // textList is a field of an array of texts; one that may be null is where it is empty.
@@ -150,7 +150,7 @@ func textList[T any](name string, element column, get func(of *T) [][]byte) fiel
 // nested is a field of an object, null where get returns nil.
 func nested[T, O any](name string, get func(of *T) *O, fields ...field[O]) field[T] {
 	o := newObject(fields...)
-	return plain(column{Name: name, Type: fragment.Struct, Fields: o.columns()}, func(dst []byte, of *T) []byte {
+	return plain(column{Name: name, Type: fragment.Struct, Fields: o.columns}, func(dst []byte, of *T) []byte {
 		if inner := get(of); inner != nil {
 			return o.append(dst, inner)
 		}

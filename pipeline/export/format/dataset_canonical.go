@@ -122,7 +122,7 @@ func newNodesField() field[Row] {
 		metadataField,
 	)
 	row := &Row{} // that is about the node run at hand
-	return list(nodesName, column{Type: fragment.Struct, Required: true, Fields: o.columns()}, func(r *Row) []Node { return r.Nodes },
+	return list(nodesName, column{Type: fragment.Struct, Required: true, Fields: o.columns}, func(r *Row) []Node { return r.Nodes },
 		func(dst []byte, n *Node) []byte {
 			row.Node = n
 			return o.append(dst, row)

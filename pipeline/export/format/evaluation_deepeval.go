@@ -85,8 +85,8 @@ func (d *deepEval) appendTools(f *evaluation, dst []byte, row *Row) []byte {
 // call without a name is none. Where a call id was used twice, an answer is that to the first call without one.
 func (d *deepEval) read(f *evaluation, messages []byte) {
 	d.calls = d.calls[:0]
-	for _, value := range f.elements(messages) {
-		switch m := f.message(value); string(m.role) {
+	for m := range f.messages(messages) {
+		switch string(m.role) {
 		case "user":
 			d.calls = d.calls[:0]
 		case "assistant":

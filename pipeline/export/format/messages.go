@@ -1,5 +1,11 @@
 package format
 
+import (
+	"iter"
+
+	"github.com/millrace/millrace/sinks/fragment/jsontext"
+)
+
 // Messages are in the shape of OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat/create).
 
 // message is a chat message: the text of its role, and tokens, nil where there are none.
@@ -8,9 +14,28 @@ type message struct {
 	functionCall                 []byte // what came before tool_calls
 }
 
-// message reads a message. One that is no object has nothing.
-func (r *reader) message(value []byte) (m message) {
-	for key, value := range r.members(value) {
+// messages goes over the messages of an array. What is no object is a message that is not ok, and has nothing.
+func (r *reader) messages(doc []byte) iter.Seq2[message, bool] {
+	return func(yield func(m message, ok bool) bool) { r.walkMessages(doc, yield) }
+}
+
+// walkMessages reads each byte once, which for conversations of megabytes is what takes the time.
+func (r *reader) walkMessages(doc []byte, yield func(m message, ok bool) bool) {
+	var s jsontext.Scanner
+	if r.open(&s, doc, '[') && r.scan(&s, ']', false, func(_, _ []byte) bool {
+		m, ok := r.message(&s)
+		return r.err == nil && yield(m, ok)
+	}) {
+		r.err = s.End()
+	}
+}
+
+func (r *reader) message(s *jsontext.Scanner) (m message, ok bool) {
+	if !s.Take('{') {
+		_, r.err = s.Value()
+		return m, false
+	}
+	r.scan(s, '}', true, func(key, value []byte) bool {
 		switch string(key) {
 		case "role":
 			m.role = r.text(value)
@@ -23,8 +48,9 @@ func (r *reader) message(value []byte) (m message) {
 		case "function_call":
 			m.functionCall = value
 		}
-	}
-	return m
+		return true
+	})
+	return m, true
 }
 
 // content reads the content of a message, which is a text or parts: those of text become one, a line each. Text is nil

@@ -55,36 +55,60 @@ func (r *reader) elements(doc []byte) iter.Seq2[[]byte, []byte] {
 
 // walk is not part of the two above so that they are inlined, and the loops around them do not escape.
 func (r *reader) walk(doc []byte, begin, end byte, yield func(key, value []byte) bool) {
-	if len(doc) == 0 || r.err != nil {
-		return
-	}
 	var s jsontext.Scanner
-	s.Reset(doc)
-	if !s.Take(begin) {
-		if _, r.err = s.Value(); r.err == nil {
-			r.err = s.End()
-		}
-		return
+	if r.open(&s, doc, begin) && r.scan(&s, end, true, yield) {
+		r.err = s.End()
 	}
+}
+
+// open starts with a document, and goes over its first byte if that is begin. One that begins otherwise is read to its
+// end, and there is no more to do.
+func (r *reader) open(s *jsontext.Scanner, doc []byte, begin byte) bool {
+	if len(doc) == 0 || r.err != nil {
+		return false
+	}
+	s.Reset(doc)
+	if s.Take(begin) {
+		return true
+	}
+	if _, r.err = s.Value(); r.err == nil {
+		r.err = s.End()
+	}
+	return false
+}
+
+// scan reads what is in an object or array, whose opening bracket has been read, and says whether it got to its end.
+// Where it does not read the values, yield does, and its value is nil.
+func (r *reader) scan(s *jsontext.Scanner, end byte, values bool, yield func(key, value []byte) bool) bool {
 	var key, value []byte
 	for first := true; !s.Take(end); first = false {
 		if !first && !s.Take(',') {
 			r.err = s.Error("a comma or " + string(rune(end)))
-			return
+			return false
 		}
+		var err error
 		if end == '}' {
-			if key, r.err = s.Key(); r.err != nil {
-				return
+			if key, err = s.Key(); err != nil {
+				r.err = err
+				return false
 			}
-			if key = r.text(key); r.err != nil {
-				return
+			if jsontext.Plain(key) {
+				key = key[1 : len(key)-1]
+			} else {
+				key = r.text(key)
 			}
 		}
-		if value, r.err = s.Value(); r.err != nil || !yield(key, value) || r.err != nil {
-			return
+		if values {
+			if value, err = s.Value(); err != nil {
+				r.err = err
+				return false
+			}
+		}
+		if r.err != nil || !yield(key, value) || r.err != nil {
+			return false
 		}
 	}
-	r.err = s.End()
+	return true
 }
 
 // member returns the value under a key of an object, nil where there is none.

@@ -102,8 +102,8 @@ func (t *texts) named(doc []byte, names []string) (token []byte) {
 // lastMessage is the text of the last message of a role that has one.
 func (t *texts) lastMessage(messages []byte, role string) []byte {
 	var last []byte
-	for _, value := range t.elements(messages) {
-		if m := t.message(value); string(m.role) == role {
+	for m := range t.messages(messages) {
+		if string(m.role) == role {
 			if token, _ := t.content(m.content); t.says(token) {
 				last = token
 			}

@@ -13,18 +13,17 @@ func (c *conversation) readMessages(doc []byte) (drop string) {
 	if otherThan('[', doc) {
 		drop = dropShape
 	}
-	for _, value := range c.elements(doc) {
-		if value[0] != '{' {
-			drop = dropShape
-			continue // to where it may be no JSON
+	for m, ok := range c.texts.messages(doc) {
+		if ok {
+			c.readMessage(&m)
+		} else {
+			drop = dropShape // and on, to where it may be no JSON
 		}
-		c.readMessage(value)
 	}
 	return drop
 }
 
-func (c *conversation) readMessage(doc []byte) {
-	told := c.message(doc)
+func (c *conversation) readMessage(told *message) {
 	m := tuningMessage{role: roleOf(told.role), first: len(c.calls), last: len(c.calls), id: c.readID(told.callID)}
 	switch {
 	case string(told.role) == "function" || told.functionCall != nil && told.functionCall[0] != 'n':
