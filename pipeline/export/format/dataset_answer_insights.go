@@ -65,7 +65,7 @@ func (f *datasetInsights) Needs() Needs { return Needs{Nodes: AllNodes} }
 
 func (f *datasetInsights) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
 	f.begin()
-	node := f.answering(row)
+	node, said := f.answering(row)
 	out = f.appendQuery(append(dst, '{'), row)
 	model := row.Model
 	if len(model) == 0 && node != nil {
@@ -76,7 +76,7 @@ func (f *datasetInsights) Append(dst []byte, row *Row) (out []byte, drop string,
 	out = f.appendChunks(out, row.Nodes)
 	out = append(out, `],"prompt":{"promptText":`...)
 	out = f.appendPromptOf(out, node)
-	out = append(f.appendResponse(out, row, node), `}]}`...)
+	out = append(f.appendResponse(out, row, node, said), `}]}`...)
 	return f.done(row, dst, out, "")
 }
 
@@ -114,8 +114,8 @@ func (f *datasetInsights) appendQuery(dst []byte, row *Row) []byte {
 	return jsontext.AppendTime(dst, row.StartedAt)
 }
 
-// answering returns the node that answered, nil where there is none.
-func (f *datasetInsights) answering(row *Row) (node *Node) {
+// answering returns the node that answered, nil where there is none, and what it said.
+func (f *datasetInsights) answering(row *Row) (node *Node, said []byte) {
 	var prompted *Node
 	for i := len(row.Nodes) - 1; i >= 0; i-- {
 		n := &row.Nodes[i]
@@ -125,20 +125,21 @@ func (f *datasetInsights) answering(row *Row) (node *Node) {
 			}
 			continue
 		}
+		text := f.said(n)
 		if node == nil {
-			node = n
+			node, said = n, text
 		}
 		if len(row.Answer) == 0 {
 			break
 		}
-		if bytes.Equal(f.said(n), row.Answer) {
-			return n
+		if bytes.Equal(text, row.Answer) {
+			return n, text
 		}
 	}
-	if node == nil {
-		return prompted
+	if node == nil && prompted != nil {
+		return prompted, f.said(prompted)
 	}
-	return node
+	return node, said
 }
 
 // appendChunks appends the chunks, and remembers which of them the answer uses.
@@ -225,15 +226,13 @@ func (f *datasetInsights) appendPromptOf(dst []byte, node *Node) []byte {
 }
 
 // appendResponse appends what the model gave and how long it took.
-func (f *datasetInsights) appendResponse(dst []byte, row *Row, node *Node) []byte {
-	said, latency := row.Answer, row.Latency()
-	if node != nil {
-		if text := f.said(node); len(text) > 0 {
-			said = text
-		}
-		if l := node.Latency(); l.Valid {
-			latency = l
-		}
+func (f *datasetInsights) appendResponse(dst []byte, row *Row, node *Node, said []byte) []byte {
+	if len(said) == 0 {
+		said = row.Answer
+	}
+	latency := row.Latency()
+	if node != nil && node.EndedAt.Valid {
+		latency = node.Latency()
 	}
 	dst = append(dst, `,"llmResponse":{"responseDetails":{"completionText":{"answer":`...)
 	dst = jsontext.AppendString(dst, said)
