@@ -20,9 +20,19 @@ func BenchmarkNodesOfRuns(b *testing.B) {
 	benchmarkSample(b, ExportDataset, Canonical, withNodes, 2000)
 }
 
-// BenchmarkManyRowsATemplate is of more rows than a template has samples: only a few of them are written.
-func BenchmarkManyRowsATemplate(b *testing.B) {
-	benchmarkSample(b, NodeOptimization, "bedrock_apo", nil, 20_000)
+// BenchmarkBedrockAPO is of many more rows than a template has samples, of which only a few are written, and of no more.
+func BenchmarkBedrockAPO(b *testing.B) {
+	f, err := New(NodeOptimization, "bedrock_apo", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	all := sampleHistory(b, 20_000).rows(f.Needs(), nodesFor(NodeOptimization))
+	var few []*Row
+	for group := range chunked(all) {
+		few = append(few, group[:min(apoSamples, len(group))]...)
+	}
+	b.Run("all", func(b *testing.B) { benchmarkRows(b, f, all) })
+	b.Run("100_a_template", func(b *testing.B) { benchmarkRows(b, f, few) })
 }
 
 // BenchmarkLongTexts is of conversations with texts of 4 kB, two to the same input.
