@@ -28,6 +28,8 @@ type tuningPairs struct {
 	corrected    []*pairRow // the first ones, in the order they came
 	came         int
 
+	unjudged int // rows of the group without a verdict
+
 	// What is below is reused.
 	freeRows       []*pairRow
 	freeTexts      []*pairTexts
@@ -134,11 +136,16 @@ func (f *tuningPairs) Add(row *Row) (drop string, err error) {
 		return drop, nil
 	}
 	r := f.newRow(row)
+	if r.rating == 0 && math.IsNaN(r.score) && !r.fixable { // without a verdict it is the opposite of none, and must not stand between two
+		f.unjudged++
+		f.freeRows = append(f.freeRows, r)
+		return "", nil
+	}
 	at, _ := slices.BinarySearchFunc(f.rows, r, compareVerdicts)
 	f.rows = slices.Insert(f.rows, at, r)
 	n := len(f.rows)
 	r.extreme = at < f.limit || at >= n-f.limit
-	if r.extreme && (r.rating != 0 || !math.IsNaN(r.score)) { // without a verdict it is the opposite of none
+	if r.extreme {
 		f.keep(r, row)
 	}
 	// Of those kept before, the new one has pushed one out at most on either side.
@@ -276,6 +283,7 @@ func (f *tuningPairs) Flush(emit func(record []byte, of ...Source) error, drop f
 // account drops the rows that are in no pair, and forgets the group.
 func (f *tuningPairs) account(drop func(reason string, rows int)) {
 	var counts [len(pairReasons)]int
+	counts[slices.Index(pairReasons[:], dropNoOpposite)], f.unjudged = f.unjudged, 0
 	for _, r := range f.rows {
 		switch {
 		case r.used:

@@ -64,6 +64,7 @@ func TestPairsAreOfTheBestAndTheWorst(t *testing.T) {
 			"d>b", "pairs_per_input:2"},
 		{"the best score of a rating", 1, []judgedRun{{answer: "a", rating: "up", score: "1"}, {answer: "b", rating: "up", score: "0.5"}, {answer: "c", rating: "down"}}, "a>c", "no_opposite:1"},
 		{"between best and worst", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b"}, {answer: "c", rating: "down"}}, "a>c", "no_opposite:1"},
+		{"scores around runs without a verdict", 1, []judgedRun{{answer: "a"}, {answer: "b", score: "0"}, {answer: "c", score: "1"}, {answer: "d"}}, "c>b", "no_opposite:2"},
 		{"several pairs", 3, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "up"}, {answer: "c", rating: "down"}, {answer: "d", rating: "down"}, {answer: "e", rating: "down"}},
 			"b>c a>d", "no_opposite:1"},
 		{"several pairs, as many as allowed", 2, []judgedRun{{answer: "a", score: "1"}, {answer: "b", score: "2"}, {answer: "c", score: "3"}, {answer: "d", score: "4"}, {answer: "e", score: "5"}, {answer: "f", score: "6"}},
