@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -268,70 +267,6 @@ func TestRowsOfAGroupAreComparedWithEachOther(t *testing.T) {
 	}
 }
 
-func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T) {
-	t.Parallel()
-	h := newHistory(t)
-	h.invent(120)
-	r := evaluated(export.NodeOptimization, "node0", "node1")
-	rows := h.direct(r)
-	seen := map[string]int{}
-	for _, row := range rows {
-		seen[row.comment]++
-		if !strings.Contains(row.text, " of succeeded,") || !strings.Contains(row.text, "reference ref") || strings.Contains(row.text, "user  ") {
-			t.Errorf("the run around %s/%s is missing: %s", row.run, row.node, row.text)
-		}
-	}
-	if seen["run"] == 0 || seen["node"] == 0 || seen[""] == 0 || seen["old"] > 0 {
-		t.Errorf("feedback on %v", seen)
-	}
-	if !slices.IsSortedFunc(rows, func(a, b kept) int {
-		return cmp.Or(cmp.Compare(a.startedAt, b.startedAt), cmp.Compare(a.run, b.run), cmp.Compare(a.node, b.node))
-	}) {
-		t.Error("node runs are not in order")
-	}
-	half, user := 0.5, "u1"
-	for name, c := range map[string]struct {
-		change func(*export.Request)
-		wanted func(kept) bool
-		limit  int
-	}{
-		"one node":        {func(r *export.Request) { r.Nodes = []string{"node1"} }, func(k kept) bool { return k.node == "n1" }, 0},
-		"the newest":      {func(r *export.Request) { r.Selection.Limit = 13 }, func(kept) bool { return true }, 13},
-		"its status":      {func(r *export.Request) { r.Filters.Statuses = []string{"failed"} }, func(k kept) bool { return strings.Contains(k.text, "status failed") }, 0},
-		"its rating":      {func(r *export.Request) { r.Filters.Rating = "thumbsDown" }, func(k kept) bool { return k.rating == "thumbsDown" }, 0},
-		"its score":       {func(r *export.Request) { r.Filters.MinScore = &half }, func(k kept) bool { return k.score.Valid && k.score.Value >= half }, 0},
-		"its run's user":  {func(r *export.Request) { r.Filters.UserID = &user }, func(k kept) bool { return strings.Contains(k.text, "user u1") }, 0},
-		"its run's label": {func(r *export.Request) { r.Filters.Metadata = map[string]string{"of": "run"} }, func(kept) bool { return true }, 0},
-		"no label":        {func(r *export.Request) { r.Filters.Metadata = map[string]string{"of": "node"} }, func(kept) bool { return false }, 0},
-		"when stored": {func(r *export.Request) {
-			r.Selection = window(export.ByIngestedAt, day, time.Now().Add(time.Hour))
-		}, func(kept) bool { return true }, 0},
-		"not yet stored": {func(r *export.Request) {
-			r.Selection = window(export.ByIngestedAt, time.Now().Add(time.Hour), time.Now().Add(2*time.Hour))
-		}, func(kept) bool { return false }, 0},
-		"liked of one user, the newest": {func(r *export.Request) { r.Filters.UserID, r.Filters.Rating, r.Selection.Limit = &user, "thumbsUp", 5 },
-			func(k kept) bool { return strings.Contains(k.text, "user u1") && k.rating == "thumbsUp" }, 5},
-	} {
-		var want []kept
-		for _, row := range rows {
-			if c.wanted(row) {
-				want = append(want, row)
-			}
-		}
-		if c.limit > 0 {
-			want = want[max(0, len(want)-c.limit):]
-		}
-		narrower := r
-		c.change(&narrower)
-		if got := h.direct(narrower); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%s: %d rows, want %d", name, len(got), len(want))
-		}
-		if got := h.inWindows("s-"+strings.NewReplacer(" ", "", ",", "", "'", "").Replace(name), narrower, 9); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%s, staged: %d rows, want %d", name, len(got), len(want))
-		}
-	}
-}
-
 func TestRunsBringTheirNodeRunsAlong(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
@@ -381,55 +316,5 @@ func TestOfAGroupThatIsTooLargeTheNewestAreKept(t *testing.T) {
 		if len(rows) != 1050 || rows[49].group != "" || rows[50].group == "" || rows[50].run != "run-0050" || rows[1049].comparison.RunsInGroup != 1000 {
 			t.Errorf("%s: %d rows, %+v", name, len(rows), rows[min(50, len(rows)-1)])
 		}
-	}
-}
-
-func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
-	t.Parallel()
-	h := newHistory(t)
-	one, x, yes := int64(1), 0.5, true
-	h.run("r", 1, func(r *runs.Run) {
-		r.RequestID, r.AppName, r.SessionID, r.UserID, r.Trigger, r.Question, r.Answer, r.Reference, r.TraceID = "1", "2", "3", "4", "5", "6", "7", "8", "9"
-	})
-	h.feedback("r", "f", func(f *runs.Feedback) {
-		f.NodeID, f.Score, f.Comment, f.Tags, f.CorrectedAnswer = "node", &x, "c", []string{"t"}, "a"
-	})
-	n := &runs.Node{
-		WorkspaceID: "acme", RunID: "r", NodeRunID: "n", Source: "recipe", AppID: "app", AppVersion: "v", NodeID: "node", NodeName: "name", NodeType: "llm",
-		ParentNodeRunID: "p", Sequence: &one, Status: "failed", StartedAt: day, EndedAt: day.Add(time.Second), UpdatedAt: day, Inputs: "{}", Outputs: "{}",
-		PromptTemplate: "t", PromptVariables: "{}", Messages: "[]", Tools: "[]", Model: "m", Parameters: []runs.Pair{{Key: "k", Value: "1"}},
-		Chunks: []runs.Chunk{{ChunkID: "c", Text: "t", Score: &x, SourceURI: "u", Title: "t", SentToLLM: &yes, UsedInAnswer: &yes}},
-		Error:  &runs.Error{Type: "t", Message: "m"}, Files: []runs.File{{FileID: "f"}}, Usage: &runs.Usage{InputTokens: &one, OutputTokens: &one},
-		CostUSD: &x, Metadata: []runs.Pair{{Key: "k", Value: "v"}},
-	}
-	if refused, err := h.store.InsertNodes(t.Context(), []*runs.Node{n}); err != nil || refused != nil {
-		t.Fatal(refused, err)
-	}
-	r := evaluated(export.NodeEvaluation, "node")
-	selection, rows := clickhouse.NewSelection(&r, r.Selection), 0
-	query := selection.Rows()
-	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	_, err := clickhouse.ReadRows(t.Context(), h.dial(), query, func(row *format.Row) error {
-		rows++
-		for _, v := range []reflect.Value{
-			reflect.ValueOf(*row), reflect.ValueOf(*row.Node), reflect.ValueOf(row.Node.Execution), reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Node.Chunks[0]),
-		} {
-			for i := range v.NumField() {
-				switch name := v.Type().Field(i).Name; name {
-				case "Nodes", "TooLarge", "SystemInputs", "Split":
-				default:
-					if v.Field(i).IsZero() {
-						t.Errorf("%s.%s is not read", v.Type(), name)
-					}
-				}
-			}
-		}
-		if string(row.Status) != "succeeded" || len(row.InputGroup) != 32 || string(row.Node.Status) != "failed" {
-			t.Errorf("the run is %s, in group %s, and the node run %s", row.Status, row.InputGroup, row.Node.Status)
-		}
-		return nil
-	})
-	if err != nil || rows != 1 {
-		t.Fatal(rows, err)
 	}
 }
