@@ -38,8 +38,8 @@
 // columns, one block a table. Only then are offsets committed. An analyst reads the row in runs_latest.
 //
 // When somebody asks for an export, plan writes the SQL of the selection ([clickhouse]). If its rows fit one
-// window, extract reads that very selection; otherwise plan freezes it in table export_stage, keys and feedback of
-// runs, whole rows of what is grouped or about nodes, and cuts the stage into windows, on the borders of groups.
+// window, extract reads that very selection; otherwise plan freezes it, keys and feedback of runs in table
+// export_stage, whole rows of what is grouped or about nodes in export_stage_rows, and cuts the stage into windows, on the borders of groups.
 // extract streams a window's rows in columns, format turns them into the records of a target, each in its split and
 // held against the rules of its reader, fragment rolls records into files, and bucket makes the files visible, whole.
 // seal writes the sidecars and the manifest, which is what makes them an export, sends the one completion, and drops the stage. What

@@ -259,7 +259,7 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 	}
 	want := map[string]string{
 		"runs": "cityHash64(workspace_id, run_id)", "nodes": "cityHash64(workspace_id, run_id)", "feedback": "cityHash64(workspace_id, run_id)",
-		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)",
+		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)", "export_stage_rows": "cityHash64(stage_id)",
 	}
 	if fmt.Sprint(distributed) != fmt.Sprint(want) {
 		t.Errorf("sharded by %v, want %v", distributed, want)

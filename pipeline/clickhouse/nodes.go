@@ -32,7 +32,7 @@ func (r *StagedRange) NodeRuns() Query {
 	if q.needs.Nodes == format.NoNodes || q.nodes != nil {
 		return Query{}
 	}
-	return q.nodeRuns(q, "SELECT group_key, started_at, run_id FROM export_stage WHERE "+and(r.bounds(q)))
+	return q.nodeRuns(q, "SELECT group_key, started_at, run_id FROM "+q.stageTable()+" WHERE "+and(r.bounds(q)))
 }
 
 // nodeRuns selects the node runs of the runs of these keys.

@@ -75,22 +75,36 @@ func (q *Selection) joined(columns, related string) string {
 
 const stageOrder = "group_key, started_at, run_id, node_run_id"
 
+// The tables that stages are in: of keys and feedback, and of whole rows.
+const (
+	stageTable     = "export_stage"
+	stageRowsTable = "export_stage_rows"
+)
+
+// stageTable is the one that the selection is staged in.
+func (q *Selection) stageTable() string {
+	if q.wide() {
+		return stageRowsTable
+	}
+	return stageTable
+}
+
 // StageKeys is the query for [ReadWindows]: the keys that windows of a stage begin at, of size rows and what is left of
 // the group of the last one. The stage has its rows exactly once, so windows that begin at these keys partition it
 // (invariant 3), and none begins inside of a group. Rows without a group are each their own.
-func StageKeys(workspace, stage string, size int64) Query {
-	q := &Selection{parameters: map[string]string{"size": strconv.FormatInt(size, 10)}}
+func StageKeys(r *export.Request, stage string, size int64) Query {
+	q, table := &Selection{parameters: map[string]string{"size": strconv.FormatInt(size, 10)}}, NewSelection(r, export.Selection{}).stageTable()
 	return q.query("SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, toInt64(number - 1) AS before FROM (\n" +
 		"    SELECT " + stageOrder + ", row_number() OVER w AS number, lagInFrame(group_key) OVER w AS last_group\n" +
-		"    FROM export_stage WHERE " + q.ofStage(workspace, stage) + "\n" +
+		"    FROM " + table + " WHERE " + q.ofStage(r.WorkspaceID, stage) + "\n" +
 		"    WINDOW w AS (ORDER BY " + stageOrder + " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n" +
 		") WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, {size:UInt64})")
 }
 
 // StageCount is the query for [ReadInt]: how many rows a stage has.
-func StageCount(workspace, stage string) Query {
-	q := &Selection{parameters: map[string]string{}}
-	return q.query("SELECT toString(count()) FROM export_stage WHERE " + q.ofStage(workspace, stage))
+func StageCount(r *export.Request, stage string) Query {
+	q, table := &Selection{parameters: map[string]string{}}, NewSelection(r, export.Selection{}).stageTable()
+	return q.query("SELECT toString(count()) FROM " + table + " WHERE " + q.ofStage(r.WorkspaceID, stage))
 }
 
 func (q *Selection) ofStage(workspace, stage string) string {
@@ -184,11 +198,15 @@ func DropStage(ctx context.Context, dsn *DSN, cluster, stage string) error {
 		return err
 	}
 	defer conn.Close()
-	table := "export_stage"
-	if cluster != "" {
-		table += "_shard"
+	for _, table := range []string{stageTable, stageRowsTable} {
+		if cluster != "" {
+			table += "_shard"
+		}
+		if err := conn.Exec(ctx, "ALTER TABLE "+table+onCluster(cluster)+" DROP PARTITION "+quoteText(stage)); err != nil {
+			return err
+		}
 	}
-	return conn.Exec(ctx, "ALTER TABLE "+table+onCluster(cluster)+" DROP PARTITION "+quoteText(stage))
+	return nil
 }
 
 // most binds the limit.

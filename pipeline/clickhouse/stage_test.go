@@ -28,13 +28,13 @@ func (h *history) stage(id string, r export.Request, s export.Selection, rows, s
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	query := clickhouse.StageCount("acme", id)
+	query := clickhouse.StageCount(&r, id)
 	query.Settings = clickhouse.ReadSettings("test", time.Minute)
 	staged, err := clickhouse.ReadInt(h.t.Context(), client, query)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	query = clickhouse.StageKeys("acme", id, size)
+	query = clickhouse.StageKeys(&r, id, size)
 	query.Settings = clickhouse.ReadSettings("test", time.Minute)
 	windows, err := clickhouse.ReadWindows(h.t.Context(), client, query, staged)
 	if err != nil {
@@ -222,7 +222,7 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 		}
 	}
 	for id, want := range map[string]int64{"s1": 0, "s2": 20} {
-		query := clickhouse.StageCount("acme", id)
+		query := clickhouse.StageCount(&export.Request{ID: export.ID{WorkspaceID: "acme"}}, id)
 		query.Settings = clickhouse.ReadSettings("test", time.Minute)
 		if n, err := clickhouse.ReadInt(t.Context(), h.dial(), query); err != nil || n != want {
 			t.Errorf("stage %s has %d rows, %v; want %d", id, n, err, want)

@@ -27,13 +27,13 @@ func (q *Selection) wideRows() Query {
 // wideStage stages the wide rows.
 func (q *Selection) wideStage(related string) Query {
 	list := "workspace_id, group_key, " + strings.Join(q.wideColumns(), ", ")
-	return q.query("INSERT INTO export_stage (stage_id, " + list + ")\nSELECT {stage:String}, " + list + "\nFROM (" + q.wideFrom(related, false) + ")")
+	return q.query("INSERT INTO " + stageRowsTable + " (stage_id, " + list + ")\nSELECT {stage:String}, " + list + "\nFROM (" + q.wideFrom(related, false) + ")")
 }
 
 // wide selects the rows of the range as they were staged, in the order of the stage.
 func (r *StagedRange) wide(s *Selection) Query {
 	q := &Selection{parameters: map[string]string{}}
-	return q.query("SELECT\n" + selectList(s.newWide().fields, "", "") + "\nFROM export_stage WHERE " + and(r.bounds(q)) + "\nORDER BY " + stageOrder)
+	return q.query("SELECT\n" + selectList(s.newWide().fields, "", "") + "\nFROM " + stageRowsTable + " WHERE " + and(r.bounds(q)) + "\nORDER BY " + stageOrder)
 }
 
 // newWide returns the columns of wide rows.

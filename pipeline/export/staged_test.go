@@ -55,7 +55,7 @@ func (f *flow) stagedRows() (rows uint64) {
 		f.t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.QueryRow(f.t.Context(), "SELECT count() FROM export_stage").Scan(&rows); err != nil {
+	if err := conn.QueryRow(f.t.Context(), "SELECT (SELECT count() FROM export_stage) + (SELECT count() FROM export_stage_rows)").Scan(&rows); err != nil {
 		f.t.Fatal(err)
 	}
 	return rows

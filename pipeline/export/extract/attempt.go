@@ -166,7 +166,7 @@ var errStageGone = errors.New("the stage of the export is gone")
 func (a *attempt) account(ctx context.Context, client *ch.Client, found clickhouse.Staged, settings []ch.Setting) error {
 	planned := a.plan.Windows[a.window].Rows
 	if found.Rows == planned && found.Vanished > 0 {
-		query := clickhouse.StageCount(a.plan.WorkspaceID, a.plan.Stage)
+		query := clickhouse.StageCount(a.plan.Request, a.plan.Stage)
 		query.Settings = settings
 		rows, err := clickhouse.ReadInt(ctx, client, query)
 		if err != nil {

@@ -176,11 +176,11 @@ func (s *Stage) freeze(q *queries, p *export.Plan, size int64) (err error) {
 	if err != nil {
 		return err
 	}
-	rows, err := q.int(clickhouse.StageCount(p.WorkspaceID, stageID))
+	rows, err := q.int(clickhouse.StageCount(p.Request, stageID))
 	if err != nil {
 		return err
 	}
-	windows, err := clickhouse.ReadWindows(q.ctx, q.client, q.read(clickhouse.StageKeys(p.WorkspaceID, stageID, size)), rows)
+	windows, err := clickhouse.ReadWindows(q.ctx, q.client, q.read(clickhouse.StageKeys(p.Request, stageID, size)), rows)
 	if err != nil {
 		return err
 	}
