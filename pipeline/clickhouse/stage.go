@@ -13,8 +13,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// A stage is a selection that was frozen as keys and feedback in table export_stage, because it does not
-// fit one window. Plan writes it with [Selection.Stage] and cuts it with [StageKeys]; extract reads a part
+// A stage is a selection that was frozen, because it does not fit one window: as keys and feedback in table
+// export_stage, or as whole rows in export_stage_rows. Plan writes it with [Selection.Stage] and cuts it with [StageKeys]; extract reads a part
 // of it with [ReadStaged]; seal drops it with [DropStage].
 
 // maxStageMemory is what staging may use on the server, in bytes. 10 million runs joined with 3.3 million
@@ -150,7 +150,7 @@ type StagedRange struct {
 // shape is how the rows were staged.
 func (r *StagedRange) shape() *Selection { return NewSelection(r.Request, export.Selection{}) }
 
-// bounds are the conditions on rows of export_stage that are in the range.
+// bounds are the conditions on rows of the stage's table that are in the range.
 func (r *StagedRange) bounds(q *Selection) []string {
 	conditions := []string{q.ofStage(r.Request.WorkspaceID, r.Stage)}
 	bound := func(name, operator string, key *export.Key) {

@@ -34,7 +34,7 @@ func Sidecar(p *Plan, m *Manifest, inputKeys []string) (name string, text []byte
 	}
 	text, err = json.MarshalIndent(doc, "", "  ")
 	if err != nil {
-		return "", nil
+		panic(err) // the types are plain
 	}
 	return MetaDir + target.Sidecar, append(text, '\n')
 }

@@ -225,7 +225,7 @@ func failure(window int, err error) *export.Error {
 	case errors.Is(err, errStageGone):
 		return &export.Error{
 			Code: "stage_gone", Retryable: true,
-			Message: fmt.Sprintf("window %d cannot be read: the rows that were set aside for the export in ClickHouse table export_stage are not there any more, since it took more than a week or somebody dropped them; ask again", window),
+			Message: fmt.Sprintf("window %d cannot be read: the rows that were set aside for the export in ClickHouse, table export_stage or export_stage_rows, are not there any more, since it took more than a week or somebody dropped them; ask again", window),
 		}
 	case clickhouse.Code(err) == 0:
 		return &export.Error{
