@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/produce"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
@@ -96,7 +97,7 @@ func (c demoCommand) stream(ctx context.Context, a *app) error {
 	}
 	want := sample.Expect(cfg)
 	fmt.Fprintf(a.stdout, "\nStreaming %d events of %d runs through Kafka into ClickHouse\n", want.Events, want.Runs)
-	client, err := a.kafkaClient(producerOptions()...)
+	client, err := a.kafkaClient(produce.Options()...)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/produce"
 )
 
 type exportsCancel struct {
@@ -28,7 +29,7 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 	if ended, err := a.endedAlready(ctx, id); ended || err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(producerOptions()...)
+	client, err := a.kafkaClient(produce.Options()...)
 	if err != nil {
 		return err
 	}

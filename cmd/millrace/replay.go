@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/event"
-	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/produce"
 )
 
 type replayCommand struct {
@@ -48,7 +47,7 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(producerOptions()...)
+	client, err := a.kafkaClient(produce.Options()...)
 	if err != nil {
 		return err
 	}
@@ -82,17 +81,6 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// producerOptions make an idempotent producer (the client's default) of large compressed batches.
-func producerOptions() []kgo.Opt {
-	return []kgo.Opt{
-		kgo.ProducerBatchMaxBytes(8 << 20),
-		kgo.ProducerLinger(5 * time.Millisecond),
-		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
-		kgo.MaxBufferedBytes(64 << 20),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-	}
-}
-
 // publisher sends run events to a topic, not faster than a rate.
 type publisher struct {
 	client    *kgo.Client
@@ -103,47 +91,16 @@ type publisher struct {
 	bytes     atomic.Int64
 	failed    atomic.Pointer[error]
 	progress  func(events, bytes int64)
-	decoder   runs.Decoder
+	checker   produce.Checker
 }
 
 func newPublisher(client *kgo.Client, topic string, rate float64) *publisher {
-	p := &publisher{client: client, topic: topic, progress: func(int64, int64) {}}
+	p := &publisher{client: client, topic: topic, progress: func(int64, int64) {}, checker: produce.Checker{Source: "millrace/replay"}}
 	if rate > 0 {
 		p.interval = time.Duration(float64(time.Second) / rate)
 		p.next = time.Now()
 	}
 	return p
-}
-
-// check reads a line as a run event and returns its record, or what is wrong with it.
-func (p *publisher) check(line []byte) (*kgo.Record, error) {
-	e, err := event.Decode(&kgo.Record{Value: line, Timestamp: time.Now()})
-	if err != nil {
-		return nil, err
-	}
-	decoded, err := p.decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
-	if err != nil {
-		return nil, err
-	}
-	if strings.HasPrefix(e.ID, "/") {
-		e.ID = "" // the default of an event without an id: its place in the topic
-	}
-	if e.Source == "" {
-		e.Source = "millrace/replay"
-	}
-	return e.Record("", []byte(decoded.Workspace()+"/"+runID(decoded))), nil
-}
-
-func runID(e runs.Event) string {
-	switch e := e.(type) {
-	case *runs.Run:
-		return e.RunID
-	case *runs.Node:
-		return e.RunID
-	case *runs.Feedback:
-		return e.RunID
-	}
-	return ""
 }
 
 // send hands a record to the producer; it blocks while the producer's buffer is full.

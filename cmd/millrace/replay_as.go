@@ -45,7 +45,10 @@ func (c *replayCommand) what() string {
 func (c *replayCommand) reader(p *publisher, workspace string) lineReader {
 	return func(modified time.Time) func(line []byte, number int) (*kgo.Record, error) {
 		if c.As == "" {
-			return func(line []byte, _ int) (*kgo.Record, error) { return p.check(line) }
+			return func(line []byte, _ int) (*kgo.Record, error) {
+				record, _, err := p.checker.Record(line)
+				return record, err
+			}
 		}
 		converter := &chatlog.Converter{Workspace: workspace, App: c.App, Base: modified}
 		return func(line []byte, number int) (*kgo.Record, error) { return chatRecord(converter, line, number) }

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/produce"
 )
 
 type requestCommand struct {
@@ -61,7 +62,7 @@ func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
 	if c.DryRun {
 		return request.ID, c.try(ctx, a, request)
 	}
-	client, err := a.kafkaClient(producerOptions()...)
+	client, err := a.kafkaClient(produce.Options()...)
 	if err != nil {
 		return request.ID, err
 	}

@@ -1,15 +1,29 @@
 // Package live is the exports as they are now: what the topics of requests, progress and completions tell, laid over
 // what ClickHouse and the bucket have. Any number of servers can run, and each knows what was filed at another.
+
+// live.go     Exports, and what an export is
+// tail.go     the topics, consumed by every server from where ClickHouse has them
+// board.go    what they told
+// stored.go   what ClickHouse has
+// read.go     Get and List: both, and the bucket
+// watch.go    Watch: an export, as it changes
+// file.go     File, Cancel, Delete
+// preview.go  Preview: the first records
 package live
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/sinks/bucket"
 )
 
 var (
@@ -86,49 +100,47 @@ type Page struct {
 	Next    string   `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
 }
 
-// Exports are the exports of all workspaces. Every method takes the workspace, and finds nothing outside of it.
-type Exports struct{}
-
-// File files a request with Kafka, and returns the export when Kafka has it. Document is the request's JSON, of which
-// request is what [export.ParseRequest] returned. ErrConflict where the id is that of another request; the same request again
-// is the same export.
-func (e *Exports) File(ctx context.Context, request *export.Request, document []byte) (*Export, error) {
-	return nil, ErrConflict
+// Config says where the topics are.
+type Config struct {
+	TopicPrefix string
+	Kafka       []kgo.Opt   // of the client that consumes: where Kafka is
+	Producer    *kgo.Client // publishes requests and cancels
+	Log         *slog.Logger
 }
 
-// Get returns an export, or ErrNotFound.
-func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) { return nil, ErrNotFound }
+// Exports are the exports of all workspaces. Every method takes the workspace, and finds nothing outside of it. It is safe for
+// concurrent use.
+type Exports struct {
+	cfg    Config
+	stored stored
+	bucket *bucket.Bucket
+	board  board
+	tail   tail
+	ready  chan struct{}
 
-// List returns a page of exports.
-func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
-	return &Page{Exports: []Export{}}, nil
+	mu      sync.Mutex
+	deleted map[export.ID]*export.Deletion // those that were found; a deletion is for ever
 }
 
-// Cancel asks that a running export end. ErrNotFound, or ErrEnded.
-func (e *Exports) Cancel(ctx context.Context, id export.ID, by string) (*Export, error) {
-	return nil, ErrNotFound
+// New returns exports that know what ClickHouse and the bucket have; what the topics tell they know while Run runs.
+func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
+	return &Exports{
+		cfg: cfg, stored: stored{conn}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
+		ready: make(chan struct{}), deleted: map[export.ID]*export.Deletion{},
+	}
 }
 
-// Delete deletes the files of an export that has ended. ErrNotFound, or dataset.ErrRunning.
-func (e *Exports) Delete(ctx context.Context, id export.ID, by string) error { return ErrNotFound }
+// Ready is closed when all is known that the topics told before Run began.
+func (e *Exports) Ready() <-chan struct{} { return e.ready }
 
 // Dataset opens an export's folder. ErrNotFound, or dataset.ErrRunning where the folder is not there yet.
 func (e *Exports) Dataset(ctx context.Context, id export.ID) (*dataset.Dataset, error) {
-	return nil, ErrNotFound
-}
-
-// Preview is the first records of an export.
-type Preview struct {
-	ExportID  string            `json:"export_id"`
-	Purpose   string            `json:"purpose"`
-	Target    string            `json:"target"`
-	Format    string            `json:"format"`
-	Records   []json.RawMessage `json:"records" doc:"As JSON, whatever the format."`
-	Total     int64             `json:"total" doc:"Records of the export."`
-	Truncated bool              `json:"truncated,omitempty" doc:"There were more records to show, but they are too large."`
-}
-
-// Preview reads the first n records. The error is one of Dataset or of [dataset.Dataset.Readable].
-func (e *Exports) Preview(ctx context.Context, id export.ID, n int) (*Preview, error) {
-	return nil, ErrNotFound
+	d, err := dataset.Open(ctx, e.bucket, id)
+	if !errors.Is(err, dataset.ErrNotFound) {
+		return d, err
+	}
+	if _, err := e.Get(ctx, id); err != nil {
+		return nil, err
+	}
+	return nil, dataset.ErrRunning
 }

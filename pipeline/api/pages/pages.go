@@ -21,7 +21,9 @@ type Config struct {
 type Pages struct{}
 
 // New returns the pages.
-func New(cfg Config, a *auth.Authenticator, h *history.Store, e *live.Exports) *Pages { return &Pages{} }
+func New(cfg Config, a *auth.Authenticator, h *history.Store, e *live.Exports) *Pages {
+	return &Pages{}
+}
 
 // Register adds the pages, their assets, sign-in and the switcher of workspaces to a mux.
 func (p *Pages) Register(mux *http.ServeMux) {}

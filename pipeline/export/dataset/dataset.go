@@ -6,6 +6,7 @@
 //	records.go    Records: its records as JSON, whatever the format
 //	ranges.go     an object, read where its format needs it
 //	copy.go       an object, copied and held against the manifest
+//	file.go       a file, for those who pass it on
 //	verify.go     Verify: every object against the manifest
 //	download.go   Download: into a folder, all or nothing
 //	join.go       the fragments of a split as one file

@@ -1,0 +1,262 @@
+package live
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/sinks/bucket"
+)
+
+// Get returns an export, or ErrNotFound. It finds one that was filed before it was called, with whichever server.
+func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) {
+	x, err := e.get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return x, e.markDeleted(ctx, x)
+}
+
+func (e *Exports) get(ctx context.Context, id export.ID) (*Export, error) {
+	filed, onlyFiled, _ := e.board.state(id)
+	if filed != nil && !onlyFiled {
+		return filed, nil
+	}
+	there, err := e.stored.get(ctx, id) // a request that was filed again may be of an export that ended long ago
+	switch {
+	case there != nil:
+		e.board.remember(there)
+		return there, nil
+	case err != nil:
+		e.cfg.Log.Warn("ClickHouse does not tell about an export; looking into the bucket", "export", id.String(), "error", err)
+	case filed != nil:
+		return filed, nil
+	}
+	if inBucket, err := e.inBucket(ctx, id); inBucket != nil || err != nil {
+		return inBucket, err
+	}
+	if filed != nil {
+		return filed, nil
+	}
+	if behind := e.catchUp(ctx); behind != nil {
+		return nil, behind
+	}
+	if filed, _, _ = e.board.state(id); filed != nil {
+		return filed, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, ErrNotFound
+}
+
+// inBucket returns an export as its folder tells, nil where there is none.
+func (e *Exports) inBucket(ctx context.Context, id export.ID) (*Export, error) {
+	d, err := dataset.Open(ctx, e.bucket, id)
+	if errors.Is(err, dataset.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	completion, err := d.Completion()
+	switch {
+	case err != nil:
+		return nil, err
+	case completion != nil:
+		return ofCompletion(completion), nil
+	}
+	return ofProgress(export.NewProgress(d.Plan, export.StatusAccepted, &export.Tally{}, d.Plan.AcceptedAt)), nil
+}
+
+// remember keeps how an export ended, so that those who go on asking cost nothing.
+func (b *board) remember(x *Export) {
+	if !x.Status.Final() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if y := b.entry(x.ID()); y.completion == nil {
+		y.completion, y.progress, y.filed = toCompletion(x), nil, nil
+	}
+}
+
+// toCompletion is the other way round of ofCompletion.
+func toCompletion(x *Export) *export.Completion {
+	c := &export.Completion{
+		About: export.About{
+			ID: x.ID(), Name: x.Name, Purpose: x.Purpose, Source: x.Source, AppID: x.AppID, Nodes: x.Nodes, Target: x.Target, Format: x.Format,
+			RequestedBy: x.RequestedBy, RequestedAt: x.RequestedAt, Status: x.Status,
+		},
+		Records: x.Records, RowsPlanned: x.RowsPlanned, RowsUsed: x.RowsUsed, Vanished: x.Vanished, Dropped: x.Dropped, Fragments: x.Fragments,
+		Bytes: x.Bytes, ManifestURI: x.ManifestURI, ManifestSHA256: x.ManifestSHA256, LoadWith: x.LoadWith, Warnings: x.Warnings,
+	}
+	for _, t := range []struct {
+		to   *time.Time
+		from *time.Time
+	}{{&c.Watermark, x.Watermark}, {&c.AcceptedAt, x.AcceptedAt}, {&c.CompletedAt, x.CompletedAt}} {
+		if t.from != nil {
+			*t.to = *t.from
+		}
+	}
+	if x.ErrorCode != "" {
+		c.Error = &export.Error{Code: x.ErrorCode, Message: x.ErrorMessage, Retryable: x.ErrorRetryable, Pointer: x.ErrorPointer}
+	}
+	return c
+}
+
+// position is the place of an export in a listing.
+type position struct {
+	At int64  `json:"t"` // requested_at, in milliseconds
+	ID string `json:"id"`
+}
+
+func positionOf(x *Export) position { return position{x.RequestedAt.UnixMilli(), x.ExportID} }
+
+// compare orders as the listing does: newest first.
+func (p position) compare(o position) int {
+	return cmp.Or(-cmp.Compare(p.At, o.At), -cmp.Compare(p.ID, o.ID))
+}
+
+func (p position) cursor() string {
+	text, _ := json.Marshal(p)
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// parseCursor returns nil for no cursor.
+func parseCursor(cursor string) (*position, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	text, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil {
+		return nil, ErrCursor
+	}
+	var p position
+	if json.Unmarshal(text, &p) != nil || !runs.ValidID(p.ID) || p.At < 0 || p.At > 1<<43 || p.cursor() != cursor {
+		return nil, ErrCursor
+	}
+	return &p, nil
+}
+
+// matches says whether an export is one of those asked for.
+func (q *Query) matches(x *Export) bool {
+	is := func(want, have string) bool { return want == "" || want == have }
+	return is(q.Source, x.Source) && is(q.AppID, x.AppID) && is(q.Purpose, x.Purpose) &&
+		(len(q.Status) == 0 || slices.Contains(q.Status, string(x.Status)))
+}
+
+// List returns a page of exports, with those that were filed before it was called. A cursor that is not Page.Next is ErrCursor.
+func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
+	after, err := parseCursor(q.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	if after == nil {
+		if err := e.catchUp(ctx); err != nil { // the list is worth having all the same
+			e.cfg.Log.Warn("a listing may miss what was filed just now", "error", err)
+		}
+	}
+	there, err := e.stored.list(ctx, &q, after)
+	if err != nil {
+		return nil, err
+	}
+	var last *position // of what ClickHouse has of the page, if it has more
+	if len(there) > q.Limit {
+		there = there[:q.Limit]
+		p := positionOf(&there[q.Limit-1])
+		last = &p
+	}
+	page := &Page{Exports: e.overlay(&q, there, after, last)}
+	switch {
+	case len(page.Exports) > q.Limit:
+		page.Exports = page.Exports[:q.Limit]
+		page.Next = positionOf(&page.Exports[q.Limit-1]).cursor()
+	case last != nil:
+		page.Next = last.cursor()
+	}
+	return page, e.markAllDeleted(ctx, page.Exports)
+}
+
+// overlay lays what the topics told over what ClickHouse has of a page, which is what comes after one position and, where ClickHouse has more, not
+// after another.
+func (e *Exports) overlay(q *Query, there []Export, after, last *position) []Export {
+	told := e.board.of(q.Workspace)
+	found := map[export.ID]*Export{}
+	for i := range there {
+		found[there[i].ID()] = &there[i]
+	}
+	for id, x := range told {
+		p := positionOf(x)
+		old := found[id]
+		switch {
+		case old != nil && old.Status.Final() && !x.Status.Final(): // filed again
+		case old != nil:
+			found[id] = x
+		case (after == nil || p.compare(*after) > 0) && (last == nil || p.compare(*last) < 0):
+			found[id] = x
+		}
+	}
+	maps.DeleteFunc(found, func(_ export.ID, x *Export) bool { return !q.matches(x) })
+	list := make([]Export, 0, len(found))
+	for _, x := range found {
+		list = append(list, *x)
+	}
+	slices.SortFunc(list, func(a, b Export) int { return positionOf(&a).compare(positionOf(&b)) })
+	return list
+}
+
+// lookups are how many folders are looked into at once.
+const lookups = 16
+
+func (e *Exports) markAllDeleted(ctx context.Context, list []Export) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookups)
+	for i := range list {
+		group.Go(func() error { return e.markDeleted(ctx, &list[i]) })
+	}
+	return group.Wait()
+}
+
+// maxDeleted bounds the deletions that are kept.
+const maxDeleted = 20_000
+
+// markDeleted looks whether the files of an export that succeeded were deleted.
+func (e *Exports) markDeleted(ctx context.Context, x *Export) error {
+	if x.Status != export.StatusSucceeded {
+		return nil
+	}
+	id := x.ID()
+	e.mu.Lock()
+	d := e.deleted[id]
+	e.mu.Unlock()
+	if d == nil {
+		var err error
+		d, err = folder.Folder{Bucket: e.bucket, ID: id}.Deletion(ctx)
+		if errors.Is(err, bucket.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		e.mu.Lock()
+		if len(e.deleted) >= maxDeleted {
+			clear(e.deleted)
+		}
+		e.deleted[id] = d
+		e.mu.Unlock()
+	}
+	x.DeletedAt, x.DeletedBy = &d.DeletedAt, d.DeletedBy
+	return nil
+}

@@ -1,0 +1,64 @@
+// Package produce is the door of those who publish run events: what comes by the command line and by HTTP is checked here
+// before it goes to Kafka, by the rules that ingest holds it to again.
+package produce
+
+import (
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/runs"
+)
+
+// Options make an idempotent producer (the client's default) of large compressed batches.
+func Options() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ProducerBatchMaxBytes(event.MaxValue),
+		kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
+		kgo.MaxBufferedBytes(64 << 20),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+	}
+}
+
+// Checker checks run events. It is not safe for concurrent use.
+type Checker struct {
+	// Source is the CloudEvents source of events that name none.
+	Source  string
+	decoder runs.Decoder
+}
+
+// Record returns the record of a run event, structured or bare JSON, without a topic, and the workspace that the event is of. The
+// record refers to text. The error is a *strictjson.Refusal.
+func (c *Checker) Record(text []byte) (r *kgo.Record, workspace string, err error) {
+	e, err := event.Decode(&kgo.Record{Value: text, Timestamp: time.Now()})
+	if err != nil {
+		return nil, "", err
+	}
+	decoded, err := c.decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
+	if err != nil {
+		return nil, "", err
+	}
+	if strings.HasPrefix(e.ID, "/") {
+		e.ID = "" // the default of an event without an id: its place in the topic
+	}
+	if e.Source == "" {
+		e.Source = c.Source
+	}
+	workspace = decoded.Workspace()
+	return e.Record("", []byte(workspace+"/"+runID(decoded))), workspace, nil
+}
+
+func runID(e runs.Event) string {
+	switch e := e.(type) {
+	case *runs.Run:
+		return e.RunID
+	case *runs.Node:
+		return e.RunID
+	case *runs.Feedback:
+		return e.RunID
+	}
+	return ""
+}
