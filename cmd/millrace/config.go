@@ -44,7 +44,8 @@ type config struct {
 
 	BucketURL string `env:"BUCKET_URL" desc:"Where exports are written, file:///path or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
 
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages. Not used by this release, which has none."`
+	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages of serve and local."`
+	HTTPURL  string `env:"HTTP_URL" desc:"URL that clients find them under, for links in answers; empty = the host that a request was sent to."`
 	OpsAddr  string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
 
 	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"File of the keys that tokens of the HTTP API are checked with. Not used by this release, like all AUTH_ variables."`
@@ -194,6 +195,9 @@ func (c *config) check() (mistakes []error) {
 			wrong(a[0], "%q is not host:port", a[1])
 		}
 	}
+	if u, err := url.Parse(c.HTTPURL); c.HTTPURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		wrong("HTTP_URL", "must be a URL such as https://millrace.example.com")
+	}
 	if !runs.ValidWorkspaceID(c.DefaultWorkspace) {
 		wrong("DEFAULT_WORKSPACE", "must match [a-z0-9][a-z0-9_-]{0,62}")
 	}
@@ -305,3 +309,6 @@ func (f workspaceFlag) workspace(c *config) (string, error) {
 	}
 	return name, nil
 }
+
+// checkHTTP checks what only serve and local need.
+func (c *config) checkHTTP() error { return nil }

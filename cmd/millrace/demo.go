@@ -58,6 +58,7 @@ func (c demoCommand) Run(ctx context.Context, a *app) (err error) {
 	defer logFile.Close()
 	a.log = a.cfg.logger(logFile)
 	a.cfg.LocalKafkaPort, a.cfg.LocalClickHousePort, a.cfg.LocalClickHouseHTTPPort, a.cfg.OpsAddr = 0, 0, 0, "127.0.0.1:0"
+	a.cfg.HTTPAddr = "127.0.0.1:0"
 
 	fmt.Fprintf(a.stdout, "Starting Kafka, ClickHouse and all roles in %s\n", c.Dir)
 	err = a.withStack(ctx, c.Dir, func(ctx context.Context, s *stack) error {

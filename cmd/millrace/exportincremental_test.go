@@ -75,7 +75,7 @@ func (a *arrival) next() object {
 	return a.snapshot(run, a.runs[run])
 }
 
-func (a *arrival) produce(t *testing.T, s *site, client *kgo.Client, data object) {
+func (a *arrival) send(t *testing.T, s *site, client *kgo.Client, data object) {
 	text, err := json.Marshal(data)
 	if err != nil {
 		t.Error(err)
@@ -97,8 +97,8 @@ func TestIncrementalExportsMissNothingThatArrivesMeanwhile(t *testing.T) {
 	s.env.start(t, "ingest")
 	a, client := &arrival{random: dice(t)}, kafkaClient(t, s.kafka)
 	for range 300 {
-		a.produce(t, s, client, a.begin())
-		a.produce(t, s, client, a.feedback(len(a.runs)-1))
+		a.send(t, s, client, a.begin())
+		a.send(t, s, client, a.feedback(len(a.runs)-1))
 	}
 	if err := client.Flush(t.Context()); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestIncrementalExportsMissNothingThatArrivesMeanwhile(t *testing.T) {
 		defer close(arrived)
 		for range 160 {
 			for range 3 {
-				a.produce(t, s, client, a.next())
+				a.send(t, s, client, a.next())
 			}
 			wait(t, 250*time.Millisecond)
 		}

@@ -280,7 +280,7 @@ func startLocal(t *testing.T) (*localStack, environment) {
 	}
 	localtest.ClickHouse(t) // skips where the engine cannot be had
 	dir := t.TempDir()
-	env := environment{"LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0"}
+	env := environment{"LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0", "HTTP_ADDR=127.0.0.1:0"}
 	l := &localStack{process: env.start(t, "local", "--data", dir), dir: dir}
 	l.kafka = l.field(t, "kafka")
 	l.dsn = "clickhouse://" + l.field(t, "clickhouse") + "/" + l.field(t, "database")

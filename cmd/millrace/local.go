@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,8 +17,8 @@ import (
 
 // Everything in one process, but for the ClickHouse engine:
 //
-//	embedded Kafka ◀──▶ ingest, plan, extract, seal, track ◀──▶ embedded ClickHouse (child process)
-//	                                     └──▶ DIR/bucket
+//	embedded Kafka ◀──▶ ingest, plan, extract, seal, track, serve ◀──▶ embedded ClickHouse (child process)
+//	                                     └──▶ DIR/bucket ◀─┘
 type localCommand struct {
 	Data      string `type:"path" placeholder:"DIR" help:"Folder that keeps everything; default $XDG_DATA_HOME/millrace."`
 	Ephemeral bool   `help:"Keep nothing: use a temporary folder and remove it at the end."`
@@ -41,13 +42,14 @@ func (c localCommand) Run(ctx context.Context, a *app) error {
 	}
 	return a.withStack(ctx, dir, func(ctx context.Context, s *stack) error {
 		fmt.Fprintf(a.stdout, `millrace local is ready
+  pages       %s
   kafka       %s
   clickhouse  %s (native), http://%s
   database    %s
   bucket      %s
   ops         %s
   data        %s
-`, s.kafka.Addr(), s.clickhouse.NativeAddr(), s.clickhouse.HTTPAddr(), a.cfg.dsn.Database, a.cfg.BucketURL, s.ops.url(), dir)
+`, s.server.url(), s.kafka.Addr(), s.clickhouse.NativeAddr(), s.clickhouse.HTTPAddr(), a.cfg.dsn.Database, a.cfg.BucketURL, s.ops.url(), dir)
 		<-ctx.Done()
 		return nil
 	})
@@ -58,6 +60,7 @@ type stack struct {
 	kafka      *local.Kafka
 	clickhouse *local.ClickHouse
 	ops        *ops
+	server     *server
 }
 
 // withStack starts the embedded services over dir and all roles, points the configuration at them, and
@@ -114,18 +117,24 @@ func (a *app) runRoles(ctx context.Context, dir string, s *stack, f func(context
 	if err != nil {
 		return err
 	}
+	if s.server, err = a.newServer(ctx, s.ops); err != nil {
+		return err
+	}
+	defer s.server.close()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	inner := func(ctx context.Context) error {
 		defer stop()
-		select {
-		case <-ingestStage.Ready():
-		case <-ctx.Done():
-			return nil
+		for _, ready := range []<-chan struct{}{ingestStage.Ready(), s.server.exports.Ready()} {
+			select {
+			case <-ready:
+			case <-ctx.Done():
+				return nil
+			}
 		}
 		return f(ctx, s)
 	}
-	return serving(ctx, s.ops, append([]func(context.Context) error{ingestStage.Run, inner}, exports...)...)
+	return serving(ctx, s.ops, slices.Concat([]func(context.Context) error{ingestStage.Run, inner}, exports, s.server.run)...)
 }
 
 // prepare points the configuration at the stack, and creates the topics and tables.

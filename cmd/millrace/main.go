@@ -31,6 +31,7 @@ type commands struct {
 	Demo        demoCommand        `cmd:"" help:"Start the local stack, stream sample runs, export them, show the results, and exit."`
 	Ingest      ingestCommand      `cmd:"" help:"Run the role that stores runs: Kafka to ClickHouse."`
 	Export      exportCommand      `cmd:"" help:"Run the role that exports: plan, extract, seal and track."`
+	Serve       serveCommand       `cmd:"" help:"Run the role that serves the HTTP API and the pages."`
 	Migrate     migrateCommand     `cmd:"" help:"Prepare ClickHouse: create or upgrade the database."`
 	Topics      topicsCommand      `cmd:"" help:"Prepare Kafka: create the topics."`
 	Config      configCommand      `cmd:"" help:"Show the effective configuration, secrets masked."`

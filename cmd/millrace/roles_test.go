@@ -58,7 +58,7 @@ func TestRolesServeHealthReadinessAndMetrics(t *testing.T) {
 			if got := s.env.try(t, line("x"), "replay", "-"); got.code != 0 {
 				t.Fatal(got.stderr)
 			}
-			produce(t, s, "{not json")
+			send(t, s, "{not json")
 		}
 		eventually(t, time.Minute, func() string {
 			code, body := get(t, ops+"/metrics")
@@ -201,7 +201,7 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 }
 
 // produce puts a bare value into topic runs.
-func produce(t *testing.T, s *site, value string) {
+func send(t *testing.T, s *site, value string) {
 	t.Helper()
 	client := kafkaClient(t, s.kafka)
 	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: s.prefix + event.TopicRuns, Value: []byte(value)}).FirstErr(); err != nil {

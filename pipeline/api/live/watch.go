@@ -3,19 +3,20 @@ package live
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// Update is what happened to an export: one of the two.
+// Update is what happened to an export: one of the two, or nothing for a while.
 type Update struct {
 	Progress   *export.Progress
 	Completion *export.Completion // nothing comes after it
 }
 
-// Watch yields how an export is, then each change, as long as its reader keeps up, and last how it ended. It ends with ErrNotFound, another
-// error of Get, or that of ctx.
-func (e *Exports) Watch(ctx context.Context, id export.ID) iter.Seq2[Update, error] {
+// Watch yields how an export is, then each change, as long as its reader keeps up, and last how it ended; and an empty update each time that nothing
+// has happened for so long. It ends with ErrNotFound, another error of Get, or that of ctx.
+func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) iter.Seq2[Update, error] {
 	return func(yield func(Update, error) bool) {
 		x, err := e.get(ctx, id)
 		if err != nil {
@@ -29,6 +30,8 @@ func (e *Exports) Watch(ctx context.Context, id export.ID) iter.Seq2[Update, err
 			return
 		}
 		var last *export.Progress
+		tick := time.NewTicker(idle)
+		defer tick.Stop()
 		for {
 			now, changed := e.board.look(id)
 			switch {
@@ -46,6 +49,10 @@ func (e *Exports) Watch(ctx context.Context, id export.ID) iter.Seq2[Update, err
 			}
 			select {
 			case <-changed:
+			case <-tick.C:
+				if !yield(Update{}, nil) {
+					return
+				}
 			case <-ctx.Done():
 				yield(Update{}, ctx.Err())
 				return

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/api/pages"
+	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/sinks/bucket"
+)
+
+// The role serve:
+//
+//	programs, browsers ──▶ api, pages ──▶ export-requests, runs
+//	                           ▲
+//	                           ├── export-requests, export-progress, export-completions: live
+//	                           ├── ClickHouse: live, history
+//	                           └── bucket: previews, files, downloads
+type serveCommand struct{}
+
+// Run runs the role until it is told to stop.
+func (serveCommand) Run(ctx context.Context, a *app) error {
+	o, err := newOps(a.cfg.OpsAddr)
+	if err != nil {
+		return err
+	}
+	s, err := a.newServer(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	a.log.Info("millrace serve", "version", version(), "http", s.url(), "ops", o.url(), "kafka", a.cfg.KafkaBrokers, "clickhouse", a.cfg.dsn.Addr(), "bucket", a.cfg.BucketURL)
+	fmt.Fprintf(a.stdout, "http %s\nops %s\n", s.url(), o.url())
+	return serving(ctx, o, s.run...)
+}
+
+// server is the role, ready to run.
+type server struct {
+	listener net.Listener
+	exports  *live.Exports
+	run      []func(context.Context) error
+	closing  []func()
+}
+
+func (s *server) url() string { return "http://" + s.listener.Addr().String() }
+
+// close frees what the server took, after it ran.
+func (s *server) close() {
+	for _, f := range s.closing {
+		f()
+	}
+}
+
+// newServer listens, but does not answer yet.
+func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
+	if err := a.cfg.checkHTTP(); err != nil {
+		return nil, &exitError{exitUsage, fmt.Errorf("the configuration has mistakes:\n%w", err)}
+	}
+	s = &server{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	authenticator, err := auth.New(ctx, auth.Config{
+		JWKSFile: a.cfg.AuthJWKSFile, JWKSURL: a.cfg.AuthJWKSURL, HMACSecretFile: a.cfg.AuthHMACSecretFile, Issuer: a.cfg.AuthIssuer,
+		Audience: a.cfg.AuthAudience, DefaultWorkspace: a.cfg.DefaultWorkspace, Log: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if authenticator.Keyless() {
+		a.log.Warn("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may do everything")
+	}
+	if s.listener, err = a.listen(); err != nil {
+		return nil, err
+	}
+	s.closing = append(s.closing, func() { s.listener.Close() })
+	kafka, err := a.cfg.kafkaOptions()
+	if err != nil {
+		return nil, err
+	}
+	producer, err := a.kafkaClient(produce.Options()...)
+	if err != nil {
+		return nil, err
+	}
+	s.closing = append(s.closing, producer.Close)
+	conn, err := a.cfg.dsn.Open()
+	if err != nil {
+		return nil, err
+	}
+	s.closing = append(s.closing, func() { conn.Close() })
+	b, err := bucket.Open(ctx, a.cfg.BucketURL)
+	if err != nil {
+		return nil, err
+	}
+	s.closing = append(s.closing, func() { b.Close() })
+	s.exports = live.New(live.Config{TopicPrefix: a.cfg.KafkaTopicPrefix, Kafka: kafka, Producer: producer, Log: a.log}, conn, b)
+	runs := history.New(conn)
+	o.ready = append(o.ready, s.exports.Ready())
+	handlers := api.New(api.Config{
+		Version: version(), TopicPrefix: a.cfg.KafkaTopicPrefix, PublicURL: a.cfg.HTTPURL, Producer: producer, Registry: o.registry, Ready: o.ready, Log: a.log,
+	}, authenticator, s.exports, runs, a.cfg.dsn, b, pages.New(pages.Config{DefaultWorkspace: a.cfg.DefaultWorkspace, Log: a.log}, authenticator, runs, s.exports))
+	s.run = []func(context.Context) error{s.exports.Run, func(ctx context.Context) error { return handlers.Serve(ctx, s.listener) }}
+	return s, nil
+}
+
+// listen takes the address of the configuration, or where nobody has configured one and another process has the default, a free port.
+func (a *app) listen() (net.Listener, error) {
+	listener, err := net.Listen("tcp", a.cfg.HTTPAddr)
+	if errors.Is(err, syscall.EADDRINUSE) && os.Getenv(envPrefix+"HTTP_ADDR") == "" {
+		a.log.Warn("another process has the default address; taking a free port", "address", a.cfg.HTTPAddr)
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%sHTTP_ADDR: %w", envPrefix, err)
+	}
+	return listener, nil
+}

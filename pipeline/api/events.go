@@ -1,0 +1,88 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// keepAlive is how often a silent stream says that it is there, so that nobody between takes it for dead.
+const keepAlive = 15 * time.Second
+
+func (a *API) registerEvents() {
+	op := huma.Operation{
+		OperationID: "watch-export", Method: http.MethodGet, Path: "/v1/exports/{id}/events", Summary: "Watch an export", Tags: []string{"Exports"},
+		Description: "Server-sent events. The first tells how the export is now. Each `progress` has the data of the event `dev.millrace.export.progressed.v1`, " +
+			"and `completion`, the last one, that of `dev.millrace.export.completed.v1`. A client that connects again after it is answered with 204, which tells it to stop.",
+		Security: needs("millrace.exports.read"), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
+		Responses: map[string]*huma.Response{
+			"200": {Description: "Events until the export has ended", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}},
+			"204": {Description: "The completion was received before"},
+		},
+	}
+	huma.Register(a.api, op, func(ctx context.Context, in *struct {
+		exportPath
+		LastEventID string `header:"Last-Event-ID" maxLength:"255"`
+	}) (*huma.StreamResponse, error) {
+		id := exportID(ctx, in.ID)
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			_, w := humago.Unwrap(ctx)
+			a.stream(ctx.Context(), w, id, in.LastEventID)
+		}}, nil
+	})
+	registry := a.api.OpenAPI().Components.Schemas
+	registry.Schema(reflect.TypeFor[export.Progress](), true, "Progress")
+	registry.Schema(reflect.TypeFor[export.Completion](), true, "Completion")
+}
+
+// stream sends updates until the last one. Between them it says every now and then that it is there.
+func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, seen string) {
+	control := http.NewResponseController(w)
+	began := false
+	for u, err := range a.exports.Watch(ctx, id, keepAlive) {
+		switch {
+		case err != nil && !began:
+			a.explained(ctx, err).write(w)
+			return
+		case err != nil:
+			return // who watches connects again
+		case !began && u.Completion != nil && seen == id.CompletionID():
+			w.WriteHeader(http.StatusNoContent)
+			return
+		case !began:
+			began = true
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.Header().Set("X-Accel-Buffering", "no") // nginx would hold it back
+			fmt.Fprint(w, "retry: 2000\n\n")
+		}
+		if send(w, id, u) != nil || control.Flush() != nil {
+			return
+		}
+	}
+}
+
+// send writes an event. The completion has the id of its event, which a client that connects again sends back.
+func send(w http.ResponseWriter, id export.ID, u live.Update) error {
+	name, data, head := "progress", any(u.Progress), ""
+	switch {
+	case u.Progress == nil && u.Completion == nil:
+		_, err := fmt.Fprint(w, ": still here\n\n")
+		return err
+	case u.Completion != nil:
+		name, data, head = "completion", u.Completion, "id: "+id.CompletionID()+"\n"
+	}
+	text, err := json.Marshal(data)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%sevent: %s\ndata: %s\n\n", head, name, text)
+	}
+	return err
+}

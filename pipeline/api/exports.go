@@ -1,0 +1,194 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/plan"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+// maxRequest is the size of a request in bytes: 10,000 run ids have 1.3 MB.
+const maxRequest = 4 << 20
+
+// tryRows is how many rows a dry run looks at.
+const tryRows = 1000
+
+// ids match this; the pattern is the contract's.
+const idPattern = `^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$`
+
+type exportPath struct {
+	ID string `path:"id" doc:"The export's id." pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" example:"0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e"`
+}
+
+type fileExport struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[!-~]*$" doc:"Anything that is new for each export: the same key again is the same export."`
+	TraceParent    string `header:"Traceparent" maxLength:"255" doc:"W3C trace context, carried to the completion."`
+	ContentType    string `header:"Content-Type" hidden:"true"`
+	RawBody        []byte
+}
+
+type filedExport struct {
+	Location   string `header:"Location" doc:"Where the export is."`
+	RetryAfter int    `header:"Retry-After" doc:"Seconds until it is worth asking."`
+	Body       *live.Export
+}
+
+func (a *API) registerExports() {
+	file := huma.Operation{
+		OperationID: "file-export", Method: http.MethodPost, Path: "/v1/exports", Summary: "File an export request", Tags: []string{"Exports"},
+		Description: "Files the request with Kafka, like any other producer, and answers when Kafka has it. The body is the request event's data; " +
+			"`export_id` may be left out, and is then a new UUIDv7, or follows from `Idempotency-Key`; `workspace_id` may be left out, and is the caller's.",
+		Security: needs(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout,
+		Errors: []int{400, 401, 403, 409, 413, 415, 422, 503},
+	}
+	huma.Register(a.api, file, func(ctx context.Context, in *fileExport) (*filedExport, error) {
+		request, document, err := parseRequest(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		x, err := a.exports.File(ctx, request, document, in.TraceParent)
+		if err != nil {
+			return nil, a.explain(ctx, err)
+		}
+		return &filedExport{Location: "/v1/exports/" + x.ExportID, RetryAfter: 1, Body: x}, nil
+	})
+	a.describeRequest(file.Path)
+
+	try := huma.Operation{
+		OperationID: "try-export", Method: http.MethodPost, Path: "/v1/exports/dry-run", Summary: "Try an export request", Tags: []string{"Exports"},
+		Description: fmt.Sprintf("Says what an export would come to, and writes nothing: how many rows are selected, and of the most recent %d what becomes of them, with the first records as they would be written.", tryRows),
+		Security:    needs(auth.ExportsWrite), MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout, Errors: []int{400, 401, 403, 413, 415, 422, 503},
+	}
+	huma.Register(a.api, try, func(ctx context.Context, in *struct {
+		ContentType string `header:"Content-Type" hidden:"true"`
+		RawBody     []byte
+	}) (*struct{ Body *plan.DryRun }, error) {
+		request, _, err := parseRequest(ctx, &fileExport{ContentType: in.ContentType, RawBody: in.RawBody})
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		d, err := plan.Try(ctx, a.dsn, request, tryRows)
+		var why *export.Error
+		if errors.As(err, &why) {
+			return nil, problem(http.StatusUnprocessableEntity, why.Message, Mistake{Detail: why.Message, Pointer: why.Pointer, Code: why.Code})
+		}
+		return &struct{ Body *plan.DryRun }{d}, a.explain(ctx, err)
+	})
+	a.describeRequest(try.Path)
+	a.registerExportReads()
+	a.registerExportEnds()
+}
+
+func (a *API) registerExportReads() {
+	huma.Register(a.api, huma.Operation{
+		OperationID: "list-exports", Method: http.MethodGet, Path: "/v1/exports", Summary: "List exports", Tags: []string{"Exports"},
+		Description: "Newest first, a page at a time: those that were filed before the call are there, wherever they were filed.",
+		Security:    needs(auth.ExportsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
+	}, func(ctx context.Context, in *struct {
+		Source  string   `query:"source" enum:"copilot,recipe"`
+		AppID   string   `query:"app_id" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"`
+		Purpose string   `query:"purpose" enum:"export_dataset,recipe_evaluation,node_evaluation,node_optimization,fine_tuning"`
+		Status  []string `query:"status" enum:"accepted,running,succeeded,failed,cancelled" doc:"One or several, with commas."`
+		Cursor  string   `query:"cursor" maxLength:"512" doc:"Where to go on: next of the page before."`
+		Limit   int      `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	}) (*struct{ Body *live.Page }, error) {
+		page, err := a.exports.List(ctx, live.Query{
+			Workspace: auth.From(ctx).Workspace, Source: in.Source, AppID: in.AppID, Purpose: in.Purpose, Status: in.Status, Cursor: in.Cursor, Limit: in.Limit,
+		})
+		return &struct{ Body *live.Page }{page}, a.explain(ctx, err)
+	})
+	huma.Register(a.api, huma.Operation{
+		OperationID: "get-export", Method: http.MethodGet, Path: "/v1/exports/{id}", Summary: "Get an export", Tags: []string{"Exports"},
+		Description: "How an export is: the fields of the view `exports`.",
+		Security:    needs(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
+	}, func(ctx context.Context, in *exportPath) (*struct{ Body *live.Export }, error) {
+		x, err := a.exports.Get(ctx, exportID(ctx, in.ID))
+		return &struct{ Body *live.Export }{x}, a.explain(ctx, err)
+	})
+}
+
+func (a *API) registerExportEnds() {
+	huma.Register(a.api, huma.Operation{
+		OperationID: "cancel-export", Method: http.MethodPost, Path: "/v1/exports/{id}/cancel", Summary: "Cancel an export", Tags: []string{"Exports"},
+		Description: "Asks that a running export end. It ends as `cancelled`, unless it ends otherwise before; cancelling it again changes nothing.",
+		Security:    needs(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 409, 422, 503},
+	}, func(ctx context.Context, in *exportPath) (*struct{ Body *live.Export }, error) {
+		x, err := a.exports.Cancel(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject)
+		return &struct{ Body *live.Export }{x}, a.explain(ctx, err)
+	})
+	huma.Register(a.api, huma.Operation{
+		OperationID: "delete-export", Method: http.MethodDelete, Path: "/v1/exports/{id}", Summary: "Delete the files of an export", Tags: []string{"Exports"},
+		Description: "Deletes the files of an export that has ended. What was asked for and what there was stays: plan and manifest. Deleting again changes nothing.",
+		Security:    needs(auth.ExportsWrite), DefaultStatus: http.StatusNoContent, Errors: []int{401, 403, 404, 409, 422, 503},
+	}, func(ctx context.Context, in *exportPath) (*struct{}, error) {
+		return nil, a.explain(ctx, a.exports.Delete(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject))
+	})
+}
+
+// parseRequest reads a request, and fills in what HTTP lets out.
+func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte, error) {
+	if media, _, err := mime.ParseMediaType(in.ContentType); err != nil || media != "application/json" {
+		return nil, nil, problem(http.StatusUnsupportedMediaType, "send the request as Content-Type: application/json")
+	}
+	if err := strictjson.Check(in.RawBody); err != nil {
+		return nil, nil, refused(err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(in.RawBody, &fields); err != nil || fields == nil {
+		return nil, nil, problem(http.StatusUnprocessableEntity, "the body must be a JSON object: an export request", Mistake{Detail: "must be an object", Code: string(strictjson.WrongType)})
+	}
+	caller := auth.From(ctx)
+	if workspace, there := fields["workspace_id"]; there {
+		var name string
+		if json.Unmarshal(workspace, &name) == nil && name != caller.Workspace && runs.ValidWorkspaceID(name) {
+			return nil, nil, problem(http.StatusForbidden, "the request is about another workspace than the caller's",
+				Mistake{Pointer: "/workspace_id", Detail: "must be the caller's workspace, or left out"})
+		}
+	}
+	set := func(key, value string) {
+		if _, there := fields[key]; !there && value != "" {
+			fields[key], _ = json.Marshal(value) //nolint:errcheck // a text
+		}
+	}
+	set("workspace_id", caller.Workspace)
+	set("requested_by", caller.Subject)
+	set("export_id", mint(caller.Workspace, in.IdempotencyKey))
+	document, err := json.Marshal(fields)
+	if err != nil {
+		return nil, nil, err
+	}
+	request, err := export.ParseRequest(document)
+	if err != nil {
+		return nil, nil, refused(err)
+	}
+	return request, document, nil
+}
+
+// namespace is that of the ids that follow from an Idempotency-Key.
+var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/millrace/millrace/idempotency-key"))
+
+// mint returns a new id, or the one that follows from a key.
+func mint(workspace, key string) string {
+	if key != "" {
+		return uuid.NewSHA1(namespace, []byte(workspace+"/"+key)).String()
+	}
+	return uuid.Must(uuid.NewV7()).String()
+}
+
+// stamp writes a time as the contract does.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/sinks/bucket"
+)
+
+// fileOperation is the one that signed URLs are of.
+const fileOperation = "get-export-file"
+
+// fileExpiry is how long the URL works that a file's reader is sent to.
+const fileExpiry = 15 * time.Minute
+
+func bytesOf(description string) *huma.Response {
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
+}
+
+func (a *API) registerFiles() {
+	huma.Register(a.api, huma.Operation{
+		OperationID: "preview-export", Method: http.MethodGet, Path: "/v1/exports/{id}/preview", Summary: "Look at the first records", Tags: []string{"Exports"},
+		Security: needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
+	}, func(ctx context.Context, in *struct {
+		exportPath
+		N int `query:"n" minimum:"1" maximum:"200" default:"20" doc:"How many."`
+	}) (*struct{ Body *live.Preview }, error) {
+		p, err := a.exports.Preview(ctx, exportID(ctx, in.ID), in.N)
+		return &struct{ Body *live.Preview }{p}, a.explain(ctx, err)
+	})
+	huma.Register(a.api, huma.Operation{
+		OperationID: fileOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/files/{key...}", Summary: "Get a file of an export", Tags: []string{"Exports"},
+		Description: "A file that the manifest lists, by its `key`; or `manifest.json` itself. The ETag is its SHA-256. Where the object store can sign URLs the answer is 303 to such a one. " +
+			"A `fileUrl` of the Answer Insights routes is this one with `workspace`, `expires` and `signature`, which do without a token.",
+		Security: needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 416, 422, 503}, RejectUnknownQueryParameters: true,
+		Responses: map[string]*huma.Response{
+			"200": bytesOf("The file"), "206": bytesOf("The range asked for"),
+			"303": {Description: "Where the file is, for some minutes", Headers: map[string]*huma.Param{"Location": {Schema: &huma.Schema{Type: "string", Format: "uri"}}}},
+			"304": {Description: "The file is the one of If-None-Match"},
+		},
+	}, func(ctx context.Context, in *struct {
+		exportPath
+		Key       string `path:"key" maxLength:"1024" doc:"Key of the file, relative to the export." example:"data/train-00000-00000-k3v9.jsonl"`
+		Range     string `header:"Range" doc:"As in RFC 9110."`
+		IfRange   string `header:"If-Range"`
+		Workspace string `query:"workspace" doc:"Of a signed URL."`
+		Expires   int64  `query:"expires" doc:"Of a signed URL: when it ends, in seconds since 1970."`
+		Signature string `query:"signature" doc:"Of a signed URL."`
+	}) (*huma.StreamResponse, error) {
+		d, f, err := a.file(ctx, exportID(ctx, in.ID), in.Key)
+		if err != nil {
+			return nil, a.explain(ctx, err)
+		}
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			r, w := humago.Unwrap(ctx)
+			a.serveFile(w, r, d, f)
+		}}, nil
+	})
+	huma.Register(a.api, huma.Operation{
+		OperationID: "download-export", Method: http.MethodGet, Path: "/v1/exports/{id}/download", Summary: "Download an export", Tags: []string{"Exports"},
+		Description: "All files of the export as one zip, with manifest.json. Each is held against its SHA-256 while it is sent: an answer that ends before its end was found to be damaged.",
+		Security:    needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
+		Responses: map[string]*huma.Response{"200": {Description: "The zip", Content: map[string]*huma.MediaType{"application/zip": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}},
+	}, func(ctx context.Context, in *exportPath) (*huma.StreamResponse, error) {
+		d, err := a.exports.Dataset(ctx, exportID(ctx, in.ID))
+		if err == nil {
+			err = d.Readable()
+		}
+		if err != nil {
+			return nil, a.explain(ctx, err)
+		}
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			r, w := humago.Unwrap(ctx)
+			a.serveZip(w, r, d)
+		}}, nil
+	})
+}
+
+// file finds a file of an export.
+func (a *API) file(ctx context.Context, id export.ID, key string) (*dataset.Dataset, export.File, error) {
+	d, err := a.exports.Dataset(ctx, id)
+	if err != nil {
+		return nil, export.File{}, err
+	}
+	if key == export.ManifestName && d.Manifest != nil {
+		text := d.ManifestText()
+		return d, export.File{Key: key, Bytes: int64(len(text)), SHA256: export.HashText(text)}, nil
+	}
+	if err := d.Readable(); err != nil {
+		return nil, export.File{}, err
+	}
+	f, ok := d.Find(key)
+	if !ok {
+		return nil, f, problem(http.StatusNotFound, "the manifest of this export does not list such a file: manifest.json has the keys")
+	}
+	return d, f, nil
+}
+
+// mediaTypes of the extensions of files.
+var mediaTypes = map[string]string{
+	".jsonl": "application/x-ndjson", ".json": "application/json", ".csv": "text/csv; charset=utf-8", ".parquet": "application/vnd.apache.parquet",
+	".md": "text/markdown; charset=utf-8", ".gz": "application/gzip", ".zst": "application/zstd",
+}
+
+func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *dataset.Dataset, f export.File) {
+	if f.Kind != "" && r.Method == http.MethodGet {
+		to, err := d.SignedURL(r.Context(), f, fileExpiry)
+		if err == nil {
+			http.Redirect(w, r, to, http.StatusSeeOther)
+			return
+		}
+		if !errors.Is(err, bucket.ErrNotSupported) {
+			a.explained(r.Context(), err).write(w)
+			return
+		}
+	}
+	h := w.Header()
+	h.Set("ETag", `"`+f.SHA256+`"`)
+	h.Set("Cache-Control", "private, max-age=0, must-revalidate") // it never changes, but may be deleted
+	h.Set("Content-Disposition", attachment(path.Base(f.Key)))
+	if t := mediaTypes[path.Ext(f.Key)]; t != "" {
+		h.Set("Content-Type", t)
+	} else {
+		h.Set("Content-Type", "application/octet-stream")
+	}
+	var content io.ReadSeeker = strings.NewReader(string(d.ManifestText()))
+	if f.Kind != "" {
+		file := d.Open(r.Context(), f)
+		defer file.Close()
+		content = file
+	}
+	http.ServeContent(w, r, "", time.Time{}, content)
+}
+
+func attachment(name string) string {
+	return mime.FormatMediaType("attachment", map[string]string{"filename": name})
+}
+
+// serveZip sends the files as they are: they are compressed already, or the reader's network is faster than one core deflates.
+func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *dataset.Dataset) {
+	w.Header().Set("Content-Type", "application/zip")
+	w.Header().Set("Content-Disposition", attachment(zipName(d.Manifest)))
+	if r.Method == http.MethodHead {
+		return
+	}
+	out := zip.NewWriter(w)
+	err := func() error {
+		for _, f := range d.Manifest.Files {
+			entry, err := out.CreateHeader(&zip.FileHeader{Name: f.Key, Method: zip.Store, Modified: d.Manifest.CreatedAt})
+			if err != nil {
+				return err
+			}
+			if err := d.Copy(r.Context(), entry, f); err != nil {
+				return err
+			}
+		}
+		entry, err := out.CreateHeader(&zip.FileHeader{Name: export.ManifestName, Method: zip.Store, Modified: d.Manifest.CreatedAt})
+		if err != nil {
+			return err
+		}
+		if _, err := entry.Write(d.ManifestText()); err != nil {
+			return err
+		}
+		return out.Close()
+	}()
+	if err != nil {
+		if r.Context().Err() == nil {
+			a.cfg.Log.Error("a download was cut", "export", d.Manifest.ID.String(), "error", err)
+		}
+		panic(http.ErrAbortHandler) // half a zip must not look like a whole one
+	}
+}
+
+// zipName names a download by its export's name and id.
+func zipName(m *export.Manifest) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-' {
+			return r
+		}
+		return '-'
+	}, m.Name)
+	if name = strings.Trim(name[:min(len(name), 60)], "-."); name != "" {
+		name += "-"
+	}
+	return fmt.Sprintf("%s%s.zip", name, strings.NewReplacer(":", "_", "~", "_").Replace(m.ExportID))
+}

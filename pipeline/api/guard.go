@@ -1,0 +1,141 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+)
+
+// Limits of requests.
+const (
+	maxHeader      = 64 << 10 // bytes
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxConcurrent  = 1024 // requests at a time, streams of events among them
+	bodyTimeout    = 30 * time.Second
+	answerTimeout  = 30 * time.Second // of an answer that is not streamed
+	silenceTimeout = 30 * time.Second // of a client that does not take a stream, or does not send one
+)
+
+// policy is the Content-Security-Policy of every answer: the pages need nothing from elsewhere and nothing inline.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// guard is what stands before every handler: headers, hosts, origins, how many at a time, and faults.
+func (a *API) guard(next http.Handler) http.Handler {
+	origins := http.NewCrossOriginProtection()
+	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem(http.StatusForbidden, "a page of another origin may not do this").write(w)
+	}))
+	next = origins.Handler(next)
+	slots := make(chan struct{}, maxConcurrent)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		if r.TLS != nil {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		h.Set("Cache-Control", "no-store")
+		if a.auth.Keyless() && !isLoopback(r.Host) {
+			problem(http.StatusForbidden, "without keys the server answers to loopback names only, such as localhost: set MILLRACE_AUTH_… to be reached by others").write(w)
+			return
+		}
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		default:
+			problem(http.StatusServiceUnavailable, "too many requests at a time: try again").write(w)
+			return
+		}
+		defer a.recovered(w, r)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recovered answers for a handler that panicked.
+func (a *API) recovered(w http.ResponseWriter, r *http.Request) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	if fault != http.ErrAbortHandler { //nolint:errorlint // it is thrown as it is
+		a.cfg.Log.Error("a handler panicked", "method", r.Method, "route", r.Pattern, "fault", fault, "stack", string(debug.Stack()))
+	}
+	if t, ok := w.(*timedWriter); ok && !t.began {
+		problem(http.StatusInternalServerError, "the server has a fault; its log has more").write(w)
+		return
+	}
+	panic(http.ErrAbortHandler) // so that what was sent is not taken for whole
+}
+
+// isLoopback says whether a Host header names this machine, which a page of another site that has its name point here does not
+// (DNS rebinding).
+func isLoopback(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	name = strings.Trim(name, "[]")
+	ip := net.ParseIP(name)
+	return strings.EqualFold(name, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// withCaller puts who calls into the context of pages; nobody, if they have to sign in.
+func (a *API) withCaller(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, err := a.auth.Caller(r)
+		if err == nil {
+			r = r.WithContext(auth.With(r.Context(), caller))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// timedWriter closes the connection of a client that does not take what it is sent.
+type timedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	began   bool
+	status  int
+}
+
+func newTimedWriter(w http.ResponseWriter) *timedWriter {
+	return &timedWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+}
+
+// Unwrap is for http.ResponseController.
+func (t *timedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (t *timedWriter) WriteHeader(status int) {
+	if !t.began {
+		t.began, t.status = true, status
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements io.Writer.
+func (t *timedWriter) Write(p []byte) (int, error) {
+	if !t.began {
+		t.began, t.status = true, http.StatusOK
+	}
+	if err := t.control.SetWriteDeadline(time.Now().Add(silenceTimeout)); err != nil {
+		return 0, err
+	}
+	return t.ResponseWriter.Write(p)
+}
+
+// Flush implements http.Flusher.
+func (t *timedWriter) Flush() {
+	t.began = true
+	t.control.Flush() //nolint:errcheck // the next write tells
+}

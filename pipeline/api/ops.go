@@ -1,0 +1,89 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics of the server.
+type metrics struct {
+	requests *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	closing  atomic.Bool
+}
+
+func newMetrics(registry prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "millrace", Subsystem: "http", Name: "request_seconds",
+			Help:    "Time to answer a request, by route and status; of a stream, how long it lasted.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
+		}, []string{"method", "route", "status"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "millrace", Subsystem: "http", Name: "requests_in_flight", Help: "Requests that are being answered, streams among them.",
+		}),
+	}
+	registry.MustRegister(m.requests, m.inFlight)
+	return m
+}
+
+// begin counts a request; the function it returns ends it.
+func (m *metrics) begin(a *API, w *timedWriter, r *http.Request) func() {
+	began := time.Now()
+	m.inFlight.Inc()
+	return func() {
+		m.inFlight.Dec()
+		status := w.status
+		if status == 0 {
+			status = http.StatusOK
+		}
+		m.requests.WithLabelValues(method(r.Method), a.route(r), strconv.Itoa(status)).Observe(time.Since(began).Seconds())
+	}
+}
+
+// method keeps what anybody can send from becoming a label.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodPut, http.MethodPatch:
+		return m
+	}
+	return "other"
+}
+
+// route is the pattern that answers a request.
+func (a *API) route(r *http.Request) string {
+	for _, mux := range []*http.ServeMux{a.mux, a.pages} {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			return pattern
+		}
+	}
+	return "none"
+}
+
+func (a *API) registerOps() {
+	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	a.mux.HandleFunc("GET /readyz", a.readyz)
+	a.mux.Handle("GET /metrics", promhttp.HandlerFor(a.cfg.Registry, promhttp.HandlerOpts{Registry: a.cfg.Registry}))
+}
+
+func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
+	for _, ready := range a.cfg.Ready {
+		select {
+		case <-ready:
+		default:
+			http.Error(w, "waiting for Kafka or ClickHouse; see the log", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	if a.metrics.closing.Load() {
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}

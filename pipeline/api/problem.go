@@ -1,0 +1,159 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+// Problem is the body of every answer that is an error, as application/problem+json (RFC 9457).
+type Problem struct {
+	Title  string    `json:"title" doc:"What kind of problem it is." example:"Unprocessable Entity"`
+	Status int       `json:"status" doc:"The HTTP status." example:"422"`
+	Detail string    `json:"detail,omitempty" doc:"What is wrong, and what to change."`
+	Errors []Mistake `json:"errors,omitempty" doc:"All that is wrong with the request."`
+
+	retryAfter int // seconds; 0 = no header
+}
+
+// Mistake is one thing that is wrong with a request.
+type Mistake struct {
+	Detail    string `json:"detail" doc:"What to change."`
+	Pointer   string `json:"pointer,omitempty" doc:"JSON pointer (RFC 6901) of the field in the body." example:"/selection/limit"`
+	Parameter string `json:"parameter,omitempty" doc:"Name of the query parameter, header or part of the path, where it is none of the body."`
+	Code      string `json:"code,omitempty" doc:"Code of the rule." example:"out_of_range"`
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="millrace"`)
+	}
+	return h
+}
+
+func problem(status int, detail string, mistakes ...Mistake) *Problem {
+	p := &Problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: mistakes}
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		p.retryAfter = 1
+	}
+	return p
+}
+
+// write answers with the problem where huma does not.
+func (p *Problem) write(w http.ResponseWriter) {
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p) //nolint:errcheck // nobody is left to tell
+}
+
+// ofHuma makes a problem of what huma finds wrong with a request.
+func ofHuma(status int, detail string, errs ...error) huma.StatusError {
+	p := problem(status, detail)
+	for _, err := range errs {
+		var d huma.ErrorDetailer
+		if errors.As(err, &d) {
+			p.Errors = append(p.Errors, mistake(d.ErrorDetail()))
+		} else if err != nil {
+			p.Errors = append(p.Errors, Mistake{Detail: err.Error()})
+		}
+	}
+	return p
+}
+
+// mistake turns a place such as body.selection.run_ids[3] or query.limit into a pointer or a parameter. It leaves out the value.
+func mistake(d *huma.ErrorDetail) Mistake {
+	place, name, _ := strings.Cut(d.Location, ".")
+	if place != "body" {
+		return Mistake{Detail: d.Message, Parameter: name}
+	}
+	pointer := "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(name)
+	return Mistake{Detail: d.Message, Pointer: strings.TrimSuffix(pointer, "/")}
+}
+
+// refused is the problem of a body that breaks a rule.
+func refused(err error) *Problem {
+	var mistakes export.Mistakes
+	var refusal *strictjson.Refusal
+	switch {
+	case errors.As(err, &mistakes):
+		p := problem(http.StatusUnprocessableEntity, "the request is not valid: change what errors names")
+		for _, m := range mistakes {
+			p.Errors = append(p.Errors, Mistake{Detail: m.Message, Pointer: m.Pointer, Code: m.Code})
+		}
+		return p
+	case errors.As(err, &refusal):
+		status := http.StatusUnprocessableEntity
+		switch refusal.Code {
+		case strictjson.InvalidJSON, strictjson.InvalidUTF8, strictjson.DuplicateKey:
+			status = http.StatusBadRequest
+		case strictjson.TooLarge:
+			status = http.StatusRequestEntityTooLarge
+		}
+		return problem(status, "the body is refused: "+refusal.Detail(), Mistake{Detail: refusal.Rule, Pointer: refusal.Pointer, Code: string(refusal.Code)})
+	}
+	return problem(http.StatusUnprocessableEntity, err.Error())
+}
+
+// explain is the problem that an error of the packages below is. What nobody expects is logged, and not told.
+func (a *API) explain(ctx context.Context, err error) error {
+	var none *dataset.NoData
+	var p *Problem
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, live.ErrNotFound), errors.Is(err, dataset.ErrNotFound):
+		return problem(http.StatusNotFound, "there is no such export in this workspace")
+	case errors.Is(err, history.ErrNotFound):
+		return problem(http.StatusNotFound, "there is no such run or app in this workspace")
+	case errors.Is(err, live.ErrCursor), errors.Is(err, history.ErrCursor):
+		return problem(http.StatusUnprocessableEntity, "the cursor is not one of this listing", Mistake{Parameter: "cursor", Detail: "is not a cursor of this listing: start without one"})
+	case errors.Is(err, live.ErrConflict):
+		return problem(http.StatusConflict, "another export has this id",
+			Mistake{Pointer: "/export_id", Code: string(strictjson.ExportIDConflict), Detail: "is that of a request that asks for something else: choose another export_id, or another Idempotency-Key"})
+	case errors.Is(err, live.ErrEnded):
+		return problem(http.StatusConflict, err.Error())
+	case errors.Is(err, dataset.ErrRunning):
+		return problem(http.StatusConflict, "the export is still running: wait for its completion, or cancel it")
+	case errors.Is(err, dataset.ErrDeleted):
+		return problem(http.StatusGone, "the export's files were deleted")
+	case errors.As(err, &none):
+		return problem(http.StatusConflict, none.Error())
+	case errors.Is(err, live.ErrNotAcknowledged), errors.Is(err, live.ErrBehind):
+		a.cfg.Log.Warn("Kafka does not answer", "error", err)
+		return problem(http.StatusServiceUnavailable, "Kafka has not acknowledged it: ask again, with the same export_id or Idempotency-Key")
+	case ctx.Err() != nil:
+		return problem(http.StatusServiceUnavailable, "the request took too long, or was given up")
+	}
+	a.cfg.Log.Error("a request failed", "error", err)
+	return problem(http.StatusServiceUnavailable, "Kafka, ClickHouse or the object store does not answer as it should: try again; the server's log has the reason")
+}

@@ -1,0 +1,376 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/strictjson"
+)
+
+// Limits of a request with run events.
+const (
+	maxEventsBody    = 64 << 20 // bytes
+	maxEvents        = 100_000
+	publishersAtOnce = 16
+	publishTimeout   = time.Minute // for Kafka to acknowledge, after the last event was read
+)
+
+// wrongWorkspace is the code of an event of another workspace than the caller's; the others are those of dead letters.
+const wrongWorkspace = "wrong_workspace"
+
+// Published says what became of each event of a request.
+type Published struct {
+	Accepted int             `json:"accepted" doc:"Events that Kafka has acknowledged."`
+	Refused  int             `json:"refused" doc:"Events that break a rule: they have to be changed."`
+	Failed   int             `json:"failed" doc:"Events that Kafka has not acknowledged: send them again."`
+	Results  []PublishResult `json:"results" doc:"One for each event, in their order."`
+}
+
+// PublishResult is what became of an event.
+type PublishResult struct {
+	Line    int    `json:"line" doc:"Line of the body, or number of the element of the array; from 1."`
+	Status  string `json:"status" enum:"accepted,refused,failed"`
+	Code    string `json:"code,omitempty" doc:"Why it was refused or failed." example:"missing_field"`
+	Pointer string `json:"pointer,omitempty" doc:"JSON pointer of the field." example:"/run_id"`
+	Detail  string `json:"detail,omitempty" doc:"What to change."`
+}
+
+// PublishProblem is the problem of a request of which nothing was accepted, or something failed.
+type PublishProblem struct {
+	Problem
+	Published
+}
+
+func (a *API) registerPublish() {
+	slots := make(chan struct{}, publishersAtOnce)
+	op := huma.Operation{
+		OperationID: "publish-runs", Method: http.MethodPost, Path: "/v1/runs", Summary: "Publish run events", Tags: []string{"Runs"},
+		Description: fmt.Sprintf("Runs, node runs and feedback, for producers without a Kafka client: one event, an array, or with `Content-Type: application/x-ndjson` one a line; up to %d events and %d MiB. "+
+			"Each is a CloudEvent in structured mode, or bare JSON with its `type` beside the data's keys, of the caller's workspace. The answer has a result for each: `accepted` is what Kafka has acknowledged. "+
+			"Publishing an event again changes nothing.", maxEvents, maxEventsBody>>20),
+		Security: needs(auth.RunsWrite), Errors: []int{400, 401, 403, 413, 415, 422, 503},
+	}
+	registry := a.api.OpenAPI().Components.Schemas
+	published := registry.Schema(reflect.TypeFor[Published](), true, "Published")
+	op.Responses = map[string]*huma.Response{
+		"200": {Description: "All were accepted", Content: map[string]*huma.MediaType{"application/json": {Schema: published}}},
+		"207": {Description: "Some were accepted, and some refused", Content: map[string]*huma.MediaType{"application/json": {Schema: published}}},
+	}
+	for _, status := range []string{"403", "413", "422", "503"} {
+		op.Responses[status] = &huma.Response{Description: "None was accepted, or not all that could be", Content: map[string]*huma.MediaType{
+			"application/problem+json": {Schema: registry.Schema(reflect.TypeFor[PublishProblem](), true, "PublishProblem")},
+		}}
+	}
+	huma.Register(a.api, op, func(_ context.Context, _ *struct{}) (*huma.StreamResponse, error) {
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			r, w := humago.Unwrap(ctx)
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+				a.publish(w, r.WithContext(ctx.Context()))
+			default:
+				problem(http.StatusServiceUnavailable, "too many requests with events at a time: try again").write(w)
+			}
+		}}, nil
+	})
+	a.describeEvents(op.Path)
+}
+
+func (a *API) publish(w http.ResponseWriter, r *http.Request) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.ContentLength > maxEventsBody {
+		problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d MiB: send several", maxEventsBody>>20)).write(w)
+		return
+	}
+	p := &publishing{api: a, workspace: auth.From(r.Context()).Workspace, checker: produce.Checker{Source: eventSource}}
+	var cancel context.CancelFunc
+	p.ctx, cancel = context.WithCancel(context.WithoutCancel(r.Context())) // what was read is published, whoever hangs up
+	defer cancel()
+	body := &timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w)}
+	switch {
+	case err != nil:
+		err = problem(http.StatusUnsupportedMediaType, unsupported)
+	case media == "application/x-ndjson" || media == "application/jsonl" || media == "application/x-jsonlines":
+		err = p.lines(bufio.NewReaderSize(body, 64<<10))
+	case media == "application/json" || media == "application/cloudevents+json" || media == "application/cloudevents-batch+json":
+		err = p.values(bufio.NewReaderSize(body, 64<<10))
+	default:
+		err = problem(http.StatusUnsupportedMediaType, unsupported)
+	}
+	p.finish(w, err)
+}
+
+const unsupported = "send run events as Content-Type: application/json (one event or an array), application/cloudevents+json, or application/x-ndjson (one a line)"
+
+// eventSource is the CloudEvents source of events that name none.
+const eventSource = "millrace/serve"
+
+// timedBody gives up on a client that sends nothing for a while.
+type timedBody struct {
+	io.Reader
+	control *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (b *timedBody) Read(p []byte) (int, error) {
+	b.control.SetReadDeadline(time.Now().Add(silenceTimeout)) //nolint:errcheck // a test's writer has none
+	return b.Reader.Read(p)
+}
+
+// publishing is a request with events.
+type publishing struct {
+	api       *API
+	ctx       context.Context //nolint:containedctx // of the records that are under way
+	workspace string
+	checker   produce.Checker
+	wait      sync.WaitGroup
+
+	mu      sync.Mutex
+	results []PublishResult
+	foreign int
+	stopped error // Kafka does not take more
+}
+
+// errTooMany ends the reading of a body.
+var errTooMany = fmt.Errorf("a request may have %d events: send the rest in another", maxEvents)
+
+// lines publishes one event a line: one that cannot be read is that line's fault alone.
+func (p *publishing) lines(r *bufio.Reader) error {
+	for number := 1; ; number++ {
+		line, long, err := readLine(r)
+		switch {
+		case long:
+			p.refuse(number, &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf("an event may have %d bytes", event.MaxValue)})
+		case len(bytes.TrimSpace(line)) > 0:
+			if err := p.event(number, bytes.TrimSpace(line)); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readLine returns the next line, or that it is longer than an event may be.
+func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if !long {
+			line = append(line, part...)
+		}
+		if len(line) > event.MaxValue+1 {
+			line, long = nil, true
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, long, err
+		}
+	}
+}
+
+// values publishes one JSON value after the other, or the elements of an array.
+func (p *publishing) values(r *bufio.Reader) error {
+	first, err := firstByte(r)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(r)
+	if first == '[' {
+		d.Token() //nolint:errcheck // it is there
+	}
+	for number := 1; ; number++ {
+		if first == '[' && !d.More() {
+			if _, err = d.Token(); err == nil { // the ]
+				_, err = d.Token() // and nothing more
+			}
+			return p.ended(number, err)
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return p.ended(number, err)
+		}
+		if err := p.event(number, value); err != nil {
+			return err
+		}
+	}
+}
+
+// ended says why no value comes after the last.
+func (p *publishing) ended(number int, err error) error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.As(err, &tooLarge) || isTimeout(err):
+		return err
+	}
+	p.refuse(number, &strictjson.Refusal{Code: strictjson.InvalidJSON, Rule: "is not JSON from here on, and what follows was not read"})
+	return nil
+}
+
+func firstByte(r *bufio.Reader) (byte, error) {
+	for {
+		b, err := r.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return 0, nil
+		case err != nil:
+			return 0, err
+		case b == ' ' || b == '\t' || b == '\n' || b == '\r':
+			continue
+		}
+		return b, r.UnreadByte()
+	}
+}
+
+// event publishes an event, or refuses it. It keeps text. The error ends the request.
+func (p *publishing) event(number int, text []byte) error {
+	p.mu.Lock()
+	n, stopped := len(p.results), p.stopped
+	p.mu.Unlock()
+	switch {
+	case stopped != nil:
+		return stopped
+	case n == maxEvents:
+		return errTooMany
+	}
+	record, workspace, err := p.checker.Record(text)
+	if err == nil && workspace != p.workspace {
+		p.foreign++
+		err = &strictjson.Refusal{Code: wrongWorkspace, Pointer: "/workspace_id", Rule: "is not the caller's workspace"}
+	}
+	if err != nil {
+		p.refuse(number, err)
+		return nil
+	}
+	record.Topic = p.api.cfg.TopicPrefix + event.TopicRuns
+	p.mu.Lock()
+	i := len(p.results)
+	p.results = append(p.results, PublishResult{Line: number, Status: "failed"})
+	p.mu.Unlock()
+	p.wait.Add(1)
+	p.api.cfg.Producer.Produce(p.ctx, record, func(_ *kgo.Record, err error) {
+		defer p.wait.Done()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err == nil {
+			p.results[i].Status = "accepted"
+			return
+		}
+		p.results[i].Code, p.results[i].Detail = "unavailable", "Kafka has not acknowledged it: send it again"
+		if p.stopped == nil {
+			p.stopped = err
+			p.api.cfg.Log.Warn("Kafka does not take run events", "error", err)
+		}
+	})
+	return nil
+}
+
+func (p *publishing) refuse(number int, err error) {
+	result := PublishResult{Line: number, Status: "refused", Detail: err.Error()}
+	var refusal *strictjson.Refusal
+	if errors.As(err, &refusal) {
+		result.Code, result.Pointer, result.Detail = string(refusal.Code), refusal.Pointer, refusal.Rule
+	}
+	p.mu.Lock()
+	p.results = append(p.results, result)
+	p.mu.Unlock()
+}
+
+// finish waits for Kafka, and answers. Err is why the body was not read to its end.
+func (p *publishing) finish(w http.ResponseWriter, err error) {
+	acknowledged := make(chan struct{})
+	go func() { p.wait.Wait(); close(acknowledged) }()
+	select {
+	case <-acknowledged:
+	case <-time.After(publishTimeout): // what is under way stays failed, and may arrive all the same
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	body := Published{Results: p.results}
+	for _, r := range p.results {
+		switch r.Status {
+		case "accepted":
+			body.Accepted++
+		case "refused":
+			body.Refused++
+		default:
+			body.Failed++
+		}
+	}
+	if body.Results == nil {
+		body.Results = []PublishResult{}
+	}
+	status := http.StatusOK
+	if trouble := p.trouble(&body, err); trouble != nil {
+		writeJSON(w, trouble.Status, trouble, PublishProblem{*trouble, body})
+		return
+	}
+	if body.Refused > 0 {
+		status = http.StatusMultiStatus
+	}
+	writeJSON(w, status, nil, body)
+}
+
+// trouble is the problem of a request that was not done, as far as it could be; nil otherwise.
+func (p *publishing) trouble(body *Published, err error) *Problem {
+	var tooLarge *http.MaxBytesError
+	var known *Problem
+	switch {
+	case errors.As(err, &known):
+		return known
+	case body.Failed > 0:
+		return problem(http.StatusServiceUnavailable, "Kafka has not acknowledged all events: send those again whose status is failed")
+	case errors.As(err, &tooLarge):
+		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d MiB: send the rest, after what results has, in another", maxEventsBody>>20))
+	case errors.Is(err, errTooMany):
+		return problem(http.StatusRequestEntityTooLarge, err.Error())
+	case err != nil:
+		return problem(http.StatusBadRequest, "the body ended before its end; what was read of it is in results")
+	case len(body.Results) == 0:
+		return problem(http.StatusUnprocessableEntity, "the body has no events")
+	case body.Accepted == 0 && p.foreign == len(body.Results):
+		return problem(http.StatusForbidden, "the events are of another workspace than the caller's")
+	case body.Accepted == 0:
+		first := body.Results[0]
+		return problem(http.StatusUnprocessableEntity, "no event was accepted: change what results names", Mistake{Detail: first.Detail, Pointer: first.Pointer, Code: first.Code})
+	}
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, p *Problem, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	if p != nil {
+		for name, values := range p.GetHeaders() {
+			w.Header()[name] = values
+		}
+		w.Header().Set("Content-Type", p.ContentType(""))
+	}
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(body) //nolint:errcheck // nobody is left to tell
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,136 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/swaggest/swgui/v5emb"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/schemas/events"
+)
+
+// spec is what the OpenAPI document says beside the operations.
+func (a *API) spec() huma.Config {
+	c := huma.DefaultConfig("Millrace", a.cfg.Version)
+	c.CreateHooks = nil // no $schema in answers
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
+	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat}
+	c.Info.Description = "Runs of LLM applications in, data sets out. Every caller is confined to one workspace: that of the token, or, where no keys are " +
+		"configured, that of the header `" + auth.WorkspaceHeader + "`, else the default one. Errors are `application/problem+json` (RFC 9457); times are UTC."
+	c.Info.License = &huma.License{Name: "Apache 2.0", Identifier: "Apache-2.0"}
+	c.Servers = []*huma.Server{{URL: "/"}}
+	if a.cfg.PublicURL != "" {
+		c.Servers[0].URL = a.cfg.PublicURL
+	}
+	c.Tags = []*huma.Tag{
+		{Name: "Exports", Description: "Data sets: asked for, watched, downloaded."},
+		{Name: "Runs", Description: "What the History view shows, and how runs get there."},
+		{Name: "Answer Insights", Description: "The analytics export of Answer Insights, for its existing clients."},
+	}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		bearerScheme:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Claims `workspace` and `scope`; `millrace token` mints one to try. Needless where no keys are configured."},
+		insightsScheme: {Type: "apiKey", In: "header", Name: auth.InsightsHeader, Description: "The same token, for the Answer Insights routes."},
+	}
+	return c
+}
+
+// schemaOf makes a schema of the document of one of the events' JSON Schemas. Its $defs stay inside of it.
+func (a *API) schemaOf(name, eventType string, change func(map[string]any)) *huma.Schema {
+	text, _ := events.Schema(eventType)
+	place := "#/components/schemas/" + name
+	var schema map[string]any
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), `"#/$defs/`, `"`+place+`/$defs/`)), &schema); err != nil {
+		panic(err) // it is embedded
+	}
+	delete(schema, "$id")
+	delete(schema, "$schema")
+	if change != nil {
+		change(schema)
+	}
+	a.api.OpenAPI().Components.Schemas.Map()[name] = &huma.Schema{Extensions: schema}
+	return &huma.Schema{Ref: place}
+}
+
+// describeRequest says what the body of a route is that takes an export request.
+func (a *API) describeRequest(path string) {
+	schema := a.schemaOf("ExportRequest", export.TypeRequested, func(s map[string]any) {
+		s["title"], s["required"] = "Export request", []string{"purpose", "source", "app_id", "selection"}
+		s["description"] = "What to export, for which purpose, for which tool. All mistakes come back at once, each with a JSON pointer. Unknown fields are refused."
+	})
+	a.api.OpenAPI().Paths[path].Post.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/json": {Schema: schema, Example: map[string]any{
+			"name": "October math tutor", "purpose": export.RecipeEvaluation, "source": "recipe", "app_id": "math-tutor", "selection": map[string]any{"limit": 1000},
+		}},
+	}}
+}
+
+// describeEvents says what the body of a route is that takes run events.
+func (a *API) describeEvents(path string) {
+	one := &huma.Schema{Title: "Run event", Description: "A CloudEvent in structured mode, or its data with `type` beside the keys."}
+	for _, e := range []struct{ name, eventType string }{{"Run", runs.TypeRun}, {"NodeRun", runs.TypeNode}, {"Feedback", runs.TypeFeedback}} {
+		one.AnyOf = append(one.AnyOf, a.schemaOf(e.name+"Event", e.eventType, nil))
+	}
+	one.AnyOf = append(one.AnyOf, &huma.Schema{
+		Type: "object", Title: "CloudEvent", Required: []string{"specversion", "type", "data"}, AdditionalProperties: true,
+		Properties: map[string]*huma.Schema{"specversion": {Type: "string"}, "type": {Type: "string"}, "data": {Type: "object", AdditionalProperties: true}},
+	})
+	a.api.OpenAPI().Components.Schemas.Map()["RunEvent"] = one
+	ref := &huma.Schema{Ref: "#/components/schemas/RunEvent"}
+	a.api.OpenAPI().Paths[path].Post.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/json":             {Schema: &huma.Schema{OneOf: []*huma.Schema{ref, {Type: "array", Items: ref}}}},
+		"application/cloudevents+json": {Schema: ref},
+		"application/x-ndjson":         {Schema: &huma.Schema{Type: "string", Description: "One event a line."}},
+	}}
+}
+
+// docsPage is the frame of Swagger UI, whose own has a script in it, which the policy forbids.
+const docsPage = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Millrace API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<main id="swagger-ui"></main>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`
+
+const docsScript = `window.ui = SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, docExpansion: "list", defaultModelsExpandDepth: 0});
+`
+
+// finishSpec serves the document as it is now, and its readable form.
+func (a *API) finishSpec() {
+	document, err := json.Marshal(a.api.OpenAPI())
+	if err != nil {
+		panic(err) // the types are plain
+	}
+	yaml, err := a.api.OpenAPI().YAML()
+	if err != nil {
+		panic(err)
+	}
+	serve := func(pattern, contentType string, body []byte) {
+		a.mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.Header().Set("Cache-Control", "no-cache")
+			w.Write(body) //nolint:errcheck // nobody is left to tell
+		})
+	}
+	serve("GET /openapi.json", "application/json", document)
+	serve("GET /openapi.yaml", "application/yaml", yaml)
+	serve("GET /docs", "text/html; charset=utf-8", []byte(docsPage))
+	serve("GET /docs/start.js", "text/javascript; charset=utf-8", []byte(docsScript))
+	assets := v5emb.New("Millrace", "/openapi.json", "/docs/")
+	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js"} {
+		a.mux.Handle("GET /docs/"+name, assets)
+	}
+}
