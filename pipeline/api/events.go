@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -30,7 +29,7 @@ func (a *API) registerEvents() {
 		},
 	}
 	huma.Register(a.api, op, func(ctx context.Context, in *struct {
-		exportPath
+		ExportPath
 		LastEventID string `header:"Last-Event-ID" maxLength:"255"`
 	}) (*huma.StreamResponse, error) {
 		id := exportID(ctx, in.ID)
@@ -39,9 +38,8 @@ func (a *API) registerEvents() {
 			a.stream(ctx.Context(), w, id, in.LastEventID)
 		}}, nil
 	})
-	registry := a.api.OpenAPI().Components.Schemas
-	registry.Schema(reflect.TypeFor[export.Progress](), true, "Progress")
-	registry.Schema(reflect.TypeFor[export.Completion](), true, "Completion")
+	a.schemaOf("Progress", export.TypeProgressed, nil)
+	a.schemaOf("Completion", export.TypeCompleted, nil)
 }
 
 // stream sends updates until the last one. Between them it says every now and then that it is there.

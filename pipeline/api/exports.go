@@ -29,7 +29,8 @@ const tryRows = 1000
 // ids match this; the pattern is the contract's.
 const idPattern = `^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$`
 
-type exportPath struct {
+// ExportPath is the part of routes about one export.
+type ExportPath struct {
 	ID string `path:"id" doc:"The export's id." pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" example:"0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e"`
 }
 
@@ -116,7 +117,7 @@ func (a *API) registerExportReads() {
 		OperationID: "get-export", Method: http.MethodGet, Path: "/v1/exports/{id}", Summary: "Get an export", Tags: []string{"Exports"},
 		Description: "How an export is: the fields of the view `exports`.",
 		Security:    needs(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
-	}, func(ctx context.Context, in *exportPath) (*struct{ Body *live.Export }, error) {
+	}, func(ctx context.Context, in *ExportPath) (*struct{ Body *live.Export }, error) {
 		x, err := a.exports.Get(ctx, exportID(ctx, in.ID))
 		return &struct{ Body *live.Export }{x}, a.explain(ctx, err)
 	})
@@ -127,7 +128,7 @@ func (a *API) registerExportEnds() {
 		OperationID: "cancel-export", Method: http.MethodPost, Path: "/v1/exports/{id}/cancel", Summary: "Cancel an export", Tags: []string{"Exports"},
 		Description: "Asks that a running export end. It ends as `cancelled`, unless it ends otherwise before; cancelling it again changes nothing.",
 		Security:    needs(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 409, 422, 503},
-	}, func(ctx context.Context, in *exportPath) (*struct{ Body *live.Export }, error) {
+	}, func(ctx context.Context, in *ExportPath) (*struct{ Body *live.Export }, error) {
 		x, err := a.exports.Cancel(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject)
 		return &struct{ Body *live.Export }{x}, a.explain(ctx, err)
 	})
@@ -135,7 +136,7 @@ func (a *API) registerExportEnds() {
 		OperationID: "delete-export", Method: http.MethodDelete, Path: "/v1/exports/{id}", Summary: "Delete the files of an export", Tags: []string{"Exports"},
 		Description: "Deletes the files of an export that has ended. What was asked for and what there was stays: plan and manifest. Deleting again changes nothing.",
 		Security:    needs(auth.ExportsWrite), DefaultStatus: http.StatusNoContent, Errors: []int{401, 403, 404, 409, 422, 503},
-	}, func(ctx context.Context, in *exportPath) (*struct{}, error) {
+	}, func(ctx context.Context, in *ExportPath) (*struct{}, error) {
 		return nil, a.explain(ctx, a.exports.Delete(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject))
 	})
 }

@@ -37,7 +37,7 @@ func (a *API) registerFiles() {
 		OperationID: "preview-export", Method: http.MethodGet, Path: "/v1/exports/{id}/preview", Summary: "Look at the first records", Tags: []string{"Exports"},
 		Security: needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
-		exportPath
+		ExportPath
 		N int `query:"n" minimum:"1" maximum:"200" default:"20" doc:"How many."`
 	}) (*struct{ Body *live.Preview }, error) {
 		p, err := a.exports.Preview(ctx, exportID(ctx, in.ID), in.N)
@@ -54,7 +54,7 @@ func (a *API) registerFiles() {
 			"304": {Description: "The file is the one of If-None-Match"},
 		},
 	}, func(ctx context.Context, in *struct {
-		exportPath
+		ExportPath
 		Key       string `path:"key" maxLength:"1024" doc:"Key of the file, relative to the export." example:"data/train-00000-00000-k3v9.jsonl"`
 		Range     string `header:"Range" doc:"As in RFC 9110."`
 		IfRange   string `header:"If-Range"`
@@ -76,7 +76,7 @@ func (a *API) registerFiles() {
 		Description: "All files of the export as one zip, with manifest.json. Each is held against its SHA-256 while it is sent: an answer that ends before its end was found to be damaged.",
 		Security:    needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
 		Responses: map[string]*huma.Response{"200": {Description: "The zip", Content: map[string]*huma.MediaType{"application/zip": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}},
-	}, func(ctx context.Context, in *exportPath) (*huma.StreamResponse, error) {
+	}, func(ctx context.Context, in *ExportPath) (*huma.StreamResponse, error) {
 		d, err := a.exports.Dataset(ctx, exportID(ctx, in.ID))
 		if err == nil {
 			err = d.Readable()

@@ -103,7 +103,8 @@ type insightsFilters struct {
 	To   string `json:"to" doc:"A day, which is its end; or a time. At most 7 days after from." example:"2025-01-31"`
 }
 
-type insightsApp struct {
+// InsightsApp is the part of the Answer Insights routes that names the app.
+type InsightsApp struct {
 	AppID string `path:"appID" doc:"The id of the copilot." pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"`
 }
 
@@ -116,7 +117,7 @@ func (a *API) registerInsights() {
 		SkipValidateBody: true,
 	}
 	huma.Register(a.api, create, func(ctx context.Context, in *struct {
-		insightsApp
+		InsightsApp
 		RawBody []byte
 	}) (*huma.StreamResponse, error) {
 		request, document, err := insightsRequest(auth.From(ctx), in.AppID, in.RawBody, time.Now())
@@ -138,7 +139,7 @@ func (a *API) registerInsights() {
 		Security: security, Errors: []int{401, 403, 404, 422, 503},
 	}
 	huma.Register(a.api, poll, func(ctx context.Context, in *struct {
-		insightsApp
+		InsightsApp
 		JobID string `path:"jobID" maxLength:"200" example:"fj-0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e"`
 	}) (*huma.StreamResponse, error) {
 		missing := problem(http.StatusNotFound, "there is no such job of this app in this workspace")

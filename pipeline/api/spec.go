@@ -3,12 +3,15 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/swaggest/swgui/v5emb"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/schemas/events"
@@ -18,8 +21,9 @@ import (
 func (a *API) spec() huma.Config {
 	c := huma.DefaultConfig("Millrace", a.cfg.Version)
 	c.CreateHooks = nil // no $schema in answers
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
-	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat}
+	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	c.Info.Description = "Runs of LLM applications in, data sets out. Every caller is confined to one workspace: that of the token, or, where no keys are " +
 		"configured, that of the header `" + auth.WorkspaceHeader + "`, else the default one. Errors are `application/problem+json` (RFC 9457); times are UTC."
 	c.Info.License = &huma.License{Name: "Apache 2.0", Identifier: "Apache-2.0"}
@@ -37,6 +41,26 @@ func (a *API) spec() huma.Config {
 		insightsScheme: {Type: "apiKey", In: "header", Name: auth.InsightsHeader, Description: "The same token, for the Answer Insights routes."},
 	}
 	return c
+}
+
+// schemaNames are those of types whose own names do not say enough where the package's is missing.
+var schemaNames = map[reflect.Type]string{
+	reflect.TypeFor[live.Page]():      "ExportPage",
+	reflect.TypeFor[export.Warning](): "ExportWarning",
+	reflect.TypeFor[history.Page]():   "RunPage",
+	reflect.TypeFor[history.Error]():  "RunError",
+	reflect.TypeFor[history.File]():   "RunFile",
+	reflect.TypeFor[history.Detail](): "RunDetail",
+}
+
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if name := schemaNames[t]; name != "" {
+		return name
+	}
+	return huma.DefaultSchemaNamer(t, hint)
 }
 
 // schemaOf makes a schema of the document of one of the events' JSON Schemas. Its $defs stay inside of it.
@@ -110,6 +134,13 @@ const docsScript = `window.ui = SwaggerUIBundle({url: "/openapi.json", dom_id: "
 
 // finishSpec serves the document as it is now, and its readable form.
 func (a *API) finishSpec() {
+	paths := a.api.OpenAPI().Paths
+	for path, item := range paths { // OpenAPI has no word for the rest of a path
+		if plain := strings.ReplaceAll(path, "...}", "}"); plain != path {
+			delete(paths, path)
+			paths[plain] = item
+		}
+	}
 	document, err := json.Marshal(a.api.OpenAPI())
 	if err != nil {
 		panic(err) // the types are plain
