@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/history"
@@ -88,7 +90,8 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	producer, err := a.kafkaClient(produce.Options()...)
+	// Who waits for an answer is told that Kafka does not give one, rather than waiting for ever.
+	producer, err := a.kafkaClient(append(produce.Options(), kgo.AllowIdempotentProduceCancellation())...)
 	if err != nil {
 		return nil, err
 	}

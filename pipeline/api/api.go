@@ -70,12 +70,12 @@ type API struct {
 // Registrar adds its handlers to a mux.
 type Registrar interface{ Register(mux *http.ServeMux) }
 
-// problemsOnce makes huma's errors ours: its one hook for that is a variable of the package.
-var problemsOnce sync.Once
+// humaOnce makes huma's errors ours, and its lists never null: its hooks for that are variables of the package.
+var humaOnce sync.Once
 
 // New returns a server that does not listen yet.
 func New(cfg Config, a *auth.Authenticator, e *live.Exports, h *history.Store, dsn *clickhouse.DSN, b *bucket.Bucket, pages Registrar) *API {
-	problemsOnce.Do(func() { huma.NewError = ofHuma })
+	humaOnce.Do(func() { huma.NewError, huma.DefaultArrayNullable = ofHuma, false })
 	s := &API{
 		cfg: cfg, auth: a, exports: e, history: h, dsn: dsn, sign: &signer{bucket: b}, metrics: newMetrics(cfg.Registry),
 		mux: http.NewServeMux(), pages: http.NewServeMux(),

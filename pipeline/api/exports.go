@@ -26,9 +26,6 @@ const maxRequest = 4 << 20
 // tryRows is how many rows a dry run looks at.
 const tryRows = 1000
 
-// ids match this; the pattern is the contract's.
-const idPattern = `^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$`
-
 // ExportPath is the part of routes about one export.
 type ExportPath struct {
 	ID string `path:"id" doc:"The export's id." pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" example:"0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e"`
@@ -163,7 +160,7 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 	}
 	set := func(key, value string) {
 		if _, there := fields[key]; !there && value != "" {
-			fields[key], _ = json.Marshal(value) //nolint:errcheck // a text
+			fields[key], _ = json.Marshal(value)
 		}
 	}
 	set("workspace_id", caller.Workspace)

@@ -180,7 +180,7 @@ func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *dataset.Datase
 	}()
 	if err != nil {
 		if r.Context().Err() == nil {
-			a.cfg.Log.Error("a download was cut", "export", d.Manifest.ID.String(), "error", err)
+			a.cfg.Log.Error("a download was cut", "export", d.Plan.String(), "error", err)
 		}
 		panic(http.ErrAbortHandler) // half a zip must not look like a whole one
 	}

@@ -120,7 +120,7 @@ func (a *API) registerInsights() {
 		InsightsApp
 		RawBody []byte
 	}) (*huma.StreamResponse, error) {
-		request, document, err := insightsRequest(auth.From(ctx), in.AppID, in.RawBody, time.Now())
+		request, document, err := insightsRequest(auth.From(ctx), in.AppID, in.RawBody)
 		if err != nil {
 			return nil, err
 		}
@@ -163,7 +163,7 @@ func (a *API) registerInsights() {
 }
 
 // insightsRequest makes a request of what a client of Answer Insights sends.
-func insightsRequest(caller *auth.Caller, app string, body []byte, now time.Time) (*export.Request, []byte, error) {
+func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Request, []byte, error) {
 	bad := func(pointer, detail string) error {
 		return problem(http.StatusBadRequest, strings.TrimPrefix(pointer+" ", " ")+detail, Mistake{Pointer: pointer, Detail: detail})
 	}

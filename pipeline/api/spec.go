@@ -22,6 +22,7 @@ func (a *API) spec() huma.Config {
 	c := huma.DefaultConfig("Millrace", a.cfg.Version)
 	c.CreateHooks = nil // no $schema in answers
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	c.AllowAdditionalPropertiesByDefault = true // fields may be added
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	c.Info.Description = "Runs of LLM applications in, data sets out. Every caller is confined to one workspace: that of the token, or, where no keys are " +

@@ -19,11 +19,8 @@ import (
 // eventSource is the CloudEvents source of what servers publish.
 const eventSource = "millrace/serve"
 
-// produceTimeout is how long Kafka may take to acknowledge.
-const produceTimeout = 10 * time.Second
-
 // ErrNotAcknowledged says that Kafka has not acknowledged an event, which may be there or not.
-var ErrNotAcknowledged = errors.New("Kafka has not acknowledged it")
+var ErrNotAcknowledged = errors.New("not acknowledged by Kafka")
 
 // File files a request with Kafka, and returns the export when Kafka has it. Document is the request's JSON, of which
 // request is what [export.ParseRequest] returned; traceParent is the W3C trace context of who asks, or "". ErrConflict where the id is that
@@ -46,7 +43,7 @@ func (e *Exports) File(ctx context.Context, request *export.Request, document []
 		return nil, err
 	}
 	// Of two that file different requests under one id at the same time, the first in the topic wins, as it does for plan.
-	wait, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	wait, cancel := context.WithTimeout(ctx, e.cfg.Timeout/3)
 	defer cancel()
 	if err := e.tail.reach(wait, map[partition]int64{{r.Topic, r.Partition}: r.Offset + 1}); err != nil {
 		e.board.requested(&ev)
@@ -77,7 +74,7 @@ func (e *Exports) conflicts(ctx context.Context, id export.ID, hash string) (the
 
 // publish sends an event about an export to topic export-requests, as any other producer would.
 func (e *Exports) publish(ctx context.Context, id export.ID, ev event.Event) (*kgo.Record, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), produceTimeout) // who hangs up has asked all the same
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.Timeout) // who hangs up has asked all the same
 	defer cancel()
 	r, err := e.cfg.Producer.ProduceSync(ctx, ev.Record(e.cfg.TopicPrefix+event.TopicExportRequests, id.Key())).First()
 	if err != nil {

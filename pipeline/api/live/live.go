@@ -1,17 +1,18 @@
 // Package live is the exports as they are now: what the topics of requests, progress and completions tell, laid over
 // what ClickHouse and the bucket have. Any number of servers can run, and each knows what was filed at another.
-
-// live.go     Exports, and what an export is
-// tail.go     the topics, consumed by every server from where ClickHouse has them
-// board.go    what they told
-// stored.go   what ClickHouse has
-// read.go     Get and List: both, and the bucket
-// watch.go    Watch: an export, as it changes
-// file.go     File, Cancel, Delete
-// preview.go  Preview: the first records
+//
+//	live.go     Exports, and what an export is
+//	tail.go     the topics, consumed by every server from where ClickHouse has them
+//	board.go    what they told
+//	stored.go   what ClickHouse has
+//	read.go     Get and List: both, and the bucket
+//	watch.go    Watch: an export, as it changes
+//	file.go     File, Cancel, Delete
+//	preview.go  Preview: the first records
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -103,9 +104,12 @@ type Page struct {
 // Config says where the topics are.
 type Config struct {
 	TopicPrefix string
-	Kafka       []kgo.Opt   // of the client that consumes: where Kafka is
-	Producer    *kgo.Client // publishes requests and cancels
-	Log         *slog.Logger
+	Kafka       []kgo.Opt // of the client that consumes: where Kafka is
+	// Producer publishes requests and cancels. It must give up a record whose context is done, see kgo.AllowIdempotentProduceCancellation.
+	Producer *kgo.Client
+	// Timeout is how long Kafka may take to acknowledge; default 10 s. A read that depends on Kafka waits for a third of it.
+	Timeout time.Duration
+	Log     *slog.Logger
 }
 
 // Exports are the exports of all workspaces. Every method takes the workspace, and finds nothing outside of it. It is safe for
@@ -124,6 +128,7 @@ type Exports struct {
 
 // New returns exports that know what ClickHouse and the bucket have; what the topics tell they know while Run runs.
 func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
+	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	return &Exports{
 		cfg: cfg, stored: stored{conn}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
 		ready: make(chan struct{}), deleted: map[export.ID]*export.Deletion{},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/event"
@@ -70,14 +71,15 @@ func (e *Exports) Run(ctx context.Context) error {
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	goal, err := e.begin(ctx, client, admin)
+	var goal map[partition]int64
+	err = stage.NewRetrier(&cfg).Do(ctx, "find where to begin", "the topics of exports", func() (err error) {
+		goal, err = e.begin(ctx, client, admin)
+		return err
+	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return fmt.Errorf("find where to begin: %w", err)
+		return nil // ctx is done
 	}
-	go e.tail.answer(ctx, admin, e.cfg.TopicPrefix+event.TopicExportRequests)
+	go e.tail.answer(ctx, admin, e.cfg.TopicPrefix+event.TopicExportRequests, e.cfg.Timeout/3)
 	go func() {
 		if e.tail.reach(ctx, goal) == nil {
 			close(e.ready)
@@ -112,7 +114,7 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 			return nil, err
 		}
 		committed, err := admin.FetchOffsets(ctx, e.cfg.TopicPrefix+t.stage)
-		if err != nil {
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a stage that never ran has committed nothing
 			return nil, fmt.Errorf("group %s: %w", e.cfg.TopicPrefix+t.stage, err)
 		}
 		from[topic] = map[int32]kgo.Offset{}
@@ -189,7 +191,7 @@ func (t *tail) reach(ctx context.Context, goal map[partition]int64) error {
 }
 
 // answer tells all who ask at the same time with one question to Kafka, which is put after they asked.
-func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string) {
+func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, timeout time.Duration) {
 	for {
 		var waiting []chan<- ends
 		select {
@@ -207,7 +209,7 @@ func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string) {
 			}
 		}
 		answer := ends{offsets: map[partition]int64{}}
-		asking, cancel := context.WithTimeout(ctx, catchUpTimeout)
+		asking, cancel := context.WithTimeout(ctx, timeout)
 		list, err := admin.ListCommittedOffsets(asking, topic)
 		cancel()
 		if err == nil {
@@ -221,15 +223,12 @@ func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string) {
 	}
 }
 
-// catchUpTimeout is how long a read waits for what was filed before it.
-const catchUpTimeout = 3 * time.Second
-
 // ErrBehind says that it could not be found out what was filed just now.
-var ErrBehind = errors.New("Kafka does not answer, so that what was filed just now is not known: try again")
+var ErrBehind = errors.New("what was filed just now is not known, since Kafka does not answer: try again")
 
 // catchUp returns when the board has every request that was filed, with this server or another, before it was called.
 func (e *Exports) catchUp(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout/3)
 	defer cancel()
 	answer := make(chan ends, 1)
 	select {
