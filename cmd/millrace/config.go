@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -44,16 +45,16 @@ type config struct {
 
 	BucketURL string `env:"BUCKET_URL" desc:"Where exports are written, file:///path or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
 
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages of serve and local."`
+	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages of serve and local. Without AUTH_ keys it must be a loopback address."`
 	HTTPURL  string `env:"HTTP_URL" desc:"URL that clients find them under, for links in answers; empty = the host that a request was sent to."`
 	OpsAddr  string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
 
-	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"File of the keys that tokens of the HTTP API are checked with. Not used by this release, like all AUTH_ variables."`
-	AuthJWKSURL        string `env:"AUTH_JWKS_URL" desc:"URL of these keys."`
-	AuthHMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret for HS256 tokens."`
-	AuthIssuer         string `env:"AUTH_ISSUER" desc:"Issuer that tokens must name."`
-	AuthAudience       string `env:"AUTH_AUDIENCE" desc:"Audience that tokens must name."`
-	DefaultWorkspace   string `env:"DEFAULT_WORKSPACE" envDefault:"default" desc:"Workspace of commands without --workspace."`
+	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"JWK Set of the public keys that RS256, ES256 and EdDSA tokens of the HTTP API are checked with; read again when it changes."`
+	AuthJWKSURL        string `env:"AUTH_JWKS_URL" desc:"URL of such a set instead; fetched again every five minutes, and when a token names a key that is not in it."`
+	AuthHMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret of at least 32 bytes, for HS256 tokens; a line break at its end is not part of it."`
+	AuthIssuer         string `env:"AUTH_ISSUER" desc:"Issuer that tokens must name; empty = any."`
+	AuthAudience       string `env:"AUTH_AUDIENCE" desc:"Audience that tokens must name; empty = any."`
+	DefaultWorkspace   string `env:"DEFAULT_WORKSPACE" envDefault:"default" desc:"Workspace of commands without --workspace, and of HTTP requests that name none, without AUTH_ keys."`
 
 	ExportWindowRecords   int `env:"EXPORT_WINDOW_RECORDS" envDefault:"30000" min:"1" max:"1000000" desc:"Source rows of a window of an export at most: what one worker reads at a time."`
 	ExportWindowsInFlight int `env:"EXPORT_WINDOWS_IN_FLIGHT" envDefault:"48" min:"1" max:"10000" desc:"Windows of one export that are worked on at a time."`
@@ -198,6 +199,12 @@ func (c *config) check() (mistakes []error) {
 	if u, err := url.Parse(c.HTTPURL); c.HTTPURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		wrong("HTTP_URL", "must be a URL such as https://millrace.example.com")
 	}
+	if c.AuthJWKSFile != "" && c.AuthJWKSURL != "" {
+		wrong("AUTH_JWKS_FILE", "goes not together with MILLRACE_AUTH_JWKS_URL: set one of them")
+	}
+	if u, err := url.Parse(c.AuthJWKSURL); c.AuthJWKSURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		wrong("AUTH_JWKS_URL", "must be http://… or https://…")
+	}
 	if !runs.ValidWorkspaceID(c.DefaultWorkspace) {
 		wrong("DEFAULT_WORKSPACE", "must match [a-z0-9][a-z0-9_-]{0,62}")
 	}
@@ -209,6 +216,34 @@ func (c *config) check() (mistakes []error) {
 		wrong("LOG_FORMAT", "must be text or json")
 	}
 	return mistakes
+}
+
+// checkHTTP returns the mistakes that hurt only the commands that have the HTTP server: without keys everybody who reaches it may do
+// everything, so that nobody from outside may reach it.
+func (c *config) checkHTTP() error {
+	if c.AuthJWKSFile+c.AuthJWKSURL+c.AuthHMACSecretFile != "" {
+		return nil
+	}
+	const keys = "MILLRACE_AUTH_JWKS_FILE, MILLRACE_AUTH_JWKS_URL or MILLRACE_AUTH_HMAC_SECRET_FILE"
+	var mistakes []error
+	if host, _, err := net.SplitHostPort(c.HTTPAddr); err != nil || !loopback(host) {
+		mistakes = append(mistakes, fmt.Errorf("MILLRACE_HTTP_ADDR: without AUTH_ keys the server listens on loopback only: "+
+			"set %s, or an address such as 127.0.0.1:8080 instead of %q", keys, c.HTTPAddr))
+	}
+	for _, v := range [][2]string{{"ISSUER", c.AuthIssuer}, {"AUDIENCE", c.AuthAudience}} {
+		if v[1] != "" {
+			mistakes = append(mistakes, fmt.Errorf("MILLRACE_AUTH_%s: tokens are not checked without keys: set %s too", v[0], keys))
+		}
+	}
+	if len(mistakes) > 0 {
+		return &exitError{exitUsage, fmt.Errorf("the configuration has mistakes:\n%w", errors.Join(mistakes...))}
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // checkLimits holds numbers against the min and max of their tags.
@@ -309,6 +344,3 @@ func (f workspaceFlag) workspace(c *config) (string, error) {
 	}
 	return name, nil
 }
-
-// checkHTTP checks what only serve and local need.
-func (c *config) checkHTTP() error { return nil }

@@ -41,6 +41,7 @@ type commands struct {
 	Exports     exportsCommand     `cmd:"" help:"Look at exports."`
 	Formats     formatsCommand     `cmd:"" help:"List purposes, the targets of each, their rules and an example of each."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Look at records that were refused, and replay them."`
+	Token       tokenCommand       `cmd:"" help:"Make a token of the HTTP API, for development."`
 	Bench       benchCommand       `cmd:"" help:"Measure, repeatably; see the README."`
 }
 

@@ -64,7 +64,7 @@ func (s *server) close() {
 // newServer listens, but does not answer yet.
 func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 	if err := a.cfg.checkHTTP(); err != nil {
-		return nil, &exitError{exitUsage, fmt.Errorf("the configuration has mistakes:\n%w", err)}
+		return nil, err
 	}
 	s = &server{}
 	defer func() {
@@ -72,10 +72,7 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 			s.close()
 		}
 	}()
-	authenticator, err := auth.New(ctx, auth.Config{
-		JWKSFile: a.cfg.AuthJWKSFile, JWKSURL: a.cfg.AuthJWKSURL, HMACSecretFile: a.cfg.AuthHMACSecretFile, Issuer: a.cfg.AuthIssuer,
-		Audience: a.cfg.AuthAudience, DefaultWorkspace: a.cfg.DefaultWorkspace, Log: a.log,
-	})
+	authenticator, err := auth.New(ctx, a.authConfig())
 	if err != nil {
 		return nil, err
 	}

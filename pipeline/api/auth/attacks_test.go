@@ -79,7 +79,7 @@ func send(t *testing.T, url string, set func(*http.Request)) (status int, body s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if challenged := strings.HasPrefix(response.Header.Get("WWW-Authenticate"), "Bearer"); challenged != (response.StatusCode == 401) {
+	if challenged := strings.HasPrefix(response.Header.Get("WWW-Authenticate"), "Bearer"); challenged != (response.StatusCode == http.StatusUnauthorized) {
 		t.Errorf("status %d, WWW-Authenticate %q", response.StatusCode, response.Header.Get("WWW-Authenticate"))
 	}
 	return response.StatusCode, strings.TrimSpace(string(text))

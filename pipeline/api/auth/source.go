@@ -178,7 +178,7 @@ func watchURL(ctx context.Context, cfg Config) (*source, error) {
 		source: &source{name: u.Redacted(), log: cfg.Log}, ctx: ctx, url: cfg.JWKSURL,
 		client: &http.Client{Transport: cfg.Transport, Timeout: urlTimeout, CheckRedirect: checkRedirect},
 	}
-	r.source.ask = func() <-chan struct{} { return r.start(true) }
+	r.ask = func() <-chan struct{} { return r.start(true) }
 	doc, err := r.fetch()
 	if err == nil {
 		err = r.first(doc)

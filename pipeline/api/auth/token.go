@@ -118,7 +118,11 @@ func readHeader(token string) (h header, refusal *Refusal) {
 }
 
 func notInToken(c rune) bool {
-	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.')
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		return false
+	}
+	return true
 }
 
 func detail(err error) string {

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+)
+
+// authConfig is how the HTTP server checks tokens.
+func (a *app) authConfig() auth.Config {
+	return auth.Config{
+		JWKSFile: a.cfg.AuthJWKSFile, JWKSURL: a.cfg.AuthJWKSURL, HMACSecretFile: a.cfg.AuthHMACSecretFile,
+		Issuer: a.cfg.AuthIssuer, Audience: a.cfg.AuthAudience, DefaultWorkspace: a.cfg.DefaultWorkspace, Log: a.log,
+	}
+}
+
+// tokenCommand makes tokens where no identity provider does.
+type tokenCommand struct {
+	Scope    []string      `placeholder:"S" help:"A scope; may be given several times. Default: all of them."`
+	Subject  string        `help:"Whose token it is. Default: $USER."`
+	TTL      time.Duration `name:"ttl" default:"1h" help:"How long it is good."`
+	Key      string        `placeholder:"FILE" help:"Private key to sign with: PKCS #8 in PEM, or a JWK. Default: the secret of MILLRACE_AUTH_HMAC_SECRET_FILE."`
+	Generate string        `placeholder:"DIR" help:"Make a key instead: private.jwk for --key, and jwks.json for MILLRACE_AUTH_JWKS_FILE."`
+	workspaceFlag
+}
+
+// Validate checks the flags.
+func (c *tokenCommand) Validate() error {
+	if c.TTL < time.Second {
+		return errors.New("--ttl must be at least a second")
+	}
+	for _, scope := range c.Scope {
+		if !slices.Contains(auth.Scopes, scope) {
+			return fmt.Errorf("--scope %q: there are %s", scope, strings.Join(auth.Scopes, ", "))
+		}
+	}
+	if c.Generate != "" && (c.Key != "" || c.Workspace != "" || c.Subject != "" || len(c.Scope) > 0) {
+		return errors.New("--generate makes a key and no token: give it alone")
+	}
+	return nil
+}
+
+// Run prints a token, and nothing else, so that it can go into a header: -H "Authorization: Bearer $(millrace token)".
+func (c *tokenCommand) Run(a *app) error {
+	if c.Generate != "" {
+		return c.generate(a)
+	}
+	workspace, err := c.workspace(a.cfg)
+	if err != nil {
+		return err
+	}
+	cfg := a.authConfig()
+	signer, err := c.signer(cfg)
+	if err != nil {
+		return err
+	}
+	scopes := c.Scope
+	if len(scopes) == 0 {
+		scopes = auth.Scopes
+	}
+	now := time.Now()
+	claims := map[string]any{
+		"workspace": workspace, "scope": strings.Join(scopes, " "), "sub": cmp.Or(c.Subject, os.Getenv("USER"), "developer"),
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(c.TTL).Unix(),
+	}
+	for name, value := range map[string]string{"iss": cfg.Issuer, "aud": cfg.Audience} {
+		if value != "" {
+			claims[name] = value
+		}
+	}
+	token, err := signer.Sign(claims)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.stdout, token)
+	return err
+}
+
+func (c *tokenCommand) signer(cfg auth.Config) (*auth.Signer, error) {
+	switch {
+	case c.Key != "":
+		signer, err := auth.KeySigner(c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("--key: %w", err)
+		}
+		return signer, nil
+	case cfg.HMACSecretFile != "":
+		return auth.SecretSigner(cfg.HMACSecretFile)
+	}
+	return nil, usage("there is nothing to sign with: set MILLRACE_AUTH_HMAC_SECRET_FILE, or give --key FILE; --generate DIR makes a key")
+}
+
+func (c *tokenCommand) generate(a *app) error {
+	if err := auth.GenerateKey(c.Generate); err != nil {
+		return fmt.Errorf("--generate: %w", err)
+	}
+	private, public := filepath.Join(c.Generate, auth.PrivateKeyFile), filepath.Join(c.Generate, auth.PublicKeysFile)
+	_, err := fmt.Fprintf(a.stdout, "wrote %s and %s\nserver: MILLRACE_AUTH_JWKS_FILE=%s\ntokens: millrace token --key %s\n", private, public, public, private)
+	return err
+}
