@@ -127,6 +127,41 @@ func TestCheckTellsWhoCallsAndUntilWhen(t *testing.T) {
 	}
 }
 
+// No header of HTTP has a line break, but the form of the sign-in may.
+func TestATokenIsNotMendedBeforeItIsChecked(t *testing.T) {
+	t.Parallel()
+	keys := authtest.New(t)
+	a := start(t, keys.Config())
+	good := keys.Token("RS256", keys.Claims("acme"))
+	if _, _, err := a.Check(good); err != nil {
+		t.Fatal(err)
+	}
+	for _, space := range []string{"\n", "\r", "\r\n", " ", "\t", "\x00", "\u00a0", "\u200b"} {
+		for _, at := range []int{0, 10, strings.LastIndex(good, "."), len(good) - 1, len(good)} {
+			if _, _, err := a.Check(good[:at] + space + good[at:]); err == nil {
+				t.Errorf("accepted with %q at %d", space, at)
+			}
+		}
+	}
+}
+
+func TestAKeyWithoutAKidIsForTokensWithoutOne(t *testing.T) {
+	t.Parallel()
+	keys := authtest.New(t)
+	path := filepath.Join(t.TempDir(), "jwks.json")
+	replace(t, path, authtest.Set(authtest.JWK(keys.EC.Public(), "", "", "")))
+	a := start(t, auth.Config{JWKSFile: path})
+	for kid, good := range map[any]bool{nil: true, "": false, "x": false} {
+		header := map[string]any{"alg": "ES256", "kid": kid}
+		if kid == nil {
+			delete(header, "kid")
+		}
+		if _, _, err := a.Check(authtest.Forge(header, keys.Claims("acme"), "ES256", keys.EC)); (err == nil) != good {
+			t.Errorf("kid %v: %v", kid, err)
+		}
+	}
+}
+
 func TestWhatIsWrongWithATokenIsSaid(t *testing.T) {
 	t.Parallel()
 	keys := authtest.New(t)

@@ -247,6 +247,25 @@ func TestAnUnknownKidFetchesTheKeysOnceAMinute(t *testing.T) {
 	})
 }
 
+func TestRequestsAtOnceWaitForTheSameFetch(t *testing.T) {
+	t.Parallel()
+	remote(t, func(t *testing.T, r *rotation, e *endpoint) {
+		e.answer(200, r.set("old", "new"), 100*time.Millisecond)
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if err := r.check("new"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := e.count(); n != 2 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
 func TestATokenWithoutAKidOrOfAnotherAlgorithmFetchesNothing(t *testing.T) {
 	t.Parallel()
 	remote(t, func(t *testing.T, r *rotation, e *endpoint) {

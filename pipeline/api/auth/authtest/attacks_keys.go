@@ -87,7 +87,7 @@ func (f *forger) strangers() {
 			f.refuse("a foreign key in "+name+" with "+kid, Forge(h, c, "RS256", k.foreign.rsa))
 		}
 	}
-	for kid, key := range map[string]*rsa.PrivateKey{"enc": k.decoy, "ps": k.decoy, "weak": k.weak} {
+	for kid, key := range map[string]*rsa.PrivateKey{"enc": k.decoy, "ps": k.decoy, "ops": k.decoy, "weak": k.weak} {
 		f.refuse("RS256 with the key "+kid+" of the set, which is not for it", Forge(with(k.header("RS256"), "kid", kid), c, "RS256", key))
 	}
 	f.refuse("PS256 with the key of the set that is for it", Forge(with(k.header("RS256"), "kid", "ps", "alg", "PS256"), c, "PS256", k.decoy))
@@ -138,5 +138,6 @@ func (f *forger) kids() {
 	for _, kid := range []string{"../../../../dev/null", "/dev/null"} {
 		f.refuse("HS256, kid "+kid+", signed with nothing", Forge(with(k.header("HS256"), "kid", kid), c, "HS256", []byte{}))
 	}
+	f.refuse("kid missing, while two keys fit, signed with the second", Forge(with(k.header("RS256"), "kid", nil), c, "RS256", k.second))
 	f.refuse("kid null", Forge(`{"alg":"ES256","kid":null}`, c, "ES256", k.EC))
 }

@@ -119,7 +119,7 @@ func (k *Keys) JWKS() []byte {
 	return Set(
 		JWK(k.RSA.Public(), "", RSAKey, "sig"), JWK(k.EC.Public(), "ES256", ECKey, ""), JWK(k.Ed.Public(), "EdDSA", EdKey, "sig"),
 		JWK(k.second.Public(), "RS256", "rsa-2", "sig"), JWK(k.decoy.Public(), "", "enc", "enc"), JWK(k.decoy.Public(), "PS256", "ps", "sig"),
-		JWK(k.weak.Public(), "RS256", "weak", "sig"),
+		JWK(k.weak.Public(), "RS256", "weak", "sig"), with(JWK(k.decoy.Public(), "", "ops", ""), "key_ops", []string{"encrypt", "wrapKey"}),
 		map[string]any{"kty": "oct", "kid": "oct", "k": base64.RawURLEncoding.EncodeToString(k.oct)},
 		map[string]any{"kty": "AKP", "kid": "later", "pub": "AAAA"},
 	)
