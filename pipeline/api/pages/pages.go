@@ -1,14 +1,54 @@
-// Package pages serves the pages that people use: Copilots, Recipes, History and Dataset Exports.
+// Package pages serves the pages that people use: Copilots, Recipes, History and Dataset Exports. They are rendered here;
+// package web has their templates, and the scripts, which call the HTTP API for what changes something.
+//
+//	pages.go      Pages: what they need, and their routes
+//	frame.go      rendering inside the frame; who may see what
+//	errors.go     pages that say what went wrong
+//	signin.go     sign-in, sign-out, the switcher of workspaces
+//	assets.go     styles and scripts
+//	apps.go       Copilots and Recipes, spark.go their drawings
+//	history.go    History; filters.go what is in its address, form.go what its export form has to know
+//	run.go        one run; timeline.go its node runs
+//	exports.go    Dataset Exports; preview.go the records of one
+//	document.go   JSON as a tree; chat.go as a conversation
+//	text.go       numbers, times and sizes for people
 package pages
 
 import (
+	"context"
+	"html/template"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/history"
 	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/export"
 )
+
+// Gate is what signs people in: an *auth.Authenticator.
+type Gate interface {
+	// Keyless says that nobody has to sign in, and everybody chooses their workspace.
+	Keyless() bool
+	// Check returns whose token it is and when it expires. The error's text is for whoever gave the token.
+	Check(token string) (*auth.Caller, time.Time, error)
+}
+
+// Runs is where runs are read: a *history.Store.
+type Runs interface {
+	Runs(ctx context.Context, q history.Query) (*history.Page, error)
+	Run(ctx context.Context, workspace, runID string) (*history.Detail, error)
+	Apps(ctx context.Context, workspace, source string, days int) ([]history.App, error)
+	App(ctx context.Context, workspace, source, appID string, days int) (*history.App, error)
+}
+
+// Exports is where exports are read: a *live.Exports.
+type Exports interface {
+	Get(ctx context.Context, id export.ID) (*live.Export, error)
+	List(ctx context.Context, q live.Query) (*live.Page, error)
+	Preview(ctx context.Context, id export.ID, n int) (*live.Preview, error)
+}
 
 // Config is what the pages show beside the data.
 type Config struct {
@@ -18,12 +58,41 @@ type Config struct {
 
 // Pages are handlers of the pages. The middleware around them has put the caller into the context, see [auth.From]; nil is somebody who
 // has to sign in.
-type Pages struct{}
-
-// New returns the pages.
-func New(cfg Config, a *auth.Authenticator, h *history.Store, e *live.Exports) *Pages {
-	return &Pages{}
+type Pages struct {
+	cfg       Config
+	gate      Gate
+	runs      Runs
+	exports   Exports
+	assets    *assets
+	templates map[string]*template.Template
+	now       func() time.Time
 }
 
-// Register adds the pages, their assets, sign-in and the switcher of workspaces to a mux.
-func (p *Pages) Register(mux *http.ServeMux) {}
+// New returns the pages.
+func New(cfg Config, a Gate, h Runs, e Exports) *Pages {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Pages{cfg: cfg, gate: a, runs: h, exports: e, assets: loadAssets(), now: time.Now}
+	p.templates = parseTemplates(p.assets)
+	return p
+}
+
+// Register adds the pages, their assets, sign-in and the switcher of workspaces to a mux, and the page for what is not there: GET of
+// whatever has no other handler.
+func (p *Pages) Register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/copilots", http.StatusSeeOther) })
+	mux.HandleFunc("GET /copilots", p.page(auth.RunsRead, p.showApps("copilot")))
+	mux.HandleFunc("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
+	mux.HandleFunc("GET /history", p.page(auth.RunsRead, p.showHistory))
+	mux.HandleFunc("GET /history/run", p.page(auth.RunsRead, p.showRun))
+	mux.HandleFunc("GET /exports", p.page(auth.ExportsRead, p.showExports))
+	mux.HandleFunc("GET /exports/row", p.page(auth.ExportsRead, p.showExportRow))
+	mux.HandleFunc("GET /exports/view", p.page(auth.ExportsRead, p.showPreview))
+	mux.HandleFunc("GET /login", p.showLogin)
+	mux.HandleFunc("POST /login", p.login)
+	mux.HandleFunc("POST /logout", p.logout)
+	mux.HandleFunc("POST /workspace", p.switchWorkspace)
+	mux.Handle("GET "+assetsPath, p.assets)
+	mux.HandleFunc("GET /", p.nothing)
+}

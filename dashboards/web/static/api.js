@@ -1,0 +1,63 @@
+// Calls of the HTTP API. The workspace is that of the page, also when another tab has switched since.
+
+const workspace = document.body.dataset.workspace;
+
+// Problem is an answer that is an error: application/problem+json, see RFC 9457.
+export class Problem extends Error {
+  constructor(status, document) {
+    super(document.detail || document.title || `The server answered with status ${status}.`);
+    this.status = status;
+    this.errors = Array.isArray(document.errors) ? document.errors : [];
+  }
+}
+
+// call returns the answer's JSON, null where it has none.
+export async function call(method, path, { body, headers, signal } = {}) {
+  const options = { method, signal, credentials: 'same-origin', headers: { Accept: 'application/json', 'X-Millrace-Workspace': workspace, ...headers } };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers['Content-Type'] = 'application/json';
+  }
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Problem(0, { detail: 'The server cannot be reached. Check your connection and try again.' });
+  }
+  if (response.ok) return response.status === 204 ? null : response.json();
+  let document = {};
+  try { document = await response.json(); } catch { /* not from the API: the status has to do */ }
+  if (response.status === 401) document = { detail: 'You are signed out. Reload the page to sign in again.' };
+  throw new Problem(response.status, document);
+}
+
+// page returns HTML that the server renders for scripts, parsed; null where it is not there.
+export async function page(path) {
+  const response = await fetch(path, { credentials: 'same-origin', headers: { 'X-Millrace-Workspace': workspace } });
+  if (!response.ok || response.redirected) return null;
+  return new DOMParser().parseFromString(await response.text(), 'text/html');
+}
+
+const numbers = new Intl.NumberFormat('en-US');
+
+// number writes 1234567 as 1,234,567, as the server does.
+export const number = (n) => numbers.format(n);
+
+export const plural = (n, one, many) => `${number(n)} ${n === 1 ? one : many}`;
+
+// size writes bytes as the server does.
+export function size(n) {
+  if (n < 1024) return `${n} B`;
+  let unit = -1;
+  do { n /= 1024; unit++; } while (n >= 1023.5 && unit < 4);
+  return `${n < 10 ? n.toFixed(1) : n.toFixed(0)} ${'KMGTP'[unit]}iB`;
+}
+
+// element makes an element with a class and children, which are elements or texts.
+export function element(name, className, ...children) {
+  const e = document.createElement(name);
+  if (className) e.className = className;
+  e.append(...children);
+  return e;
+}

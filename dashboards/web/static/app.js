@@ -1,0 +1,75 @@
+// On every page: where popovers open, keys in menus, buttons that copy, dialogs that close.
+
+// place puts a popover below its button, within the window. Its data-anchor says which edges meet.
+function place(popover) {
+  const button = document.querySelector(`[popovertarget="${CSS.escape(popover.id)}"]`);
+  if (!button) return;
+  const at = button.getBoundingClientRect();
+  const { offsetWidth: width, offsetHeight: height } = popover;
+  const left = popover.dataset.anchor === 'end' ? at.right - width : at.left;
+  const below = at.bottom + 4;
+  const top = below + height > innerHeight - 8 && at.top - height - 4 > 8 ? at.top - height - 4 : below;
+  popover.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
+  popover.style.top = `${Math.max(8, top)}px`;
+}
+
+const items = (menu) => [...menu.querySelectorAll('[role=menuitem]')];
+
+for (const popover of document.querySelectorAll('[popover]')) {
+  popover.addEventListener('toggle', (event) => {
+    const button = document.querySelector(`[popovertarget="${CSS.escape(popover.id)}"]`);
+    button?.setAttribute('aria-expanded', String(event.newState === 'open'));
+    if (event.newState !== 'open') return;
+    place(popover);
+    const first = popover.matches('.menu') ? items(popover)[0] : popover.querySelector('input:not([type=hidden])');
+    first?.focus();
+  });
+  popover.addEventListener('keydown', (event) => {
+    if (!popover.matches('.menu')) return;
+    const all = items(popover);
+    const here = all.indexOf(document.activeElement);
+    const to = { ArrowDown: here + 1, ArrowUp: here - 1 + all.length, Home: 0, End: all.length - 1 }[event.key];
+    if (event.key === 'Tab') popover.hidePopover();
+    if (to === undefined) return;
+    event.preventDefault();
+    all[to % all.length].focus();
+  });
+  popover.addEventListener('click', (event) => {
+    if (event.target.closest('[role=menuitem]')) popover.hidePopover();
+  });
+}
+
+const moved = () => {
+  for (const open of document.querySelectorAll('[popover]:popover-open')) place(open);
+};
+addEventListener('resize', moved);
+addEventListener('scroll', moved, { passive: true, capture: true });
+
+document.addEventListener('keydown', (event) => { // as menu buttons do
+  const button = event.target.closest?.('[aria-haspopup=menu]');
+  if (button && event.key === 'ArrowDown') {
+    event.preventDefault();
+    document.getElementById(button.getAttribute('popovertarget')).showPopover();
+  }
+});
+
+document.addEventListener('click', async (event) => {
+  event.target.closest('[data-close]')?.closest('dialog')?.close();
+  const button = event.target.closest('[data-copy]');
+  if (!button) return;
+  const code = button.parentElement.querySelector('code');
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = 'Copied';
+    announce('Copied');
+  } catch { // no clipboard without a secure origin: leave it selected
+    getSelection().selectAllChildren(code);
+    button.textContent = 'Selected';
+  }
+  setTimeout(() => { button.textContent = 'Copy'; }, 2000);
+});
+
+// announce tells those who do not see the page.
+export function announce(text) {
+  document.getElementById('announce').textContent = text;
+}

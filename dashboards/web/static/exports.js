@@ -1,0 +1,200 @@
+// Dataset Exports: rows that follow their exports, and what can be done about them.
+import { announce } from './app.js';
+import { call, number, page, Problem, size } from './api.js';
+import { awaited, download, take } from './downloads.js';
+
+const { workspace } = document.body.dataset;
+const ended = new Set(['succeeded', 'failed', 'cancelled']);
+const MOST_STREAMS = 4; // browsers open six connections to a server that speaks HTTP/1.1, and pages need some too
+const POLL = 3000;
+const streams = new Map();
+
+const rows = () => [...document.querySelectorAll('tbody[data-id]')];
+const rowOf = (id) => rows().find((row) => row.dataset.id === id);
+const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+function setField(row, name, text) {
+  const field = row.querySelector(`[data-field="${name}"]`);
+  if (field && field.textContent !== text) field.textContent = text;
+}
+
+// progress shows how far an export is, in place.
+function progress(id, event) {
+  const row = rowOf(id);
+  if (!row || ended.has(row.dataset.status)) return;
+  const percent = Math.min(100, Math.floor(event.percent_done ?? 0));
+  const bar = row.querySelector('[data-field=bar]');
+  if (bar && percent >= bar.value) {
+    bar.value = percent;
+    setField(row, 'percent', `${percent}%`);
+  }
+  setField(row, 'records', number(event.records ?? 0));
+  setField(row, 'size', size(event.bytes ?? 0));
+  if (event.rows_planned) setField(row, 'rows', `${number(event.rows_done ?? 0)} of ${number(event.rows_planned)} rows`);
+  const badge = row.querySelector('.badge');
+  if (event.status && badge && event.status !== row.dataset.status && !ended.has(event.status)) {
+    row.dataset.status = event.status;
+    badge.className = `badge is-${event.status}`;
+    badge.lastChild.textContent = event.status;
+  }
+}
+
+// refresh puts the server's row in place of ours. A row that was opened or has the focus keeps it.
+async function refresh(id) {
+  const fresh = (await page(`/exports/row?id=${encodeURIComponent(id)}`))?.querySelector('tbody[data-id]');
+  const row = rowOf(id);
+  if (!fresh || !row) return row;
+  const open = row.querySelector('details')?.open;
+  const focused = row.contains(document.activeElement);
+  row.replaceWith(document.adoptNode(fresh));
+  const details = fresh.querySelector('details');
+  if (details && open) details.open = true;
+  if (focused) fresh.focus({ preventScroll: true });
+  return fresh;
+}
+
+// finish shows how an export ended. The server that renders the row may hear of it a moment later than we do.
+async function finish(id) {
+  close(id);
+  let row = null;
+  for (let i = 0; i < 10; i++) {
+    row = await refresh(id);
+    if (!row || ended.has(row.dataset.status)) break;
+    await wait(300 * (i + 1));
+  }
+  if (row) announce(`Export ${row.dataset.name}: ${row.dataset.status}`);
+  if (row?.dataset.status === 'succeeded') await downloadIfFiledHere(id);
+  else if (row && ended.has(row.dataset.status)) await take(workspace, id);
+  follow();
+}
+
+async function downloadIfFiledHere(id) {
+  if (await take(workspace, id)) {
+    download(id);
+    announce('Your recipe evaluation is downloading.');
+  }
+}
+
+function close(id) {
+  streams.get(id)?.close();
+  streams.delete(id);
+}
+
+const live = () => [...streams.values()].filter((stream) => !stream.dead).length;
+
+// follow opens a stream for exports that run, up to what the browser has connections for.
+function follow() {
+  for (const row of rows()) {
+    const { id, status } = row.dataset;
+    if (ended.has(status) || 'deleted' in row.dataset || streams.has(id) || live() >= MOST_STREAMS) continue;
+    const stream = new EventSource(`/v1/exports/${encodeURIComponent(id)}/events`);
+    streams.set(id, stream);
+    stream.addEventListener('progress', (event) => progress(id, JSON.parse(event.data)));
+    stream.addEventListener('completion', () => finish(id));
+    stream.addEventListener('error', () => { // the browser connects again by itself unless it gave up
+      if (stream.readyState === EventSource.CLOSED) streams.set(id, { close() {}, dead: true });
+    });
+  }
+}
+
+// poll asks about those that run and have no stream.
+async function poll() {
+  for (;;) {
+    await wait(POLL);
+    if (document.hidden) continue;
+    for (const row of rows()) {
+      const { id, status } = row.dataset;
+      if (ended.has(status) || 'deleted' in row.dataset || (streams.has(id) && !streams.get(id).dead)) continue;
+      try {
+        const now = await call('GET', `/v1/exports/${encodeURIComponent(id)}`);
+        if (ended.has(now.status)) await finish(id);
+        else progress(id, now);
+      } catch { /* next time */ }
+    }
+  }
+}
+
+// settle looks after evaluations that ended while nobody watched, or are not on this page.
+async function settle() {
+  for (const id of awaited(workspace)) {
+    const row = rowOf(id);
+    if (row && !ended.has(row.dataset.status)) continue; // its stream tells
+    try {
+      const now = await call('GET', `/v1/exports/${encodeURIComponent(id)}`);
+      if (now.status === 'succeeded' && !now.deleted_at) await downloadIfFiledHere(id);
+      else if (ended.has(now.status)) await take(workspace, id);
+    } catch (error) {
+      if (error instanceof Problem && error.status === 404 && id !== location.hash.slice(1)) await take(workspace, id);
+    }
+  }
+}
+
+// arrive goes to the export of the address, which may have been filed a moment ago.
+async function arrive() {
+  const id = decodeURIComponent(location.hash.slice(1));
+  if (!id) return;
+  const row = rowOf(id);
+  if (row) {
+    row.scrollIntoView({ block: 'nearest' });
+    row.focus({ preventScroll: true });
+    return;
+  }
+  const tried = `millrace.arrive:${id}`;
+  if (sessionStorage.getItem(tried) || location.search) return;
+  for (let i = 0; i < 5; i++) {
+    try {
+      await call('GET', `/v1/exports/${encodeURIComponent(id)}`);
+      sessionStorage.setItem(tried, '1');
+      location.reload();
+      return;
+    } catch {
+      await wait(1000);
+    }
+  }
+}
+
+const texts = {
+  cancel: { title: 'Cancel this export?', text: 'stops and will have no data. It can be filed again.', yes: 'Cancel the export', method: 'POST', path: '/cancel', done: 'is being cancelled' },
+  delete: { title: 'Delete this data set?', text: 'will lose its files, for everybody. The runs stay, and what was exported is still listed.', yes: 'Delete', method: 'DELETE', path: '', done: 'was deleted' },
+};
+
+function confirmed(what, name) {
+  const dialog = document.getElementById('confirm-dialog');
+  document.getElementById('confirm-title').textContent = what.title;
+  document.getElementById('confirm-text').textContent = `“${name}” ${what.text}`;
+  document.getElementById('confirm-yes').textContent = what.yes;
+  dialog.returnValue = 'no';
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+  });
+}
+
+document.addEventListener('click', async (event) => {
+  const button = event.target.closest('[data-do]');
+  if (!button) return;
+  const { id, name } = button.closest('tbody').dataset;
+  const what = texts[button.dataset.do];
+  if (!await confirmed(what, name)) return;
+  const error = document.getElementById('page-error');
+  error.hidden = true;
+  button.disabled = true;
+  try {
+    await call(what.method, `/v1/exports/${encodeURIComponent(id)}${what.path}`);
+    announce(`${name} ${what.done}`);
+  } catch (problem) {
+    error.textContent = `“${name}”: ${problem.message}`;
+    error.hidden = false;
+  }
+  button.disabled = false;
+  await refresh(id);
+  follow();
+});
+
+addEventListener('pagehide', () => { for (const id of [...streams.keys()]) close(id); });
+addEventListener('pageshow', (event) => event.persisted && follow());
+
+follow();
+arrive();
+settle();
+poll();

@@ -1,0 +1,151 @@
+package pages
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/history"
+)
+
+// appDays is how many days the numbers of an app are of.
+const appDays = 14
+
+// appsPage lists the copilots or the recipes of a workspace.
+type appsPage struct {
+	Source  string
+	Days    int
+	Apps    []appRow
+	Example example
+}
+
+type appRow struct {
+	history.App
+	Spark   spark
+	Success int // percent of the runs that have ended; -1 where none has
+}
+
+// Name is what people call the app.
+func (a appRow) Name() string { return appName(&a.App) }
+
+// History is the address of its runs.
+func (a appRow) History() string { return historyOf(a.Source, a.AppID) }
+
+// Exports is the address of its exports.
+func (a appRow) Exports() string { return exportsOf(a.Source, a.AppID) }
+
+func appName(a *history.App) string {
+	if a.AppName != "" {
+		return a.AppName
+	}
+	return a.AppID
+}
+
+func historyOf(source, app string) string {
+	return address("/history", url.Values{"source": {source}, "app": {app}})
+}
+
+func exportsOf(source, app string) string {
+	return address("/exports", url.Values{"source": {source}, "app": {app}})
+}
+
+// sectionOf is the section of the navigation where the apps of a source are.
+func sectionOf(source string) string {
+	if source == "recipe" {
+		return "recipes"
+	}
+	return "copilots"
+}
+
+// showApps shows /copilots or /recipes.
+func (p *Pages) showApps(source string) handler {
+	title := "Copilots"
+	if source == "recipe" {
+		title = "Recipes"
+	}
+	return func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+		apps, err := p.runs.Apps(r.Context(), c.Workspace, source, appDays)
+		if err != nil {
+			return err
+		}
+		page := appsPage{Source: source, Days: appDays, Apps: make([]appRow, len(apps))}
+		for i, a := range apps {
+			page.Apps[i] = appRow{App: a, Spark: newSpark(a.Days), Success: percent(a.Succeeded, a.Succeeded+a.Failed)}
+		}
+		if len(apps) == 0 {
+			page.Example = p.example(r, c, source)
+		}
+		return p.render(w, r, view{template: "apps.html", title: title, section: sectionOf(source), data: page})
+	}
+}
+
+// percent never says that all of them are where some are not.
+func percent(part, of int64) int {
+	switch {
+	case of == 0:
+		return -1
+	case part == of:
+		return 100
+	}
+	return min(99, int(math.Round(float64(part)*100/float64(of))))
+}
+
+// example shows how to send a first run.
+type example struct {
+	Post   string // a curl command
+	Event  string // a line for a file
+	Replay string
+}
+
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]+$`)
+
+func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example {
+	host, scheme := r.Host, "http"
+	if !plainHost.MatchString(host) { // it goes into a shell
+		host = "127.0.0.1:8080"
+	}
+	if secure(r) {
+		scheme = "https"
+	}
+	app, name := "helpdesk", "Help desk"
+	if source == "recipe" {
+		app, name = "summarize", "Summarize tickets"
+	}
+	now := p.now().UTC().Truncate(time.Second)
+	event, err := json.Marshal(firstRun{
+		Type: "dev.millrace.run.v1", Workspace: c.Workspace, Run: "first-run", Source: source, App: app, Name: name,
+		Started: now.Add(-2 * time.Second), Ended: now, Status: "succeeded",
+		Question: "Which gate does my flight leave from?", Answer: "From gate B12, at 14:05.",
+	})
+	if err != nil {
+		panic(err) // the type is plain
+	}
+	key := ""
+	if !p.gate.Keyless() {
+		key = "  -H \"Authorization: Bearer $TOKEN\" \\\n"
+	}
+	return example{
+		Post: "curl " + scheme + "://" + host + "/v1/runs \\\n" + key +
+			"  -H 'Content-Type: application/json' \\\n  -d '" + string(event) + "'",
+		Event: string(event), Replay: "millrace replay runs.jsonl",
+	}
+}
+
+// firstRun is a run event with its type beside the data; see the contract.
+type firstRun struct {
+	Type      string    `json:"type"`
+	Workspace string    `json:"workspace_id"`
+	Run       string    `json:"run_id"`
+	Source    string    `json:"source"`
+	App       string    `json:"app_id"`
+	Name      string    `json:"app_name"`
+	Started   time.Time `json:"started_at"`
+	Ended     time.Time `json:"ended_at"`
+	Status    string    `json:"status"`
+	Question  string    `json:"question"`
+	Answer    string    `json:"answer"`
+}

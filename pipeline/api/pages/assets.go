@@ -1,0 +1,87 @@
+package pages
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/dashboards/web"
+)
+
+const assetsPath = "/assets/"
+
+// assets serves styles and scripts below /assets/<version>/, so that a module finds the others of its own version.
+type assets struct {
+	version string // changes with any of them
+	files   map[string]asset
+}
+
+type asset struct {
+	body        []byte
+	contentType string
+	etag        string
+}
+
+func loadAssets() *assets {
+	a := &assets{files: map[string]asset{}}
+	all := sha256.New()
+	err := fs.WalkDir(web.Static(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		body, err := fs.ReadFile(web.Static(), name)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(body)
+		all.Write(sum[:])
+		all.Write([]byte(name))
+		a.files[name] = asset{body: body, contentType: contentType(name), etag: `"` + hex.EncodeToString(sum[:12]) + `"`}
+		return nil
+	})
+	if err != nil {
+		panic(err) // they are embedded
+	}
+	a.version = hex.EncodeToString(all.Sum(nil)[:8])
+	return a
+}
+
+// contentType does not ask the machine, whose tables differ.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return "application/octet-stream"
+}
+
+// path is where a page finds a file.
+func (a *assets) path(name string) string { return assetsPath + a.version + "/" + name }
+
+// ServeHTTP serves a file. One of this version never changes; of another version, which a page from before an upgrade asks for, it
+// is the file of now, not to be kept.
+func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	version, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, assetsPath), "/")
+	f, ok := a.files[name]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", f.contentType)
+	h.Set("ETag", f.etag)
+	h.Set("Cache-Control", "no-cache")
+	if version == a.version {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.body))
+}

@@ -1,0 +1,198 @@
+package pages
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// maxShown is how much of a text or document a page shows, in characters or bytes.
+const maxShown = 100_000
+
+// Kinds of values.
+const (
+	objectKind = "object"
+	arrayKind  = "array"
+	stringKind = "string"
+	numberKind = "number"
+	boolKind   = "bool"
+	nullKind   = "null"
+)
+
+// value is a JSON value whose keys keep their order, which is the reader's.
+type value struct {
+	Key   string // in its object
+	Kind  string
+	Text  string // of a string, number, bool or null
+	Items []value
+	Open  bool // shown unfolded
+}
+
+// openDepth is how deep a tree is unfolded at first, where it is small.
+const openDepth, openItems = 2, 12
+
+// maxLevels is how deep documents are; those of the contract are less.
+const maxLevels = 200
+
+// parseValue reads a document.
+func parseValue(document []byte) (value, error) {
+	d := json.NewDecoder(bytes.NewReader(document))
+	d.UseNumber()
+	v, err := readValue(d, 0)
+	if err != nil {
+		return value{}, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return value{}, errors.New("more than one value")
+	}
+	return v, nil
+}
+
+func readValue(d *json.Decoder, level int) (value, error) {
+	token, err := d.Token()
+	if err != nil {
+		return value{}, err
+	}
+	switch t := token.(type) {
+	case json.Delim:
+		return readItems(d, t, level)
+	case string:
+		return value{Kind: stringKind, Text: t}, nil
+	case json.Number:
+		return value{Kind: numberKind, Text: t.String()}, nil
+	case bool:
+		return value{Kind: boolKind, Text: fmt.Sprint(t)}, nil
+	}
+	return value{Kind: nullKind, Text: "null"}, nil
+}
+
+func readItems(d *json.Decoder, open json.Delim, level int) (value, error) {
+	if level >= maxLevels {
+		return value{}, errors.New("nested too deep")
+	}
+	v := value{Kind: arrayKind}
+	if open == '{' {
+		v.Kind = objectKind
+	}
+	for d.More() {
+		key := ""
+		if v.Kind == objectKind {
+			token, err := d.Token()
+			if err != nil {
+				return v, err
+			}
+			key, _ = token.(string)
+		}
+		item, err := readValue(d, level+1)
+		if err != nil {
+			return v, err
+		}
+		item.Key = key
+		v.Items = append(v.Items, item)
+	}
+	_, err := d.Token() // the end
+	v.Open = level < openDepth && len(v.Items) <= openItems || level == 0
+	return v, err
+}
+
+// get returns the value of a key.
+func (v value) get(key string) (value, bool) {
+	if v.Kind == objectKind {
+		for _, item := range v.Items {
+			if item.Key == key {
+				return item, true
+			}
+		}
+	}
+	return value{}, false
+}
+
+// text returns the string of a key, "" where there is none.
+func (v value) text(key string) string {
+	if item, ok := v.get(key); ok && item.Kind == stringKind {
+		return item.Text
+	}
+	return ""
+}
+
+// Scalar says whether the value has no items.
+func (v value) Scalar() bool { return v.Kind != objectKind && v.Kind != arrayKind }
+
+// Shown is the text as far as it is shown.
+func (v value) Shown() string { return short(maxShown, v.Text) }
+
+// Count says how many items there are.
+func (v value) Count() string {
+	if v.Kind == objectKind {
+		return plural(len(v.Items), "key", "keys")
+	}
+	return plural(len(v.Items), "item", "items")
+}
+
+// tree is a document for a template; one that cannot be read is shown as it is.
+func tree(document []byte) value {
+	v, err := parseValue(document)
+	if err != nil {
+		return value{Kind: stringKind, Text: string(document)}
+	}
+	return v
+}
+
+// text shows a document, indented, as far as it is shown.
+type text struct {
+	Text string
+	Left int // bytes that are not shown
+}
+
+func pretty(document []byte) text {
+	var b bytes.Buffer
+	if len(document) > 10*maxShown || json.Indent(&b, document, "", "  ") != nil {
+		b.Reset()
+		b.Write(document)
+	}
+	shown := b.Bytes()
+	if len(shown) > maxShown {
+		shown = bytes.ToValidUTF8(shown[:maxShown], nil)
+	}
+	return text{Text: string(shown), Left: b.Len() - len(shown)}
+}
+
+// compact is the value as JSON in one line.
+func (v value) compact() string { return string(v.append(nil)) }
+
+func (v value) append(b []byte) []byte {
+	brackets := "[]"
+	switch v.Kind {
+	case stringKind:
+		return append(b, quoted(v.Text)...)
+	case objectKind:
+		brackets = "{}"
+	case arrayKind:
+	default:
+		return append(b, v.Text...)
+	}
+	b = append(b, brackets[0])
+	for i, item := range v.Items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if v.Kind == objectKind {
+			b = append(append(b, quoted(item.Key)...), ':')
+		}
+		b = item.append(b)
+	}
+	return append(b, brackets[1])
+}
+
+// quoted is a text as JSON, readable: it is escaped for HTML where it goes into a page.
+func quoted(s string) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		return []byte(`""`)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}

@@ -1,0 +1,104 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/export/dataset"
+)
+
+// problem is an error that people are told of.
+type problem struct {
+	Status int
+	Title  string
+	Text   string // what to change
+	Link   string // where to go on
+	Label  string // of the link
+}
+
+func (e *problem) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Title, e.Text) }
+
+func forbidden(scope string) error {
+	return &problem{
+		Status: http.StatusForbidden, Title: "Your token does not allow this page",
+		Text: "This page needs the scope " + scope + ". Ask whoever issued your token for one that has it, and sign in again.",
+		Link: "/login", Label: "Sign in with another token",
+	}
+}
+
+func notFound(what, text string) error {
+	return &problem{Status: http.StatusNotFound, Title: "No such " + what, Text: text, Link: "/copilots", Label: "Go to the copilots"}
+}
+
+// explain turns the errors of stores into what people can change.
+func explain(err error) *problem {
+	var known *problem
+	var noData *dataset.NoData
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, history.ErrCursor), errors.Is(err, live.ErrCursor):
+		return &problem{Status: http.StatusBadRequest, Title: "This link has lost its place",
+			Text: "Its cursor is not one of this list. Start again from the newest."}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &problem{Status: http.StatusGatewayTimeout, Title: "This took too long",
+			Text: "The database did not answer in time. Choose a shorter time range or fewer filters, or try again."}
+	case errors.Is(err, dataset.ErrRunning):
+		return &problem{Status: http.StatusConflict, Title: "The export is still running",
+			Text: "Its records can be looked at when it has succeeded.", Link: "/exports", Label: "See how far it is"}
+	case errors.Is(err, dataset.ErrDeleted):
+		return &problem{Status: http.StatusGone, Title: "The export's files were deleted",
+			Text: "File it again to get its records.", Link: "/exports", Label: "Go to the exports"}
+	case errors.As(err, &noData):
+		return &problem{Status: http.StatusConflict, Title: "The export has no data", Text: noData.Error(), Link: "/exports", Label: "Go to the exports"}
+	}
+	return &problem{Status: http.StatusInternalServerError, Title: "Something went wrong here",
+		Text: "It is not your doing. Try again; if it stays, the server's log says more."}
+}
+
+// fail answers with the page of an error. What is the server's own fault is logged.
+func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		return // nobody is there any more
+	}
+	e := explain(err)
+	if e.Status >= http.StatusInternalServerError {
+		p.cfg.Log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
+	}
+	if e.Link == "" {
+		e.Link, e.Label = startOf(r), "Start again"
+	}
+	if err := p.render(w, r, view{template: "error.html", title: e.Title, status: e.Status, data: e}); err != nil {
+		p.cfg.Log.ErrorContext(r.Context(), "error page failed", "path", r.URL.Path, "error", err)
+		http.Error(w, e.Title, e.Status)
+	}
+}
+
+// startOf is the address of a page without its place in a list.
+func startOf(r *http.Request) string {
+	q := r.URL.Query()
+	q.Del(cursorKey)
+	q.Del(previousKey)
+	return address(r.URL.Path, q)
+}
+
+// nothing answers for what is not there. Programs, which look below /v1/ and /api/, are not given a page.
+func (p *Pages) nothing(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/api/") {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprintln(w, `{"title":"Not Found","status":404,"detail":"there is no such address"}`)
+		return
+	}
+	if auth.From(r.Context()) == nil && !p.gate.Keyless() {
+		toLogin(w, r)
+		return
+	}
+	p.fail(w, r, notFound("page", "Check the address, or choose a section above."))
+}

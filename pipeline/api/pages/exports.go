@@ -1,0 +1,159 @@
+package pages
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+// exportsPage lists the exports of a workspace.
+type exportsPage struct {
+	Tabs        []tab
+	Rows        []exportRow
+	Pager       pager
+	Status      string
+	Source, App string
+	All         string // the address without the app
+}
+
+// tab is a choice of statuses.
+type tab struct {
+	Key, Label, Address string
+	On                  bool
+}
+
+var tabs = []struct {
+	key, label string
+	statuses   []string
+}{
+	{"all", "All", nil},
+	{"running", "Running", []string{"accepted", "running"}},
+	{"succeeded", "Succeeded", []string{"succeeded"}},
+	{"failed", "Failed", []string{"failed"}},
+	{"cancelled", "Cancelled", []string{"cancelled"}},
+}
+
+func (p *Pages) showExports(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+	q := r.URL.Query()
+	page := exportsPage{Status: "all", Source: q.Get("source"), App: q.Get("app")}
+	query := live.Query{Workspace: c.Workspace, Source: page.Source, AppID: page.App, Cursor: q.Get(cursorKey), Limit: pageRows}
+	here := url.Values{}
+	for key, value := range map[string]string{"source": page.Source, "app": page.App} {
+		if value != "" {
+			here.Set(key, value)
+		}
+	}
+	for _, t := range tabs {
+		if t.key == q.Get("status") {
+			page.Status, query.Status = t.key, t.statuses
+		}
+	}
+	for _, t := range tabs {
+		page.Tabs = append(page.Tabs, tab{Key: t.key, Label: t.label, On: t.key == page.Status, Address: address("/exports", withStatus(here, t.key))})
+	}
+	here = withStatus(here, page.Status)
+	page.All = address("/exports", withStatus(url.Values{}, page.Status))
+	found, err := p.exports.List(r.Context(), query)
+	if err != nil {
+		return err
+	}
+	for i := range found.Exports {
+		page.Rows = append(page.Rows, newExportRow(&found.Exports[i], c))
+	}
+	page.Pager = newPager("/exports", here, query.Cursor, q[previousKey], found.Next)
+	return p.render(w, r, view{template: "exports.html", title: "Dataset Exports", section: "exports", data: page})
+}
+
+func withStatus(q url.Values, status string) url.Values {
+	q = maps.Clone(q)
+	if q.Del("status"); status != "all" {
+		q.Set("status", status)
+	}
+	return q
+}
+
+// showExportRow answers with one row, for the script that puts it into the page when an export has moved on.
+func (p *Pages) showExportRow(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+	e, err := p.export(r, c)
+	if err != nil {
+		return err
+	}
+	return p.render(w, r, view{template: fragment, data: newExportRow(e, c)})
+}
+
+// export is the one that the address names.
+func (p *Pages) export(r *http.Request, c *auth.Caller) (*live.Export, error) {
+	id := r.URL.Query().Get("id")
+	e, err := p.exports.Get(r.Context(), export.ID{WorkspaceID: c.Workspace, ExportID: id})
+	if errors.Is(err, live.ErrNotFound) {
+		return nil, &problem{Status: http.StatusNotFound, Title: "No such export", Link: "/exports", Label: "Go to the exports",
+			Text: fmt.Sprintf("Workspace %s has no export %q. It may be in another workspace.", c.Workspace, short(128, id))}
+	}
+	return e, err
+}
+
+// exportRow is an export with what can be done about it.
+type exportRow struct {
+	*live.Export
+	Title     string
+	Active    bool // it runs
+	Deleted   bool
+	Percent   int
+	Drops     []drop
+	DropTotal int64
+	CanView   bool
+	CanCancel bool
+	CanDelete bool
+}
+
+// drop is how many rows were left out for a reason.
+type drop struct {
+	Reason, Text string
+	Count        int64
+}
+
+func newExportRow(e *live.Export, c *auth.Caller) exportRow {
+	row := exportRow{
+		Export: e, Title: e.Name, Percent: int(min(100, max(0, e.PercentDone))), Deleted: e.DeletedAt != nil,
+		Active: e.Status != export.StatusSucceeded && e.Status != export.StatusFailed && e.Status != export.StatusCancelled,
+	}
+	if row.Title == "" {
+		row.Title = "Untitled"
+	}
+	for _, reason := range slices.Sorted(maps.Keys(e.Dropped)) {
+		row.Drops = append(row.Drops, drop{Reason: reason, Count: e.Dropped[reason], Text: dropText(e.Purpose, e.Target, reason)})
+		row.DropTotal += e.Dropped[reason]
+	}
+	row.CanView = e.Status == export.StatusSucceeded && !row.Deleted
+	write := c.Has(auth.ExportsWrite)
+	row.CanCancel = row.Active && write
+	row.CanDelete = row.CanView && write
+	return row
+}
+
+// Details says whether there is more to say than the row does.
+func (e exportRow) Details() bool {
+	return len(e.Drops) > 0 || len(e.Warnings) > 0 || e.ErrorCode != "" || e.ErrorMessage != "" || e.LoadWith != ""
+}
+
+// dropText is what a target says of a reason, "" where it says nothing.
+func dropText(purpose, target, reason string) string {
+	t, err := format.Find(purpose, target)
+	if err != nil {
+		return ""
+	}
+	for _, d := range t.Drops {
+		if d.Reason == reason {
+			return plain(d.Text)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,230 @@
+package pages
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/runs"
+)
+
+// Keys of the query of a list's address.
+const (
+	cursorKey   = "cursor"
+	previousKey = "previous" // cursors of the pages before, oldest first; "" is the newest page
+)
+
+// maxPrevious is how many pages back an address remembers.
+const maxPrevious = 20
+
+var statuses = []string{"running", "succeeded", "failed", "cancelled"}
+
+// noFeedback selects runs that nobody has rated.
+const noFeedback = "none"
+
+// filters are what the address of the History view says.
+type filters struct {
+	Source, App string
+	Statuses    []string
+	Versions    []string
+	Rating      string
+	From, To    time.Time
+	FromText    string // as they were given
+	ToText      string
+	Text        string
+	Session     string
+	Cursor      string
+	Previous    []string
+	Mistakes    map[string]string // by key: what to change
+}
+
+func parseFilters(q url.Values) filters {
+	f := filters{
+		Source: q.Get("source"), App: q.Get("app"), Statuses: given(q["status"]), Versions: given(q["version"]), Rating: q.Get("feedback"),
+		FromText: q.Get("from"), ToText: q.Get("to"), Text: strings.TrimSpace(q.Get("q")), Session: q.Get("session"),
+		Cursor: q.Get(cursorKey), Previous: q[previousKey], Mistakes: map[string]string{},
+	}
+	f.From = f.time("from", f.FromText)
+	f.To = f.time("to", f.ToText)
+	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
+		f.Mistakes["to"] = "Choose an end that is later than the start."
+	}
+	for _, s := range f.Statuses {
+		if !slices.Contains(statuses, s) {
+			f.Mistakes["status"] = "Choose from " + strings.Join(statuses, ", ") + "."
+		}
+	}
+	switch f.Rating {
+	case "", "thumbsUp", "thumbsDown", noFeedback:
+	default:
+		f.Mistakes["feedback"] = "Choose thumbsUp, thumbsDown or none."
+	}
+	return f
+}
+
+// given are the values that are not empty, each once, in their order.
+func given(values []string) (kept []string) {
+	for _, v := range values {
+		if v != "" && !slices.Contains(kept, v) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// timeLayouts are what browsers send, and what people write.
+var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04:05.999", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02"}
+
+// time reads a time of a filter, in UTC where it does not say.
+func (f *filters) time(key, text string) time.Time {
+	if text == "" {
+		return time.Time{}
+	}
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, text); err == nil {
+			t = t.UTC()
+			if y := t.Year(); y < 1970 || y > 2199 {
+				break
+			}
+			return t
+		}
+	}
+	f.Mistakes[key] = "Give a time from 1970 to 2199, such as 2026-11-25T14:30."
+	return time.Time{}
+}
+
+// input is a time as an input of type datetime-local takes it.
+func input(t time.Time, text string) string {
+	switch {
+	case t.IsZero():
+		return text
+	case t.Second() == 0 && t.Nanosecond() == 0:
+		return t.Format("2006-01-02T15:04")
+	}
+	return t.Format("2006-01-02T15:04:05.999")
+}
+
+// FromInput is the start of the time range for its input.
+func (f filters) FromInput() string { return input(f.From, f.FromText) }
+
+// ToInput is the end of the time range for its input.
+func (f filters) ToInput() string { return input(f.To, f.ToText) }
+
+// Any says whether anything narrows the list.
+func (f filters) Any() bool {
+	return len(f.Statuses) > 0 || len(f.Versions) > 0 || f.Rating != "" || f.FromText != "" || f.ToText != "" || f.Text != "" || f.Session != ""
+}
+
+// values are the query of the newest page with these filters.
+func (f filters) values() url.Values {
+	q := url.Values{"source": {f.Source}, "app": {f.App}}
+	set := func(key string, values ...string) {
+		if values = given(values); values != nil {
+			q[key] = values
+		}
+	}
+	set("status", f.Statuses...)
+	set("version", f.Versions...)
+	set("feedback", f.Rating)
+	set("from", f.FromText)
+	set("to", f.ToText)
+	set("q", f.Text)
+	set("session", f.Session)
+	return q
+}
+
+// Reset is the address without filters.
+func (f filters) Reset() string { return historyOf(f.Source, f.App) }
+
+// query is what the store is asked.
+func (f filters) query(workspace string) history.Query {
+	return history.Query{
+		Workspace: workspace, Source: f.Source, AppID: f.App, Statuses: f.Statuses, Versions: f.Versions, Rating: f.Rating,
+		From: f.From, To: f.To, Text: f.Text, SessionID: f.Session, Cursor: f.Cursor, Limit: pageRows,
+	}
+}
+
+// chip is a filter that is on, and the address of the page without it.
+type chip struct{ Label, Without string }
+
+// Chips are the filters that are on.
+func (f filters) Chips() (all []chip) {
+	add := func(label, key, value string) {
+		q := f.values()
+		if q[key] = slices.DeleteFunc(q[key], func(v string) bool { return v == value }); len(q[key]) == 0 {
+			q.Del(key)
+		}
+		all = append(all, chip{Label: label, Without: address("/history", q)})
+	}
+	for _, s := range f.Statuses {
+		add("Status: "+s, "status", s)
+	}
+	for _, v := range f.Versions {
+		add("Version: "+v, "version", v)
+	}
+	if f.Rating != "" {
+		add("Feedback: "+ratingLabel(f.Rating), "feedback", f.Rating)
+	}
+	if f.FromText != "" {
+		add("From "+strings.Replace(f.FromInput(), "T", " ", 1)+" UTC", "from", f.FromText)
+	}
+	if f.ToText != "" {
+		add("Until "+strings.Replace(f.ToInput(), "T", " ", 1)+" UTC", "to", f.ToText)
+	}
+	if f.Text != "" {
+		add(fmt.Sprintf("Question contains “%s”", short(40, f.Text)), "q", f.Text)
+	}
+	if f.Session != "" {
+		add("Session: "+f.Session, "session", f.Session)
+	}
+	return all
+}
+
+func ratingLabel(rating string) string {
+	switch rating {
+	case "thumbsUp":
+		return "thumbs up"
+	case "thumbsDown":
+		return "thumbs down"
+	}
+	return rating
+}
+
+// validApp says whether the address names an app at all.
+func (f filters) validApp() bool {
+	return (f.Source == "copilot" || f.Source == "recipe") && runs.ValidID(f.App)
+}
+
+// pager is where a list goes on.
+type pager struct {
+	Next, Previous, Newest string // addresses; "" where there is none
+}
+
+// newPager turns the pages of a list, whose address is path and q.
+func newPager(path string, q url.Values, cursor string, previous []string, next string) (p pager) {
+	with := func(cursor string, previous []string) string {
+		all := url.Values{}
+		for k, v := range q {
+			all[k] = v
+		}
+		if cursor != "" {
+			all.Set(cursorKey, cursor)
+			all[previousKey] = previous
+		}
+		return address(path, all)
+	}
+	if next != "" {
+		stack := append(slices.Clone(previous), cursor)
+		p.Next = with(next, stack[max(0, len(stack)-maxPrevious):])
+	}
+	if cursor != "" {
+		p.Newest = with("", nil)
+		if n := len(previous); n > 0 {
+			p.Previous = with(previous[n-1], previous[:n-1])
+		}
+	}
+	return p
+}

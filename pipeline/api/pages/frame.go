@@ -1,0 +1,139 @@
+package pages
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"github.com/millrace/millrace/dashboards/web"
+	"github.com/millrace/millrace/pipeline/api/auth"
+)
+
+// frame is what every template is given.
+type frame struct {
+	Title     string // of the page, before the product's name
+	Section   string // of the navigation: copilots, recipes, exports
+	Caller    *auth.Caller
+	Keyless   bool
+	Workspace string
+	CanExport bool // file, cancel and delete exports
+	SeeRuns   bool
+	SeeExport bool
+	Page      any
+}
+
+// view is a page to be rendered.
+type view struct {
+	template string
+	title    string
+	section  string
+	status   int // 0 = 200
+	data     any
+}
+
+// fragments are templates that are no page: scripts put them into one.
+const fragment = "exportrow.html"
+
+func parseTemplates(a *assets) map[string]*template.Template {
+	base := template.Must(template.New("").Funcs(functions(a)).ParseFS(web.Templates(), "frame.html", "parts.html", "json.html", "exportform.html", fragment))
+	names, err := fs.Glob(web.Templates(), "*.html")
+	if err != nil {
+		panic(err) // the pattern is valid
+	}
+	all := map[string]*template.Template{fragment: base}
+	for _, name := range names {
+		if base.Lookup(name) == nil {
+			all[name] = template.Must(template.Must(base.Clone()).ParseFS(web.Templates(), name))
+		}
+	}
+	return all
+}
+
+// handler is a page of somebody who has signed in and may see it. An error becomes a page.
+type handler func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error
+
+// page lets those in who may see a page.
+func (p *Pages) page(scope string, h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := auth.From(r.Context())
+		switch {
+		case c == nil && p.gate.Keyless():
+			p.resetWorkspace(w, r)
+		case c == nil:
+			toLogin(w, r)
+		case !c.Has(scope):
+			p.fail(w, r, forbidden(scope))
+		default:
+			if err := h(w, r, c); err != nil {
+				p.fail(w, r, err)
+			}
+		}
+	}
+}
+
+// render answers with a page. It is whole or not at all: a template that fails becomes an error page.
+func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
+	f := frame{Title: v.title, Section: v.section, Keyless: p.gate.Keyless(), Caller: auth.From(r.Context()), Page: v.data}
+	if c := f.Caller; c != nil {
+		f.Workspace, f.CanExport = c.Workspace, c.Has(auth.ExportsWrite)
+		f.SeeRuns, f.SeeExport = c.Has(auth.RunsRead), c.Has(auth.ExportsRead)
+	}
+	name := "frame.html"
+	if v.template == fragment {
+		name = fragment
+	}
+	var b bytes.Buffer
+	if err := p.templates[v.template].ExecuteTemplate(&b, name, f); err != nil {
+		return fmt.Errorf("render %s: %w", v.template, err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store") // what the workspace holds is nobody's to keep
+	if v.status != 0 {
+		w.WriteHeader(v.status)
+	}
+	_, err := w.Write(b.Bytes())
+	if err != nil {
+		p.cfg.Log.DebugContext(r.Context(), "page not written", "path", r.URL.Path, "error", err)
+	}
+	return nil
+}
+
+// functions are what templates call.
+func functions(a *assets) template.FuncMap {
+	return template.FuncMap{
+		"asset":    a.path,
+		"number":   number,
+		"size":     size,
+		"when":     when,
+		"stamp":    stamp,
+		"duration": duration,
+		"dollars":  dollars,
+		"plural":   plural,
+		"short":    short,
+		"label":    purposeLabel,
+		"score":    score,
+		"known":    known,
+		"tree":     tree,
+		"pretty":   pretty,
+		"chat":     chat,
+		"dict":     dict,
+		"join":     strings.Join,
+		"inc":      func(i int) int { return i + 1 },
+	}
+}
+
+// dict gives a template several values.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict needs pairs, got %d values", len(pairs))
+	}
+	d := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		d[fmt.Sprint(pairs[i])] = pairs[i+1]
+	}
+	return d, nil
+}

@@ -1,0 +1,74 @@
+package pages
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/history"
+)
+
+// pageRows is how many rows a page of a list has.
+const pageRows = 50
+
+// historyPage is the runs of one app.
+type historyPage struct {
+	Filters  filters
+	App      *history.App
+	Name     string // of the app
+	Title    string // History or Webhook history
+	Parent   string // the section's title
+	Statuses []string
+	Versions []string
+	Runs     []history.Run
+	Pager    pager
+	Form     exportForm
+}
+
+// Exports is the address of the app's exports.
+func (h historyPage) Exports() string { return exportsOf(h.Filters.Source, h.Filters.App) }
+
+func historyTitle(source string) (title, parent string) {
+	if source == "recipe" {
+		return "Webhook history", "Recipes"
+	}
+	return "History", "Copilots"
+}
+
+func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+	f := parseFilters(r.URL.Query())
+	if !f.validApp() { // which app is chosen elsewhere
+		http.Redirect(w, r, "/"+sectionOf(f.Source), http.StatusSeeOther)
+		return nil
+	}
+	app, err := p.runs.App(r.Context(), c.Workspace, f.Source, f.App, 1)
+	if errors.Is(err, history.ErrNotFound) {
+		return notFound(f.Source, fmt.Sprintf("Workspace %s has no runs of the %s %q. It may be in another workspace.", c.Workspace, f.Source, f.App))
+	}
+	if err != nil {
+		return err
+	}
+	page := historyPage{Filters: f, App: app, Name: appName(app), Statuses: statuses, Versions: slices.Clone(app.Versions)}
+	page.Title, page.Parent = historyTitle(f.Source)
+	for _, v := range f.Versions { // one that is asked for can be taken away, however old it is
+		if !slices.Contains(page.Versions, v) {
+			page.Versions = append(page.Versions, v)
+		}
+	}
+	page.Form = newExportForm(c.Workspace, page.Name, f, p.now())
+	status := http.StatusOK
+	if len(f.Mistakes) > 0 {
+		status = http.StatusBadRequest
+	} else {
+		found, err := p.runs.Runs(r.Context(), f.query(c.Workspace))
+		if err != nil {
+			return err
+		}
+		page.Runs, page.Pager = found.Runs, newPager("/history", f.values(), f.Cursor, f.Previous, found.Next)
+	}
+	return p.render(w, r, view{
+		template: "history.html", title: page.Title + " of " + page.Name, section: sectionOf(f.Source), status: status, data: page,
+	})
+}

@@ -1,0 +1,163 @@
+package pages
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+// number writes 1234567 as 1,234,567.
+func number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	sign := ""
+	if s[0] == '-' {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
+
+// plural writes a number with what it counts.
+func plural(n any, one, many string) string {
+	i, _ := n.(int64)
+	if v, ok := n.(int); ok {
+		i = int64(v)
+	}
+	if i == 1 {
+		return "1 " + one
+	}
+	return number(i) + " " + many
+}
+
+// size writes a number of bytes, in powers of 1024.
+func size(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	x, unit := float64(n)/1024, 0
+	for x >= 1023.5 && unit < 4 {
+		x /= 1024
+		unit++
+	}
+	if x < 10 {
+		return fmt.Sprintf("%.1f %ciB", x, "KMGTP"[unit])
+	}
+	return fmt.Sprintf("%.0f %ciB", x, "KMGTP"[unit])
+}
+
+// when is a time for people, to the second, in UTC; stamp is one for programs.
+func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999Z07:00") }
+
+// duration writes how long something took; "" where it has not ended.
+func duration(from time.Time, to *time.Time) string {
+	if to == nil {
+		return ""
+	}
+	return span(to.Sub(from))
+}
+
+func span(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// dollars writes a cost; small ones keep two digits that say something.
+func dollars(x *float64) string {
+	if x == nil {
+		return ""
+	}
+	if math.Abs(*x) >= 1 {
+		return fmt.Sprintf("$%.2f", *x)
+	}
+	return "$" + strconv.FormatFloat(*x, 'g', 3, 64)
+}
+
+func score(x *float64) string {
+	if x == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*x, 'g', 4, 64)
+}
+
+// known is a pointer's value, 0 where there is none.
+func known(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// short cuts a text to n characters, with a mark where it was cut.
+func short(n int, s string) string {
+	if len(s) <= n || utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	i := 0
+	for range n {
+		_, w := utf8.DecodeRuneInString(s[i:])
+		i += w
+	}
+	return s[:i] + "…"
+}
+
+// sentence makes an error's text one for people.
+func sentence(s string) string {
+	first, w := utf8.DecodeRuneInString(s)
+	if s = string(unicode.ToUpper(first)) + s[w:]; !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}
+
+// address is a path with a query.
+func address(path string, q url.Values) string {
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
+}
+
+var markdownLink = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+
+// plain takes the Markdown out of what package format says of a target.
+func plain(s string) string {
+	return strings.ReplaceAll(markdownLink.ReplaceAllString(s, "$1"), "`", "")
+}
+
+// purposeLabel is what people call a purpose.
+func purposeLabel(purpose string) string {
+	switch purpose {
+	case format.ExportDataset:
+		return "Export Dataset"
+	case format.RecipeEvaluation:
+		return "Recipe Evaluation"
+	case format.NodeEvaluation:
+		return "Node Evaluation"
+	case format.NodeOptimization:
+		return "Node Optimization"
+	case format.FineTuning:
+		return "Fine-tuning"
+	}
+	return purpose
+}
