@@ -135,6 +135,7 @@ async function arrive() {
   if (!id) return;
   const row = rowOf(id);
   if (row) {
+    row.classList.add('is-target');
     row.scrollIntoView({ block: 'nearest' });
     row.focus({ preventScroll: true });
     return;
