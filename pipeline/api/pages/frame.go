@@ -114,6 +114,7 @@ func functions(a *assets) template.FuncMap {
 		"dollars":  dollars,
 		"plural":   plural,
 		"short":    short,
+		"long":     long,
 		"label":    purposeLabel,
 		"score":    score,
 		"known":    known,

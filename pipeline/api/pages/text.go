@@ -121,6 +121,9 @@ func short(n int, s string) string {
 	return s[:i] + "…"
 }
 
+// long says whether a text is to scroll in a box of its own.
+func long(s string) bool { return len(s) > 500 || strings.Count(s, "\n") > 12 }
+
 // sentence makes an error's text one for people.
 func sentence(s string) string {
 	first, w := utf8.DecodeRuneInString(s)
