@@ -17,6 +17,7 @@ export class ExportForm {
   #dialog = byId('export-dialog');
   #form = byId('export-form');
   #key = '';
+  #until = ''; // the end of a time range without one: the same for each try of a form
   #nodes = null; // of the app, once they are known
   #timer = 0;
   #trial = null; // the dry run that is under way
@@ -36,6 +37,7 @@ export class ExportForm {
 
   open() {
     this.#key = newKey();
+    this.#until = new Date(Date.parse(this.#config.now) + performance.now()).toISOString();
     this.#clearErrors();
     this.#showScope();
     this.#purposeChanged();
@@ -138,9 +140,9 @@ export class ExportForm {
 
   // #window is the time range as a request wants it, with both ends; null where there is none.
   #window() {
-    const { from, to, now } = this.#config;
+    const { from, to } = this.#config;
     if (!from && !to) return null;
-    return { by: 'started_at', from: from ?? '1970-01-01T00:00:00Z', to: to ?? new Date(Date.parse(now) + performance.now()).toISOString() };
+    return { by: 'started_at', from: from ?? '1970-01-01T00:00:00Z', to: to ?? this.#until };
   }
 
   // request is what the form says, as the API takes it.

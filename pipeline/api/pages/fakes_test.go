@@ -1,0 +1,215 @@
+package pages
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/api/live"
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// fakeGate lets tokens in that are "good".
+type fakeGate struct{ keyless bool }
+
+func (g fakeGate) Keyless() bool { return g.keyless }
+
+func (g fakeGate) Check(token string) (*auth.Caller, time.Time, error) {
+	if token != "good" {
+		return nil, time.Time{}, errors.New("the token has expired")
+	}
+	return &auth.Caller{Workspace: "acme", Subject: "mia"}, noon.Add(time.Hour), nil
+}
+
+// fakeRuns has the runs of workspace acme, and remembers what it was asked.
+type fakeRuns struct {
+	apps  []history.App
+	runs  []history.Run
+	next  string
+	run   *history.Detail
+	err   error
+	asked history.Query
+}
+
+func (f *fakeRuns) Runs(_ context.Context, q history.Query) (*history.Page, error) {
+	f.asked = q
+	if q.Cursor == "bad" {
+		return nil, history.ErrCursor
+	}
+	return &history.Page{Runs: f.runs, Next: f.next}, f.err
+}
+
+func (f *fakeRuns) Run(_ context.Context, workspace, id string) (*history.Detail, error) {
+	if f.run == nil || workspace != "acme" || f.run.RunID != id {
+		return nil, history.ErrNotFound
+	}
+	return f.run, nil
+}
+
+func (f *fakeRuns) Apps(_ context.Context, workspace, source string, _ int) (found []history.App, err error) {
+	for _, a := range f.apps {
+		if workspace == "acme" && a.Source == source {
+			found = append(found, a)
+		}
+	}
+	return found, f.err
+}
+
+func (f *fakeRuns) App(ctx context.Context, workspace, source, app string, days int) (*history.App, error) {
+	all, err := f.Apps(ctx, workspace, source, days)
+	for _, a := range all {
+		if a.AppID == app {
+			return &a, nil
+		}
+	}
+	return nil, errors.Join(err, history.ErrNotFound)
+}
+
+// fakeExports has exports, and one preview for all of them.
+type fakeExports struct {
+	exports []live.Export
+	preview []string
+	err     error // of Preview
+	next    string
+	asked   live.Query
+}
+
+func (f *fakeExports) Get(_ context.Context, id export.ID) (*live.Export, error) {
+	for _, e := range f.exports {
+		if e.ID() == id {
+			return &e, nil
+		}
+	}
+	return nil, live.ErrNotFound
+}
+
+func (f *fakeExports) List(_ context.Context, q live.Query) (*live.Page, error) {
+	f.asked = q
+	return &live.Page{Exports: f.exports, Next: f.next}, nil
+}
+
+func (f *fakeExports) Preview(_ context.Context, _ export.ID, n int) (*live.Preview, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	p := &live.Preview{Total: int64(len(f.preview))}
+	for _, record := range f.preview[:min(n, len(f.preview))] {
+		p.Records = append(p.Records, json.RawMessage(record))
+	}
+	return p, nil
+}
+
+// site is the pages over fakes, for one caller.
+type site struct {
+	t       *testing.T
+	gate    fakeGate
+	runs    fakeRuns
+	exports fakeExports
+	caller  *auth.Caller
+}
+
+// newSite is without keys, and has a copilot with a run, and an export.
+func newSite(t *testing.T) *site {
+	ended := noon.Add(3 * time.Second)
+	run := history.Run{
+		WorkspaceID: "acme", RunID: "r1", RequestID: "req-1", Source: "copilot", AppID: "helpdesk", AppVersion: "v1", Status: "failed", StartedAt: noon,
+		EndedAt: &ended, Question: "Where is <script>alert(1)</script> gate?", Answer: "Gate & B12",
+		Error: &history.Error{Type: "content_filter", Message: "withheld"}, Files: []history.File{{Name: "pass.pdf"}},
+		Feedback: &history.Feedback{Rating: "thumbsDown"},
+	}
+	return &site{
+		t: t, gate: fakeGate{keyless: true}, caller: &auth.Caller{Workspace: "acme", Scopes: auth.Scopes},
+		runs: fakeRuns{
+			apps: []history.App{{
+				Source: "copilot", AppID: "helpdesk", AppName: "Help <b>desk</b>", Versions: []string{"v2", "v1"}, LastRunAt: noon,
+				Days: []history.Day{{Date: "2026-11-24"}, {Date: "2026-11-25", Runs: 40}}, Runs: 1234, Succeeded: 1199, Failed: 1, ThumbsUp: 7, ThumbsDown: 2,
+			}, {Source: "recipe", AppID: "summarize", LastRunAt: noon}},
+			runs: []history.Run{run},
+			run: &history.Detail{
+				Run: run, Inputs: json.RawMessage(`{"text":"</pre><script>x</script>"}`), UpdatedAt: noon,
+				Nodes:       []history.NodeRun{{NodeRunID: "n1", NodeID: "answer", NodeType: "llm", Status: "succeeded", StartedAt: noon, EndedAt: &ended, PromptTemplate: "Say {{it}}"}},
+				AllFeedback: []history.Feedback{{FeedbackID: "f1", Rating: "thumbsDown", Comment: "Wrong <i>gate</i>"}},
+			},
+		},
+		exports: fakeExports{exports: []live.Export{{
+			WorkspaceID: "acme", ExportID: "e1", Name: "First <script>", Purpose: "fine_tuning", Source: "copilot", AppID: "helpdesk", Target: "openai_chat",
+			Format: "jsonl", RequestedAt: noon, Status: export.StatusSucceeded, Records: 412, Bytes: 2048, Dropped: map[string]int64{"no_assistant_message": 3},
+			LoadWith: "duckdb -c 'SELECT 1'", Warnings: []export.Warning{{Code: "too_few_records", Message: "few"}},
+		}}},
+	}
+}
+
+func (s *site) do(r *http.Request) *http.Response {
+	s.t.Helper()
+	p := New(Config{DefaultWorkspace: "acme"}, s.gate, &s.runs, &s.exports)
+	p.now = func() time.Time { return noon }
+	mux := http.NewServeMux()
+	p.Register(mux)
+	if s.caller != nil {
+		r = r.WithContext(auth.With(r.Context(), s.caller))
+	}
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	return w.Result()
+}
+
+// get returns the status and the text of a page.
+func (s *site) get(address string) (int, string) {
+	s.t.Helper()
+	return read(s.t, s.do(httptest.NewRequest(http.MethodGet, address, nil)))
+}
+
+func (s *site) post(address string, form url.Values) *http.Response {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return s.do(r)
+}
+
+func read(t *testing.T, r *http.Response) (int, string) {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+// page returns the text of a page that is there.
+func (s *site) page(address string) string {
+	s.t.Helper()
+	status, text := s.get(address)
+	if status != http.StatusOK {
+		s.t.Fatalf("GET %s: %d %s", address, status, text)
+	}
+	return text
+}
+
+func has(t *testing.T, text string, wanted ...string) {
+	t.Helper()
+	for _, w := range wanted {
+		if !strings.Contains(text, w) {
+			t.Errorf("the page has no %q", w)
+		}
+	}
+}
+
+func hasNot(t *testing.T, text string, unwanted ...string) {
+	t.Helper()
+	for _, u := range unwanted {
+		if strings.Contains(text, u) {
+			t.Errorf("the page has %q", u)
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package pages
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/history"
+)
+
+// everyPage are addresses of all pages that are there.
+var everyPage = []string{
+	"/copilots", "/recipes", "/history?source=copilot&app=helpdesk", "/history/run?id=r1", "/exports", "/exports/row?id=e1", "/exports/view?id=e1",
+}
+
+func TestNoPageHasWhatThePolicyForbids(t *testing.T) {
+	t.Parallel()
+	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son[a-z]+="|javascript:|<script>|https?://[^"]*"`)
+	for _, address := range append(everyPage, "/nothing") {
+		s := newSite(t)
+		s.exports.preview = []string{`{"messages":[{"role":"user","content":"<script>hi</script>"}]}`}
+		_, text := s.get(address)
+		if found := inline.FindString(text); found != "" {
+			t.Errorf("%s has %q", address, found)
+		}
+		for _, src := range regexp.MustCompile(`(?:src|href)="(/assets/[^"]*)"`).FindAllStringSubmatch(text, -1) {
+			if status, body := s.get(src[1]); status != http.StatusOK || body == "" {
+				t.Errorf("%s names %s, which is not there: %d", address, src[1], status)
+			}
+		}
+	}
+}
+
+func TestTheStartIsTheCopilots(t *testing.T) {
+	t.Parallel()
+	r := newSite(t).do(httptest.NewRequest(http.MethodGet, "/", nil))
+	if r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != "/copilots" {
+		t.Errorf("%d to %s", r.StatusCode, r.Header.Get("Location"))
+	}
+}
+
+func TestAnAppIsShownWithItsNumbersAndItsMenu(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	has(t, s.page("/copilots"), "Help &lt;b&gt;desk&lt;/b&gt;", "1,234", ">99%<", "1 failed", "View history", `/history?app=helpdesk&amp;source=copilot`,
+		"Runs a day over 2 days: at most 40, on the last day 40", `data-testid="menu-view-history"`)
+	text := s.page("/recipes")
+	has(t, text, "Webhook history", `data-testid="menu-webhook-history"`)
+	hasNot(t, text, "View history", "helpdesk")
+}
+
+func TestAnEmptyWorkspaceSaysHowToSendARun(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.caller.Workspace = "empty"
+	text := s.page("/recipes")
+	has(t, text, "No recipes in workspace empty yet", "curl http://example.com/v1/runs", "millrace replay runs.jsonl", "&#34;workspace_id&#34;:&#34;empty&#34;",
+		"&#34;source&#34;:&#34;recipe&#34;")
+	hasNot(t, text, "Authorization")
+
+	s.gate.keyless = false
+	has(t, s.page("/recipes"), "Authorization: Bearer $TOKEN")
+	r := httptest.NewRequest(http.MethodGet, "/copilots", nil)
+	r.Host = "x;rm$(id)"
+	_, text = read(t, s.do(r.WithContext(auth.With(r.Context(), s.caller))))
+	has(t, text, "curl http://127.0.0.1:8080/v1/runs")
+}
+
+func TestWhatPeopleWroteIsEscaped(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.exports.preview = []string{`{"<img src=x>":{"a":["</script><script>alert(2)</script>"]}}`}
+	for _, address := range everyPage {
+		hasNot(t, s.page(address), "<script>alert", "</script><script>", "<img", "<b>desk", "<i>gate", "First <script>")
+	}
+	has(t, s.page("/history?source=copilot&app=helpdesk&q=%3C/script%3E"), `value="&lt;/script&gt;"`, "\\u003c/script\\u003e")
+}
+
+func TestHistoryShowsARunsColumns(t *testing.T) {
+	t.Parallel()
+	text := newSite(t).page("/history?source=copilot&app=helpdesk")
+	has(t, text, "Request ID", "Question", "Answer", "Error", "Files", "req-1", "Where is &lt;script&gt;", "Gate &amp; B12", "content_filter", "pass.pdf",
+		"Thumbs down", "v1", "2026-11-25 12:00:00", `data-run="r1"`, `href="/history/run?id=r1"`, "Select all on this page", "Export dataset")
+}
+
+func TestFiltersGoFromTheAddressToTheStoreAndBackIntoTheForm(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	text := s.page("/history?source=copilot&app=helpdesk&status=failed&status=running&version=v1&version=old&feedback=thumbsUp&from=2026-11-01T10:30&to=2026-11-02&q=+gate+&session=s1")
+	want := history.Query{
+		Workspace: "acme", Source: "copilot", AppID: "helpdesk", Statuses: []string{"failed", "running"}, Versions: []string{"v1", "old"}, Rating: "thumbsUp",
+		From: time.Date(2026, 11, 1, 10, 30, 0, 0, time.UTC), To: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), Text: "gate", SessionID: "s1", Limit: pageRows,
+	}
+	got := s.runs.asked
+	if !slices.Equal(got.Statuses, want.Statuses) || !slices.Equal(got.Versions, want.Versions) || got.Rating != want.Rating || !got.From.Equal(want.From) ||
+		!got.To.Equal(want.To) || got.Text != want.Text || got.SessionID != want.SessionID || got.AppID != want.AppID || got.Workspace != want.Workspace || got.Limit != want.Limit {
+		t.Errorf("asked %+v, want %+v", got, want)
+	}
+	has(t, text, `value="failed" checked`, `value="running" checked`, `value="v1" checked`, `value="old" checked`, `value="thumbsUp" selected`,
+		`value="2026-11-01T10:30"`, `value="2026-11-02T00:00"`, `value="gate"`, `name="session" value="s1"`, "Status: failed", "Remove filter Version: old")
+	hasNot(t, text, `value="succeeded" checked`, `value="v2" checked`)
+}
+
+func TestWrongFiltersAreSaidAtTheirFieldsAndNothingIsAsked(t *testing.T) {
+	t.Parallel()
+	for query, says := range map[string]string{
+		"from=yesterday":                "Give a time from 1970 to 2199",
+		"to=1969-01-01":                 "Give a time from 1970 to 2199",
+		"from=2026-11-02&to=2026-11-02": "Choose an end that is later",
+		"status=done":                   "Choose from running",
+		"feedback=meh":                  "Choose thumbsUp",
+	} {
+		s := newSite(t)
+		status, text := s.get("/history?source=copilot&app=helpdesk&" + query)
+		if status != http.StatusBadRequest || s.runs.asked.AppID != "" {
+			t.Errorf("%s: %d, asked %+v", query, status, s.runs.asked)
+		}
+		has(t, text, says)
+		hasNot(t, text, "run-row")
+	}
+}
+
+func TestPagesGoOnAndBackWithTheFilters(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.runs.next = "c2"
+	link := func(text, id string) url.Values {
+		m := regexp.MustCompile(`href="/history\?([^"]*)" data-testid="` + id + `"`).FindStringSubmatch(text)
+		if m == nil {
+			return nil
+		}
+		q, err := url.ParseQuery(strings.ReplaceAll(m[1], "&amp;", "&"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
+	}
+	first := s.page("/history?source=copilot&app=helpdesk&status=failed")
+	next := link(first, "page-next")
+	if next.Get("cursor") != "c2" || next.Get("status") != "failed" || link(first, "page-previous") != nil || link(first, "page-newest") != nil {
+		t.Fatalf("the first page goes on to %v", next)
+	}
+	s.runs.next = "c3"
+	second := s.page("/history?" + next.Encode())
+	if s.runs.asked.Cursor != "c2" {
+		t.Errorf("asked for cursor %q", s.runs.asked.Cursor)
+	}
+	if q := link(second, "page-previous"); q.Has("cursor") || q.Get("status") != "failed" {
+		t.Errorf("the second page goes back to %v", q)
+	}
+	third := s.page("/history?" + link(second, "page-next").Encode())
+	if q := link(third, "page-previous"); q.Get("cursor") != "c2" || len(q["previous"]) != 1 {
+		t.Errorf("the third page goes back to %v", q)
+	}
+	if q := link(third, "page-newest"); q.Has("cursor") || q.Has("previous") || q.Get("status") != "failed" {
+		t.Errorf("the newest page is %v", q)
+	}
+}
+
+func TestAnAddressRemembersSoManyPagesAndNoMore(t *testing.T) {
+	t.Parallel()
+	previous := slices.Repeat([]string{"c"}, maxPrevious)
+	q, err := url.Parse(newPager("/history", url.Values{}, "here", previous, "next").Next)
+	if err != nil || len(q.Query()["previous"]) != maxPrevious || q.Query()["previous"][maxPrevious-1] != "here" {
+		t.Errorf("%v, %v", q, err)
+	}
+}
+
+func TestACursorOfSomethingElseIsABadRequestWithAWayOut(t *testing.T) {
+	t.Parallel()
+	status, text := newSite(t).get("/history?source=copilot&app=helpdesk&status=failed&cursor=bad&previous=")
+	if status != http.StatusBadRequest {
+		t.Errorf("status %d", status)
+	}
+	has(t, text, "lost its place", `href="/history?app=helpdesk&amp;source=copilot&amp;status=failed"`)
+}
+
+func TestHistoryWithoutAnAppIsChosenFromTheList(t *testing.T) {
+	t.Parallel()
+	for address, to := range map[string]string{"/history": "/copilots", "/history?source=recipe": "/recipes", "/history?source=x&app=y": "/copilots", "/history?source=recipe&app=%2F": "/recipes"} {
+		r := newSite(t).do(httptest.NewRequest(http.MethodGet, address, nil))
+		if r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != to {
+			t.Errorf("%s: %d to %s", address, r.StatusCode, r.Header.Get("Location"))
+		}
+	}
+}
+
+func TestARunOrAppOfAnotherWorkspaceIsNotFound(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.caller.Workspace = "other"
+	for _, address := range []string{"/history/run?id=r1", "/history?source=copilot&app=helpdesk", "/exports/view?id=e1", "/exports/row?id=e1", "/nothing"} {
+		status, text := s.get(address)
+		if status != http.StatusNotFound {
+			t.Errorf("%s: %d", address, status)
+		}
+		has(t, text, `data-testid="message"`, "Sections")
+		hasNot(t, text, "req-1")
+	}
+}
+
+func TestARunIsShownWithEverythingThatIsKnown(t *testing.T) {
+	t.Parallel()
+	text := newSite(t).page("/history/run?id=r1")
+	has(t, text, "Where is &lt;script&gt;", "Gate &amp; B12", "withheld", "pass.pdf", "Wrong &lt;i&gt;gate", "Say {{it}}", `data-node="answer"`,
+		`<rect class="lane-run" x="0" y="0" width="1000"`, "3.0 s", "&lt;/pre&gt;&lt;script&gt;x")
+}
+
+func TestAStoreThatFailsIsA500WithoutItsInnards(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.runs.err = http.ErrServerClosed
+	status, text := s.get("/copilots")
+	if status != http.StatusInternalServerError {
+		t.Errorf("status %d", status)
+	}
+	has(t, text, "Something went wrong here", "Sections")
+	hasNot(t, text, "http: Server closed")
+}
+
+func TestProgramsThatMissAnAddressGetNoPage(t *testing.T) {
+	t.Parallel()
+	r := newSite(t).do(httptest.NewRequest(http.MethodGet, "/v1/nothing", nil))
+	if r.StatusCode != http.StatusNotFound || r.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%d %s", r.StatusCode, r.Header.Get("Content-Type"))
+	}
+}
+
+func TestAssetsOfThisVersionAreKeptForeverAndOthersAskedFor(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	a := loadAssets()
+	r := s.do(httptest.NewRequest(http.MethodGet, a.path("app.js"), nil))
+	if r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "text/javascript; charset=utf-8" || !strings.Contains(r.Header.Get("Cache-Control"), "immutable") {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+	again := httptest.NewRequest(http.MethodGet, "/assets/old/app.js", nil)
+	again.Header.Set("If-None-Match", r.Header.Get("ETag"))
+	if r := s.do(again); r.StatusCode != http.StatusNotModified || r.Header.Get("Cache-Control") != "no-cache" {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+	if status, _ := s.get("/assets/" + a.version + "/../web.go"); status == http.StatusOK {
+		t.Error("a file beside the assets is served")
+	}
+	if status, _ := s.get("/assets/" + a.version + "/none.js"); status != http.StatusNotFound {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestEveryTemplateIsAPageOrPartOfOne(t *testing.T) {
+	t.Parallel()
+	for name, templates := range parseTemplates(loadAssets()) {
+		if name != fragment && templates.Lookup("main") == nil {
+			t.Errorf("%s defines no main", name)
+		}
+	}
+}

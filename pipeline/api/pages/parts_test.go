@@ -1,0 +1,153 @@
+package pages
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+func TestTheFormOffersWhatRequestsTake(t *testing.T) {
+	t.Parallel()
+	labels := []string{"Export Dataset", "Recipe Evaluation", "Node Evaluation", "Node Optimization", "Fine-tuning"}
+	for i, p := range formPurposes() {
+		if p.Label != labels[i] || p.About == "" || len(p.Targets) != len(format.Targets(p.Value)) {
+			t.Errorf("purpose %+v", p)
+		}
+		for _, nodes := range []bool{false, true} {
+			request := map[string]any{"export_id": "e", "workspace_id": "w", "purpose": p.Value, "source": "copilot", "app_id": "a", "selection": map[string]any{"limit": 1}}
+			if nodes {
+				request["nodes"] = []string{"n"}
+			}
+			document, err := json.Marshal(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = export.ParseRequest(document)
+			if possible := p.Nodes == "optional" || nodes == (p.Nodes == "required"); possible != (err == nil) {
+				t.Errorf("%s with nodes %v: the form says %q, requests say %v", p.Value, nodes, p.Nodes, err)
+			}
+		}
+	}
+}
+
+func TestTheFormHasThePagesFiltersAndRefusesTheOthers(t *testing.T) {
+	t.Parallel()
+	q, err := url.ParseQuery("source=copilot&app=a&status=failed&version=v1&feedback=thumbsUp&from=2026-11-01&session=s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := newExportForm("acme", "A", parseFilters(q), noon)
+	document, err := json.Marshal(form.Filters)
+	if err != nil || string(document) != `{"app_versions":["v1"],"statuses":["failed"],"rating":"thumbsUp","session_id":"s"}` {
+		t.Errorf("filters %s, %v", document, err)
+	}
+	if form.From == nil || form.To != nil || len(form.Applied) != 5 || len(form.Refused) != 0 {
+		t.Errorf("form %+v", form)
+	}
+	request := fmt.Sprintf(`{"export_id":"e","workspace_id":"w","purpose":"export_dataset","source":"copilot","app_id":"a","selection":{"limit":1},"filters":%s}`, document)
+	if _, err := export.ParseRequest([]byte(request)); err != nil {
+		t.Errorf("requests do not take the filters: %v", err)
+	}
+	q = url.Values{"source": {"copilot"}, "app": {"a"}, "feedback": {"none"}, "q": {"flight"}}
+	if form := newExportForm("acme", "A", parseFilters(q), noon); len(form.Refused) != 2 || form.Filters.Rating != "" {
+		t.Errorf("form %+v", form)
+	}
+}
+
+func TestChipsTakeOneFilterAway(t *testing.T) {
+	t.Parallel()
+	q := url.Values{"source": {"copilot"}, "app": {"a"}, "status": {"failed", "running"}, "q": {"x"}, "cursor": {"c"}, "previous": {""}}
+	chips := parseFilters(q).Chips()
+	want := []chip{
+		{"Status: failed", "/history?app=a&q=x&source=copilot&status=running"},
+		{"Status: running", "/history?app=a&q=x&source=copilot&status=failed"},
+		{"Question contains “x”", "/history?app=a&source=copilot&status=failed&status=running"},
+	}
+	if fmt.Sprint(chips) != fmt.Sprint(want) {
+		t.Errorf("chips %v, want %v", chips, want)
+	}
+}
+
+func TestATimelineHoldsWhateverProducersSend(t *testing.T) {
+	t.Parallel()
+	at := func(ms int) time.Time { return noon.Add(time.Duration(ms) * time.Millisecond) }
+	end := func(ms int) *time.Time { x := at(ms); return &x }
+	run := &history.Detail{Run: history.Run{StartedAt: at(0), EndedAt: end(1000)}, Nodes: []history.NodeRun{
+		{NodeRunID: "a", StartedAt: at(0), EndedAt: end(500)},
+		{NodeRunID: "b", ParentNodeRunID: "a", StartedAt: at(500), EndedAt: end(2000)}, // later than the run's end
+		{NodeRunID: "c", ParentNodeRunID: "b", StartedAt: at(1999)},                    // still running
+		{NodeRunID: "d", ParentNodeRunID: "d", StartedAt: at(2000), EndedAt: end(1900)},
+		{NodeRunID: "e", ParentNodeRunID: "gone", StartedAt: at(1000), EndedAt: end(1000)},
+	}}
+	got := newTimeline(run)
+	want := []struct{ x, width, depth int }{{0, 250, 0}, {250, 750, 1}, {996, 4, 2}, {996, 4, maxDepth}, {500, 4, 0}}
+	for i, l := range got.Rows {
+		if l.X != want[i].x || l.Width != want[i].width || l.Depth != want[i].depth || l.Open != (i == 2) {
+			t.Errorf("row %d is at %d, %d wide, %d deep, open %v; want %v", i, l.X, l.Width, l.Depth, l.Open, want[i])
+		}
+	}
+	if got.Ticks[0] != "0 ms" || got.Ticks[4] != "2.0 s" {
+		t.Errorf("ticks %v", got.Ticks)
+	}
+	if got := newTimeline(&history.Detail{}); got.Rows != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestDocumentsKeepTheirOrderAndNumbers(t *testing.T) {
+	t.Parallel()
+	const document = `{"z":1.50,"a":[true,null,"<\n"],"a":{"big":12345678901234567890}}`
+	v, err := parseValue([]byte(document))
+	if err != nil || v.compact() != document {
+		t.Errorf("%s, %v", v.compact(), err)
+	}
+	for _, bad := range []string{"", "{", `{"a":1} 2`, strings.Repeat("[", 1000) + strings.Repeat("]", 1000)} {
+		if _, err := parseValue([]byte(bad)); err == nil {
+			t.Errorf("%.10q is read", bad)
+		}
+	}
+}
+
+func TestLongDocumentsAreCutWithAWord(t *testing.T) {
+	t.Parallel()
+	long := []byte(`{"a":"` + strings.Repeat("ä", maxShown) + `"}`)
+	if got := pretty(long); got.Left == 0 || len(got.Text) > maxShown || !json.Valid([]byte(`"`+strings.ReplaceAll(strings.ReplaceAll(got.Text, "\n", ""), `"`, "")+`"`)) {
+		t.Errorf("%d shown, %d left", len(got.Text), got.Left)
+	}
+	if got := pretty([]byte(`{"a":[1]}`)); got.Left != 0 || got.Text != "{\n  \"a\": [\n    1\n  ]\n}" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNumbersAreWrittenForPeople(t *testing.T) {
+	t.Parallel()
+	small, large := 0.000123, 12.5
+	for _, c := range []struct{ got, want string }{
+		{number(0), "0"}, {number(999), "999"}, {number(1234567), "1,234,567"}, {number(-1234), "-1,234"},
+		{size(0), "0 B"}, {size(1023), "1023 B"}, {size(1024), "1.0 KiB"}, {size(10 << 20), "10 MiB"}, {size(1<<20 - 1), "1.0 MiB"},
+		{span(-1), "0 ms"}, {span(999 * time.Millisecond), "999 ms"}, {span(1500 * time.Millisecond), "1.5 s"}, {span(61 * time.Second), "1 min 01 s"}, {span(90 * time.Minute), "1 h 30 min"},
+		{dollars(nil), ""}, {dollars(&small), "$0.000123"}, {dollars(&large), "$12.50"},
+		{short(3, "äöü"), "äöü"}, {short(2, "äöü"), "äö…"}, {plural(1, "run", "runs"), "1 run"}, {plural(int64(2000), "run", "runs"), "2,000 runs"},
+		{fmt.Sprint(percent(999, 1000), percent(1000, 1000), percent(9999, 10000), percent(0, 0)), "99 100 99 -1"},
+		{plain("[Ragas](https://x), `from_jsonl`"), "Ragas, from_jsonl"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestASparkShowsDaysWithoutRunsAndSmallOnes(t *testing.T) {
+	t.Parallel()
+	s := newSpark([]history.Day{{Date: "a"}, {Date: "b", Runs: 1}, {Date: "c", Runs: 1000}})
+	if s.Bars[0].Height != 1 || s.Bars[1].Height != 3 || s.Bars[2].Height != sparkHeight || s.Bars[2].Y != 0 || s.Width != 22 {
+		t.Errorf("%+v", s)
+	}
+}
