@@ -111,15 +111,15 @@ func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example 
 	if secure(r) {
 		scheme = "https"
 	}
-	app, name := "helpdesk", "Help desk"
+	app, name, question, answer := "helpdesk", "Help desk", "Which gate does my flight leave from?", "From gate B12, at 14:05."
 	if source == "recipe" {
-		app, name = "summarize", "Summarize tickets"
+		app, name, question, answer = "summarize", "Summarize tickets", "Summarize ticket 4711.", "The filter was cleaned; the fault is gone."
 	}
 	now := p.now().UTC().Truncate(time.Second)
 	event, err := json.Marshal(firstRun{
 		Type: "dev.millrace.run.v1", Workspace: c.Workspace, Run: "first-run", Source: source, App: app, Name: name,
 		Started: now.Add(-2 * time.Second), Ended: now, Status: "succeeded",
-		Question: "Which gate does my flight leave from?", Answer: "From gate B12, at 14:05.",
+		Question: question, Answer: answer,
 	})
 	if err != nil {
 		panic(err) // the type is plain

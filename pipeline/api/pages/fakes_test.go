@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -150,7 +149,15 @@ func newSite(t *testing.T) *site {
 	}
 }
 
-func (s *site) do(r *http.Request) *http.Response {
+// answer is what a request got.
+type answer struct {
+	Status  int
+	Header  http.Header
+	Cookies []*http.Cookie
+	Text    string
+}
+
+func (s *site) do(r *http.Request) answer {
 	s.t.Helper()
 	p := New(Config{DefaultWorkspace: "acme"}, s.gate, &s.runs, &s.exports)
 	p.now = func() time.Time { return noon }
@@ -161,29 +168,23 @@ func (s *site) do(r *http.Request) *http.Response {
 	}
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)
-	return w.Result()
+	result := w.Result()
+	defer result.Body.Close()
+	return answer{Status: result.StatusCode, Header: result.Header, Cookies: result.Cookies(), Text: w.Body.String()}
 }
 
 // get returns the status and the text of a page.
 func (s *site) get(address string) (int, string) {
 	s.t.Helper()
-	return read(s.t, s.do(httptest.NewRequest(http.MethodGet, address, nil)))
+	a := s.do(httptest.NewRequest(http.MethodGet, address, nil))
+	return a.Status, a.Text
 }
 
-func (s *site) post(address string, form url.Values) *http.Response {
+func (s *site) post(address string, form url.Values) answer {
 	s.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return s.do(r)
-}
-
-func read(t *testing.T, r *http.Response) (int, string) {
-	t.Helper()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.StatusCode, string(b)
 }
 
 // page returns the text of a page that is there.

@@ -62,7 +62,7 @@ func newExportForm(workspace, app string, f filters, now time.Time) exportForm {
 	}
 	switch f.Rating {
 	case noFeedback:
-		form.Refused = append(form.Refused, "runs without feedback")
+		form.Refused = append(form.Refused, "missing feedback")
 	default:
 		form.Filters.Rating = f.Rating
 	}

@@ -17,8 +17,8 @@ func TestWithKeysSomebodyUnknownIsSentToSignInAndBack(t *testing.T) {
 	for _, address := range append(everyPage, "/nothing") {
 		r := s.do(httptest.NewRequest(http.MethodGet, address, nil))
 		want := "/login?" + url.Values{"next": {address}}.Encode()
-		if r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != want {
-			t.Errorf("%s: %d to %s", address, r.StatusCode, r.Header.Get("Location"))
+		if r.Status != http.StatusSeeOther || r.Header.Get("Location") != want {
+			t.Errorf("%s: %d to %s", address, r.Status, r.Header.Get("Location"))
 		}
 	}
 	text := s.page("/login?next=%2Fexports%3Fstatus%3Dfailed")
@@ -37,8 +37,8 @@ func TestSignInLeadsToPathsOfThisServerOnly(t *testing.T) {
 		s := newSite(t)
 		s.gate.keyless, s.caller = false, nil
 		r := s.post("/login", url.Values{"token": {"good"}, "next": {next}})
-		if r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != want {
-			t.Errorf("%q leads to %q (%d), want %q", next, r.Header.Get("Location"), r.StatusCode, want)
+		if r.Status != http.StatusSeeOther || r.Header.Get("Location") != want {
+			t.Errorf("%q leads to %q (%d), want %q", next, r.Header.Get("Location"), r.Status, want)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestATokenIsKeptInACookieThatOnlyThisServerSees(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/login", strings.NewReader(url.Values{"token": {c.token}}.Encode()))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Header.Set("X-Forwarded-Proto", c.proto)
-			cookies := s.do(r).Cookies()
+			cookies := s.do(r).Cookies
 			if len(cookies) != 1 {
 				t.Fatalf("cookies %v", cookies)
 			}
@@ -86,12 +86,11 @@ func TestATokenThatIsRefusedSaysWhyAndIsNotKept(t *testing.T) {
 		s := newSite(t)
 		s.gate.keyless, s.caller = false, nil
 		r := s.post("/login", url.Values{"token": {token}, "next": {"/exports"}})
-		status, text := read(t, r)
-		if status != want.status || len(r.Cookies()) != 0 {
-			t.Errorf("%.10q: %d, cookies %v", token, status, r.Cookies())
+		if r.Status != want.status || len(r.Cookies) != 0 {
+			t.Errorf("%.10q: %d, cookies %v", token, r.Status, r.Cookies)
 		}
-		has(t, text, want.says, `aria-invalid="true"`)
-		hasNot(t, text, ">old<")
+		has(t, r.Text, want.says, `aria-invalid="true"`)
+		hasNot(t, r.Text, ">old<")
 	}
 }
 
@@ -100,8 +99,8 @@ func TestSignOutForgetsTheToken(t *testing.T) {
 	s := newSite(t)
 	s.gate.keyless = false
 	r := s.post("/logout", nil)
-	if k := r.Cookies(); r.StatusCode != http.StatusSeeOther || len(k) != 1 || k[0].Name != auth.TokenCookie || k[0].MaxAge >= 0 || k[0].Value != "" {
-		t.Errorf("%d %v", r.StatusCode, k)
+	if k := r.Cookies; r.Status != http.StatusSeeOther || len(k) != 1 || k[0].Name != auth.TokenCookie || k[0].MaxAge >= 0 || k[0].Value != "" {
+		t.Errorf("%d %v", r.Status, k)
 	}
 }
 
@@ -153,10 +152,10 @@ func TestWithoutKeysTheWorkspaceIsSwitched(t *testing.T) {
 	for section, to := range map[string]string{"exports": "/exports", "recipes": "/recipes", "": "/copilots", "//evil.example": "/copilots"} {
 		s := newSite(t)
 		r := s.post("/workspace", url.Values{"workspace": {" other-1 "}, "section": {section}})
-		k := r.Cookies()
-		if r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != to || len(k) != 1 || k[0].Name != auth.WorkspaceCookie || k[0].Value != "other-1" ||
+		k := r.Cookies
+		if r.Status != http.StatusSeeOther || r.Header.Get("Location") != to || len(k) != 1 || k[0].Name != auth.WorkspaceCookie || k[0].Value != "other-1" ||
 			!k[0].HttpOnly || k[0].SameSite != http.SameSiteStrictMode || k[0].Path != "/" {
-			t.Errorf("%q: %d to %s, %v", section, r.StatusCode, r.Header.Get("Location"), k)
+			t.Errorf("%q: %d to %s, %v", section, r.Status, r.Header.Get("Location"), k)
 		}
 	}
 	has(t, newSite(t).page("/exports"), `action="/workspace"`, `name="section" value="exports"`)
@@ -167,11 +166,10 @@ func TestAWorkspaceThatIsNoIdIsNotSwitchedTo(t *testing.T) {
 	for _, workspace := range []string{"", "../x", "Acme", "a b", strings.Repeat("a", 64)} {
 		s := newSite(t)
 		r := s.post("/workspace", url.Values{"workspace": {workspace}})
-		status, text := read(t, r)
-		if status != http.StatusBadRequest || len(r.Cookies()) != 0 {
-			t.Errorf("%q: %d %v", workspace, status, r.Cookies())
+		if r.Status != http.StatusBadRequest || len(r.Cookies) != 0 {
+			t.Errorf("%q: %d %v", workspace, r.Status, r.Cookies)
 		}
-		has(t, text, "1 to 63 small letters")
+		has(t, r.Text, "1 to 63 small letters")
 	}
 }
 
@@ -180,8 +178,8 @@ func TestWithKeysTheWorkspaceIsTheTokens(t *testing.T) {
 	s := newSite(t)
 	s.gate.keyless = false
 	r := s.post("/workspace", url.Values{"workspace": {"other"}})
-	if r.StatusCode != http.StatusForbidden || len(r.Cookies()) != 0 {
-		t.Errorf("%d %v", r.StatusCode, r.Cookies())
+	if r.Status != http.StatusForbidden || len(r.Cookies) != 0 {
+		t.Errorf("%d %v", r.Status, r.Cookies)
 	}
 	text := s.page("/copilots")
 	has(t, text, `data-testid="workspace">acme`, "Sign out")
@@ -193,7 +191,7 @@ func TestABadWorkspaceCookieIsTakenAway(t *testing.T) {
 	s := newSite(t)
 	s.caller = nil // as the middleware leaves it
 	r := s.do(httptest.NewRequest(http.MethodGet, "/copilots", nil))
-	if k := r.Cookies(); r.StatusCode != http.StatusBadRequest || len(k) != 1 || k[0].Name != auth.WorkspaceCookie || k[0].MaxAge >= 0 {
-		t.Errorf("%d %v", r.StatusCode, k)
+	if k := r.Cookies; r.Status != http.StatusBadRequest || len(k) != 1 || k[0].Name != auth.WorkspaceCookie || k[0].MaxAge >= 0 {
+		t.Errorf("%d %v", r.Status, k)
 	}
 }
