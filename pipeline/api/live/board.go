@@ -28,6 +28,8 @@ type entry struct {
 	// filed is the first request under this id, and hash what tells it from another; "" where it was not seen.
 	filed *export.Progress
 	hash  string
+	// fresh says that nothing but the request is known of the export, in ClickHouse and the bucket neither: what comes, comes by the topics.
+	fresh bool
 
 	progress   *export.Progress
 	completion *export.Completion
@@ -141,17 +143,31 @@ func (b *board) forget() {
 	}
 }
 
-// state returns what is known of an export: how it is, nil where nothing is known; whether that is only that it was filed, and
-// the hash of the first request.
-func (b *board) state(id export.ID) (state *Export, onlyFiled bool, hash string) {
+// known is what the board has of an export.
+type known struct {
+	state     *Export // nil where nothing is known
+	onlyFiled bool    // all that is known is the request
+	fresh     bool    // and nothing else is known elsewhere
+	hash      string  // of the first request
+}
+
+func (b *board) state(id export.ID) (k known) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	x := b.entries[id]
-	if x == nil {
-		return nil, false, ""
+	if x := b.entries[id]; x != nil {
+		k.state, k.onlyFiled = x.state()
+		k.fresh, k.hash = x.fresh, x.hash
 	}
-	state, onlyFiled = x.state()
-	return state, onlyFiled, x.hash
+	return k
+}
+
+// freshen notes that an export is known nowhere else.
+func (b *board) freshen(id export.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if x := b.entries[id]; x != nil {
+		x.fresh = true
+	}
 }
 
 func (x *entry) state() (state *Export, onlyFiled bool) {

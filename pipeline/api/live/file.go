@@ -65,11 +65,11 @@ func (e *Exports) conflicts(ctx context.Context, id export.ID, hash string) (the
 	case !errors.Is(err, bucket.ErrNotFound):
 		return false, err
 	}
-	_, onlyFiled, first := e.board.state(id)
-	if onlyFiled && first != hash {
+	k := e.board.state(id)
+	if k.onlyFiled && k.hash != hash {
 		return true, ErrConflict
 	}
-	return onlyFiled, nil
+	return k.onlyFiled, nil
 }
 
 // publish sends an event about an export to topic export-requests, as any other producer would.

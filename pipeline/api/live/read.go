@@ -29,8 +29,9 @@ func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) {
 }
 
 func (e *Exports) get(ctx context.Context, id export.ID) (*Export, error) {
-	filed, onlyFiled, _ := e.board.state(id)
-	if filed != nil && !onlyFiled {
+	k := e.board.state(id)
+	filed := k.state
+	if filed != nil && (!k.onlyFiled || k.fresh) {
 		return filed, nil
 	}
 	there, err := e.stored.get(ctx, id) // a request that was filed again may be of an export that ended long ago
@@ -40,19 +41,20 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*Export, error) {
 		return there, nil
 	case err != nil:
 		e.cfg.Log.Warn("ClickHouse does not tell about an export; looking into the bucket", "export", id.String(), "error", err)
-	case filed != nil:
-		return filed, nil
 	}
 	if inBucket, err := e.inBucket(ctx, id); inBucket != nil || err != nil {
 		return inBucket, err
 	}
 	if filed != nil {
+		if err == nil {
+			e.board.freshen(id)
+		}
 		return filed, nil
 	}
 	if behind := e.catchUp(ctx); behind != nil {
 		return nil, behind
 	}
-	if filed, _, _ = e.board.state(id); filed != nil {
+	if filed = e.board.state(id).state; filed != nil {
 		return filed, nil
 	}
 	if err != nil {
