@@ -176,16 +176,25 @@ func (a *app) benchRequest(ctx context.Context, client *kgo.Client, limit int, f
 
 // startRole starts this program as a role on the stack.
 func (a *app) startRole(ctx context.Context, role string) (*exec.Cmd, error) {
+	cmd, err := a.role(ctx, role)
+	if err != nil {
+		return nil, err
+	}
+	return cmd, cmd.Start()
+}
+
+// role is this program as a role on the stack.
+func (a *app) role(ctx context.Context, name string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, role)
+	cmd := exec.CommandContext(ctx, self, name)
 	cmd.Env = append(os.Environ(), envPrefix+"KAFKA_BROKERS="+a.cfg.KafkaBrokers[0], envPrefix+"CLICKHOUSE_DSN="+a.cfg.ClickHouseDSN,
 		envPrefix+"BUCKET_URL="+a.cfg.BucketURL, envPrefix+"LOG_LEVEL=error")
 	cmd.Stderr = a.stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	return cmd, cmd.Start()
+	return cmd, nil
 }
 
 // benchHTTP has ClickHouse write all runs of the app, with their feedback, in a format of its own.

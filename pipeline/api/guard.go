@@ -3,6 +3,7 @@ package api
 import (
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ const (
 	maxConcurrent  = 1024 // requests at a time, streams of events among them
 	bodyTimeout    = 30 * time.Second
 	answerTimeout  = 30 * time.Second // of an answer that is not streamed
+	largeWrite     = 16 << 10         // bytes, after which others get a turn: a download that its client keeps up with never waits for anything
 	silenceTimeout = 30 * time.Second // of a client that does not take a stream, or does not send one
 )
 
@@ -131,7 +133,11 @@ func (t *timedWriter) Write(p []byte) (int, error) {
 	if err := t.control.SetWriteDeadline(time.Now().Add(silenceTimeout)); err != nil {
 		return 0, err
 	}
-	return t.ResponseWriter.Write(p)
+	n, err := t.ResponseWriter.Write(p)
+	if n >= largeWrite {
+		runtime.Gosched()
+	}
+	return n, err
 }
 
 // Flush implements http.Flusher.
