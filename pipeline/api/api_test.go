@@ -1,0 +1,210 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/sinks/bucket"
+)
+
+var caller = &auth.Caller{Workspace: "acme", Subject: "someone", Scopes: auth.Scopes}
+
+func TestAnInsightsRequestIsARequestOfTheCopilotForWholeDaysOrTimes(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"filters":{"from":"2025-01-25","to":"2025-01-31"}}`:                                                  "2025-01-25T00:00:00Z 2025-02-01T00:00:00Z ",
+		`{"filters":{"from":"2025-01-25","to":"2025-01-25"},"event":"thumbsUp"}`:                               "2025-01-25T00:00:00Z 2025-01-26T00:00:00Z thumbsUp",
+		`{"filters":{"from":"2025-01-25T07:32:58.611Z","to":"2025-01-31T07:32:58.611Z"},"event":"thumbsDown"}`: "2025-01-25T07:32:58.611Z 2025-01-31T07:32:58.611Z thumbsDown",
+		`{"filters":{"from":"2025-01-25T07:32:58","to":"2025-01-25T12:00+02:00"}}`:                             "2025-01-25T07:32:58Z 2025-01-25T10:00:00Z ",
+		`{"filters":{"from":"2025-01-25T12:00:00Z","to":"2025-01-31"}}`:                                        "2025-01-25T12:00:00Z 2025-02-01T00:00:00Z ",
+	} {
+		r, _, err := insightsRequest(caller, "helpdesk", []byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+			continue
+		}
+		w := r.Selection.Window
+		got := fmt.Sprint(w.From.Format(time.RFC3339Nano), " ", w.To.Format(time.RFC3339Nano), " ", r.Filters.Rating)
+		if got != want || w.By != export.ByStartedAt || r.Target != "answer_insights" || r.Format != "json" || r.Source != "copilot" || r.AppID != "helpdesk" ||
+			r.WorkspaceID != "acme" || r.RequestedBy != "someone" || r.Fragment.MaxRecords != 150 || r.Purpose != export.ExportDataset {
+			t.Errorf("%s: %s of %+v", body, got, r)
+		}
+	}
+}
+
+func TestAnInsightsRequestThatIsNotOneIsRefusedWithWhatToChange(t *testing.T) {
+	t.Parallel()
+	for body, pointer := range map[string]string{
+		``: "", `[]`: "", `null`: "/filters", `{}`: "/filters", `{"filters":null}`: "/filters", `{"filters":{}}`: "/filters/from",
+		`{"filters":{"from":"2025-01-25"}}`:                                                           "/filters/to",
+		`{"filters":{"from":"yesterday","to":"2025-01-25"}}`:                                          "/filters/from",
+		`{"filters":{"from":"2025-01-25","to":"2025-02-01"}}`:                                         "/filters",
+		`{"filters":{"from":"2025-01-25T00:00:00Z","to":"2025-02-01T00:00:00.001Z"}}`:                 "/filters",
+		`{"filters":{"from":"2025-01-26","to":"2025-01-25"}}`:                                         "/filters/to",
+		`{"filters":{"from":"2025-01-25T00:00:00Z","to":"2025-01-25T00:00:00Z"}}`:                     "/filters/to",
+		`{"filters":{"from":"2025-01-25","to":"2025-01-26"},"event":"search"}`:                        "/event",
+		`{"filters":{"from":"2025-01-25","to":"2025-01-26"},"event":"thumbsup"}`:                      "/event",
+		`{"filters":{"from":"2025-01-25","to":"2025-01-26","channel":"web"}}`:                         "",
+		`{"filters":{"from":1737763200000,"to":"2025-01-26"}}`:                                        "",
+		`{"filters":{"from":"2025-01-25","to":"2025-01-26"},"filters":{"from":"2025-01-25","to":""}}`: "/filters",
+	} {
+		_, _, err := insightsRequest(caller, "helpdesk", []byte(body))
+		var p *Problem
+		if !errors.As(err, &p) || p.Status != 400 || p.Detail == "" || len(p.Errors) != 1 || p.Errors[0].Pointer != pointer {
+			t.Errorf("%s: %+v, want a 400 about %q", body, err, pointer)
+		}
+	}
+}
+
+func TestAPlaceInARequestBecomesAPointerOrAParameter(t *testing.T) {
+	t.Parallel()
+	for place, want := range map[string]Mistake{
+		"body":                      {},
+		"body.selection.run_ids[3]": {Pointer: "/selection/run_ids/3"},
+		"query.limit":               {Parameter: "limit"},
+		"header.Idempotency-Key":    {Parameter: "Idempotency-Key"},
+		"path.id":                   {Parameter: "id"},
+	} {
+		want.Detail = "is wrong"
+		if got := mistake(&huma.ErrorDetail{Message: "is wrong", Location: place, Value: "secret"}); got != want {
+			t.Errorf("%s: %+v", place, got)
+		}
+	}
+}
+
+func TestADownloadIsNamedByItsExport(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"": "e~1.zip", "October math": "October-math-e~1.zip", "../../etc/passwd": "etc-passwd-e~1.zip", "naïve \"x\"\r\n": "na-ve--x-e~1.zip",
+		strings.Repeat("a", 200): strings.Repeat("a", 60) + "-e~1.zip", "日本語": "e~1.zip",
+	} {
+		m := &export.Manifest{Name: name, ID: export.ID{WorkspaceID: "w", ExportID: "e~1"}}
+		if got := zipName(m); got != strings.ReplaceAll(want, "~", "_") {
+			t.Errorf("%q is %q", name, got)
+		}
+	}
+}
+
+func TestALineIsReadWholeOrPassedOverWhole(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", event.MaxValue+2)
+	r := bufio.NewReaderSize(strings.NewReader("a\n"+long+"\n\nb\r\n"+long), 4096)
+	want := []string{"a\n", "long", "\n", "b\r\n", "long"}
+	for i, w := range want {
+		line, tooLong, err := readLine(r)
+		got := string(line)
+		if tooLong {
+			got = "long"
+		}
+		if got != w || (err != nil) != (i == len(want)-1) {
+			t.Errorf("line %d is %.20q, %v", i, got, err)
+		}
+	}
+	if _, _, err := readLine(r); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+}
+
+func TestASignedURLIsGoodForOneFileUntilItExpires(t *testing.T) {
+	t.Parallel()
+	b, err := bucket.Open(t.Context(), "mem://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	one, other := &signer{bucket: b}, &signer{bucket: b} // two servers
+	id := export.ID{WorkspaceID: "acme", ExportID: "e1"}
+	expires := time.Now().Add(time.Minute).Unix()
+	signature, err := one.signature(t.Context(), id, "data/a.json", expires)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(id export.ID, key string, expires int64, signature string) error {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("/?expires=%d&signature=%s", expires, signature), nil)
+		return other.check(t.Context(), r, id, key)
+	}
+	if err := check(id, "data/a.json", expires, signature); err != nil {
+		t.Errorf("at another server: %v", err)
+	}
+	old := time.Now().Add(-time.Second).Unix()
+	expired, _ := one.signature(t.Context(), id, "data/a.json", old)
+	for name, err := range map[string]error{
+		"another key":       check(id, "data/b.json", expires, signature),
+		"another export":    check(export.ID{WorkspaceID: "acme", ExportID: "e2"}, "data/a.json", expires, signature),
+		"another workspace": check(export.ID{WorkspaceID: "other", ExportID: "e1"}, "data/a.json", expires, signature),
+		"longer":            check(id, "data/a.json", expires+1, signature),
+		"expired":           check(id, "data/a.json", old, expired),
+		"altered":           check(id, "data/a.json", expires, signature[1:]),
+		"empty":             check(id, "data/a.json", expires, ""),
+		"parts moved":       check(export.ID{WorkspaceID: "acme", ExportID: "e1"}, "e1\ndata/a.json", expires, signature),
+	} {
+		var p *Problem
+		if !errors.As(err, &p) || p.Status != 403 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A request over HTTP is refused as a problem, or it is what ParseRequest makes of the document that goes to Kafka, in the caller's workspace.
+func FuzzParseRequest(f *testing.F) {
+	f.Add([]byte(`{"purpose":"export_dataset","source":"recipe","app_id":"a","selection":{"limit":1}}`), "key")
+	f.Add([]byte(`{"export_id":"e","workspace_id":"other"}`), "")
+	f.Add([]byte(`{"workspace_id":1,"requested_by":null,"a":{"a":1e999}}`), "")
+	ctx := auth.With(context.Background(), caller)
+	f.Fuzz(func(t *testing.T, body []byte, key string) {
+		r, document, err := parseRequest(ctx, &fileExport{ContentType: "application/json", RawBody: body, IdempotencyKey: key})
+		if err != nil {
+			var p *Problem
+			if !errors.As(err, &p) || p.Status < 400 || p.Status > 499 || p.Detail == "" {
+				t.Fatalf("%v is no problem of the client's", err)
+			}
+			return
+		}
+		again, err := export.ParseRequest(document)
+		if err != nil || again.Hash() != r.Hash() || r.WorkspaceID != "acme" {
+			t.Fatalf("%s is %+v, %v", document, again, err)
+		}
+	})
+}
+
+// Whatever the body, lines and values end, and each event of a line is of that line.
+func FuzzEvents(f *testing.F) {
+	f.Add([]byte("{}\n[]\n\"x\"\n{\"type\":\"dev.millrace.run.v1\"}"), true)
+	f.Add([]byte(`[{"a":1},2,{}] x`), false)
+	f.Add([]byte(`{"a":1}{"b":2}`), false)
+	f.Fuzz(func(t *testing.T, body []byte, lines bool) {
+		p := &publishing{ctx: t.Context(), workspace: "nobody's"} // so that all are refused
+		r := bufio.NewReaderSize(bytes.NewReader(body), 16)
+		read := p.values
+		if lines {
+			read = p.lines
+		}
+		if err := read(r); err != nil {
+			t.Fatal(err)
+		}
+		last := 0
+		for _, result := range p.results {
+			if result.Status != "refused" || result.Code == "" || result.Line <= last {
+				t.Fatalf("%+v", p.results)
+			}
+			last = result.Line
+		}
+		if _, err := json.Marshal(p.results); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
