@@ -2,22 +2,19 @@
 package history
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"time"
-
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
 // ErrNotFound says that the workspace has no such run or app.
 var ErrNotFound = errors.New("not found")
 
-// Store reads ClickHouse.
-type Store struct{ conn driver.Conn }
+// ErrCursor says that a cursor was not made by this server's kind.
+var ErrCursor = errors.New("is not a cursor of this listing: start without one")
 
-// New returns a store.
-func New(conn driver.Conn) *Store { return &Store{conn} }
+// ErrTooSlow says that there was too much to look through, see [patience].
+var ErrTooSlow = errors.New("the search took longer than 20 seconds: narrow the time range, or choose an app")
 
 // Query selects runs of a workspace, newest first. Zero fields are no condition.
 type Query struct {
@@ -41,7 +38,7 @@ type Page struct {
 	Next string `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
 }
 
-// Run is a run as a row of the History view shows it. Long texts are whole.
+// Run is a run as a row of the History view shows it: its long texts are cut in a [Page], and whole in a [Detail].
 type Run struct {
 	WorkspaceID string     `json:"workspace_id"`
 	RunID       string     `json:"run_id"`
@@ -58,13 +55,17 @@ type Run struct {
 	Status      string     `json:"status" enum:"running,succeeded,failed,cancelled"`
 	StartedAt   time.Time  `json:"started_at"`
 	EndedAt     *time.Time `json:"ended_at,omitempty"`
-	Question    string     `json:"question,omitempty"`
+	Question    string     `json:"question,omitempty" doc:"In a list, its first 2,000 characters, and so of every long text."`
 	Answer      string     `json:"answer,omitempty"`
 	Error       *Error     `json:"error,omitempty"`
 	Files       []File     `json:"files"`
 	Usage       *Usage     `json:"usage,omitempty"`
 	CostUSD     *float64   `json:"cost_usd,omitempty"`
 	Feedback    *Feedback  `json:"feedback,omitempty" doc:"The newest feedback on the whole run."`
+
+	QuestionTruncated bool  `json:"question_truncated,omitempty"`
+	AnswerTruncated   bool  `json:"answer_truncated,omitempty"`
+	FilesOmitted      int64 `json:"files_omitted,omitempty" doc:"How many files there are, where files is empty since they are over 64 KiB of text."`
 }
 
 // Error is what went wrong in a run or node run.
@@ -100,6 +101,7 @@ type Feedback struct {
 	CorrectedAnswer string     `json:"corrected_answer,omitempty"`
 	CreatedBy       string     `json:"created_by,omitempty"`
 	CreatedAt       *time.Time `json:"created_at,omitempty"`
+	Truncated       bool       `json:"truncated,omitempty" doc:"Whether comment or corrected_answer is cut."`
 }
 
 // Detail is all that is known of a run. Documents are as the producer sent them.
@@ -116,6 +118,8 @@ type Detail struct {
 	Nodes        []NodeRun         `json:"nodes" doc:"Its node runs, in their order."`
 	NodesOmitted int64             `json:"nodes_omitted,omitempty" doc:"How many node runs are not in nodes, which has the first 1,000."`
 	AllFeedback  []Feedback        `json:"all_feedback" doc:"Every feedback on the run and its nodes, newest first, up to 100."`
+
+	DocumentsOmitted bool `json:"documents_omitted,omitempty" doc:"Whether node runs were too large in all, so that the later ones lack their documents."`
 }
 
 // NodeRun is a node's execution inside a run.
@@ -140,6 +144,8 @@ type NodeRun struct {
 	Usage           *Usage            `json:"usage,omitempty"`
 	CostUSD         *float64          `json:"cost_usd,omitempty"`
 	Chunks          []Chunk           `json:"chunks,omitempty"`
+
+	DocumentsOmitted bool `json:"documents_omitted,omitempty" doc:"Whether inputs, outputs, messages, prompt and chunks are left out, since the answer would be over 16 MiB."`
 }
 
 // Chunk is a passage that a retrieval node found.
@@ -181,30 +187,4 @@ type Node struct {
 	NodeType  string    `json:"node_type,omitempty"`
 	NodeRuns  int64     `json:"node_runs"`
 	LastRunAt time.Time `json:"last_run_at"`
-}
-
-// Runs returns a page of runs. A cursor that is not one of Page.Next is ErrCursor.
-func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) { return &Page{Runs: []Run{}}, nil }
-
-// ErrCursor says that a cursor was not made by this server's kind.
-var ErrCursor = errors.New("is not a cursor of this listing: start without one")
-
-// Run returns all that is known of a run, or ErrNotFound.
-func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, error) {
-	return nil, ErrNotFound
-}
-
-// Apps returns the apps of a workspace, the one that ran last first, with the numbers of the last days. Source "" is both.
-func (s *Store) Apps(ctx context.Context, workspace, source string, days int) ([]App, error) {
-	return []App{}, nil
-}
-
-// App is one of Apps, or ErrNotFound.
-func (s *Store) App(ctx context.Context, workspace, source, appID string, days int) (*App, error) {
-	return nil, ErrNotFound
-}
-
-// Nodes returns the nodes of an app, the one with the most runs first, or ErrNotFound where there is no such app. Source "" is both.
-func (s *Store) Nodes(ctx context.Context, workspace, source, appID string) ([]Node, error) {
-	return nil, ErrNotFound
 }

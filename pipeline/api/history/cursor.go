@@ -1,0 +1,58 @@
+package history
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// key is the sort key of a run, less its workspace. Snapshots of a run have one key, so that a list in its order does
+// not change when they arrive. By the contract run_id alone tells two runs of a workspace apart; the rest makes the
+// order total where a producer broke it.
+type key struct {
+	started int64 // milliseconds since 1970
+	run     string
+	source  string
+	app     string
+}
+
+// compare orders keys as lists do, the other way round: by started_at, run_id, source, app_id.
+func (k key) compare(l key) int {
+	return cmp.Or(cmp.Compare(k.started, l.started), cmp.Compare(k.run, l.run), cmp.Compare(k.source, l.source), cmp.Compare(k.app, l.app))
+}
+
+// cursorVersion is the first byte of a cursor. The key of the last run of the page follows: 8 bytes of started_at, then
+// run_id, source and app_id, with NUL between them, which no id has.
+const cursorVersion = 1
+
+// cursor is the text that leads to the runs after k.
+func (k key) cursor() string {
+	b := binary.BigEndian.AppendUint64([]byte{cursorVersion}, uint64(k.started))
+	b = append(b, k.run+"\x00"+k.source+"\x00"+k.app...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+var (
+	anID   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$`)
+	endsAt = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() // the contract's, for every time
+)
+
+// parseCursor is the inverse of cursor. There is one text for each key, and nothing else is a cursor.
+func parseCursor(text string) (k key, err error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") || len(b) < 9 || b[0] != cursorVersion {
+		return key{}, ErrCursor
+	}
+	parts := strings.Split(string(b[9:]), "\x00")
+	if len(parts) != 3 {
+		return key{}, ErrCursor
+	}
+	k = key{int64(binary.BigEndian.Uint64(b[1:9])), parts[0], parts[1], parts[2]}
+	if k.started < 0 || k.started >= endsAt || !anID.MatchString(k.run) || !anID.MatchString(k.source) || !anID.MatchString(k.app) {
+		return key{}, ErrCursor
+	}
+	return k, nil
+}

@@ -1,0 +1,57 @@
+package history
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// newestFeedback selects the newest feedback on a whole run, for each run of the workspace that the condition, on the
+// key, leaves. What is newest is told as the selection of exports tells it: by version, then feedback_id.
+func newestFeedback(columns, condition string) string {
+	prewhere := inWorkspace
+	if condition != "" {
+		prewhere += " AND " + condition
+	}
+	return "SELECT " + columns + " FROM feedback FINAL PREWHERE " + prewhere + " WHERE node_id = ''" +
+		"\nORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id"
+}
+
+// longText is how many characters of a text a list shows.
+const longText = "2000"
+
+// cut is the beginning of a text, and whether there is more.
+func cut(column string) string {
+	return "substringUTF8(" + column + ", 1, " + longText + "), lengthUTF8(" + column + ") > " + longText
+}
+
+// newestFeedback reads it for a page's runs.
+func (r *reading) newestFeedback(ctx context.Context, condition string) (map[string]*Feedback, error) {
+	feedback := map[string]*Feedback{}
+	columns := "run_id, feedback_id, node_id, rating, score, " + cut("comment") + ", tags, " + cut("corrected_answer") + ", created_by, created_at"
+	err := r.each(ctx, newestFeedback(columns, condition), func(rows driver.Rows) error {
+		var run string
+		var f Feedback
+		var comment, answer bool
+		err := rows.Scan(&run, &f.FeedbackID, &f.NodeID, &f.Rating, &f.Score, &f.Comment, &comment, &f.Tags, &f.CorrectedAnswer, &answer, &f.CreatedBy, &f.CreatedAt)
+		f.Truncated = comment || answer
+		feedback[run] = &f
+		return err
+	})
+	return feedback, err
+}
+
+// feedback reads all of a run's, newest first, up to a number.
+func (r *reading) feedback(ctx context.Context, where string, atMost int) ([]Feedback, error) {
+	list := []Feedback{}
+	err := r.each(ctx, "SELECT feedback_id, node_id, rating, score, comment, tags, corrected_answer, created_by, created_at"+
+		" FROM feedback FINAL PREWHERE "+ofRun+where+
+		"\nORDER BY version DESC, feedback_id DESC LIMIT "+strconv.Itoa(atMost), func(rows driver.Rows) error {
+		var f Feedback
+		err := rows.Scan(&f.FeedbackID, &f.NodeID, &f.Rating, &f.Score, &f.Comment, &f.Tags, &f.CorrectedAnswer, &f.CreatedBy, &f.CreatedAt)
+		list = append(list, f)
+		return err
+	})
+	return list, err
+}

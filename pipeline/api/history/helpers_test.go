@@ -1,0 +1,216 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/local/localtest"
+	"github.com/millrace/millrace/pipeline/runs"
+	chschema "github.com/millrace/millrace/schemas/clickhouse"
+	"github.com/millrace/millrace/sinks/runstore"
+)
+
+// noon is now, for the stores of tests.
+var noon = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+
+// fixture is a database of its own. What is inserted stays in parts of their own, so that FINAL has something to do.
+type fixture struct {
+	t     testing.TB
+	store *Store
+	conn  driver.Conn
+	sink  *runstore.Store
+
+	runs     []*runs.Run
+	feedback []*runs.Feedback
+}
+
+func newFixture(t testing.TB) *fixture {
+	s := localtest.ClickHouse(t)
+	dsn, err := clickhouse.ParseDSN(s.DSN(s.Database(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := dsn.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	f := &fixture{t: t, store: New(conn), conn: conn, sink: runstore.New(dsn)}
+	f.store.now = func() time.Time { return noon }
+	t.Cleanup(f.sink.Close)
+	for _, table := range []string{"runs", "nodes", "feedback"} {
+		f.exec("SYSTEM STOP MERGES " + dsn.Database + "." + table)
+	}
+	return f
+}
+
+func (f *fixture) exec(sql string) {
+	f.t.Helper()
+	if err := f.conn.Exec(f.t.Context(), sql); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// run is a run of acme's recipe app that started so long before noon.
+func run(id string, before time.Duration, changes ...func(*runs.Run)) *runs.Run {
+	r := &runs.Run{
+		WorkspaceID: "acme", RunID: id, Source: "recipe", AppID: "app", Status: "succeeded",
+		StartedAt: noon.Add(-before), UpdatedAt: noon.Add(-before),
+	}
+	for _, change := range changes {
+		change(r)
+	}
+	return r
+}
+
+func judgement(run, id, rating string, at time.Time, changes ...func(*runs.Feedback)) *runs.Feedback {
+	j := &runs.Feedback{WorkspaceID: "acme", RunID: run, FeedbackID: id, Rating: rating, UpdatedAt: at}
+	for _, change := range changes {
+		change(j)
+	}
+	return j
+}
+
+func (f *fixture) insertRuns(rows ...*runs.Run) {
+	f.t.Helper()
+	if refused, err := f.sink.InsertRuns(f.t.Context(), rows); err != nil || refused != nil {
+		f.t.Fatal(refused, err)
+	}
+	f.runs = append(f.runs, rows...)
+}
+
+func (f *fixture) insertFeedback(rows ...*runs.Feedback) {
+	f.t.Helper()
+	if refused, err := f.sink.InsertFeedback(f.t.Context(), rows); err != nil || refused != nil {
+		f.t.Fatal(refused, err)
+	}
+	f.feedback = append(f.feedback, rows...)
+}
+
+func (f *fixture) insertNodes(rows ...*runs.Node) {
+	f.t.Helper()
+	if refused, err := f.sink.InsertNodes(f.t.Context(), rows); err != nil || refused != nil {
+		f.t.Fatal(refused, err)
+	}
+}
+
+// newest is the reference for runs: the newest snapshot of each of the workspace's, newest first.
+func (f *fixture) newest(workspace string) []*runs.Run {
+	byID := map[string]*runs.Run{}
+	for _, r := range f.runs {
+		if old := byID[r.RunID]; r.WorkspaceID == workspace && (old == nil || r.Version() > old.Version()) {
+			byID[r.RunID] = r
+		}
+	}
+	list := make([]*runs.Run, 0, len(byID))
+	for _, r := range byID {
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b *runs.Run) int {
+		return cmp.Or(b.StartedAt.Compare(a.StartedAt), cmp.Compare(b.RunID, a.RunID))
+	})
+	return list
+}
+
+// judged is the reference for feedback: the newest on each whole run of the workspace.
+func (f *fixture) judged(workspace string) map[string]*runs.Feedback {
+	type id struct{ run, feedback string }
+	byID, byRun := map[id]*runs.Feedback{}, map[string]*runs.Feedback{}
+	for _, j := range f.feedback {
+		k := id{j.RunID, j.FeedbackID}
+		if old := byID[k]; j.WorkspaceID == workspace && (old == nil || j.Version() > old.Version()) {
+			byID[k] = j
+		}
+	}
+	for _, j := range byID {
+		old := byRun[j.RunID]
+		if j.NodeID == "" && (old == nil || j.Version() > old.Version() || j.Version() == old.Version() && j.FeedbackID > old.FeedbackID) {
+			byRun[j.RunID] = j
+		}
+	}
+	return byRun
+}
+
+// want is the reference for lists: what a query selects, one line a run.
+func (f *fixture) want(q Query) (list []string) {
+	judged := f.judged(q.Workspace)
+	for _, r := range f.newest(q.Workspace) {
+		rating, verdict := unrated, "-"
+		if j := judged[r.RunID]; j != nil {
+			rating, verdict = j.Rating, j.FeedbackID+j.Rating
+		}
+		if (q.Source == "" || r.Source == q.Source) && (q.AppID == "" || r.AppID == q.AppID) &&
+			(q.Statuses == nil || slices.Contains(q.Statuses, r.Status)) &&
+			(q.Versions == nil || slices.Contains(q.Versions, r.AppVersion)) &&
+			(q.RunIDs == nil || slices.Contains(q.RunIDs, r.RunID)) &&
+			(q.Rating == "" || q.Rating == rating) &&
+			(q.From.IsZero() || !r.StartedAt.Before(q.From)) && (q.To.IsZero() || r.StartedAt.Before(q.To)) &&
+			(q.SessionID == "" || r.SessionID == q.SessionID) &&
+			strings.Contains(strings.ToLower(r.Question), strings.ToLower(q.Text)) {
+			list = append(list, line(r.RunID, r.AppID, r.Status, r.AppVersion, r.Question, r.StartedAt, verdict))
+		}
+	}
+	return list
+}
+
+func line(id, app, status, version, question string, started time.Time, verdict string) string {
+	return fmt.Sprintf("%s of %s %s %s %s %q %s", id, app, status, version, started.Format(time.RFC3339Nano), question, verdict)
+}
+
+// pages reads a list page by page, with something between any two.
+func (f *fixture) pages(q Query, between func()) (list []string) {
+	f.t.Helper()
+	for {
+		page, err := f.store.Runs(f.t.Context(), q)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if len(page.Runs) > q.Limit || page.Next != "" && len(page.Runs) < q.Limit {
+			f.t.Fatalf("a page of %d runs instead of %d, next %q", len(page.Runs), q.Limit, page.Next)
+		}
+		for _, r := range page.Runs {
+			if r.WorkspaceID != q.Workspace {
+				f.t.Fatalf("run %s is of workspace %s", r.RunID, r.WorkspaceID)
+			}
+			verdict := "-"
+			if r.Feedback != nil {
+				verdict = r.Feedback.FeedbackID + r.Feedback.Rating
+			}
+			list = append(list, line(r.RunID, r.AppID, r.Status, r.AppVersion, r.Question, r.StartedAt, verdict))
+		}
+		if page.Next == "" {
+			return list
+		}
+		q.Cursor = page.Next
+		between()
+	}
+}
+
+func (f *fixture) same(q Query) {
+	f.t.Helper()
+	got, want := f.pages(q, func() {}), f.want(q)
+	if i := differ(got, want); i >= 0 {
+		f.t.Errorf("%+v: %d runs, want %d; at %d:\n got %q\nwant %q", q, len(got), len(want), i, got[i:min(i+3, len(got))], want[i:min(i+3, len(want))])
+	}
+}
+
+// differ is where two lists begin to, or -1.
+func differ(a, b []string) int {
+	for i := range max(len(a), len(b)) {
+		if i >= len(a) || i >= len(b) || a[i] != b[i] {
+			return min(i, len(a), len(b))
+		}
+	}
+	return -1
+}

@@ -1,0 +1,122 @@
+package history
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// maxNodeRuns is how many node runs a detail has at most, and maxDocuments the bytes of documents of the run and its
+// node runs together. A single event has 8 MiB at most.
+const (
+	maxNodeRuns  = 1000
+	maxDocuments = 16 << 20
+)
+
+// nodeRuns are the first node runs of a run, without their documents.
+type nodeRuns struct {
+	list    []NodeRun
+	sizes   []int64 // of their documents, in bytes
+	omitted int64
+}
+
+// nodeOrder is the order of node runs in their run.
+const nodeOrder = "ORDER BY sequence ASC NULLS LAST, started_at, node_run_id"
+
+// nodeRuns reads all but the documents, which it measures: so many of them may be larger than an answer, or memory.
+func (r *reading) nodeRuns(ctx context.Context) (*nodeRuns, error) {
+	nodes := &nodeRuns{list: []NodeRun{}}
+	sql := `SELECT node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, status, started_at, ended_at, model,
+    error_type, usage_input_tokens, usage_output_tokens, cost_usd,
+    toInt64(length(error_message) + length(prompt_template) + length(prompt_variables) + length(inputs) + length(outputs) + length(messages)
+        + if(empty(chunks), 0, byteSize(chunks)) + if(empty(parameters), 0, byteSize(parameters))),
+    toInt64(count() OVER ())
+FROM nodes FINAL PREWHERE ` + ofRun + "\n" + nodeOrder + " LIMIT " + strconv.Itoa(maxNodeRuns)
+	err := r.each(ctx, sql, func(rows driver.Rows) error {
+		var n NodeRun
+		var e Error
+		var u Usage
+		var size, count int64
+		err := rows.Scan(&n.NodeRunID, &n.NodeID, &n.NodeName, &n.NodeType, &n.ParentNodeRunID, &n.Sequence, &n.Status, &n.StartedAt, &n.EndedAt, &n.Model,
+			&e.Type, &u.InputTokens, &u.OutputTokens, &n.CostUSD, &size, &count)
+		n.Error, n.Usage = some(&e), some(&u)
+		nodes.list, nodes.sizes = append(nodes.list, n), append(nodes.sizes, size)
+		nodes.omitted = count - int64(len(nodes.list))
+		return err
+	})
+	return nodes, err
+}
+
+// nodeKey tells the node runs of a run apart, even where a producer broke the contract.
+type nodeKey struct {
+	node, nodeRun string
+	started       time.Time
+}
+
+// documents reads the documents of node runs, of the first ones that fit beside the run's.
+func (r *reading) documents(ctx context.Context, d *Detail, sizes []int64) error {
+	room, fit := maxDocuments-d.size(), 0
+	for fit < len(sizes) && room >= sizes[fit] {
+		room -= sizes[fit]
+		fit++
+	}
+	places, ids := make(map[nodeKey]*NodeRun, fit), make([]string, 0, fit)
+	for i := range d.Nodes {
+		n := &d.Nodes[i]
+		switch {
+		case i >= fit && sizes[i] > 0:
+			n.DocumentsOmitted, d.DocumentsOmitted = true, true
+		case i < fit:
+			places[nodeKey{n.NodeID, n.NodeRunID, n.StartedAt}] = n
+			ids = append(ids, n.NodeRunID)
+		}
+	}
+	if fit == 0 {
+		return nil
+	}
+	sql := `SELECT node_id, node_run_id, started_at, error_message, prompt_template, prompt_variables, inputs, outputs, messages, parameters,
+    chunks.chunk_id, chunks.text, chunks.score, chunks.source_uri, chunks.title, chunks.sent_to_llm, chunks.used_in_answer
+FROM nodes FINAL PREWHERE ` + ofRun + " AND node_run_id IN " + r.texts("node_runs", ids)
+	return r.each(ctx, sql, func(rows driver.Rows) error {
+		var k nodeKey
+		var n NodeRun
+		var c chunks
+		var e Error
+		documents := make(documents, 4)
+		to := append([]any{&k.node, &k.nodeRun, &k.started, &e.Message, &n.PromptTemplate}, documents.to()...)
+		if err := rows.Scan(append(append(to, &n.Parameters), c.to()...)...); err != nil {
+			return err
+		}
+		if at := places[k]; at != nil { // or it is not one of the first
+			at.PromptTemplate, at.Parameters, at.Chunks = n.PromptTemplate, n.Parameters, c.list()
+			if at.Error != nil {
+				e.Type = at.Error.Type
+			}
+			at.Error = some(&e)
+			at.PromptVariables, at.Inputs, at.Outputs, at.Messages = documents.at(0), documents.at(1), documents.at(2), documents.at(3)
+		}
+		return nil
+	})
+}
+
+// chunks are the columns of an array of chunks.
+type chunks struct {
+	ids, texts    []string
+	scores        []*float64
+	uris, titles  []string
+	sent, usedIns []*bool
+}
+
+func (c *chunks) to() []any {
+	return []any{&c.ids, &c.texts, &c.scores, &c.uris, &c.titles, &c.sent, &c.usedIns}
+}
+
+func (c *chunks) list() []Chunk {
+	list := make([]Chunk, len(c.ids))
+	for i := range list {
+		list[i] = Chunk{c.ids[i], c.texts[i], c.scores[i], c.uris[i], c.titles[i], c.sent[i], c.usedIns[i]}
+	}
+	return list
+}
