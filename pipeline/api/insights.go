@@ -157,6 +157,8 @@ func (a *API) registerInsights() {
 		return a.answerJob(x), nil
 	})
 	job := a.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[InsightsJob](), true, "InsightsJob")
+	properties := a.api.OpenAPI().Components.Schemas.SchemaFromRef(job.Ref).Properties
+	properties["error"] = &huma.Schema{OneOf: []*huma.Schema{properties["error"], {Type: "null"}}}
 	for _, op := range []*huma.Operation{op, a.api.OpenAPI().Paths[poll.Path].Get} {
 		op.Responses["200"] = &huma.Response{Description: "The job", Content: map[string]*huma.MediaType{"application/json": {Schema: job}}}
 	}

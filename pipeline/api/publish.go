@@ -73,11 +73,6 @@ func (a *API) registerPublish() {
 		"200": {Description: "All were accepted", Content: map[string]*huma.MediaType{"application/json": {Schema: published}}},
 		"207": {Description: "Some were accepted, and some refused", Content: map[string]*huma.MediaType{"application/json": {Schema: published}}},
 	}
-	for _, status := range []string{"403", "413", "422", "503"} {
-		op.Responses[status] = &huma.Response{Description: "None was accepted, or not all that could be", Content: map[string]*huma.MediaType{
-			"application/problem+json": {Schema: registry.Schema(reflect.TypeFor[PublishProblem](), true, "PublishProblem")},
-		}}
-	}
 	huma.Register(a.api, op, func(_ context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
@@ -90,6 +85,12 @@ func (a *API) registerPublish() {
 			}
 		}}, nil
 	})
+	refused := &huma.Schema{AnyOf: []*huma.Schema{ // what stands before the body is a problem alone
+		registry.Schema(reflect.TypeFor[PublishProblem](), true, "PublishProblem"), registry.Schema(reflect.TypeFor[Problem](), true, "Problem"),
+	}}
+	for _, status := range []string{"400", "403", "413", "415", "422", "503"} { // in place of those that huma has made of Errors
+		op.Responses[status] = &huma.Response{Description: "None was accepted, or not all that could be", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: refused}}}
+	}
 	a.describeEvents(op.Path)
 }
 

@@ -133,6 +133,20 @@ const docsPage = `<!doctype html>
 const docsScript = `window.ui = SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, docExpansion: "list", defaultModelsExpandDepth: 0});
 `
 
+// describeRefusals adds what every operation that asks who calls can answer: without keys, the header that names the workspace may be bad.
+func (a *API) describeRefusals() {
+	for _, item := range a.api.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Delete} {
+			if op == nil || len(op.Security) == 0 || op.Responses["400"] != nil {
+				continue
+			}
+			refused := *op.Responses["401"]
+			refused.Description = http.StatusText(http.StatusBadRequest)
+			op.Responses["400"] = &refused
+		}
+	}
+}
+
 // finishSpec serves the document as it is now, and its readable form.
 func (a *API) finishSpec() {
 	paths := a.api.OpenAPI().Paths
@@ -142,6 +156,7 @@ func (a *API) finishSpec() {
 			paths[plain] = item
 		}
 	}
+	a.describeRefusals()
 	document, err := json.Marshal(a.api.OpenAPI())
 	if err != nil {
 		panic(err) // the types are plain
