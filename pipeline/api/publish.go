@@ -29,7 +29,7 @@ const (
 	maxEventsBody    = 64 << 20 // bytes
 	maxEvents        = 100_000
 	publishersAtOnce = 16
-	publishTimeout   = time.Minute // for Kafka to acknowledge, after the last event was read
+	publishTimeout   = 20 * time.Second // for Kafka to take an event, and to acknowledge the last one; clients and proxies wait longer than that
 )
 
 // wrongWorkspace is the code of an event of another workspace than the caller's; the others are those of dead letters.
@@ -101,9 +101,8 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := &publishing{api: a, workspace: auth.From(r.Context()).Workspace, checker: produce.Checker{Source: eventSource}}
-	var cancel context.CancelFunc
-	p.ctx, cancel = context.WithCancel(context.WithoutCancel(r.Context())) // what was read is published, whoever hangs up
-	defer cancel()
+	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(r.Context())) // what was read is published, whoever hangs up
+	defer p.cancel()
 	body := &timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w)}
 	switch {
 	case err != nil:
@@ -139,6 +138,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 type publishing struct {
 	api       *API
 	ctx       context.Context //nolint:containedctx // of the records that are under way
+	cancel    context.CancelFunc
 	workspace string
 	checker   produce.Checker
 	wait      sync.WaitGroup
@@ -267,18 +267,19 @@ func (p *publishing) event(number int, text []byte) error {
 	record.Topic = p.api.cfg.TopicPrefix + event.TopicRuns
 	p.mu.Lock()
 	i := len(p.results)
-	p.results = append(p.results, PublishResult{Line: number, Status: "failed"})
+	p.results = append(p.results, PublishResult{Line: number, Status: "failed", Code: "unavailable", Detail: "Kafka has not acknowledged it: send it again"})
 	p.mu.Unlock()
 	p.wait.Add(1)
+	// Where Kafka is gone, the producer's buffer fills, and its next record waits for room that nobody makes.
+	defer time.AfterFunc(publishTimeout, p.cancel).Stop()
 	p.api.cfg.Producer.Produce(p.ctx, record, func(_ *kgo.Record, err error) {
 		defer p.wait.Done()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if err == nil {
-			p.results[i].Status = "accepted"
+			p.results[i] = PublishResult{Line: number, Status: "accepted"}
 			return
 		}
-		p.results[i].Code, p.results[i].Detail = "unavailable", "Kafka has not acknowledged it: send it again"
 		if p.stopped == nil {
 			p.stopped = err
 			p.api.cfg.Log.Warn("Kafka does not take run events", "error", err)
