@@ -47,7 +47,7 @@ func (a *API) registerFiles() {
 		OperationID: fileOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/files/{key...}", Summary: "Get a file of an export", Tags: []string{"Exports"},
 		Description: "A file that the manifest lists, by its `key`; or `manifest.json` itself. The ETag is its SHA-256. Where the object store can sign URLs the answer is 303 to such a one. " +
 			"A `fileUrl` of the Answer Insights routes is this one with `workspace`, `expires` and `signature`, which do without a token.",
-		Security: needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 416, 422, 503}, RejectUnknownQueryParameters: true,
+		Security: needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 412, 416, 422, 503}, RejectUnknownQueryParameters: true,
 		Responses: map[string]*huma.Response{
 			"200": bytesOf("The file"), "206": bytesOf("The range asked for"),
 			"303": {Description: "Where the file is, for some minutes", Headers: map[string]*huma.Param{"Location": {Schema: &huma.Schema{Type: "string", Format: "uri"}}}},
@@ -144,7 +144,39 @@ func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *dataset.Datas
 		defer file.Close()
 		content = file
 	}
-	http.ServeContent(w, r, "", time.Time{}, content)
+	http.ServeContent(&contentWriter{ResponseWriter: w}, r, "", time.Time{}, content)
+}
+
+// contentWriter makes problems of what http.ServeContent says as text.
+type contentWriter struct {
+	http.ResponseWriter
+	refused bool
+}
+
+// Unwrap is for http.ResponseController.
+func (c *contentWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (c *contentWriter) WriteHeader(status int) {
+	details := map[int]string{
+		http.StatusRequestedRangeNotSatisfiable: "the file has no such range",
+		http.StatusPreconditionFailed:           "the file is not the one of If-Match",
+	}
+	if c.refused = details[status] != ""; !c.refused {
+		c.ResponseWriter.WriteHeader(status)
+		return
+	}
+	c.Header().Del("Content-Disposition")
+	c.Header().Del("Content-Length")
+	problem(status, details[status]).write(c.ResponseWriter)
+}
+
+// Write implements io.Writer.
+func (c *contentWriter) Write(p []byte) (int, error) {
+	if c.refused {
+		return len(p), nil
+	}
+	return c.ResponseWriter.Write(p)
 }
 
 func attachment(name string) string {
