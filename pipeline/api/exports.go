@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"time"
@@ -172,9 +173,29 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 	}
 	request, err := export.ParseRequest(document)
 	if err != nil {
-		return nil, nil, refused(err)
+		return nil, nil, allMistakes(fields, err)
 	}
 	return request, document, nil
+}
+
+// allMistakes is refused, with what else is wrong where an id is. From a topic such a request is a dead letter, of which one reason is told;
+// here somebody waits for all of them.
+func allMistakes(fields map[string]json.RawMessage, err error) *Problem {
+	p := refused(err)
+	var refusal *strictjson.Refusal
+	if !errors.As(err, &refusal) || refusal.Pointer != "/export_id" && refusal.Pointer != "/workspace_id" {
+		return p
+	}
+	fields = maps.Clone(fields)
+	fields[refusal.Pointer[1:]] = json.RawMessage(`"any"`)
+	document, err := json.Marshal(fields)
+	if err == nil {
+		_, err = export.ParseRequest(document)
+	}
+	if err != nil {
+		p.Errors = append(p.Errors, allMistakes(fields, err).Errors...)
+	}
+	return p
 }
 
 // namespace is that of the ids that follow from an Idempotency-Key.
