@@ -92,6 +92,7 @@ func ofHuma(status int, detail string, errs ...error) huma.StatusError {
 func mistake(d *huma.ErrorDetail) Mistake {
 	place, name, _ := strings.Cut(d.Location, ".")
 	if place != "body" {
+		name, _, _ = strings.Cut(name, "[") // of a list with commas
 		return Mistake{Detail: d.Message, Parameter: name}
 	}
 	pointer := "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(name)
