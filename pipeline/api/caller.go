@@ -51,12 +51,13 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 	}
 	caller, err := a.auth.Caller(r)
 	if err != nil {
-		status := http.StatusUnauthorized
+		p := problem(http.StatusUnauthorized, err.Error())
 		var refusal *auth.Refusal
 		if errors.As(err, &refusal) {
-			status = refusal.Status
+			p = problem(refusal.Status, refusal.Detail)
+			p.challenge = refusal.Challenge()
 		}
-		problem(status, err.Error()).write(w)
+		p.write(w)
 		return
 	}
 	if !caller.Has(scope) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,7 +25,8 @@ type Problem struct {
 	Detail string    `json:"detail,omitempty" doc:"What is wrong, and what to change."`
 	Errors []Mistake `json:"errors,omitempty" doc:"All that is wrong with the request."`
 
-	retryAfter int // seconds; 0 = no header
+	retryAfter int    // seconds; 0 = no header
+	challenge  string // WWW-Authenticate of a 401; "" = a plain one
 }
 
 // Mistake is one thing that is wrong with a request.
@@ -51,7 +53,7 @@ func (p *Problem) GetHeaders() http.Header {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
 	if p.Status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", `Bearer realm="millrace"`)
+		h.Set("WWW-Authenticate", cmp.Or(p.challenge, `Bearer realm="millrace"`))
 	}
 	return h
 }
