@@ -177,7 +177,7 @@ func (c benchServe) poll(ctx context.Context, client *http.Client, urls []string
 				}
 				next = tick.C
 				began := time.Now()
-				if _, err := fetch(polling, client, urls[n%len(urls)], io.Discard); err != nil && polling.Err() == nil {
+				if _, err := benchGet(polling, client, urls[n%len(urls)], io.Discard); err != nil && polling.Err() == nil {
 					return err
 				}
 				own = append(own, time.Since(began))
@@ -200,7 +200,7 @@ func (c benchServe) download(ctx context.Context, client *http.Client, url strin
 	sizes := make([]int64, c.Downloads)
 	for i := range c.Downloads {
 		group.Go(func() (err error) {
-			sizes[i], err = fetch(ctx, client, url, io.Discard)
+			sizes[i], err = benchGet(ctx, client, url, io.Discard)
 			return err
 		})
 	}
@@ -211,7 +211,7 @@ func (c benchServe) download(ctx context.Context, client *http.Client, url strin
 	return total, err
 }
 
-func fetch(ctx context.Context, client *http.Client, url string, to io.Writer) (int64, error) {
+func benchGet(ctx context.Context, client *http.Client, url string, to io.Writer) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, err

@@ -138,6 +138,8 @@ func (a *API) explain(ctx context.Context, err error) error {
 		return problem(http.StatusNotFound, "there is no such export in this workspace")
 	case errors.Is(err, history.ErrNotFound):
 		return problem(http.StatusNotFound, "there is no such run or app in this workspace")
+	case errors.Is(err, history.ErrTooSlow):
+		return problem(http.StatusServiceUnavailable, history.ErrTooSlow.Error())
 	case errors.Is(err, live.ErrCursor), errors.Is(err, history.ErrCursor):
 		return problem(http.StatusUnprocessableEntity, "the cursor is not one of this listing", Mistake{Parameter: "cursor", Detail: "is not a cursor of this listing: start without one"})
 	case errors.Is(err, live.ErrConflict):
