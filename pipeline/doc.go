@@ -11,7 +11,7 @@
 //	                                       └─▶ millrace.dead-letters        │
 //	                                                                        │ the selection: counted,
 //	producers ──▶ millrace.export-requests ──▶ plan ◀──────────────────────▶│ or staged, once
-//	CLI                                         │                           │
+//	CLI, HTTP                                   │                           │
 //	                 ┌── the first windows ─────┤ cancel, refusal, empty    │ rows of one window, streamed
 //	                 ▼                          │                           │
 //	    millrace.export-windows ──▶ extract ◀───┼───────────────────────────┘
@@ -24,10 +24,10 @@
 //	                millrace.export-progress     millrace.export-completions ──▶ whoever asked
 //	                           └─────────────┬──────────────┘
 //	                                         ▼
-//	                                       track ──▶ ClickHouse export_events ──▶ exports view, CLI
+//	                                       track ──▶ ClickHouse export_events ──▶ exports view, HTTP, pages, CLI
 //
 // Every stage has the same shape: consume, do one thing, produce. A stage is a package; its name is the
-// verb. One binary runs any of them: `millrace ingest`, `millrace export` (plan, extract, seal, track), and
+// verb. One binary runs any of them: `millrace ingest`, `millrace export` (plan, extract, seal, track), beside them `millrace serve` (HTTP and pages), and
 // `millrace local`, which is everything in one process on embedded services.
 //
 // # The life of a run
@@ -45,6 +45,11 @@
 // seal writes the sidecars and the manifest, which is what makes them an export, sends the one completion, and drops the stage. What
 // comes into the folder of an export after its end, from a process that was paused, the janitor removes.
 //
+// Who asks by HTTP meets [auth] first, which names one workspace, and then api, which checks the request and files it in Kafka. How the export
+// is, [live] knows: it consumes the topics of requests, progress and completions, from where the stages have put them into ClickHouse and the bucket, and lays what
+// they tell over what is there. A read waits for the requests that were filed before it, so that every server knows what was filed with
+// another. What the History page shows, [history] reads.
+//
 // # Files
 //
 //	strictjson/    JSON, read in one pass with every refusal of the contract            (pure)
@@ -61,11 +66,18 @@
 //	  plan/ extract/ seal/ track/   stages; seal/ has the janitor too
 //	stage/         the consume → work → produce loop that plan, extract and seal share
 //	clickhouse/    connections, migrations, selection SQL, window reader, error classes
+//	produce/       the door of those who publish run events: CLI and HTTP
+//	api/           HTTP: the routes, files, what stands before them
+//	  auth/        who calls: tokens, keys, workspaces, scopes
+//	  live/        exports as they are now: topics over ClickHouse and bucket
+//	  history/     runs, node runs and apps, read for people
+//	  pages/       the handlers of the pages
 //	local/         the embedded Kafka and ClickHouse of `millrace local` and of tests
 //	../sinks/runstore    columnar inserts into ClickHouse
 //	../sinks/fragment    encoders and their readers; rolling by records and bytes
 //	../sinks/bucket      object store on file, S3 and memory: atomic create-only writes, listing, ranges, signed URLs
 //	../schemas/          what users rely on: ClickHouse migrations, JSON Schemas, AsyncAPI
+//	../dashboards/web/   templates, styles and scripts of the pages
 //	../cmd/millrace/     one file per role holds its picture and its wiring; config.go
 //
 // Imports point downwards only; the linter checks the arrows.
@@ -123,10 +135,20 @@
 // paused could end an export in the name of a record whose offset its successor has committed without a
 // completion. So the result of one window of several never ends one; seal sends itself a result that does.
 //
+// 2026-11: servers share nothing but Kafka, ClickHouse and the bucket, and yet a request that one has acknowledged is there with all. Each server consumes
+// the three topics from the offsets that plan and track have committed, and a read that does not find an export, or lists them, asks Kafka where
+// the topic of requests ends, and waits until it has come there. What was given up: such a read costs a question to Kafka, which all that come at the same time share.
+//
+// 2026-11: the key of signed URLs is an object in the bucket, created once. All servers of a bucket have the same, across restarts, and nobody has to hand it out; who reads
+// the bucket needs no signed URL. What was given up: it cannot be kept apart from the data.
+//
 // 2026-11: extract reads its topic as two consumer groups, one for the windows of large exports, one for
 // exports that are one window. With one, a small export waited for the windows ahead of it in its
 // partitions, up to twelve in a process of four slots. The price is that each group passes over the other's records.
 //
+// [auth]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/auth
+// [live]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/live
+// [history]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/history
 // [ingest]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/ingest
 // [event]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/event
 // [runs]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/runs
