@@ -65,6 +65,9 @@ type API struct {
 	api     huma.API
 	mux     *http.ServeMux // of the API alone
 	pages   *http.ServeMux // everything else
+
+	stopping context.Context //nolint:containedctx // of the server: done when it begins to end
+	stop     context.CancelFunc
 }
 
 // Registrar adds its handlers to a mux.
@@ -80,6 +83,7 @@ func New(cfg Config, a *auth.Authenticator, e *live.Exports, h *history.Store, d
 		cfg: cfg, auth: a, exports: e, history: h, dsn: dsn, sign: &signer{bucket: b}, metrics: newMetrics(cfg.Registry),
 		mux: http.NewServeMux(), pages: http.NewServeMux(),
 	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.api = humago.New(s.mux, s.spec())
 	s.api.UseMiddleware(s.admit)
 	s.registerExports()
@@ -138,13 +142,13 @@ func (d *discarded) Header() http.Header         { return d.header }
 func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discarded) WriteHeader(status int)      { d.status = status }
 
-// shutdownTimeout is how long requests may take to end when the server ends; streams of events are cut.
-const shutdownTimeout = 10 * time.Second
+// shutdownTimeout is how long requests may take to end when the server ends. Streams of events end at once.
+const shutdownTimeout = 8 * time.Second
 
 // Serve answers on a listener until ctx is done, and closes it.
 func (a *API) Serve(ctx context.Context, listener net.Listener) error {
-	requests, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
 	server := &http.Server{
 		Handler: a.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return requests },
@@ -155,9 +159,9 @@ func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 		defer close(ended)
 		grace, cancel := context.WithTimeout(requests, shutdownTimeout)
 		defer cancel()
-		a.metrics.closing.Store(true)
-		time.AfterFunc(shutdownTimeout/5, stop) // whoever watches, watches on with another server
-		server.Shutdown(grace)                  //nolint:errcheck // then it is closed
+		a.stop()               // whoever watches, watches on with another server
+		server.Shutdown(grace) //nolint:errcheck // then it is closed
+		cut()
 		server.Close()
 	})()
 	err := server.Serve(listener)

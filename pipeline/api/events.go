@@ -44,6 +44,9 @@ func (a *API) registerEvents() {
 
 // stream sends updates until the last one. Between them it says every now and then that it is there.
 func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, seen string) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(a.stopping, cancel)()
 	control := http.NewResponseController(w)
 	began := false
 	for u, err := range a.exports.Watch(ctx, id, keepAlive) {

@@ -24,8 +24,11 @@ import (
 // maxRequest is the size of a request in bytes: 10,000 run ids have 1.3 MB.
 const maxRequest = 4 << 20
 
-// tryRows is how many rows a dry run looks at.
-const tryRows = 1000
+// tryRows is how many rows a dry run looks at, and triesAtOnce how many there are at a time: each has ClickHouse count a selection.
+const (
+	tryRows     = 1000
+	triesAtOnce = 8
+)
 
 // ExportPath is the part of routes about one export.
 type ExportPath struct {
@@ -66,6 +69,7 @@ func (a *API) registerExports() {
 	})
 	a.describeRequest(file.Path)
 
+	tries := make(chan struct{}, triesAtOnce)
 	try := huma.Operation{
 		OperationID: "try-export", Method: http.MethodPost, Path: "/v1/exports/dry-run", Summary: "Try an export request", Tags: []string{"Exports"},
 		Description: fmt.Sprintf("Says what an export would come to, and writes nothing: how many rows are selected, and of the most recent %d what becomes of them, with the first records as they would be written.", tryRows),
@@ -81,6 +85,12 @@ func (a *API) registerExports() {
 		}
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
+		select {
+		case tries <- struct{}{}:
+			defer func() { <-tries }()
+		case <-ctx.Done():
+			return nil, problem(http.StatusServiceUnavailable, "too many dry runs at a time: try again")
+		}
 		d, err := plan.Try(ctx, a.dsn, request, tryRows)
 		var why *export.Error
 		if errors.As(err, &why) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,7 +14,6 @@ import (
 type metrics struct {
 	requests *prometheus.HistogramVec
 	inFlight prometheus.Gauge
-	closing  atomic.Bool
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -81,7 +79,7 @@ func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
 			return
 		}
 	}
-	if a.metrics.closing.Load() {
+	if a.stopping.Err() != nil {
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
 		return
 	}
