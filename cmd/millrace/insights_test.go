@@ -1,9 +1,14 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -57,7 +62,7 @@ func fragments(t *testing.T, job object) (names []string, records [][]any) {
 		}
 		names = append(names, f["fileName"].(string))
 		var list []any
-		decode(t, fetch(t, f["fileUrl"].(string)), &list)
+		decode(t, content(t, f["fileUrl"].(string)), &list)
 		if fmt.Sprint(f["recordCount"]) != fmt.Sprint(len(list)) {
 			t.Errorf("%s has %d records, the job says %v", f["fileName"], len(list), f["recordCount"])
 		}
@@ -78,7 +83,7 @@ func insightsOneFile(t *testing.T, p *places) {
 		t.Errorf("the file is named %s", names[0])
 	}
 	file := job["analyticsFragments"].([]any)[0].(object)
-	if info := job["fileInfo"].(object); len(info) != 3 || info["fileId"] != file["fileId"] || info["fileName"] != file["fileName"] || fetch(t, info["fileUrl"].(string)) == nil {
+	if info := job["fileInfo"].(object); len(info) != 3 || info["fileId"] != file["fileId"] || info["fileName"] != file["fileName"] || content(t, info["fileUrl"].(string)) == nil {
 		t.Errorf("fileInfo is %v", info)
 	}
 	if job["hasAnalyticsFragments"] != false || job["message"] != "ANALYTICS DATA JSON Export Completed - 1 file(s) with 150 total records" {
@@ -301,6 +306,22 @@ func insightsURLs(t *testing.T, p *places) {
 			got.problem(t, http.StatusForbidden)
 		}
 	}
+	// Who may read the bucket has the key, and can sign what has expired.
+	secret, err := os.ReadFile(filepath.Join(p.folder(t, "", ""), "..", "server", "url-signing-key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, key, _ := strings.Cut(strings.TrimPrefix(good.Path, "/v1/exports/"), "/files/")
+	sign := func(expires string) string {
+		mac := hmac.New(sha256.New, secret)
+		fmt.Fprintf(mac, "millrace file v1\nacme\n%s\n%s\n%s", id, key, expires)
+		return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	if sign(expires) != query.Get("signature") {
+		t.Error("the test does not know how to sign")
+	}
+	query.Set("expires", "1700000000")
+	p.a.get(t, alter("signature", sign("1700000000"))).problem(t, http.StatusForbidden)
 	until := time.Unix(int64(alike(parse(t, `{"n":`+expires+`}`)["n"]).(float64)), 0)
 	if d := time.Until(until); d < time.Minute || d > 7*24*time.Hour {
 		t.Errorf("the URL works for %s", d)

@@ -140,6 +140,7 @@ func TestServeKeepsTheContract(t *testing.T) {
 		for name, f := range map[string]func(*testing.T, *places){
 			"an export is there at once at every server":              exportsAreThereAtOnce,
 			"an Idempotency-Key is one export":                        idempotencyKeysAreOneExport,
+			"a trace goes from a request to its completion":           tracesGoThrough,
 			"an id is one request":                                    idsAreOneRequest,
 			"of two requests under one id one is filed":               oneOfTwoIsFiled,
 			"a request names all its mistakes":                        requestsNameTheirMistakes,

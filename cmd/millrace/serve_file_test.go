@@ -5,12 +5,14 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/event"
 )
@@ -43,6 +45,24 @@ func exportsAreThereAtOnce(t *testing.T, p *places) {
 			if list := s.get(t, "/v1/exports?limit=200").is(t, http.StatusOK); !strings.Contains(string(list.body), `"export_id":"`+id+`"`) {
 				t.Errorf("%s it is not in the list", name)
 			}
+		}
+	}
+}
+
+// tracesGoThrough follows a trace from the request to the completion.
+func tracesGoThrough(t *testing.T, p *places) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	id := p.a.with("Traceparent: "+trace).file(t, ofA(nil))
+	p.a.ended(t, id, "succeeded")
+	for _, topic := range []string{event.TopicExportRequests, event.TopicExportCompletions} {
+		found := false
+		for _, r := range p.read(t, topic) {
+			if string(r.Key) == "acme/"+id {
+				found = slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == "traceparent" && string(h.Value) == trace })
+			}
+		}
+		if !found {
+			t.Errorf("topic %s does not have the trace", topic)
 		}
 	}
 }

@@ -177,7 +177,7 @@ func filesOnS3(t *testing.T, p *places) {
 	for _, f := range manifest["files"].([]any) {
 		f := f.(object)
 		to := s.get(t, "/v1/exports/"+id+"/files/"+f["key"].(string)).is(t, http.StatusSeeOther).header.Get("Location")
-		if body := fetch(t, to); sha256Of(body) != f["sha256"] {
+		if body := content(t, to); sha256Of(body) != f["sha256"] {
 			t.Errorf("%s at %s is %.100s", f["key"], to, body)
 		}
 	}
@@ -192,7 +192,7 @@ func filesOnS3(t *testing.T, p *places) {
 	job := s.call(t, "POST", "/api/public/bot/bot/search/analytics-export", `{"filters":{"from":"2026-10-01","to":"2026-10-01"}}`).is(t, http.StatusOK).object(t)["_id"].(string)
 	done := s.job(t, "bot", job)
 	var records []any
-	decode(t, fetch(t, done["fileInfo"].(object)["fileUrl"].(string)), &records)
+	decode(t, content(t, done["fileInfo"].(object)["fileUrl"].(string)), &records)
 	if len(records) != 150 {
 		t.Errorf("the file of an analytics export has %d records", len(records))
 	}
@@ -200,8 +200,8 @@ func filesOnS3(t *testing.T, p *places) {
 	s.get(t, "/v1/exports/"+id+"/files/"+keys(t, manifest)[0]).problem(t, http.StatusGone)
 }
 
-// fetch gets a URL as anybody would, without headers.
-func fetch(t *testing.T, url string) []byte {
+// content gets a URL as anybody would, without headers.
+func content(t *testing.T, url string) []byte {
 	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
