@@ -303,9 +303,13 @@ func (p *publishing) refuse(number int, err error) {
 func (p *publishing) finish(w http.ResponseWriter, err error) {
 	acknowledged := make(chan struct{})
 	go func() { p.wait.Wait(); close(acknowledged) }()
+	timeout := publishTimeout
+	if p.ctx.Err() != nil { // it was waited for so long already
+		timeout = time.Second
+	}
 	select {
 	case <-acknowledged:
-	case <-time.After(publishTimeout): // what is under way stays failed, and may arrive all the same
+	case <-time.After(timeout): // what is under way stays failed, and may arrive all the same
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
