@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -68,44 +69,96 @@ func (s *Store) apps(ctx context.Context, workspace, source, appID string, days 
 // appKey tells the apps of a workspace apart.
 type appKey struct{ source, app string }
 
-// listApps reads the apps with their versions, newest first. When an app ran, is in the key of the table, and need not be
-// read FINAL. A version may be that of a superseded snapshot: to filter by it finds nothing, and a merge forgets it.
+// listApps reads the apps with when they ran and their versions. What is in the key of the table need not be read FINAL.
+// A version may be that of a superseded snapshot: to filter by it finds nothing, and a merge forgets it.
 func (r *reading) listApps(ctx context.Context, inApp string) ([]App, error) {
-	apps := []App{}
-	sql := "SELECT source, app_id, app_version, max(started_at) AS last, last >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC')" +
-		"\nFROM runs WHERE " + inApp + " GROUP BY source, app_id, app_version" +
+	places := map[appKey]*App{}
+	err := r.each(ctx, "SELECT DISTINCT source, app_id FROM runs WHERE "+inApp, func(rows driver.Rows) error {
+		a := App{Versions: []string{}}
+		err := rows.Scan(&a.Source, &a.AppID)
+		places[appKey{a.Source, a.AppID}] = &a
+		return err
+	})
+	if err != nil || len(places) == 0 {
+		return []App{}, err
+	}
+	if err := r.recentVersions(ctx, inApp, places); err != nil {
+		return nil, err
+	}
+	if err := r.lastRuns(ctx, places); err != nil {
+		return nil, err
+	}
+	if err := r.nameApps(ctx, places); err != nil {
+		return nil, err
+	}
+	apps := make([]App, 0, len(places))
+	for _, a := range places {
+		apps = append(apps, *a)
+	}
+	slices.SortFunc(apps, func(a, b App) int {
+		return cmp.Or(b.LastRunAt.Compare(a.LastRunAt), cmp.Compare(a.Source, b.Source), cmp.Compare(a.AppID, b.AppID))
+	})
+	return apps, nil
+}
+
+// recentVersions reads the versions of the last days, and with them when each app ran.
+func (r *reading) recentVersions(ctx context.Context, inApp string, apps map[appKey]*App) error {
+	sql := "SELECT source, app_id, app_version, max(started_at) AS last FROM runs WHERE " + inApp +
+		" AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC') GROUP BY source, app_id, app_version" +
 		// One more than there may be: "" is none, but when it ran counts.
 		fmt.Sprintf("\nORDER BY source, app_id, last DESC, app_version DESC LIMIT %d BY source, app_id", maxVersions+1)
-	err := r.each(ctx, sql, func(rows driver.Rows) error {
-		var source, app, version string
+	return r.each(ctx, sql, func(rows driver.Rows) error {
+		var k appKey
+		var version string
 		var last time.Time
-		var recent bool
-		if err := rows.Scan(&source, &app, &version, &last, &recent); err != nil {
+		if err := rows.Scan(&k.source, &k.app, &version, &last); err != nil {
 			return err
 		}
-		if n := len(apps); n == 0 || apps[n-1].Source != source || apps[n-1].AppID != app {
-			apps = append(apps, App{Source: source, AppID: app, LastRunAt: last, Versions: []string{}})
+		a := apps[k]
+		if a == nil { // it came just now
+			return nil
 		}
-		if a := &apps[len(apps)-1]; version != "" && recent && len(a.Versions) < maxVersions {
+		if a.LastRunAt.IsZero() {
+			a.LastRunAt = last
+		}
+		if version != "" && len(a.Versions) < maxVersions {
 			a.Versions = append(a.Versions, version)
 		}
 		return nil
 	})
-	if err != nil || len(apps) == 0 {
-		return apps, err
+}
+
+// lastRuns reads when those apps ran that did not run lately.
+func (r *reading) lastRuns(ctx context.Context, apps map[appKey]*App) error {
+	var old []string
+	for k, a := range apps {
+		if a.LastRunAt.IsZero() {
+			old = append(old, fmt.Sprintf("%x.%x", k.source, k.app))
+		}
 	}
-	slices.SortStableFunc(apps, func(a, b App) int { return b.LastRunAt.Compare(a.LastRunAt) })
-	return apps, r.nameApps(ctx, apps)
+	if old == nil {
+		return nil
+	}
+	r = r.fork()
+	r.parameters["old"] = strings.Join(old, ",")
+	sql := "SELECT source, app_id, max(started_at) FROM runs WHERE " + inWorkspace + " AND (source, app_id) IN (" +
+		"SELECT unhex(p[1]), unhex(p[2]) FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {old:String}))) AS p)) GROUP BY source, app_id"
+	return r.each(ctx, sql, func(rows driver.Rows) error {
+		var k appKey
+		var last time.Time
+		err := rows.Scan(&k.source, &k.app, &last)
+		if a := apps[k]; a != nil {
+			a.LastRunAt = last
+		}
+		return err
+	})
 }
 
 // nameApps reads the name that the newest run of each app has.
-func (r *reading) nameApps(ctx context.Context, apps []App) error {
-	lasts := make([]string, len(apps))
-	places := make(map[appKey]*App, len(apps))
-	for i := range apps {
-		a := &apps[i]
-		lasts[i] = fmt.Sprintf("%x.%x.%d", a.Source, a.AppID, a.LastRunAt.UnixMilli())
-		places[appKey{a.Source, a.AppID}] = a
+func (r *reading) nameApps(ctx context.Context, apps map[appKey]*App) error {
+	lasts := make([]string, 0, len(apps))
+	for k, a := range apps {
+		lasts = append(lasts, fmt.Sprintf("%x.%x.%d", k.source, k.app, a.LastRunAt.UnixMilli()))
 	}
 	r = r.fork()
 	r.parameters["lasts"] = strings.Join(lasts, ",")
@@ -116,83 +169,9 @@ func (r *reading) nameApps(ctx context.Context, apps []App) error {
 		var k appKey
 		var name string
 		err := rows.Scan(&k.source, &k.app, &name)
-		if a := places[k]; a != nil {
+		if a := apps[k]; a != nil {
 			a.AppName = name
 		}
 		return err
 	})
-}
-
-// counts are the numbers of some days.
-type counts struct {
-	r          *reading
-	inApp      string
-	first, end time.Time
-	apps       map[appKey]*appCounts // written by runs alone
-	ratings    map[appKey]map[string]int64
-}
-
-type appCounts struct {
-	days              map[string]int64
-	succeeded, failed int64
-}
-
-const inDays = " AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
-
-// runs counts the runs.
-func (c *counts) runs(ctx context.Context) error {
-	sql := "SELECT source, app_id, toString(toDate(started_at)) AS day, toInt64(count()), toInt64(countIf(status = 'succeeded')), toInt64(countIf(status = 'failed'))" +
-		"\nFROM runs FINAL PREWHERE " + c.inApp + inDays + "\nGROUP BY source, app_id, day"
-	return c.r.each(ctx, sql, func(rows driver.Rows) error {
-		var k appKey
-		var day string
-		var n, succeeded, failed int64
-		err := rows.Scan(&k.source, &k.app, &day, &n, &succeeded, &failed)
-		if c.apps[k] == nil {
-			c.apps[k] = &appCounts{days: map[string]int64{}}
-		}
-		a := c.apps[k]
-		a.days[day] = n
-		a.succeeded += succeeded
-		a.failed += failed
-		return err
-	})
-}
-
-// judged counts the ratings. The runs are not read FINAL: which there are, their keys tell, and only the few that are rated
-// need to be told apart.
-func (c *counts) judged(ctx context.Context) error {
-	c.ratings = map[appKey]map[string]int64{}
-	sql := "SELECT source, app_id, rating, toInt64(count()) FROM (" +
-		"\n    SELECT DISTINCT source, app_id, started_at, run_id, rating" +
-		"\n    FROM (SELECT source, app_id, started_at, run_id FROM runs WHERE " + c.inApp + inDays + ") AS r" +
-		"\n    INNER JOIN (" + newestFeedback("run_id, toString(rating) AS rating", "") + ") AS f ON r.run_id = f.run_id" +
-		"\n) GROUP BY source, app_id, rating"
-	return c.r.each(ctx, sql, func(rows driver.Rows) error {
-		var k appKey
-		var rating string
-		var n int64
-		err := rows.Scan(&k.source, &k.app, &rating, &n)
-		if c.ratings[k] == nil {
-			c.ratings[k] = map[string]int64{}
-		}
-		c.ratings[k][rating] = n
-		return err
-	})
-}
-
-// of gives an app its numbers.
-func (c *counts) of(a *App) {
-	k := appKey{a.Source, a.AppID}
-	n := c.apps[k]
-	if n == nil {
-		n = &appCounts{}
-	}
-	for day := c.first; day.Before(c.end); day = day.AddDate(0, 0, 1) {
-		date := day.Format(time.DateOnly)
-		a.Days = append(a.Days, Day{Date: date, Runs: n.days[date]})
-		a.Runs += n.days[date]
-	}
-	a.Succeeded, a.Failed = n.succeeded, n.failed
-	a.ThumbsUp, a.ThumbsDown = c.ratings[k]["thumbsUp"], c.ratings[k]["thumbsDown"]
 }

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"regexp"
@@ -9,19 +8,14 @@ import (
 	"time"
 )
 
-// key is the sort key of a run, less its workspace. Snapshots of a run have one key, so that a list in its order does
-// not change when they arrive. By the contract run_id alone tells two runs of a workspace apart; the rest makes the
-// order total where a producer broke it.
+// key is the sort key of a run, less its workspace. Lists descend by its fields, in this order. All snapshots of a run have
+// one key, so that none of them moves it. By the contract run_id alone tells two runs of a workspace apart; the rest
+// makes the order total where a producer broke it.
 type key struct {
 	started int64 // milliseconds since 1970
 	run     string
 	source  string
 	app     string
-}
-
-// compare orders keys as lists do, the other way round: by started_at, run_id, source, app_id.
-func (k key) compare(l key) int {
-	return cmp.Or(cmp.Compare(k.started, l.started), cmp.Compare(k.run, l.run), cmp.Compare(k.source, l.source), cmp.Compare(k.app, l.app))
 }
 
 // cursorVersion is the first byte of a cursor. The key of the last run of the page follows: 8 bytes of started_at, then

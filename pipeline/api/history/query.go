@@ -19,6 +19,9 @@ import (
 // patience is how long one answer may take, with all of its queries.
 const patience = 20 * time.Second
 
+// grace is how long the server may take to say that the time is over, until it is taken for one that does not answer.
+const grace = 3 * time.Second
+
 // Store reads ClickHouse.
 type Store struct {
 	conn     driver.Conn
@@ -136,8 +139,9 @@ func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Ro
 			parameters[name] = value
 		}
 	}
-	ctx = chgo.Context(ctx, chgo.WithParameters(parameters), chgo.WithSettings(settings(left)))
-	err := r.stream(ctx, sql, scan)
+	limited, cancel := context.WithDeadline(ctx, r.deadline.Add(grace))
+	defer cancel()
+	err := r.stream(chgo.Context(undated{limited}, chgo.WithParameters(parameters), chgo.WithSettings(settings(left))), sql, scan)
 	switch code := clickhouse.Code(err); {
 	case err == nil:
 		return nil
@@ -151,6 +155,11 @@ func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Ro
 		return clickhouse.Explain(err)
 	}
 }
+
+// undated hides its deadline from the driver, which would tell the server another one, 5 seconds later.
+type undated struct{ context.Context }
+
+func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 func (r *reading) stream(ctx context.Context, sql string, scan func(rows driver.Rows) error) (err error) {
 	rows, err := r.conn.Query(ctx, sql)

@@ -68,7 +68,7 @@ func TestAListHasTheNewestSnapshotsThatMeetItsFilters(t *testing.T) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	f.random(rng, 400)
+	f.random(rng, 300)
 	f.same(Query{Workspace: "acme", Limit: 200})
 	f.same(Query{Workspace: "acme", Limit: 7})
 	for _, rating := range []string{"thumbsUp", "thumbsDown", "none", "other"} {
@@ -77,7 +77,7 @@ func TestAListHasTheNewestSnapshotsThatMeetItsFilters(t *testing.T) {
 	for _, text := range append(texts, "%", "_", `\`, `'`, "ÜRI", "заказ", "👍", "nowhere", "\x00") {
 		f.same(Query{Workspace: "acme", Text: text, Limit: 100})
 	}
-	for range 120 {
+	for range 80 {
 		q := Query{Workspace: pick(rng, []string{"acme", "acme", "acme", "umbrella", "nobody"}), Limit: 1 + rng.IntN(60)}
 		if rng.IntN(2) == 0 {
 			q.Source, q.AppID = pick(rng, []string{"recipe", "copilot"}), pick(rng, []string{"app", "app2", "none"})

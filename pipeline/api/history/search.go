@@ -28,6 +28,7 @@ type search struct {
 	to      int64 // all started before
 	after   *key  // nor from here on
 	verify  bool  // whether a candidate may not be one of the runs
+	stale   bool  // whether most were not
 
 	found []key
 }
@@ -90,16 +91,19 @@ const (
 
 // span looks through what started from first on, until n keys are found.
 func (s *search) span(ctx context.Context, first int64, n int) error {
-	for _, atMost := range []int{n - len(s.found) + spareCandidates, moreCandidates} {
+	for atMost := n - len(s.found) + spareCandidates; !s.stale; atMost = moreCandidates {
 		keys, ended, err := s.candidates(ctx, first, atMost)
 		if err != nil || len(keys) == 0 {
 			return err
 		}
 		last := keys[len(keys)-1]
-		if keys = slices.Compact(keys); s.verify {
-			if keys, err = s.final(ctx, s.r.keys("candidates", keys), "run_id IN "+s.r.runs("candidate_runs", keys), len(keys)); err != nil {
+		keys = slices.Compact(keys)
+		if s.verify {
+			all := len(keys)
+			if keys, err = s.final(ctx, s.r.keys("candidates", keys), "run_id IN "+s.r.runs("candidate_runs", keys), all); err != nil {
 				return err
 			}
+			s.stale = len(keys) < all/4
 		}
 		if s.found = append(s.found, keys...); ended || len(s.found) >= n {
 			return nil

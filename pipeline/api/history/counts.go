@@ -1,0 +1,82 @@
+package history
+
+import (
+	"context"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// counts are the numbers of some days.
+type counts struct {
+	r          *reading
+	inApp      string
+	first, end time.Time
+	apps       map[appKey]*appCounts // written by runs alone
+	ratings    map[appKey]map[string]int64
+}
+
+type appCounts struct {
+	days              map[string]int64
+	succeeded, failed int64
+}
+
+const inDays = " AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
+
+// runs counts the runs.
+func (c *counts) runs(ctx context.Context) error {
+	sql := "SELECT source, app_id, toString(toDate(started_at)) AS day, toInt64(count()), toInt64(countIf(status = 'succeeded')), toInt64(countIf(status = 'failed'))" +
+		"\nFROM runs FINAL PREWHERE " + c.inApp + inDays + "\nGROUP BY source, app_id, day"
+	return c.r.each(ctx, sql, func(rows driver.Rows) error {
+		var k appKey
+		var day string
+		var n, succeeded, failed int64
+		err := rows.Scan(&k.source, &k.app, &day, &n, &succeeded, &failed)
+		if c.apps[k] == nil {
+			c.apps[k] = &appCounts{days: map[string]int64{}}
+		}
+		a := c.apps[k]
+		a.days[day] = n
+		a.succeeded += succeeded
+		a.failed += failed
+		return err
+	})
+}
+
+// judged counts the ratings. The runs are not read FINAL: which there are, their keys tell, and only the few that are rated
+// need to be told apart.
+func (c *counts) judged(ctx context.Context) error {
+	c.ratings = map[appKey]map[string]int64{}
+	sql := "SELECT source, app_id, rating, toInt64(count()) FROM (" +
+		"\n    SELECT DISTINCT source, app_id, started_at, run_id, rating" +
+		"\n    FROM (SELECT source, app_id, started_at, run_id FROM runs WHERE " + c.inApp + inDays + ") AS r" +
+		"\n    INNER JOIN (" + newestFeedback("run_id, toString(rating) AS rating", "") + ") AS f ON r.run_id = f.run_id" +
+		"\n) GROUP BY source, app_id, rating"
+	return c.r.each(ctx, sql, func(rows driver.Rows) error {
+		var k appKey
+		var rating string
+		var n int64
+		err := rows.Scan(&k.source, &k.app, &rating, &n)
+		if c.ratings[k] == nil {
+			c.ratings[k] = map[string]int64{}
+		}
+		c.ratings[k][rating] = n
+		return err
+	})
+}
+
+// of gives an app its numbers.
+func (c *counts) of(a *App) {
+	k := appKey{a.Source, a.AppID}
+	n := c.apps[k]
+	if n == nil {
+		n = &appCounts{}
+	}
+	for day := c.first; day.Before(c.end); day = day.AddDate(0, 0, 1) {
+		date := day.Format(time.DateOnly)
+		a.Days = append(a.Days, Day{Date: date, Runs: n.days[date]})
+		a.Runs += n.days[date]
+	}
+	a.Succeeded, a.Failed = n.succeeded, n.failed
+	a.ThumbsUp, a.ThumbsDown = c.ratings[k]["thumbsUp"], c.ratings[k]["thumbsDown"]
+}
