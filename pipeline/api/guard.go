@@ -16,7 +16,7 @@ const (
 	maxHeader      = 64 << 10 // bytes
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
-	maxConcurrent  = 1024     // requests at a time, streams of events among them
+	maxConcurrent  = 1024 // requests at a time, streams of events among them
 	bodyTimeout    = 30 * time.Second
 	answerTimeout  = 30 * time.Second // of an answer that is not streamed
 	largeWrite     = 16 << 10         // bytes, after which others get a turn: a download that its client keeps up with never waits for anything
