@@ -15,7 +15,7 @@ test: build .ci/npm/node_modules .ci/readers/node_modules bin/versitygw-$(VERSIT
 	go test -timeout 25m ./...
 
 # Tests about memory, the object store, selections and records, to which the kind of broker makes no difference.
-NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|EveryPurpose|Versions|Airline|Tools|DryRun|Unsuitable|README
+NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|EveryPurpose|Versions|Airline|Tools|DryRun|Unsuitable|README|Browser
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	MILLRACE_TEST_KAFKA=cluster go test -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' ./cmd/millrace/
 
