@@ -76,11 +76,19 @@ func (e *Exports) conflicts(ctx context.Context, id export.ID, hash string) (the
 func (e *Exports) publish(ctx context.Context, id export.ID, ev event.Event) (*kgo.Record, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.Timeout) // who hangs up has asked all the same
 	defer cancel()
-	r, err := e.cfg.Producer.ProduceSync(ctx, ev.Record(e.cfg.TopicPrefix+event.TopicExportRequests, id.Key())).First()
-	if err != nil {
-		return nil, fmt.Errorf("%w: topic %s: %w", ErrNotAcknowledged, e.cfg.TopicPrefix+event.TopicExportRequests, err)
+	topic := e.cfg.TopicPrefix + event.TopicExportRequests
+	answer := make(chan error, 1)
+	r := ev.Record(topic, id.Key())
+	e.cfg.Producer.Produce(ctx, r, func(_ *kgo.Record, err error) { answer <- err })
+	select {
+	case err := <-answer:
+		if err == nil {
+			return r, nil
+		}
+		return nil, fmt.Errorf("%w: topic %s: %w", ErrNotAcknowledged, topic, err)
+	case <-ctx.Done(): // the client takes seconds to notice
+		return nil, fmt.Errorf("%w: topic %s: %w", ErrNotAcknowledged, topic, ctx.Err())
 	}
-	return r, nil
 }
 
 // Cancel asks that a running export end, and returns how it is now. ErrNotFound; ErrEnded where it ended otherwise before.
