@@ -234,7 +234,9 @@ func copyFairly(to io.Writer, from io.Reader) (n int64, err error) {
 	for {
 		k, err := from.Read(buffer)
 		if k > 0 {
-			to.Write(buffer[:k]) //nolint:errcheck // it is thrown away
+			if _, err := to.Write(buffer[:k]); err != nil {
+				return n, err
+			}
 			n += int64(k)
 			runtime.Gosched()
 		}
