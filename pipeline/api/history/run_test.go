@@ -276,7 +276,7 @@ func TestAServerThatGoesSilentIsNotWaitedForForEver(t *testing.T) {
 	}
 	proxy.Silence()
 	done := make(chan error, 1)
-	go func() { done <- second(store.Run(t.Context(), "acme", "r")) }()
+	go func() { done <- second(store.Nodes(t.Context(), "acme", "recipe", "app")) }()
 	select {
 	case err := <-done:
 		if err == nil || !strings.Contains(err.Error(), "ClickHouse does not answer") {
