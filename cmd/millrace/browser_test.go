@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -163,21 +164,30 @@ func (b *tab) leave(f func()) {
 	b.wait(`window.left === undefined && document.readyState === 'complete'`)
 }
 
-func hook(id string) chromedp.CSS {
+// hook is the selector of a data-testid; a selector is itself.
+func hook(id string) string {
 	if strings.ContainsAny(id, " [") {
-		return chromedp.CSS(id)
+		return id
 	}
-	return chromedp.CSS(`[data-testid="` + id + `"]`)
+	return `[data-testid="` + id + `"]`
 }
 
-func (b *tab) click(id string) { b.Helper(); b.do(chromedp.Click(hook(id), chromedp.NodeVisible)) }
+// click clicks with the mouse, once what is to be clicked is there, enabled, at rest, and on top of all else.
+func (b *tab) click(id string) {
+	b.Helper()
+	b.wait(`(() => { const e = document.querySelector(%q); if (!e || e.disabled) return false; e.scrollIntoView({block: 'center', behavior: 'instant'});
+		const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2, rests = window.at?.join() === [x, y].join(); window.at = [x, y];
+		return rests && r.width > 0 && e.contains(document.elementFromPoint(x, y)) })()`, hook(id))
+	at := evaluate[[]float64](b, `(() => { const at = window.at; window.at = undefined; return at })()`)
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
+}
 
 // fill types a text into a field, as a person does who clears it first.
 func (b *tab) fill(id, text string) {
 	b.Helper()
-	b.do(chromedp.WaitVisible(hook(id)))
-	evaluate[string](b, fmt.Sprintf(`document.querySelector('[data-testid=%s]').value = ''`, id))
-	b.do(chromedp.SendKeys(hook(id), text))
+	b.click(id)
+	evaluate[string](b, fmt.Sprintf(`document.querySelector(%q).value = ''`, hook(id)))
+	b.do(chromedp.KeyEvent(text))
 }
 
 // choose chooses an option of a list.
@@ -230,7 +240,12 @@ func (b *tab) downloaded() string {
 		if err != nil || len(names) == 0 {
 			return fmt.Sprint("no file was downloaded: ", err)
 		}
+		z, err := zip.OpenReader(names[0]) // it has its name before it is whole
+		if err != nil {
+			return err.Error()
+		}
 		found = names[0]
+		z.Close()
 		return ""
 	})
 	return found
