@@ -100,7 +100,7 @@ func (b *tab) filed(status string) string {
 }
 
 func fromNothingToAnEvaluation(t *testing.T, p *pagesUnderTest) {
-	b := person(t, p.browser, p.url, "school")
+	b := person(t, p, p.url, "school")
 	b.open("/recipes")
 	b.wait(`document.querySelector('main').innerText.includes('/v1/runs') || document.querySelector('main').innerText.includes('millrace replay')`) // what to do
 	b.screenshot("empty")
@@ -144,7 +144,7 @@ func fromNothingToAnEvaluation(t *testing.T, p *pagesUnderTest) {
 func nodesAreEnforced(t *testing.T, p *pagesUnderTest) {
 	publishLines(t, p, "nodes", tutorRuns("nodes", 10), 10)
 	counted(t, p.conn, time.Minute, map[string]uint64{"SELECT count() FROM nodes_latest WHERE workspace_id = 'nodes'": 20})
-	b := person(t, p.browser, p.url, "nodes")
+	b := person(t, p, p.url, "nodes")
 	b.open("/history?source=recipe&app=tutor")
 	b.click("action-menu")
 	b.click("menu-export-dataset")
@@ -176,7 +176,7 @@ func nodesAreEnforced(t *testing.T, p *pagesUnderTest) {
 
 func checkedRowsAreExported(t *testing.T, p *pagesUnderTest) {
 	publishLines(t, p, "rows", tutorRuns("rows", 120), 120)
-	b := person(t, p.browser, p.url, "rows")
+	b := person(t, p, p.url, "rows")
 	b.open("/history?source=recipe&app=tutor")
 	want := []string{}
 	check := func(positions ...int) {
@@ -221,7 +221,7 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 		lines = append(lines, fmt.Sprintf(`{"type":"dev.millrace.run.v1","workspace_id":"long","run_id":"r-%04d","source":"copilot","app_id":"desk","started_at":%q,"status":"succeeded","question":"q","answer":"a"}`, i, at))
 	}
 	publishLines(t, p, "long", lines, rows)
-	b := person(t, p.browser, p.url, "long")
+	b := person(t, p, p.url, "long")
 	file := func(name string, fields string) {
 		evaluate[float64](b, fmt.Sprintf(`fetch('/v1/exports', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({name: %q, purpose: 'export_dataset', source: 'copilot', app_id: 'desk', %s})}).then(r => r.status)`, name, fields))
 	}
@@ -251,7 +251,7 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 
 func signInAndOut(t *testing.T, p *pagesUnderTest, keys *authtest.Keys) {
 	publishLines(t, p, "vip", tutorRuns("vip", 3), 3)
-	b := person(t, p.browser, p.keyed, "")
+	b := person(t, p, p.keyed, "")
 	b.open("/recipes")
 	b.wait(`location.pathname === '/login'`)
 	b.fill("token", "not.a.token")
@@ -323,7 +323,7 @@ func looks(t *testing.T, p *pagesUnderTest) {
 	eventually(t, time.Minute, func() string {
 		return map[bool]string{false: "the export has not succeeded"}[strings.Contains(string(api.get(t, "/v1/exports/"+export.ExportID).body), `"succeeded"`)]
 	})
-	b := person(t, p.browser, p.url, "shop")
+	b := person(t, p, p.url, "shop")
 	history := "/history?source=recipe&app=" + recipe
 	for _, look := range []struct {
 		width  int64

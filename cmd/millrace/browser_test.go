@@ -64,9 +64,9 @@ type tab struct {
 const tabTimeout = 30 * time.Second
 
 // person opens a tab at a server. At the end of the test its console must be free of errors.
-func person(t *testing.T, in context.Context, url, workspace string) *tab {
+func person(t *testing.T, p *pagesUnderTest, url, workspace string) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(in, chromedp.WithNewBrowserContext())
+	ctx, cancel := chromedp.NewContext(p.browser, chromedp.WithNewBrowserContext())
 	b := &tab{T: t, ctx: ctx, url: url, downloads: t.TempDir()}
 	b.must(chromedp.Listen(ctx, b.listen))
 	_, err := chromedp.Call(ctx, log.Enable, struct{}{})
