@@ -46,7 +46,7 @@ func explain(err error) *problem {
 	case errors.Is(err, history.ErrCursor), errors.Is(err, live.ErrCursor):
 		return &problem{Status: http.StatusBadRequest, Title: "This link has lost its place",
 			Text: "Its cursor is not one of this list. Start again from the newest."}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, history.ErrTooSlow):
 		return &problem{Status: http.StatusGatewayTimeout, Title: "This took too long",
 			Text: "The database did not answer in time. Choose a shorter time range or fewer filters, or try again."}
 	case errors.Is(err, dataset.ErrRunning):
