@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dataset"

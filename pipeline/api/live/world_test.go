@@ -238,4 +238,3 @@ func names(p *live.Page) (list []string) {
 	}
 	return list
 }
-
