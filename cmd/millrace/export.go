@@ -29,6 +29,9 @@ func (exportCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	stages, err := a.exportStages(ctx, o)
+	if ctx.Err() != nil {
+		return nil // it was told to stop before it began
+	}
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,9 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	s, err := a.newServer(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		return nil // it was told to stop before it began
+	}
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/folder"
 )
 
 func TestWhatIsFiledWithOneServerIsThereAtOnceWithEveryOther(t *testing.T) {
@@ -315,5 +316,31 @@ func TestWithoutKafkaNothingIsFiledOrSaidToBeMissing(t *testing.T) {
 	}
 	if _, err := e.Dataset(t.Context(), id("there")); !errors.Is(err, dataset.ErrRunning) {
 		t.Errorf("the folder of what is not planned: %v", err)
+	}
+}
+
+func TestNobodyIsToldLessThanBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.server()
+	w.mustFile(e, "e")
+	p := w.plan("e", time.Now().UTC().Truncate(time.Millisecond))
+	f := folder.Folder{Bucket: w.bucket, ID: p.ID} // its end is in the bucket before the topics tell of its beginning
+	if _, _, err := f.CreateManifest(t.Context(), export.NewManifest(p, export.StatusSucceeded, nil, nil, "t/0/0", p.AcceptedAt.Add(time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	late := w.server()
+	w.status(late, "e", export.StatusSucceeded)
+	w.progress(p, 0)
+	w.progress(p, 1)
+	for i := range 9 { // whose progress comes later, in every partition
+		marker := w.plan(fmt.Sprint("marker", i), time.Now().UTC().Truncate(time.Millisecond))
+		w.progress(marker, 1)
+		w.status(late, marker.ExportID, export.StatusRunning)
+	}
+	for range 100 {
+		if x, err := late.Get(t.Context(), p.ID); err != nil || x.Status != export.StatusSucceeded {
+			t.Fatalf("%+v, %v", x, err)
+		}
 	}
 }

@@ -42,8 +42,11 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*Export, error) {
 	case err != nil:
 		e.cfg.Log.Warn("ClickHouse does not tell about an export; looking into the bucket", "export", id.String(), "error", err)
 	}
-	if inBucket, err := e.inBucket(ctx, id); inBucket != nil || err != nil {
-		return inBucket, err
+	if inBucket, err := e.inBucket(ctx, id); err != nil {
+		return nil, err
+	} else if inBucket != nil {
+		e.board.remember(inBucket)
+		return inBucket, nil
 	}
 	if filed != nil {
 		if err == nil {
@@ -82,16 +85,16 @@ func (e *Exports) inBucket(ctx context.Context, id export.ID) (*Export, error) {
 	return ofProgress(export.NewProgress(d.Plan, export.StatusAccepted, &export.Tally{}, d.Plan.AcceptedAt)), nil
 }
 
-// remember keeps how an export ended, so that those who go on asking cost nothing.
+// remember keeps what ClickHouse or the bucket told: they may be ahead of the topics, and nobody who was told so is to be told less. And so
+// those who go on asking how an export ended cost nothing.
 func (b *board) remember(x *Export) {
-	if !x.Status.Final() {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if y := b.entry(x.ID()); y.completion == nil {
-		y.completion, y.progress, y.filed = toCompletion(x), nil, nil
-	}
+	b.change(x.ID(), func(y *entry) {
+		if x.Status.Final() && y.completion == nil {
+			y.completion, y.progress, y.filed = toCompletion(x), nil, nil
+		} else if !x.Status.Final() {
+			y.progressed(toProgress(x))
+		}
+	})
 }
 
 // toCompletion is the other way round of ofCompletion.
