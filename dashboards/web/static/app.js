@@ -6,7 +6,8 @@ function place(popover) {
   if (!button) return;
   const at = button.getBoundingClientRect();
   const { offsetWidth: width, offsetHeight: height } = popover;
-  const left = popover.dataset.anchor === 'end' ? at.right - width : at.left;
+  const end = at.right - width;
+  const left = popover.dataset.anchor === 'end' && end >= 8 ? end : at.left;
   const below = at.bottom + 4;
   const top = below + height > innerHeight - 8 && at.top - height - 4 > 8 ? at.top - height - 4 : below;
   popover.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -124,13 +125,17 @@ func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example 
 	if err != nil {
 		panic(err) // the type is plain
 	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, event, "  ", "  "); err != nil {
+		panic(err) // it is JSON
+	}
 	key := ""
 	if !p.gate.Keyless() {
 		key = "  -H \"Authorization: Bearer $TOKEN\" \\\n"
 	}
 	return example{
 		Post: "curl " + scheme + "://" + host + "/v1/runs \\\n" + key +
-			"  -H 'Content-Type: application/json' \\\n  -d '" + string(event) + "'",
+			"  -H 'Content-Type: application/json' \\\n  -d '" + pretty.String() + "'",
 		Event: string(event), Replay: "millrace replay runs.jsonl",
 	}
 }

@@ -59,7 +59,7 @@ func TestAnEmptyWorkspaceSaysHowToSendARun(t *testing.T) {
 	s := newSite(t)
 	s.caller.Workspace = "empty"
 	text := s.page("/recipes")
-	has(t, text, "No recipes in workspace empty yet", "curl http://example.com/v1/runs", "millrace replay runs.jsonl", "&#34;workspace_id&#34;:&#34;empty&#34;",
+	has(t, text, "No recipes in workspace empty yet", "curl http://example.com/v1/runs", "millrace replay runs.jsonl", "&#34;workspace_id&#34;:&#34;empty&#34;", "&#34;workspace_id&#34;: &#34;empty&#34;,\n",
 		"&#34;source&#34;:&#34;recipe&#34;")
 	hasNot(t, text, "Authorization")
 
