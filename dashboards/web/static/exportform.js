@@ -74,8 +74,8 @@ export class ExportForm {
       scope.append(element('p', 'error', `An export cannot be filtered by ${refused.join(' or by ')}. Check the rows you want instead, or take that filter away.`));
     }
     byId('export-limit-hint').textContent = this.#window()
-      ? 'The newest so many, in the time range. Leave it empty to take all of them.'
-      : 'The newest so many: of runs, or for nodes of node runs.';
+      ? 'How many at most, newest first, in the time range. Leave it empty to take all of them.'
+      : 'How many at most, newest first: runs, or node runs where nodes are chosen.';
   }
 
   // #blocked says why nothing can be filed, whatever the fields say.

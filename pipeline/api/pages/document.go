@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // maxShown is how much of a text or document a page shows, in characters or bytes.
@@ -129,6 +130,15 @@ func (v value) Count() string {
 		return plural(len(v.Items), "key", "keys")
 	}
 	return plural(len(v.Items), "item", "items")
+}
+
+// Bulky says whether a value is to scroll in a box of its own, in a cell that is narrow.
+func (v value) Bulky() bool {
+	size := len(v.Text) + 50*strings.Count(v.Text, "\n")
+	for _, item := range v.Items {
+		size += len(item.Text) + 50
+	}
+	return size > 200
 }
 
 // tree is a document for a template; one that cannot be read is shown as it is.

@@ -33,7 +33,11 @@ func forbidden(scope string) error {
 }
 
 func notFound(what, text string) error {
-	return &problem{Status: http.StatusNotFound, Title: "No such " + what, Text: text, Link: "/copilots", Label: "Go to the copilots"}
+	e := &problem{Status: http.StatusNotFound, Title: "No such " + what, Text: text, Link: "/copilots", Label: "Go to the copilots"}
+	if what == "recipe" {
+		e.Link, e.Label = "/recipes", "Go to the recipes"
+	}
+	return e
 }
 
 // explain turns the errors of stores into what people can change.

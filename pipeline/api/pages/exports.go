@@ -141,7 +141,7 @@ func newExportRow(e *live.Export, c *auth.Caller) exportRow {
 
 // Details says whether there is more to say than the row does.
 func (e exportRow) Details() bool {
-	return len(e.Drops) > 0 || len(e.Warnings) > 0 || e.ErrorCode != "" || e.ErrorMessage != "" || e.LoadWith != ""
+	return len(e.Drops) > 0 || len(e.Warnings) > 0 || e.ErrorCode != "" || e.ErrorMessage != "" || e.LoadWith != "" && !e.Deleted
 }
 
 // dropText is what a target says of a reason, "" where it says nothing.

@@ -105,7 +105,11 @@ func TestRecordsAreShownAsTheyAreRead(t *testing.T) {
 			says: []string{`class="mono">question<`, `class="mono">extra<`, "a&lt;b", "1.50"},
 		},
 		"lists of texts": {records: []string{`{"user_input":"q","retrieved_contexts":["one","two"]}`}, kinds: []string{"table"}, says: []string{"<li>one</li>"}},
-		"nested":         {records: []string{`{"z":{"deep":[{"x":"y"}]},"a":null}`}, kinds: []string{"tree"}, says: []string{`>z</span> <span class="dim">{1 key}`, `>y<`}},
+		"much in a cell": {
+			records: []string{`{"a":"` + strings.Repeat("word ", 50) + `","b":["1","2","3","4","5","6"]}`}, kinds: []string{"table"},
+			says: []string{`is-string tall" tabindex="0">word`, `list tall" tabindex="0">`},
+		},
+		"nested": {records: []string{`{"z":{"deep":[{"x":"y"}]},"a":null}`}, kinds: []string{"tree"}, says: []string{`>z</span> <span class="dim">{1 key}`, `>y<`}},
 		"messages": {
 			records: []string{`{"messages":[{"role":"system","content":"S"},{"role":"user","content":[{"type":"text","text":"U"},{"type":"image_url"}]},{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"find","arguments":"{\"x\":1}"}}]},{"role":"tool","content":"T"}],"tools":[{"name":"find"}]}`},
 			kinds:   []string{"chat"}, roles: []string{"system", "user", "assistant", "tool"}, says: []string{"U\n[image_url]", "<b>find</b>", "{&#34;x&#34;:1}", "Other fields"},
@@ -144,6 +148,16 @@ func TestRecordsAreShownAsTheyAreRead(t *testing.T) {
 			has(t, text, c.says...)
 		})
 	}
+}
+
+func TestADeletedExportHasNoDetailsButThoseThatAreLeft(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := &s.exports.exports[0]
+	e.DeletedAt = &noon
+	has(t, s.page("/exports"), "row-details", "too_few_records")
+	e.Dropped, e.Warnings = nil, nil // what loads it is gone
+	hasNot(t, s.page("/exports"), "row-details")
 }
 
 // attributes are the values of an attribute of all elements with a data-testid.

@@ -94,5 +94,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /logout", p.logout)
 	mux.HandleFunc("POST /workspace", p.switchWorkspace)
 	mux.Handle("GET "+assetsPath, p.assets)
+	// Browsers look here for the icon of what has no <head> of ours, such as /docs.
+	mux.Handle("GET /favicon.ico", http.RedirectHandler(p.assets.path("icon.svg"), http.StatusSeeOther))
 	mux.HandleFunc("GET /", p.nothing)
 }

@@ -193,7 +193,7 @@ func TestARunOrAppOfAnotherWorkspaceIsNotFound(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.caller.Workspace = "other"
-	for _, address := range []string{"/history/run?id=r1", "/history?source=copilot&app=helpdesk", "/exports/view?id=e1", "/exports/row?id=e1", "/nothing"} {
+	for _, address := range []string{"/history/run?id=r1", "/history?source=copilot&app=helpdesk", "/history?source=recipe&app=helpdesk", "/exports/view?id=e1", "/exports/row?id=e1", "/nothing"} {
 		status, text := s.get(address)
 		if status != http.StatusNotFound {
 			t.Errorf("%s: %d", address, status)
@@ -201,6 +201,8 @@ func TestARunOrAppOfAnotherWorkspaceIsNotFound(t *testing.T) {
 		has(t, text, `data-testid="message"`, "Sections")
 		hasNot(t, text, "req-1")
 	}
+	_, text := s.get("/history?source=recipe&app=helpdesk")
+	has(t, text, `href="/recipes">Go to the recipes`)
 }
 
 func TestARunIsShownWithEverythingThatIsKnown(t *testing.T) {
@@ -248,6 +250,18 @@ func TestAssetsOfThisVersionAreKeptForeverAndOthersAskedFor(t *testing.T) {
 	}
 	if status, _ := s.get("/assets/" + a.version + "/none.js"); status != http.StatusNotFound {
 		t.Errorf("status %d", status)
+	}
+}
+
+func TestBrowsersFindTheIconOfWhatIsNoPage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	r := s.do(httptest.NewRequest(http.MethodGet, "/favicon.ico", nil))
+	if r.Status != http.StatusSeeOther {
+		t.Fatalf("status %d", r.Status)
+	}
+	if r := s.do(httptest.NewRequest(http.MethodGet, r.Header.Get("Location"), nil)); r.Status != http.StatusOK || r.Header.Get("Content-Type") != "image/svg+xml" {
+		t.Errorf("%d %v", r.Status, r.Header)
 	}
 }
 
