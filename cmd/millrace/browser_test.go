@@ -3,7 +3,6 @@ package main
 import (
 	"archive/zip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,8 +14,8 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -39,7 +38,7 @@ func chromium(t *testing.T) context.Context {
 		}
 		t.Skipf("no browser: %v; make test installs it where it may", err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1280, 1000), chromedp.UserDataDir(t.TempDir()))
 	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(allocator)
@@ -251,16 +250,6 @@ func (b *tab) downloaded() string {
 	return found
 }
 
-// look sets how wide the window is, and light or dark.
-func (b *tab) look(width int64, scheme string) {
-	b.Helper()
-	b.do(chromedp.EmulateViewport(width, 900))
-	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-	})
-	b.must(err)
-}
-
 // screenshot keeps how the page looks, where MILLRACE_TEST_SCREENSHOTS names a folder.
 func (b *tab) screenshot(name string) {
 	dir := os.Getenv("MILLRACE_TEST_SCREENSHOTS")
@@ -269,37 +258,21 @@ func (b *tab) screenshot(name string) {
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, tabTimeout)
 	defer cancel()
-	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	_, test, _ := strings.Cut(b.Name(), "/flows/")
+	size, err := chromedp.Run(ctx, chromedp.Evaluate[[]float64](`scrollTo(0, 0), [innerWidth, Math.max(innerHeight, Math.min(2400, document.documentElement.scrollHeight))]`))
+	var picture page.CaptureScreenshotResult
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, strings.ReplaceAll(b.Name(), "/", "-")+"-"+name+".png"), picture, 0o600)
+		beyond := len(size) == 2 && size[1] > 900
+		picture, err = chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
+			CaptureBeyondViewport: &beyond, Clip: &page.Viewport{Width: size[0], Height: size[1], Scale: 1},
+		})
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, test+"-"+name+".png"), picture.Data, 0o600)
 	}
 	if err != nil {
 		b.Log(err)
 	}
-}
-
-// violation is a rule of axe-core that a page breaks.
-type violation struct {
-	ID, Impact, Help string
-	Nodes            []struct{ HTML string }
-}
-
-// accessible holds the page against axe-core, and the width of its window.
-func (b *tab) accessible(axe, what string) {
-	b.Helper()
-	evaluate[bool](b, axe+"; true")
-	var found []violation
-	text := evaluate[string](b, `axe.run({resultTypes: ['violations']}).then(r => JSON.stringify(r.violations))`)
-	b.must(json.Unmarshal([]byte(text), &found))
-	for _, v := range found {
-		if v.Impact == "serious" || v.Impact == "critical" {
-			b.Errorf("%s: %s: %s (%s), such as %.300s", what, v.Impact, v.Help, v.ID, v.Nodes[0].HTML)
-		}
-	}
-	if sideways := evaluate[float64](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); sideways > 0 {
-		b.Errorf("%s: the page is %v pixels wider than its window", what, sideways)
-	}
-	b.screenshot(what)
 }
 
 // publishLines publishes run events of a workspace, and waits until they are stored.
