@@ -181,6 +181,7 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 	exports := shop(t, p, api)
 	b := person(t, p, p.url, "shop")
 	const history = "/history?source=recipe&app=knowledge-answer"
+	const few = history + "&feedback=thumbsDown" // what takes the time is to look at each element
 	run := "/history/run?id=" + url.QueryEscape(aRun(t, api, "source=recipe&app_id=knowledge-answer"))
 	failed := "/history/run?id=" + url.QueryEscape(aRun(t, api, "source=recipe&app_id=knowledge-answer&status=failed"))
 	form := func(then func(b *tab)) func(b *tab) {
@@ -201,19 +202,19 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 			b.wait(`document.querySelector('#workspace-menu:popover-open')`)
 		}},
 		scene{"history", history, nil},
-		scene{"history-menu", history, func(b *tab) { b.click("action-menu"); b.wait(`document.querySelector('#menu:popover-open')`) }},
+		scene{"history-menu", few, func(b *tab) { b.click("action-menu"); b.wait(`document.querySelector('#menu:popover-open')`) }},
 		scene{"history-filters", history + "&status=failed&status=running&feedback=thumbsDown", func(b *tab) { b.click("filter-status"); b.wait(`document.querySelector('#f-status-box:popover-open')`) }},
 		scene{"history-nothing-passes", history + "&status=failed&q=nothing+has+this", nil},
 		scene{"history-mistake", history + "&from=2026-11-02T00:00&to=2026-11-01T00:00", func(b *tab) { b.expect("400") }},
-		scene{"form", history, form(func(b *tab) {
+		scene{"form", few, form(func(b *tab) {
 			b.click("export-node")
 			b.wait(`document.querySelector('[data-testid=export-count]').dataset.state === 'done'`)
 		})},
-		scene{"form-mistake", history, form(func(b *tab) {
+		scene{"form-mistake", few, form(func(b *tab) {
 			b.click("export-proceed")
 			b.wait(`!document.querySelector('[data-testid=export-error-nodes]').hidden`)
 		})},
-		scene{"history-selection", history, func(b *tab) {
+		scene{"history-selection", few, func(b *tab) {
 			b.click("select-page")
 			b.wait(`!document.querySelector('[data-testid=selection-bar]').hidden`)
 		}},
@@ -231,9 +232,9 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 			b.click("row-delete")
 			b.wait(`document.querySelector('[data-testid=confirm-dialog]').open`)
 		}},
-		scene{"view-tree", "/exports/view?id=" + exports["tree"], nil},
-		scene{"view-chat", "/exports/view?id=" + exports["chat"], nil},
-		scene{"view-table", "/exports/view?id=" + exports["table"], nil},
+		scene{"view-tree", "/exports/view?id=" + exports["tree"] + "&n=3", nil},
+		scene{"view-chat", "/exports/view?id=" + exports["chat"] + "&n=5", nil},
+		scene{"view-table", "/exports/view?id=" + exports["table"] + "&n=5", nil},
 		scene{"view-nothing", "/exports/view?id=" + exports["warned"], nil},
 	)
 }

@@ -12,6 +12,7 @@ function place(popover) {
   const top = below + height > innerHeight - 8 && at.top - height - 4 > 8 ? at.top - height - 4 : below;
   popover.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
   popover.style.top = `${Math.max(8, top)}px`;
+  popover.classList.add('is-placed');
 }
 
 const items = (menu) => [...menu.querySelectorAll('[role=menuitem]')];
@@ -20,7 +21,10 @@ for (const popover of document.querySelectorAll('[popover]')) {
   popover.addEventListener('toggle', (event) => {
     const button = document.querySelector(`[popovertarget="${CSS.escape(popover.id)}"]`);
     button?.setAttribute('aria-expanded', String(event.newState === 'open'));
-    if (event.newState !== 'open') return;
+    if (event.newState !== 'open') {
+      popover.classList.remove('is-placed');
+      return;
+    }
     place(popover);
     const first = popover.matches('.menu') ? items(popover)[0] : popover.querySelector('input:not([type=hidden])');
     first?.focus();
