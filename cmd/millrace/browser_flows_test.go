@@ -22,7 +22,7 @@ import (
 func TestBrowserPages(t *testing.T) {
 	t.Parallel()
 	localtest.ClickHouse(t)
-	p := &pagesUnderTest{browser: chromium(t), site: newSite(t)}
+	p := &pagesUnderTest{axe: axeCore(t), browser: chromium(t), site: newSite(t)}
 	keys := authtest.New(t)
 	p.env.start(t, "ingest")
 	append(p.env, "EXPORT_CONCURRENCY=1", "EXPORT_WINDOW_RECORDS=1").start(t, "export")
@@ -235,6 +235,7 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 	evaluate[bool](b, `window.shift = 0, new PerformanceObserver(l => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shift += e.value }).observe({type: 'layout-shift', buffered: true}), true`)
 	b.wait(`Number(document.querySelector('[data-testid=export-progress]')?.value) > 1`) // as it goes, without a reload
 	b.fits("running")
+	b.accessible("running")
 	b.screenshot("running")
 	if shift := evaluate[float64](b, `window.shift`); shift > 0 {
 		t.Errorf("the layout has shifted by %v while progress moved", shift)

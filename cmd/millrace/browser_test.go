@@ -26,6 +26,7 @@ type pagesUnderTest struct {
 	url     string
 	keyed   string // of a server with keys
 	browser context.Context
+	axe     string // the script of axe-core
 }
 
 // chromium starts the browser. Without it the test is skipped, and fails where CI=true.
@@ -53,7 +54,7 @@ func chromium(t *testing.T) context.Context {
 type tab struct {
 	*testing.T
 	ctx       context.Context
-	url       string
+	url, axe  string
 	downloads string
 
 	mu       sync.Mutex
@@ -66,7 +67,7 @@ const tabTimeout = 30 * time.Second
 func person(t *testing.T, p *pagesUnderTest, url, workspace string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(p.browser, chromedp.WithNewBrowserContext())
-	b := &tab{T: t, ctx: ctx, url: url, downloads: t.TempDir()}
+	b := &tab{T: t, ctx: ctx, url: url, axe: p.axe, downloads: t.TempDir()}
 	b.must(chromedp.Listen(ctx, b.listen))
 	_, err := chromedp.Call(ctx, log.Enable, struct{}{})
 	b.must(err)
