@@ -82,14 +82,38 @@ func replace(t *testing.T, path string, content []byte) {
 	}
 }
 
+// journal is what an authenticator logs; it may log on while a test reads.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func (j *journal) Reset() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.text.Reset()
+}
+
 func TestKeysOfAFileRotateWithoutARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRotation(t)
-		var log bytes.Buffer
+		log := &journal{}
 		path := filepath.Join(t.TempDir(), "jwks.json")
 		replace(t, path, r.set("old"))
-		r.a = start(t, auth.Config{JWKSFile: path, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		r.a = start(t, auth.Config{JWKSFile: path, Log: slog.New(slog.NewTextHandler(log, nil))})
 		r.expect(t, "at start", true, false)
 		replace(t, path, r.set("old", "new"))
 		pass(3 * time.Second)
@@ -104,7 +128,7 @@ func TestKeysOfAFileRotateWithoutARestart(t *testing.T) {
 			pass(time.Minute)
 			r.expect(t, what, false, true)
 			if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
-				t.Errorf("%s: %d errors are logged in a minute:\n%s", what, n, &log)
+				t.Errorf("%s: %d errors are logged in a minute:\n%s", what, n, log)
 			}
 		}
 		if err := os.Remove(path); err != nil {
@@ -139,16 +163,16 @@ func TestAFileIsReadAgainWhenOnlyItsTimeTells(t *testing.T) {
 func TestKeysThatAreOfNoUseArePassedOverWithTheReason(t *testing.T) {
 	t.Parallel()
 	keys := authtest.New(t)
-	var log bytes.Buffer
+	log := &journal{}
 	cfg := keys.Config()
-	cfg.Log, cfg.Issuer, cfg.Audience = slog.New(slog.NewTextHandler(&log, nil)), "", ""
+	cfg.Log, cfg.Issuer, cfg.Audience = slog.New(slog.NewTextHandler(log, nil)), "", ""
 	start(t, cfg)
 	for _, want := range []string{
 		`kid \"enc\": its use is`, `kid \"ps\": its alg is`, `kid \"weak\": an RSA key of 1024 bits`, `kid \"oct\": a secret has no place`, `kid \"later\"`,
 		"MILLRACE_AUTH_ISSUER is not set", "MILLRACE_AUTH_AUDIENCE is not set",
 	} {
 		if !strings.Contains(log.String(), want) {
-			t.Errorf("not logged: %s in\n%s", want, &log)
+			t.Errorf("not logged: %s in\n%s", want, log)
 		}
 	}
 }
