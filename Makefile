@@ -28,9 +28,10 @@ race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process, unde
 fuzz: ## every fuzz target for FUZZTIME each
 	.ci/fuzz $(or $(FUZZTIME),30s)
 
-bench: build bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHouse's own ways, and the micro-benchmarks
+bench: build bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHouse's own ways, the server, and the micro-benchmarks
 	bin/millrace bench ingest
 	bin/millrace bench export
+	bin/millrace bench serve
 	go test -run '^$$' -bench . ./...
 
 soak: build            ## the tests that kill, and those of size, with full counts, one after another; about 40 minutes
