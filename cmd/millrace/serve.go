@@ -81,6 +81,8 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 	}
 	if authenticator.Keyless() {
 		a.log.Warn("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may do everything")
+	} else {
+		a.log.Info("tokens are checked", "by", authenticator.Describe())
 	}
 	if s.listener, err = a.listen(); err != nil {
 		return nil, err

@@ -83,7 +83,7 @@ func (a *API) registerExports() {
 		if err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 		defer cancel()
 		select {
 		case tries <- struct{}{}:

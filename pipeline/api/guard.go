@@ -18,7 +18,7 @@ const (
 	idleTimeout    = 2 * time.Minute
 	maxConcurrent  = 1024 // requests at a time, streams of events among them
 	bodyTimeout    = 30 * time.Second
-	answerTimeout  = 30 * time.Second // of an answer that is not streamed
+	tryTimeout     = 30 * time.Second // of a dry run
 	largeWrite     = 16 << 10         // bytes, after which others get a turn: a download that its client keeps up with never waits for anything
 	silenceTimeout = 30 * time.Second // of a client that does not take a stream, or does not send one
 )
