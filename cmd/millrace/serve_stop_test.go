@@ -32,7 +32,7 @@ func TestServeEndsWhileExportsAreWatched(t *testing.T) {
 	if !strings.Contains(lines.Text(), `"accepted"`) {
 		t.Fatalf("the stream tells %q", lines.Text())
 	}
-	if code, took := server.stop(t); code != 0 || took > 5*time.Second {
+	if code, took := server.stop(t); code != 0 || took > 10*time.Second {
 		t.Errorf("SIGTERM: exit code %d after %s", code, took)
 	}
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
