@@ -147,8 +147,8 @@
 // partitions, up to twelve in a process of four slots. The price is that each group passes over the other's records.
 //
 // [auth]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/auth
-// [live]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/live
-// [history]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/history
+// [live]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/export/live
+// [history]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/history
 // [ingest]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/ingest
 // [event]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/event
 // [runs]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/runs

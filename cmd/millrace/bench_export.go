@@ -23,7 +23,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // benchExport measures, on one embedded stack and one table of generated runs, an export of all of them by
@@ -90,7 +90,7 @@ FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d
 }
 
 func (c benchExport) measure(ctx context.Context, a *app, s *stack, pid int, dir string) error {
-	client, err := a.kafkaClient(produce.Options()...)
+	client, err := a.kafkaClient(kafka.Options()...)
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local"
-	"github.com/millrace/millrace/pipeline/produce"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
@@ -122,7 +122,7 @@ func (a *app) withServices(ctx context.Context, dir string, f func(context.Conte
 
 // fillTopic publishes the events of the benchmark and returns the bytes of their values.
 func (a *app) fillTopic(ctx context.Context, events int) (int64, error) {
-	client, err := a.kafkaClient(produce.Options()...)
+	client, err := a.kafkaClient(kafka.Options()...)
 	if err != nil {
 		return 0, err
 	}

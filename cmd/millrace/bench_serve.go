@@ -18,9 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/kafka"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/millrace/millrace/pipeline/produce"
 )
 
 // benchServe measures a process `millrace serve`: clients that poll exports, of which some have ended and some wait, first by themselves
@@ -69,7 +68,7 @@ func (c benchServe) export(ctx context.Context, a *app) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	client, err := a.kafkaClient(produce.Options()...)
+	client, err := a.kafkaClient(kafka.Options()...)
 	if err != nil {
 		return "", err
 	}

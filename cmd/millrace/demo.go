@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/event"
-	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
@@ -98,7 +98,7 @@ func (c demoCommand) stream(ctx context.Context, a *app) error {
 	}
 	want := sample.Expect(cfg)
 	fmt.Fprintf(a.stdout, "\nStreaming %d events of %d runs through Kafka into ClickHouse\n", want.Events, want.Runs)
-	client, err := a.kafkaClient(produce.Options()...)
+	client, err := a.kafkaClient(kafka.Options()...)
 	if err != nil {
 		return err
 	}

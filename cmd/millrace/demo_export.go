@@ -13,7 +13,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // demoExports are an export for each purpose, as a target that fits.
@@ -97,7 +97,7 @@ const demoLimit = 600
 // fileAll asks for exports, shows how far they are, side by side, and returns their completions in the order of the
 // requests.
 func fileAll(ctx context.Context, a *app, requests []requestCommand) ([]*export.Completion, error) {
-	client, err := a.kafkaClient(produce.Options()...)
+	client, err := a.kafkaClient(kafka.Options()...)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -46,21 +46,21 @@ func (e exportArg) id(a *app) (export.ID, error) {
 }
 
 // with opens the export and calls f. What is wrong is said for people, with the exit code of the contract.
-func (e exportArg) with(ctx context.Context, a *app, f func(export.ID, *dataset.Dataset) error) error {
+func (e exportArg) with(ctx context.Context, a *app, f func(export.ID, *files.Dataset) error) error {
 	id, err := e.id(a)
 	if err != nil {
 		return err
 	}
-	return a.withDataset(ctx, id, func(d *dataset.Dataset) error { return f(id, d) })
+	return a.withDataset(ctx, id, func(d *files.Dataset) error { return f(id, d) })
 }
 
-func (a *app) withDataset(ctx context.Context, id export.ID, f func(*dataset.Dataset) error) error {
+func (a *app) withDataset(ctx context.Context, id export.ID, f func(*files.Dataset) error) error {
 	b, err := bucket.Open(ctx, a.cfg.BucketURL)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	d, err := dataset.Open(ctx, b, id)
+	d, err := files.Open(ctx, b, id)
 	if err == nil {
 		err = f(d)
 	}
@@ -68,12 +68,12 @@ func (a *app) withDataset(ctx context.Context, id export.ID, f func(*dataset.Dat
 }
 
 func explainDataset(id export.ID, err error) error {
-	var none *dataset.NoData
+	var none *files.NoData
 	switch {
-	case errors.Is(err, dataset.ErrNotFound):
+	case errors.Is(err, files.ErrNotFound):
 		return fmt.Errorf("there is no export %s in workspace %s, or it is not planned yet; `millrace exports ls` lists them, --workspace says which workspace, MILLRACE_BUCKET_URL which bucket",
 			id.ExportID, id.WorkspaceID)
-	case errors.Is(err, dataset.ErrRunning):
+	case errors.Is(err, files.ErrRunning):
 		return fmt.Errorf("export %s is still running: `millrace exports show` tells how far it is, `millrace exports cancel` ends it", id.ExportID)
 	case errors.As(err, &none):
 		code := exitExportFailed

@@ -11,8 +11,8 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
-	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 type exportsCancel struct {
@@ -29,7 +29,7 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 	if ended, err := a.endedAlready(ctx, id); ended || err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(produce.Options()...)
+	client, err := a.kafkaClient(kafka.Options()...)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c exportsCancel) await(ctx context.Context, a *app, w *watcher) error {
 
 // endedAlready says how an export has ended, if it has. That it was cancelled before is as good as now.
 func (a *app) endedAlready(ctx context.Context, id export.ID) (ended bool, err error) {
-	err = a.withDataset(ctx, id, func(d *dataset.Dataset) error {
+	err = a.withDataset(ctx, id, func(d *files.Dataset) error {
 		if d.Manifest == nil {
 			return nil
 		}

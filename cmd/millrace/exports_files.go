@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 )
 
 type exportsDownload struct {
@@ -24,30 +24,30 @@ func (c exportsDownload) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.download(ctx, id, c.Dir, dataset.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.stdout)
+	return a.download(ctx, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.stdout)
 }
 
 // download downloads an export into a folder, "" for one of its own, and says what was written.
-func (a *app) download(ctx context.Context, id export.ID, dir string, o dataset.DownloadOptions, out io.Writer) error {
-	return a.withDataset(ctx, id, func(d *dataset.Dataset) error {
+func (a *app) download(ctx context.Context, id export.ID, dir string, o files.DownloadOptions, out io.Writer) error {
+	return a.withDataset(ctx, id, func(d *files.Dataset) error {
 		if dir == "" {
 			dir = id.ExportID
 		}
 		bar := a.bytesBar("download", d)
 		o.Progress = bar.add
-		files, err := d.Download(ctx, dir, o)
+		list, err := d.Download(ctx, dir, o)
 		bar.finish()
 		switch {
-		case errors.Is(err, dataset.ErrExists):
+		case errors.Is(err, files.ErrExists):
 			return fmt.Errorf("%w: choose another folder, or replace it with --force", err)
 		case err != nil:
 			return err
 		}
-		return describeFiles(out, d, files)
+		return describeFiles(out, d, list)
 	})
 }
 
-func describeFiles(out io.Writer, d *dataset.Dataset, files []dataset.LocalFile) error {
+func describeFiles(out io.Writer, d *files.Dataset, files []files.LocalFile) error {
 	t := table{right: map[int]bool{1: true, 2: true}}
 	more := int64(0)
 	for _, f := range files {
@@ -75,7 +75,7 @@ type exportsVerify struct {
 
 // Run verifies an export. One that is not as its manifest says ends with exit code 1.
 func (c exportsVerify) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, func(id export.ID, d *dataset.Dataset) error {
+	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		bar := a.bytesBar("verify", d)
 		report, err := d.Verify(ctx, bar.add)
 		bar.finish()
@@ -106,7 +106,7 @@ type exportsDelete struct{ exportArg }
 
 // Run deletes the files of an export that has ended.
 func (c exportsDelete) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, func(id export.ID, d *dataset.Dataset) error {
+	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		if d.Manifest == nil {
 			return fmt.Errorf("export %s is still running: cancel it first, with `millrace exports cancel %s`", id.ExportID, id.ExportID)
 		}

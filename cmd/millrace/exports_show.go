@@ -14,7 +14,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 )
 
 type exportsShow struct {
@@ -24,7 +24,7 @@ type exportsShow struct {
 
 // Run shows an export as its folder tells; how far a running one is, ClickHouse knows.
 func (c exportsShow) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, func(id export.ID, d *dataset.Dataset) error {
+	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		completion, err := d.Completion()
 		if err != nil {
 			return err
@@ -71,7 +71,7 @@ FROM exports WHERE workspace_id = {workspace:String} AND export_id = {export:Str
 
 // shown is an export to be shown: completion or, while it runs, progress.
 type shown struct {
-	dataset    *dataset.Dataset
+	dataset    *files.Dataset
 	completion *export.Completion
 	progress   *export.Progress
 	unknown    error // why the progress may be older than it could be

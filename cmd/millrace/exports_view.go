@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 )
 
 type exportsView struct {
@@ -24,7 +24,7 @@ func (c exportsView) Run(ctx context.Context, a *app) error {
 	if c.N < 1 {
 		return usage("-n must be 1 or more")
 	}
-	return c.with(ctx, a, func(_ export.ID, d *dataset.Dataset) error {
+	return c.with(ctx, a, func(_ export.ID, d *files.Dataset) error {
 		n := 0
 		for record, err := range d.Records(ctx) {
 			if err != nil {

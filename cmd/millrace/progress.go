@@ -5,10 +5,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
-
-	"github.com/millrace/millrace/pipeline/export/dataset"
 )
 
 // bar shows how far something is: a bar on a terminal, nothing elsewhere.
@@ -26,7 +25,7 @@ func (a *app) rowsBar() bar {
 }
 
 // bytesBar counts the bytes of an export's objects.
-func (a *app) bytesBar(what string, d *dataset.Dataset) bar {
+func (a *app) bytesBar(what string, d *files.Dataset) bar {
 	if d.Manifest == nil {
 		return bar{}
 	}

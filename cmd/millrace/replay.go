@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/event"
-	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 type replayCommand struct {
@@ -47,7 +47,7 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(produce.Options()...)
+	client, err := a.kafkaClient(kafka.Options()...)
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,11 @@ type publisher struct {
 	bytes     atomic.Int64
 	failed    atomic.Pointer[error]
 	progress  func(events, bytes int64)
-	checker   produce.Checker
+	checker   kafka.Checker
 }
 
 func newPublisher(client *kgo.Client, topic string, rate float64) *publisher {
-	p := &publisher{client: client, topic: topic, progress: func(int64, int64) {}, checker: produce.Checker{Source: "millrace/replay"}}
+	p := &publisher{client: client, topic: topic, progress: func(int64, int64) {}, checker: kafka.Checker{Source: "millrace/replay"}}
 	if rate > 0 {
 		p.interval = time.Duration(float64(time.Second) / rate)
 		p.next = time.Now()

@@ -15,8 +15,8 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
-	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 type requestCommand struct {
@@ -62,7 +62,7 @@ func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
 	if c.DryRun {
 		return request.ID, c.try(ctx, a, request)
 	}
-	client, err := a.kafkaClient(produce.Options()...)
+	client, err := a.kafkaClient(kafka.Options()...)
 	if err != nil {
 		return request.ID, err
 	}
@@ -130,7 +130,7 @@ func (c requestCommand) download(ctx context.Context, a *app, completion *export
 		_, err := fmt.Fprintln(out, "nothing to download: the export has no records")
 		return err
 	}
-	return a.download(ctx, completion.ID, c.Download, dataset.DownloadOptions{}, out)
+	return a.download(ctx, completion.ID, c.Download, files.DownloadOptions{}, out)
 }
 
 // publish sends an event about an export to topic export-requests, as any other producer would.

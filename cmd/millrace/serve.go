@@ -12,10 +12,10 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/history"
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/api/pages"
-	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/history"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -88,12 +88,12 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 		return nil, err
 	}
 	s.closing = append(s.closing, func() { s.listener.Close() })
-	kafka, err := a.cfg.kafkaOptions()
+	broker, err := a.cfg.kafkaOptions()
 	if err != nil {
 		return nil, err
 	}
 	// Who waits for an answer is told that Kafka does not give one, rather than waiting for ever.
-	producer, err := a.kafkaClient(append(produce.Options(), kgo.AllowIdempotentProduceCancellation())...)
+	producer, err := a.kafkaClient(append(kafka.Options(), kgo.AllowIdempotentProduceCancellation())...)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 		return nil, err
 	}
 	s.closing = append(s.closing, func() { b.Close() })
-	s.exports = live.New(live.Config{TopicPrefix: a.cfg.KafkaTopicPrefix, Kafka: kafka, Producer: producer, Log: a.log}, conn, b)
+	s.exports = live.New(live.Config{TopicPrefix: a.cfg.KafkaTopicPrefix, Kafka: broker, Producer: producer, Log: a.log}, conn, b)
 	runs := history.New(conn)
 	o.ready = append(o.ready, s.exports.Ready())
 	handlers := api.New(api.Config{

@@ -16,9 +16,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -92,7 +92,7 @@ func (a *API) registerFiles() {
 }
 
 // file finds a file of an export.
-func (a *API) file(ctx context.Context, id export.ID, key string) (*dataset.Dataset, export.File, error) {
+func (a *API) file(ctx context.Context, id export.ID, key string) (*files.Dataset, export.File, error) {
 	d, err := a.exports.Dataset(ctx, id)
 	if err != nil {
 		return nil, export.File{}, err
@@ -117,7 +117,7 @@ var mediaTypes = map[string]string{
 	".md": "text/markdown; charset=utf-8", ".gz": "application/gzip", ".zst": "application/zstd",
 }
 
-func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *dataset.Dataset, f export.File) {
+func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *files.Dataset, f export.File) {
 	if f.Kind != "" && r.Method == http.MethodGet {
 		to, err := d.SignedURL(r.Context(), f, fileExpiry)
 		if err == nil {
@@ -184,7 +184,7 @@ func attachment(name string) string {
 }
 
 // serveZip sends the files as they are: they are compressed already, or the reader's network is faster than one core deflates.
-func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *dataset.Dataset) {
+func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *files.Dataset) {
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", attachment(zipName(d.Manifest)))
 	if r.Method == http.MethodHead {

@@ -11,10 +11,10 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/millrace/millrace/pipeline/api/history"
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
@@ -127,14 +127,14 @@ func refused(err error) *Problem {
 
 // explain is the problem that an error of the packages below is. What nobody expects is logged, and not told.
 func (a *API) explain(ctx context.Context, err error) error {
-	var none *dataset.NoData
+	var none *files.NoData
 	var p *Problem
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &p):
 		return p
-	case errors.Is(err, live.ErrNotFound), errors.Is(err, dataset.ErrNotFound):
+	case errors.Is(err, live.ErrNotFound), errors.Is(err, files.ErrNotFound):
 		return problem(http.StatusNotFound, "there is no such export in this workspace")
 	case errors.Is(err, history.ErrNotFound):
 		return problem(http.StatusNotFound, "there is no such run or app in this workspace")
@@ -147,9 +147,9 @@ func (a *API) explain(ctx context.Context, err error) error {
 			Mistake{Pointer: "/export_id", Code: string(strictjson.ExportIDConflict), Detail: "is that of a request that asks for something else: choose another export_id, or another Idempotency-Key"})
 	case errors.Is(err, live.ErrEnded):
 		return problem(http.StatusConflict, err.Error())
-	case errors.Is(err, dataset.ErrRunning):
+	case errors.Is(err, files.ErrRunning):
 		return problem(http.StatusConflict, "the export is still running: wait for its completion, or cancel it")
-	case errors.Is(err, dataset.ErrDeleted):
+	case errors.Is(err, files.ErrDeleted):
 		return problem(http.StatusGone, "the export's files were deleted")
 	case errors.As(err, &none):
 		return problem(http.StatusConflict, none.Error())

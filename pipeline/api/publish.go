@@ -20,7 +20,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/event"
-	"github.com/millrace/millrace/pipeline/produce"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
@@ -100,7 +100,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 		problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d MiB: send several", maxEventsBody>>20)).write(w)
 		return
 	}
-	p := &publishing{api: a, workspace: auth.From(r.Context()).Workspace, checker: produce.Checker{Source: eventSource}}
+	p := &publishing{api: a, workspace: auth.From(r.Context()).Workspace, checker: kafka.Checker{Source: eventSource}}
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(r.Context())) // what was read is published, whoever hangs up
 	defer p.cancel()
 	body := &timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w)}
@@ -140,7 +140,7 @@ type publishing struct {
 	ctx       context.Context //nolint:containedctx // of the records that are under way
 	cancel    context.CancelFunc
 	workspace string
-	checker   produce.Checker
+	checker   kafka.Checker
 	wait      sync.WaitGroup
 
 	mu      sync.Mutex

@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // appDays is how many days the numbers of apps are about.

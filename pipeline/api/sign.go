@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -69,7 +69,7 @@ func (s *signer) signature(ctx context.Context, id export.ID, key string, expire
 }
 
 // fileURL is a URL from which anybody can GET a file until it expires: the object store's, or this server's.
-func (a *API) fileURL(ctx context.Context, base string, d *dataset.Dataset, f export.File, expiry time.Duration) (string, error) {
+func (a *API) fileURL(ctx context.Context, base string, d *files.Dataset, f export.File, expiry time.Duration) (string, error) {
 	signed, err := d.SignedURL(ctx, f, expiry)
 	if err == nil || !errors.Is(err, bucket.ErrNotSupported) {
 		return signed, err

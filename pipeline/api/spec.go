@@ -10,9 +10,9 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/history"
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/schemas/events"
 )

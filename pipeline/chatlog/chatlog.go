@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/strictjson"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // Converter turns lines into run events. It is not safe for concurrent use.
@@ -96,7 +96,7 @@ func (c *Converter) data(chat *chat, id string, started time.Time) []byte {
 	text := func(key, value string) {
 		if value != "" {
 			dst = append(append(append(dst, ',', '"'), key...), '"', ':')
-			dst = jsontext.AppendString(dst, []byte(value))
+			dst = jsonscan.AppendString(dst, []byte(value))
 		}
 	}
 	document := func(key, value string) {
@@ -106,15 +106,15 @@ func (c *Converter) data(chat *chat, id string, started time.Time) []byte {
 		}
 	}
 	dst = append(dst, `{"workspace_id":`...)
-	dst = jsontext.AppendString(dst, []byte(c.Workspace))
+	dst = jsonscan.AppendString(dst, []byte(c.Workspace))
 	text("run_id", id)
 	text("source", "copilot")
 	text("app_id", c.App)
 	text("status", "succeeded")
 	dst = append(dst, `,"started_at":`...)
-	dst = jsontext.AppendTime(dst, started.UnixMilli())
+	dst = jsonscan.AppendTime(dst, started.UnixMilli())
 	dst = append(dst, `,"updated_at":`...)
-	dst = jsontext.AppendTime(dst, started.UnixMilli())
+	dst = jsonscan.AppendTime(dst, started.UnixMilli())
 	text("request_id", chat.id)
 	text("session_id", chat.session)
 	text("user_id", chat.user)

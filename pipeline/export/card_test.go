@@ -37,7 +37,7 @@ func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	return p, export.NewManifest(p, export.StatusSucceeded, nil, nil, "", time.Time{})
 }
 
-func files(split string, n int, records int64) (list []export.File) {
+func list(split string, n int, records int64) (list []export.File) {
 	for i := range n {
 		list = append(list, export.File{
 			Key: export.DataName(split, i, 0, "a1b2c3d4", "jsonl"), Kind: export.Data, Split: split, Window: i, Records: records, Bytes: 1000 * records,
@@ -56,8 +56,8 @@ func TestTheCardTellsWhatTheExportIs(t *testing.T) {
 	p.Watermark = p.Selection.Window.To
 	p.Warnings = []export.Warning{{Code: "runs_not_found", Message: "2 of the run_ids do not exist"}}
 	windows := []*export.WindowManifest{
-		{Rows: 7000, RowsUsed: 6000, Records: 6000, Dropped: map[string]int64{"record_too_large": 600, "no_output": 400}, Files: append(files("validation", 1, 1000), files("train", 2, 2500)...)},
-		{Rows: 5000, RowsUsed: 4990, Vanished: 10, Records: 4990, Files: append(files("train", 3, 1663)[2:], export.File{Key: "__meta__/lineage-00001-a1b2c3d4.jsonl", Kind: export.Lineage, Records: 4990, Bytes: 7})},
+		{Rows: 7000, RowsUsed: 6000, Records: 6000, Dropped: map[string]int64{"record_too_large": 600, "no_output": 400}, Files: append(list("validation", 1, 1000), list("train", 2, 2500)...)},
+		{Rows: 5000, RowsUsed: 4990, Vanished: 10, Records: 4990, Files: append(list("train", 3, 1663)[2:], export.File{Key: "__meta__/lineage-00001-a1b2c3d4.jsonl", Kind: export.Lineage, Records: 4990, Bytes: 7})},
 	}
 	m := export.NewManifest(p, export.StatusSucceeded, nil, windows, "", time.Time{})
 	got := export.DatasetCard(p, m)
@@ -135,7 +135,7 @@ func TestTheHeadListsTheExactFilesOfEachSplitInOrder(t *testing.T) {
 	want := map[string][]string{}
 	for window := range 10_000 {
 		split := []string{"test", "train", "validation"}[window%3]
-		f := files(split, 1, 150)[0]
+		f := list(split, 1, 150)[0]
 		f.Key = export.DataName(split, window, 0, "a", "jsonl")
 		m.Files = append(m.Files, f)
 		want[split] = append(want[split], f.Key)
@@ -168,7 +168,7 @@ func TestSizesHaveTheNamesOfTheHub(t *testing.T) {
 		1: "n<1K", 999: "n<1K", 1000: "1K<n<10K", 9999: "1K<n<10K", 10_000: "10K<n<100K", 1_000_000: "1M<n<10M", 1_000_000_000: "1B<n<10B", 1 << 62: "100B<n<1T",
 	} {
 		p, m := cardOf(t, `"format":"jsonl"`)
-		m.Files, m.Totals.Records = files("train", 1, records), records
+		m.Files, m.Totals.Records = list("train", 1, records), records
 		if h, _ := parseCard(t, export.DatasetCard(p, m)); h.SizeCategories[0] != want {
 			t.Errorf("%d records: %v, want %s", records, h.SizeCategories, want)
 		}
@@ -193,7 +193,7 @@ func TestHostileTextsStayTexts(t *testing.T) {
 		// Of a request these may not be everything; a plan that another release wrote may say more.
 		p.Request.Name, p.Request.RequestedBy, p.Request.AppID, m.Name = s, s, s, s
 		p.Request.Filters = export.Filters{AppVersions: []string{s, s}, SessionID: &s, UserID: &s, Metadata: map[string]string{s: s}}
-		m.Files, m.Totals.Records = files("train", 1, 1), 1
+		m.Files, m.Totals.Records = list("train", 1, 1), 1
 		m.Warnings = []export.Warning{{Code: "c", Message: s}}
 		m.Dropped = map[string]int64{"no_output": 1}
 		h, body := parseCard(t, export.DatasetCard(p, m))
@@ -248,7 +248,7 @@ func TestTheCardDeclaresTheColumnsOfParquet(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"jsonl", "parquet"} {
 		p, m := cardOf(t, `"format":"`+format+`","options":{"columns":["run_id","started_at","files","feedback","usage","cost_usd","metadata"]}`)
-		m.Files = files("train", 1, 10)
+		m.Files = list("train", 1, 10)
 		text := string(export.DatasetCard(p, m))
 		var head struct {
 			Info struct {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 )
 
 // What was asked for in another format is the same data set: in windows, in order, each run once.
@@ -41,7 +41,7 @@ func TestEveryFormatHoldsTheSameRuns(t *testing.T) {
 // runIDs reads the records of an export in whatever format, after verifying it.
 func (f *flow) runIDs(c *export.Completion) (ids []string) {
 	f.t.Helper()
-	d, err := dataset.Open(f.t.Context(), f.bucket, c.ID)
+	d, err := files.Open(f.t.Context(), f.bucket, c.ID)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -6,14 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"io"
 	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // suite is what every encoder passes with every compression. Records are as a formatter writes them.
@@ -296,7 +295,7 @@ func manyRecords() (records [][]byte) {
 			case c.Type == Text:
 				record = append(record, quote(fmt.Sprint("text ", n*i))...)
 			case c.Type == Float:
-				record = jsontext.AppendFloat(record, math.Sqrt(float64(n*i)))
+				record = jsonscan.AppendFloat(record, math.Sqrt(float64(n*i)))
 			default:
 				record = fmt.Append(record, n*i)
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -12,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // runColumns have the shape of a canonical data set, the widest that there is.
@@ -62,7 +61,7 @@ func runRecords(n, size int) [][]byte {
 	records := make([][]byte, n)
 	for i := range records {
 		at := int64(1_793_491_200_000 + i*911)
-		text := func(ms int64) string { return string(jsontext.AppendTime(nil, ms)) }
+		text := func(ms int64) string { return string(jsonscan.AppendTime(nil, ms)) }
 		question := prose(size / 5)
 		records[i] = fmt.Appendf(nil, `{"id":"%s","run_id":"%s","request_id":"req-%d","source":"recipe","app_id":"math-tutor","app_name":"Math tutor","app_version":"v%d",`+
 			`"session_id":null,"user_id":"u-%d","trigger":null,"status":"succeeded","started_at":%s,"ended_at":%s,"updated_at":%s,"latency_ms":%d,"question":"%s",`+

@@ -3,10 +3,9 @@ package fragment
 import (
 	"bytes"
 	"fmt"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"io"
 	"strings"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // csvEncoder writes CSV (RFC 4180): CR LF after every row, a header row in every fragment, quotes where a
@@ -130,7 +129,7 @@ func (e *csvEncoder) cell(leaf *node, _, _ int, token []byte) error {
 	case leaf.Type == Float:
 		_, ok = float(token)
 	case leaf.Type == Time:
-		_, ok = jsontext.ParseTime(token)
+		_, ok = jsonscan.ParseTime(token)
 	}
 	if !ok {
 		return leaf.wrong()
@@ -141,9 +140,9 @@ func (e *csvEncoder) cell(leaf *node, _, _ int, token []byte) error {
 
 func (e *csvEncoder) appendText(token []byte) error {
 	text := token[1 : len(token)-1]
-	if !jsontext.Plain(token) {
+	if !jsonscan.Plain(token) {
 		var err error
-		if e.text, err = jsontext.AppendText(e.text[:0], token); err != nil {
+		if e.text, err = jsonscan.AppendText(e.text[:0], token); err != nil {
 			return err
 		}
 		text = e.text

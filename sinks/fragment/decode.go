@@ -4,11 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // cells takes the values of a record, leaf by leaf.
@@ -22,7 +21,7 @@ type cells interface {
 // nothing unless the record is refused.
 type decoder struct {
 	tree *tree
-	scan jsontext.Scanner
+	scan jsonscan.Scanner
 }
 
 // decode calls cells for every value of the record. Keys may come in any order; one that is absent is
@@ -165,7 +164,7 @@ func (d *decoder) find(n *node) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	name, err := jsontext.AppendText(nil, key)
+	name, err := jsonscan.AppendText(nil, key)
 	if err != nil {
 		return 0, err
 	}
@@ -243,4 +242,4 @@ func reusable[T any](buffer []T, capacity int) []T {
 	return buffer[:0]
 }
 
-func quote(s string) []byte { return jsontext.AppendString(nil, []byte(s)) }
+func quote(s string) []byte { return jsonscan.AppendString(nil, []byte(s)) }

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // Sizes of Parquet. A page is what a reader decompresses at once, a row group what the writer holds,
@@ -179,7 +178,7 @@ func (e *parquetEncoder) cell(leaf *node, repetition, definition int, token []by
 		v = parquet.BooleanValue(token[0] == 't')
 	case leaf.Type == Time:
 		var ms int64
-		ms, ok = jsontext.ParseTime(token)
+		ms, ok = jsonscan.ParseTime(token)
 		v = parquet.Int64Value(ms)
 	}
 	if !ok {
@@ -191,11 +190,11 @@ func (e *parquetEncoder) cell(leaf *node, repetition, definition int, token []by
 
 // textOf returns the text of a string, which stays until the batch is flushed.
 func (e *parquetEncoder) textOf(token []byte) (text []byte, err error) {
-	if jsontext.Plain(token) {
+	if jsonscan.Plain(token) {
 		return e.keep(token[1 : len(token)-1]), nil
 	}
 	start := len(e.text)
-	e.text, err = jsontext.AppendText(e.text, token)
+	e.text, err = jsonscan.AppendText(e.text, token)
 	return e.text[start:], err
 }
 

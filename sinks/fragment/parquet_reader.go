@@ -7,10 +7,9 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // readRows is how many rows are read at once.
@@ -27,7 +26,7 @@ type parquetSource struct {
 	batch  []parquet.Row     // of the buffer, those that are left
 	values [][]parquet.Value // of the row at hand, by leaf, those that are left
 	record []byte            // reused
-	scan   jsontext.Scanner
+	scan   jsonscan.Scanner
 }
 
 func newParquetSource(src io.ReaderAt, size int64) (s *parquetSource, err error) {
@@ -184,15 +183,15 @@ func (s *parquetSource) skip(n *node) error {
 func (s *parquetSource) scalar(n *node, v parquet.Value) error {
 	switch n.Type {
 	case Text:
-		s.record = jsontext.AppendString(s.record, v.ByteArray())
+		s.record = jsonscan.AppendString(s.record, v.ByteArray())
 	case Integer:
 		s.record = strconv.AppendInt(s.record, v.Int64(), 10)
 	case Float:
-		s.record = jsontext.AppendFloat(s.record, v.Double())
+		s.record = jsonscan.AppendFloat(s.record, v.Double())
 	case Boolean:
 		s.record = strconv.AppendBool(s.record, v.Boolean())
 	case Time:
-		s.record = jsontext.AppendTime(s.record, v.Int64())
+		s.record = jsonscan.AppendTime(s.record, v.Int64())
 	case Document:
 		document := v.ByteArray()
 		s.scan.Reset(document)

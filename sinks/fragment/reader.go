@@ -11,8 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // Reader gives the records of a fragment back, in order, as JSON objects. It streams: what it holds is a
@@ -133,7 +132,7 @@ func decompress(compression string, src io.Reader) (plain io.Reader, closePlain 
 type lineSource struct {
 	lines *bufio.Reader
 	line  []byte // reused
-	scan  jsontext.Scanner
+	scan  jsonscan.Scanner
 }
 
 func (s *lineSource) next() (json.RawMessage, error) {
@@ -162,7 +161,7 @@ func (s *lineSource) next() (json.RawMessage, error) {
 func (s *lineSource) close() {}
 
 // checkRecord returns an error unless record is one JSON object.
-func checkRecord(scan *jsontext.Scanner, record []byte) error {
+func checkRecord(scan *jsonscan.Scanner, record []byte) error {
 	scan.Reset(record)
 	if scan.Peek() != '{' {
 		return errors.New("the next line is not a JSON object")
@@ -247,7 +246,7 @@ func (s *csvSource) next() (json.RawMessage, error) {
 			return nil, err
 		}
 		for _, name := range header {
-			s.keys = append(s.keys, append(jsontext.AppendString(nil, []byte(name)), ':'))
+			s.keys = append(s.keys, append(jsonscan.AppendString(nil, []byte(name)), ':'))
 		}
 	}
 	cells, err := s.rows.Read() // an error has the line, and nothing of what is there
@@ -260,7 +259,7 @@ func (s *csvSource) next() (json.RawMessage, error) {
 			s.record = append(s.record, ',')
 		}
 		s.record = append(s.record, s.keys[i]...)
-		s.record = jsontext.AppendString(s.record, []byte(cell))
+		s.record = jsonscan.AppendString(s.record, []byte(cell))
 	}
 	s.record = append(s.record, '}')
 	return s.record, nil

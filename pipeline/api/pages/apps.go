@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // appDays is how many days the numbers of an app are of.

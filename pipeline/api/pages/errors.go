@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/history"
-	"github.com/millrace/millrace/pipeline/api/live"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // problem is an error that people are told of.
@@ -43,7 +43,7 @@ func notFound(what, text string) error {
 // explain turns the errors of stores into what people can change.
 func explain(err error) *problem {
 	var known *problem
-	var noData *dataset.NoData
+	var noData *files.NoData
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -53,10 +53,10 @@ func explain(err error) *problem {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, history.ErrTooSlow):
 		return &problem{Status: http.StatusGatewayTimeout, Title: "This took too long",
 			Text: "The database did not answer in time. Choose a shorter time range or fewer filters, or try again."}
-	case errors.Is(err, dataset.ErrRunning):
+	case errors.Is(err, files.ErrRunning):
 		return &problem{Status: http.StatusConflict, Title: "The export is still running",
 			Text: "Its records can be looked at when it has succeeded.", Link: "/exports", Label: "See how far it is"}
-	case errors.Is(err, dataset.ErrDeleted):
+	case errors.Is(err, files.ErrDeleted):
 		return &problem{Status: http.StatusGone, Title: "The export's files were deleted",
 			Text: "File it again to get its records.", Link: "/exports", Label: "Go to the exports"}
 	case errors.As(err, &noData):

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/live"
 )
 
 func TestAnExportIsShownWithWhatCanBeDoneAboutIt(t *testing.T) {
@@ -203,9 +203,9 @@ func TestAnExportWithoutRecordsSaysWhy(t *testing.T) {
 		err    error
 		status int
 	}{
-		"still running":      {fmt.Errorf("export: %w", dataset.ErrRunning), http.StatusConflict},
-		"files were deleted": {fmt.Errorf("export: %w", dataset.ErrDeleted), http.StatusGone},
-		"has no data":        {&dataset.NoData{Status: export.StatusFailed}, http.StatusConflict},
+		"still running":      {fmt.Errorf("export: %w", files.ErrRunning), http.StatusConflict},
+		"files were deleted": {fmt.Errorf("export: %w", files.ErrDeleted), http.StatusGone},
+		"has no data":        {&files.NoData{Status: export.StatusFailed}, http.StatusConflict},
 	} {
 		s := newSite(t)
 		s.exports.err = c.err

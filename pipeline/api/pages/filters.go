@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 

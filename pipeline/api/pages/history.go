@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // pageRows is how many rows a page of a list has.

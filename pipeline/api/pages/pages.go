@@ -22,9 +22,9 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/history"
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // Gate is what signs people in: an *auth.Authenticator.

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"github.com/millrace/millrace/pipeline/history"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/millrace/millrace/pipeline/api/history"
 )
 
 // everyPage are addresses of all pages that are there.

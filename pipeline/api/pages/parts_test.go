@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/api/history"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 func TestTheFormOffersWhatRequestsTake(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/live"
 )
 
 // How many records a preview shows.

@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // runPage is all that is known of a run.

@@ -2,8 +2,7 @@ package pages
 
 import (
 	"fmt"
-
-	"github.com/millrace/millrace/pipeline/api/history"
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // spark is a small drawing of the runs a day: one bar each, in a box of Width by sparkHeight.

@@ -1,9 +1,8 @@
 package pages
 
 import (
+	"github.com/millrace/millrace/pipeline/history"
 	"time"
-
-	"github.com/millrace/millrace/pipeline/api/history"
 )
 
 // timeline is the node runs of a run along its time.

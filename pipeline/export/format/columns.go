@@ -1,8 +1,8 @@
 package format
 
 import (
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // records writes rows as records that have every key, null where there is no value, so that each key is a column.
@@ -61,7 +61,7 @@ type member[T any] struct {
 func newObject[T any](fields ...field[T]) (o object[T]) {
 	separator := byte('{')
 	for _, f := range fields {
-		key := append(jsontext.AppendString([]byte{separator}, []byte(f.Name)), ':')
+		key := append(jsonscan.AppendString([]byte{separator}, []byte(f.Name)), ':')
 		o.columns, o.members = append(o.columns, f.column), append(o.members, member[T]{string(key), f.value})
 		separator = ','
 	}
@@ -113,7 +113,7 @@ func whole[T any](name string, get func(of *T) int64) field[T] {
 // timestamp is a time that is always there, in milliseconds since 1970.
 func timestamp[T any](name string, get func(of *T) int64) field[T] {
 	return plain(column{Name: name, Type: fragment.Time, Required: true}, func(dst []byte, of *T) []byte {
-		return jsontext.AppendTime(dst, get(of))
+		return jsonscan.AppendTime(dst, get(of))
 	})
 }
 
@@ -142,7 +142,7 @@ func objects[T, E any](name string, get func(of *T) []E, fields ...field[E]) fie
 func textList[T any](name string, element column, get func(of *T) [][]byte) field[T] {
 	value := appendText
 	if element.Required {
-		value = jsontext.AppendString
+		value = jsonscan.AppendString
 	}
 	return list(name, element, get, func(dst []byte, of *[]byte) []byte { return value(dst, *of) })
 }

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 var exportDatasetInsights = Target{
@@ -88,11 +88,11 @@ func (f *datasetInsights) appendQuery(dst []byte, row *Row) []byte {
 		request = row.RunID
 	}
 	dst = append(dst, `,"searchRequestId":`...)
-	dst = jsontext.AppendString(dst, request)
+	dst = jsonscan.AppendString(dst, request)
 	dst = append(dst, `,"query":`...)
-	dst = jsontext.AppendString(dst, row.Question)
+	dst = jsonscan.AppendString(dst, row.Question)
 	dst = append(dst, `,"answer":`...)
-	dst = jsontext.AppendString(dst, row.Answer)
+	dst = jsonscan.AppendString(dst, row.Answer)
 
 	event, tags := []byte("search"), [][]byte(nil)
 	if row.HasFeedback {
@@ -102,7 +102,7 @@ func (f *datasetInsights) appendQuery(dst []byte, row *Row) []byte {
 		}
 	}
 	dst = append(dst, `,"event":`...)
-	dst = jsontext.AppendString(dst, event)
+	dst = jsonscan.AppendString(dst, event)
 	dst = append(dst, `,"comments":{"tags":`...)
 	dst = append(appendStrings(dst, tags), '}')
 
@@ -111,7 +111,7 @@ func (f *datasetInsights) appendQuery(dst []byte, row *Row) []byte {
 	dst = append(dst, `,"timeStampValue":`...)
 	dst = strconv.AppendInt(dst, row.StartedAt, 10)
 	dst = append(dst, `,"createdOn":`...)
-	return jsontext.AppendTime(dst, row.StartedAt)
+	return jsonscan.AppendTime(dst, row.StartedAt)
 }
 
 // answering returns the node that answered, nil where there is none, and what it said.
@@ -154,7 +154,7 @@ func (f *datasetInsights) appendChunks(dst []byte, nodes []Node) []byte {
 			}
 			first = false
 			dst = append(dst, `{"chunkText":`...)
-			dst = jsontext.AppendString(dst, c.Text)
+			dst = jsonscan.AppendString(dst, c.Text)
 			if c.Score.Valid {
 				dst = append(dst, `,"score":`...)
 				dst = appendFloat(dst, c.Score)
@@ -171,7 +171,7 @@ func (f *datasetInsights) appendChunks(dst []byte, nodes []Node) []byte {
 			dst = appendOptional(dst, "recordTitle", c.Title)
 			if len(c.ChunkID) > 0 {
 				dst = append(dst, `,"additionalInfo":{"chunkId":`...)
-				dst = append(jsontext.AppendString(dst, c.ChunkID), '}')
+				dst = append(jsonscan.AppendString(dst, c.ChunkID), '}')
 				if c.UsedInAnswer.Value && c.UsedInAnswer.Valid {
 					f.use(c.ChunkID)
 				}
@@ -211,14 +211,14 @@ func (f *datasetInsights) appendPromptOf(dst []byte, node *Node) []byte {
 		text = append(text, user...)
 	}
 	f.prompt = text
-	dst = jsontext.AppendString(dst, text)
+	dst = jsonscan.AppendString(dst, text)
 	dst = append(dst, `,"moreInfo":[`...)
 	for i, p := range node.Parameters {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"key":`...)
-		dst = jsontext.AppendString(dst, p.Key)
+		dst = jsonscan.AppendString(dst, p.Key)
 		dst = append(dst, `,"value":`...)
 		dst = append(appendValue(dst, p.Value), '}')
 	}
@@ -235,7 +235,7 @@ func (f *datasetInsights) appendResponse(dst []byte, row *Row, node *Node, said 
 		latency = node.Latency()
 	}
 	dst = append(dst, `,"llmResponse":{"responseDetails":{"completionText":{"answer":`...)
-	dst = jsontext.AppendString(dst, said)
+	dst = jsonscan.AppendString(dst, said)
 	dst = append(dst, `,"chunkIds":`...)
 	dst = appendStrings(dst, f.used)
 	dst = append(dst, `}},"responseTime":{"moreInfo":[`...)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // evaluationPurposes are those that share their named targets: a row is a run, or a node run with the run around it.
@@ -86,7 +86,7 @@ func (f *evaluation) appendInputs(dst []byte, row *Row) (out []byte, some bool) 
 		return dst, false
 	}
 	dst = append(append(dst, '{'), inputKey(row)...)
-	return append(jsontext.AppendString(dst, text), '}'), true
+	return append(jsonscan.AppendString(dst, text), '}'), true
 }
 
 // inputKey is what comes before the text that stands in for inputs.
@@ -110,7 +110,7 @@ func (r *reader) appendWithFirst(dst []byte, key string, text, doc []byte) []byt
 		return appendOneLine(dst, doc)
 	}
 	dst = append(append(append(dst, `{"`...), key...), `":`...)
-	dst = jsontext.AppendString(dst, text)
+	dst = jsonscan.AppendString(dst, text)
 	if noMembers(doc) {
 		return append(dst, '}')
 	}
@@ -126,7 +126,7 @@ var originKeys = []string{"run_id", "node_run_id", "node_id", "app_id", "app_ver
 func appendOrigin(dst []byte, row *Row, texts bool) []byte {
 	e := row.Subject()
 	dst = append(dst, `{"run_id":`...)
-	dst = jsontext.AppendString(dst, row.RunID)
+	dst = jsonscan.AppendString(dst, row.RunID)
 	if row.Node != nil {
 		dst = appendOptional(dst, "node_run_id", row.Node.NodeRunID)
 		dst = appendOptional(dst, "node_id", row.Node.NodeID)
@@ -139,9 +139,9 @@ func appendOrigin(dst []byte, row *Row, texts bool) []byte {
 		if score := row.Feedback.Score; score.Valid {
 			dst = append(dst, `,"score":`...)
 			if texts {
-				dst = append(jsontext.AppendFloat(append(dst, '"'), score.Value), '"')
+				dst = append(jsonscan.AppendFloat(append(dst, '"'), score.Value), '"')
 			} else {
-				dst = jsontext.AppendFloat(dst, score.Value)
+				dst = jsonscan.AppendFloat(dst, score.Value)
 			}
 		}
 		dst = appendOptional(dst, "rating", row.Feedback.Rating)
@@ -152,13 +152,13 @@ func appendOrigin(dst []byte, row *Row, texts bool) []byte {
 			dst = append(dst, `"metadata.`...)
 			// The quote that the key would begin with is the dot's place.
 			at := len(dst) - 1
-			dst = jsontext.AppendString(dst[:at], p.Key)
+			dst = jsonscan.AppendString(dst[:at], p.Key)
 			dst[at] = '.'
 		} else {
-			dst = jsontext.AppendString(dst, p.Key)
+			dst = jsonscan.AppendString(dst, p.Key)
 		}
 		dst = append(dst, ':')
-		dst = jsontext.AppendString(dst, p.Value)
+		dst = jsonscan.AppendString(dst, p.Value)
 	}
 	return append(dst, '}')
 }
@@ -171,5 +171,5 @@ func appendOptional(dst []byte, key string, text []byte) []byte {
 	dst = append(dst, ',', '"')
 	dst = append(dst, key...)
 	dst = append(dst, '"', ':')
-	return jsontext.AppendString(dst, text)
+	return jsonscan.AppendString(dst, text)
 }

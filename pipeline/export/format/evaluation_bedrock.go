@@ -3,8 +3,8 @@ package format
 import (
 	"regexp"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // bedrockLimits are those of a job: 1000 prompts.
@@ -76,14 +76,14 @@ func (f *bedrockEval) append(_ *evaluation, dst []byte, row *Row) (out []byte, d
 		return dst, dropNoModel.Reason
 	}
 	out = append(dst, `{"prompt":`...)
-	out = jsontext.AppendString(out, input)
+	out = jsonscan.AppendString(out, input)
 	out = appendOptional(out, "referenceResponse", expectedText(row))
 	out = append(out, `,"category":`...)
-	out = jsontext.AppendString(out, bedrockCategory(row))
+	out = jsonscan.AppendString(out, bedrockCategory(row))
 	out = append(out, `,"modelResponses":[{"response":`...)
-	out = jsontext.AppendString(out, output)
+	out = jsonscan.AppendString(out, output)
 	out = append(out, `,"modelIdentifier":`...)
-	out = jsontext.AppendString(out, model)
+	out = jsonscan.AppendString(out, model)
 	return append(out, `}]}`...), ""
 }
 
@@ -134,11 +134,11 @@ func (f *bedrockRAG) append(e *evaluation, dst []byte, row *Row) (out []byte, dr
 		return dst, drop
 	}
 	out = append(dst, `{"conversationTurns":[{"prompt":{"content":[{"text":`...)
-	out = jsontext.AppendString(out, input)
+	out = jsonscan.AppendString(out, input)
 	out = append(out, `}]},"referenceResponses":[{"content":[{"text":`...)
-	out = jsontext.AppendString(out, reference)
+	out = jsonscan.AppendString(out, reference)
 	out = append(out, `}]}],"output":{"text":`...)
-	out = jsontext.AppendString(out, output)
+	out = jsonscan.AppendString(out, output)
 	f.model = appendBedrockName(f.model[:0], row.Subject().Model)
 	out = appendOptional(out, "modelIdentifier", f.model)
 	out = append(out, f.source...)
@@ -148,7 +148,7 @@ func (f *bedrockRAG) append(e *evaluation, dst []byte, row *Row) (out []byte, dr
 			out = append(out, ',')
 		}
 		out = append(out, `{"content":{"text":`...)
-		out = append(jsontext.AppendString(out, text), '}', '}')
+		out = append(jsonscan.AppendString(out, text), '}', '}')
 	}
 	return append(out, `]}}}]}`...), ""
 }

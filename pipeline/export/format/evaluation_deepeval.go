@@ -3,8 +3,8 @@ package format
 import (
 	"bytes"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/strictjson"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 var evaluationDeepEval = Target{
@@ -43,7 +43,7 @@ func (d *deepEval) append(f *evaluation, dst []byte, row *Row) (out []byte, drop
 		return dst, dropNoQuestion.Reason
 	}
 	out = append(dst, `{"input":`...)
-	out = jsontext.AppendString(out, input)
+	out = jsonscan.AppendString(out, input)
 	out = appendOptional(out, "actual_output", f.output(row))
 	out = appendOptional(out, "expected_output", expectedText(row))
 	if contexts := f.contexts(row); len(contexts) > 0 {
@@ -138,7 +138,7 @@ func appendToolNode(f *evaluation, dst []byte, n *Node) []byte {
 		name = n.NodeID
 	}
 	dst = append(dst, `{"name":`...)
-	dst = jsontext.AppendString(dst, name)
+	dst = jsonscan.AppendString(dst, name)
 	if len(n.Inputs) > 0 {
 		dst = append(dst, `,"input_parameters":`...)
 		dst = appendOneLine(dst, n.Inputs)

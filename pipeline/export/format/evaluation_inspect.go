@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 var evaluationInspect = Target{
 	Name: "inspect", Purposes: evaluationPurposes,
@@ -29,9 +29,9 @@ func appendInspect(f *evaluation, dst []byte, row *Row) (out []byte, drop string
 	out = append(dst, `{"id":`...)
 	out = f.ids.append(out, row)
 	out = append(out, `,"input":`...)
-	out = jsontext.AppendString(out, input)
+	out = jsonscan.AppendString(out, input)
 	out = append(out, `,"target":`...)
-	out = jsontext.AppendString(out, target)
+	out = jsonscan.AppendString(out, target)
 	out = append(out, `,"metadata":`...)
 	out = appendOrigin(out, row, false)
 	return append(out, '}'), ""

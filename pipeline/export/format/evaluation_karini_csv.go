@@ -4,8 +4,8 @@ import (
 	"maps"
 	"strconv"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // KariniCSV is the target whose columns depend on the selection, see [KariniOptions].
@@ -152,7 +152,7 @@ func (f *karini) column(name string, required bool) {
 	if len(f.keys) > 0 {
 		key[0] = ','
 	}
-	f.keys = append(f.keys, append(jsontext.AppendString(key, []byte(name)), ':'))
+	f.keys = append(f.keys, append(jsonscan.AppendString(key, []byte(name)), ':'))
 }
 
 // Columns implements [Formatter].
@@ -168,9 +168,9 @@ func (f *karini) append(_ *evaluation, dst []byte, row *Row) (out []byte, drop s
 		return dst, dropNoQuestion.Reason
 	}
 	out = append(dst, f.keys[0]...)
-	out = jsontext.AppendString(out, input)
+	out = jsonscan.AppendString(out, input)
 	out = append(out, f.keys[1]...)
-	out = jsontext.AppendString(out, reference)
+	out = jsonscan.AppendString(out, reference)
 	if len(f.values) > 0 {
 		clear(f.values)
 		for key, value := range f.members(row.Node.PromptVariables) {

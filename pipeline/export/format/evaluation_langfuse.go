@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 var evaluationLangfuse = Target{
 	Name: "langfuse", Purposes: evaluationPurposes,
@@ -21,9 +21,9 @@ var evaluationLangfuse = Target{
 func appendLangfuse(f *evaluation, dst []byte, row *Row) (out []byte, drop string) {
 	out = append(dst, `{"datasetName":`...)
 	if blank(row.AppName) {
-		out = jsontext.AppendString(out, row.AppID)
+		out = jsonscan.AppendString(out, row.AppID)
 	} else {
-		out = jsontext.AppendString(out, row.AppName)
+		out = jsonscan.AppendString(out, row.AppName)
 	}
 	out = append(out, `,"id":`...)
 	out = f.ids.append(out, row)

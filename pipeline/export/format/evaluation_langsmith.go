@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 var evaluationLangSmith = Target{
 	Name: "langsmith", Purposes: evaluationPurposes,
@@ -32,7 +32,7 @@ func appendLangSmith(f *evaluation, dst []byte, row *Row) (out []byte, drop stri
 		} else {
 			out = append(out, `,"outputs":{"answer":`...)
 		}
-		out = append(jsontext.AppendString(out, text), '}')
+		out = append(jsonscan.AppendString(out, text), '}')
 	}
 	out = append(out, `,"metadata":`...)
 	out = appendOrigin(out, row, false)

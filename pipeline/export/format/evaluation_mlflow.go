@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 var dropGoalInput = Drop{"goal_input", "the inputs have the key `goal`, which MLflow takes for the sign of a conversation to simulate"}
 
@@ -34,13 +34,13 @@ func appendMLflow(f *evaluation, dst []byte, row *Row) (out []byte, drop string)
 	out = appendOptional(out, "outputs", output)
 	if text := expectedText(row); text != nil {
 		out = append(out, `,"expectations":{"expected_response":`...)
-		out = append(jsontext.AppendString(out, text), '}')
+		out = append(jsonscan.AppendString(out, text), '}')
 	}
 	out = append(out, `,"tags":`...)
 	out = appendOrigin(out, row, true)
 	if len(row.TraceID) > 0 {
 		out = append(out, `,"source":{"source_type":"TRACE","source_data":{"trace_id":`...)
-		out = append(jsontext.AppendString(out, row.TraceID), '}', '}')
+		out = append(jsonscan.AppendString(out, row.TraceID), '}', '}')
 	}
 	return append(out, '}'), ""
 }

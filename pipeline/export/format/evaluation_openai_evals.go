@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 var evaluationOpenAI = Target{
 	Name: "openai_evals", Purposes: evaluationPurposes,
@@ -25,11 +25,11 @@ func appendOpenAIEvals(f *evaluation, dst []byte, row *Row) (out []byte, drop st
 	out = append(dst, `{"item":{"id":`...)
 	out = f.ids.append(out, row)
 	out = append(out, `,"input":`...)
-	out = jsontext.AppendString(out, input)
+	out = jsonscan.AppendString(out, input)
 	out = appendOptional(out, "reference", expectedText(row))
 	out = append(out, `,"metadata":`...)
 	out = appendOrigin(out, row, false)
 	out = append(out, `},"sample":{"output_text":`...)
-	out = jsontext.AppendString(out, output)
+	out = jsonscan.AppendString(out, output)
 	return append(out, '}', '}'), ""
 }

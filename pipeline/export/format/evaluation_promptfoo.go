@@ -2,10 +2,9 @@ package format
 
 import (
 	"bytes"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"slices"
 	"strings"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // promptfooAsserts are the assertions that need nothing but a text to compare with. Factuality asks a model whether the
@@ -48,7 +47,7 @@ func (p *promptfoo) append(f *evaluation, dst []byte, row *Row) (out []byte, dro
 		p.text = append(append(p.text, ", node run "...), row.Node.NodeRunID...)
 	}
 	out = append(dst, `{"description":`...)
-	out = jsontext.AppendString(out, p.text)
+	out = jsonscan.AppendString(out, p.text)
 	out = append(out, `,"vars":{`...)
 	start := len(out)
 	if out = appendVars(f, out, row); len(out) == start {
@@ -89,7 +88,7 @@ func appendVars(f *evaluation, dst []byte, row *Row) []byte {
 		if len(dst) > start {
 			dst = append(dst, ',')
 		}
-		dst = append(jsontext.AppendString(dst, key), ':')
+		dst = append(jsonscan.AppendString(dst, key), ':')
 		if isString(value) {
 			value = f.text(value)
 		}
@@ -108,7 +107,7 @@ func appendVars(f *evaluation, dst []byte, row *Row) []byte {
 func appendVerbatim(dst, text []byte) []byte {
 	at := verbatimUpTo(text)
 	if at < 0 && !bytes.HasPrefix(text, []byte("file://")) && !bytes.HasPrefix(text, []byte("package:")) {
-		return jsontext.AppendString(dst, text)
+		return jsonscan.AppendString(dst, text)
 	}
 	dst = append(dst, '"')
 	if at != 0 && (bytes.HasPrefix(text, []byte("file://")) || bytes.HasPrefix(text, []byte("package:"))) {
@@ -146,7 +145,7 @@ func verbatimUpTo(text []byte) int {
 // appendInner appends the inside of a JSON string.
 func appendInner(dst, text []byte) []byte {
 	at := len(dst)
-	dst = jsontext.AppendString(dst, text)
+	dst = jsonscan.AppendString(dst, text)
 	copy(dst[at:], dst[at+1:])
 	return dst[:len(dst)-2]
 }

@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 var evaluationRagas = Target{
 	Name: "ragas", Purposes: evaluationPurposes,
@@ -22,9 +22,9 @@ func appendRagas(f *evaluation, dst []byte, row *Row) (out []byte, drop string) 
 		return dst, drop
 	}
 	out = append(dst, `{"user_input":`...)
-	out = jsontext.AppendString(out, input)
+	out = jsonscan.AppendString(out, input)
 	out = append(out, `,"response":`...)
-	out = jsontext.AppendString(out, output)
+	out = jsonscan.AppendString(out, output)
 	out = append(out, `,"retrieved_contexts":`...)
 	out = appendStrings(out, f.contexts(row))
 	out = appendOptional(out, "reference", expectedText(row))

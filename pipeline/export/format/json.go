@@ -2,9 +2,8 @@ package format
 
 import (
 	"bytes"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"strconv"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // appendText appends s as a JSON string, null if it is empty.
@@ -12,7 +11,7 @@ func appendText(dst, s []byte) []byte {
 	if len(s) == 0 {
 		return append(dst, "null"...)
 	}
-	return jsontext.AppendString(dst, s)
+	return jsonscan.AppendString(dst, s)
 }
 
 // appendDoc appends a document as it is, on one line, null if it is empty.
@@ -52,7 +51,7 @@ func appendFloat(dst []byte, n Null[float64]) []byte {
 	if !n.Valid {
 		return append(dst, "null"...)
 	}
-	return jsontext.AppendFloat(dst, n.Value)
+	return jsonscan.AppendFloat(dst, n.Value)
 }
 
 func appendBool(dst []byte, b Null[bool]) []byte {
@@ -67,7 +66,7 @@ func appendMoment(dst []byte, t Null[int64]) []byte {
 	if !t.Valid {
 		return append(dst, "null"...)
 	}
-	return jsontext.AppendTime(dst, t.Value)
+	return jsonscan.AppendTime(dst, t.Value)
 }
 
 // appendStrings appends an array of strings.
@@ -77,7 +76,7 @@ func appendStrings(dst []byte, texts [][]byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = jsontext.AppendString(dst, text)
+		dst = jsonscan.AppendString(dst, text)
 	}
 	return append(dst, ']')
 }

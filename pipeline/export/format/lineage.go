@@ -1,9 +1,8 @@
 package format
 
 import (
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"strconv"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // Source is what a record of a group remembers of a row that it is made of.
@@ -26,7 +25,7 @@ func (s *Source) set(row *Row, lineage *ids) {
 // the record is in, and line its number there, from 1.
 func AppendLineage(dst []byte, file string, line int64, of []byte) []byte {
 	dst = append(dst, `{"file":`...)
-	dst = jsontext.AppendString(dst, []byte(file))
+	dst = jsonscan.AppendString(dst, []byte(file))
 	dst = append(dst, `,"line":`...)
 	dst = strconv.AppendInt(dst, line, 10)
 	return append(append(dst, ','), of...)
@@ -54,8 +53,8 @@ func appendLineage(dst []byte, row *Row, ids *ids) []byte {
 	dst = append(dst, `,"rating":`...)
 	dst = appendText(dst, rating)
 	dst = append(dst, `,"started_at":`...)
-	dst = jsontext.AppendTime(dst, e.StartedAt)
+	dst = jsonscan.AppendTime(dst, e.StartedAt)
 	dst = append(dst, `,"metadata":`...)
-	dst = appendPairs(dst, e.Metadata, jsontext.AppendString)
+	dst = appendPairs(dst, e.Metadata, jsonscan.AppendString)
 	return append(dst, '}')
 }

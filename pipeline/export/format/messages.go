@@ -1,9 +1,8 @@
 package format
 
 import (
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"iter"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // Messages are in the shape of OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat/create).
@@ -21,7 +20,7 @@ func (r *reader) messages(doc []byte) iter.Seq2[message, bool] {
 
 // walkMessages reads each byte once, which for conversations of megabytes is what takes the time.
 func (r *reader) walkMessages(doc []byte, yield func(m message, ok bool) bool) {
-	var s jsontext.Scanner
+	var s jsonscan.Scanner
 	if r.open(&s, doc, '[') && r.scan(&s, ']', false, func(_, _ []byte) bool {
 		m, ok := r.message(&s)
 		return r.err == nil && yield(m, ok)
@@ -30,7 +29,7 @@ func (r *reader) walkMessages(doc []byte, yield func(m message, ok bool) bool) {
 	}
 }
 
-func (r *reader) message(s *jsontext.Scanner) (m message, ok bool) {
+func (r *reader) message(s *jsonscan.Scanner) (m message, ok bool) {
 	if !s.Take('{') {
 		_, r.err = s.Value()
 		return m, false

@@ -1,8 +1,8 @@
 package format
 
 import (
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // Limits of a job of Bedrock's Advanced Prompt Optimization, which reads one file
@@ -106,7 +106,7 @@ func (f *optimizationBedrock) Add(row *Row) (drop string, err error) {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = jsontext.AppendString(append(text, '{'), name)
+		text = jsonscan.AppendString(append(text, '{'), name)
 		text = appendValue(append(text, ':'), value)
 		text = append(text, '}')
 	}
@@ -115,7 +115,7 @@ func (f *optimizationBedrock) Add(row *Row) (drop string, err error) {
 	queue := &f.rest
 	if reference := f.reference(row); len(reference) > 0 {
 		text = append(text, `,"referenceResponse":`...)
-		text = jsontext.AppendString(text, reference)
+		text = jsonscan.AppendString(text, reference)
 		queue = &f.best
 	}
 	f.sample = append(text, '}')
@@ -151,7 +151,7 @@ func (f *optimizationBedrock) start(template []byte) {
 	head := append(f.head[:0], `{"version":"bedrock-2026-05-14","templateId":`...)
 	head = appendTemplateID(head, template)
 	head = append(head, `,"promptTemplate":`...)
-	head = jsontext.AppendString(head, f.template.text)
+	head = jsonscan.AppendString(head, f.template.text)
 	f.head = append(head, `,"evaluationSamples":[`...)
 }
 

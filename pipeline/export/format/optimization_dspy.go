@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 var nodeOptimizationDSPy = Target{
@@ -78,11 +78,11 @@ func (f *optimizationDSPy) append(dst []byte, row *Row) (out []byte, drop string
 	if len(output) == 0 {
 		return dst, "no_output"
 	}
-	dst = jsontext.AppendString(append(dst, `"output":`...), output)
+	dst = jsonscan.AppendString(append(dst, `"output":`...), output)
 	if row.HasFeedback {
 		if row.Feedback.Score.Valid {
 			dst = append(dst, `,"score":`...)
-			dst = jsontext.AppendFloat(dst, row.Feedback.Score.Value)
+			dst = jsonscan.AppendFloat(dst, row.Feedback.Score.Value)
 		}
 		said := row.Feedback.Comment
 		if len(said) == 0 {
@@ -119,7 +119,7 @@ func (f *optimizationDSPy) appendVariable(dst, name, value []byte) []byte {
 		name = f.name
 	}
 	f.keys = append(f.keys, f.key(name))
-	dst = append(jsontext.AppendString(dst, name), ':')
+	dst = append(jsonscan.AppendString(dst, name), ':')
 	return append(appendValue(dst, value), ',')
 }
 

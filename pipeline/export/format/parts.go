@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // Fields that records of several purposes have. Those of an execution are of what the row is about.
@@ -33,7 +33,7 @@ var (
 	modelField      = text(column{Name: "model", Dictionary: true}, func(r *Row) []byte { return r.Subject().Model })
 	costField       = float("cost_usd", func(r *Row) Null[float64] { return r.Subject().CostUSD })
 	metadataField   = plain(column{Name: "metadata", Type: fragment.Document, Required: true}, func(dst []byte, r *Row) []byte {
-		return appendPairs(dst, r.Subject().Metadata, jsontext.AppendString)
+		return appendPairs(dst, r.Subject().Metadata, jsonscan.AppendString)
 	})
 	parametersField = plain(column{Name: "parameters", Type: fragment.Document, Required: true}, func(dst []byte, r *Row) []byte {
 		return appendPairs(dst, r.Node.Parameters, appendDoc)
@@ -143,7 +143,7 @@ func appendPairs(dst []byte, pairs []Pair, value func(dst, text []byte) []byte) 
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(jsontext.AppendString(dst, p.Key), ':')
+		dst = append(jsonscan.AppendString(dst, p.Key), ':')
 		dst = value(dst, p.Value)
 	}
 	return append(dst, '}')

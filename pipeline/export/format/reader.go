@@ -3,10 +3,9 @@ package format
 import (
 	"bytes"
 	"fmt"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"iter"
 	"unicode/utf8"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 // reader reads the documents of a row, and allocates nothing once it has seen a few. Ingest lets nothing in but JSON;
@@ -55,7 +54,7 @@ func (r *reader) elements(doc []byte) iter.Seq2[[]byte, []byte] {
 
 // walk is not part of the two above so that they are inlined, and the loops around them do not escape.
 func (r *reader) walk(doc []byte, begin, end byte, yield func(key, value []byte) bool) {
-	var s jsontext.Scanner
+	var s jsonscan.Scanner
 	if r.open(&s, doc, begin) && r.scan(&s, end, true, yield) {
 		r.err = s.End()
 	}
@@ -63,7 +62,7 @@ func (r *reader) walk(doc []byte, begin, end byte, yield func(key, value []byte)
 
 // open starts with a document, and goes over its first byte if that is begin. One that begins otherwise is read to its
 // end, and there is no more to do.
-func (r *reader) open(s *jsontext.Scanner, doc []byte, begin byte) bool {
+func (r *reader) open(s *jsonscan.Scanner, doc []byte, begin byte) bool {
 	if len(doc) == 0 || r.err != nil {
 		return false
 	}
@@ -79,7 +78,7 @@ func (r *reader) open(s *jsontext.Scanner, doc []byte, begin byte) bool {
 
 // scan reads what is in an object or array, whose opening bracket has been read, and says whether it got to its end.
 // Where it does not read the values, yield does, and its value is nil.
-func (r *reader) scan(s *jsontext.Scanner, end byte, values bool, yield func(key, value []byte) bool) bool {
+func (r *reader) scan(s *jsonscan.Scanner, end byte, values bool, yield func(key, value []byte) bool) bool {
 	var key, value []byte
 	for first := true; !s.Take(end); first = false {
 		if !first && !s.Take(',') {
@@ -92,7 +91,7 @@ func (r *reader) scan(s *jsontext.Scanner, end byte, values bool, yield func(key
 				r.err = err
 				return false
 			}
-			if jsontext.Plain(key) {
+			if jsonscan.Plain(key) {
 				key = key[1 : len(key)-1]
 			} else {
 				key = r.text(key)
@@ -126,12 +125,12 @@ func (r *reader) text(token []byte) []byte {
 	if !isString(token) {
 		return nil
 	}
-	if jsontext.Plain(token) {
+	if jsonscan.Plain(token) {
 		return token[1 : len(token)-1]
 	}
 	from := len(r.memory)
 	var err error
-	if r.memory, err = jsontext.AppendText(r.memory, token); err != nil && r.err == nil {
+	if r.memory, err = jsonscan.AppendText(r.memory, token); err != nil && r.err == nil {
 		r.err = err
 	}
 	return r.memory[from:len(r.memory):len(r.memory)]
@@ -143,7 +142,7 @@ func (r *reader) quote(text []byte) []byte {
 		return nil
 	}
 	from := len(r.memory)
-	r.memory = jsontext.AppendString(r.memory, text)
+	r.memory = jsonscan.AppendString(r.memory, text)
 	return r.memory[from:len(r.memory):len(r.memory)]
 }
 

@@ -2,8 +2,7 @@ package format
 
 import (
 	"bytes"
-
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // Names that frameworks have for the text that goes into a run or node, and for that which comes out: the most telling
@@ -233,5 +232,5 @@ func appendValue(dst, value []byte) []byte {
 	if isString(value) {
 		return append(dst, value...)
 	}
-	return jsontext.AppendString(dst, value)
+	return jsonscan.AppendString(dst, value)
 }

@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 // JSON strings of what is there without being written.
 var (
@@ -108,7 +108,7 @@ func (c *conversation) readArguments(value []byte) (token []byte, ok bool) {
 	case !c.says(value):
 		return noArguments, true
 	}
-	var s jsontext.Scanner
+	var s jsonscan.Scanner
 	s.Reset(c.text(value))
 	if s.Peek() != '{' {
 		return nil, false
@@ -122,7 +122,7 @@ func (c *conversation) readID(value []byte) []byte {
 	switch {
 	case !isString(value):
 		return nil
-	case jsontext.Plain(value):
+	case jsonscan.Plain(value):
 		return value
 	}
 	return c.quote(c.text(value))

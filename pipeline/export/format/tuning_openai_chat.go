@@ -1,8 +1,8 @@
 package format
 
 import (
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
-	"github.com/millrace/millrace/sinks/fragment/jsontext"
 )
 
 var fineTuningOpenAIChat = Target{
@@ -89,7 +89,7 @@ func (c *conversation) appendMessage(dst []byte, m *tuningMessage, emptyContent 
 		dst = append(dst, `{"id":`...)
 		dst = append(dst, call.id...)
 		dst = append(dst, `,"type":"function","function":{"name":`...)
-		dst = jsontext.AppendString(dst, call.name)
+		dst = jsonscan.AppendString(dst, call.name)
 		dst = append(dst, `,"arguments":`...)
 		dst = append(dst, call.arguments...)
 		dst = append(dst, `}}`...)

@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 var fineTuningShareGPT = Target{
 	Name: "sharegpt", Purposes: []string{FineTuning},
@@ -82,7 +82,7 @@ func appendShareGPT(dst []byte, _ *Row, c *conversation) (out []byte, drop strin
 	if drop := c.functions(); drop != "" {
 		return dst, drop
 	}
-	return append(jsontext.AppendString(out, c.scratch), '}'), ""
+	return append(jsonscan.AppendString(out, c.scratch), '}'), ""
 }
 
 // appendShareGPTCalls appends a call as an object, or several as an array, for within a JSON string.

@@ -1,6 +1,6 @@
 package format
 
-import "github.com/millrace/millrace/sinks/fragment/jsontext"
+import "github.com/millrace/millrace/pipeline/jsonscan"
 
 // tuningTool is the definition of a function.
 type tuningTool struct {
@@ -85,7 +85,7 @@ const noParameters = `{"type":"object","properties":{}}`
 // without strict, which not all readers know.
 func (t *tuningTool) append(dst []byte, full bool) []byte {
 	dst = append(dst, `{"name":`...)
-	dst = jsontext.AppendString(dst, t.name)
+	dst = jsonscan.AppendString(dst, t.name)
 	switch {
 	case t.description != nil:
 		dst = append(dst, `,"description":`...)

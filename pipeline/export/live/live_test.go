@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/live"
 )
 
 func TestWhatIsFiledWithOneServerIsThereAtOnceWithEveryOther(t *testing.T) {
@@ -314,7 +314,7 @@ func TestWithoutKafkaNothingIsFiledOrSaidToBeMissing(t *testing.T) {
 	if _, err := w.file(e, "new", "n"); !errors.Is(err, live.ErrNotAcknowledged) {
 		t.Errorf("filed without Kafka: %v", err)
 	}
-	if _, err := e.Dataset(t.Context(), id("there")); !errors.Is(err, dataset.ErrRunning) {
+	if _, err := e.Dataset(t.Context(), id("there")); !errors.Is(err, files.ErrRunning) {
 		t.Errorf("the folder of what is not planned: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package jsontext
+package jsonscan
 
 // zeroTime has the shape of every time, RFC 3339 in UTC with milliseconds, quoted.
 const zeroTime = `"0000-00-00T00:00:00.000Z"`

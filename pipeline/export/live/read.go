@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/bucket"
@@ -68,8 +68,8 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*Export, error) {
 
 // inBucket returns an export as its folder tells, nil where there is none.
 func (e *Exports) inBucket(ctx context.Context, id export.ID) (*Export, error) {
-	d, err := dataset.Open(ctx, e.bucket, id)
-	if errors.Is(err, dataset.ErrNotFound) {
+	d, err := files.Open(ctx, e.bucket, id)
+	if errors.Is(err, files.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {

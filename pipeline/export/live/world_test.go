@@ -14,12 +14,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace/millrace/pipeline/api/live"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/export/track"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/stage"

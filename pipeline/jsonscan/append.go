@@ -1,6 +1,6 @@
-// Package jsontext writes and reads the JSON of records, without reflection and without copies. Writing and
+// Package jsonscan writes and reads the JSON of records, without reflection and without copies. Writing and
 // reading agree to the byte: what is appended here and read back is appended the same again.
-package jsontext
+package jsonscan
 
 import (
 	"encoding/binary"

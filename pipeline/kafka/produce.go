@@ -1,6 +1,6 @@
-// Package produce is the door of those who publish run events: what comes by the command line and by HTTP is checked here
+// Package kafka is the door of those who publish run events: what comes by the command line and by HTTP is checked here
 // before it goes to Kafka, by the rules that ingest holds it to again.
-package produce
+package kafka
 
 import (
 	"strings"

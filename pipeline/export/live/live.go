@@ -23,7 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/dataset"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -139,13 +139,13 @@ func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 func (e *Exports) Ready() <-chan struct{} { return e.ready }
 
 // Dataset opens an export's folder. ErrNotFound, or dataset.ErrRunning where the folder is not there yet.
-func (e *Exports) Dataset(ctx context.Context, id export.ID) (*dataset.Dataset, error) {
-	d, err := dataset.Open(ctx, e.bucket, id)
-	if !errors.Is(err, dataset.ErrNotFound) {
+func (e *Exports) Dataset(ctx context.Context, id export.ID) (*files.Dataset, error) {
+	d, err := files.Open(ctx, e.bucket, id)
+	if !errors.Is(err, files.ErrNotFound) {
 		return d, err
 	}
 	if _, err := e.Get(ctx, id); err != nil {
 		return nil, err
 	}
-	return nil, dataset.ErrRunning
+	return nil, files.ErrRunning
 }

@@ -1,4 +1,4 @@
-// Package dataset is what can be done with an export that has ended: look at its records, download them,
+// Package files is what can be done with an export that has ended: look at its records, download them,
 // verify and delete them. It reads the export's folder in the bucket and nothing else, so that it works the
 // moment the completion is there, and with nothing but the bucket left.
 //
@@ -11,7 +11,7 @@
 //	download.go   Download: into a folder, all or nothing
 //	join.go       the fragments of a split as one file
 //	delete.go     Delete
-package dataset
+package files
 
 import (
 	"context"
