@@ -78,13 +78,13 @@ const hangUp = time.Second
 
 // Do runs a query on a connection, and closes the connection soon after ctx is done.
 func Do(ctx context.Context, client *ch.Client, query ch.Query) error {
-	defer guard(ctx, client, hangUp)()
+	defer Guard(ctx, client, hangUp)()
 	return client.Do(ctx, query)
 }
 
 // guard closes a connection when ctx has been done for a while: ch-go looks at ctx between packets only, and
 // waits for the next one, or for the rest of one, for ever. The function it returns ends the guard.
-func guard(ctx context.Context, client *ch.Client, delay time.Duration) (end func()) {
+func Guard(ctx context.Context, client *ch.Client, delay time.Duration) (end func()) {
 	returned := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		select {

@@ -37,7 +37,7 @@ func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *sl
 	if err != nil {
 		return nil, fmt.Errorf("connect to ClickHouse: %w", err)
 	}
-	err = conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+quoteName(dsn.Database)+onCluster(cluster))
+	err = conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+quoteName(dsn.Database)+OnCluster(cluster))
 	conn.Close()
 	if err != nil {
 		return nil, fmt.Errorf("create database %s: %w", dsn.Database, Explain(err))
@@ -73,7 +73,7 @@ func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *sl
 }
 
 func recordedMigrations(ctx context.Context, conn driver.Conn, cluster string) (map[uint32]string, error) {
-	err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations`+onCluster(cluster)+`
+	err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations`+OnCluster(cluster)+`
 (
     version UInt32 COMMENT 'Number of the migration',
     name String COMMENT 'Its file',
@@ -158,7 +158,7 @@ func render(text, database, cluster string, comments map[string]string) ([]strin
 		return name + "_shard"
 	}
 	t, err := template.New("").Funcs(template.FuncMap{
-		"on_cluster": func() string { return strings.TrimSpace(onCluster(cluster)) },
+		"on_cluster": func() string { return strings.TrimSpace(OnCluster(cluster)) },
 		"table":      table,
 		"comments_of": func(table string) (string, error) {
 			if comments[table] == "" {
@@ -173,7 +173,7 @@ func render(text, database, cluster string, comments map[string]string) ([]strin
 				return ""
 			}
 			return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s%s AS %s ENGINE = Distributed(%s, %s, %s, %s)",
-				name, onCluster(cluster), table(name), quoteText(cluster), quoteText(database), table(name), key)
+				name, OnCluster(cluster), table(name), QuoteText(cluster), QuoteText(database), table(name), key)
 		},
 	}).Parse(text)
 	if err != nil {
@@ -214,16 +214,16 @@ func engine(name, arguments, cluster string) string {
 	return "Replicated" + name + "(" + args + ")"
 }
 
-func onCluster(cluster string) string {
+func OnCluster(cluster string) string {
 	if cluster == "" {
 		return ""
 	}
-	return " ON CLUSTER " + quoteText(cluster)
+	return " ON CLUSTER " + QuoteText(cluster)
 }
 
 func quoteName(s string) string {
 	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(s) + "`"
 }
-func quoteText(s string) string {
+func QuoteText(s string) string {
 	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(s) + "'"
 }

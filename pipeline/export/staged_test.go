@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/extract"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/plan"
 	"github.com/millrace/millrace/pipeline/export/seal"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
@@ -242,7 +242,7 @@ func TestAStageThatIsGoneFailsTheExport(t *testing.T) {
 	f.windowRecords, f.windowsInFlight = 50, 1
 	f.insertRuns(200)
 	f.whileHeld("e1", inWindows(200), func(p *export.Plan) {
-		if err := clickhouse.DropStage(t.Context(), f.dsn, "", p.Stage); err != nil {
+		if err := selection.DropStage(t.Context(), f.dsn, "", p.Stage); err != nil {
 			t.Fatal(err)
 		}
 	})

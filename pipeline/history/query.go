@@ -14,6 +14,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export/selection"
 )
 
 // patience is how long one answer may take, with all of its queries.
@@ -179,7 +180,7 @@ func (r *reading) stream(ctx context.Context, sql string, scan func(rows driver.
 // merge across them.
 func settings(limit time.Duration) chgo.Settings {
 	settings := chgo.Settings{"do_not_merge_across_partitions_select_final": "1", "optimize_move_to_prewhere_if_final": "0"}
-	for _, s := range clickhouse.ReadSettings("history", limit) {
+	for _, s := range selection.ReadSettings("history", limit) {
 		settings[s.Key] = s.Value
 	}
 	delete(settings, "max_block_size") // that of exports is for streams of whole rows

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
@@ -97,7 +98,7 @@ func wrong(err error) error {
 
 // read reads the window's rows. It returns nil only if its queries ended as they should (invariant 5).
 func (a *attempt) read(ctx context.Context) error {
-	settings := clickhouse.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID), queryLimit)
+	settings := selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID), queryLimit)
 	write := func(row *format.Row) error {
 		a.manifest.Rows++
 		if err := a.stream.Row(row); err != nil {
@@ -105,10 +106,10 @@ func (a *attempt) read(ctx context.Context) error {
 		}
 		return nil
 	}
-	var nodes clickhouse.Query
+	var nodes selection.Query
 	rows := a.direct(settings)
 	if a.plan.Stage == "" {
-		nodes = clickhouse.NewSelection(a.plan.Request, a.plan.Bounded()).NodeRuns()
+		nodes = selection.NewSelection(a.plan.Request, a.plan.Bounded()).NodeRuns()
 	} else {
 		nodes, rows = a.staged().NodeRuns(), a.fromStage(settings)
 	}
@@ -117,7 +118,7 @@ func (a *attempt) read(ctx context.Context) error {
 	}
 	nodes.ID, nodes.Settings = a.queryID()+"/nodes", settings
 	return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
-		return clickhouse.WithNodes(ctx, client, nodes, rows, write)
+		return selection.WithNodes(ctx, client, nodes, rows, write)
 	})
 }
 
@@ -130,9 +131,9 @@ func (a *attempt) queryID() string { return fmt.Sprintf("%s/%d/%s", a.plan.ID, a
 func (a *attempt) direct(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*format.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
-			query := clickhouse.NewSelection(a.plan.Request, a.plan.Bounded()).Rows()
+			query := selection.NewSelection(a.plan.Request, a.plan.Bounded()).Rows()
 			query.ID, query.Settings = a.queryID(), settings
-			_, err := clickhouse.ReadRows(ctx, client, query, fn)
+			_, err := selection.ReadRows(ctx, client, query, fn)
 			return err
 		})
 	}
@@ -143,7 +144,7 @@ func (a *attempt) fromStage(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*format.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 			return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
-				found, err := clickhouse.ReadStaged(ctx, keys, client, a.staged(), a.queryID(), settings, fn)
+				found, err := selection.ReadStaged(ctx, keys, client, a.staged(), a.queryID(), settings, fn)
 				if err != nil {
 					return err
 				}
@@ -153,8 +154,8 @@ func (a *attempt) fromStage(settings []ch.Setting) reader {
 	}
 }
 
-func (a *attempt) staged() *clickhouse.StagedRange {
-	return &clickhouse.StagedRange{Request: a.plan.Request, Stage: a.plan.Stage, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
+func (a *attempt) staged() *selection.StagedRange {
+	return &selection.StagedRange{Request: a.plan.Request, Stage: a.plan.Stage, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
 }
 
 // errStageGone says that the stage is not what was planned: an operator dropped it, or its week is over. What
@@ -163,12 +164,12 @@ var errStageGone = errors.New("the stage of the export is gone")
 
 // account holds what was found of a stage against the plan. Rows whose runs are not there any more are
 // counted, but only if the stage has outlived the reading of the window.
-func (a *attempt) account(ctx context.Context, client *ch.Client, found clickhouse.Staged, settings []ch.Setting) error {
+func (a *attempt) account(ctx context.Context, client *ch.Client, found selection.Staged, settings []ch.Setting) error {
 	planned := a.plan.Windows[a.window].Rows
 	if found.Rows == planned && found.Vanished > 0 {
-		query := clickhouse.StageCount(a.plan.Request, a.plan.Stage)
+		query := selection.StageCount(a.plan.Request, a.plan.Stage)
 		query.Settings = settings
-		rows, err := clickhouse.ReadInt(ctx, client, query)
+		rows, err := selection.ReadInt(ctx, client, query)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
@@ -71,7 +72,7 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 	if err := fix(q, p, size); err != nil {
 		return err
 	}
-	n, err := q.int(clickhouse.NewSelection(p.Request, p.Bounded()).Count(max(size, exactly) + 1))
+	n, err := q.int(selection.NewSelection(p.Request, p.Bounded()).Count(max(size, exactly) + 1))
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 // fix fixes what else the selection decides: its bounds, warnings and options.
 func fix(q *queries, p *export.Plan, size int64) error {
 	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {
-		now, err := q.int(clickhouse.ServerTime())
+		now, err := q.int(selection.ServerTime())
 		if err != nil {
 			return err
 		}
@@ -97,7 +98,7 @@ func fix(q *queries, p *export.Plan, size int64) error {
 		p.Selection.Window, p.Watermark = &clamped, clamped.To
 	}
 	if p.Selection.RunIDs != nil {
-		found, err := clickhouse.ReadTexts(q.ctx, q.client, q.read(clickhouse.FoundRuns(p.Request)))
+		found, err := selection.ReadTexts(q.ctx, q.client, q.read(selection.FoundRuns(p.Request)))
 		if err != nil {
 			return err
 		}
@@ -120,13 +121,13 @@ func since(q *queries, p *export.Plan, size int64) error {
 	}
 	enough := limit + limit/8 + 16
 	for k := 4 * (limit + 1024); ; k *= 16 {
-		since, err := q.int(clickhouse.Newest(p.Request, p.Selection, k))
+		since, err := q.int(selection.Newest(p.Request, p.Selection, k))
 		if err != nil || since == 0 { // there are no more
 			return err
 		}
 		bounded := *p
 		bounded.Since, bounded.Selection.Limit = time.UnixMilli(since).UTC(), 0
-		n, err := q.int(clickhouse.NewSelection(p.Request, bounded.Bounded()).Count(enough))
+		n, err := q.int(selection.NewSelection(p.Request, bounded.Bounded()).Count(enough))
 		if err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func fixOptions(q *queries, p *export.Plan) error {
 	if p.Request.Target != format.KariniCSV || len(p.Request.Nodes) == 0 {
 		return nil
 	}
-	found, err := clickhouse.ReadTexts(q.ctx, q.client, q.read(clickhouse.NewSelection(p.Request, p.Selection).Variables()))
+	found, err := selection.ReadTexts(q.ctx, q.client, q.read(selection.NewSelection(p.Request, p.Selection).Variables()))
 	if err != nil {
 		return err
 	}
@@ -169,18 +170,18 @@ func (s *Stage) freeze(q *queries, p *export.Plan, size int64) (err error) {
 			s.dropStage(q.ctx, stageID)
 		}
 	}()
-	insert := clickhouse.NewSelection(p.Request, p.Selection).Stage(stageID, p.Rows)
+	insert := selection.NewSelection(p.Request, p.Selection).Stage(stageID, p.Rows)
 	err = clickhouse.Do(q.ctx, q.client, ch.Query{
-		Body: insert.SQL, Parameters: insert.Parameters, Settings: clickhouse.StageSettings(q.comment, stageLimit),
+		Body: insert.SQL, Parameters: insert.Parameters, Settings: selection.StageSettings(q.comment, stageLimit),
 	})
 	if err != nil {
 		return err
 	}
-	rows, err := q.int(clickhouse.StageCount(p.Request, stageID))
+	rows, err := q.int(selection.StageCount(p.Request, stageID))
 	if err != nil {
 		return err
 	}
-	windows, err := clickhouse.ReadWindows(q.ctx, q.client, q.read(clickhouse.StageKeys(p.Request, stageID, size)), rows)
+	windows, err := selection.ReadWindows(q.ctx, q.client, q.read(selection.StageKeys(p.Request, stageID, size)), rows)
 	if err != nil {
 		return err
 	}
@@ -201,7 +202,7 @@ func (s *Stage) dropStage(ctx context.Context, id string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
 	defer cancel()
-	if err := clickhouse.DropStage(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
+	if err := selection.DropStage(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
 		s.cfg.Log.Warn("a stage that no export needs is left to its time to live", "stage_id", id, "error", err)
 	}
 }
@@ -213,13 +214,13 @@ type queries struct {
 	comment string
 }
 
-func (q *queries) read(query clickhouse.Query) clickhouse.Query {
-	query.Settings = clickhouse.ReadSettings(q.comment, countLimit)
+func (q *queries) read(query selection.Query) selection.Query {
+	query.Settings = selection.ReadSettings(q.comment, countLimit)
 	return query
 }
 
-func (q *queries) int(query clickhouse.Query) (int64, error) {
-	return clickhouse.ReadInt(q.ctx, q.client, q.read(query))
+func (q *queries) int(query selection.Query) (int64, error) {
+	return selection.ReadInt(q.ctx, q.client, q.read(query))
 }
 
 // clamp keeps a window by ingested_at behind the present, so that nothing appears in it after it was read.

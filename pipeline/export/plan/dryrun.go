@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/sinks/fragment"
 )
@@ -43,7 +44,7 @@ func Try(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, windowReco
 		if err != nil {
 			return err
 		}
-		if d.Rows, err = q.int(clickhouse.NewSelection(r, p.Bounded()).Count(math.MaxInt64)); err != nil {
+		if d.Rows, err = q.int(selection.NewSelection(r, p.Bounded()).Count(math.MaxInt64)); err != nil {
 			return err
 		}
 		if d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > size) {
@@ -75,7 +76,7 @@ func (d *DryRun) read(q *queries, dsn *clickhouse.DSN, p *export.Plan) error {
 	if err != nil {
 		return err
 	}
-	selection := clickhouse.NewSelection(r, p.Bounded())
+	chosen := selection.NewSelection(r, p.Bounded())
 	write := func(row *format.Row) error {
 		d.Read++
 		if err := stream.Row(row); err != nil {
@@ -84,14 +85,14 @@ func (d *DryRun) read(q *queries, dsn *clickhouse.DSN, p *export.Plan) error {
 		return nil
 	}
 	rows := func(ctx context.Context, fn func(*format.Row) error) error {
-		_, err := clickhouse.ReadRows(ctx, q.client, q.read(selection.Rows()), fn)
+		_, err := selection.ReadRows(ctx, q.client, q.read(chosen.Rows()), fn)
 		return err
 	}
-	if nodes := selection.NodeRuns(); nodes.SQL == "" {
+	if nodes := chosen.NodeRuns(); nodes.SQL == "" {
 		err = rows(q.ctx, write)
 	} else {
 		err = stage.WithClickHouse(q.ctx, dsn, func(client *ch.Client) error {
-			return clickhouse.WithNodes(q.ctx, client, q.read(nodes), rows, write)
+			return selection.WithNodes(q.ctx, client, q.read(nodes), rows, write)
 		})
 	}
 	if err == nil {

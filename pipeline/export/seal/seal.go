@@ -31,6 +31,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/bucket"
@@ -266,7 +267,7 @@ func (w *work) dropStage(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dropLimit)
 	defer cancel()
-	if err := clickhouse.DropStage(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Stage); err != nil {
+	if err := selection.DropStage(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Stage); err != nil {
 		w.stage.cfg.Log.Warn("the stage of an export is left to its time to live", "export", w.plan.String(), "stage_id", w.plan.Stage, "error", err)
 	}
 }

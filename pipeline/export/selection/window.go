@@ -1,4 +1,4 @@
-package clickhouse
+package selection
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
@@ -101,7 +102,7 @@ func (w *window) read(ctx context.Context, client *ch.Client, query Query, patie
 	defer cancel(nil)
 	silence := time.AfterFunc(patience.silence, func() { cancel(errSilent) })
 	defer silence.Stop()
-	defer guard(ctx, client, patience.hangUp)()
+	defer clickhouse.Guard(ctx, client, patience.hangUp)()
 
 	var fnErr error
 	err = client.Do(ctx, ch.Query{

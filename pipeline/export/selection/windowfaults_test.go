@@ -1,4 +1,4 @@
-package clickhouse
+package selection
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/ClickHouse/ch-go"
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
@@ -41,7 +42,7 @@ func TestAStreamCutAnywhereIsAnError(t *testing.T) {
 		rows, err := read(c, func() {
 			c.cutAfter(whole.passed() * i / 34) // the answers differ a little, in their packets of progress
 		}, time.Minute)
-		if err == nil || Classify(err) != Retry {
+		if err == nil || clickhouse.Classify(err) != clickhouse.Retry {
 			t.Errorf("cut after %d bytes: %d rows, %v", c.passed(), rows, err)
 		}
 		if rows > 0 {
@@ -69,7 +70,7 @@ func TestAQueryThatFailsMidwayIsAnError(t *testing.T) {
 		SQL:      numbered(200_000, "WHERE NOT throwIf(number = 150000, 'late')"),
 		Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100), ch.SettingInt("max_threads", 1)),
 	}, func(*format.Row) error { return nil })
-	if Code(err) != 395 || rows == 0 {
+	if clickhouse.Code(err) != 395 || rows == 0 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 	if client.IsClosed() {
@@ -132,7 +133,7 @@ func TestAServerThatGoesSilentIsGivenUp(t *testing.T) {
 		c.silentAfter(after)
 		_, err := readRows(t.Context(), client, Query{SQL: numbered(100_000, "")},
 			patience{silence: 300 * time.Millisecond, hangUp: 10 * time.Millisecond}, func(*format.Row) error { return nil })
-		if !errors.Is(err, errSilent) || Classify(err) != Retry {
+		if !errors.Is(err, errSilent) || clickhouse.Classify(err) != clickhouse.Retry {
 			t.Errorf("silent after %d bytes: %v", after, err)
 		}
 	}
@@ -257,9 +258,9 @@ func (c *cut) allow(n int) (allowed int, silent bool) {
 }
 
 // dsn is that of the server behind the relay.
-func (c *cut) dsn(t *testing.T, server *DSN) *DSN {
+func (c *cut) dsn(t *testing.T, server *clickhouse.DSN) *clickhouse.DSN {
 	t.Helper()
-	dsn, err := ParseDSN("clickhouse://" + c.addr + "/" + server.Database)
+	dsn, err := clickhouse.ParseDSN("clickhouse://" + c.addr + "/" + server.Database)
 	if err != nil {
 		t.Fatal(err)
 	}

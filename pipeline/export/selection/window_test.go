@@ -1,4 +1,4 @@
-package clickhouse
+package selection
 
 import (
 	"errors"
@@ -11,26 +11,27 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	chschema "github.com/millrace/millrace/schemas/clickhouse"
 )
 
 // windowDSN returns a database of the test's own, with the schema.
-func windowDSN(t testing.TB) *DSN {
+func windowDSN(t testing.TB) *clickhouse.DSN {
 	t.Helper()
 	server := localtest.ClickHouse(t)
-	dsn, err := ParseDSN(server.DSN(server.Database(t)))
+	dsn, err := clickhouse.ParseDSN(server.DSN(server.Database(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	return dsn
 }
 
-func dial(t testing.TB, dsn *DSN) *ch.Client {
+func dial(t testing.TB, dsn *clickhouse.DSN) *ch.Client {
 	t.Helper()
 	client, err := dsn.Dial(t.Context())
 	if err != nil {
@@ -40,7 +41,7 @@ func dial(t testing.TB, dsn *DSN) *ch.Client {
 	return client
 }
 
-func exec(t testing.TB, dsn *DSN, statements ...string) {
+func exec(t testing.TB, dsn *clickhouse.DSN, statements ...string) {
 	t.Helper()
 	conn, err := dsn.Open()
 	if err != nil {
@@ -245,7 +246,7 @@ func TestReadSettingsLimitTheQuery(t *testing.T) {
 		{"too much memory", strings.Replace(numbered(1000, ""), "200)", "1000000)", 1), settings(time.Minute, ch.SettingInt("max_memory_usage", 100<<20)), 241},
 	} {
 		rows, err := ReadRows(t.Context(), dial(t, dsn), Query{SQL: test.sql, Settings: test.settings}, func(*format.Row) error { return nil })
-		if Code(err) != test.code {
+		if clickhouse.Code(err) != test.code {
 			t.Errorf("%s: %d rows, %v", test.name, rows, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package clickhouse_test
+package selection_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/runs"
 	chschema "github.com/millrace/millrace/schemas/clickhouse"
@@ -89,24 +90,24 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 		r.WorkspaceID = "acme"
 	}
 	r.Source, r.AppID = "recipe", "app"
-	selection := clickhouse.NewSelection(&r, s)
+	chosen := selection.NewSelection(&r, s)
 	client, err := h.dsn.Dial(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer client.Close()
-	query := selection.Rows()
-	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	if _, err := clickhouse.ReadRows(h.t.Context(), client, query, func(row *format.Row) error {
+	query := chosen.Rows()
+	query.Settings = selection.ReadSettings("test", time.Minute)
+	if _, err := selection.ReadRows(h.t.Context(), client, query, func(row *format.Row) error {
 		list = append(list, describe(row))
 		return nil
 	}); err != nil {
 		h.t.Fatal(err)
 	}
 	for bound, want := range map[int64]int64{1000: int64(len(list)), 2: int64(min(2, len(list)))} {
-		query := selection.Count(bound)
-		query.Settings = clickhouse.ReadSettings("test", time.Minute)
-		if n, err := clickhouse.ReadInt(h.t.Context(), client, query); err != nil || n != want {
+		query := chosen.Count(bound)
+		query.Settings = selection.ReadSettings("test", time.Minute)
+		if n, err := selection.ReadInt(h.t.Context(), client, query); err != nil || n != want {
 			h.t.Errorf("count bounded by %d: %d, %v; want %d", bound, n, err, want)
 		}
 	}
@@ -302,9 +303,9 @@ func TestRunsAreSelectedById(t *testing.T) {
 	}
 	defer client.Close()
 	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", "app", ids
-	query := clickhouse.FoundRuns(&r)
-	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	found, err := clickhouse.ReadTexts(t.Context(), client, query)
+	query := selection.FoundRuns(&r)
+	query.Settings = selection.ReadSettings("test", time.Minute)
+	found, err := selection.ReadTexts(t.Context(), client, query)
 	slices.Sort(found)
 	if err != nil || !slices.Equal(found, ids[:3]) {
 		t.Errorf("found %v, %v", found, err)
@@ -314,8 +315,8 @@ func TestRunsAreSelectedById(t *testing.T) {
 func TestNoSelectionRunsWithoutItsWorkspaceAsAParameter(t *testing.T) {
 	t.Parallel()
 	r := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Filters: export.Filters{Rating: "thumbsUp"}}
-	s := clickhouse.NewSelection(r, export.Selection{Limit: 7})
-	for _, query := range []clickhouse.Query{s.Rows(), s.Count(1)} {
+	s := selection.NewSelection(r, export.Selection{Limit: 7})
+	for _, query := range []selection.Query{s.Rows(), s.Count(1)} {
 		reads := strings.Count(query.SQL, "FROM runs") + strings.Count(query.SQL, "FROM feedback")
 		if bound := strings.Count(query.SQL, "workspace_id = {workspace:String}"); bound != reads || reads == 0 {
 			t.Errorf("%d reads, %d bound to the workspace:\n%s", reads, bound, query.SQL)

@@ -1,4 +1,4 @@
-package clickhouse
+package selection
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 )
 
@@ -116,7 +117,7 @@ func ReadWindows(ctx context.Context, client *ch.Client, query Query, rows int64
 	var group, run, node proto.ColStr
 	var at, before proto.ColInt64
 	var starts []int64
-	err = Do(ctx, client, ch.Query{
+	err = clickhouse.Do(ctx, client, ch.Query{
 		Body: query.SQL, QueryID: query.ID, Parameters: query.Parameters, Settings: query.Settings,
 		Result: proto.Results{{Name: "group_key", Data: &group}, {Name: "started_at_ms", Data: &at}, {Name: "run_id", Data: &run}, {Name: "node_run_id", Data: &node}, {Name: "before", Data: &before}},
 		OnResult: func(context.Context, proto.Block) error {
@@ -192,7 +193,7 @@ func (r *StagedRange) runs() Query {
 }
 
 // DropStage removes a stage, on a cluster from all its servers. That there is none is fine.
-func DropStage(ctx context.Context, dsn *DSN, cluster, stage string) error {
+func DropStage(ctx context.Context, dsn *clickhouse.DSN, cluster, stage string) error {
 	conn, err := dsn.Open()
 	if err != nil {
 		return err
@@ -202,7 +203,7 @@ func DropStage(ctx context.Context, dsn *DSN, cluster, stage string) error {
 		if cluster != "" {
 			table += "_shard"
 		}
-		if err := conn.Exec(ctx, "ALTER TABLE "+table+onCluster(cluster)+" DROP PARTITION "+quoteText(stage)); err != nil {
+		if err := conn.Exec(ctx, "ALTER TABLE "+table+clickhouse.OnCluster(cluster)+" DROP PARTITION "+clickhouse.QuoteText(stage)); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package clickhouse_test
+package selection_test
 
 import (
 	"cmp"
@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
@@ -101,10 +101,10 @@ func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 		t.Fatal(refused, err)
 	}
 	r := evaluated(export.NodeEvaluation, "node")
-	selection, rows := clickhouse.NewSelection(&r, r.Selection), 0
-	query := selection.Rows()
-	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	_, err := clickhouse.ReadRows(t.Context(), h.dial(), query, func(row *format.Row) error {
+	chosen, rows := selection.NewSelection(&r, r.Selection), 0
+	query := chosen.Rows()
+	query.Settings = selection.ReadSettings("test", time.Minute)
+	_, err := selection.ReadRows(t.Context(), h.dial(), query, func(row *format.Row) error {
 		rows++
 		for _, v := range []reflect.Value{
 			reflect.ValueOf(*row), reflect.ValueOf(*row.Node), reflect.ValueOf(row.Node.Execution), reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Node.Chunks[0]),

@@ -1,4 +1,4 @@
-package clickhouse_test
+package selection_test
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
@@ -65,30 +65,30 @@ func keep(row *format.Row) kept {
 // direct reads the rows of a selection.
 func (h *history) direct(r export.Request) (rows []kept) {
 	h.t.Helper()
-	selection := clickhouse.NewSelection(&r, r.Selection)
-	rows = h.read(selection.NodeRuns(), func(ctx context.Context, fn func(*format.Row) error) error {
-		query := selection.Rows()
-		query.Settings = clickhouse.ReadSettings("test", time.Minute)
-		_, err := clickhouse.ReadRows(ctx, h.dial(), query, fn)
+	chosen := selection.NewSelection(&r, r.Selection)
+	rows = h.read(chosen.NodeRuns(), func(ctx context.Context, fn func(*format.Row) error) error {
+		query := chosen.Rows()
+		query.Settings = selection.ReadSettings("test", time.Minute)
+		_, err := selection.ReadRows(ctx, h.dial(), query, fn)
 		return err
 	})
-	query := selection.Count(1e6)
-	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	if n, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query); err != nil || n != int64(len(rows)) {
+	query := chosen.Count(1e6)
+	query.Settings = selection.ReadSettings("test", time.Minute)
+	if n, err := selection.ReadInt(h.t.Context(), h.dial(), query); err != nil || n != int64(len(rows)) {
 		h.t.Errorf("%d rows are counted, %v, and %d read", n, err, len(rows))
 	}
 	return rows
 }
 
-func (h *history) read(nodes clickhouse.Query, read func(context.Context, func(*format.Row) error) error) (rows []kept) {
+func (h *history) read(nodes selection.Query, read func(context.Context, func(*format.Row) error) error) (rows []kept) {
 	h.t.Helper()
 	add := func(row *format.Row) error { rows = append(rows, keep(row)); return nil }
 	var err error
 	if nodes.SQL == "" {
 		err = read(h.t.Context(), add)
 	} else {
-		nodes.Settings = clickhouse.ReadSettings("test", time.Minute)
-		err = clickhouse.WithNodes(h.t.Context(), h.dial(), nodes, read, add)
+		nodes.Settings = selection.ReadSettings("test", time.Minute)
+		err = selection.WithNodes(h.t.Context(), h.dial(), nodes, read, add)
 	}
 	if err != nil {
 		h.t.Fatal(err)
@@ -101,12 +101,12 @@ func (h *history) inWindows(id string, r export.Request, size int64) (rows []kep
 	h.t.Helper()
 	windows := h.stage(id, r, r.Selection, 1000, size)
 	for i := range windows {
-		part := clickhouse.StagedRange{Request: &r, Stage: id, From: windows[i].From}
+		part := selection.StagedRange{Request: &r, Stage: id, From: windows[i].From}
 		if i+1 < len(windows) {
 			part.To = windows[i+1].From
 		}
 		got := h.read(part.NodeRuns(), func(ctx context.Context, fn func(*format.Row) error) error {
-			found, err := clickhouse.ReadStaged(ctx, h.dial(), h.dial(), &part, fmt.Sprint(id, i, rand.Uint64()), clickhouse.ReadSettings("test", time.Minute), fn)
+			found, err := selection.ReadStaged(ctx, h.dial(), h.dial(), &part, fmt.Sprint(id, i, rand.Uint64()), selection.ReadSettings("test", time.Minute), fn)
 			if found.Rows != windows[i].Rows {
 				h.t.Errorf("window %d of %d has %d rows, not %d", i, len(windows), found.Rows, windows[i].Rows)
 			}
@@ -279,8 +279,8 @@ func TestRunsBringTheirNodeRunsAlong(t *testing.T) {
 		for _, row := range rows {
 			var want []string // by sequence, which falls
 			conn := h.dial()
-			q := clickhouse.Query{SQL: "SELECT node_run_id FROM nodes FINAL WHERE run_id = '" + row.run + "' ORDER BY sequence"}
-			want, err := clickhouse.ReadTexts(t.Context(), conn, q)
+			q := selection.Query{SQL: "SELECT node_run_id FROM nodes FINAL WHERE run_id = '" + row.run + "' ORDER BY sequence"}
+			want, err := selection.ReadTexts(t.Context(), conn, q)
 			conn.Close()
 			if err != nil || !slices.Equal(row.nodes, want) {
 				t.Fatalf("%s: run %s has node runs %v, want %v, %v", name, row.run, row.nodes, want, err)

@@ -1,4 +1,4 @@
-package clickhouse
+package selection
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
@@ -320,7 +321,7 @@ func ServerTime() Query { return Query{SQL: "SELECT toString(toUnixTimestamp64Mi
 // ReadTexts returns what a query selects that has one column of type String and few rows.
 func ReadTexts(ctx context.Context, client *ch.Client, query Query) (texts []string, err error) {
 	var column proto.ColStr
-	err = Do(ctx, client, ch.Query{
+	err = clickhouse.Do(ctx, client, ch.Query{
 		Body: query.SQL, QueryID: query.ID, Parameters: query.Parameters, Settings: query.Settings,
 		Result: proto.Results{{Data: &column}},
 		OnResult: func(context.Context, proto.Block) error {

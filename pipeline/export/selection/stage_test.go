@@ -1,4 +1,4 @@
-package clickhouse_test
+package selection_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
@@ -21,22 +22,22 @@ func (h *history) stage(id string, r export.Request, s export.Selection, rows, s
 	h.t.Helper()
 	r.WorkspaceID, r.Source, r.AppID = "acme", "recipe", "app"
 	client := h.dial()
-	insert := clickhouse.NewSelection(&r, s).Stage(id, rows)
+	insert := selection.NewSelection(&r, s).Stage(id, rows)
 	err := clickhouse.Do(h.t.Context(), client, ch.Query{
-		Body: insert.SQL, Parameters: insert.Parameters, Settings: clickhouse.StageSettings("test", time.Minute),
+		Body: insert.SQL, Parameters: insert.Parameters, Settings: selection.StageSettings("test", time.Minute),
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	query := clickhouse.StageCount(&r, id)
-	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	staged, err := clickhouse.ReadInt(h.t.Context(), client, query)
+	query := selection.StageCount(&r, id)
+	query.Settings = selection.ReadSettings("test", time.Minute)
+	staged, err := selection.ReadInt(h.t.Context(), client, query)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	query = clickhouse.StageKeys(&r, id, size)
-	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	windows, err := clickhouse.ReadWindows(h.t.Context(), client, query, staged)
+	query = selection.StageKeys(&r, id, size)
+	query.Settings = selection.ReadSettings("test", time.Minute)
+	windows, err := selection.ReadWindows(h.t.Context(), client, query, staged)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -54,12 +55,12 @@ func (h *history) dial() *ch.Client {
 }
 
 // staged reads a window of a stage; each run as in selected.
-func (h *history) staged(r clickhouse.StagedRange) (list []string, found clickhouse.Staged) {
+func (h *history) staged(r selection.StagedRange) (list []string, found selection.Staged) {
 	h.t.Helper()
 	if r.Request == nil {
 		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
 	}
-	found, err := clickhouse.ReadStaged(h.t.Context(), h.dial(), h.dial(), &r, "test-"+fmt.Sprint(rand.Uint64()), clickhouse.ReadSettings("test", time.Minute), func(row *format.Row) error {
+	found, err := selection.ReadStaged(h.t.Context(), h.dial(), h.dial(), &r, "test-"+fmt.Sprint(rand.Uint64()), selection.ReadSettings("test", time.Minute), func(row *format.Row) error {
 		list = append(list, describe(row))
 		return nil
 	})
@@ -73,7 +74,7 @@ func (h *history) staged(r clickhouse.StagedRange) (list []string, found clickho
 func (h *history) windows(id string, windows []export.PlannedWindow, size int) (list []string, vanished int64) {
 	h.t.Helper()
 	for i := range windows {
-		r := clickhouse.StagedRange{Stage: id, From: windows[i].From}
+		r := selection.StagedRange{Stage: id, From: windows[i].From}
 		if i+1 < len(windows) {
 			r.To = windows[i+1].From
 		}
@@ -202,7 +203,7 @@ func TestRunsThatAreDeletedAfterTheyWereStagedAreCounted(t *testing.T) {
 		t.Errorf("%d rows and %d vanished, want %d and %d", len(got), vanished, len(want), len(gone))
 	}
 	h.exec("TRUNCATE TABLE runs")
-	if got, found := h.staged(clickhouse.StagedRange{Stage: "s"}); len(got) != 0 || found.Rows != 100 || found.Vanished != 100 {
+	if got, found := h.staged(selection.StagedRange{Stage: "s"}); len(got) != 0 || found.Rows != 100 || found.Vanished != 100 {
 		t.Errorf("%d rows, %+v", len(got), found)
 	}
 }
@@ -213,18 +214,18 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 	h.fill(20)
 	h.stage("s1", export.Request{}, always, 20, 30)
 	h.stage("s2", export.Request{}, always, 20, 30)
-	if got, found := h.staged(clickhouse.StagedRange{Stage: "s1", Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 || found.Rows != 0 {
+	if got, found := h.staged(selection.StagedRange{Stage: "s1", Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 || found.Rows != 0 {
 		t.Errorf("another workspace reads %d rows", len(got))
 	}
 	for range 2 { // the second time there is none
-		if err := clickhouse.DropStage(t.Context(), h.dsn, "", "s1"); err != nil {
+		if err := selection.DropStage(t.Context(), h.dsn, "", "s1"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for id, want := range map[string]int64{"s1": 0, "s2": 20} {
-		query := clickhouse.StageCount(&export.Request{ID: export.ID{WorkspaceID: "acme"}}, id)
-		query.Settings = clickhouse.ReadSettings("test", time.Minute)
-		if n, err := clickhouse.ReadInt(t.Context(), h.dial(), query); err != nil || n != want {
+		query := selection.StageCount(&export.Request{ID: export.ID{WorkspaceID: "acme"}}, id)
+		query.Settings = selection.ReadSettings("test", time.Minute)
+		if n, err := selection.ReadInt(t.Context(), h.dial(), query); err != nil || n != want {
 			t.Errorf("stage %s has %d rows, %v; want %d", id, n, err, want)
 		}
 	}
@@ -245,9 +246,9 @@ func (h *history) exec(statement string) {
 // newest asks when the k-th newest row started.
 func (h *history) newest(s export.Selection, k int64) int64 {
 	h.t.Helper()
-	query := clickhouse.Newest(&export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}, s, k)
-	query.Settings = clickhouse.ReadSettings("test", time.Minute)
-	at, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query)
+	query := selection.Newest(&export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}, s, k)
+	query.Settings = selection.ReadSettings("test", time.Minute)
+	at, err := selection.ReadInt(h.t.Context(), h.dial(), query)
 	if err != nil {
 		h.t.Fatal(err)
 	}
