@@ -169,7 +169,7 @@ func (a *app) benchRequest(ctx context.Context, client *kgo.Client, limit int, f
 	}
 	done, err := w.wait(ctx, func(*export.Progress) {})
 	if err == nil && done.Status != export.StatusSucceeded {
-		err = describeFailure(done.Error)
+		err = describeFailure(done.Failure())
 	}
 	return done, err
 }

@@ -139,7 +139,7 @@ func fileAll(ctx context.Context, a *app, requests []requestCommand) ([]*export.
 	for _, c := range completions {
 		fmt.Fprintf(a.stdout, "\n%s, %s\n%s", c.Name, c.Purpose, describeCompletion(c))
 		if c.Status != export.StatusSucceeded {
-			return nil, &exitError{exitExportFailed, describeFailure(c.Error)}
+			return nil, &exitError{exitExportFailed, describeFailure(c.Failure())}
 		}
 	}
 	return completions, nil

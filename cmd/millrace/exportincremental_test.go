@@ -174,10 +174,10 @@ func (c *incrementalChain) export(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &completion); err != nil {
 		t.Fatal(err)
 	}
-	if !completion.Watermark.After(c.watermark) {
+	if completion.Watermark == nil || !completion.Watermark.After(c.watermark) {
 		t.Fatalf("the watermark went from %s to %s", c.watermark, completion.Watermark)
 	}
-	c.watermark = completion.Watermark
+	c.watermark = *completion.Watermark
 	c.exports++
 	if len(planOf(t, &completion).Windows) > 1 {
 		c.staged++

@@ -218,7 +218,7 @@ func (k *exportKills) check(t *testing.T) {
 			cancelled++
 			k.leftNothing(t, &c)
 		case c.Status != export.StatusSucceeded:
-			t.Errorf("export %s: %s: %+v", id, c.Status, c.Error)
+			t.Errorf("export %s: %s: %+v", id, c.Status, c.Failure())
 		case asked.purpose == export.FineTuning:
 			k.learnt(t, &c, asked)
 		default:

@@ -140,7 +140,7 @@ func (l *exportLoad) check(t *testing.T) {
 		}
 		c := completions[0]
 		if c.Status != export.StatusSucceeded {
-			t.Errorf("export %s: %s: %+v", id, c.Status, c.Error)
+			t.Errorf("export %s: %s: %+v", id, c.Status, c.Failure())
 			continue
 		}
 		slowest = max(slowest, c.CompletedAt.Sub(c.RequestedAt))

@@ -61,7 +61,7 @@ FROM exports WHERE workspace_id = {workspace:String} AND export_id = {export:Str
 	for rows.Next() {
 		var status string
 		if err := rows.Scan(&status, &progress.PercentDone, &progress.RowsDone, &progress.RowsPlanned, &progress.Records, &progress.Fragments,
-			&progress.Bytes, &progress.At); err != nil {
+			&progress.Bytes, &progress.UpdatedAt); err != nil {
 			return progress, err
 		}
 		progress.Status = export.Status(status)
@@ -162,8 +162,8 @@ func (s shown) status(t *sheet) {
 // ending is what the completion tells.
 func (s shown) ending(t *sheet) {
 	c := s.completion
-	t.add("ended", "%s, after %s", moment(c.CompletedAt), c.CompletedAt.Sub(c.RequestedAt).Round(time.Millisecond))
-	if e := c.Error; e != nil {
+	t.add("ended", "%s, after %s", moment(*c.CompletedAt), c.CompletedAt.Sub(c.RequestedAt).Round(time.Millisecond))
+	if e := c.Failure(); e != nil {
 		t.add("error", "%s", joined(": ", e.Pointer, e.Error()))
 		if e.Retryable {
 			t.add("", "asking again may succeed")
@@ -182,7 +182,7 @@ func (s shown) ending(t *sheet) {
 	if c.Status == export.StatusSucceeded {
 		t.add("written", "%s in %s, %s", plural(c.Records, "record"), plural(c.Fragments, "file"), byteSize(c.Bytes))
 	}
-	if !c.Watermark.IsZero() {
+	if c.Watermark != nil {
 		t.add("watermark", "%s", c.Watermark.Format(time.RFC3339Nano))
 	}
 	t.add("manifest", "%s", c.ManifestURI)

@@ -152,7 +152,7 @@ func (e *ends) of(t *testing.T, exportID string, within time.Duration) *export.C
 	}
 	c := e.seen[exportID]
 	if c.Status != export.StatusSucceeded {
-		t.Fatalf("export %s: %s: %+v", exportID, c.Status, c.Error)
+		t.Fatalf("export %s: %s: %+v", exportID, c.Status, c.Failure())
 	}
 	return c
 }
@@ -298,7 +298,7 @@ func TestPlanningAHugeSelectionTakesNoMemory(t *testing.T) {
 	took := time.Since(began)
 	first, second := memory.halves()
 	t.Logf("%d rows in %d windows were planned in %s with %d MB", p.RowsPlanned, p.WindowsPlanned, took.Round(time.Millisecond), max(first, second)/1e6)
-	if p.RowsPlanned != int64(rows) || p.WindowsPlanned != (rows+29_999)/30_000 {
+	if p.RowsPlanned != int64(rows) || p.WindowsPlanned != int64(rows+29_999)/30_000 {
 		t.Errorf("%d rows in %d windows", p.RowsPlanned, p.WindowsPlanned)
 	}
 	if peak := max(first, second); peak > 200e6 {

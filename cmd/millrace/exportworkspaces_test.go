@@ -161,7 +161,7 @@ func manyWanted(workspace int, exportID string) (list []int) {
 func checkMany(t *testing.T, c *export.Completion) {
 	t.Helper()
 	if c.Status != export.StatusSucceeded {
-		t.Errorf("export %s: %s: %+v", c.ID, c.Status, c.Error)
+		t.Errorf("export %s: %s: %+v", c.ID, c.Status, c.Failure())
 		return
 	}
 	workspace := slices.Index(workspaces, c.WorkspaceID)

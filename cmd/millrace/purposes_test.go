@@ -92,7 +92,7 @@ func TestAllRealRunsGoThroughEveryPurposeTargetAndFormat(t *testing.T) {
 			}
 		}
 		if c.Status != export.StatusSucceeded || c.RowsPlanned != planned || c.RowsUsed+dropped != planned {
-			t.Errorf("%s: %s, %d rows used and %v dropped of %d, want %d: %+v", id.ExportID, c.Status, c.RowsUsed, c.Dropped, c.RowsPlanned, planned, c.Error)
+			t.Errorf("%s: %s, %d rows used and %v dropped of %d, want %d: %+v", id.ExportID, c.Status, c.RowsUsed, c.Dropped, c.RowsPlanned, planned, c.Failure())
 			continue
 		}
 		if c.Records == 0 && !mayBeEmpty(app, &c) {
@@ -211,7 +211,7 @@ func succeeded(t *testing.T, ended map[export.ID]export.Completion, id string) *
 	t.Helper()
 	c := ended[export.ID{WorkspaceID: "acme", ExportID: id}]
 	if c.Status != export.StatusSucceeded {
-		t.Fatalf("%s: %s %+v", id, c.Status, c.Error)
+		t.Fatalf("%s: %s %+v", id, c.Status, c.Failure())
 	}
 	return &c
 }

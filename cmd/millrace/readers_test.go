@@ -104,7 +104,7 @@ func TestTheToolsThatTargetsNameReadTheirFilesUnmodified(t *testing.T) {
 	of := func(id string) *export.Completion {
 		c := ended[export.ID{WorkspaceID: "default", ExportID: id}]
 		if c.Status != export.StatusSucceeded || c.Records == 0 {
-			t.Fatalf("%s: %s, %d records, dropped %v, %+v", id, c.Status, c.Records, c.Dropped, c.Error)
+			t.Fatalf("%s: %s, %d records, dropped %v, %+v", id, c.Status, c.Records, c.Dropped, c.Failure())
 		}
 		return &c
 	}

@@ -156,7 +156,7 @@ func (c requestCommand) follow(ctx context.Context, a *app, w *watcher) (*export
 	}
 	switch completion.Status {
 	case export.StatusFailed:
-		return nil, &exitError{exitExportFailed, describeFailure(completion.Error)}
+		return nil, &exitError{exitExportFailed, describeFailure(completion.Failure())}
 	case export.StatusCancelled:
 		return nil, &exitError{code: exitCancelled}
 	}

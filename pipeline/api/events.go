@@ -11,7 +11,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/live"
 )
 
 // keepAlive is how often a silent stream says that it is there, so that nobody between takes it for dead.
@@ -49,14 +48,14 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 	defer context.AfterFunc(a.stopping, cancel)()
 	control := http.NewResponseController(w)
 	began := false
-	for u, err := range a.exports.Watch(ctx, id, keepAlive) {
+	for state, err := range a.exports.Watch(ctx, id, keepAlive) {
 		switch {
 		case err != nil && !began:
 			a.explained(ctx, err).write(w)
 			return
 		case err != nil:
 			return // who watches connects again
-		case !began && u.Completion != nil && seen == id.CompletionID():
+		case !began && state != nil && state.Status.Final() && seen == id.CompletionID():
 			w.WriteHeader(http.StatusNoContent)
 			return
 		case !began:
@@ -65,21 +64,22 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 			w.Header().Set("X-Accel-Buffering", "no") // nginx would hold it back
 			fmt.Fprint(w, "retry: 2000\n\n")
 		}
-		if send(w, id, u) != nil || control.Flush() != nil {
+		if send(w, state) != nil || control.Flush() != nil {
 			return
 		}
 	}
 }
 
-// send writes an event. The completion has the id of its event, which a client that connects again sends back.
-func send(w http.ResponseWriter, id export.ID, u live.Update) error {
-	name, data, head := "progress", any(u.Progress), ""
-	switch {
-	case u.Progress == nil && u.Completion == nil:
+// send writes an event; a comment where there is none. The completion has the id of its event, which a client that connects
+// again sends back.
+func send(w http.ResponseWriter, state *export.State) error {
+	if state == nil {
 		_, err := fmt.Fprint(w, ": still here\n\n")
 		return err
-	case u.Completion != nil:
-		name, data, head = "completion", u.Completion, "id: "+id.CompletionID()+"\n"
+	}
+	name, data, head := "progress", any(export.Progress{State: *state}), ""
+	if state.Status.Final() {
+		name, data, head = "completion", export.Completion{State: *state}, "id: "+state.CompletionID()+"\n"
 	}
 	text, err := json.Marshal(data)
 	if err == nil {

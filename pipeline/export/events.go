@@ -2,91 +2,37 @@ package export
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
 
-// About is what progress and completion say of the request. Fields of a request that was refused for
-// them are absent.
-type About struct {
-	ID
-	Name        string    `json:"name,omitempty"`
-	Purpose     string    `json:"purpose,omitempty"`
-	Source      string    `json:"source,omitempty"`
-	AppID       string    `json:"app_id,omitempty"`
-	Nodes       []string  `json:"nodes,omitempty"`
-	Target      string    `json:"target,omitempty"`
-	Format      string    `json:"format,omitempty"`
-	RequestedBy string    `json:"requested_by,omitempty"`
-	RequestedAt time.Time `json:"requested_at"`
-	Status      Status    `json:"status"`
-}
-
-func about(p *Plan, status Status) About {
-	r := p.Request
-	return About{
-		ID: p.ID, Name: r.Name, Purpose: r.Purpose, Source: r.Source, AppID: r.AppID, Nodes: r.Nodes, Target: r.Target,
-		Format: r.Format, RequestedBy: r.RequestedBy, RequestedAt: p.RequestedAt, Status: status,
-	}
-}
-
 // Progress is the event that tells how far an export is.
-type Progress struct {
-	About
-	PercentDone    float64          `json:"percent_done"` // 0 to 100, never falling
-	RowsDone       int64            `json:"rows_done"`
-	RowsPlanned    int64            `json:"rows_planned"`
-	Records        int64            `json:"records"`
-	WindowsDone    int              `json:"windows_done"`
-	WindowsPlanned int              `json:"windows_planned"`
-	Fragments      int64            `json:"fragments"`
-	Bytes          int64            `json:"bytes"`
-	Dropped        map[string]int64 `json:"dropped"` // rows so far, by reason
-	At             time.Time        `json:"at"`
-}
-
-// NewProgress returns the progress of an export of which t is done.
-func NewProgress(p *Plan, status Status, t *Tally, at time.Time) *Progress {
-	e := &Progress{
-		About: about(p, status), RowsDone: t.Rows, RowsPlanned: p.Rows, Records: t.Records,
-		WindowsDone: t.Windows, WindowsPlanned: len(p.Windows), Fragments: t.Fragments, Bytes: t.Bytes,
-		Dropped: maps.Clone(t.Dropped), At: at,
-	}
-	if e.Dropped == nil {
-		e.Dropped = map[string]int64{}
-	}
-	if e.WindowsDone == e.WindowsPlanned { // what was read is what there was
-		e.RowsPlanned = t.Rows
-	}
-	switch {
-	case e.WindowsDone == e.WindowsPlanned && t.Windows > 0:
-		e.PercentDone = 100
-	case e.RowsPlanned > 0:
-		e.PercentDone = min(100, float64(e.RowsDone)*100/float64(e.RowsPlanned))
-	}
-	return e
-}
+type Progress struct{ State }
 
 // Completion is the event that tells how an export ended: one for each, for a read_committed consumer
 // (invariant 7).
-type Completion struct {
-	About
-	Records        int64            `json:"records"`
-	RowsPlanned    int64            `json:"rows_planned"`
-	RowsUsed       int64            `json:"rows_used"`
-	Vanished       int64            `json:"vanished,omitempty"`
-	Dropped        map[string]int64 `json:"dropped"`
-	Fragments      int64            `json:"fragments"`
-	Bytes          int64            `json:"bytes"`
-	ManifestURI    string           `json:"manifest_uri"`
-	ManifestSHA256 string           `json:"manifest_sha256"`
-	Watermark      time.Time        `json:"watermark,omitzero"`
-	LoadWith       string           `json:"load_with,omitempty"`
-	Warnings       []Warning        `json:"warnings"`
-	Error          *Error           `json:"error"`
-	AcceptedAt     time.Time        `json:"accepted_at,omitzero"`
-	CompletedAt    time.Time        `json:"completed_at"`
+type Completion struct{ State }
+
+// NewProgress returns the progress of an export of which t is done.
+func NewProgress(p *Plan, status Status, t *Tally, at time.Time) *Progress {
+	s := newState(p, status, at)
+	s.RowsDone, s.RowsPlanned, s.Records, s.Fragments, s.Bytes = t.Rows, p.Rows, t.Records, t.Fragments, t.Bytes
+	s.WindowsDone, s.WindowsPlanned = int64(t.Windows), int64(len(p.Windows))
+	maps.Copy(s.Dropped, t.Dropped)
+	if s.WindowsDone == s.WindowsPlanned { // every row that exists was read
+		s.RowsPlanned = t.Rows
+	}
+	switch {
+	case s.WindowsDone == s.WindowsPlanned && t.Windows > 0:
+		s.PercentDone = 100
+	case s.RowsPlanned > 0:
+		s.PercentDone = min(100, float64(s.RowsDone)*100/float64(s.RowsPlanned))
+	}
+	return &Progress{s}
 }
 
 // NewCompletion returns the completion of an export whose plan and manifest are in the bucket: a pure
@@ -97,14 +43,126 @@ func NewCompletion(p *Plan, manifest []byte, uri string) (*Completion, error) {
 	if err := json.Unmarshal(manifest, &m); err != nil {
 		return nil, err
 	}
-	c := &Completion{
-		About: about(p, m.Status), Records: m.Totals.Records, RowsPlanned: m.Totals.RowsPlanned, RowsUsed: m.Totals.RowsUsed,
-		Vanished: m.Totals.Vanished, Dropped: m.Dropped, Fragments: m.Totals.Files, Bytes: m.Totals.Bytes,
-		ManifestURI: uri, ManifestSHA256: HashText(manifest), Watermark: m.Watermark,
-		Warnings: m.Warnings, Error: m.Error, AcceptedAt: p.AcceptedAt, CompletedAt: m.CreatedAt,
-	}
+	s := newState(p, m.Status, m.CreatedAt)
+	s.RowsPlanned, s.RowsUsed, s.Vanished, s.Dropped = m.Totals.RowsPlanned, m.Totals.RowsUsed, m.Totals.Vanished, m.Dropped
+	s.Records, s.Fragments, s.Bytes = m.Totals.Records, m.Totals.Files, m.Totals.Bytes
+	s.ManifestURI, s.ManifestSHA256, s.Warnings = uri, HashText(manifest), m.Warnings
+	s.Watermark, s.AcceptedAt, s.CompletedAt = optional(m.Watermark), optional(p.AcceptedAt), &m.CreatedAt
+	s.setFailure(m.Error)
 	if m.Status == StatusSucceeded {
-		c.LoadWith = loadWith(&m, strings.TrimSuffix(uri, ManifestName))
+		s.LoadWith = loadWith(&m, strings.TrimSuffix(uri, ManifestName))
 	}
-	return c, nil
+	s.complete()
+	return &Completion{s}, nil
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+var (
+	progressedFields = eventFields("progressed")
+	completedFields  = eventFields("completed")
+)
+
+// MarshalJSON writes the data of the event.
+func (p Progress) MarshalJSON() ([]byte, error) { return p.marshal(progressedFields) }
+
+// UnmarshalJSON reads the data of the event.
+func (p *Progress) UnmarshalJSON(text []byte) error { return p.unmarshal(text, progressedFields) }
+
+// MarshalJSON writes the data of the event.
+func (c Completion) MarshalJSON() ([]byte, error) {
+	text, err := c.marshal(completedFields)
+	if err != nil {
+		return nil, err
+	}
+	failure, err := json.Marshal(c.Failure())
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(text[:len(text)-1], []byte(`,"error":`), failure, []byte{'}'}), nil
+}
+
+// UnmarshalJSON reads the data of the event.
+func (c *Completion) UnmarshalJSON(text []byte) error {
+	if err := c.unmarshal(text, completedFields); err != nil {
+		return err
+	}
+	var doc struct {
+		Error *Error `json:"error"`
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return err
+	}
+	c.setFailure(doc.Error)
+	return nil
+}
+
+// eventField is a field of State in the data of an event.
+type eventField struct {
+	name      string
+	index     []int // of reflect.Value.FieldByIndex
+	omitEmpty bool
+}
+
+// eventFields returns the fields of an event, progressed or completed.
+func eventFields(event string) (fields []eventField) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[State]()) {
+		tag, ok := f.Tag.Lookup("event")
+		if !ok {
+			continue
+		}
+		parts := strings.Split(tag, ",")
+		name, options := parts[0], parts[1:]
+		if name == "" {
+			name = f.Tag.Get("json")
+		}
+		both := !slices.Contains(options, "progressed") && !slices.Contains(options, "completed")
+		if both || slices.Contains(options, event) {
+			fields = append(fields, eventField{name, f.Index, slices.Contains(options, "omitempty")})
+		}
+	}
+	return fields
+}
+
+// marshal writes the fields as an object.
+func (s *State) marshal(fields []eventField) ([]byte, error) {
+	doc := []byte{'{'}
+	for _, f := range fields {
+		value := reflect.ValueOf(s).Elem().FieldByIndex(f.index)
+		if f.omitEmpty && (value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0) {
+			continue
+		}
+		text, err := json.Marshal(value.Interface())
+		if err != nil {
+			return nil, fmt.Errorf("write %s: %w", f.name, err)
+		}
+		if len(doc) > 1 {
+			doc = append(doc, ',')
+		}
+		doc = append(append(append(doc, '"'), f.name...), `":`...)
+		doc = append(doc, text...)
+	}
+	return append(doc, '}'), nil
+}
+
+// unmarshal reads the fields of an object, and ignores its other ones.
+func (s *State) unmarshal(text []byte, fields []eventField) error {
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return err
+	}
+	for _, f := range fields {
+		if value, ok := doc[f.name]; ok {
+			if err := json.Unmarshal(value, reflect.ValueOf(s).Elem().FieldByIndex(f.index).Addr().Interface()); err != nil {
+				return fmt.Errorf("read %s: %w", f.name, err)
+			}
+		}
+	}
+	s.complete()
+	return nil
 }

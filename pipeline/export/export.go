@@ -9,6 +9,7 @@
 //	plan.go        Plan, Window, Result, WindowManifest: what the stages tell each other
 //	manifest.go    Manifest: the commit point of every outcome
 //	deletion.go    Deletion: that somebody deleted its files
+//	state.go       State: how far an export is, or how it ended
 //	events.go      Progress, Completion, Cancel: what everybody else is told
 //	keys.go        where an export's objects are in the bucket
 //	card.go        the dataset card: README.md
@@ -44,8 +45,8 @@ const EventSource = "/millrace/export"
 
 // ID names an export: the pair is its identity.
 type ID struct {
-	WorkspaceID string `json:"workspace_id"`
-	ExportID    string `json:"export_id"`
+	WorkspaceID string `json:"workspace_id" ch:"workspace_id" event:""`
+	ExportID    string `json:"export_id" ch:"export_id" event:""`
 }
 
 func (id ID) String() string { return id.WorkspaceID + "/" + id.ExportID }

@@ -47,7 +47,7 @@ func TestARequestInBareJSONIsExportedInFragmentsOf150(t *testing.T) {
 		t.Errorf("first fragment %+v", first)
 	}
 	if c.Status != export.StatusSucceeded || c.RowsPlanned != 310 || c.RowsUsed != 310 || c.Name != "first" || c.RequestedBy != "me" ||
-		c.Target != "canonical" || c.Format != "jsonl" || c.Error != nil || c.AcceptedAt.IsZero() || !c.Watermark.IsZero() {
+		c.Target != "canonical" || c.Format != "jsonl" || c.Failure() != nil || c.AcceptedAt == nil || c.Watermark != nil {
 		t.Errorf("%s: %+v", describe(c), *c)
 	}
 	if want := []string{"windows/00000.json"}; !slices.Equal(f.objects(c.ID, "windows"), want) {
@@ -155,7 +155,7 @@ func TestExportsEndAsTheyShould(t *testing.T) {
 
 func describe(c *export.Completion) string {
 	text := string(c.Status)
-	if e := c.Error; e != nil {
+	if e := c.Failure(); e != nil {
 		mistakes := e.Mistakes
 		if mistakes == nil {
 			mistakes = []export.Mistake{{Code: e.Code, Pointer: e.Pointer}}
@@ -169,7 +169,7 @@ func describe(c *export.Completion) string {
 	for _, w := range c.Warnings {
 		text += " " + w.Code
 	}
-	if !c.Watermark.IsZero() {
+	if c.Watermark != nil {
 		text += " watermark " + c.Watermark.Format(time.RFC3339)
 	}
 	return text
@@ -204,17 +204,17 @@ func TestAnIncrementalExportGoesOnAtTheWatermark(t *testing.T) {
 	if _, got := f.verify(first); len(got) != 20 {
 		t.Errorf("the first export has %d rows, want those stored more than a minute ago: 20", len(got))
 	}
-	if age := first.AcceptedAt.Sub(first.Watermark); age < 55*time.Second || age > 65*time.Second {
+	if age := first.AcceptedAt.Sub(*first.Watermark); age < 55*time.Second || age > 65*time.Second {
 		t.Errorf("the watermark is %s before the plan, want a minute", age)
 	}
-	storedAt("runs", "run_id >= 'run-00020'", first.Watermark)
-	storedAt("feedback", "run_id = 'run-00003'", first.Watermark)
-	f.send(request("second", window(first.Watermark)))
+	storedAt("runs", "run_id >= 'run-00020'", *first.Watermark)
+	storedAt("feedback", "run_id = 'run-00003'", *first.Watermark)
+	f.send(request("second", window(*first.Watermark)))
 	second := f.completion("second")
 	if _, got := f.verify(second); len(got) != 11 || got[0] != "run-00003" || got[1] != "run-00020" {
 		t.Errorf("the second export has %v", got)
 	}
-	if !second.Watermark.After(first.Watermark) {
+	if !second.Watermark.After(*first.Watermark) {
 		t.Errorf("the watermark went from %s to %s", first.Watermark, second.Watermark)
 	}
 }

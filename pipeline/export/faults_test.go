@@ -91,13 +91,13 @@ func (f *faulty) check() (failed int) {
 				f.t.Errorf("%s succeeded with %d records, want these %d, in order", id, len(got), len(want))
 			}
 		case c.Status == export.StatusFailed && i != last:
-			f.t.Logf("%s failed: %+v", id, c.Error)
+			f.t.Logf("%s failed: %+v", id, c.Failure())
 			failed++
-			if len(got) > 0 || c.Error == nil || c.Error.Code == "" || c.Error.Message == "" || m.Error == nil {
-				f.t.Errorf("%s failed with %d records and the reason %+v", id, len(got), c.Error)
+			if len(got) > 0 || c.ErrorCode == "" || c.ErrorMessage == "" || m.Error == nil {
+				f.t.Errorf("%s failed with %d records and the reason %+v", id, len(got), c.Failure())
 			}
 		default:
-			f.t.Errorf("%s is %s: %+v", id, c.Status, c.Error)
+			f.t.Errorf("%s is %s: %+v", id, c.Status, c.Failure())
 		}
 	}
 	return failed

@@ -105,7 +105,7 @@ func NewManifest(p *Plan, status Status, why *Error, windows []*WindowManifest, 
 	if t.Dropped != nil {
 		m.Dropped = t.Dropped
 	}
-	m.Warnings = append(m.Warnings, Warnings(p.Request, t.Records, t.Warnings)...)
+	m.Warnings = append(m.Warnings, RecordWarnings(p.Request, t.Records, t.Warnings)...)
 	if t.Vanished > 0 {
 		m.Warnings = append(m.Warnings, Warning{
 			Code: RowsVanished, Count: t.Vanished,
@@ -124,9 +124,9 @@ const (
 	TooManyRecords = "too_many_records"
 )
 
-// Warnings are what the reader of the records of a request should know: those that were counted, by code, and whether
+// RecordWarnings are what the reader of the records of a request should know: those that were counted, by code, and whether
 // there are as many records as the target's vendor takes.
-func Warnings(r *Request, records int64, counted map[string]int64) (all []Warning) {
+func RecordWarnings(r *Request, records int64, counted map[string]int64) (all []Warning) {
 	for _, code := range slices.Sorted(maps.Keys(counted)) {
 		all = append(all, Warning{Code: code, Count: counted[code], Message: format.WarningText(code, counted[code])})
 	}

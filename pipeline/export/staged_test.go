@@ -79,7 +79,7 @@ func TestALargeSelectionIsExportedInWindows(t *testing.T) {
 	if last := m.Files[len(m.Files)-2]; last.Window != 12 || last.Records != 4 { // before the card
 		t.Errorf("the last fragment is %+v", last)
 	}
-	percent, windows := -1.0, -1
+	percent, windows := -1.0, int64(-1)
 	for _, p := range f.progress("e1") {
 		if p.PercentDone < percent || p.WindowsDone <= windows || p.WindowsPlanned != 13 || p.RowsPlanned != 1234 {
 			t.Errorf("after %v%% and %d windows: %+v", percent, windows, *p)
@@ -248,8 +248,8 @@ func TestAStageThatIsGoneFailsTheExport(t *testing.T) {
 	})
 	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
 	c := f.completions("e1")[0]
-	if m, _ := f.verify(c); describe(c) != "failed stage_gone " || !c.Error.Retryable || len(m.Files) != 0 {
-		t.Errorf("%s: %+v", describe(c), c.Error)
+	if m, _ := f.verify(c); describe(c) != "failed stage_gone " || !c.ErrorRetryable || len(m.Files) != 0 {
+		t.Errorf("%s: %+v", describe(c), c.Failure())
 	}
 }
 

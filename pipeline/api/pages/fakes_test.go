@@ -86,7 +86,7 @@ type fakeExports struct {
 
 func (f *fakeExports) Get(_ context.Context, id export.ID) (*live.Export, error) {
 	for _, e := range f.exports {
-		if e.ID() == id {
+		if e.ID == id {
 			return &e, nil
 		}
 	}
@@ -141,11 +141,11 @@ func newSite(t *testing.T) *site {
 				AllFeedback: []history.Feedback{{FeedbackID: "f1", Rating: "thumbsDown", Comment: "Wrong <i>gate</i>"}},
 			},
 		},
-		exports: fakeExports{exports: []live.Export{{
-			WorkspaceID: "acme", ExportID: "e1", Name: "First <script>", Purpose: "fine_tuning", Source: "copilot", AppID: "helpdesk", Target: "openai_chat",
+		exports: fakeExports{exports: []live.Export{{State: export.State{
+			ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>", Purpose: "fine_tuning", Source: "copilot", AppID: "helpdesk", Target: "openai_chat",
 			Format: "jsonl", RequestedAt: noon, Status: export.StatusSucceeded, Records: 412, Bytes: 2048, Dropped: map[string]int64{"no_assistant_message": 3},
 			LoadWith: "duckdb -c 'SELECT 1'", Warnings: []export.Warning{{Code: "too_few_records", Message: "few"}},
-		}}},
+		}}}},
 	}
 }
 

@@ -25,14 +25,13 @@ type board struct {
 }
 
 type entry struct {
-	// filed is the first request under this id, and hash what tells it from another; "" where it was not seen.
-	filed *export.Progress
-	hash  string
+	state *export.State // nil where nothing is known
+	// onlyFiled says that the state is that of a request which nobody has planned yet. Hash tells the first request
+	// under this id from others; it is "" where none was seen.
+	onlyFiled bool
+	hash      string
 	// fresh says that nothing but the request is known of the export, in ClickHouse and the bucket neither: what comes, comes by the topics.
 	fresh bool
-
-	progress   *export.Progress
-	completion *export.Completion
 
 	touched int64 // by the board's clock
 	watched int
@@ -53,12 +52,12 @@ func (b *board) apply(topic string, r *kgo.Record) {
 	case event.TopicExportProgress:
 		var p export.Progress
 		if json.Unmarshal(e.Data, &p) == nil {
-			b.change(p.ID, func(x *entry) { x.progressed(&p) })
+			b.change(p.ID, func(x *entry) { x.progressed(&p.State) })
 		}
 	case event.TopicExportCompletions:
 		var c export.Completion
 		if json.Unmarshal(e.Data, &c) == nil {
-			b.change(c.ID, func(x *entry) { x.completion, x.progress, x.filed = &c, nil, nil })
+			b.change(c.ID, func(x *entry) { x.state, x.onlyFiled = &c.State, false })
 		}
 	}
 }
@@ -75,27 +74,28 @@ func (b *board) requested(e *event.Event) {
 		return // nobody's
 	}
 	b.change(r.ID, func(x *entry) {
-		if x.hash == "" && x.progress == nil && x.completion == nil {
-			x.hash, x.filed = hash, filed(r, e.Time)
+		if x.hash == "" && x.state == nil {
+			x.hash, x.state, x.onlyFiled = hash, filed(r, e.Time), true
 		}
 	})
 }
 
-// filed is the progress of an export that nobody has planned yet.
-func filed(r *export.Request, at time.Time) *export.Progress {
+// filed is the state of an export that nobody has planned yet.
+func filed(r *export.Request, at time.Time) *export.State {
 	at = at.UTC().Truncate(time.Millisecond)
 	p := export.NewProgress(&export.Plan{ID: r.ID, Request: r, RequestedAt: at}, export.StatusAccepted, &export.Tally{}, at)
 	p.PercentDone = 0
-	return p
+	return &p.State
 }
 
 // progressed keeps the progress that is further: events may come again.
-func (x *entry) progressed(p *export.Progress) {
-	old := x.progress
-	if x.completion != nil || old != nil && cmp.Or(cmp.Compare(p.WindowsDone, old.WindowsDone), cmp.Compare(p.RowsDone, old.RowsDone)) < 0 {
-		return
+func (x *entry) progressed(s *export.State) {
+	if old := x.state; old != nil && !x.onlyFiled {
+		if old.Status.Final() || cmp.Or(cmp.Compare(s.WindowsDone, old.WindowsDone), cmp.Compare(s.RowsDone, old.RowsDone)) < 0 {
+			return
+		}
 	}
-	x.progress, x.filed = p, nil
+	x.state, x.onlyFiled = s, false
 }
 
 // change changes an entry, and tells those who watch it.
@@ -145,18 +145,17 @@ func (b *board) forget() {
 
 // known is what the board has of an export.
 type known struct {
-	state     *Export // nil where nothing is known
-	onlyFiled bool    // all that is known is the request
-	fresh     bool    // and nothing else is known elsewhere
-	hash      string  // of the first request
+	state     *export.State // nil where nothing is known
+	onlyFiled bool          // all that is known is the request
+	fresh     bool          // and nothing else is known elsewhere
+	hash      string        // of the first request
 }
 
 func (b *board) state(id export.ID) (k known) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if x := b.entries[id]; x != nil {
-		k.state, k.onlyFiled = x.state()
-		k.fresh, k.hash = x.fresh, x.hash
+		k = known{x.state, x.onlyFiled, x.fresh, x.hash}
 	}
 	return k
 }
@@ -170,81 +169,15 @@ func (b *board) freshen(id export.ID) {
 	}
 }
 
-func (x *entry) state() (state *Export, onlyFiled bool) {
-	switch {
-	case x.completion != nil:
-		return ofCompletion(x.completion), false
-	case x.progress != nil:
-		return ofProgress(x.progress), false
-	case x.filed != nil:
-		return ofProgress(x.filed), true
-	}
-	return nil, false
-}
-
 // of returns what is known of the exports of a workspace.
-func (b *board) of(workspace string) map[export.ID]*Export {
+func (b *board) of(workspace string) map[export.ID]*export.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := map[export.ID]*Export{}
+	all := map[export.ID]*export.State{}
 	for id, x := range b.entries {
-		if id.WorkspaceID == workspace {
-			if state, _ := x.state(); state != nil {
-				all[id] = state
-			}
+		if id.WorkspaceID == workspace && x.state != nil {
+			all[id] = x.state
 		}
 	}
 	return all
-}
-
-func ofAbout(a *export.About) *Export {
-	return &Export{
-		WorkspaceID: a.WorkspaceID, ExportID: a.ExportID, Name: a.Name, Purpose: a.Purpose, Source: a.Source, AppID: a.AppID,
-		Nodes: notNil(a.Nodes), Target: a.Target, Format: a.Format, RequestedBy: a.RequestedBy, RequestedAt: a.RequestedAt, Status: a.Status,
-		Dropped: map[string]int64{}, Warnings: []export.Warning{},
-	}
-}
-
-func ofProgress(p *export.Progress) *Export {
-	e := ofAbout(&p.About)
-	e.PercentDone, e.RowsDone, e.RowsPlanned, e.Records = p.PercentDone, p.RowsDone, p.RowsPlanned, p.Records
-	e.WindowsDone, e.WindowsPlanned, e.Fragments, e.Bytes = int64(p.WindowsDone), int64(p.WindowsPlanned), p.Fragments, p.Bytes
-	e.UpdatedAt = p.At
-	if p.Dropped != nil {
-		e.Dropped = p.Dropped
-	}
-	return e
-}
-
-func ofCompletion(c *export.Completion) *Export {
-	e := ofAbout(&c.About)
-	e.RowsPlanned, e.RowsUsed, e.Vanished, e.Records = c.RowsPlanned, c.RowsUsed, c.Vanished, c.Records
-	e.Fragments, e.Bytes, e.ManifestURI, e.ManifestSHA256, e.LoadWith = c.Fragments, c.Bytes, c.ManifestURI, c.ManifestSHA256, c.LoadWith
-	e.Watermark, e.AcceptedAt, e.CompletedAt, e.UpdatedAt = timeIf(c.Watermark), timeIf(c.AcceptedAt), timeIf(c.CompletedAt), c.CompletedAt
-	if c.Status == export.StatusSucceeded {
-		e.PercentDone, e.RowsDone = 100, c.RowsPlanned
-	}
-	if c.Dropped != nil {
-		e.Dropped = c.Dropped
-	}
-	e.Warnings = notNil(c.Warnings)
-	if c.Error != nil {
-		e.ErrorCode, e.ErrorMessage, e.ErrorRetryable, e.ErrorPointer = c.Error.Code, c.Error.Message, c.Error.Retryable, c.Error.Pointer
-	}
-	return e
-}
-
-// notNil makes an empty list of none, which JSON writes as [].
-func notNil[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
-}
-
-func timeIf(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -38,50 +38,11 @@ var (
 	ErrCursor = errors.New("is not a cursor of this listing: start without one")
 )
 
-// Export is an export as the view `exports` has it, and whether its files were deleted.
+// Export is the state of an export, and whether its files were deleted.
 type Export struct {
-	WorkspaceID    string           `json:"workspace_id"`
-	ExportID       string           `json:"export_id"`
-	Name           string           `json:"name" doc:"Name for people."`
-	Purpose        string           `json:"purpose"`
-	Source         string           `json:"source"`
-	AppID          string           `json:"app_id"`
-	Nodes          []string         `json:"nodes"`
-	Target         string           `json:"target"`
-	Format         string           `json:"format"`
-	RequestedBy    string           `json:"requested_by"`
-	RequestedAt    time.Time        `json:"requested_at"`
-	Status         export.Status    `json:"status" enum:"accepted,running,succeeded,failed,cancelled"`
-	PercentDone    float64          `json:"percent_done" doc:"0 to 100, never falling."`
-	RowsDone       int64            `json:"rows_done"`
-	RowsPlanned    int64            `json:"rows_planned"`
-	RowsUsed       int64            `json:"rows_used"`
-	Vanished       int64            `json:"vanished"`
-	Records        int64            `json:"records"`
-	WindowsDone    int64            `json:"windows_done"`
-	WindowsPlanned int64            `json:"windows_planned"`
-	Fragments      int64            `json:"fragments"`
-	Bytes          int64            `json:"bytes"`
-	Dropped        map[string]int64 `json:"dropped" doc:"Source rows left out so far, by reason."`
-	ManifestURI    string           `json:"manifest_uri"`
-	ManifestSHA256 string           `json:"manifest_sha256"`
-	Watermark      *time.Time       `json:"watermark" doc:"The from of the next incremental export."`
-	LoadWith       string           `json:"load_with"`
-	Warnings       []export.Warning `json:"warnings"`
-	ErrorCode      string           `json:"error_code"`
-	ErrorMessage   string           `json:"error_message"`
-	ErrorRetryable bool             `json:"error_retryable"`
-	ErrorPointer   string           `json:"error_pointer"`
-	AcceptedAt     *time.Time       `json:"accepted_at"`
-	CompletedAt    *time.Time       `json:"completed_at"`
-	UpdatedAt      time.Time        `json:"updated_at"`
-	DeletedAt      *time.Time       `json:"deleted_at,omitempty" doc:"When its files were deleted."`
-	DeletedBy      string           `json:"deleted_by,omitempty"`
-}
-
-// ID is the export's identity.
-func (e *Export) ID() export.ID {
-	return export.ID{WorkspaceID: e.WorkspaceID, ExportID: e.ExportID}
+	export.State
+	DeletedAt *time.Time `json:"deleted_at,omitempty" doc:"When its files were deleted."`
+	DeletedBy string     `json:"deleted_by,omitempty"`
 }
 
 // Query selects exports of a workspace, newest first. Zero fields are no condition.

@@ -227,15 +227,15 @@ func TestAWatcherSeesEachChangeAndTheEnd(t *testing.T) {
 	w.mustFile(e, "e")
 	p := w.plan("e", time.Now().UTC().Truncate(time.Millisecond))
 	var seen []string
-	for u, err := range e.Watch(t.Context(), id("e"), time.Hour) {
+	for s, err := range e.Watch(t.Context(), id("e"), time.Hour) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if u.Completion != nil {
-			seen = append(seen, string(u.Completion.Status))
+		if s.Status.Final() {
+			seen = append(seen, string(s.Status))
 			continue
 		}
-		seen = append(seen, fmt.Sprint(u.Progress.WindowsDone, "/", u.Progress.WindowsPlanned))
+		seen = append(seen, fmt.Sprint(s.WindowsDone, "/", s.WindowsPlanned))
 		switch len(seen) { // what comes next is told only now, so that none is passed over
 		case 1:
 			w.progress(p, 0)
@@ -248,9 +248,9 @@ func TestAWatcherSeesEachChangeAndTheEnd(t *testing.T) {
 	if fmt.Sprint(seen) != "[0/0 0/2 1/2 cancelled]" {
 		t.Errorf("seen %v", seen)
 	}
-	for u, err := range w.server().Watch(t.Context(), id("e"), time.Hour) { // one that comes late
-		if err != nil || u.Completion == nil || u.Completion.Status != export.StatusCancelled {
-			t.Errorf("%+v, %v", u, err)
+	for s, err := range w.server().Watch(t.Context(), id("e"), time.Hour) { // one that comes late
+		if err != nil || s == nil || s.Status != export.StatusCancelled {
+			t.Errorf("%+v, %v", s, err)
 		}
 	}
 	for _, err := range e.Watch(t.Context(), id("none"), time.Hour) {
@@ -262,12 +262,12 @@ func TestAWatcherSeesEachChangeAndTheEnd(t *testing.T) {
 	defer cancel()
 	w.mustFile(e, "idle")
 	n := 0
-	for u, err := range e.Watch(ctx, id("idle"), time.Millisecond) {
+	for s, err := range e.Watch(ctx, id("idle"), time.Millisecond) {
 		if n++; n == 3 {
 			cancel()
 		}
-		if n > 1 && err == nil && (u.Progress != nil || u.Completion != nil) {
-			t.Errorf("nothing happened, and yet %+v", u)
+		if n > 1 && err == nil && s != nil {
+			t.Errorf("nothing happened, and yet %+v", s)
 		}
 	}
 	if n < 3 {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,14 +20,15 @@ import (
 
 // Get returns an export, or ErrNotFound. It finds one that was filed before it was called, with whichever server.
 func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) {
-	x, err := e.get(ctx, id)
+	state, err := e.get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	x := &Export{State: *state}
 	return x, e.markDeleted(ctx, x)
 }
 
-func (e *Exports) get(ctx context.Context, id export.ID) (*Export, error) {
+func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) {
 	k := e.board.state(id)
 	filed := k.state
 	if filed != nil && (!k.onlyFiled || k.fresh) {
@@ -67,7 +67,7 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*Export, error) {
 }
 
 // inBucket returns an export as its folder tells, nil where there is none.
-func (e *Exports) inBucket(ctx context.Context, id export.ID) (*Export, error) {
+func (e *Exports) inBucket(ctx context.Context, id export.ID) (*export.State, error) {
 	d, err := files.Open(ctx, e.bucket, id)
 	if errors.Is(err, files.ErrNotFound) {
 		return nil, nil
@@ -80,45 +80,21 @@ func (e *Exports) inBucket(ctx context.Context, id export.ID) (*Export, error) {
 	case err != nil:
 		return nil, err
 	case completion != nil:
-		return ofCompletion(completion), nil
+		return &completion.State, nil
 	}
-	return ofProgress(export.NewProgress(d.Plan, export.StatusAccepted, &export.Tally{}, d.Plan.AcceptedAt)), nil
+	return &export.NewProgress(d.Plan, export.StatusAccepted, &export.Tally{}, d.Plan.AcceptedAt).State, nil
 }
 
 // remember keeps what ClickHouse or the bucket told: they may be ahead of the topics, and nobody who was told so is to be told less. And so
 // those who go on asking how an export ended cost nothing.
-func (b *board) remember(x *Export) {
-	b.change(x.ID(), func(y *entry) {
-		if x.Status.Final() && y.completion == nil {
-			y.completion, y.progress, y.filed = toCompletion(x), nil, nil
-		} else if !x.Status.Final() {
-			y.progressed(toProgress(x))
+func (b *board) remember(s *export.State) {
+	b.change(s.ID, func(x *entry) {
+		if !s.Status.Final() {
+			x.progressed(s)
+		} else if x.state == nil || !x.state.Status.Final() {
+			x.state, x.onlyFiled = s, false
 		}
 	})
-}
-
-// toCompletion is the other way round of ofCompletion.
-func toCompletion(x *Export) *export.Completion {
-	c := &export.Completion{
-		About: export.About{
-			ID: x.ID(), Name: x.Name, Purpose: x.Purpose, Source: x.Source, AppID: x.AppID, Nodes: x.Nodes, Target: x.Target, Format: x.Format,
-			RequestedBy: x.RequestedBy, RequestedAt: x.RequestedAt, Status: x.Status,
-		},
-		Records: x.Records, RowsPlanned: x.RowsPlanned, RowsUsed: x.RowsUsed, Vanished: x.Vanished, Dropped: x.Dropped, Fragments: x.Fragments,
-		Bytes: x.Bytes, ManifestURI: x.ManifestURI, ManifestSHA256: x.ManifestSHA256, LoadWith: x.LoadWith, Warnings: x.Warnings,
-	}
-	for _, t := range []struct {
-		to   *time.Time
-		from *time.Time
-	}{{&c.Watermark, x.Watermark}, {&c.AcceptedAt, x.AcceptedAt}, {&c.CompletedAt, x.CompletedAt}} {
-		if t.from != nil {
-			*t.to = *t.from
-		}
-	}
-	if x.ErrorCode != "" {
-		c.Error = &export.Error{Code: x.ErrorCode, Message: x.ErrorMessage, Retryable: x.ErrorRetryable, Pointer: x.ErrorPointer}
-	}
-	return c
 }
 
 // position is the place of an export in a listing.
@@ -127,7 +103,7 @@ type position struct {
 	ID string `json:"id"`
 }
 
-func positionOf(x *Export) position { return position{x.RequestedAt.UnixMilli(), x.ExportID} }
+func positionOf(x *export.State) position { return position{x.RequestedAt.UnixMilli(), x.ExportID} }
 
 // compare orders as the listing does: newest first.
 func (p position) compare(o position) int {
@@ -156,7 +132,7 @@ func parseCursor(cursor string) (*position, error) {
 }
 
 // matches says whether an export is one of those asked for.
-func (q *Query) matches(x *Export) bool {
+func (q *Query) matches(x *export.State) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
 	return is(q.Source, x.Source) && is(q.AppID, x.AppID) && is(q.Purpose, x.Purpose) &&
 		(len(q.Status) == 0 || slices.Contains(q.Status, string(x.Status)))
@@ -187,7 +163,7 @@ func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
 	switch {
 	case len(page.Exports) > q.Limit:
 		page.Exports = page.Exports[:q.Limit]
-		page.Next = positionOf(&page.Exports[q.Limit-1]).cursor()
+		page.Next = positionOf(&page.Exports[q.Limit-1].State).cursor()
 	case last != nil:
 		page.Next = last.cursor()
 	}
@@ -196,11 +172,11 @@ func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
 
 // overlay lays what the topics told over what ClickHouse has of a page, which is what comes after one position and, where ClickHouse has more, not
 // after another.
-func (e *Exports) overlay(q *Query, there []Export, after, last *position) []Export {
+func (e *Exports) overlay(q *Query, there []export.State, after, last *position) []Export {
 	told := e.board.of(q.Workspace)
-	found := map[export.ID]*Export{}
+	found := map[export.ID]*export.State{}
 	for i := range there {
-		found[there[i].ID()] = &there[i]
+		found[there[i].ID] = &there[i]
 	}
 	for id, x := range told {
 		p := positionOf(x)
@@ -213,12 +189,12 @@ func (e *Exports) overlay(q *Query, there []Export, after, last *position) []Exp
 			found[id] = x
 		}
 	}
-	maps.DeleteFunc(found, func(_ export.ID, x *Export) bool { return !q.matches(x) })
+	maps.DeleteFunc(found, func(_ export.ID, x *export.State) bool { return !q.matches(x) })
 	list := make([]Export, 0, len(found))
 	for _, x := range found {
-		list = append(list, *x)
+		list = append(list, Export{State: *x})
 	}
-	slices.SortFunc(list, func(a, b Export) int { return positionOf(&a).compare(positionOf(&b)) })
+	slices.SortFunc(list, func(a, b Export) int { return positionOf(&a.State).compare(positionOf(&b.State)) })
 	return list
 }
 
@@ -242,7 +218,7 @@ func (e *Exports) markDeleted(ctx context.Context, x *Export) error {
 	if x.Status != export.StatusSucceeded {
 		return nil
 	}
-	id := x.ID()
+	id := x.ID
 	e.mu.Lock()
 	d := e.deleted[id]
 	e.mu.Unlock()

@@ -2,8 +2,8 @@ package live
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -21,14 +21,20 @@ type stored struct{ conn driver.Conn }
 // readTimeout is how long a read of a few exports may take.
 const readTimeout = 10 * time.Second
 
-const (
-	columns = `workspace_id, export_id, name, purpose, source, app_id, nodes, target, format, requested_by, requested_at, status, percent_done,
-    toInt64(rows_done), toInt64(rows_planned), toInt64(rows_used), toInt64(vanished), toInt64(records), toInt64(windows_done),
-    toInt64(windows_planned), toInt64(fragments), toInt64(bytes), CAST(dropped, 'Map(String, Int64)'), manifest_uri, manifest_sha256, watermark,
-    load_with, warnings, error_code, error_message, error_retryable, error_pointer, accepted_at, completed_at, at`
-	// newestFirst puts the event of an export first that tells most of it.
-	newestFirst = "completed_at IS NULL, percent_done DESC, rows_done DESC, at DESC"
-)
+// newestFirst puts the event of an export first that tells most of it.
+const newestFirst = "completed_at IS NULL, percent_done DESC, rows_done DESC, at DESC"
+
+// columns are those of [export.State], with the types of its fields.
+func columns() string {
+	list := make([]string, len(export.StateColumns))
+	for i, c := range export.StateColumns {
+		list[i] = c.Name
+		if c.Kind == reflect.Int64 {
+			list[i] = "toInt64(" + c.Name + ") AS " + c.Name
+		}
+	}
+	return strings.Join(list, ", ")
+}
 
 // parameters binds values to a query. Each is an id, a word of the contract or a number, or a list of such with commas.
 func parameters(ctx context.Context, values map[string]string) (context.Context, context.CancelFunc) {
@@ -37,10 +43,10 @@ func parameters(ctx context.Context, values map[string]string) (context.Context,
 }
 
 // get returns an export, nil where ClickHouse has none.
-func (s stored) get(ctx context.Context, id export.ID) (*Export, error) {
+func (s stored) get(ctx context.Context, id export.ID) (*export.State, error) {
 	ctx, cancel := parameters(ctx, map[string]string{"workspace": id.WorkspaceID, "export": id.ExportID})
 	defer cancel()
-	list, err := s.query(ctx, "SELECT "+columns+" FROM export_events WHERE workspace_id = {workspace:String} AND export_id = {export:String} ORDER BY "+newestFirst+" LIMIT 1")
+	list, err := s.query(ctx, "SELECT "+columns()+" FROM export_events WHERE workspace_id = {workspace:String} AND export_id = {export:String} ORDER BY "+newestFirst+" LIMIT 1")
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -48,7 +54,7 @@ func (s stored) get(ctx context.Context, id export.ID) (*Export, error) {
 }
 
 // list returns the exports of a page and one more, where there is one.
-func (s stored) list(ctx context.Context, q *Query, after *position) ([]Export, error) {
+func (s stored) list(ctx context.Context, q *Query, after *position) ([]export.State, error) {
 	values := map[string]string{"workspace": q.Workspace, "n": fmt.Sprint(q.Limit + 1)}
 	conditions := []string{"workspace_id = {workspace:String}"}
 	for _, c := range []struct{ column, value string }{{"source", q.Source}, {"app_id", q.AppID}, {"purpose", q.Purpose}} {
@@ -77,34 +83,21 @@ func (s stored) list(ctx context.Context, q *Query, after *position) ([]Export, 
     ) WHERE `+status+` ORDER BY requested_at DESC, export_id DESC LIMIT {n:UInt32}
 )
 SELECT * FROM (
-    SELECT `+columns+` FROM export_events WHERE workspace_id = {workspace:String} AND export_id IN (page)
+    SELECT `+columns()+` FROM export_events WHERE workspace_id = {workspace:String} AND export_id IN (page)
     ORDER BY `+newestFirst+` LIMIT 1 BY export_id
 ) ORDER BY requested_at DESC, export_id DESC`)
 }
 
-func (s stored) query(ctx context.Context, sql string) (list []Export, err error) {
+func (s stored) query(ctx context.Context, sql string) (list []export.State, err error) {
 	rows, err := s.conn.Query(ctx, sql)
 	if err != nil {
 		return nil, fmt.Errorf("read the exports: %w", clickhouse.Explain(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var x Export
-		var status, warnings string
-		if err := rows.Scan(&x.WorkspaceID, &x.ExportID, &x.Name, &x.Purpose, &x.Source, &x.AppID, &x.Nodes, &x.Target, &x.Format, &x.RequestedBy,
-			&x.RequestedAt, &status, &x.PercentDone, &x.RowsDone, &x.RowsPlanned, &x.RowsUsed, &x.Vanished, &x.Records, &x.WindowsDone,
-			&x.WindowsPlanned, &x.Fragments, &x.Bytes, &x.Dropped, &x.ManifestURI, &x.ManifestSHA256, &x.Watermark, &x.LoadWith, &warnings,
-			&x.ErrorCode, &x.ErrorMessage, &x.ErrorRetryable, &x.ErrorPointer, &x.AcceptedAt, &x.CompletedAt, &x.UpdatedAt); err != nil {
+		var x export.State
+		if err := rows.ScanStruct(&x); err != nil {
 			return nil, fmt.Errorf("read the exports: %w", err)
-		}
-		x.Status, x.Nodes, x.Warnings = export.Status(status), notNil(x.Nodes), []export.Warning{}
-		if warnings != "" {
-			if err := json.Unmarshal([]byte(warnings), &x.Warnings); err != nil {
-				return nil, fmt.Errorf("read the warnings of export %s: %w", x.ExportID, err)
-			}
-		}
-		if x.Dropped == nil {
-			x.Dropped = map[string]int64{}
 		}
 		list = append(list, x)
 	}

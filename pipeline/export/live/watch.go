@@ -8,65 +8,59 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// Update is what happened to an export: one of the two, or nothing for a while.
-type Update struct {
-	Progress   *export.Progress
-	Completion *export.Completion // nothing comes after it
-}
-
-// Watch yields how an export is, then each change, as long as its reader keeps up, and last how it ended; and an empty update each time that nothing
-// has happened for so long. It ends with ErrNotFound, another error of Get, or that of ctx.
-func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) iter.Seq2[Update, error] {
-	return func(yield func(Update, error) bool) {
-		x, err := e.get(ctx, id)
+// Watch yields the state of an export, then each change, as long as its reader keeps up, and last how it ended; and nil each time that
+// nothing has happened for so long. It ends with ErrNotFound, another error of Get, or that of ctx.
+func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) iter.Seq2[*export.State, error] {
+	return func(yield func(*export.State, error) bool) {
+		first, err := e.get(ctx, id)
 		if err != nil {
-			yield(Update{}, err)
+			yield(nil, err)
 			return
 		}
 		defer e.board.watch(id)()
-		if x.Status.Final() {
-			completion, err := e.completion(ctx, x)
-			yield(Update{Completion: completion}, err)
+		if first.Status.Final() {
+			yield(e.completion(ctx, first))
 			return
 		}
-		var last *export.Progress
+		var last *export.State
 		tick := time.NewTicker(idle)
 		defer tick.Stop()
 		for {
 			now, changed := e.board.look(id)
-			switch {
-			case now.Completion != nil:
-				yield(now, nil)
-				return
-			case now.Progress == nil && last == nil: // only ClickHouse has it
-				now.Progress = toProgress(x)
-				fallthrough
-			case now.Progress != nil && now.Progress != last:
-				last = now.Progress
-				if !yield(now, nil) {
+			if now == nil && last == nil { // only ClickHouse has it
+				now = first
+			}
+			if now != nil && now != last {
+				last = now
+				if !yield(now, nil) || now.Status.Final() {
 					return
 				}
 			}
 			select {
 			case <-changed:
 			case <-tick.C:
-				if !yield(Update{}, nil) {
+				if !yield(nil, nil) {
 					return
 				}
 			case <-ctx.Done():
-				yield(Update{}, ctx.Err())
+				yield(nil, ctx.Err())
 				return
 			}
 		}
 	}
 }
 
-// completion is the event that told how an export ended.
-func (e *Exports) completion(ctx context.Context, x *Export) (*export.Completion, error) {
-	if d, err := e.Dataset(ctx, x.ID()); err == nil && d.Manifest != nil {
-		return d.Completion()
+// completion is how an export ended as its completion event has it, from the bucket: ClickHouse does not keep all of it. Where the bucket
+// does not answer it is what is known.
+func (e *Exports) completion(ctx context.Context, known *export.State) (*export.State, error) {
+	if d, err := e.Dataset(ctx, known.ID); err == nil && d.Manifest != nil {
+		c, err := d.Completion()
+		if err != nil {
+			return nil, err
+		}
+		return &c.State, nil
 	}
-	return toCompletion(x), nil // the bucket does not answer; nearly the same
+	return known, nil
 }
 
 // watch keeps an entry until the function it returns is called.
@@ -82,24 +76,13 @@ func (b *board) watch(id export.ID) (end func()) {
 	}
 }
 
-// look returns how a watched export is, and what is closed when that changes.
-func (b *board) look(id export.ID) (Update, <-chan struct{}) {
+// look returns the state of a watched export, and what is closed when that changes.
+func (b *board) look(id export.ID) (*export.State, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	x := b.entries[id]
 	if x.changed == nil {
 		x.changed = make(chan struct{})
 	}
-	u := Update{Progress: x.progress, Completion: x.completion}
-	if u.Progress == nil {
-		u.Progress = x.filed
-	}
-	return u, x.changed
-}
-
-func toProgress(x *Export) *export.Progress {
-	return &export.Progress{
-		About: toCompletion(x).About, PercentDone: x.PercentDone, RowsDone: x.RowsDone, RowsPlanned: x.RowsPlanned, Records: x.Records,
-		WindowsDone: int(x.WindowsDone), WindowsPlanned: int(x.WindowsPlanned), Fragments: x.Fragments, Bytes: x.Bytes, Dropped: x.Dropped, At: x.UpdatedAt,
-	}
+	return x.state, x.changed
 }

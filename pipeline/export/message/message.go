@@ -33,7 +33,7 @@ func Result(cfg *stage.Config, p *export.Plan, result export.Result) *kgo.Record
 // Progress tells how far an export is.
 func Progress(cfg *stage.Config, p *export.Plan, progress *export.Progress) *kgo.Record {
 	return record(cfg, p, message{
-		topic: event.TopicExportProgress, key: p.Key(), kind: export.TypeProgressed, at: progress.At,
+		topic: event.TopicExportProgress, key: p.Key(), kind: export.TypeProgressed, at: progress.UpdatedAt,
 		id: fmt.Sprintf("%s/%s/%d", p.ID, progress.Status, progress.WindowsDone), data: progress,
 	})
 }
@@ -41,7 +41,7 @@ func Progress(cfg *stage.Config, p *export.Plan, progress *export.Progress) *kgo
 // Completion tells how an export ended.
 func Completion(cfg *stage.Config, p *export.Plan, c *export.Completion) *kgo.Record {
 	return record(cfg, p, message{
-		topic: event.TopicExportCompletions, key: p.Key(), kind: export.TypeCompleted, at: c.CompletedAt,
+		topic: event.TopicExportCompletions, key: p.Key(), kind: export.TypeCompleted, at: *c.CompletedAt,
 		id: p.CompletionID(), data: c,
 	})
 }

@@ -103,7 +103,7 @@ func (d *DryRun) read(q *queries, dsn *clickhouse.DSN, p *export.Plan) error {
 		d.Lines = append(d.Lines, out.text.String())
 	}
 	d.Warnings = append(d.Warnings, p.Warnings...)
-	d.Warnings = append(d.Warnings, export.Warnings(r, d.Records, warnings)...)
+	d.Warnings = append(d.Warnings, export.RecordWarnings(r, d.Records, warnings)...)
 	return err
 }
 

@@ -137,7 +137,7 @@ func (w *world) checkProgress(p *export.Progress) {
 			windows++
 		}
 	}
-	if p.RowsDone != rows || p.WindowsDone != windows || p.PercentDone != float64(rows)*100/float64(w.plan.Rows) {
+	if p.RowsDone != rows || p.WindowsDone != int64(windows) || p.PercentDone != float64(rows)*100/float64(w.plan.Rows) {
 		w.t.Errorf("progress %v%%, %d rows, %d windows; done are %d rows of %d, %d windows", p.PercentDone, p.RowsDone, p.WindowsDone, rows, w.plan.Rows, windows)
 	}
 	if n := len(w.progress); n > 0 && p.PercentDone < w.progress[n-1].PercentDone {

@@ -168,8 +168,8 @@ func describe(t *testing.T, r *kgo.Record) string {
 		var c export.Completion
 		decode(&c)
 		text := fmt.Sprintf("%s %d planned %d used %v dropped %d records %d fragments", c.Status, c.RowsPlanned, c.RowsUsed, c.Dropped, c.Records, c.Fragments)
-		if c.Error != nil {
-			text += " " + c.Error.Code
+		if c.ErrorCode != "" {
+			text += " " + c.ErrorCode
 		}
 		return text
 	}

@@ -100,9 +100,9 @@ func (s *Stage) next(ctx context.Context) error {
 	}
 	var rows []row
 	for r := range fetches.RecordsAll() {
-		event, err := decode(r)
+		state, err := decode(r)
 		if err == nil {
-			rows = append(rows, row{r, event})
+			rows = append(rows, row{r, state})
 		} else if err := s.deadLetter(ctx, r, err); err != nil {
 			return err
 		}
@@ -116,13 +116,14 @@ func (s *Stage) next(ctx context.Context) error {
 	return nil
 }
 
-// row is an event and the record it came in.
+// row is a row of export_events and the record that it came in.
 type row struct {
 	record *kgo.Record
-	event  any // *export.Progress or *export.Completion
+	state  *export.State
 }
 
-func decode(r *kgo.Record) (any, error) {
+// decode returns the state that a record tells, or a *strictjson.Refusal.
+func decode(r *kgo.Record) (*export.State, error) {
 	e, err := event.Decode(r)
 	if err != nil {
 		return nil, err
@@ -130,19 +131,21 @@ func decode(r *kgo.Record) (any, error) {
 	if err := strictjson.Check(e.Data); err != nil {
 		return nil, err
 	}
-	var doc any
+	var progress export.Progress
+	var completion export.Completion
+	state := &progress.State
 	switch e.Type {
 	case export.TypeProgressed:
-		doc = new(export.Progress)
+		err = json.Unmarshal(e.Data, &progress)
 	case export.TypeCompleted:
-		doc = new(export.Completion)
+		state, err = &completion.State, json.Unmarshal(e.Data, &completion)
 	default:
 		return nil, &strictjson.Refusal{Code: strictjson.UnknownType, Pointer: "/type", Rule: "must be " + export.TypeProgressed + " or " + export.TypeCompleted}
 	}
-	if err := json.Unmarshal(e.Data, doc); err != nil {
+	if err != nil {
 		return nil, &strictjson.Refusal{Code: strictjson.WrongType, Rule: "is not the data of " + e.Type}
 	}
-	return doc, nil
+	return state, nil
 }
 
 // store appends the rows. If ClickHouse refuses one of them it appends them one by one, and makes those it
