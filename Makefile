@@ -15,7 +15,7 @@ test: build .ci/npm/node_modules .ci/readers/node_modules bin/versitygw-$(VERSIT
 	go test -timeout 25m ./...
 
 # Tests about memory, the object store, selections and records, to which the kind of broker makes no difference.
-NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|EveryPurpose|Versions|Airline|Tools|DryRun|Unsuitable|README|Browser
+NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|EveryPurpose|Versions|Airline|Tools|DryRun|Unsuitable|Documents|Browser
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	MILLRACE_TEST_KAFKA=cluster go test -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' ./cmd/millrace/
 
@@ -37,8 +37,8 @@ bench: build bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHous
 soak: build            ## the tests that kill, and those of size, with full counts, one after another; about 40 minutes
 	MILLRACE_TEST_SOAK=true go test -count=1 -parallel 1 -timeout 4h -v -run 'Kill|ComeAndGo|Incremental|Large|Huge|Small' ./cmd/millrace/
 
-golden: build          ## rewrite the golden files and the README's generated tables
-	go test ./cmd/millrace/ ./pipeline/export/format/ -run 'Golden|README' -update
+golden: build          ## rewrite the golden files and the generated tables of the documents
+	go test ./cmd/millrace/ ./pipeline/export/format/ -run Golden -update
 
 build:                 ## bin/millrace
 	go build -trimpath -o bin/ ./cmd/millrace

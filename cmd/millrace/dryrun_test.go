@@ -169,7 +169,7 @@ func TestFormatsListsEveryPurposeAndTarget(t *testing.T) {
 	t.Parallel()
 	e := environment{}
 	text := e.run(t, "formats")
-	table := readme(t)
+	table := e.run(t, "help", "targets")
 	for _, p := range formatsOf(t, e) {
 		if !regexp.MustCompile(`(?m)^## `+p.Target+`\b`).MatchString(text) || !strings.Contains(table, "| `"+p.Target+"` |") {
 			t.Errorf("%s/%s is not listed", p.Purpose, p.Target)

@@ -42,7 +42,8 @@ type commands struct {
 	Formats     formatsCommand     `cmd:"" help:"List purposes, the targets of each, their rules and an example of each."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Look at records that were refused, and replay them."`
 	Token       tokenCommand       `cmd:"" help:"Make a token of the HTTP API, for development."`
-	Bench       benchCommand       `cmd:"" help:"Measure, repeatably; see the README."`
+	Bench       benchCommand       `cmd:"" help:"Measure, repeatably; see millrace help measurements."`
+	Help        helpCommand        `cmd:"" help:"List the documents, or print one."`
 }
 
 // app is what every command gets.

@@ -129,7 +129,7 @@ func notFound(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 		problem(said.status, "this route has the methods "+said.header.Get("Allow")).write(w)
 		return
 	}
-	problem(http.StatusNotFound, "there is no such route; /docs lists them").write(w)
+	problem(http.StatusNotFound, "there is no such route; /docs/reference lists them").write(w)
 }
 
 // discarded is an answer of which only the head counts.

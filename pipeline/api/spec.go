@@ -120,12 +120,12 @@ const docsPage = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Millrace API</title>
-<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="stylesheet" href="/docs/reference/swagger-ui.css">
 </head>
 <body>
 <main id="swagger-ui"></main>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
+<script src="/docs/reference/swagger-ui-bundle.js"></script>
+<script src="/docs/reference/start.js"></script>
 </body>
 </html>
 `
@@ -174,10 +174,10 @@ func (a *API) finishSpec() {
 	}
 	serve("GET /openapi.json", "application/json", document)
 	serve("GET /openapi.yaml", "application/yaml", yaml)
-	serve("GET /docs", "text/html; charset=utf-8", []byte(docsPage))
-	serve("GET /docs/start.js", "text/javascript; charset=utf-8", []byte(docsScript))
-	assets := v5emb.New("Millrace", "/openapi.json", "/docs/")
+	serve("GET /docs/reference", "text/html; charset=utf-8", []byte(docsPage))
+	serve("GET /docs/reference/start.js", "text/javascript; charset=utf-8", []byte(docsScript))
+	assets := v5emb.New("Millrace", "/openapi.json", "/docs/reference/")
 	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js"} {
-		a.mux.Handle("GET /docs/"+name, assets)
+		a.mux.Handle("GET /docs/reference/"+name, assets)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// The contract's fields, as contracts.md lists them. A path goes through arrays; "*" is any key.
+// The fields of the contract. A path goes through arrays; "*" is any key.
 var contractFields = map[string]string{
 	TypeRun: `workspace_id run_id source app_id started_at status app_name app_version request_id session_id user_id model
 		trace_id trigger ended_at question answer reference inputs system_inputs outputs messages messages.role

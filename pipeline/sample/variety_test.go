@@ -84,7 +84,7 @@ func TestNewerVersionsScoreBetter(t *testing.T) {
 	}
 }
 
-// An input is what formats.md calls one: question and inputs, white space collapsed, keys sorted.
+// An input is the question and the inputs of a run, with white space collapsed and keys sorted.
 func TestInputsComeBackThroughVersions(t *testing.T) {
 	type group struct {
 		versions, ratings, references set

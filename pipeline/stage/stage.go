@@ -46,8 +46,8 @@ type Config struct {
 	Slots                 int // records worked on at a time; default 1
 	Metrics               prometheus.Registerer
 	Log                   *slog.Logger
-	// Failpoint is nil but in tests: it is called at the named points of architecture.md's table of
-	// crashes, and an error stops the stage there, as a crash would.
+	// Failpoint is nil outside of tests. A stage calls it at the points where it must survive a crash, and an
+	// error stops the stage there, as a crash would.
 	Failpoint func(name string) error
 }
 

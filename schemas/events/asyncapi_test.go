@@ -144,7 +144,7 @@ func resolve(doc map[string]any, ref string) (map[string]any, error) {
 	return v, nil
 }
 
-// topics is the table of contracts.md.
+// topics are the topics of the contract.
 var topics = map[string]struct {
 	key        string
 	partitions string

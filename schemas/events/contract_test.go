@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A field of contracts.md: its place in the data ("[]" is any element), what it holds, and whether it
+// A field of the contract: its place in the data ("[]" is any element), what it holds, and whether it
 // may be absent or null.
 type field struct {
 	path, kind string
@@ -25,7 +25,7 @@ type contract struct {
 	fields    string // path, kind, flags
 }
 
-// contracts says contracts.md once more, literally, so that a schema cannot lose a rule unnoticed.
+// contracts states the contract a second time, literally, so that a schema cannot lose a rule unnoticed.
 var contracts = []contract{
 	{
 		eventType: "dev.millrace.run.v1", open: true, nullable: true, limits: true,

@@ -267,7 +267,7 @@ func TestDataIsAnObject(t *testing.T) {
 	}
 }
 
-// The tables of formats.md.
+// targets are the targets of each purpose, the default first.
 var targets = map[string]string{
 	"export_dataset":    "canonical answer_insights",
 	"recipe_evaluation": "canonical " + evaluationTargets,

@@ -10,6 +10,7 @@
 //	history.go    History; filters.go what is in its address, form.go what its export form has to know
 //	run.go        one run; timeline.go its node runs
 //	exports.go    Dataset Exports; preview.go the records of one
+//	docs.go       the documents of the repository, under /docs
 //	document.go   JSON as a tree; chat.go as a conversation
 //	text.go       numbers, times and sizes for people
 package pages
@@ -89,12 +90,13 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /exports", p.page(auth.ExportsRead, p.showExports))
 	mux.HandleFunc("GET /exports/row", p.page(auth.ExportsRead, p.showExportRow))
 	mux.HandleFunc("GET /exports/view", p.page(auth.ExportsRead, p.showPreview))
+	p.registerDocuments(mux)
 	mux.HandleFunc("GET /login", p.showLogin)
 	mux.HandleFunc("POST /login", p.login)
 	mux.HandleFunc("POST /logout", p.logout)
 	mux.HandleFunc("POST /workspace", p.switchWorkspace)
 	mux.Handle("GET "+assetsPath, p.assets)
-	// Browsers look here for the icon of what has no <head> of ours, such as /docs.
+	// Browsers look here for the icon of what has no <head> of ours, such as /docs/reference.
 	mux.Handle("GET /favicon.ico", http.RedirectHandler(p.assets.path("icon.svg"), http.StatusSeeOther))
 	mux.HandleFunc("GET /", p.nothing)
 }

@@ -96,7 +96,7 @@ func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, c)
 	back := "/copilots" // what a page of the other workspace showed need not be in this one: only sections are
 	switch section := r.PostForm.Get("section"); section {
-	case "recipes", "exports":
+	case "recipes", "exports", "docs":
 		back = "/" + section
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)

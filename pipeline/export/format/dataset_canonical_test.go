@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// canonicalKeys are the keys of a record in the order of formats.md.
+// canonicalKeys are the keys of a record in their contractual order.
 var canonicalKeys = strings.Fields(`id run_id request_id source app_id app_name app_version session_id user_id trigger status
 	started_at ended_at updated_at latency_ms question inputs system_inputs messages tools answer outputs reference error files feedback
 	model usage cost_usd metadata trace_id`)

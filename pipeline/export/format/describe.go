@@ -37,27 +37,8 @@ var purposeTexts = map[string]string{
 	FineTuning:       "conversations to train a model on",
 }
 
-// Table is the targets of purposes as a table in Markdown: the README's.
-func Table(purposes []string) string {
-	var b strings.Builder
-	b.WriteString("| purpose | target | read by | a record | formats |\n|---|---|---|---|---|\n")
-	for _, purpose := range purposes {
-		for i, t := range Targets(purpose) {
-			name := ""
-			if i == 0 {
-				name = fmt.Sprintf("`%s`: %s", purpose, purposeTexts[purpose])
-			}
-			fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", name, t.Name, bars(t.Reader), bars(t.Shape), strings.Join(t.Formats, ", "))
-		}
-	}
-	return b.String()
-}
-
-// bars escapes the bars of a cell of a table.
-func bars(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-
-// Describe is all that users are told of the targets of purposes, in Markdown: the lines of the Table, with rules,
-// options, reasons to drop a row, and an example.
+// Describe returns the targets of purposes in Markdown: who reads each, the shape of a record, rules, options, reasons
+// to drop a row, and an example.
 func Describe(purposes []string) string {
 	var b strings.Builder
 	for i, purpose := range purposes {

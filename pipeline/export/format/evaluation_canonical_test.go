@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// evaluationKeys are the keys of the records in the order of formats.md; node_evaluation has the same plus its own, and no
+// evaluationKeys are the keys of the records in their contractual order; node_evaluation has the same plus its own, and no
 // system_inputs, which are the run's.
 var evaluationKeys = map[string][]string{
 	RecipeEvaluation: strings.Fields(`id run_id request_id session_id trace_id app_version inputs system_inputs files outputs expectations

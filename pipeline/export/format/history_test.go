@@ -206,7 +206,7 @@ func (h *history) nodesOf(run string, which NodeRuns) (nodes []Node) {
 	return nodes
 }
 
-// group sorts rows as formats.md says, and gives them their groups and comparisons.
+// group sorts rows by group, start and id, and gives them their groups and comparisons.
 func group(rows []*Row, needs Needs) {
 	for _, row := range rows {
 		switch needs.Group {

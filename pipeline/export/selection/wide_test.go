@@ -169,7 +169,7 @@ func (h *history) invent(n int) {
 	}
 }
 
-// compare is the comparison of a group's rows, by what formats.md says of it and not by SQL.
+// compare is the comparison of a group's rows, by its rules and not by SQL.
 func compare(rows []kept) []format.Comparison {
 	began, newest := map[string]kept{}, map[string]kept{}
 	after := func(a, b kept) int {

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/millrace/millrace"
+)
+
+type helpCommand struct {
+	Topic string `arg:"" optional:"" help:"The topic, as millrace help lists it."`
+}
+
+// Run prints the document of a topic, or the list of topics.
+func (c helpCommand) Run(a *app) error {
+	if c.Topic == "" {
+		return c.list(a)
+	}
+	d, ok := millrace.FindDocument(c.Topic)
+	if !ok {
+		return usage("there is no topic %q; there are %s. `millrace COMMAND --help` explains a command", c.Topic, strings.Join(topics(), ", "))
+	}
+	_, err := fmt.Fprint(a.stdout, d.Text())
+	return err
+}
+
+func (helpCommand) list(a *app) error {
+	fmt.Fprintf(a.stdout, "millrace help TOPIC prints a document. The pages of millrace local and millrace serve have them too, under /docs.\n\n")
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, d := range millrace.Documents {
+		fmt.Fprintf(w, "  %s\t%s\n", d.Name, d.About)
+	}
+	w.Flush()
+	_, err := fmt.Fprintf(a.stdout, "\nmillrace --help lists the commands, and millrace COMMAND --help their flags.\n")
+	return err
+}
+
+func topics() (names []string) {
+	for _, d := range millrace.Documents {
+		names = append(names, d.Name)
+	}
+	return names
+}

@@ -1,0 +1,98 @@
+package pages
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"net/http"
+	"sync"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/parser"
+	"github.com/yuin/goldmark/renderer"
+	goldmarktext "github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
+
+	"github.com/millrace/millrace"
+)
+
+// documentPage is a document of the repository, or the list of all of them.
+type documentPage struct {
+	All  []millrace.Document
+	Name string        // of the document; "" = the list
+	Body template.HTML // of the document, without its title
+}
+
+// registerDocuments adds /docs. The documents hold no data of a workspace, so that they are shown to people who have not signed in.
+func (p *Pages) registerDocuments(mux *http.ServeMux) {
+	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
+		p.showDocument(w, r, view{title: "Documents", data: documentPage{All: millrace.Documents}})
+	})
+	for _, d := range millrace.Documents {
+		body := sync.OnceValue(func() template.HTML { return renderDocument(d) })
+		mux.HandleFunc("GET /docs/"+d.Name, func(w http.ResponseWriter, r *http.Request) {
+			p.showDocument(w, r, view{title: d.Title, data: documentPage{All: millrace.Documents, Name: d.Name, Body: body()}})
+		})
+	}
+}
+
+func (p *Pages) showDocument(w http.ResponseWriter, r *http.Request, v view) {
+	v.template, v.section = "docs.html", "docs"
+	if err := p.render(w, r, v); err != nil {
+		p.fail(w, r, err)
+	}
+}
+
+// renderDocument returns a document as HTML, without its title. The Markdown is embedded in the binary, so that it is trusted.
+func renderDocument(d millrace.Document) template.HTML {
+	md := goldmark.New(
+		goldmark.WithExtensions(extension.Strikethrough, extension.Linkify,
+			// The content security policy forbids style attributes.
+			extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))),
+		goldmark.WithParserOptions(parser.WithAutoHeadingID()),
+		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(codeRenderer{}, 1))),
+	)
+	source := []byte(d.Text())
+	root := md.Parser().Parse(goldmarktext.NewReader(source))
+	if title, ok := root.FirstChild().(*ast.Heading); ok && title.Level == 1 {
+		root.RemoveChild(root, title) // the page has it already
+	}
+	var b bytes.Buffer
+	err := ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if link, ok := n.(*ast.Link); ok && entering {
+			link.Destination = []byte(d.Address(string(link.Destination)))
+		}
+		return ast.WalkContinue, nil
+	})
+	if err == nil {
+		err = md.Renderer().Render(&b, source, root)
+	}
+	if err != nil {
+		panic(fmt.Errorf("render document %s: %w", d.Name, err)) // it is embedded, and a test renders each
+	}
+	// A table that is wider than the window scrolls by itself, also with the keyboard.
+	html := bytes.ReplaceAll(b.Bytes(), []byte("<table>"), []byte(`<div class="wide" tabindex="0" role="group" aria-label="Table"><table>`))
+	html = bytes.ReplaceAll(html, []byte("</table>"), []byte("</table></div>"))
+	return template.HTML(html) //nolint:gosec // of our own documents
+}
+
+// codeRenderer renders blocks of code with a button that copies them, as the templates do.
+type codeRenderer struct{}
+
+func (codeRenderer) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
+	r.Register(ast.KindFencedCodeBlock, func(w util.BufWriter, source []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		code := string(n.Lines().Value(source))
+		if n.(*ast.FencedCodeBlock).Language(source) == nil { // a picture
+			fmt.Fprintf(w, `<pre class="picture" tabindex="0" role="group" aria-label="Picture">%s</pre>`, template.HTMLEscapeString(code))
+			return ast.WalkSkipChildren, nil
+		}
+		fmt.Fprintf(w, `<div class="copy"><pre tabindex="0" role="group" aria-label="Code"><code>%s</code></pre>`+
+			`<button type="button" class="button small" data-copy aria-label="Copy the code">Copy</button></div>`, template.HTMLEscapeString(code))
+		return ast.WalkSkipChildren, nil
+	})
+}

@@ -1,0 +1,45 @@
+package pages
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace"
+)
+
+func TestEveryDocumentIsServedAndItsLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	list := s.page("/docs")
+	has(t, list, `href="/docs/reference"`)
+	served := map[string]string{"/docs": list, "/docs/reference": ""}
+	for _, d := range millrace.Documents {
+		address := "/docs/" + d.Name
+		has(t, list, `<dt><a href="`+address+`">`+d.Title+"</a></dt><dd>"+d.About+"</dd>")
+		served[address] = s.page(address)
+		has(t, served[address], `<h1>`+d.Title+`</h1>`, `href="`+address+`" aria-current="page"`)
+	}
+	forbidden := regexp.MustCompile(`(?i)<style|\sstyle=|\son[a-z]+="|javascript:|<script>|<!-- raw|\.md"`)
+	for address, page := range served {
+		if found := forbidden.FindString(page); found != "" {
+			t.Errorf("%s has %q", address, found)
+		}
+		for _, link := range regexp.MustCompile(`href="(/docs[^"#]*)(?:#([^"]*))?"`).FindAllStringSubmatch(page, -1) {
+			if target, ok := served[link[1]]; !ok || link[2] != "" && !strings.Contains(target, `id="`+link[2]+`"`) {
+				t.Errorf("%s links to %s, which is not there", address, link[0])
+			}
+		}
+	}
+	if status, _ := s.get("/docs/nothing"); status != http.StatusNotFound {
+		t.Errorf("a document that does not exist: %d", status)
+	}
+}
+
+func TestDocumentsNeedNoSignIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.caller, s.gate.keyless = nil, false
+	has(t, s.page("/docs/queries"), "runs_latest")
+}
