@@ -90,7 +90,7 @@ FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d
 }
 
 func (c benchExport) measure(ctx context.Context, a *app, s *stack, pid int, dir string) error {
-	client, err := a.kafkaClient(kafka.Options()...)
+	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func (a *app) withServices(ctx context.Context, dir string, f func(context.Conte
 
 // fillTopic publishes the events of the benchmark and returns the bytes of their values.
 func (a *app) fillTopic(ctx context.Context, events int) (int64, error) {
-	client, err := a.kafkaClient(kafka.Options()...)
+	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return 0, err
 	}

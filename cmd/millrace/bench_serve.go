@@ -68,7 +68,7 @@ func (c benchServe) export(ctx context.Context, a *app) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	client, err := a.kafkaClient(kafka.Options()...)
+	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return "", err
 	}

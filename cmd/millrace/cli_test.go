@@ -107,7 +107,11 @@ func TestTopicsAreCreatedAsTheContractSays(t *testing.T) {
 	prefix += "acme-"
 	env := environment{"KAFKA_BROKERS=" + kafka, "KAFKA_TOPIC_PREFIX=" + prefix}
 	env.run(t, "topics")
-	var states []topicState
+	var states []struct {
+		Topic      string
+		Partitions int32
+		Created    bool
+	}
 	if err := json.Unmarshal([]byte(env.run(t, "topics", "--json")), &states); err != nil {
 		t.Fatal(err)
 	}

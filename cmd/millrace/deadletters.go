@@ -217,7 +217,7 @@ func (a *app) eachLetter(ctx context.Context, f func(*kgo.Client, *kgo.Record) e
 
 // eachRecord calls f with every record that is in a topic now, in the order of each partition.
 func (a *app) eachRecord(ctx context.Context, topic string, f func(*kgo.Client, *kgo.Record) error) error {
-	client, err := a.kafkaClient(append(kafka.Options(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	client, err := a.kafkaClient(append(kafka.ProducerOptions(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords())...) // the end of a transaction may be the last record
 	if err != nil {
 		return err

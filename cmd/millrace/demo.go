@@ -98,7 +98,7 @@ func (c demoCommand) stream(ctx context.Context, a *app) error {
 	}
 	want := sample.Expect(cfg)
 	fmt.Fprintf(a.stdout, "\nStreaming %d events of %d runs through Kafka into ClickHouse\n", want.Events, want.Runs)
-	client, err := a.kafkaClient(kafka.Options()...)
+	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ const demoLimit = 600
 // fileAll asks for exports, shows how far they are, side by side, and returns their completions in the order of the
 // requests.
 func fileAll(ctx context.Context, a *app, requests []requestCommand) ([]*export.Completion, error) {
-	client, err := a.kafkaClient(kafka.Options()...)
+	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ const planSlots, sealSlots = 3, 2
 
 // exportStages returns the Run of each stage of the role, and of the janitor. It fails if the bucket cannot be used.
 func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context) error, error) {
-	kafka, err := a.cfg.kafkaOptions()
+	kafka, err := a.kafkaConfig(o.registry)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +58,7 @@ func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context)
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
 	config := func(slots int) stage.Config {
-		return stage.Config{
-			TopicPrefix: a.cfg.KafkaTopicPrefix, Kafka: kafka, TransactionalIDPrefix: a.cfg.KafkaTransactionalIDPrefix, Slots: slots,
-			Metrics: o.registry, Log: a.log,
-		}
+		return stage.Config{Config: kafka, TransactionalIDPrefix: a.cfg.KafkaTransactionalIDPrefix, Slots: slots}
 	}
 	planStage := plan.New(plan.Config{
 		Config: config(planSlots), WindowRecords: int64(a.cfg.ExportWindowRecords), WindowsInFlight: a.cfg.ExportWindowsInFlight,
@@ -71,7 +68,7 @@ func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context)
 	sealStage := seal.New(seal.Config{
 		Config: config(sealSlots), WindowsInFlight: a.cfg.ExportWindowsInFlight, Cluster: a.cfg.ClickHouseCluster,
 	}, a.cfg.dsn, b)
-	trackStage := track.New(config(1), a.cfg.dsn)
+	trackStage := track.New(kafka, a.cfg.dsn)
 	janitor := seal.NewJanitor(seal.JanitorConfig{Metrics: o.registry, Log: a.log}, a.cfg.dsn, b)
 	o.ready = append(append(o.ready, planStage.Ready(), sealStage.Ready(), trackStage.Ready()), extractStage.Ready()...)
 	return []func(context.Context) error{planStage.Run, extractStage.Run, sealStage.Run, trackStage.Run, janitor.Run}, nil

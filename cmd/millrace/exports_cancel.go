@@ -29,7 +29,7 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 	if ended, err := a.endedAlready(ctx, id); ended || err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(kafka.Options()...)
+	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}

@@ -34,16 +34,16 @@ func (ingestCommand) Run(ctx context.Context, a *app) error {
 }
 
 func (a *app) ingestStage(registry prometheus.Registerer) (*ingest.Stage, error) {
-	kafka, err := a.cfg.kafkaOptions()
+	kafka, err := a.kafkaConfig(registry)
 	if err != nil {
 		return nil, err
 	}
 	return ingest.New(ingest.Config{
-		TopicPrefix:   a.cfg.KafkaTopicPrefix,
+		Config:        kafka,
 		BatchRows:     a.cfg.IngestBatchRows,
 		BatchBytes:    a.cfg.IngestBatchBytes,
 		BatchInterval: a.cfg.IngestBatchInterval,
-	}, kafka, runstore.New(a.cfg.dsn), registry, a.log), nil
+	}, runstore.New(a.cfg.dsn)), nil
 }
 
 // serving runs all of run at once, with the operators' endpoints beside them as long as any runs. The

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local"
 	schema "github.com/millrace/millrace/schemas/clickhouse"
 )
@@ -152,7 +153,7 @@ func (a *app) prepare(ctx context.Context, dir string, s *stack) (err error) {
 		return err
 	}
 	defer client.Close()
-	if _, err := createTopics(ctx, client, a.cfg.KafkaTopicPrefix); err != nil {
+	if _, err := kafka.CreateTopics(ctx, client, a.cfg.KafkaTopicPrefix); err != nil {
 		return err
 	}
 	if err := s.clickhouse.WaitReady(ctx); err != nil {

@@ -123,7 +123,7 @@ func fail(stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	if text := err.Error(); text != "" {
+	if text := explainAccess(err).Error(); text != "" {
 		fmt.Fprintln(stderr, "millrace: "+text)
 	}
 	var exit *exitError

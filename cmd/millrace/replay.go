@@ -47,7 +47,7 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(kafka.Options()...)
+	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}

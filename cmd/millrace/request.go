@@ -62,7 +62,7 @@ func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
 	if c.DryRun {
 		return request.ID, c.try(ctx, a, request)
 	}
-	client, err := a.kafkaClient(kafka.Options()...)
+	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return request.ID, err
 	}

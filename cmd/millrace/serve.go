@@ -88,12 +88,12 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 		return nil, err
 	}
 	s.closing = append(s.closing, func() { s.listener.Close() })
-	broker, err := a.cfg.kafkaOptions()
+	kafkaConfig, err := a.kafkaConfig(o.registry)
 	if err != nil {
 		return nil, err
 	}
 	// Who waits for an answer is told that Kafka does not give one, rather than waiting for ever.
-	producer, err := a.kafkaClient(append(kafka.Options(), kgo.AllowIdempotentProduceCancellation())...)
+	producer, err := a.kafkaClient(append(kafka.ProducerOptions(), kgo.AllowIdempotentProduceCancellation())...)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 		return nil, err
 	}
 	s.closing = append(s.closing, func() { b.Close() })
-	s.exports = live.New(live.Config{TopicPrefix: a.cfg.KafkaTopicPrefix, Kafka: broker, Producer: producer, Log: a.log}, conn, b)
+	s.exports = live.New(live.Config{Config: kafkaConfig, Producer: producer}, conn, b)
 	runs := history.New(conn)
 	o.ready = append(o.ready, s.exports.Ready())
 	handlers := api.New(api.Config{

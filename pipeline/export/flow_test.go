@@ -31,6 +31,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/plan"
 	"github.com/millrace/millrace/pipeline/export/seal"
 	"github.com/millrace/millrace/pipeline/export/track"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/stage"
@@ -115,15 +116,15 @@ func (f *flow) start() {
 		seal.Name: func(c stage.Config) func(context.Context) error {
 			return seal.New(seal.Config{Config: c, WindowsInFlight: f.windowsInFlight}, f.dsn, f.bucket).Run
 		},
-		track.Name: func(c stage.Config) func(context.Context) error { return track.New(c, f.dsn).Run },
+		track.Name: func(c stage.Config) func(context.Context) error { return track.New(c.Config, f.dsn).Run },
 	} {
 		f.running.Go(func() {
 			for ctx.Err() == nil {
-				c := stage.Config{
-					TopicPrefix: event.DefaultPrefix, Kafka: []kgo.Opt{kgo.SeedBrokers(f.kafka.ListenAddrs()...)},
-					TransactionalIDPrefix: "millrace.", Metrics: prometheus.NewRegistry(),
-					Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-				}
+				c := stage.Config{TransactionalIDPrefix: "millrace.", Config: kafka.Config{
+					TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(f.kafka.ListenAddrs()...)},
+					Metrics: prometheus.NewRegistry(),
+					Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+				}}
 				if f.failpoint != nil {
 					c.Failpoint = func(point string) error { return f.failpoint(name, point) }
 				}

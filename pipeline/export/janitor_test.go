@@ -20,7 +20,6 @@ import (
 	"github.com/millrace/millrace/pipeline/export/message"
 	"github.com/millrace/millrace/pipeline/export/seal"
 	"github.com/millrace/millrace/pipeline/runs"
-	"github.com/millrace/millrace/pipeline/stage"
 )
 
 // valve stands before ClickHouse and holds the first connection on which more than a limit comes back, until
@@ -149,8 +148,7 @@ func TestTheJanitorRemovesWhatAPausedAttemptUploadedAfterTheEnd(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := stage.Config{TopicPrefix: event.DefaultPrefix}
-	if err := f.client.ProduceSync(t.Context(), message.Result(&cfg, plan, export.Result{Kind: export.WindowDone})).FirstErr(); err != nil {
+	if err := f.client.ProduceSync(t.Context(), message.Result(event.DefaultPrefix, plan, export.Result{Kind: export.WindowDone})).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -59,12 +60,7 @@ func (c *content) addAll(other *content) {
 type batch struct {
 	content
 	began time.Time // when its first record was polled
-	ends  map[partition]end
-}
-
-type partition struct {
-	topic string
-	id    int32
+	ends  map[kafka.Partition]end
 }
 
 // end is where a partition's next consumer starts once the batch is stored.
@@ -73,7 +69,7 @@ type end struct {
 	assignment uint64 // of the partition to this process, see owned
 }
 
-func newBatch() *batch { return &batch{ends: map[partition]end{}} }
+func newBatch() *batch { return &batch{ends: map[kafka.Partition]end{}} }
 
 func (b *batch) empty() bool { return len(b.ends) == 0 }
 
@@ -81,7 +77,7 @@ func (b *batch) full(cfg Config) bool {
 	return b.records >= cfg.BatchRows || b.bytes >= cfg.BatchBytes || time.Since(b.began) >= cfg.BatchInterval
 }
 
-func (b *batch) reached(p partition, e end) {
+func (b *batch) reached(p kafka.Partition, e end) {
 	if b.empty() {
 		b.began = time.Now()
 	}
@@ -94,22 +90,21 @@ func (b *batch) reached(p partition, e end) {
 type owned struct {
 	mu          sync.Mutex
 	assignments uint64
-	partitions  map[partition]uint64
-	next        map[partition]int64 // the offset that is polled next, where it is known
-	dropped     bool                // partitions were taken since resume
-	epoch       int32               // of resume
+	partitions  map[kafka.Partition]uint64
+	positions   kafka.Positions // of owned partitions
+	removed     bool            // partitions were removed since resume
 }
 
 func (o *owned) add(list map[string][]int32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.partitions == nil {
-		o.partitions, o.next = map[partition]uint64{}, map[partition]int64{}
+		o.partitions = map[kafka.Partition]uint64{}
 	}
 	o.assignments++
 	for topic, ids := range list {
 		for _, id := range ids {
-			o.partitions[partition{topic, id}] = o.assignments
+			o.partitions[kafka.Partition{Topic: topic, ID: id}] = o.assignments
 		}
 	}
 }
@@ -119,11 +114,11 @@ func (o *owned) remove(list map[string][]int32) {
 	defer o.mu.Unlock()
 	for topic, ids := range list {
 		for _, id := range ids {
-			delete(o.partitions, partition{topic, id})
-			delete(o.next, partition{topic, id})
+			delete(o.partitions, kafka.Partition{Topic: topic, ID: id})
+			o.positions.Forget(kafka.Partition{Topic: topic, ID: id})
 		}
 	}
-	o.dropped = true
+	o.removed = true
 }
 
 // starts notes where the consumer starts.
@@ -131,7 +126,7 @@ func (o *owned) starts(at map[string]map[int32]kgo.Offset) {
 	for topic, partitions := range at {
 		for id, offset := range partitions {
 			if next := offset.EpochOffset().Offset; next >= 0 {
-				o.polled(partition{topic, id}, next)
+				o.polled(kafka.Partition{Topic: topic, ID: id}, next)
 			}
 		}
 	}
@@ -139,46 +134,36 @@ func (o *owned) starts(at map[string]map[int32]kgo.Offset) {
 
 // polled notes that a partition was polled up to an offset, and returns its assignment, 0 where it is
 // not owned.
-func (o *owned) polled(p partition, next int64) (assignment uint64) {
+func (o *owned) polled(p kafka.Partition, next int64) (assignment uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if assignment = o.partitions[p]; assignment != 0 {
-		o.next[p] = next
+		o.positions.Set(p, next)
 	}
 	return assignment
 }
 
-// resume returns where all partitions are polled next, for the client's SetOffsets, where that is due:
-// after partitions were taken, or as the caller says. The client then drops the fetches it has. One of
-// these may have been an ErrDecompressTooLarge, which is never told again; only the partitions that are
-// set are tried again. So all are set, with an epoch that nobody has, since the client would pass over
-// an offset that is no news.
-func (o *owned) resume(due bool) map[string]map[int32]kgo.EpochOffset {
+// resume returns where all partitions are polled next, for the client's SetOffsets, or nil where that is not
+// due. It is due where a batch was skipped, and after partitions were removed: the client then drops the
+// fetches that it holds, see kafka.Positions.
+func (o *owned) resume(skipped bool) map[string]map[int32]kgo.EpochOffset {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !due && !o.dropped {
+	if !skipped && !o.removed {
 		return nil
 	}
-	o.dropped = false
-	o.epoch = min(o.epoch, -1) - 1
-	offsets := map[string]map[int32]kgo.EpochOffset{}
-	for p, next := range o.next {
-		if offsets[p.topic] == nil {
-			offsets[p.topic] = map[int32]kgo.EpochOffset{}
-		}
-		offsets[p.topic][p.id] = kgo.EpochOffset{Epoch: o.epoch, Offset: next}
-	}
-	return offsets
+	o.removed = false
+	return o.positions.Offsets()
 }
 
-func (o *owned) assignment(p partition) uint64 {
+func (o *owned) assignment(p kafka.Partition) uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.partitions[p]
 }
 
 // commit calls f with the ends that are still this process's to commit. A rebalance waits for f.
-func (o *owned) commit(ends map[partition]end, f func(map[string]map[int32]kgo.EpochOffset) error) error {
+func (o *owned) commit(ends map[kafka.Partition]end, f func(map[string]map[int32]kgo.EpochOffset) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	offsets := map[string]map[int32]kgo.EpochOffset{}
@@ -186,10 +171,10 @@ func (o *owned) commit(ends map[partition]end, f func(map[string]map[int32]kgo.E
 		if assignment, ok := o.partitions[p]; !ok || assignment != e.assignment {
 			continue
 		}
-		if offsets[p.topic] == nil {
-			offsets[p.topic] = map[int32]kgo.EpochOffset{}
+		if offsets[p.Topic] == nil {
+			offsets[p.Topic] = map[int32]kgo.EpochOffset{}
 		}
-		offsets[p.topic][p.id] = e.offset
+		offsets[p.Topic][p.ID] = e.offset
 	}
 	if len(offsets) == 0 {
 		return nil

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // on lists partitions of topic t.
@@ -15,9 +17,9 @@ func on(ids ...int32) map[string][]int32 { return map[string][]int32{"t": ids} }
 // commits returns what owned commits of ends at offset 10 × partition, each of an assignment.
 func commits(t *testing.T, o *owned, assignments map[int32]uint64) string {
 	t.Helper()
-	ends := map[partition]end{}
+	ends := map[kafka.Partition]end{}
 	for id, assignment := range assignments {
-		ends[partition{"t", id}] = end{kgo.EpochOffset{Offset: int64(10 * id)}, assignment}
+		ends[kafka.Partition{Topic: "t", ID: id}] = end{kgo.EpochOffset{Offset: int64(10 * id)}, assignment}
 	}
 	got := map[int32]int64{}
 	err := o.commit(ends, func(offsets map[string]map[int32]kgo.EpochOffset) error {
@@ -39,7 +41,7 @@ func TestOnlyWhatIsOwnedSinceItWasPolledIsCommitted(t *testing.T) {
 		t.Errorf("owning nothing: %s", got)
 	}
 	o.add(on(1, 2, 3))
-	first := o.assignment(partition{"t", 1})
+	first := o.assignment(kafka.Partition{Topic: "t", ID: 1})
 	all := map[int32]uint64{1: first, 2: first, 3: first}
 	if got := commits(t, &o, all); got != "map[1:10 2:20 3:30]" {
 		t.Errorf("owning all: %s", got)
@@ -53,14 +55,14 @@ func TestOnlyWhatIsOwnedSinceItWasPolledIsCommitted(t *testing.T) {
 	if got := commits(t, &o, all); got != "map[1:10 3:30]" {
 		t.Errorf("one came back: %s", got)
 	}
-	if got := commits(t, &o, map[int32]uint64{2: o.assignment(partition{"t", 2})}); got != "map[2:20]" {
+	if got := commits(t, &o, map[int32]uint64{2: o.assignment(kafka.Partition{Topic: "t", ID: 2})}); got != "map[2:20]" {
 		t.Errorf("polled since: %s", got)
 	}
 	if got := commits(t, &o, map[int32]uint64{7: 0}); got != "map[]" {
 		t.Errorf("polled while it was nobody's: %s", got)
 	}
 	want := errors.New("no")
-	if err := o.commit(map[partition]end{{"t", 1}: {assignment: first}}, func(map[string]map[int32]kgo.EpochOffset) error { return want }); !errors.Is(err, want) {
+	if err := o.commit(map[kafka.Partition]end{{Topic: "t", ID: 1}: {assignment: first}}, func(map[string]map[int32]kgo.EpochOffset) error { return want }); !errors.Is(err, want) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -69,7 +71,7 @@ func TestARebalanceWaitsForACommit(t *testing.T) {
 	t.Parallel()
 	var o owned
 	o.add(on(1))
-	ends := map[partition]end{{"t", 1}: {assignment: 1}}
+	ends := map[kafka.Partition]end{{Topic: "t", ID: 1}: {assignment: 1}}
 	committing, removed := make(chan struct{}), make(chan struct{})
 	release := make(chan struct{})
 	done := make(chan error)
@@ -163,8 +165,8 @@ func TestPollingResumesWhereItWasAfterPartitionsWereTaken(t *testing.T) {
 	if got := resume(true); got != "map[1:10 2:20]" { // where 3 starts is not known yet, and 9 is another's
 		t.Errorf("due: %s", got)
 	}
-	o.polled(partition{"t", 1}, 15)
-	o.polled(partition{"t", 3}, 31)
+	o.polled(kafka.Partition{Topic: "t", ID: 1}, 15)
+	o.polled(kafka.Partition{Topic: "t", ID: 3}, 31)
 	o.remove(on(2))
 	if got := resume(false); got != "map[1:15 3:31]" {
 		t.Errorf("one was taken: %s", got)
@@ -172,7 +174,7 @@ func TestPollingResumesWhereItWasAfterPartitionsWereTaken(t *testing.T) {
 	if got := resume(false); got != "map[]" {
 		t.Errorf("that was done: %s", got)
 	}
-	if got := o.polled(partition{"t", 2}, 99); got != 0 || resume(true) != "map[1:15 3:31]" {
+	if got := o.polled(kafka.Partition{Topic: "t", ID: 2}, 99); got != 0 || resume(true) != "map[1:15 3:31]" {
 		t.Errorf("polled what is another's: assignment %d", got)
 	}
 	epochs := map[int32]bool{}

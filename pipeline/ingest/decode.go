@@ -1,15 +1,15 @@
 package ingest
 
 import (
-	"errors"
-	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -23,7 +23,7 @@ func (s *Stage) decode(fetches kgo.Fetches, b *batch) {
 		if len(f.Records) == 0 {
 			return
 		}
-		p := partition{f.Topic, f.Partition}
+		p := kafka.Partition{Topic: f.Topic, ID: f.Partition}
 		last := f.Records[len(f.Records)-1]
 		b.reached(p, end{
 			offset:     kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1},
@@ -48,7 +48,7 @@ func (s *Stage) decodeRecords(records []*kgo.Record) *content {
 		if c.oldest.IsZero() || r.Timestamp.Before(c.oldest) {
 			c.oldest = r.Timestamp
 		}
-		decoded, err := decodeRecord(&decoder, r)
+		decoded, err := s.decodeRecord(&decoder, r)
 		if err != nil {
 			c.letters = append(c.letters, letter{r, event.Refused(err)})
 			continue
@@ -78,9 +78,11 @@ func size(r *kgo.Record) int {
 
 // decodeRecord decodes one record. A fault of the decoder on a record is that record's: it becomes a
 // dead letter, and the stage goes on (invariant 10).
-func decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs.Event, err error) {
+func (s *Stage) decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs.Event, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
+			s.log.Error("the decoder panicked; the record becomes a dead letter",
+				"record", kafka.Position(r), "panic", fault, "stack", string(debug.Stack()))
 			decoded, err = nil, &strictjson.Refusal{Code: strictjson.InvalidJSON, Rule: "the decoder failed on this record; please report it"}
 		}
 	}()
@@ -94,37 +96,24 @@ func decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs.Event, err
 	return decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
 }
 
-// fetchErrors deals with what the client could not fetch. Most faults pass by themselves.
-func (s *Stage) fetchErrors(client *kgo.Client, fetches kgo.Fetches, b *batch) (stop error) {
-	skipped := false
-	fetches.EachError(func(topic string, id int32, err error) {
-		var bomb *kgo.ErrDecompressTooLarge
-		if errors.As(err, &bomb) {
-			s.skipBomb(bomb, b)
-			skipped = true
-		} else if hopeless := s.hopeless(topic, err); hopeless != nil {
-			stop = hopeless
-		} else if !kgo.IsRetryableBrokerErr(err) && !isContext(err) {
-			s.log.Warn("fetch failed; trying again", "topic", topic, "partition", id, "error", err)
-		}
-	})
-	client.SetOffsets(s.owned.resume(skipped))
-	return stop
+// checkFetches steps over batches that cannot be decompressed. It returns an error where the stage has to stop.
+func (s *Stage) checkFetches(client *kgo.Client, fetches kgo.Fetches, b *batch) error {
+	faults := s.cfg.Faults(fetches)
+	for _, oversize := range faults.Oversize {
+		s.skip(oversize, b)
+	}
+	client.SetOffsets(s.owned.resume(len(faults.Oversize) > 0))
+	return faults.Permanent
 }
 
-// skipBomb passes over a producer's batch that would decompress to more than maxDecompress: a dead letter
-// says where it is, since its records cannot be had.
-func (s *Stage) skipBomb(e *kgo.ErrDecompressTooLarge, b *batch) {
-	p := partition{e.Topic, e.Partition}
-	assignment := s.owned.polled(p, e.NextOffset)
+// skip steps over a batch that decompresses to more than the client holds, and adds its dead letter.
+func (s *Stage) skip(oversize *kgo.ErrDecompressTooLarge, b *batch) {
+	p := kafka.Partition{Topic: oversize.Topic, ID: oversize.Partition}
+	assignment := s.owned.polled(p, oversize.NextOffset)
 	if assignment == 0 {
-		return // its new owner finds it too
+		return // the partition's new owner finds the batch too
 	}
-	b.reached(p, end{offset: kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}, assignment: assignment})
-	b.letters = append(b.letters, letter{
-		record: &kgo.Record{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset},
-		why: &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf(
-			"offsets %d to %d are one compressed batch that decompresses to more than %d bytes; its records are not here: send smaller batches",
-			e.Offset, e.NextOffset-1, maxDecompress)},
-	})
+	b.reached(p, end{offset: kgo.EpochOffset{Epoch: oversize.Epoch, Offset: oversize.NextOffset}, assignment: assignment})
+	record, refusal := kafka.RefuseOversize(oversize)
+	b.letters = append(b.letters, letter{record, refusal})
 }

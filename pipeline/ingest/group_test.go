@@ -118,13 +118,13 @@ func TestWhatNoWaitingMendsEndsTheStage(t *testing.T) {
 		"a table is dropped": {func(w *world) { w.one("DROP TABLE runs SYNC") }, []string{"millrace migrate"}},
 		"commits are not allowed": {func(w *world) {
 			w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: -1})
-		}, []string{"MILLRACE_KAFKA_SASL", "millrace.ingest"}},
+		}, []string{"kafka refused access", "millrace.ingest"}},
 		"dead letters are not allowed": {func(w *world) {
 			w.kafka.Fault(kfake.Fault{Topic: lettersTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
-		}, []string{"MILLRACE_KAFKA_SASL", "millrace.dead-letters"}},
+		}, []string{"kafka refused access", "millrace.dead-letters"}},
 		"reading is not allowed": {func(w *world) {
 			w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1})
-		}, []string{"MILLRACE_KAFKA_SASL", "millrace.runs"}},
+		}, []string{"kafka refused access", "millrace.runs"}},
 		"the topic is made anew": {func(w *world) {
 			if _, err := w.admin.DeleteTopic(w.Context(), runsTopic); err != nil {
 				w.Fatal(err)

@@ -119,7 +119,7 @@ func (s *stage) OnFetchRecordUnbuffered(_ *kgo.Record, polled bool) {
 }
 
 // start runs a stage against ClickHouse at an address, "" = directly, until it is stopped or the test ends.
-func (w *world) start(cfg ingest.Config, addr string, kafka ...kgo.Opt) *stage {
+func (w *world) start(cfg ingest.Config, addr string, options ...kgo.Opt) *stage {
 	w.Helper()
 	if addr == "" {
 		addr = w.server.NativeAddr
@@ -131,9 +131,10 @@ func (w *world) start(cfg ingest.Config, addr string, kafka ...kgo.Opt) *stage {
 		cfg.BatchInterval = 50 * time.Millisecond
 	}
 	s := &stage{w: w, registry: prometheus.NewRegistry(), done: make(chan struct{})}
-	kafka = append([]kgo.Opt{kgo.SeedBrokers(w.brokers...), kgo.WithHooks(s), kgo.MetadataMinAge(100 * time.Millisecond)}, kafka...)
-	log := slog.New(slog.NewTextHandler(w.Output(), nil))
-	run := ingest.New(cfg, kafka, runstore.New(w.dsn(addr)), s.registry, log)
+	cfg.Options = append([]kgo.Opt{kgo.SeedBrokers(w.brokers...), kgo.WithHooks(s), kgo.MetadataMinAge(100 * time.Millisecond)}, options...)
+	cfg.Metrics = s.registry
+	cfg.Log = slog.New(slog.NewTextHandler(w.Output(), nil))
+	run := ingest.New(cfg, runstore.New(w.dsn(addr)))
 	s.ready = run.Ready()
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())

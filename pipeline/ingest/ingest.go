@@ -15,10 +15,11 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
@@ -27,7 +28,7 @@ const Name = "ingest"
 
 // Config of the stage. The zero value of a limit is its default.
 type Config struct {
-	TopicPrefix   string
+	kafka.Config
 	BatchRows     int           // events of a batch at most, but for one poll's excess; default 50,000
 	BatchBytes    int           // bytes of their records, likewise; default 8 MiB
 	BatchInterval time.Duration // age of a batch at most; default 1 s
@@ -52,37 +53,41 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Limits of the consumer. One poll adds at most pollRecords to a batch; the client holds at most one
-// fetch a broker beside that, which is compressed: run events unpack to ten times their size and more.
+// Limits of the consumer. One poll adds at most pollRecords to a batch. The client holds at most one fetch a
+// broker beside that, which is compressed: run events unpack to ten times their size and more.
 const (
-	pollRecords    = 5_000
-	fetchMaxBytes  = 4 << 20
-	maxDecompress  = 64 << 20 // a producer's batch is at most 8 MiB as sent
-	sessionTimeout = 10 * time.Second
-	// rebalanceTimeout is how long the group waits for a member that is killed while partitions change hands.
-	rebalanceTimeout = 15 * time.Second
-	fetchMaxWait     = 500 * time.Millisecond // a rebalance waits for the fetch at hand
+	pollRecords   = 5_000
+	fetchMaxBytes = 4 << 20
 )
 
 // Stage consumes runs until it is stopped.
 type Stage struct {
 	cfg     Config
-	kafka   []kgo.Opt
 	store   *runstore.Store
 	log     *slog.Logger
+	retry   kafka.Retrier // for ever
 	metrics *metrics
 	ready   chan struct{}
 	owned   owned
 	seen    identities
 }
 
-// New returns a stage that is not running. Kafka holds the client options that say where Kafka is.
-func New(cfg Config, kafka []kgo.Opt, store *runstore.Store, registry prometheus.Registerer, log *slog.Logger) *Stage {
-	return &Stage{
-		cfg: cfg.withDefaults(), kafka: kafka, store: store, log: log.With("stage", Name),
-		metrics: newMetrics(registry), ready: make(chan struct{}),
+// New returns a stage that is not running. It sets the configuration's Name.
+func New(cfg Config, store *runstore.Store) *Stage {
+	cfg.Name = Name
+	s := &Stage{
+		cfg: cfg.withDefaults(), store: store, log: cfg.Log.With("stage", Name), retry: cfg.Retrier(),
+		metrics: newMetrics(cfg.Metrics), ready: make(chan struct{}),
 	}
+	s.retry.Pause, s.retry.MaxPause = minPause, maxPause
+	return s
 }
+
+// The pauses between attempts are shorter than those of other stages: what is late here is late in ClickHouse.
+const (
+	minPause = 100 * time.Millisecond
+	maxPause = 10 * time.Second
+)
 
 // Ready is closed when ClickHouse has been reached with the right schema and the consumer is started.
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
@@ -91,10 +96,13 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // where waiting does not help: wrong credentials or schema, a topic that is missing or was recreated.
 func (s *Stage) Run(ctx context.Context) error {
 	defer s.store.Close()
-	if err := s.retry(ctx, "check", func() error { return s.store.Check(ctx) }); err != nil {
+	if err := s.untilStored(ctx, "check", func() error { return s.store.Check(ctx) }); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
+		return err
+	}
+	if err := s.cfg.RequireTopics(ctx, event.TopicRuns, event.TopicDeadLetters); err != nil || ctx.Err() != nil {
 		return err
 	}
 	client, err := s.connect()
@@ -102,9 +110,6 @@ func (s *Stage) Run(ctx context.Context) error {
 		return err
 	}
 	defer leave(client)
-	if err := s.requireTopics(ctx, client); err != nil || ctx.Err() != nil {
-		return err
-	}
 	close(s.ready)
 
 	// Storing outlives ctx and polling: a stop finishes what was polled.
@@ -150,7 +155,7 @@ func (s *Stage) poll(ctx, storing context.Context, client *kgo.Client, batches c
 	for {
 		fetches := s.pollOnce(ctx, client, b)
 		s.decode(fetches, b)
-		if err := s.fetchErrors(client, fetches, b); err != nil { // they come after the records of their partition
+		if err := s.checkFetches(client, fetches, b); err != nil { // they come after the records of their partition
 			return err
 		}
 		stopping := ctx.Err() != nil || fetches.IsClientClosed()

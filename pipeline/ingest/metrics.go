@@ -79,8 +79,8 @@ func (m *metrics) inserted(table string, rows int, took time.Duration) {
 	m.insertSeconds.WithLabelValues(table).Observe(took.Seconds())
 }
 
-func (m *metrics) able(yes bool) {
-	if yes {
+func (m *metrics) setUp(up bool) {
+	if up {
 		m.up.Set(1)
 	} else {
 		m.up.Set(0)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/ingest"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
@@ -29,7 +30,7 @@ func TestAMissingTopicIsSaidAtTheStart(t *testing.T) {
 	t.Run("with another prefix", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.wantError(w.start(ingest.Config{TopicPrefix: "other."}, "").wait(), "millrace topics", "other.runs")
+		w.wantError(w.start(ingest.Config{Config: kafka.Config{TopicPrefix: "other."}}, "").wait(), "millrace topics", "other.runs")
 	})
 }
 
@@ -73,19 +74,19 @@ func TestWrongCredentialsAreSaidAtTheStart(t *testing.T) {
 			return resp, nil, true
 		})
 		s := w.start(ingest.Config{}, "", kgo.SASL(plain.Auth{User: "u", Pass: "wrong"}.AsMechanism()))
-		w.wantError(s.wait(), "MILLRACE_KAFKA_SASL")
+		w.wantError(s.wait(), "kafka refused access", "password")
 	})
 	t.Run("Kafka's rights", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: runsTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
-		w.wantError(w.start(ingest.Config{}, "").wait(), "MILLRACE_KAFKA_SASL", "READ", runsTopic)
+		w.wantError(w.start(ingest.Config{}, "").wait(), "kafka refused access", "READ", runsTopic)
 	})
 	t.Run("the group's rights", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, TopLevel: true, Count: -1})
-		w.wantError(w.start(ingest.Config{}, "").wait(), "MILLRACE_KAFKA_SASL", group)
+		w.wantError(w.start(ingest.Config{}, "").wait(), "kafka refused access", group)
 	})
 }
 

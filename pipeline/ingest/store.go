@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/runstore"
 )
@@ -54,7 +54,7 @@ func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E], f 
 	}
 	var refused []runstore.Refused
 	began := time.Now()
-	err := s.retry(ctx, table, func() (err error) {
+	err := s.untilStored(ctx, table, func() (err error) {
 		refused, err = f(ctx, rows.events)
 		return err
 	})
@@ -74,57 +74,40 @@ func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E], f 
 	return letters, nil
 }
 
-// unknownTries is how often an error of class Unknown is tried.
-const unknownTries = 5
+// unknownAttempts is how often an error of class Unknown is tried.
+const unknownAttempts = 5
 
-// retry calls f until it succeeds, waiting longer and longer while ClickHouse is not able. It gives up
-// where waiting does not help, and when ctx is done.
-func (s *Stage) retry(ctx context.Context, what string, f func() error) error {
-	unknown := 0
-	for try := 1; ; try++ {
+// untilStored calls f until it succeeds, with growing pauses while ClickHouse is unavailable. It returns an
+// error where waiting does not help, and the cause of ctx when it is done.
+func (s *Stage) untilStored(ctx context.Context, what string, f func() error) error {
+	err := s.retry.Limited(unknownAttempts, 0).Do(ctx, what, "ClickHouse", func() error {
 		err := f()
+		if ctx.Err() != nil {
+			return err
+		}
+		s.metrics.setUp(err == nil)
 		if err == nil {
-			s.metrics.able(true)
 			return nil
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		s.metrics.able(false)
 		class := clickhouse.Classify(err)
 		s.metrics.retries.WithLabelValues(what, class.String()).Inc()
-		if class == clickhouse.Unknown {
-			unknown++
+		switch class {
+		case clickhouse.Stop:
+			return kafka.Permanent(err)
+		case clickhouse.Unknown:
+			return err
 		}
-		if class == clickhouse.Stop || unknown >= unknownTries {
-			return clickhouse.Explain(err)
-		}
-		if loud(try) {
-			s.log.Warn("ClickHouse is not able; waiting", "what", what, "tries", try, "error", err)
-		}
-		if pause(ctx, try); ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+		return kafka.Unavailable(err)
+	})
+	if err != nil && ctx.Err() == nil {
+		return clickhouse.Explain(err)
 	}
+	return err
 }
-
-// pause waits before the next try, 0.1 s after the first and up to 10 s, or until ctx is done.
-func pause(ctx context.Context, try int) {
-	wait := min(100*time.Millisecond<<min(try-1, 10), 10*time.Second)
-	timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
-
-// loud says which tries are worth a line in the log.
-func loud(try int) bool { return try == 1 || try%10 == 0 }
 
 // sendLetters puts records into topic dead-letters and waits until Kafka has them.
 func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []letter) error {
-	topic := s.cfg.TopicPrefix + event.TopicDeadLetters
+	topic := s.cfg.TopicName(event.TopicDeadLetters)
 	records := make([]*kgo.Record, len(letters))
 	for i, l := range letters {
 		records[i] = event.DeadLetter(topic, Name, l.record, l.why)
@@ -138,27 +121,24 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if stop := s.hopeless(topic, err); stop != nil {
-				return stop
-			}
-			return fmt.Errorf("write to topic %s, which `millrace topics` creates where it is missing: %w", topic, err)
+			return fmt.Errorf("write to topic %s, which `millrace topics` creates where it is missing: %w", topic, s.cfg.Explain(err, topic))
 		}
 	}
 	for i, l := range letters {
 		s.metrics.deadLetters.WithLabelValues(string(l.why.Code)).Inc()
-		if i < loudLetters {
+		if i < maxLoggedLetters {
 			s.log.Warn("record refused", "topic", l.record.Topic, "partition", l.record.Partition, "offset", l.record.Offset,
 				"code", l.why.Code, "detail", l.why.Detail())
 		}
 	}
-	if more := len(letters) - loudLetters; more > 0 {
+	if more := len(letters) - maxLoggedLetters; more > 0 {
 		s.log.Warn("more records refused; `millrace dead-letters ls` lists all", "records", more)
 	}
 	return nil
 }
 
-// loudLetters is how many letters of a batch get a line in the log.
-const loudLetters = 10
+// maxLoggedLetters is how many letters of a batch get a line in the log.
+const maxLoggedLetters = 10
 
 // sendLarge sends a letter that did not fit: by itself, for it may have been its neighbours, then without
 // its value, then without anything of the record's own.

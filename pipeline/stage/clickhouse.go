@@ -2,14 +2,14 @@ package stage
 
 import (
 	"context"
-	"errors"
 
 	"github.com/ClickHouse/ch-go"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// WithClickHouse calls do with a connection of its own, and marks what goes wrong for [Retrier.Do]: an
+// WithClickHouse calls do with a connection of its own, and marks what goes wrong for [kafka.Retrier.Do]: an
 // error that says that schema, rights or configuration are wrong is Permanent, and Unavailable is where the
 // server gave no answer. Errors that do has marked stay as they are.
 func WithClickHouse(ctx context.Context, dsn *clickhouse.DSN, do func(*ch.Client) error) error {
@@ -19,12 +19,12 @@ func WithClickHouse(ctx context.Context, dsn *clickhouse.DSN, do func(*ch.Client
 		err = do(client)
 	}
 	switch {
-	case err == nil, ctx.Err() != nil, errors.As(err, new(permanent)), errors.As(err, new(unavailable)):
+	case err == nil, ctx.Err() != nil, kafka.IsMarked(err):
 		return err
 	case clickhouse.Classify(err) == clickhouse.Stop:
-		return Permanent(err)
+		return kafka.Permanent(err)
 	case clickhouse.Code(err) == 0:
-		return Unavailable(err)
+		return kafka.Unavailable(err)
 	}
 	return err
 }

@@ -1,9 +1,9 @@
 package stage
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 type metrics struct {
@@ -20,32 +20,15 @@ func newMetrics(registry prometheus.Registerer, stage string) *metrics {
 		return prometheus.Opts{Namespace: "millrace", Subsystem: "stage", Name: name, Help: help, ConstLabels: labels}
 	}
 	return &metrics{
-		records: Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts(
+		records: kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts(
 			opts("records_total", "Records worked on, by outcome: done, dead_letter; aborted and lost ones come again; failed ones stop the stage.")), []string{"outcome"})),
-		transactions: Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts(
+		transactions: kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts(
 			opts("transactions_total", "Kafka transactions, by outcome: committed, aborted, unknown.")), []string{"outcome"})),
-		seconds: Register(registry, prometheus.NewHistogram(prometheus.HistogramOpts{
+		seconds: kafka.Register(registry, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "millrace", Subsystem: "stage", Name: "work_seconds", Help: "Time to work on a record, before its transaction.",
 			ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.001, 2, 20), // 1 ms … 9 min
 		})),
-		sessions: Register(registry, prometheus.NewCounter(prometheus.CounterOpts(
+		sessions: kafka.Register(registry, prometheus.NewCounter(prometheus.CounterOpts(
 			opts("sessions_renewed_total", "Kafka sessions that ended with an error and were begun again.")))),
 	}
-}
-
-// Register registers a collector and returns it, or the one of its name that the registry has: a stage that is
-// started again in one process goes on counting.
-func Register[C prometheus.Collector](registry prometheus.Registerer, c C) C {
-	if registry == nil {
-		return c
-	}
-	var there prometheus.AlreadyRegisteredError
-	err := registry.Register(c)
-	if errors.As(err, &there) {
-		return there.ExistingCollector.(C)
-	}
-	if err != nil {
-		panic(err) // the names are constants
-	}
-	return c
 }

@@ -19,33 +19,29 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // Handler does a stage's work for one record and returns the records that come of it, which may be none.
 //
 // It is called for the same record again after a crash, a rebalance or an aborted transaction. It may
 // block: ctx is done when the partition is lost or the stage stops, and then what it returns does not
-// matter. A *strictjson.Refusal makes the record a dead letter. Any other error stops the stage: what
-// waiting can mend is retried inside, see [Retry].
+// matter. A *strictjson.Refusal makes the record a dead letter. Any other error stops the stage: a handler
+// itself retries what waiting can mend, see [kafka.Retrier].
 type Handler func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error)
 
 // Config of a stage.
 type Config struct {
-	Name        string    // the verb: in metrics, dead letters, and with TopicPrefix the consumer group's name
-	Topic       string    // consumed, without the prefix
-	Outputs     []string  // topics that the handler's records go to, without the prefix
-	TopicPrefix string    // of topics and consumer groups
-	Kafka       []kgo.Opt // seed brokers, TLS, SASL
+	kafka.Config          // Name is the verb
+	Topic        string   // consumed, without the prefix
+	Outputs      []string // topics that the handler's records go to, without the prefix
 	// TransactionalIDPrefix begins the transactional ids, for ACLs.
 	TransactionalIDPrefix string
 	Slots                 int // records worked on at a time; default 1
-	Metrics               prometheus.Registerer
-	Log                   *slog.Logger
 	// Failpoint is nil outside of tests. A stage calls it at the points where it must survive a crash, and an
 	// error stops the stage there, as a crash would.
 	Failpoint func(name string) error
@@ -62,8 +58,8 @@ func (c *Config) At(failpoint string) error {
 // BeforeCommit is the failpoint between producing and committing.
 const BeforeCommit = "before the transaction is committed"
 
-// TopicName is the name of a topic with the prefix.
-func (c *Config) TopicName(name string) string { return c.TopicPrefix + name }
+// transactionTimeout is how long Kafka waits for the end of a transaction.
+const transactionTimeout = 10 * time.Second
 
 // pauseAfterFailure is how long a slot waits before it begins another session.
 const pauseAfterFailure = time.Second
@@ -94,7 +90,7 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // by whoever gets its partition. It returns an error where waiting does not help.
 func (s *Stage) Run(ctx context.Context) error {
 	topics := append([]string{s.cfg.Topic, event.TopicDeadLetters}, s.cfg.Outputs...)
-	if err := RequireTopics(ctx, &s.cfg, topics...); err != nil || ctx.Err() != nil {
+	if err := s.cfg.RequireTopics(ctx, topics...); err != nil || ctx.Err() != nil {
 		return err
 	}
 	close(s.ready)
@@ -135,7 +131,8 @@ func (s *Stage) slot(ctx context.Context, number int) error {
 
 func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	w := &worker{stage: s}
-	options := append(ConsumerOptions(&s.cfg),
+	options := append(s.cfg.GroupOptions(),
+		kgo.ProducerLinger(0),
 		kgo.ConsumeTopics(s.cfg.TopicName(s.cfg.Topic)),
 		kgo.TransactionalID(transactionalID),
 		kgo.TransactionTimeout(transactionTimeout),

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -31,9 +32,11 @@ func cluster(t *testing.T, partitions int32) *kfake.Cluster {
 
 func config(t *testing.T, c *kfake.Cluster) Config {
 	return Config{
-		Name: "test", Topic: "in", Outputs: []string{"out"}, TopicPrefix: "t.",
-		Kafka: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Metrics: prometheus.NewRegistry(),
+		Config: kafka.Config{
+			Name: "test", TopicPrefix: "t.", Options: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)},
+			Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		},
+		Topic: "in", Outputs: []string{"out"},
 	}
 }
 
@@ -295,8 +298,8 @@ func TestMembersThatComeAndGoNeitherLoseNorRepeatAnything(t *testing.T) {
 func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 1)
-	bomb := client(t, c, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(maxDecompress*2), kgo.BrokerMaxWriteBytes(maxDecompress*4))
-	if err := bomb.ProduceSync(t.Context(), &kgo.Record{Topic: in, Value: bytes.Repeat([]byte("bomb"), maxDecompress/4+1)}).FirstErr(); err != nil {
+	bomb := client(t, c, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(kafka.MaxDecompress*2), kgo.BrokerMaxWriteBytes(kafka.MaxDecompress*4))
+	if err := bomb.ProduceSync(t.Context(), &kgo.Record{Topic: in, Value: bytes.Repeat([]byte("bomb"), kafka.MaxDecompress/4+1)}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	produce(t, c, &kgo.Record{Topic: in, Value: []byte("after")})

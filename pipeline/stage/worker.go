@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
@@ -53,7 +54,7 @@ func (w *worker) next(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err := w.fetchErrors(ctx, fetches); err != nil {
+	if err := w.checkFetches(ctx, fetches); err != nil {
 		return err
 	}
 	records := fetches.Records()
@@ -95,7 +96,7 @@ func (w *worker) one(ctx context.Context, r *kgo.Record) error {
 		return nil
 	case err != nil:
 		s.metrics.records.WithLabelValues("failed").Inc()
-		return fmt.Errorf("%s: %w", Position(r), err)
+		return fmt.Errorf("%s: %w", kafka.Position(r), err)
 	}
 	end := w.produce
 	if len(out) == 0 {
@@ -132,7 +133,7 @@ func (w *worker) work(ctx context.Context, r *kgo.Record) (out []*kgo.Record, ou
 	}
 	var refusal *strictjson.Refusal
 	if errors.As(err, &refusal) {
-		w.stage.log.Warn("record refused", "record", Position(r), "code", string(refusal.Code))
+		w.stage.log.Warn("record refused", "record", kafka.Position(r), "code", string(refusal.Code))
 		return []*kgo.Record{event.DeadLetter(w.stage.deadLetterTopic(), w.stage.cfg.Name, r, refusal)}, "dead_letter", nil
 	}
 	if err != nil {
@@ -210,56 +211,36 @@ func (w *worker) commit(ctx context.Context, _ []*kgo.Record) (committed bool, e
 	return false, nil
 }
 
-// fetchErrors deals with what went wrong while polling: nil where the client goes on by itself.
-func (w *worker) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
+// checkFetches returns nil where the client goes on by itself.
+func (w *worker) checkFetches(ctx context.Context, fetches kgo.Fetches) error {
 	if fetches.IsClientClosed() {
 		return fmt.Errorf("%w: the client is closed", errAgain)
 	}
-	for _, f := range fetches.Errors() {
-		var tooLarge *kgo.ErrDecompressTooLarge
-		var loss *kgo.ErrDataLoss
-		var group *kgo.ErrGroupSession
-		switch {
-		case errors.As(f.Err, &tooLarge):
-			return w.skip(ctx, tooLarge)
-		case errors.As(f.Err, &loss):
-			w.stage.log.Error("kafka lost records", "topic", f.Topic, "partition", f.Partition, "error", f.Err)
-		case IsPermanent(f.Err):
-			return fmt.Errorf("consume topic %s: %w", w.stage.cfg.TopicName(w.stage.cfg.Topic), f.Err)
-		case errors.As(f.Err, &group):
-			// The client joins again by itself. A new one would be a member more, and two rebalances.
-			w.stage.log.Warn("kafka group session failed, and is joined again", "error", group.Err)
-		default:
-			return errors.Join(errAgain, f.Err)
-		}
+	faults := w.stage.cfg.Faults(fetches)
+	switch {
+	case len(faults.Oversize) > 0:
+		return w.skip(ctx, faults.Oversize[0]) // the next session meets the others
+	case faults.Permanent != nil:
+		return faults.Permanent
+	case len(faults.Transient) > 0:
+		return errors.Join(append(faults.Transient, errAgain)...)
 	}
 	return nil
 }
 
-// skip steps over a batch that decompresses to more than the client holds; its dead letter has no value,
-// but says where it is. A crash between the two steps writes the dead letter again. It returns why the
-// session is over.
+// skip steps over a batch that decompresses to more than the client holds. A crash between the dead letter
+// and the commit writes the dead letter again. The error says why the session is over.
 func (w *worker) skip(ctx context.Context, batch *kgo.ErrDecompressTooLarge) error {
-	why := &strictjson.Refusal{
-		Code: strictjson.TooLarge,
-		Rule: fmt.Sprintf("the batch of offsets %d to %d decompresses to more than %d bytes: send smaller batches",
-			batch.Offset, batch.NextOffset-1, maxDecompress),
-	}
-	r := &kgo.Record{Topic: batch.Topic, Partition: batch.Partition, Offset: batch.Offset, Timestamp: time.Now()}
-	w.stage.log.Error("batch refused", "record", Position(r), "code", string(why.Code))
-	committed, err := w.produce(ctx, []*kgo.Record{event.DeadLetter(w.stage.deadLetterTopic(), w.stage.cfg.Name, r, why)})
+	r, refusal := kafka.RefuseOversize(batch)
+	w.stage.log.Error("batch refused", "record", kafka.Position(r), "code", string(refusal.Code))
+	committed, err := w.produce(ctx, []*kgo.Record{event.DeadLetter(w.stage.deadLetterTopic(), w.stage.cfg.Name, r, refusal)})
 	if err != nil {
 		return err
 	}
 	if committed {
 		w.stage.metrics.records.WithLabelValues("dead_letter").Inc()
-		w.session.Client().CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{
-			batch.Topic: {batch.Partition: {Epoch: batch.Epoch, Offset: batch.NextOffset}},
-		}, nil)
+		err = kafka.SkipOversize(ctx, w.session.Client(), batch)
 	}
-	// The client has given the partition up. The next session goes on behind the batch, or meets it again.
-	return fmt.Errorf("%w: %w", errAgain, batch)
+	// The next session goes on behind the batch, or meets it again.
+	return fmt.Errorf("%w: %w", errAgain, errors.Join(batch, err))
 }
-
-// Position names a record: topic/partition/offset.
-func Position(r *kgo.Record) string { return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset) }

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/selection"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
@@ -39,14 +40,14 @@ func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, wi
 	a.files = newFiles(ctx, a)
 	var err error
 	if a.stream, err = format.NewStream(p.Request.Purpose, p.Request.Target, p.Options, p.Request.Shares(), a.files); err != nil {
-		return stage.Permanent(formatError{err})
+		return kafka.Permanent(formatError{err})
 	}
 	if err := a.write(ctx); err != nil {
 		a.discard(ctx)
 		return err
 	}
 	if err := s.cfg.At(InsideWindow); err != nil {
-		return stage.Permanent(crash{err})
+		return kafka.Permanent(crash{err})
 	}
 	return a.commit(ctx)
 }
@@ -57,7 +58,7 @@ func (a *attempt) commit(ctx context.Context) error {
 	a.manifest.CreatedAt = time.Now().UTC().Truncate(time.Millisecond)
 	there, err := a.folder.CreateWindow(ctx, &a.manifest)
 	if err != nil {
-		return stage.Unavailable(storeError{err})
+		return kafka.Unavailable(storeError{err})
 	}
 	if there.Attempt != a.id { // somebody else was first
 		a.discard(ctx)
@@ -83,7 +84,7 @@ func (a *attempt) write(ctx context.Context) error {
 		keys[i] = a.folder.Key(f.Key)
 	}
 	if err := a.stage.bucket.Sync(ctx, keys); err != nil {
-		return stage.Unavailable(storeError{err})
+		return kafka.Unavailable(storeError{err})
 	}
 	return nil
 }
@@ -91,9 +92,9 @@ func (a *attempt) write(ctx context.Context) error {
 // wrong says how an error of the stream, or of what it writes to, is dealt with.
 func wrong(err error) error {
 	if errors.As(err, new(storeError)) {
-		return stage.Unavailable(err)
+		return kafka.Unavailable(err)
 	}
-	return stage.Permanent(formatError{err})
+	return kafka.Permanent(formatError{err})
 }
 
 // read reads the window's rows. It returns nil only if its queries ended as they should (invariant 5).
@@ -178,7 +179,7 @@ func (a *attempt) account(ctx context.Context, client *ch.Client, found selectio
 		}
 	}
 	if found.Rows != planned {
-		return stage.Permanent(errStageGone)
+		return kafka.Permanent(errStageGone)
 	}
 	a.manifest.Rows += found.Vanished
 	a.manifest.Vanished = found.Vanished

@@ -29,6 +29,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/bucket"
@@ -55,7 +56,7 @@ const (
 // works on at a time.
 type Config struct {
 	stage.Config
-	Pause time.Duration // after the first failure of a window, see stage.Retrier; default 0.5 s
+	Pause time.Duration // after the first failure of a window, see kafka.Retrier; default 0.5 s
 }
 
 // Stage consumes export-windows.
@@ -66,8 +67,8 @@ type Stage struct {
 	dsn    *clickhouse.DSN
 	bucket *bucket.Bucket
 	plans  folder.Plans
-	look   stage.Retrier // for documents
-	work   stage.Retrier // for windows
+	look   kafka.Retrier // for documents
+	work   kafka.Retrier // for windows
 }
 
 // New returns a stage that is not running.
@@ -76,7 +77,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 		cfg.Pause = 500 * time.Millisecond
 	}
 	cfg.Name, cfg.Topic, cfg.Outputs = Name, event.TopicExportWindows, []string{event.TopicExportResults}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, look: stage.NewRetrier(&cfg.Config)}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, look: cfg.Retrier()}
 	s.work = s.look.Limited(attempts, within)
 	s.work.Pause = cfg.Pause
 	s.turns = newTurns(max(1, cfg.Slots))
@@ -145,7 +146,7 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 	err = s.work.Do(ctx, "extract", fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
 		if tries++; tries > 1 { // its export may have failed or been cancelled meanwhile
 			if over, err := f.Ended(ctx); over && err == nil {
-				return stage.Permanent(errEnded)
+				return kafka.Permanent(errEnded)
 			}
 		}
 		return s.attempt(ctx, f, p, w.Window)
@@ -210,5 +211,5 @@ func (s *Stage) result(p *export.Plan, window int, failed *export.Error) []*kgo.
 	if failed != nil {
 		result.Kind = export.WindowFailed
 	}
-	return []*kgo.Record{message.Result(&s.cfg.Config, p, result)}
+	return []*kgo.Record{message.Result(s.cfg.TopicPrefix, p, result)}
 }

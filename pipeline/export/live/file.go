@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -45,7 +46,7 @@ func (e *Exports) File(ctx context.Context, request *export.Request, document []
 	// Of two that file different requests under one id at the same time, the first in the topic wins, as it does for plan.
 	wait, cancel := context.WithTimeout(ctx, e.cfg.Timeout/3)
 	defer cancel()
-	if err := e.tail.reach(wait, map[partition]int64{{r.Topic, r.Partition}: r.Offset + 1}); err != nil {
+	if err := e.tail.reach(wait, map[kafka.Partition]int64{{Topic: r.Topic, ID: r.Partition}: r.Offset + 1}); err != nil {
 		e.board.requested(&ev)
 	}
 	if _, err := e.conflicts(ctx, request.ID, hash); err != nil {

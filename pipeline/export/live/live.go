@@ -15,7 +15,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -64,13 +64,11 @@ type Page struct {
 
 // Config says where the topics are.
 type Config struct {
-	TopicPrefix string
-	Kafka       []kgo.Opt // of the client that consumes: where Kafka is
+	kafka.Config
 	// Producer publishes requests and cancels. It must give up a record whose context is done, see kgo.AllowIdempotentProduceCancellation.
 	Producer *kgo.Client
 	// Timeout is how long Kafka may take to acknowledge; default 10 s. A read that depends on Kafka waits for a third of it.
 	Timeout time.Duration
-	Log     *slog.Logger
 }
 
 // Exports are the exports of all workspaces. Every method takes the workspace, and finds nothing outside of it. It is safe for
@@ -89,6 +87,7 @@ type Exports struct {
 
 // New returns exports that know what ClickHouse and the bucket have; what the topics tell they know while Run runs.
 func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
+	cfg.Name = "serve"
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	return &Exports{
 		cfg: cfg, stored: stored{conn}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),

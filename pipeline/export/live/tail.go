@@ -8,15 +8,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export/plan"
 	"github.com/millrace/millrace/pipeline/export/track"
-	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // topics are those that a server consumes, and the stage by whose offsets it begins: what plan has committed is in plan.json, and
@@ -27,27 +27,22 @@ var topics = []struct{ name, stage string }{
 	{event.TopicExportCompletions, track.Name},
 }
 
-type partition struct {
-	topic string
-	id    int32
-}
-
 // tail is how far the topics are consumed.
 type tail struct {
-	mu    sync.Mutex
-	next  map[partition]int64 // offset
-	moved chan struct{}       // closed at the next move
+	mu        sync.Mutex
+	positions kafka.Positions
+	moved     chan struct{} // closed at the next move
 
 	asked chan chan<- ends // who wants to know where topic export-requests ends
 }
 
 type ends struct {
-	offsets map[partition]int64
+	offsets map[kafka.Partition]int64
 	err     error
 }
 
 func newTail() tail {
-	return tail{next: map[partition]int64{}, moved: make(chan struct{}), asked: make(chan chan<- ends)}
+	return tail{moved: make(chan struct{}), asked: make(chan chan<- ends)}
 }
 
 // Run consumes the topics until ctx is done, and then returns nil. It returns an error where waiting does not help.
@@ -56,66 +51,75 @@ func (e *Exports) Run(ctx context.Context) error {
 	for i, t := range topics {
 		names[i] = t.name
 	}
-	cfg := stage.Config{Name: "serve", TopicPrefix: e.cfg.TopicPrefix, Kafka: e.cfg.Kafka, Log: e.cfg.Log, Metrics: prometheus.NewRegistry()}
-	if err := stage.RequireTopics(ctx, &cfg, names...); err != nil || ctx.Err() != nil {
+	if err := e.cfg.RequireTopics(ctx, names...); err != nil || ctx.Err() != nil {
 		return err
 	}
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // so that the tail gets to the end of a topic that ends with one
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxBytes(16 << 20), kgo.MaxDecompressBatchBytes(64 << 20), kgo.FetchMaxWait(500 * time.Millisecond),
-	}, e.cfg.Kafka...)...)
+	client, err := kgo.NewClient(append(e.cfg.FetchOptions(),
+		kgo.KeepControlRecords())...) // so that the tail gets to the end of a topic that ends with one
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	var goal map[partition]int64
-	err = stage.NewRetrier(&cfg).Do(ctx, "find where to begin", "the topics of exports", func() (err error) {
+	var goal map[kafka.Partition]int64
+	err = e.cfg.Retrier().Do(ctx, "find where to begin", "the topics of exports", func() (err error) {
 		goal, err = e.begin(ctx, client, admin)
 		return err
 	})
-	if err != nil {
-		return nil // ctx is done
+	if ctx.Err() != nil {
+		return nil
 	}
-	go e.tail.answer(ctx, admin, e.cfg.TopicPrefix+event.TopicExportRequests, e.cfg.Timeout/3)
-	go func() {
+	if err != nil {
+		return fmt.Errorf("find where the topics of exports begin: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		e.tail.answer(ctx, admin, e.cfg.TopicName(event.TopicExportRequests), e.cfg.Timeout/3)
+		return nil
+	})
+	group.Go(func() error {
 		if e.tail.reach(ctx, goal) == nil {
 			close(e.ready)
 		}
-	}()
-	for ctx.Err() == nil {
-		if err := e.poll(ctx, client); err != nil {
-			return err
+		return nil
+	})
+	group.Go(func() error {
+		for ctx.Err() == nil {
+			if err := e.poll(ctx, client); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
+	return group.Wait()
 }
 
 // begin makes the client consume the topics from where ClickHouse and the bucket have them, and returns where they end.
-func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Client) (map[partition]int64, error) {
+func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Client) (map[kafka.Partition]int64, error) {
 	from := map[string]map[int32]kgo.Offset{}
-	goal := map[partition]int64{}
+	goal := map[kafka.Partition]int64{}
 	for _, t := range topics {
-		topic := e.cfg.TopicPrefix + t.name
+		topic := e.cfg.TopicName(t.name)
 		start, err := admin.ListStartOffsets(ctx, topic)
 		if err == nil {
 			err = start.Error()
 		}
 		if err != nil {
-			return nil, err
+			return nil, e.cfg.Explain(err, topic)
 		}
 		last, err := admin.ListCommittedOffsets(ctx, topic)
 		if err == nil {
 			err = last.Error()
 		}
 		if err != nil {
-			return nil, err
+			return nil, e.cfg.Explain(err, topic)
 		}
-		committed, err := admin.FetchOffsets(ctx, e.cfg.TopicPrefix+t.stage)
+		committed, err := admin.FetchOffsets(ctx, e.cfg.TopicName(t.stage))
+		if errors.Is(err, kerr.GroupAuthorizationFailed) {
+			return nil, kafka.Permanent(fmt.Errorf("%w: grant DESCRIBE on group %s: %w", kafka.ErrAccess, e.cfg.TopicName(t.stage), err))
+		}
 		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a stage that never ran has committed nothing
-			return nil, fmt.Errorf("group %s: %w", e.cfg.TopicPrefix+t.stage, err)
+			return nil, fmt.Errorf("group %s: %w", e.cfg.TopicName(t.stage), err)
 		}
 		from[topic] = map[int32]kgo.Offset{}
 		last.Each(func(end kadm.ListedOffset) {
@@ -128,8 +132,8 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 			}
 			at = min(at, end.Offset)
 			from[topic][end.Partition] = kgo.NewOffset().At(at)
-			e.tail.next[partition{topic, end.Partition}] = at
-			goal[partition{topic, end.Partition}] = end.Offset
+			e.tail.positions.Set(kafka.Partition{Topic: topic, ID: end.Partition}, at)
+			goal[kafka.Partition{Topic: topic, ID: end.Partition}] = end.Offset
 		})
 	}
 	client.AddConsumePartitions(from)
@@ -138,31 +142,41 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 
 func (e *Exports) poll(ctx context.Context, client *kgo.Client) error {
 	fetches := client.PollFetches(ctx)
-	for _, f := range fetches.Errors() {
-		if ctx.Err() != nil {
-			return nil
-		}
-		if stage.IsPermanent(f.Err) {
-			return fmt.Errorf("consume topic %s: %w", f.Topic, f.Err)
-		}
-		e.cfg.Log.Warn("polling failed, and is tried again", "topic", f.Topic, "partition", f.Partition, "error", f.Err)
+	faults := e.cfg.Faults(fetches)
+	if faults.Permanent != nil {
+		return faults.Permanent
 	}
-	moves := map[partition]int64{}
+	moves := map[kafka.Partition]int64{}
 	for r := range fetches.RecordsAll() {
 		if !r.Attrs.IsControl() {
 			e.board.apply(strings.TrimPrefix(r.Topic, e.cfg.TopicPrefix), r)
 		}
-		moves[partition{r.Topic, r.Partition}] = r.Offset + 1
+		moves[kafka.Partition{Topic: r.Topic, ID: r.Partition}] = r.Offset + 1
+	}
+	for _, batch := range faults.Oversize { // the stage that owns the topic dead-letters it
+		r, refusal := kafka.RefuseOversize(batch)
+		e.cfg.Log.Error("batch skipped", "record", kafka.Position(r), "code", string(refusal.Code), "detail", refusal.Rule)
+		moves[kafka.Partition{Topic: batch.Topic, ID: batch.Partition}] = batch.NextOffset
 	}
 	e.tail.move(moves)
+	if len(faults.Oversize) > 0 {
+		client.SetOffsets(e.tail.offsets())
+	}
 	return nil
 }
 
-func (t *tail) move(moves map[partition]int64) {
+// offsets returns where all partitions are polled next, see kafka.Positions.
+func (t *tail) offsets() map[string]map[int32]kgo.EpochOffset {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.positions.Offsets()
+}
+
+func (t *tail) move(moves map[kafka.Partition]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for p, next := range moves {
-		t.next[p] = next
+		t.positions.Set(p, next)
 	}
 	if len(moves) > 0 {
 		close(t.moved)
@@ -171,12 +185,12 @@ func (t *tail) move(moves map[partition]int64) {
 }
 
 // reach waits until the tail has consumed all before these offsets.
-func (t *tail) reach(ctx context.Context, goal map[partition]int64) error {
+func (t *tail) reach(ctx context.Context, goal map[kafka.Partition]int64) error {
 	for {
 		t.mu.Lock()
 		moved, there := t.moved, true
 		for p, offset := range goal {
-			there = there && t.next[p] >= offset
+			there = there && t.positions.Next(p) >= offset
 		}
 		t.mu.Unlock()
 		if there {
@@ -208,7 +222,7 @@ func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, tim
 				more = false
 			}
 		}
-		answer := ends{offsets: map[partition]int64{}}
+		answer := ends{offsets: map[kafka.Partition]int64{}}
 		asking, cancel := context.WithTimeout(ctx, timeout)
 		list, err := admin.ListCommittedOffsets(asking, topic)
 		cancel()
@@ -216,7 +230,9 @@ func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, tim
 			err = list.Error()
 		}
 		answer.err = err
-		list.Each(func(end kadm.ListedOffset) { answer.offsets[partition{end.Topic, end.Partition}] = end.Offset })
+		list.Each(func(end kadm.ListedOffset) {
+			answer.offsets[kafka.Partition{Topic: end.Topic, ID: end.Partition}] = end.Offset
+		})
 		for _, w := range waiting {
 			w <- answer
 		}

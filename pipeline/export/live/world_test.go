@@ -21,8 +21,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/export/track"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
-	"github.com/millrace/millrace/pipeline/stage"
 	chschema "github.com/millrace/millrace/schemas/clickhouse"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -80,16 +80,20 @@ func (w *world) newClient() *kgo.Client {
 	return client
 }
 
+func (w *world) config(log slog.Handler) kafka.Config {
+	return kafka.Config{
+		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)}, Metrics: prometheus.NewRegistry(),
+		Log: slog.New(log),
+	}
+}
+
 // server starts a server, and waits until it knows what there is.
 func (w *world) server() *live.Exports {
 	conn, err := w.via.Open()
 	if err != nil {
 		w.Fatal(err)
 	}
-	e := live.New(live.Config{
-		TopicPrefix: event.DefaultPrefix, Kafka: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)}, Producer: w.newClient(),
-		Timeout: w.timeout, Log: slog.New(slog.NewTextHandler(w.Output(), nil)),
-	}, conn, w.bucket)
+	e := live.New(live.Config{Config: w.config(slog.NewTextHandler(w.Output(), nil)), Producer: w.newClient(), Timeout: w.timeout}, conn, w.bucket)
 	ctx, cancel := context.WithCancel(w.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -113,10 +117,7 @@ func (w *world) server() *live.Exports {
 // track runs the stage that stores events in ClickHouse, until the function it returns is called.
 func (w *world) track() (stop func()) {
 	ctx, cancel := context.WithCancel(w.Context())
-	s := track.New(stage.Config{
-		TopicPrefix: event.DefaultPrefix, Kafka: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)}, Metrics: prometheus.NewRegistry(),
-		Log: slog.New(slog.DiscardHandler),
-	}, w.dsn)
+	s := track.New(w.config(slog.DiscardHandler), w.dsn)
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := s.Run(ctx); err != nil {

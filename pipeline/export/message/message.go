@@ -3,6 +3,7 @@
 package message
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,37 +11,36 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/stage"
 )
 
 // Window has a window extracted.
-func Window(cfg *stage.Config, p *export.Plan, window int) *kgo.Record {
-	return record(cfg, p, message{
+func Window(topicPrefix string, p *export.Plan, window int) *kgo.Record {
+	return record(topicPrefix, p, message{
 		topic: event.TopicExportWindows, key: p.WindowKey(window), kind: export.TypeWindow,
 		id: fmt.Sprintf("%s/window/%d", p.ID, window), data: export.Window{ID: p.ID, Window: window, Direct: p.Stage == ""},
 	})
 }
 
 // Result tells seal what became of a window, or of the whole export.
-func Result(cfg *stage.Config, p *export.Plan, result export.Result) *kgo.Record {
+func Result(topicPrefix string, p *export.Plan, result export.Result) *kgo.Record {
 	result.ID = p.ID
-	return record(cfg, p, message{
+	return record(topicPrefix, p, message{
 		topic: event.TopicExportResults, key: p.Key(), kind: export.TypeResult,
 		id: fmt.Sprintf("%s/%s/%d", p.ID, result.Kind, result.Window), data: result,
 	})
 }
 
 // Progress tells how far an export is.
-func Progress(cfg *stage.Config, p *export.Plan, progress *export.Progress) *kgo.Record {
-	return record(cfg, p, message{
+func Progress(topicPrefix string, p *export.Plan, progress *export.Progress) *kgo.Record {
+	return record(topicPrefix, p, message{
 		topic: event.TopicExportProgress, key: p.Key(), kind: export.TypeProgressed, at: progress.UpdatedAt,
 		id: fmt.Sprintf("%s/%s/%d", p.ID, progress.Status, progress.WindowsDone), data: progress,
 	})
 }
 
 // Completion tells how an export ended.
-func Completion(cfg *stage.Config, p *export.Plan, c *export.Completion) *kgo.Record {
-	return record(cfg, p, message{
+func Completion(topicPrefix string, p *export.Plan, c *export.Completion) *kgo.Record {
+	return record(topicPrefix, p, message{
 		topic: event.TopicExportCompletions, key: p.Key(), kind: export.TypeCompleted, at: *c.CompletedAt,
 		id: p.CompletionID(), data: c,
 	})
@@ -54,8 +54,12 @@ type message struct {
 	data     any
 }
 
-func record(cfg *stage.Config, p *export.Plan, m message) *kgo.Record {
-	return stage.Message{
-		Type: m.kind, ID: m.id, Source: export.EventSource, Subject: p.ID.String(), Time: m.at, Trace: p.TraceParent, Data: m.data,
-	}.Record(cfg.TopicName(m.topic), m.key)
+func record(topicPrefix string, p *export.Plan, m message) *kgo.Record {
+	data, err := json.Marshal(m.data)
+	if err != nil {
+		panic(err) // the types are plain
+	}
+	return event.Event{
+		ID: m.id, Source: export.EventSource, Type: m.kind, Subject: p.ID.String(), Time: m.at, TraceParent: p.TraceParent, Data: data,
+	}.Record(topicPrefix+m.topic, m.key)
 }

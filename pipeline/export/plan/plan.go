@@ -23,6 +23,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/bucket"
@@ -48,7 +49,7 @@ type Stage struct {
 	cfg    Config
 	dsn    *clickhouse.DSN
 	bucket *bucket.Bucket
-	retry  stage.Retrier
+	retry  kafka.Retrier
 }
 
 // New returns a stage that is not running.
@@ -61,7 +62,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	}
 	cfg.Name, cfg.Topic = Name, event.TopicExportRequests
 	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: stage.NewRetrier(&cfg.Config)}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier()}
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
 }
@@ -74,9 +75,9 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	var out []*kgo.Record
 	switch e.Type {
 	case "", export.TypeRequested:
-		out, err = s.request(ctx, stage.Position(r), &e)
+		out, err = s.request(ctx, kafka.Position(r), &e)
 	case export.TypeCancelled:
-		out, err = s.cancel(ctx, stage.Position(r), &e)
+		out, err = s.cancel(ctx, kafka.Position(r), &e)
 	default:
 		err = &strictjson.Refusal{
 			Code: strictjson.UnknownType, Pointer: "/type",
@@ -187,16 +188,16 @@ func (s *Stage) announce(p *export.Plan) []*kgo.Record {
 		return []*kgo.Record{s.result(p, export.Refused)}
 	}
 	progress := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
-	out := []*kgo.Record{message.Progress(&s.cfg.Config, p, progress)}
+	out := []*kgo.Record{message.Progress(s.cfg.TopicPrefix, p, progress)}
 	if len(p.Windows) == 0 {
 		return append(out, s.result(p, export.Empty))
 	}
 	for i := range min(len(p.Windows), s.cfg.WindowsInFlight) {
-		out = append(out, message.Window(&s.cfg.Config, p, i))
+		out = append(out, message.Window(s.cfg.TopicPrefix, p, i))
 	}
 	return out
 }
 
 func (s *Stage) result(p *export.Plan, kind export.ResultKind) *kgo.Record {
-	return message.Result(&s.cfg.Config, p, export.Result{Kind: kind})
+	return message.Result(s.cfg.TopicPrefix, p, export.Result{Kind: kind})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
-	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -45,7 +45,7 @@ func NewJanitor(cfg JanitorConfig, dsn *clickhouse.DSN, b *bucket.Bucket) *Janit
 	cfg.Every = cmp.Or(cfg.Every, 10*time.Minute)
 	cfg.Within = cmp.Or(cfg.Within, 24*time.Hour)
 	counter := func(name, help string) prometheus.Counter {
-		return stage.Register(cfg.Metrics, prometheus.NewCounter(prometheus.CounterOpts{Namespace: "millrace", Subsystem: "janitor", Name: name, Help: help}))
+		return kafka.Register(cfg.Metrics, prometheus.NewCounter(prometheus.CounterOpts{Namespace: "millrace", Subsystem: "janitor", Name: name, Help: help}))
 	}
 	return &Janitor{
 		cfg: cfg, dsn: dsn, bucket: b, log: cfg.Log.With("part", "janitor"), page: 1000,

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -72,7 +73,7 @@ func newWorld(t *testing.T, b *bucket.Bucket, seed uint64) *world {
 }
 
 func (w *world) config() stage.Config {
-	return stage.Config{TopicPrefix: event.DefaultPrefix, Log: slog.New(slog.DiscardHandler)}
+	return stage.Config{Config: kafka.Config{TopicPrefix: event.DefaultPrefix, Log: slog.New(slog.DiscardHandler)}}
 }
 
 func (w *world) newProcess(failpoint func(string) error) *Stage {
@@ -83,7 +84,7 @@ func (w *world) newProcess(failpoint func(string) error) *Stage {
 
 func (w *world) send(r export.Result) {
 	cfg := w.config()
-	w.append(message.Result(&cfg, w.plan, r))
+	w.append(message.Result(cfg.TopicPrefix, w.plan, r))
 }
 
 func (w *world) append(r *kgo.Record) {

@@ -32,6 +32,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
 	"github.com/millrace/millrace/pipeline/export/selection"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/bucket"
@@ -61,7 +62,7 @@ type Stage struct {
 	bucket  *bucket.Bucket
 	plans   folder.Plans
 	tallies tallies
-	retry   stage.Retrier // for ever: nobody but seal can end an export
+	retry   kafka.Retrier // for ever: nobody but seal can end an export
 }
 
 // New returns a stage that is not running.
@@ -71,7 +72,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	}
 	cfg.Name, cfg.Topic = Name, event.TopicExportResults
 	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress, event.TopicExportWindows, event.TopicExportCompletions}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: stage.NewRetrier(&cfg.Config)}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier()}
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
 }
@@ -81,7 +82,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	if err != nil {
 		return nil, err
 	}
-	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result, position: stage.Position(r)}
+	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result, position: kafka.Position(r)}
 	err = s.retry.Do(ctx, "seal", result.String(), func() error { return w.do(ctx) })
 	return w.out, err
 }
@@ -154,9 +155,9 @@ func (w *work) windowDone(ctx context.Context) (*export.Manifest, []byte, error)
 	case len(done) == planned && planned == 1:
 		return w.succeed(ctx, read)
 	case len(done) == planned:
-		w.out = append(w.out, message.Result(&cfg.Config, w.plan, export.Result{Kind: export.AllDone}))
+		w.out = append(w.out, message.Result(cfg.TopicPrefix, w.plan, export.Result{Kind: export.AllDone}))
 	case next < planned:
-		w.out = append(w.out, message.Window(&cfg.Config, w.plan, next))
+		w.out = append(w.out, message.Window(cfg.TopicPrefix, w.plan, next))
 	}
 	return nil, nil, nil
 }
@@ -215,14 +216,14 @@ func (w *work) manifest(status export.Status, why *export.Error, windows []*expo
 // end creates manifest.json, or finds that the record has ended the export before.
 func (w *work) end(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
 	if err := w.stage.cfg.At(BeforeManifest); err != nil {
-		return nil, nil, stage.Permanent(err)
+		return nil, nil, kafka.Permanent(err)
 	}
 	there, text, err := w.folder.CreateManifest(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := w.stage.cfg.At(AfterManifest); err != nil {
-		return nil, nil, stage.Permanent(err)
+		return nil, nil, kafka.Permanent(err)
 	}
 	return there, text, nil
 }
@@ -243,7 +244,7 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 	}
 	w.stage.tallies.forget(w.folder.ID)
 	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records, "fragments", c.Fragments)
-	w.out = append(w.out, message.Completion(&w.stage.cfg.Config, w.plan, c))
+	w.out = append(w.out, message.Completion(w.stage.cfg.TopicPrefix, w.plan, c))
 	return nil
 }
 
@@ -274,5 +275,5 @@ func (w *work) dropStage(ctx context.Context) {
 
 func (w *work) progress(t *export.Tally) {
 	at := time.Now().UTC().Truncate(time.Millisecond)
-	w.out = append(w.out, message.Progress(&w.stage.cfg.Config, w.plan, export.NewProgress(w.plan, export.StatusRunning, t, at)))
+	w.out = append(w.out, message.Progress(w.stage.cfg.TopicPrefix, w.plan, export.NewProgress(w.plan, export.StatusRunning, t, at)))
 }

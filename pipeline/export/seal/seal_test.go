@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/sinks/bucket"
@@ -48,9 +49,9 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	f := &fixture{t: t, folder: folder.Folder{Bucket: b, ID: id}, cfg: stage.Config{
-		TopicPrefix: event.DefaultPrefix, Kafka: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	}}
+	f := &fixture{t: t, folder: folder.Folder{Bucket: b, ID: id}, cfg: stage.Config{Config: kafka.Config{
+		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}}}
 	f.client = f.newClient()
 	f.events = f.newClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond), kgo.ConsumeTopics(
 		f.cfg.TopicName(event.TopicExportProgress), f.cfg.TopicName(event.TopicExportWindows), f.cfg.TopicName(event.TopicExportCompletions),
@@ -70,7 +71,7 @@ func newFixture(t *testing.T) *fixture {
 }
 
 func (f *fixture) newClient(opts ...kgo.Opt) *kgo.Client {
-	client, err := kgo.NewClient(append(opts, f.cfg.Kafka...)...)
+	client, err := kgo.NewClient(append(opts, f.cfg.Options...)...)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func (f *fixture) orphan(name string) {
 
 func (f *fixture) result(r export.Result) {
 	f.t.Helper()
-	if err := f.client.ProduceSync(f.t.Context(), message.Result(&f.cfg, f.plan, r)).FirstErr(); err != nil {
+	if err := f.client.ProduceSync(f.t.Context(), message.Result(f.cfg.TopicPrefix, f.plan, r)).FirstErr(); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -241,7 +242,7 @@ func TestTheFirstFailureEndsAnExportAndWhatComesLaterIsIgnored(t *testing.T) {
 	f.windowDone(2)
 	f.result(export.Result{Kind: export.Cancelled})
 	f.result(export.Result{Kind: "new"})
-	unknown := message.Result(&f.cfg, &export.Plan{ID: export.ID{WorkspaceID: "acme", ExportID: "never"}}, export.Result{Kind: export.Cancelled})
+	unknown := message.Result(f.cfg.TopicPrefix, &export.Plan{ID: export.ID{WorkspaceID: "acme", ExportID: "never"}}, export.Result{Kind: export.Cancelled})
 	if err := f.client.ProduceSync(t.Context(), unknown).FirstErr(); err != nil {
 		t.Fatal(err)
 	}

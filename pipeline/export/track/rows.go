@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // appendEvents inserts the events as one block; ClickHouse fills in ingested_at. The driver's asynchronous inserts
@@ -38,7 +38,7 @@ func insertEvents() string {
 }
 
 func newCounter(registry prometheus.Registerer) *prometheus.CounterVec {
-	return stage.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
+	return kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "millrace", Subsystem: Name, Name: "events_total", Help: "Progress and completion events, by outcome: stored or dead_letter.",
 	}, []string{"outcome"}))
 }

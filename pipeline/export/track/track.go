@@ -22,7 +22,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
@@ -40,21 +40,21 @@ const (
 
 // Stage consumes export-progress and export-completions.
 type Stage struct {
-	cfg     stage.Config
+	cfg     kafka.Config
 	dsn     *clickhouse.DSN
 	log     *slog.Logger
-	retry   stage.Retrier // for ever
+	retry   kafka.Retrier // for ever
 	events  *prometheus.CounterVec
 	ready   chan struct{}
 	client  *kgo.Client
 	history driver.Conn
 }
 
-// New returns a stage that is not running. Of the configuration it uses TopicPrefix, Kafka, Metrics and Log.
-func New(cfg stage.Config, dsn *clickhouse.DSN) *Stage {
+// New returns a stage that is not running. It sets the configuration's Name.
+func New(cfg kafka.Config, dsn *clickhouse.DSN) *Stage {
 	cfg.Name = Name
 	return &Stage{
-		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", Name), retry: stage.NewRetrier(&cfg), events: newCounter(cfg.Metrics),
+		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", Name), retry: cfg.Retrier(), events: newCounter(cfg.Metrics),
 		ready: make(chan struct{}),
 	}
 }
@@ -64,39 +64,47 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
 // Run consumes until ctx is done, and then returns nil. It returns an error where waiting does not help.
 func (s *Stage) Run(ctx context.Context) (err error) {
-	inputs := []string{s.cfg.TopicName(event.TopicExportProgress), s.cfg.TopicName(event.TopicExportCompletions)}
-	if err := stage.RequireTopics(ctx, &s.cfg, event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters); err != nil || ctx.Err() != nil {
+	err = s.cfg.RequireTopics(ctx, event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters)
+	if err != nil || ctx.Err() != nil {
 		return err
 	}
 	if s.history, err = s.dsn.Open(); err != nil {
 		return fmt.Errorf("stage %s: connect to ClickHouse: %w", Name, err)
 	}
 	defer s.history.Close()
-	s.client, err = kgo.NewClient(append(stage.ConsumerOptions(&s.cfg), kgo.ConsumeTopics(inputs...), kgo.DisableAutoCommit())...)
-	if err != nil {
-		return fmt.Errorf("stage %s: kafka client: %w", Name, err)
-	}
-	defer s.client.Close()
 	close(s.ready)
 	for ctx.Err() == nil {
-		if err := s.next(ctx); err != nil && ctx.Err() == nil {
+		if err := s.consume(ctx); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("stage %s: %w", Name, err)
 		}
 	}
 	return nil
 }
 
-// next stores what one poll brings.
-func (s *Stage) next(ctx context.Context) error {
+// consume consumes with one client, until ctx is done or the client gives up a partition because of a batch
+// that was skipped.
+func (s *Stage) consume(ctx context.Context) (err error) {
+	s.client, err = kgo.NewClient(append(s.cfg.GroupOptions(),
+		kgo.ConsumeTopics(s.cfg.TopicName(event.TopicExportProgress), s.cfg.TopicName(event.TopicExportCompletions)),
+		kgo.DisableAutoCommit(), kgo.ProducerLinger(0))...)
+	if err != nil {
+		return fmt.Errorf("kafka client: %w", err)
+	}
+	defer s.client.Close()
+	for ctx.Err() == nil {
+		if skipped, err := s.next(ctx); skipped || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next stores what one poll brings. After it skipped a batch the client does not consume the batch's partition.
+func (s *Stage) next(ctx context.Context) (skipped bool, err error) {
 	fetches := s.client.PollRecords(ctx, batch)
-	for _, f := range fetches.Errors() {
-		if ctx.Err() != nil {
-			return nil
-		}
-		if stage.IsPermanent(f.Err) {
-			return fmt.Errorf("consume topic %s: %w", f.Topic, f.Err)
-		}
-		s.log.Warn("polling failed, and is tried again", "topic", f.Topic, "partition", f.Partition, "error", f.Err)
+	faults := s.cfg.Faults(fetches)
+	if faults.Permanent != nil {
+		return false, faults.Permanent
 	}
 	var rows []row
 	for r := range fetches.RecordsAll() {
@@ -104,14 +112,32 @@ func (s *Stage) next(ctx context.Context) error {
 		if err == nil {
 			rows = append(rows, row{r, state})
 		} else if err := s.deadLetter(ctx, r, err); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := s.store(ctx, rows); err != nil || ctx.Err() != nil {
-		return err
+		return false, err
 	}
 	if err := s.client.CommitUncommittedOffsets(ctx); err != nil && ctx.Err() == nil {
 		s.log.Warn("commit failed; the events will be appended again, which changes nothing", "error", err)
+	}
+	for _, oversize := range faults.Oversize {
+		if err := s.skip(ctx, oversize); err != nil {
+			return false, err
+		}
+	}
+	return len(faults.Oversize) > 0, nil
+}
+
+// skip steps over a batch that decompresses to more than the client holds. If the commit fails, the next client
+// meets the batch again.
+func (s *Stage) skip(ctx context.Context, oversize *kgo.ErrDecompressTooLarge) error {
+	r, refusal := kafka.RefuseOversize(oversize)
+	if err := s.deadLetter(ctx, r, refusal); err != nil {
+		return err
+	}
+	if err := kafka.SkipOversize(ctx, s.client, oversize); err != nil && ctx.Err() == nil {
+		s.log.Warn("commit failed; the batch will be refused again", "record", kafka.Position(r), "error", err)
 	}
 	return nil
 }
@@ -185,16 +211,16 @@ func (s *Stage) insert(ctx context.Context, rows []row) error {
 	}
 	switch clickhouse.Classify(err) {
 	case clickhouse.Retry:
-		return stage.Unavailable(err)
+		return kafka.Unavailable(err)
 	case clickhouse.Unknown:
 		return err
 	}
-	return stage.Permanent(err)
+	return kafka.Permanent(err)
 }
 
 func (s *Stage) deadLetter(ctx context.Context, r *kgo.Record, err error) error {
 	why := event.Refused(err)
-	s.log.Warn("record refused", "record", stage.Position(r), "code", string(why.Code))
+	s.log.Warn("record refused", "record", kafka.Position(r), "code", string(why.Code))
 	letter := event.DeadLetter(s.cfg.TopicName(event.TopicDeadLetters), Name, r, why)
 	s.events.WithLabelValues("dead_letter").Inc()
 	return s.client.ProduceSync(ctx, letter).FirstErr()

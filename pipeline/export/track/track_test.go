@@ -15,14 +15,14 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
-	"github.com/millrace/millrace/pipeline/stage"
 	chschema "github.com/millrace/millrace/schemas/clickhouse"
 )
 
 var day = time.Date(2026, 3, 1, 0, 0, 0, 123e6, time.UTC)
 
-func setup(t *testing.T) (stage.Config, *clickhouse.DSN, *kgo.Client) {
+func setup(t *testing.T) (kafka.Config, *clickhouse.DSN, *kgo.Client) {
 	s := localtest.ClickHouse(t)
 	dsn, err := clickhouse.ParseDSN(s.DSN(s.Database(t)))
 	if err != nil {
@@ -32,11 +32,11 @@ func setup(t *testing.T) (stage.Config, *clickhouse.DSN, *kgo.Client) {
 	for _, topic := range event.Topics {
 		topics = append(topics, event.DefaultPrefix+topic.Name)
 	}
-	cfg := stage.Config{
+	cfg := kafka.Config{
 		TopicPrefix: event.DefaultPrefix, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Kafka: []kgo.Opt{kgo.SeedBrokers(localtest.Kafka(t, kfake.SeedTopics(1, topics...)).ListenAddrs()...)},
+		Options: []kgo.Opt{kgo.SeedBrokers(localtest.Kafka(t, kfake.SeedTopics(1, topics...)).ListenAddrs()...)},
 	}
-	client, err := kgo.NewClient(append(cfg.Kafka, kgo.ConsumeTopics(cfg.TopicName(event.TopicDeadLetters)))...)
+	client, err := kgo.NewClient(append(cfg.Options, kgo.ConsumeTopics(cfg.TopicName(event.TopicDeadLetters)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,15 +74,15 @@ func TestTheViewExportsTellsHowFarEachExportIsOrHowItEnded(t *testing.T) {
 	done.Watermark = day
 	window := &export.WindowManifest{Rows: 60, RowsUsed: 58, Records: 58, Dropped: map[string]int64{"no_output": 2}, Files: []export.File{{Kind: export.Data, Bytes: 9}}}
 	var tally export.Tally
-	accepted := message.Progress(&cfg, running, export.NewProgress(running, export.StatusAccepted, &tally, day))
+	accepted := message.Progress(cfg.TopicPrefix, running, export.NewProgress(running, export.StatusAccepted, &tally, day))
 	tally.Add(window)
 	records := []*kgo.Record{
-		message.Progress(&cfg, running, export.NewProgress(running, export.StatusRunning, &tally, day.Add(time.Second))),
+		message.Progress(cfg.TopicPrefix, running, export.NewProgress(running, export.StatusRunning, &tally, day.Add(time.Second))),
 		accepted, // late
-		message.Progress(&cfg, done, export.NewProgress(done, export.StatusRunning, &tally, day.Add(2*time.Second))),
-		message.Completion(&cfg, done, completed(t, done, export.StatusSucceeded, nil, window)),
-		message.Completion(&cfg, done, completed(t, done, export.StatusSucceeded, nil, window)),
-		message.Completion(&cfg, failed, completed(t, failed, export.StatusFailed, &export.Error{Code: "c", Message: "m", Retryable: true, Pointer: "/p"})),
+		message.Progress(cfg.TopicPrefix, done, export.NewProgress(done, export.StatusRunning, &tally, day.Add(2*time.Second))),
+		message.Completion(cfg.TopicPrefix, done, completed(t, done, export.StatusSucceeded, nil, window)),
+		message.Completion(cfg.TopicPrefix, done, completed(t, done, export.StatusSucceeded, nil, window)),
+		message.Completion(cfg.TopicPrefix, failed, completed(t, failed, export.StatusFailed, &export.Error{Code: "c", Message: "m", Retryable: true, Pointer: "/p"})),
 		{Topic: cfg.TopicName(event.TopicExportProgress), Value: []byte(`{"type":"dev.millrace.run.v1"}`)},
 		{Topic: cfg.TopicName(event.TopicExportCompletions), Value: []byte(`{`)},
 	}
@@ -137,7 +137,7 @@ func TestAMissingTableStopsTheStageAndNamesTheCommandThatHelps(t *testing.T) {
 	t.Parallel()
 	cfg, dsn, client := setup(t)
 	p := planned(t, "e1")
-	if err := client.ProduceSync(t.Context(), message.Progress(&cfg, p, export.NewProgress(p, export.StatusAccepted, &export.Tally{}, day))).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), message.Progress(cfg.TopicPrefix, p, export.NewProgress(p, export.StatusAccepted, &export.Tally{}, day))).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	if err := New(cfg, dsn).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "millrace migrate") {

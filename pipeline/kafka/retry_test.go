@@ -1,4 +1,4 @@
-package stage
+package kafka
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 var errFault = errors.New("fault")
 
 func retrier() Retrier {
-	return NewRetrier(&Config{Name: "test", Log: slog.New(slog.DiscardHandler)})
+	return (&Config{Name: "test", Log: slog.New(slog.DiscardHandler)}).Retrier()
 }
 
 // do tries with errors of its own and returns how often and how long it did.

@@ -1,5 +1,3 @@
-// Package kafka is the door of those who publish run events: what comes by the command line and by HTTP is checked here
-// before it goes to Kafka, by the rules that ingest holds it to again.
 package kafka
 
 import (
@@ -12,8 +10,8 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// Options make an idempotent producer (the client's default) of large compressed batches.
-func Options() []kgo.Opt {
+// ProducerOptions returns the options of an idempotent producer (the default) of large compressed batches.
+func ProducerOptions() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.ProducerBatchMaxBytes(event.MaxValue),
 		kgo.ProducerLinger(5 * time.Millisecond),

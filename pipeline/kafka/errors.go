@@ -1,0 +1,101 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ErrAccess is found in the errors of Explain that other credentials or rights mend.
+var ErrAccess = errors.New("kafka refused access")
+
+var accessErrors = []error{
+	kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
+	kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
+}
+
+// IsPermanent reports whether an operator has to act before what failed can succeed: Kafka refused access,
+// a topic was recreated, or Permanent marked the error.
+func IsPermanent(err error) bool {
+	if errors.As(err, new(permanent)) || isRecreated(err) {
+		return true
+	}
+	for _, e := range accessErrors {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func isRecreated(err error) bool {
+	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.InconsistentTopicID)
+}
+
+// Explain adds to an error of Kafka what an operator has to do, where only an operator can help, and marks it
+// Permanent. Other errors it returns as they are. The topics are the full names of those concerned.
+func (c *Config) Explain(err error, topics ...string) error {
+	if errors.As(err, new(permanent)) || !IsPermanent(err) {
+		return err
+	}
+	name := "topic " + strings.Join(topics, ", topic ")
+	switch {
+	case isRecreated(err):
+		err = fmt.Errorf("%s was deleted or recreated while it was consumed: start again to consume the new one from its beginning: %w", name, err)
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		err = fmt.Errorf("%w: check user and password: %w", ErrAccess, err)
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		err = fmt.Errorf("%w: grant READ on group %s: %w", ErrAccess, c.Group(), err)
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		err = fmt.Errorf("%w: grant WRITE on the transactional ids of stage %s: %w", ErrAccess, c.Name, err)
+	case errors.Is(err, kerr.ClusterAuthorizationFailed):
+		err = fmt.Errorf("%w: grant IDEMPOTENT_WRITE on the cluster: %w", ErrAccess, err)
+	default:
+		err = fmt.Errorf("%w: grant READ on %s where it is consumed, and WRITE where it is produced to: %w", ErrAccess, name, err)
+	}
+	return Permanent(err)
+}
+
+// Faults are what a poll found wrong.
+type Faults struct {
+	// Oversize are batches that decompress to more than MaxDecompress. The client has given up their
+	// partitions: the consumer has to step over each batch, see SkipOversize and Positions.
+	Oversize []*kgo.ErrDecompressTooLarge
+	// Transient are errors after which the client goes on by itself.
+	Transient []error
+	// Permanent is an error that ends the consumer, explained; or nil.
+	Permanent error
+}
+
+// Faults returns what a poll found wrong, and logs what is no reason to stop. It ignores that ctx of the poll
+// is done, and that the client is closed.
+func (c *Config) Faults(fetches kgo.Fetches) (f Faults) {
+	log := c.Log.With("stage", c.Name)
+	fetches.EachError(func(topic string, partition int32, err error) {
+		var oversize *kgo.ErrDecompressTooLarge
+		var loss *kgo.ErrDataLoss
+		var group *kgo.ErrGroupSession
+		switch {
+		case errors.As(err, &oversize):
+			f.Oversize = append(f.Oversize, oversize)
+		case IsPermanent(err):
+			f.Permanent = fmt.Errorf("consume: %w", c.Explain(err, topic))
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, kgo.ErrClientClosed):
+		case errors.As(err, &loss):
+			log.Error("kafka lost records", "topic", topic, "partition", partition, "error", err)
+		case errors.As(err, &group):
+			// The client joins again by itself. A new client would be one more member, and two rebalances.
+			log.Warn("kafka group session failed; the client joins again", "error", group.Err)
+		default:
+			f.Transient = append(f.Transient, err)
+			if !kgo.IsRetryableBrokerErr(err) {
+				log.Warn("fetch failed; trying again", "topic", topic, "partition", partition, "error", err)
+			}
+		}
+	})
+	return f
+}
