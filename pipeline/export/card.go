@@ -210,7 +210,7 @@ func (c *card) loading() {
 	c.line("\n## How to load it\n")
 	in := "In this folder, with"
 	if target, err := format.Find(c.manifest.Purpose, c.manifest.Target); err == nil && target.Load != "" {
-		c.line("It is made for %s. In this folder, for each file:\n\n```sh\n%s\n```\n", target.Reader, loadWith(c.manifest, ""))
+		c.line("It is made for %s. In this folder, for each file:\n\n```sh\n%s\n```\n", target.Reader, LoadWith(c.manifest, ""))
 		in = "To look at it, with"
 	}
 	c.line("%s [DuckDB](https://duckdb.org):\n\n```sh\n%s\n```", in, duckDB(c.manifest, ""))

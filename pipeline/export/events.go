@@ -37,8 +37,10 @@ func NewProgress(p *Plan, status Status, t *Tally, at time.Time) *Progress {
 
 // NewCompletion returns the completion of an export whose plan and manifest are in the bucket: a pure
 // function of them, so that it is the same however often it is sent. Manifest is the text of
-// manifest.json, uri is where users find it.
-func NewCompletion(p *Plan, manifest []byte, uri string) (*Completion, error) {
+// manifest.json, uri is where users find it. LoadWith is [card.LoadWith].
+//
+// [card.LoadWith]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/export/card#LoadWith
+func NewCompletion(p *Plan, manifest []byte, uri string, loadWith func(m *Manifest, folder string) string) (*Completion, error) {
 	var m Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
 		return nil, err

@@ -9,13 +9,13 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// loadWith returns a shell command that loads the data set whose folder is at dir, a URL, a path or "" for
+// LoadWith returns a shell command that loads the data set whose folder is at dir, a URL, a path or "" for
 // the working directory; "" where there is nothing to load, or no tool that reads such a URL.
 //
 // A target with a reader of its own is loaded into that, from its folder; most of them read one local file, so that
 // fragments and those of an object store are downloaded first, which joins them. The tool of all others is DuckDB, see
 // duckDB.
-func loadWith(m *Manifest, dir string) string {
+func LoadWith(m *Manifest, dir string) string {
 	target, err := format.Find(m.Purpose, m.Target)
 	if err != nil || target.Load == "" {
 		return duckDB(m, dir)

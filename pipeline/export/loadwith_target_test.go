@@ -19,7 +19,7 @@ func completionOf(t *testing.T, fields, dir string, files []export.File) *export
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := export.NewCompletion(p, text, dir+export.ManifestName)
+	c, err := export.NewCompletion(p, text, dir+export.ManifestName, export.LoadWith)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,7 +168,7 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 						t.Fatal(err)
 					}
 					write(t, dir+export.ManifestName, text)
-					c, err := export.NewCompletion(p, text, (&url.URL{Scheme: "file", Path: dir + export.ManifestName}).String())
+					c, err := export.NewCompletion(p, text, (&url.URL{Scheme: "file", Path: dir + export.ManifestName}).String(), export.LoadWith)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -211,7 +211,7 @@ func TestThereIsACommandOnlyForWhatCanBeLoaded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		completion, err := export.NewCompletion(p, text, c.uri)
+		completion, err := export.NewCompletion(p, text, c.uri, export.LoadWith)
 		if err != nil {
 			t.Fatal(err)
 		}

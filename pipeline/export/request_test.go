@@ -323,7 +323,7 @@ func TestTheCompletionOfEveryOutcomeIsWhatItsSchemaSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		completion, err := export.NewCompletion(&c.plan, manifest, "file:///b/exports/acme/e1/manifest.json")
+		completion, err := export.NewCompletion(&c.plan, manifest, "file:///b/exports/acme/e1/manifest.json", export.LoadWith)
 		if err != nil {
 			t.Fatal(name, err)
 		}

@@ -108,7 +108,7 @@ func (d *Dataset) Completion() (*export.Completion, error) {
 	if d.Manifest == nil {
 		return nil, nil
 	}
-	return export.NewCompletion(d.Plan, d.manifest, d.folder.Bucket.URL(d.folder.Key(export.ManifestName)))
+	return export.NewCompletion(d.Plan, d.manifest, d.folder.Bucket.URL(d.folder.Key(export.ManifestName)), export.LoadWith)
 }
 
 // data returns the data files, in the order of their records.

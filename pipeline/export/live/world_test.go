@@ -194,7 +194,7 @@ func (w *world) end(p *export.Plan, status export.Status) *export.Completion {
 	if err != nil {
 		w.Fatal(err)
 	}
-	c, err := export.NewCompletion(p, text, "mem:///manifest.json")
+	c, err := export.NewCompletion(p, text, "mem:///manifest.json", export.LoadWith)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -238,7 +238,7 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 		return err
 	}
 	uri := w.stage.bucket.URL(w.folder.Key(export.ManifestName))
-	c, err := export.NewCompletion(w.plan, text, uri)
+	c, err := export.NewCompletion(w.plan, text, uri, export.LoadWith)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func completed(t *testing.T, p *export.Plan, status export.Status, why *export.E
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := export.NewCompletion(p, text, "file:///b/exports/acme/"+p.ExportID+"/manifest.json")
+	c, err := export.NewCompletion(p, text, "file:///b/exports/acme/"+p.ExportID+"/manifest.json", export.LoadWith)
 	if err != nil {
 		t.Fatal(err)
 	}
