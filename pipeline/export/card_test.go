@@ -22,6 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+var firstDay = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+
 // cardOf returns the plan and the manifest of a request with these fields, which succeeded and has no files yet.
 func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	t.Helper()
@@ -33,7 +35,7 @@ func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection, Options: r.Options, RequestedAt: day, AcceptedAt: day}
+	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection, Options: r.Options, RequestedAt: firstDay, AcceptedAt: firstDay}
 	return p, export.NewManifest(p, export.StatusSucceeded, nil, nil, "", time.Time{})
 }
 
@@ -41,7 +43,7 @@ func list(split string, n int, records int64) (list []export.File) {
 	for i := range n {
 		list = append(list, export.File{
 			Key: export.DataName(split, i, 0, "a1b2c3d4", "jsonl"), Kind: export.Data, Split: split, Window: i, Records: records, Bytes: 1000 * records,
-			MinStartedAt: day.Add(time.Duration(i) * time.Hour), MaxStartedAt: day.Add(time.Duration(i+1) * time.Hour),
+			MinStartedAt: firstDay.Add(time.Duration(i) * time.Hour), MaxStartedAt: firstDay.Add(time.Duration(i+1) * time.Hour),
 		})
 	}
 	return list
@@ -52,7 +54,7 @@ func TestTheCardTellsWhatTheExportIs(t *testing.T) {
 	p, _ := cardOf(t, `"name":"October math tutor","requested_by":"analytics@acme.example","format":"jsonl",
 		"filters":{"app_versions":["v1","v2"],"rating":"thumbsUp","min_score":0.5,"session_id":"s","user_id":"u","metadata":{"region":"eu"}},
 		"split":{"validation":0.1,"test":0.05,"seed":7},"options":{"columns":["run_id","answer"]}`)
-	p.Selection = export.Selection{Limit: 12000, Window: &export.TimeWindow{By: export.ByIngestedAt, From: day, To: day.Add(31 * 24 * time.Hour)}}
+	p.Selection = export.Selection{Limit: 12000, Window: &export.TimeWindow{By: export.ByIngestedAt, From: firstDay, To: firstDay.Add(31 * 24 * time.Hour)}}
 	p.Watermark = p.Selection.Window.To
 	p.Warnings = []export.Warning{{Code: "runs_not_found", Message: "2 of the run_ids do not exist"}}
 	windows := []*export.WindowManifest{
@@ -80,7 +82,7 @@ func TestTheCardTellsWhatTheExportIs(t *testing.T) {
 	if m.Totals.Files != 4 || m.Totals.Bytes != 7663000 || m.Totals.Vanished != 10 {
 		t.Errorf("totals %+v count more than data files", m.Totals)
 	}
-	if card := m.Files[len(m.Files)-1]; card.Key != "README.md" || card.Kind != export.Card || card.Bytes != int64(len(got)) || card.SHA256 != hash(got) {
+	if card := m.Files[len(m.Files)-1]; card.Key != "README.md" || card.Kind != export.Card || card.Bytes != int64(len(got)) || card.SHA256 != export.HashText(got) {
 		t.Errorf("it is listed as %+v", card)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,43 +17,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card/cardtest"
 )
-
-// duckdb returns an environment in which the command duckdb runs: the one installed, or else the one that
-// .ci/npm has.
-func duckdb(t *testing.T) (env []string) {
-	t.Helper()
-	if _, err := exec.LookPath("duckdb"); err == nil {
-		return os.Environ()
-	}
-	dir, err := filepath.Abs("../../.ci/npm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := exec.LookPath(filepath.Join(dir, "duckdb")); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the command duckdb is missing: ", err)
-		}
-		t.Skip("there is no command duckdb; npm ci --prefix .ci/npm installs one")
-	}
-	return append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-}
-
-// load runs a command of a completion in a folder, with another SELECT before its FROM, and returns what it prints.
-func load(t *testing.T, env []string, dir, command, selected string) string {
-	t.Helper()
-	i := strings.LastIndex(command, "FROM read_")
-	if i < 0 {
-		t.Fatalf("there is nothing to load in %q", command)
-	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", command[:i]+selected+" "+command[i:])
-	cmd.Env, cmd.Dir = env, dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%s: %v\n%.2000s", command, err, out)
-	}
-	return string(out)
-}
 
 // loadRecord is a record of the files that are loaded.
 type loadRecord struct {
@@ -137,7 +101,7 @@ func encodeForLoad(t *testing.T, format, compression string, records []loadRecor
 // they are, wherever the bucket is; the card's does so in the folder.
 func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 	t.Parallel()
-	env := duckdb(t)
+	env := cardtest.DuckDB(t)
 	const each = 5
 	for _, format := range []string{export.JSONL, export.JSON, export.CSV, export.Parquet} {
 		for _, compression := range []string{export.NoCompression, export.Gzip, export.Zstd} {
@@ -161,8 +125,8 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 					}
 					orphan, _ := encodeForLoad(t, format, compression, loadRecords(1, each)[0])
 					write(t, dir+export.DataName("train", 0, 0, "late", extension), orphan)
-					card := string(export.DatasetCard(p, m))
-					m.Add(export.CardName, export.Card, []byte(card))
+					readme := string(export.DatasetCard(p, m))
+					m.Add(export.CardName, export.Card, []byte(readme))
 					text, err := json.MarshalIndent(m, "", "  ")
 					if err != nil {
 						t.Fatal(err)
@@ -172,13 +136,13 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					_, inCard, _ := strings.Cut(card, "```sh\n")
+					_, inCard, _ := strings.Cut(readme, "```sh\n")
 					inCard, _, _ = strings.Cut(inCard, "\n```")
 					for command, workDir := range map[string]string{c.LoadWith: "/", inCard: dir} {
 						if workDir == dir && compression != export.NoCompression {
 							continue
 						}
-						got := load(t, env, workDir, command, "SELECT 'n=' || count(*) || ' ids=' || count(DISTINCT run_id) || ' from ' || min(run_id) || ' to ' || max(run_id) AS found")
+						got := cardtest.Load(t, env, workDir, command, "SELECT 'n=' || count(*) || ' ids=' || count(DISTINCT run_id) || ' from ' || min(run_id) || ' to ' || max(run_id) AS found")
 						if want := fmt.Sprintf("n=%d ids=%d from 0000 to %04d", files*each, files*each, files*each-1); !strings.Contains(got, want) {
 							t.Errorf("%s\nprints %.500s, want %s", command, got, want)
 						}

@@ -12,7 +12,10 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/schemas/events"
+	"github.com/millrace/millrace/schemas/events/eventstest"
 )
+
+var day = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
 // with is a request's JSON with fields replaced; null removes one.
 func with(fields string) string {
@@ -93,7 +96,7 @@ func TestRequestsAreJudgedAsTheirSchemaSays(t *testing.T) {
 		if got := mistakes(t, text); got != want {
 			t.Errorf("%s: %s; want %s", fields, got, want)
 		}
-		if err := valid(t, export.TypeRequested, text); (err == nil) != (want == "") {
+		if err := eventstest.Check(t, export.TypeRequested, text); (err == nil) != (want == "") {
 			t.Errorf("%s: the schema says %v", fields, err)
 		}
 	}
@@ -223,7 +226,7 @@ func TestANormalisedRequestIsARequestOfItsOwn(t *testing.T) {
 		if r.Purpose == export.FineTuning { // its target's own limit of bytes has no number yet
 			normalised = []byte(strings.Replace(string(normalised), `,"max_bytes":0`, "", 1))
 		}
-		validate(t, export.TypeRequested, normalised)
+		eventstest.Validate(t, export.TypeRequested, normalised)
 		again, err := export.ParseRequest(normalised)
 		if err != nil || again.Hash() != r.Hash() {
 			t.Errorf("%s is not what it was: %v", normalised, err)
@@ -331,6 +334,6 @@ func TestTheCompletionOfEveryOutcomeIsWhatItsSchemaSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		validate(t, export.TypeCompleted, text)
+		eventstest.Validate(t, export.TypeCompleted, text)
 	}
 }

@@ -200,13 +200,13 @@ func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*expo
 	for _, window := range windows {
 		t.Add(window)
 	}
-	card := export.DatasetCard(w.plan, m) // which tells of the data alone
+	readme := export.DatasetCard(w.plan, m) // which tells of the data alone
 	if name, text := export.Sidecar(w.plan, m, t.InputKeys); text != nil {
 		if err := create(name, export.Other, text); err != nil {
 			return err
 		}
 	}
-	return create(export.CardName, export.Card, card)
+	return create(export.CardName, export.Card, readme)
 }
 
 func (w *work) manifest(status export.Status, why *export.Error, windows []*export.WindowManifest) *export.Manifest {

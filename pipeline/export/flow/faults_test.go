@@ -1,4 +1,4 @@
-package export_test
+package flow_test
 
 import (
 	"context"
@@ -115,13 +115,13 @@ func (f *faulty) whole(c *export.Completion) (m *export.Manifest, runIDs []strin
 	}
 	text := read(export.ManifestName)
 	m = new(export.Manifest)
-	if err := json.Unmarshal(text, m); err != nil || hash(text) != c.ManifestSHA256 {
+	if err := json.Unmarshal(text, m); err != nil || export.HashText(text) != c.ManifestSHA256 {
 		f.t.Errorf("%s: the manifest is not that of the completion, %v", c.ID, err)
 	}
 	var listed []string
 	for _, file := range m.Files {
 		body := read(file.Key)
-		if hash(body) != file.SHA256 || int64(len(body)) != file.Bytes {
+		if export.HashText(body) != file.SHA256 || int64(len(body)) != file.Bytes {
 			f.t.Errorf("%s: %s is not what the manifest lists", c.ID, file.Key)
 		}
 		if file.Kind == export.Data {

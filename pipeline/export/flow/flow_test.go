@@ -1,11 +1,9 @@
-package export_test
+package flow_test
 
 import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +34,7 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/stage"
 	chschema "github.com/millrace/millrace/schemas/clickhouse"
+	"github.com/millrace/millrace/schemas/events/eventstest"
 	"github.com/millrace/millrace/sinks/bucket"
 	"github.com/millrace/millrace/sinks/runstore"
 )
@@ -227,7 +226,7 @@ func (f *flow) poll(what string, found func() bool) {
 func (f *flow) completions(id string) (list []*export.Completion) {
 	f.t.Helper()
 	for _, r := range f.seen[event.TopicExportCompletions] {
-		validate(f.t, export.TypeCompleted, r.Value)
+		eventstest.Validate(f.t, export.TypeCompleted, r.Value)
 		c := new(export.Completion)
 		if err := json.Unmarshal(r.Value, c); err != nil {
 			f.t.Fatal(err)
@@ -259,7 +258,7 @@ func (f *flow) completion(id string) *export.Completion {
 func (f *flow) progress(id string) (list []*export.Progress) {
 	f.t.Helper()
 	for _, r := range f.seen[event.TopicExportProgress] {
-		validate(f.t, export.TypeProgressed, r.Value)
+		eventstest.Validate(f.t, export.TypeProgressed, r.Value)
 		p := new(export.Progress)
 		if err := json.Unmarshal(r.Value, p); err != nil {
 			f.t.Fatal(err)
@@ -295,7 +294,7 @@ func (f *flow) verify(c *export.Completion) (m *export.Manifest, runIDs []string
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if got := hash(text); got != c.ManifestSHA256 {
+	if got := export.HashText(text); got != c.ManifestSHA256 {
 		f.t.Errorf("manifest has SHA-256 %s, the completion says %s", got, c.ManifestSHA256)
 	}
 	m = new(export.Manifest)
@@ -309,7 +308,7 @@ func (f *flow) verify(c *export.Completion) (m *export.Manifest, runIDs []string
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		if int64(len(body)) != file.Bytes || hash(body) != file.SHA256 {
+		if int64(len(body)) != file.Bytes || export.HashText(body) != file.SHA256 {
 			f.t.Errorf("%s is not what the manifest lists", file.Key)
 		}
 		if file.Kind != export.Data {
@@ -338,11 +337,6 @@ func (f *flow) verify(c *export.Completion) (m *export.Manifest, runIDs []string
 		f.t.Errorf("%d rows used, %d dropped, %d vanished, but %d planned", c.RowsUsed, dropped, c.Vanished, c.RowsPlanned)
 	}
 	return m, runIDs
-}
-
-func hash(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }
 
 func runsOf(t *testing.T, body []byte) (ids []string) {

@@ -1,4 +1,4 @@
-package export_test
+package flow_test
 
 import (
 	"io"
@@ -138,7 +138,7 @@ func TestTheJanitorRemovesWhatAPausedAttemptUploadedAfterTheEnd(t *testing.T) {
 	body := []byte(`{"run_id":"by the successor"}` + "\n")
 	file := export.File{
 		Key: export.DataName(export.SplitTrain, 0, 0, "successor", "jsonl"), Kind: export.Data, Split: export.SplitTrain,
-		Records: 1, Bytes: int64(len(body)), SHA256: hash(body),
+		Records: 1, Bytes: int64(len(body)), SHA256: export.HashText(body),
 	}
 	if err := f.bucket.Create(t.Context(), dir.Key(file.Key), body); err != nil {
 		t.Fatal(err)

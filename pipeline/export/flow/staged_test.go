@@ -1,4 +1,4 @@
-package export_test
+package flow_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package export_test
+package flow_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card/cardtest"
 	"github.com/millrace/millrace/pipeline/export/extract"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/runs"
@@ -126,7 +127,7 @@ func TestTheFirstWindowManifestCounts(t *testing.T) {
 			return nil
 		}
 		body := []byte(`{"run_id":"by the other"}` + "\n")
-		other.Bytes, other.SHA256 = int64(len(body)), hash(body)
+		other.Bytes, other.SHA256 = int64(len(body)), export.HashText(body)
 		dir := folder.Folder{Bucket: f.bucket, ID: id}
 		if err := f.bucket.Create(t.Context(), dir.Key(other.Key), body); err != nil {
 			return err
@@ -164,7 +165,7 @@ func TestWhatIsWrittenAfterTheEndIsNotPartOfTheExport(t *testing.T) {
 // The command that a completion names loads the data set; documents may have any shape.
 func TestTheCommandOfACompletionLoadsTheDataSet(t *testing.T) {
 	t.Parallel()
-	env := duckdb(t)
+	env := cardtest.DuckDB(t)
 	f := newFlow(t)
 	f.insertRuns(400, func(i int, r *runs.Run) {
 		r.Inputs = []string{`{"n":1}`, `{"n":"one"}`, `{"n":{"deep":[1,"x"]}}`, `{"other":null}`}[i%4]
@@ -176,7 +177,7 @@ func TestTheCommandOfACompletionLoadsTheDataSet(t *testing.T) {
 			f.send(request(id, fmt.Sprintf(`,"format":%q,"compression":%q,"fragment":{"max_records":30}%s`, format, compression, limit1000)))
 			f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
 			c := f.completions(id)[0]
-			if got := load(t, env, "/", c.LoadWith, "SELECT 'ids=' || count(DISTINCT run_id) AS found"); c.Fragments != 14 || !strings.Contains(got, "ids=400") {
+			if got := cardtest.Load(t, env, "/", c.LoadWith, "SELECT 'ids=' || count(DISTINCT run_id) AS found"); c.Fragments != 14 || !strings.Contains(got, "ids=400") {
 				t.Errorf("%s: %d fragments, %s prints %s", id, c.Fragments, c.LoadWith, got)
 			}
 		}
