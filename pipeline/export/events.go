@@ -37,9 +37,8 @@ func NewProgress(p *Plan, status Status, t *Tally, at time.Time) *Progress {
 
 // NewCompletion returns the completion of an export whose plan and manifest are in the bucket: a pure
 // function of them, so that it is the same however often it is sent. Manifest is the text of
-// manifest.json, uri is where users find it. LoadWith is [card.LoadWith].
-//
-// [card.LoadWith]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/export/card#LoadWith
+// manifest.json, uri is where users find it. LoadWith is LoadWith
+// of package card.
 func NewCompletion(p *Plan, manifest []byte, uri string, loadWith func(m *Manifest, folder string) string) (*Completion, error) {
 	var m Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {

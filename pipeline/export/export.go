@@ -12,11 +12,10 @@
 //	state.go       State: how far an export is, or how it ended
 //	events.go      Progress, Completion, Cancel: what everybody else is told
 //	keys.go        where an export's objects are in the bucket
-//	card.go        the dataset card: README.md
-//	loadwith.go    the command that loads a data set
 //
-// Its stages are plan, extract, seal and track. They share message, the Kafka records, and folder, the
-// documents in the bucket; package format writes the records of data sets.
+// The stages are plan, extract, seal and track; package flow tests them together. They share message, the
+// Kafka records, and folder, the documents in the bucket. Package format writes the records of data sets,
+// and package card what describes their files.
 package export
 
 import (

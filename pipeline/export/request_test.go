@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/schemas/events"
 	"github.com/millrace/millrace/schemas/events/eventstest"
@@ -326,7 +327,7 @@ func TestTheCompletionOfEveryOutcomeIsWhatItsSchemaSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		completion, err := export.NewCompletion(&c.plan, manifest, "file:///b/exports/acme/e1/manifest.json", export.LoadWith)
+		completion, err := export.NewCompletion(&c.plan, manifest, "file:///b/exports/acme/e1/manifest.json", card.LoadWith)
 		if err != nil {
 			t.Fatal(name, err)
 		}

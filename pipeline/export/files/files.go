@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -108,7 +109,7 @@ func (d *Dataset) Completion() (*export.Completion, error) {
 	if d.Manifest == nil {
 		return nil, nil
 	}
-	return export.NewCompletion(d.Plan, d.manifest, d.folder.Bucket.URL(d.folder.Key(export.ManifestName)), export.LoadWith)
+	return export.NewCompletion(d.Plan, d.manifest, d.folder.Bucket.URL(d.folder.Key(export.ManifestName)), card.LoadWith)
 }
 
 // data returns the data files, in the order of their records.

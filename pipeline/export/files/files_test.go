@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/sinks/bucket"
 	"github.com/millrace/millrace/sinks/bucket/buckettest"
@@ -70,7 +71,7 @@ func writeExport(t *testing.T, b *bucket.Bucket, format, compression string, par
 		t.Fatal(err)
 	}
 	m := export.NewManifest(plan, export.StatusSucceeded, nil, []*export.WindowManifest{w}, "results/0/1", plan.RequestedAt.Add(time.Second))
-	if card := export.DatasetCard(plan, m); card != nil {
+	if card := card.README(plan, m); card != nil {
 		put(t, b, f.Key(export.CardName), card)
 		m.Add(export.CardName, export.Card, card)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/export/track"
@@ -194,7 +195,7 @@ func (w *world) end(p *export.Plan, status export.Status) *export.Completion {
 	if err != nil {
 		w.Fatal(err)
 	}
-	c, err := export.NewCompletion(p, text, "mem:///manifest.json", export.LoadWith)
+	c, err := export.NewCompletion(p, text, "mem:///manifest.json", card.LoadWith)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
 	"github.com/millrace/millrace/pipeline/export/selection"
@@ -200,8 +201,8 @@ func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*expo
 	for _, window := range windows {
 		t.Add(window)
 	}
-	readme := export.DatasetCard(w.plan, m) // which tells of the data alone
-	if name, text := export.Sidecar(w.plan, m, t.InputKeys); text != nil {
+	readme := card.README(w.plan, m) // which tells of the data alone
+	if name, text := card.Sidecar(w.plan, m, t.InputKeys); text != nil {
 		if err := create(name, export.Other, text); err != nil {
 			return err
 		}
@@ -238,7 +239,7 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 		return err
 	}
 	uri := w.stage.bucket.URL(w.folder.Key(export.ManifestName))
-	c, err := export.NewCompletion(w.plan, text, uri, export.LoadWith)
+	c, err := export.NewCompletion(w.plan, text, uri, card.LoadWith)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/message"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
@@ -57,7 +58,7 @@ func completed(t *testing.T, p *export.Plan, status export.Status, why *export.E
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := export.NewCompletion(p, text, "file:///b/exports/acme/"+p.ExportID+"/manifest.json", export.LoadWith)
+	c, err := export.NewCompletion(p, text, "file:///b/exports/acme/"+p.ExportID+"/manifest.json", card.LoadWith)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package export_test
+package card_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
@@ -19,7 +20,7 @@ func completionOf(t *testing.T, fields, dir string, files []export.File) *export
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := export.NewCompletion(p, text, dir+export.ManifestName, export.LoadWith)
+	c, err := export.NewCompletion(p, text, dir+export.ManifestName, card.LoadWith)
 	if err != nil {
 		t.Fatal(err)
 	}

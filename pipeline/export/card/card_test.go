@@ -1,4 +1,4 @@
-package export_test
+package card_test
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -62,9 +63,9 @@ func TestTheCardTellsWhatTheExportIs(t *testing.T) {
 		{Rows: 5000, RowsUsed: 4990, Vanished: 10, Records: 4990, Files: append(list("train", 3, 1663)[2:], export.File{Key: "__meta__/lineage-00001-a1b2c3d4.jsonl", Kind: export.Lineage, Records: 4990, Bytes: 7})},
 	}
 	m := export.NewManifest(p, export.StatusSucceeded, nil, windows, "", time.Time{})
-	got := export.DatasetCard(p, m)
+	got := card.README(p, m)
 	later := export.NewManifest(p, export.StatusSucceeded, nil, windows, "another record", time.Now())
-	if again := export.DatasetCard(p, later); !bytes.Equal(got, again) {
+	if again := card.README(p, later); !bytes.Equal(got, again) {
 		t.Error("the card depends on when and by whom the export is sealed")
 	}
 	const golden = "testdata/card.md"
@@ -90,7 +91,7 @@ func TestTheCardTellsWhatTheExportIs(t *testing.T) {
 func TestAnExportWithoutFilesHasNoCard(t *testing.T) {
 	t.Parallel()
 	p, m := cardOf(t, `"format":"jsonl"`)
-	if card := export.DatasetCard(p, m); card != nil {
+	if card := card.README(p, m); card != nil {
 		t.Errorf("%s", card)
 	}
 }
@@ -143,7 +144,7 @@ func TestTheHeadListsTheExactFilesOfEachSplitInOrder(t *testing.T) {
 		want[split] = append(want[split], f.Key)
 	}
 	m.Totals.Records = 1_500_000
-	h, body := parseCard(t, export.DatasetCard(p, m))
+	h, body := parseCard(t, card.README(p, m))
 	var splits []string
 	for _, d := range h.Configs[0].DataFiles {
 		splits = append(splits, d.Split)
@@ -171,7 +172,7 @@ func TestSizesHaveTheNamesOfTheHub(t *testing.T) {
 	} {
 		p, m := cardOf(t, `"format":"jsonl"`)
 		m.Files, m.Totals.Records = list("train", 1, records), records
-		if h, _ := parseCard(t, export.DatasetCard(p, m)); h.SizeCategories[0] != want {
+		if h, _ := parseCard(t, card.README(p, m)); h.SizeCategories[0] != want {
 			t.Errorf("%d records: %v, want %s", records, h.SizeCategories, want)
 		}
 	}
@@ -198,7 +199,7 @@ func TestHostileTextsStayTexts(t *testing.T) {
 		m.Files, m.Totals.Records = list("train", 1, 1), 1
 		m.Warnings = []export.Warning{{Code: "c", Message: s}}
 		m.Dropped = map[string]int64{"no_output": 1}
-		h, body := parseCard(t, export.DatasetCard(p, m))
+		h, body := parseCard(t, card.README(p, m))
 		switch {
 		case s == "":
 			s = "e1"
@@ -251,7 +252,7 @@ func TestTheCardDeclaresTheColumnsOfParquet(t *testing.T) {
 	for _, format := range []string{"jsonl", "parquet"} {
 		p, m := cardOf(t, `"format":"`+format+`","options":{"columns":["run_id","started_at","files","feedback","usage","cost_usd","metadata"]}`)
 		m.Files = list("train", 1, 10)
-		text := string(export.DatasetCard(p, m))
+		text := string(card.README(p, m))
 		var head struct {
 			Info struct {
 				Features []any `yaml:"features"`

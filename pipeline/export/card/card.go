@@ -1,4 +1,11 @@
-package export
+// Package card writes the documents that help people and tools to read the files of an export. It is pure.
+//
+//	card.go      README: the dataset card, its head and its body
+//	columns.go   the columns in the card
+//	text.go      texts of other people as Markdown
+//	sidecar.go   Sidecar: the file that the reader of a target needs beside the records
+//	loadwith.go  LoadWith: the command that loads a data set
+package card
 
 import (
 	"encoding/json"
@@ -9,15 +16,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// DatasetCard returns README.md of an export that succeeded, or nil where it has no data files: a data set
+// README returns README.md of an export that succeeded, or nil where it has no data files: a data set
 // card as the Hugging Face Hub and its library read it (https://huggingface.co/docs/hub/datasets-cards). Its
 // head lists the exact files of each split, since by itself the library finds splits in words of paths; its
 // body tells people what the files are. It is a pure function of the plan and of m as it is before a card is
 // listed; only the head grows with the number of files.
-func DatasetCard(p *Plan, m *Manifest) []byte {
+func README(p *export.Plan, m *export.Manifest) []byte {
 	splits := splitsOf(m)
 	if len(splits) == 0 {
 		return nil
@@ -35,13 +43,13 @@ func DatasetCard(p *Plan, m *Manifest) []byte {
 // split is the data files of a split, in order.
 type split struct {
 	name           string
-	files          []File
+	files          []export.File
 	records, bytes int64
 }
 
-func splitsOf(m *Manifest) (splits []*split) {
+func splitsOf(m *export.Manifest) (splits []*split) {
 	for _, f := range m.Files {
-		if f.Kind != Data {
+		if f.Kind != export.Data {
 			continue
 		}
 		i := slices.IndexFunc(splits, func(s *split) bool { return s.name == f.Split })
@@ -62,8 +70,8 @@ func splitsOf(m *Manifest) (splits []*split) {
 
 type card struct {
 	strings.Builder
-	plan     *Plan
-	manifest *Manifest
+	plan     *export.Plan
+	manifest *export.Manifest
 	splits   []*split
 }
 
@@ -92,7 +100,7 @@ func (c *card) head() {
 	// The library refuses a split that has not this many examples. It ignores one without num_bytes; what the
 	// examples will take in its memory nobody knows here, so that is the size of the files.
 	c.line("dataset_info:")
-	if columns := columnsOf(c.plan); c.manifest.Format == Parquet && len(columns) > 0 {
+	if columns := columnsOf(c.plan); c.manifest.Format == export.Parquet && len(columns) > 0 {
 		c.line("  features:")
 		features(&c.Builder, columns, "  ")
 	}
@@ -198,7 +206,7 @@ func (c *card) warnings() {
 	c.line("\n## Warnings\n")
 	for i, w := range c.manifest.Warnings {
 		if i == maxListed {
-			c.line("- and %d more, in %s", len(c.manifest.Warnings)-i, code(ManifestName))
+			c.line("- and %d more, in %s", len(c.manifest.Warnings)-i, code(export.ManifestName))
 			return
 		}
 		c.line("- %s: %s", code(w.Code), code(w.Message))
@@ -217,18 +225,18 @@ func (c *card) loading() {
 	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets):\n\n```python\nfrom datasets import load_dataset\n\ndata = load_dataset(\".\")\n```")
 	key := strconv.Quote(c.splits[0].files[0].Key)
 	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\nimport pandas\n\ndata = pandas.%s\n```", fmt.Sprintf(map[string]string{
-		JSONL:   "read_json(%s, lines=True)",
-		JSON:    "read_json(%s)",
-		CSV:     "read_csv(%s, dtype=str, keep_default_na=False)",
-		Parquet: "read_parquet(%s)",
+		export.JSONL:   "read_json(%s, lines=True)",
+		export.JSON:    "read_json(%s)",
+		export.CSV:     "read_csv(%s, dtype=str, keep_default_na=False)",
+		export.Parquet: "read_parquet(%s)",
 	}[c.manifest.Format], key))
-	c.line("\n%s lists every file with its size, count of records and SHA-256.", code(ManifestName))
+	c.line("\n%s lists every file with its size, count of records and SHA-256.", code(export.ManifestName))
 }
 
 func (c *card) item(name, format string, args ...any) { c.line("- **"+name+":** "+format, args...) }
 
 // rows is what the source rows of a request are.
-func rows(r *Request) string {
+func rows(r *export.Request) string {
 	if len(r.Nodes) > 0 {
 		return "node runs"
 	}
@@ -238,7 +246,7 @@ func rows(r *Request) string {
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // selected is a selection in words.
-func selected(s *Selection, rows string) string {
+func selected(s *export.Selection, rows string) string {
 	var words string
 	switch {
 	case len(s.RunIDs) > 0:
@@ -255,7 +263,7 @@ func selected(s *Selection, rows string) string {
 }
 
 // filtered is what the filters let through, in words.
-func filtered(f *Filters) string {
+func filtered(f *export.Filters) string {
 	var all []string
 	add := func(what, values string) { all = append(all, what+" "+values) }
 	if len(f.AppVersions) > 0 {

@@ -1,10 +1,11 @@
-package export
+package card
 
 import (
 	"encoding/json"
 	"path"
 	"strings"
 
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
@@ -17,7 +18,7 @@ const (
 // Sidecar returns the file that the target's reader needs beside the records, and its name; no text where it needs
 // none, or where there are no records. It is a pure function of the plan and the window manifests, of which
 // inputKeys is what their records have for inputs.
-func Sidecar(p *Plan, m *Manifest, inputKeys []string) (name string, text []byte) {
+func Sidecar(p *export.Plan, m *export.Manifest, inputKeys []string) (name string, text []byte) {
 	target, err := format.Find(p.Request.Purpose, p.Request.Target)
 	splits := splitsOf(m)
 	if err != nil || len(splits) == 0 {
@@ -36,7 +37,7 @@ func Sidecar(p *Plan, m *Manifest, inputKeys []string) (name string, text []byte
 	if err != nil {
 		panic(err) // the types are plain
 	}
-	return MetaDir + target.Sidecar, append(text, '\n')
+	return export.MetaDir + target.Sidecar, append(text, '\n')
 }
 
 // datasetInfoOf describes files in ShareGPT format as LLaMA-Factory reads them from the folder that it is in

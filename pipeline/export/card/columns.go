@@ -1,15 +1,16 @@
-package export
+package card
 
 import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // columnsOf are the columns of the records, nil where their keys differ.
-func columnsOf(p *Plan) []fragment.Column {
+func columnsOf(p *export.Plan) []fragment.Column {
 	f, err := format.New(p.Request.Purpose, p.Request.Target, p.Options)
 	if err != nil {
 		return nil

@@ -1,4 +1,4 @@
-package export_test
+package card_test
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/card/cardtest"
 )
 
@@ -125,14 +126,14 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 					}
 					orphan, _ := encodeForLoad(t, format, compression, loadRecords(1, each)[0])
 					write(t, dir+export.DataName("train", 0, 0, "late", extension), orphan)
-					readme := string(export.DatasetCard(p, m))
+					readme := string(card.README(p, m))
 					m.Add(export.CardName, export.Card, []byte(readme))
 					text, err := json.MarshalIndent(m, "", "  ")
 					if err != nil {
 						t.Fatal(err)
 					}
 					write(t, dir+export.ManifestName, text)
-					c, err := export.NewCompletion(p, text, (&url.URL{Scheme: "file", Path: dir + export.ManifestName}).String(), export.LoadWith)
+					c, err := export.NewCompletion(p, text, (&url.URL{Scheme: "file", Path: dir + export.ManifestName}).String(), card.LoadWith)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -175,7 +176,7 @@ func TestThereIsACommandOnlyForWhatCanBeLoaded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		completion, err := export.NewCompletion(p, text, c.uri, export.LoadWith)
+		completion, err := export.NewCompletion(p, text, c.uri, card.LoadWith)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package export
+package card
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	pathpkg "path"
 	"strings"
 
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
@@ -15,7 +16,7 @@ import (
 // A target with a reader of its own is loaded into that, from its folder; most of them read one local file, so that
 // fragments and those of an object store are downloaded first, which joins them. The tool of all others is DuckDB, see
 // duckDB.
-func LoadWith(m *Manifest, dir string) string {
+func LoadWith(m *export.Manifest, dir string) string {
 	target, err := format.Find(m.Purpose, m.Target)
 	if err != nil || target.Load == "" {
 		return duckDB(m, dir)
@@ -46,10 +47,10 @@ func shellText(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`
 
 // duckDB is the command for DuckDB, which reads all formats and unites documents whose shapes differ from run to run. It
 // names exactly the files of the manifest: a glob would find what does not belong to the export.
-func duckDB(m *Manifest, dir string) string {
-	var data []File
+func duckDB(m *export.Manifest, dir string) string {
+	var data []export.File
 	for _, f := range m.Files {
-		if f.Kind == Data {
+		if f.Kind == export.Data {
 			data = append(data, f)
 		}
 	}
@@ -70,7 +71,7 @@ func duckDB(m *Manifest, dir string) string {
 	default:
 		setup += fmt.Sprintf("SET VARIABLE files = (SELECT list(%s || f.key) FROM (SELECT unnest(files) AS f FROM "+
 			"read_json(%s, columns = {files: 'STRUCT(key VARCHAR, kind VARCHAR)[]'}, maximum_object_size = 1073741824)) WHERE f.kind = 'data'); ",
-			duckText(dir), duckText(dir+ManifestName))
+			duckText(dir), duckText(dir+export.ManifestName))
 	}
 	sql := setup + "FROM " + fmt.Sprintf(duckReaders[m.Format], files)
 	return `duckdb -c "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(sql) + `"`
@@ -85,10 +86,10 @@ const maxNamedFiles = 10
 // may not look so in the next file. The limits of a line are twice those of a record, since quotes and line feeds
 // take two bytes, and of the manifest what a million files take; DuckDB allocates what it needs.
 var duckReaders = map[string]string{
-	JSONL:   "read_json(%s, format = 'newline_delimited', " + duckJSON,
-	JSON:    "read_json(%s, format = 'array', " + duckJSON,
-	CSV:     `read_csv(%s, header = true, delim = ',', quote = '"', escape = '"', comment = '', skip = 0, all_varchar = true, max_line_size = 134217728)`,
-	Parquet: "read_parquet(%s)",
+	export.JSONL:   "read_json(%s, format = 'newline_delimited', " + duckJSON,
+	export.JSON:    "read_json(%s, format = 'array', " + duckJSON,
+	export.CSV:     `read_csv(%s, header = true, delim = ',', quote = '"', escape = '"', comment = '', skip = 0, all_varchar = true, max_line_size = 134217728)`,
+	export.Parquet: "read_parquet(%s)",
 }
 
 const duckJSON = "sample_size = -1, maximum_sample_files = -1, maximum_object_size = 134217728)"
