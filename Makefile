@@ -19,7 +19,8 @@ NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|EveryPurp
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	MILLRACE_TEST_KAFKA=cluster go test -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' ./cmd/millrace/
 
-lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatting
+lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatting, sizes of files and folders
+	.ci/house
 	bin/golangci-lint-$(GOLANGCI_LINT) run ./...
 
 race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process, under the race detector

@@ -1,8 +1,10 @@
 // Package pipeline is the stream from runs to data sets. It has no code of its own; this is the map.
 //
-// Two words of the domain. A copilot is a conversational assistant. A recipe is a workflow of nodes
-// (prompt, retrieval, tool, code, …), often started by a webhook. Each execution of either is a run; each
-// node's execution inside it is a node run.
+// Some words of the domain. A copilot is a conversational assistant. A recipe is a workflow of nodes
+// (prompt, retrieval, tool, code, …), often started by a webhook. Each execution of a copilot or a recipe is
+// a run. Each execution of a node inside a run is a node run. A window is a part of an export that one worker
+// reads and writes. A snapshot is a selection that was frozen, so that all its windows see the same rows. A
+// fragment is one data file of an export.
 //
 // # The flow
 //
@@ -10,7 +12,7 @@
 //	producers ──▶ millrace.runs ───────▶ ingest ─────────────────▶ runs, nodes, feedback
 //	                                       └─▶ millrace.dead-letters        │
 //	                                                                        │ the selection: counted,
-//	producers ──▶ millrace.export-requests ──▶ plan ◀──────────────────────▶│ or staged, once
+//	producers ──▶ millrace.export-requests ──▶ plan ◀──────────────────────▶│ or frozen, once
 //	CLI, HTTP                                   │                           │
 //	                 ┌── the first windows ─────┤ cancel, refusal, empty    │ rows of one window, streamed
 //	                 ▼                          │                           │
@@ -26,125 +28,148 @@
 //	                                         ▼
 //	                                       track ──▶ ClickHouse export_events ──▶ exports view, HTTP, pages, CLI
 //
-// Every stage has the same shape: consume, do one thing, produce. A stage is a package; its name is the
-// verb. One binary runs any of them: `millrace ingest`, `millrace export` (plan, extract, seal, track), beside them `millrace serve` (HTTP and pages), and
-// `millrace local`, which is everything in one process on embedded services.
+// Every stage has the same shape: consume a record, do one thing, produce records. A stage is a package, and
+// its name is a verb. One binary runs all of them: `millrace ingest`; `millrace export` (plan, extract, seal
+// and track); and `millrace local`, which is everything in one process on embedded services. `millrace serve`
+// answers people and programs over HTTP.
 //
 // # The life of a run
 //
-// A producer publishes an event to topic runs. [ingest] polls it with others, and takes the record apart
-// with [event], whichever of three ways it is written in. [runs] decodes the data with [strictjson], which
-// refuses what the contract refuses; such a record becomes a dead letter. [runstore] inserts a batch as
-// columns, one block a table. Only then are offsets committed. An analyst reads the row in runs_latest.
+// A producer publishes an event to topic runs. [ingest] polls it together with others. [event] takes the
+// record apart, whichever of three ways it is written in. [runs] decodes the data with [strictjson], which
+// refuses what the contract refuses; a refused record becomes a dead letter. [runstore] inserts a batch as
+// columns, one block a table. Only then does ingest commit the offsets. An analyst now reads the row in
+// runs_latest.
 //
-// When somebody asks for an export, plan writes the SQL of the selection ([clickhouse]). If its rows fit one
-// window, extract reads that very selection; otherwise plan freezes it, keys and feedback of runs in table
-// export_stage, whole rows of what is grouped or about nodes in export_stage_rows, and cuts the stage into windows, on the borders of groups.
-// extract streams a window's rows in columns, format turns them into the records of a target, each in its split and
-// held against the rules of its reader, fragment rolls records into files, and bucket makes the files visible, whole.
-// seal writes the sidecars and the manifest, which is what makes them an export, sends the one completion, and drops the stage. What
-// comes into the folder of an export after its end, from a process that was paused, the janitor removes.
+// Somebody requests an export. plan writes the SQL of the selection with [selection]. If the rows fit one
+// window, extract reads that very selection. Otherwise plan freezes it as a snapshot: table export_stage holds
+// keys and feedback of runs, and table export_stage_rows holds whole rows where they are grouped or are node
+// runs. plan cuts the snapshot into windows, on the borders of groups. extract streams the rows of a window in
+// columns. [format] turns them into the records of a target, assigns each to a split, and checks it against
+// the rules of its reader. [fragment] rolls the records into files, and [bucket] makes each file visible at
+// once. seal writes the sidecars and then the manifest, which makes the files an export. It sends the one
+// completion and drops the snapshot. A process that was paused may write into the folder of an export that has
+// ended; the janitor removes such files.
 //
-// Who asks by HTTP meets [auth] first, which names one workspace, and then api, which checks the request and files it in Kafka. How the export
-// is, [live] knows: it consumes the topics of requests, progress and completions, from where the stages have put them into ClickHouse and the bucket, and lays what
-// they tell over what is there. A read waits for the requests that were filed before it, so that every server knows what was filed with
-// another. What the History page shows, [history] reads.
+// A caller over HTTP meets [auth] first, which names one workspace. Then [api] checks the request and files it
+// in Kafka. [live] knows the present state of each export: it reads what the stages have stored in ClickHouse
+// and the bucket, and applies the records of the topics that came later. A read waits for the requests that
+// were filed before it, so every server knows what was filed with another. [history] reads what the History
+// page shows.
 //
-// # Files
+// # Packages
 //
-//	strictjson/    JSON, read in one pass with every refusal of the contract            (pure)
-//	event/         CloudEvents 1.0 ⇄ Kafka record; dead letters; the topics
-//	runs/          Run, Node, Feedback: types, decoding, checks                         (pure)
-//	sample/        the seeded generator of plausible runs                               (pure)
-//	chatlog/       logs of chats in OpenAI's shape, as run events                       (pure)
-//	ingest/        stage
-//	export/        Request, Plan, Window, Result, Manifest, Completion: types, checks   (pure)
-//	  format/        one file per target; its guide says how to add one                 (pure)
-//	  folder/        an export's create-only documents in the bucket
-//	  dataset/       an export that has ended: its records, download, verify, delete
-//	  message/       the records that the export stages send each other
+// Pure packages know no Kafka, no ClickHouse and no object store.
+//
+//	strictjson/     JSON, read in one pass with every refusal of the contract               (pure)
+//	jsonscan/       JSON that was checked before, scanned and written without allocating     (pure)
+//	runs/           Run, Node, Feedback: types, decoding, checks                             (pure)
+//	event/          CloudEvents 1.0 ⇄ Kafka record; dead letters; the topics
+//	columns/        every column of runs, nodes and feedback, once: name, type, accessor      (pure)
+//	sample/         the seeded generator of plausible runs                                   (pure)
+//	chatlog/        logs of chats in OpenAI's format, as run events                          (pure)
+//	kafka/          what every consumer and producer shares; publishing run events
+//	clickhouse/     connections, settings, error classes, migrations, query parameters
+//	ingest/         stage
+//	stage/          the consume → work → produce loop of plan, extract and seal
+//	export/         Request, Plan, Window, Result, Manifest, Completion: types, checks       (pure)
+//	  format/       the contract of targets and their list; how to add one                   (pure)
+//	    record/     what records are made of: documents, messages, texts, columns, ids       (pure)
+//	    dataset/ evaluation/ optimization/ tuning/   the targets, one file each              (pure)
+//	  selection/    the SQL of a request; snapshots; readers of windows
+//	  card/         the dataset card and the other sidecars                                  (pure)
+//	  folder/       the documents of an export in the bucket, which are created once
+//	  message/      the records that the export stages send each other
+//	  dryrun/       what a request would come to
 //	  plan/ extract/ seal/ track/   stages; seal/ has the janitor too
-//	stage/         the consume → work → produce loop that plan, extract and seal share
-//	clickhouse/    connections, migrations, selection SQL, window reader, error classes
-//	produce/       the door of those who publish run events: CLI and HTTP
-//	api/           HTTP: the routes, files, what stands before them
-//	  auth/        who calls: tokens, keys, workspaces, scopes
-//	  live/        exports as they are now: topics over ClickHouse and bucket
-//	  history/     runs, node runs and apps, read for people
-//	  pages/       the handlers of the pages
-//	local/         the embedded Kafka and ClickHouse of `millrace local` and of tests
-//	../sinks/runstore    columnar inserts into ClickHouse
+//	  live/         exports as they are now; filing, cancelling, watching
+//	  files/        an export that has ended: its records, download, verify, delete
+//	history/        runs, node runs and apps, read for people
+//	api/            HTTP: the routes, files, and what stands before them
+//	  auth/         who calls: tokens, keys, workspaces, scopes
+//	  pages/        the handlers of the pages
+//	local/          the embedded Kafka and ClickHouse of `millrace local` and of tests
+//	../sinks/runstore    inserts run events into ClickHouse, as columns
 //	../sinks/fragment    encoders and their readers; rolling by records and bytes
-//	../sinks/bucket      object store on file, S3 and memory: atomic create-only writes, listing, ranges, signed URLs
+//	../sinks/bucket      object store on files, S3 and memory: atomic create-only writes, ranges, signed URLs
 //	../schemas/          what users rely on: ClickHouse migrations, JSON Schemas, AsyncAPI
 //	../dashboards/web/   templates, styles and scripts of the pages
 //	../cmd/millrace/     one file per role holds its picture and its wiring; config.go
+//	  client/ demo/ bench/   commands that talk to a running system; the demo; measurements
+//	  e2e/               tests of the binary, which start it and use only what users may rely on
 //
 // Imports point downwards only; the linter checks the arrows.
 //
 // # Invariants
 //
-// They are cited by number where they are enforced.
+// The code cites them by number where it enforces them.
 //
 //  1. An offset is committed only after its records are in ClickHouse or in the dead-letter topic.
 //  2. A run seen many times is one run: rows are idempotent, and every read that users see is deduplicated.
-//  3. Windows partition the selection: no run in two, none between them.
+//  3. Windows partition the selection: each run is in exactly one window.
 //  4. A fragment is visible whole or not at all; its key is never reused by another attempt.
 //  5. A cut stream is an error: a window whose query did not end cleanly publishes nothing.
 //  6. The manifest is the commit point. What it lists exists, with that size, count and SHA-256, and is never
-//     deleted but by an explicit delete; what it does not list is not part of the export.
-//  7. Exactly one completion per export for a read_committed consumer, sent after the manifest exists.
-//  8. Every buffer is bounded; backlog never grows memory.
-//  9. No query runs without its workspace bound as a parameter. The janitor's alone does: it lists which exports
-//     have ended, of all workspaces, and reads nothing else.
-//  10. Bad input never stops a stage and is never dropped silently: dead letter, failed completion, or a
-//     counted, reasoned dropped entry.
+//     deleted except by an explicit delete. What it does not list is not part of the export.
+//  7. A read_committed consumer sees exactly one completion per export, sent after the manifest exists.
+//  8. Every buffer is bounded; a backlog never grows memory.
+//  9. Every query binds its workspace as a parameter. The only exception is the query of the janitor, which
+//     lists the ended exports of all workspaces and reads nothing else.
+//  10. Bad input never stops a stage and is never dropped silently: it becomes a dead letter, a failed
+//     completion, or a dropped entry that has a reason and is counted.
 //
 // # Decisions
 //
-// 2026-11: rows are made idempotent (ReplacingMergeTree by version) and ingest is at least once. Insert
-// deduplication tokens would save the rows that a crash repeats, but their window forgets, and a batch
-// has to be cut again exactly as before; given up for a rule that always holds.
+// 2026-11: rows are idempotent (ReplacingMergeTree by version), and ingest delivers at least once. Insert
+// deduplication tokens would save the rows that a crash repeats. But ClickHouse forgets tokens after a while,
+// and a batch would have to be cut again exactly as before. We gave them up for a rule that always holds.
 //
-// 2026-11: our own JSON reader. No library at hand refuses duplicate keys, NUL, lone surrogates and
-// the limits of size and depth, names the place, and keeps documents as sent. What was given up is a parser
-// that others maintain; its fuzz test holds it against encoding/json.
+// 2026-11: we have a JSON reader of our own. No library at hand refuses duplicate keys, NUL, lone surrogates
+// and excess size and depth, names the place, and keeps documents as sent. We gave up a parser that others
+// maintain; a fuzz test compares ours with encoding/json.
 //
-// 2026-11: an export of one window is exactly what its one query returned. The direct path counts first, to
-// choose the path, and reads later; rows_planned is what was read, since the selection moves in between. What
-// is staged is counted where it is frozen.
+// 2026-11: an export of one window is exactly what its one query returned. plan counts first, only to choose
+// between the direct path and a snapshot. extract reads later, when the rows may have changed, so rows_planned
+// is what was read. A snapshot is counted when it is frozen.
 //
-// 2026-11: of the most recent N, up to a window, plan first finds a time since which more than N have started. With
-// FINAL, ClickHouse cannot read from a table's end, so that a hundred runs cost a look at all of the app's, three
-// times over. What was given up: filters that almost nothing passes are now looked for in growing steps.
+// 2026-11: for the most recent N rows, up to a window, plan first looks for a time since which more than N
+// runs have started. With FINAL, ClickHouse cannot read from the end of a table, so a hundred runs cost three
+// reads of all runs of the app. The price: filters that almost nothing passes are searched in growing steps.
 //
-// 2026-11: a window of a stage is two queries, the staged keys with their feedback and the runs, both in the
-// order of their table's key, merged here. A join in ClickHouse sorts whole rows behind it, and 30,000 rows of
-// 300 kB do not fit its memory.
+// 2026-11: reading a window of a snapshot takes two queries, one for the frozen keys with their feedback and
+// one for the runs. Both come in the order of the key of their table, and we merge them. A join in ClickHouse
+// sorts whole rows, and 30,000 rows of 300 kB do not fit its memory.
 //
-// 2026-11: which runs have the same input is decided at ingest, in column input_group, by normalising question and
-// inputs in Go. SQL can sort the keys of an object, but not of those inside of it; and a window function over a
-// column is all that comparison, deduplication, pairs and splits then need. What was given up: another rule of what
-// is the same needs the rows ingested anew.
+// 2026-11: ingest decides which runs have the same input. It normalises question and inputs in Go and stores
+// the result in column input_group. SQL can sort the keys of an object, but not those of objects inside it.
+// With the column, comparison, deduplication, pairs and splits need only a window function. The price: another
+// rule for what is the same needs all rows ingested again.
 //
-// 2026-11: the node runs that some targets need come in a query of their own, in the order of the runs, and are
-// given to them as they pass. A join would sort runs that carry all their node runs; what was given up is that the
-// two queries do not see the table at the same instant.
+// 2026-11: the node runs that some targets need come in a query of their own, in the order of the runs, and
+// are attached as they pass. A join would sort runs that carry all their node runs. The price: the two queries
+// do not see the table at the same instant.
 //
-// 2026-11: whether a record ends its export must not depend on when it is handled, or a process that was
-// paused could end an export in the name of a record whose offset its successor has committed without a
-// completion. So the result of one window of several never ends one; seal sends itself a result that does.
+// 2026-11: whether a record ends its export must not depend on when it is handled. Otherwise a process that
+// was paused could end an export because of a record, while its successor has committed the offset of that
+// record without a completion. So the result of one window among several never ends an export; seal sends
+// itself a result that does.
 //
-// 2026-11: servers share nothing but Kafka, ClickHouse and the bucket, and yet a request that one has acknowledged is there with all. Each server consumes
-// the three topics from the offsets that plan and track have committed, and a read that does not find an export, or lists them, asks Kafka where
-// the topic of requests ends, and waits until it has come there. What was given up: such a read costs a question to Kafka, which all that come at the same time share.
+// 2026-11: servers share only Kafka, ClickHouse and the bucket, and yet every server knows a request that one
+// of them has acknowledged. Each server consumes the three topics from the offsets that plan and track have
+// committed. A read that does not find an export, or lists exports, asks Kafka where the topic of requests
+// ends, and waits until the server has read that far. The price: such a read costs one question to Kafka,
+// which all reads of the same moment share.
 //
-// 2026-11: the key of signed URLs is an object in the bucket, created once. All servers of a bucket have the same, across restarts, and nobody has to hand it out; who reads
-// the bucket needs no signed URL. What was given up: it cannot be kept apart from the data.
+// 2026-11: the key of signed URLs is an object in the bucket, created once. All servers of a bucket share it,
+// also across restarts, and nobody has to distribute it. Whoever can read the bucket needs no signed URL
+// anyway. The price: the key cannot be kept apart from the data.
 //
-// 2026-11: extract reads its topic as two consumer groups, one for the windows of large exports, one for
-// exports that are one window. With one, a small export waited for the windows ahead of it in its
-// partitions, up to twelve in a process of four slots. The price is that each group passes over the other's records.
+// 2026-11: extract reads its topic as two consumer groups, one for the windows of large exports and one for
+// exports of a single window. With one group, a small export waited for the windows ahead of it in its
+// partitions, up to twelve in a process of four slots. The price: each group skips the records of the other.
+//
+// 2026-11: a package at the root of the module embeds all documents, so that each stands beside what it is
+// about and exists once. The price: the root has two Go files.
 //
 // [auth]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/auth
 // [live]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/export/live
@@ -153,6 +178,10 @@
 // [event]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/event
 // [runs]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/runs
 // [strictjson]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/strictjson
+// [selection]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/export/selection
+// [format]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/export/format
+// [api]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api
 // [runstore]: https://pkg.go.dev/github.com/millrace/millrace/sinks/runstore
-// [clickhouse]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/clickhouse
+// [fragment]: https://pkg.go.dev/github.com/millrace/millrace/sinks/fragment
+// [bucket]: https://pkg.go.dev/github.com/millrace/millrace/sinks/bucket
 package pipeline
