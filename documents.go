@@ -1,5 +1,6 @@
-// Package millrace holds the documents of this repository, for `millrace help` and for the pages under /docs. It has no other code:
-// the program is in cmd/millrace, and pipeline/doc.go is the map of the packages.
+// Package millrace holds the documents of this repository, for `millrace help` and for the pages
+// under /docs. It has no other code: the program is in cmd/millrace, and pipeline/doc.go is the map
+// of the packages.
 package millrace
 
 import (
@@ -64,8 +65,9 @@ func (d Document) Text() string {
 // repository is where people read the files that are not documents.
 const repository = "https://github.com/millrace/millrace/blob/main/"
 
-// Address returns where a link of the document leads when it is read in the pages: to /docs for another document, and to the repository
-// for any other file. Links to other sites and inside the document stay as they are.
+// Address returns where a link of the document leads when it is read in the pages: to /docs for
+// another document, and to the repository for any other file. Links to other sites and inside the
+// document stay as they are.
 func (d Document) Address(link string) string {
 	file, anchor, found := strings.Cut(link, "#")
 	if file == "" || strings.Contains(file, ":") {

@@ -18,8 +18,8 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// repositoryFiles returns the text of the files of this repository with one of these extensions. Golden files and what tools have
-// fetched are left out.
+// repositoryFiles returns the text of the files of this repository with one of these extensions.
+// Golden files and what tools have fetched are left out.
 func repositoryFiles(t *testing.T, extensions string) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}

@@ -1,36 +1,49 @@
-// Package web has the templates, styles and scripts of the pages. There is no build step: what is here is what is served.
+// Package web has the templates, styles and scripts of the pages. There is no build step: the
+// server serves these files.
 //
-//	templates/frame.html    what is around every page: header, workspace, navigation
-//	templates/parts.html    what several pages have: icons, badges, empty states, paging, code to copy
-//	templates/json.html     documents: as a tree, as text, as chat bubbles
-//	templates/*.html        one file per page; each defines "main", and "head" where it has a script
-//	templates/exportrow.html  a row of the exports, which scripts fetch by itself when an export has moved on
-//	static/*.css            base (tokens, elements), parts (components), pages
-//	static/*.js             ES modules; app.js is on every page
+//	templates/frame.html      the frame of every page: header, workspace, navigation
+//	templates/parts.html      what several pages use: icons, badges, paging, code to copy
+//	templates/json.html       JSON documents: as a tree, as text, as chat bubbles
+//	templates/*.html          one file per page; each defines "main", and "head" where it has a script
+//	templates/exportrow.html  a row of the exports; scripts fetch it alone when an export has changed
+//	static/*.css              base (tokens, elements), parts (components), pages
+//	static/*.js               ES modules; app.js is on every page
 //
-// The pages are served under `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'`:
-// there is no inline script, style element or style attribute. Scripts set styles through the CSSOM.
+// The content security policy of the pages is `default-src 'none'; script-src 'self'; style-src
+// 'self'; img-src 'self' data:; connect-src 'self'`. So there is no inline script, style element or
+// style attribute. Scripts set styles through the CSSOM.
 //
 // # Hooks
 //
-// Tests in browsers find things by data-testid, which outlive changes of looks and words:
+// Tests in browsers find elements by data-testid, which stays the same when looks and words change:
 //
-//	everywhere       workspace (its id), workspace-menu (button), workspace-input, workspace-submit, sign-out, message (of an error)
+//	everywhere       workspace (its id), workspace-menu (button), workspace-input,
+//	                 workspace-submit, sign-out, message (of an error)
 //	/login           token, sign-in, login-error
-//	/copilots        app-row (with data-app), action-menu (button), menu-view-history, menu-exports
+//	/copilots        app-row (with data-app), action-menu (button), menu-view-history,
+//	                 menu-exports
 //	/recipes         the same, with menu-webhook-history
-//	/history         action-menu, menu-export-dataset, menu-exports; filter-text, filter-status, filter-version (buttons), filter-status-<status>,
-//	                 filter-feedback, filter-from, filter-to, filter-apply, filter-reset; run-row (with data-run), run-link, run-status,
-//	                 run-check, select-page; selection-bar, selection-count, selection-clear, selection-export;
-//	                 page-next, page-previous, page-newest
-//	export dialog    export-dialog, export-name, export-purpose, export-nodes (fieldset), export-node (with value), export-limit,
-//	                 export-target, export-format, export-scope, export-count (data-state: waiting, done, refused; data-records),
-//	                 export-error (on top), export-error-<field>, export-proceed, export-cancel
-//	/history/run     run-question, run-answer, run-error, run-feedback, node-run (with data-node), json
-//	/exports         status-<all|running|succeeded|failed|cancelled>; export-row (with data-id, data-status), export-status,
-//	                 export-progress, export-percent, export-records, export-size, row-view, row-download, row-cancel, row-delete,
-//	                 row-details, dropped, warnings, failure, load-with; confirm-dialog, confirm-yes, confirm-no
-//	/exports/view    preview (with data-kind: table, records), record (with data-kind: chat, tree), turn (with data-role)
+//	/history         action-menu, menu-export-dataset, menu-exports; filter-text, filter-status,
+//	                 filter-version (buttons), filter-status-<status>, filter-feedback,
+//	                 filter-from, filter-to, filter-apply, filter-reset; run-row (with data-run),
+//	                 run-link, run-status, run-check, select-page; selection-bar,
+//	                 selection-count, selection-clear, selection-export; page-next,
+//	                 page-previous, page-newest
+//	export dialog    export-dialog, export-name, export-purpose, export-nodes (fieldset),
+//	                 export-node (with value), export-limit, export-target, export-format,
+//	                 export-scope, export-count (data-state: waiting, done, refused;
+//	                 data-records), export-error (on top), export-error-<field>, export-proceed,
+//	                 export-cancel
+//	/history/run     run-question, run-answer, run-error, run-feedback, node-run (with
+//	                 data-node), json
+//	/exports         status-<all|running|succeeded|failed|cancelled>; export-row (with data-id,
+//	                 data-status), export-status, export-progress, export-percent,
+//	                 export-records, export-size, row-view, row-download, row-cancel, row-delete,
+//	                 row-details, dropped, warnings, failure, load-with; confirm-dialog,
+//	                 confirm-yes, confirm-no
+//	/exports/view    preview (with data-kind: table, records), record (with data-kind: chat,
+//	                 tree), turn (with data-role)
+//	/docs            document, document-link, api-reference
 package web
 
 import (

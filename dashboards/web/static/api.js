@@ -1,8 +1,8 @@
-// Calls of the HTTP API. The workspace is that of the page, also when another tab has switched since.
+// Calls of the HTTP API. Every call names the workspace of the page, so that it stays the same when another tab has switched.
 
 const workspace = document.body.dataset.workspace;
 
-// Problem is an answer that is an error: application/problem+json, see RFC 9457.
+// Problem is an error that the API answered, as application/problem+json (RFC 9457).
 export class Problem extends Error {
   constructor(status, document) {
     super(document.detail || document.title || `The server answered with status ${status}.`);
@@ -11,7 +11,7 @@ export class Problem extends Error {
   }
 }
 
-// call returns the answer's JSON, null where it has none.
+// call returns the JSON of the answer, or null if the answer has none.
 export async function call(method, path, { body, headers, signal } = {}) {
   const options = { method, signal, credentials: 'same-origin', headers: { Accept: 'application/json', 'X-Millrace-Workspace': workspace, ...headers } };
   if (body !== undefined) {
@@ -32,7 +32,7 @@ export async function call(method, path, { body, headers, signal } = {}) {
   throw new Problem(response.status, document);
 }
 
-// page returns HTML that the server renders for scripts, parsed; null where it is not there.
+// page returns parsed HTML that the server renders for scripts, or null if the server answers with an error or a redirect.
 export async function page(path) {
   const response = await fetch(path, { credentials: 'same-origin', headers: { 'X-Millrace-Workspace': workspace } });
   if (!response.ok || response.redirected) return null;
@@ -41,12 +41,12 @@ export async function page(path) {
 
 const numbers = new Intl.NumberFormat('en-US');
 
-// number writes 1234567 as 1,234,567, as the server does.
+// number writes 1234567 as 1,234,567, like the server.
 export const number = (n) => numbers.format(n);
 
 export const plural = (n, one, many) => `${number(n)} ${n === 1 ? one : many}`;
 
-// size writes bytes as the server does.
+// size writes a number of bytes like the server.
 export function size(n) {
   if (n < 1024) return `${n} B`;
   let unit = -1;
@@ -54,7 +54,7 @@ export function size(n) {
   return `${n < 10 ? n.toFixed(1) : n.toFixed(0)} ${'KMGTP'[unit]}iB`;
 }
 
-// element makes an element with a class and children, which are elements or texts.
+// element makes an element with a class. Its children are elements or texts.
 export function element(name, className, ...children) {
   const e = document.createElement(name);
   if (className) e.className = className;

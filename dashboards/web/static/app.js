@@ -1,6 +1,6 @@
-// On every page: where popovers open, keys in menus, buttons that copy, dialogs that close.
+// What every page needs: it places popovers, handles keys in menus, copies code and closes dialogs.
 
-// place puts a popover below its button, within the window. Its data-anchor says which edges meet.
+// place puts a popover below its button, inside the window. data-anchor="end" aligns their right edges.
 function place(popover) {
   const button = document.querySelector(`[popovertarget="${CSS.escape(popover.id)}"]`);
   if (!button) return;
@@ -50,7 +50,7 @@ const moved = () => {
 addEventListener('resize', moved);
 addEventListener('scroll', moved, { passive: true, capture: true });
 
-document.addEventListener('keydown', (event) => { // as menu buttons do
+document.addEventListener('keydown', (event) => { // the arrow key opens a menu, as people expect of a menu button
   const button = event.target.closest?.('[aria-haspopup=menu]');
   if (button && event.key === 'ArrowDown') {
     event.preventDefault();
@@ -67,14 +67,14 @@ document.addEventListener('click', async (event) => {
     await navigator.clipboard.writeText(code.textContent);
     button.textContent = 'Copied';
     announce('Copied');
-  } catch { // no clipboard without a secure origin: leave it selected
+  } catch { // browsers forbid the clipboard without a secure origin: select the code instead
     getSelection().selectAllChildren(code);
     button.textContent = 'Selected';
   }
   setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 });
 
-// announce tells those who do not see the page.
+// announce tells screen readers.
 export function announce(text) {
   document.getElementById('announce').textContent = text;
 }

@@ -1,4 +1,4 @@
-// Recipe evaluations that were filed from this browser download by themselves, once, when they have succeeded.
+// A recipe evaluation that was filed from this browser downloads by itself, once, when it has succeeded.
 
 const keyOf = (workspace) => `millrace.downloads:${workspace}`;
 const most = 50;
@@ -18,14 +18,14 @@ function write(workspace, ids) {
   } catch { /* no room, or forbidden: people download by themselves */ }
 }
 
-// alone runs f while no other tab does.
+// alone runs f while no other tab runs it.
 const alone = (workspace, f) => (navigator.locks ? navigator.locks.request(keyOf(workspace), f) : f());
 
 export const remember = (workspace, id) => write(workspace, [...read(workspace).filter((i) => i !== id), id]);
 
 export const awaited = (workspace) => read(workspace);
 
-// take forgets an export, and says whether it was remembered: one tab alone is told so.
+// take removes an export from the list, and returns whether it was there. Only one tab gets true.
 export function take(workspace, id) {
   return alone(workspace, () => {
     const ids = read(workspace);

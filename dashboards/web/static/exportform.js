@@ -5,7 +5,8 @@ import { MOST } from './selection.js';
 
 const byId = (id) => document.getElementById(id);
 
-// fieldOf says at which field of the form an error is shown, by the request's pointer; null is on top.
+// fieldOf returns the field of the form that an error belongs to, from the JSON pointer of the error. null means that the error is shown
+// above the form.
 function fieldOf(pointer = '') {
   const field = pointer.replace(/^\/?body\//, '/').split('/')[1];
   return { name: 'name', purpose: 'purpose', nodes: 'nodes', target: 'target', options: 'target', format: 'format', selection: 'limit' }[field] ?? null;
@@ -17,10 +18,10 @@ export class ExportForm {
   #dialog = byId('export-dialog');
   #form = byId('export-form');
   #key = '';
-  #until = ''; // the end of a time range without one: the same for each try of a form
-  #nodes = null; // of the app, once they are known
+  #until = ''; // the end of a time range that has none: it stays the same for every try of a form
+  #nodes = null; // of the app; null = not yet loaded
   #timer = 0;
-  #trial = null; // the dry run that is under way
+  #trial = null; // the dry run in progress
 
   constructor(config, selection) {
     this.#config = config;
@@ -52,7 +53,7 @@ export class ExportForm {
 
   get #picked() { return this.#selection.size > 0; }
 
-  // #showScope says which runs it is about.
+  // #showScope shows which runs would be exported.
   #showScope() {
     const { applied, refused } = this.#config;
     const scope = byId('export-scope');
@@ -78,7 +79,7 @@ export class ExportForm {
       : 'How many at most, newest first: runs, or node runs where nodes are chosen.';
   }
 
-  // #blocked says why nothing can be filed, whatever the fields say.
+  // #blocked returns why nothing can be filed, whatever the fields contain.
   get #blocked() { return this.#picked ? this.#selection.size > MOST : this.#config.refused.length > 0; }
 
   #purposeChanged() {
@@ -138,14 +139,14 @@ export class ExportForm {
     this.#changed();
   }
 
-  // #window is the time range as a request wants it, with both ends; null where there is none.
+  // #window returns the time range for the request, with both ends, or null if there is none.
   #window() {
     const { from, to } = this.#config;
     if (!from && !to) return null;
     return { by: 'started_at', from: from ?? '1970-01-01T00:00:00Z', to: to ?? this.#until };
   }
 
-  // request is what the form says, as the API takes it.
+  // request returns the request for the API.
   request() {
     const { elements } = this.#form;
     const { config, purpose } = { config: this.#config, purpose: this.#purpose };
@@ -169,7 +170,7 @@ export class ExportForm {
     return request;
   }
 
-  // #mistakes are what can be seen without asking the server, by field.
+  // #mistakes returns the mistakes that need no answer of the server, by field.
   #mistakes(request) {
     const found = [];
     if (this.#purpose.nodes === 'required' && !request.nodes) found.push(['nodes', 'Choose one node at least.']);
@@ -254,7 +255,7 @@ export class ExportForm {
 
   #control(field) { return field === 'nodes' ? null : byId(`export-${field}`); }
 
-  // #showErrors shows each at its field, and the others on top; then it goes to the first.
+  // #showErrors shows each error at its field, and the others above the form. Then it moves the focus to the first.
   #showErrors(errors, focus) {
     const top = [];
     let first = null;
@@ -299,7 +300,7 @@ export class ExportForm {
       if (request.purpose === 'recipe_evaluation') remember(this.#config.workspace, filed.export_id);
       location.assign(`/exports#${filed.export_id}`);
     } catch (error) {
-      if (error instanceof Problem && error.status >= 400 && error.status < 500) this.#key = newKey(); // what is sent next is another request
+      if (error instanceof Problem && error.status >= 400 && error.status < 500) this.#key = newKey(); // the next request will be another one
       this.#showProblem(error, true);
     } finally {
       button.disabled = this.#blocked;
@@ -308,7 +309,7 @@ export class ExportForm {
   }
 }
 
-// newKey is random also where the page is not from a secure origin, which has no randomUUID.
+// newKey returns a random key. It does not use randomUUID, which exists only on secure origins.
 function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
 }

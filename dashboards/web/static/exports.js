@@ -1,11 +1,11 @@
-// Dataset Exports: rows that follow their exports, and what can be done about them.
+// Dataset Exports: keeps the rows up to date, and cancels, deletes and downloads exports.
 import { announce } from './app.js';
 import { call, number, page, Problem, size } from './api.js';
 import { awaited, download, take } from './downloads.js';
 
 const { workspace } = document.body.dataset;
 const ended = new Set(['succeeded', 'failed', 'cancelled']);
-const MOST_STREAMS = 4; // browsers open six connections to a server that speaks HTTP/1.1, and pages need some too
+const MOST_STREAMS = 4; // a browser opens six connections to an HTTP/1.1 server, and the page needs some of them
 const POLL = 3000;
 const streams = new Map();
 
@@ -18,7 +18,7 @@ function setField(row, name, text) {
   if (field && field.textContent !== text) field.textContent = text;
 }
 
-// progress shows how far an export is, in place.
+// progress updates the progress of a row in place.
 function progress(id, event) {
   const row = rowOf(id);
   if (!row || ended.has(row.dataset.status)) return;
@@ -39,7 +39,7 @@ function progress(id, event) {
   }
 }
 
-// refresh puts the server's row in place of ours. A row that was opened or has the focus keeps it.
+// refresh replaces a row with the row of the server. An open row stays open, and the focus stays in it.
 async function refresh(id) {
   const fresh = (await page(`/exports/row?id=${encodeURIComponent(id)}`))?.querySelector('tbody[data-id]');
   const row = rowOf(id);
@@ -53,7 +53,7 @@ async function refresh(id) {
   return fresh;
 }
 
-// finish shows how an export ended. The server that renders the row may hear of it a moment later than we do.
+// finish shows how an export ended. The server that renders the row may learn of the end a moment after this page.
 async function finish(id) {
   close(id);
   let row = null;
@@ -82,7 +82,7 @@ function close(id) {
 
 const live = () => [...streams.values()].filter((stream) => !stream.dead).length;
 
-// follow opens a stream for exports that run, up to what the browser has connections for.
+// follow opens streams for running exports, as far as connections are left.
 function follow() {
   for (const row of rows()) {
     const { id, status } = row.dataset;
@@ -91,13 +91,13 @@ function follow() {
     streams.set(id, stream);
     stream.addEventListener('progress', (event) => progress(id, JSON.parse(event.data)));
     stream.addEventListener('completion', () => finish(id));
-    stream.addEventListener('error', () => { // the browser connects again by itself unless it gave up
+    stream.addEventListener('error', () => { // the browser reconnects by itself unless it gave up
       if (stream.readyState === EventSource.CLOSED) streams.set(id, { close() {}, dead: true });
     });
   }
 }
 
-// poll asks about those that run and have no stream.
+// poll asks for the running exports that have no stream.
 async function poll() {
   for (;;) {
     await wait(POLL);
@@ -114,11 +114,11 @@ async function poll() {
   }
 }
 
-// settle looks after evaluations that ended while nobody watched, or are not on this page.
+// settle handles evaluations that ended while no page was open, and those that are not on this page.
 async function settle() {
   for (const id of awaited(workspace)) {
     const row = rowOf(id);
-    if (row && !ended.has(row.dataset.status)) continue; // its stream tells
+    if (row && !ended.has(row.dataset.status)) continue; // its stream reports the end
     try {
       const now = await call('GET', `/v1/exports/${encodeURIComponent(id)}`);
       if (now.status === 'succeeded' && !now.deleted_at) await downloadIfFiledHere(id);
@@ -129,7 +129,7 @@ async function settle() {
   }
 }
 
-// arrive goes to the export of the address, which may have been filed a moment ago.
+// arrive scrolls to the export of the address. It may have been filed a moment ago.
 async function arrive() {
   const id = decodeURIComponent(location.hash.slice(1));
   if (!id) return;

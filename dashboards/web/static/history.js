@@ -1,16 +1,16 @@
-// The History view: its checkboxes, its filters' summaries, and the form for an export.
+// The History page: checkboxes, summaries of the filters, and the form for an export.
 import { plural } from './api.js';
 import { Selection } from './selection.js';
 import { ExportForm } from './exportform.js';
 
-for (const summary of document.querySelectorAll('[data-summary]')) { // what is chosen in a box of choices
+for (const summary of document.querySelectorAll('[data-summary]')) { // a summary names the chosen values
   const box = document.getElementById(summary.dataset.summary);
   box.addEventListener('change', () => {
     summary.textContent = [...box.querySelectorAll(':checked')].map((c) => c.value).join(', ') || 'Any';
   });
 }
 
-document.getElementById('filters').addEventListener('formdata', (event) => { // addresses are short
+document.getElementById('filters').addEventListener('formdata', (event) => { // empty fields are left out of the address
   for (const [key, value] of [...event.formData]) if (value === '') event.formData.delete(key);
 });
 
@@ -39,7 +39,7 @@ function start(config) {
     count.textContent = `${plural(selection.size, 'run', 'runs')} selected`;
   };
 
-  let last = null; // with Shift, a click takes the rows since the last one along
+  let last = null; // a click with Shift also checks the rows since the last click
   for (const box of boxes) {
     box.addEventListener('click', (event) => {
       const from = boxes.indexOf(last);

@@ -1,6 +1,6 @@
-// The runs that are checked: of one app of one workspace, in this tab. They stay while people turn pages and change filters.
+// The checked runs of one app of one workspace, in this tab. They stay checked while people turn pages and change filters.
 
-// MOST is how many runs a request may name.
+// MOST is the number of runs that a request may name.
 export const MOST = 10000;
 
 export class Selection extends EventTarget {
@@ -22,7 +22,7 @@ export class Selection extends EventTarget {
     }
   }
 
-  // reload is for a page that the browser brings back as it was.
+  // reload reads the checked runs again. The browser may show a page from its cache, with an old state.
   reload() {
     this.#ids = new Set(this.#read());
     this.dispatchEvent(new Event('change'));
