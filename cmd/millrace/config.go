@@ -19,6 +19,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -167,8 +168,11 @@ func (c *config) check() (mistakes []error) {
 			wrong("KAFKA_BROKERS", "%q is not host:port", broker)
 		}
 	}
-	if !runs.ValidID(c.KafkaTopicPrefix) {
-		wrong("KAFKA_TOPIC_PREFIX", "must be 1 to 128 letters, digits, '.', '_' or '-'")
+	if err := kafka.CheckTopicPrefix(c.KafkaTopicPrefix); err != nil {
+		wrong("KAFKA_TOPIC_PREFIX", "%w", err)
+	}
+	if err := kafka.CheckTransactionalIDPrefix(c.KafkaTransactionalIDPrefix); err != nil {
+		wrong("KAFKA_TRANSACTIONAL_ID_PREFIX", "%w", err)
 	}
 	if m := c.KafkaSASLMechanism; !slices.Contains([]string{"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, m) {
 		wrong("KAFKA_SASL_MECHANISM", "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")

@@ -3,12 +3,16 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
 // on lists partitions of topic t.
@@ -184,6 +188,25 @@ func TestPollingResumesWhereItWasAfterPartitionsWereTaken(t *testing.T) {
 	for epoch := range epochs {
 		if epoch >= -1 || len(epochs) != 5 {
 			t.Errorf("epochs %v", epochs)
+		}
+	}
+}
+
+// A fault of the decoder itself, which a hook stands in for.
+func TestAPanicOfTheDecoderRefusesTheRecordAndLogsItsStack(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	s := &Stage{log: slog.New(slog.NewTextHandler(&log, nil))}
+	decoder := &runs.Decoder{Unknown: func(string) { panic("fault") }}
+	value := `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"r","source":"recipe","app_id":"a","started_at":"2026-01-31T10:00:00Z","status":"succeeded","x":1}`
+	_, err := s.decodeRecord(decoder, &kgo.Record{Topic: "t", Partition: 3, Offset: 7, Value: []byte(value)})
+	var refusal *strictjson.Refusal
+	if !errors.As(err, &refusal) {
+		t.Fatalf("got %v", err)
+	}
+	for _, text := range []string{"record=t/3/7", "panic=fault", "runs.(*Decoder).Decode", "batch_test.go"} {
+		if strings.Count(log.String(), "level=ERROR") != 1 || !strings.Contains(log.String(), text) {
+			t.Errorf("the log has no %q: %s", text, log.String())
 		}
 	}
 }

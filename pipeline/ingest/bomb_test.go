@@ -1,10 +1,8 @@
 package ingest_test
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,29 +10,13 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/ingest"
+	"github.com/millrace/millrace/pipeline/kafka/kafkatest"
 )
 
-// bomb produces one batch of 10 records that decompresses to 70 MiB.
+// bomb produces a batch of 10 records that decompresses to too much.
 func (w *world) bomb(partition int32) {
 	w.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.ProducerBatchMaxBytes(90<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(300*time.Millisecond)) // so that they are one batch
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer client.Close()
-	value := bytes.Repeat([]byte{'x'}, 7*mebibyte)
-	var sent sync.WaitGroup
-	for range 10 {
-		sent.Add(1)
-		client.Produce(w.Context(), &kgo.Record{Topic: runsTopic, Partition: partition, Value: value}, func(_ *kgo.Record, err error) {
-			defer sent.Done()
-			if err != nil {
-				w.Error(err)
-			}
-		})
-	}
-	sent.Wait()
+	kafkatest.ProduceOversize(w, runsTopic, partition, kgo.SeedBrokers(w.brokers...))
 }
 
 func TestABatchThatWouldDecompressToTooMuchIsALetterAndPassedOver(t *testing.T) {

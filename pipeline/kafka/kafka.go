@@ -1,6 +1,7 @@
 // Package kafka is what every consumer and producer of Millrace shares.
 //
 //	kafka.go     Config of a consumer, and the options of its client
+//	names.go     which prefixes of names Kafka takes
 //	topics.go    creating topics, and requiring them at start
 //	errors.go    which errors last, what an operator does about them, and what a poll found wrong
 //	oversize.go  batches that decompress to more than a client holds

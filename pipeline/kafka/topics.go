@@ -55,9 +55,6 @@ func (c *Config) listTopics(ctx context.Context, client *kgo.Client, topics []st
 	return nil
 }
 
-// MaxTopicName is the longest name that Kafka takes for a topic, in bytes.
-const MaxTopicName = 249
-
 // CreatedTopic is a topic after CreateTopics.
 type CreatedTopic struct {
 	Topic      string `json:"topic"`

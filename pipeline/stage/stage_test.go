@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/kafka/kafkatest"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -298,20 +298,19 @@ func TestMembersThatComeAndGoNeitherLoseNorRepeatAnything(t *testing.T) {
 func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 1)
-	bomb := client(t, c, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(kafka.MaxDecompress*2), kgo.BrokerMaxWriteBytes(kafka.MaxDecompress*4))
-	if err := bomb.ProduceSync(t.Context(), &kgo.Record{Topic: in, Value: bytes.Repeat([]byte("bomb"), kafka.MaxDecompress/4+1)}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	kafkatest.ProduceOversize(t, in, 0, kgo.SeedBrokers(c.ListenAddrs()...))
 	produce(t, c, &kgo.Record{Topic: in, Value: []byte("after")})
 	start(t, New(config(t, c), copyTo(out)))
 	if got := values(read(t, reader(t, c, out), 1)); got[0] != "after" {
 		t.Errorf("got %v", got)
 	}
 	letter := read(t, reader(t, c, "t."+event.TopicDeadLetters), 1)[0]
+	got := map[string]string{}
 	for _, h := range letter.Headers {
-		if h.Key == event.HeaderError && string(h.Value) != "too_large" {
-			t.Errorf("dead letter %s", h.Value)
-		}
+		got[h.Key] = string(h.Value)
+	}
+	if got[event.HeaderError] != "too_large" || got[event.HeaderOffset] != "0" || !strings.HasPrefix(got[event.HeaderDetail], "offsets 0 to 9 ") {
+		t.Errorf("dead letter %v", got)
 	}
 }
 

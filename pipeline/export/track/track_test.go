@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/message"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/kafka/kafkatest"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	chschema "github.com/millrace/millrace/schemas/clickhouse"
 )
@@ -143,5 +144,47 @@ func TestAMissingTableStopsTheStageAndNamesTheCommandThatHelps(t *testing.T) {
 	}
 	if err := New(cfg, dsn).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "millrace migrate") {
 		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestABatchThatDecompressesTooFarIsADeadLetterAndWhatFollowsIsStored(t *testing.T) {
+	t.Parallel()
+	cfg, dsn, client := setup(t)
+	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	produce := func(id string) {
+		p := planned(t, id)
+		progress := message.Progress(cfg.TopicPrefix, p, export.NewProgress(p, export.StatusAccepted, &export.Tally{}, day))
+		if err := client.ProduceSync(t.Context(), progress).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	topic := cfg.TopicName(event.TopicExportProgress)
+	produce("before")
+	kafkatest.ProduceOversize(t, topic, 0, cfg.Options...)
+	kafkatest.ProduceOversize(t, topic, 0, cfg.Options...)
+	produce("after")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- New(cfg, dsn).Run(ctx) }()
+	conn, err := dsn.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	got, want := "", "after before"
+	for deadline := time.Now().Add(30 * time.Second); got != want && time.Now().Before(deadline); {
+		if err := conn.QueryRow(t.Context(), `SELECT arrayStringConcat(arraySort(groupArray(export_id)), ' ') FROM exports`).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got != want {
+		t.Errorf("exports has %q, want %q", got, want)
+	}
+	deadLetters(t, client, 2)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,39 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/pipeline/event"
+)
+
+// Kafka takes topic names of at most 249 of these characters, org.apache.kafka.common.internals.Topic. A name
+// of a consumer group or a transactional id may be any string of the protocol.
+const maxTopicName = 249
+
+var topicCharacters = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// CheckTopicPrefix returns an error unless Kafka takes the prefix with the name of every topic.
+func CheckTopicPrefix(prefix string) error {
+	longest := 0
+	for _, topic := range event.Topics {
+		longest = max(longest, len(topic.Name))
+	}
+	if !topicCharacters.MatchString(prefix) || len(prefix)+longest > maxTopicName {
+		return fmt.Errorf("must be 1 to %d letters, digits, '.', '_' or '-', which is what Kafka takes in names of topics", maxTopicName-longest)
+	}
+	return nil
+}
+
+// maxTransactionalIDPrefix leaves room in a string of the protocol, 32,767 bytes, for the rest of an id.
+const maxTransactionalIDPrefix = 32_000
+
+// CheckTransactionalIDPrefix returns an error unless Kafka takes transactional ids with the prefix.
+func CheckTransactionalIDPrefix(prefix string) error {
+	if !utf8.ValidString(prefix) || len(prefix) > maxTransactionalIDPrefix {
+		return errors.New("must be UTF-8 of at most 32,000 bytes")
+	}
+	return nil
+}
