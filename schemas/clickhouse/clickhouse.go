@@ -1,5 +1,6 @@
-// Package clickhouse holds the ClickHouse schema: numbered migrations, NNNN_name.sql, applied in order
-// by pipeline/clickhouse. A file that has been released never changes; the next change is a new file.
+// Package clickhouse holds the ClickHouse schema: numbered migrations, NNNN_name.sql, applied in
+// order by pipeline/clickhouse. A file that has been released never changes; the next change is a
+// new file.
 //
 // The files are text/template templates, so that the same ones serve a single server and a cluster:
 //

@@ -78,7 +78,7 @@ func TestAsyncAPIIsValid(t *testing.T) {
 	}
 }
 
-// AsyncAPI reads payloads as its own superset of draft-07.
+// AsyncAPI reads payloads in its own superset of JSON Schema draft-07.
 func TestEventSchemasAreAsyncAPISchemas(t *testing.T) {
 	schema := specification(t, "/definitions/schema")
 	for _, name := range Types() {
@@ -121,7 +121,7 @@ func TestAsyncAPIReferencesResolve(t *testing.T) {
 	}
 }
 
-// resolve follows a $ref of asyncapi.yaml: a pointer into it, or a file beside it.
+// resolve follows a $ref of asyncapi.yaml: a pointer into the document, or a file beside it.
 func resolve(doc map[string]any, ref string) (map[string]any, error) {
 	if file, ok := strings.CutPrefix(ref, "./"); ok {
 		b, err := FS.ReadFile(file)
@@ -149,7 +149,7 @@ var topics = map[string]struct {
 	key        string
 	partitions string
 	maxBytes   string
-	messages   []string // event types; a message without one is internal or a dead letter
+	messages   []string // event types; internal messages and dead letters have none
 	internal   bool
 }{
 	"millrace.runs": {"`workspace_id/run_id`", "12", "8388608",
@@ -262,7 +262,7 @@ func TestHeadersAreThoseOfTheContract(t *testing.T) {
 	}
 }
 
-// Every topic is both written and read by somebody inside Millrace.
+// Some part of Millrace writes each topic, and some part reads it.
 func TestEveryTopicHasItsOperations(t *testing.T) {
 	doc := asyncAPI(t)
 	got := map[string][]string{}

@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// A field of the contract: its place in the data ("[]" is any element), what it holds, and whether it
-// may be absent or null.
+// A field of the contract: its path in the data ("[]" is any element), the kind of its value, and
+// whether it may be absent or null.
 type field struct {
 	path, kind string
-	required   bool // its absence is refused
-	nullable   bool // null is as good as absent
-	// Other fields decide what is allowed here, so that absence and other good values are left to
-	// rules_test.go.
+	required   bool // Millrace refuses its absence
+	nullable   bool // null means absent
+	// Other fields decide what is allowed here, so rules_test.go tests absence and other valid
+	// values.
 	conditional bool
 }
 
@@ -21,11 +21,12 @@ type contract struct {
 	open      bool   // unknown fields are accepted
 	nullable  bool   // every optional field may be null
 	limits    bool   // free JSON is checked for U+0000 and size
-	variants  string // merge patches of the example, one a line, for fields that it cannot have
+	variants  string // merge patches of the example, one a line, for fields that the example cannot have
 	fields    string // path, kind, flags
 }
 
-// contracts states the contract a second time, literally, so that a schema cannot lose a rule unnoticed.
+// contracts states the contract a second time, literally, so that a schema cannot lose a rule
+// unnoticed.
 var contracts = []contract{
 	{
 		eventType: "dev.millrace.run.v1", open: true, nullable: true, limits: true,
@@ -224,7 +225,7 @@ var contracts = []contract{
 	},
 }
 
-// What runs and node runs share.
+// The fields that runs and node runs share.
 const chat = `
 	messages array
 	messages[] element
@@ -257,7 +258,7 @@ const outcome = `
 	metadata labels
 	updated_at time`
 
-// What progress and completions share.
+// The fields that progress and completions share.
 const identifying = `
 	export_id id required
 	workspace_id workspace required
@@ -285,7 +286,7 @@ func (c contract) table(t *testing.T) []field {
 			}
 		}
 		if f.kind == "element" {
-			f.required = true // an element is not a field that could be null
+			f.required = true // an element of a list cannot be null
 		}
 		f.nullable = f.nullable || c.nullable && !f.required
 		fields = append(fields, f)

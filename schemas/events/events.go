@@ -1,5 +1,5 @@
-// Package events holds the contract of Millrace's events: a JSON Schema 2020-12 and an example of the
-// data of each event type, and an AsyncAPI document of the topics that carry them.
+// Package events holds the contract of Millrace's events: a JSON Schema 2020-12 and an example of
+// the data of each event type, and an AsyncAPI document of the topics that carry them.
 package events
 
 import (
@@ -24,8 +24,8 @@ func Types() []string {
 	return names
 }
 
-// Schema returns the JSON Schema of the data of an event type; its $id is
-// urn:millrace:schema:<type>. It is false for a type that is not one of [Types].
+// Schema returns the JSON Schema of the data of an event type, and whether the type is one of
+// [Types]. The $id of the schema is urn:millrace:schema:<type>.
 func Schema(eventType string) ([]byte, bool) {
 	schema, err := FS.ReadFile(eventType + schemaSuffix)
 	return schema, err == nil

@@ -50,8 +50,7 @@ func TestSchemasAreValid(t *testing.T) {
 	}
 }
 
-// A word that JSON Schema does not know is no error to a validator: it is ignored. So a typo would
-// lose a rule.
+// Validators ignore keywords that JSON Schema does not know. So a typo would lose a rule.
 func TestSchemasHaveOnlyKnownKeywords(t *testing.T) {
 	known := strings.Fields(`$schema $id $ref $defs title description type enum const pattern format default examples
 		minLength maxLength minimum maximum items minItems maxItems properties required additionalProperties propertyNames
@@ -88,7 +87,7 @@ func TestEveryPropertyHasADescription(t *testing.T) {
 	}
 }
 
-// Each file stands alone, so that any tool can use it, and repeats the definitions it needs.
+// Each file stands alone, so that any tool can use it. It repeats the definitions that it needs.
 func TestSharedDefinitionsAreEqual(t *testing.T) {
 	first := map[string]any{}
 	for _, name := range Types() {
@@ -116,7 +115,7 @@ func TestSharedDefinitionsAreEqual(t *testing.T) {
 			delete(m, "description")
 		}
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("$defs/%s is not what it is without optional_, or null", def)
+			t.Errorf("$defs/%s is not the definition without optional_, or null", def)
 		}
 	}
 }
@@ -178,7 +177,7 @@ func TestTheExampleOfACompletionAddsUp(t *testing.T) {
 	}
 }
 
-// The real events are not part of the project: see the README beside them.
+// The real events are not part of the project; the test skips where they are missing.
 func TestRealEventsAreValid(t *testing.T) {
 	dir := filepath.Join(moduleRoot(t), "..", "shared", "data")
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {

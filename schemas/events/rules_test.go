@@ -19,7 +19,8 @@ var (
 	notObject = []any{7, "x", true, []any{}}
 )
 
-// kinds says for each kind of value of the contract what is refused and what must be accepted.
+// kinds lists, for each kind of value of the contract, values that must be refused and values that
+// must be accepted.
 var kinds = map[string]struct{ bad, good []any }{
 	"id":        {badIDs, []any{"a", "7", "A9._:~-", strings.Repeat("a", 128)}},
 	"workspace": {[]any{7, "", "Acme", "a.b", "_a", "-a", "a b", strings.Repeat("a", 64)}, []any{"a", "7", "a_b-c", strings.Repeat("a", 63)}},
@@ -61,7 +62,8 @@ func TestEveryFieldIsHeldToItsRule(t *testing.T) {
 		t.Run(c.eventType, func(t *testing.T) {
 			t.Parallel()
 			schema := compiled(t, c.eventType)
-			// try changes a fresh document at a field's place and reports whether it is still valid.
+			// try changes a fresh document at a field's place and reports whether it is still
+			// valid.
 			try := func(path string, change func(*place)) bool {
 				for _, doc := range c.documents(t) {
 					if p := find(doc, path); p != nil {
@@ -117,7 +119,7 @@ func TestUnknownFieldsAreIgnoredInRunEventsAndRefusedInRequests(t *testing.T) {
 		}
 		for _, f := range c.table(t) {
 			if f.kind != "object" && f.kind != "element" || f.path == "options" {
-				continue // which options there are is the target's business
+				continue // the target decides which options exist
 			}
 			for _, doc := range c.documents(t) {
 				p := find(doc, f.path)

@@ -94,11 +94,11 @@ func merge(target, patch any) any {
 	return object
 }
 
-// place is where a value stands in a document.
+// place is the place of a value in a document.
 type place struct {
 	object map[string]any
 	key    string
-	array  []any // with "[]" as the last step: its first element
+	array  []any // if the last step of the path is "[]": place is the first element
 }
 
 func (p *place) set(v any) {

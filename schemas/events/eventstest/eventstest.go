@@ -1,4 +1,4 @@
-// Package eventstest holds the data of events against their JSON Schemas, for tests.
+// Package eventstest checks the data of events against their JSON Schemas, for tests.
 package eventstest
 
 import (
