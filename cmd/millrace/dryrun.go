@@ -10,12 +10,12 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
-	"github.com/millrace/millrace/pipeline/export/plan"
+	"github.com/millrace/millrace/pipeline/export/dryrun"
 )
 
 // try shows what the export of a request would come to.
 func (c requestCommand) try(ctx context.Context, a *app, r *export.Request) error {
-	d, err := plan.Try(ctx, a.cfg.dsn, r, int64(a.cfg.ExportWindowRecords))
+	d, err := dryrun.Run(ctx, a.cfg.dsn, r, int64(a.cfg.ExportWindowRecords))
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (c requestCommand) try(ctx context.Context, a *app, r *export.Request) erro
 	return err
 }
 
-func describeDryRun(r *export.Request, d *plan.DryRun) string {
+func describeDryRun(r *export.Request, d *dryrun.DryRun) string {
 	var b strings.Builder
 	what := "run"
 	if len(r.Nodes) > 0 {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/plan"
+	"github.com/millrace/millrace/pipeline/export/dryrun"
 )
 
 // What a dry run says is what the export then is, and a dry run leaves nothing behind. The lineage of a download tells of
@@ -22,7 +22,7 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 		return append([]string{"request", "--source", "copilot", "--app", "airline-helpdesk", "--limit", "1000"}, more...)
 	}
 	tuning := request("--purpose", "fine_tuning", "--split", "validation=0.3;seed=3")
-	var dry plan.DryRun
+	var dry dryrun.DryRun
 	decode(t, []byte(s.env.run(t, append(tuning, "--dry-run", "--json")...)), &dry)
 	text := s.env.run(t, append(tuning, "--dry-run")...)
 	if bucket := strings.TrimPrefix(s.env[len(s.env)-1], "BUCKET_URL=file://"); len(listed(t, filepath.Join(bucket, "exports"))) > 0 {

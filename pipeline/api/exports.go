@@ -15,8 +15,8 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
-	"github.com/millrace/millrace/pipeline/export/plan"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -78,7 +78,7 @@ func (a *API) registerExports() {
 	huma.Register(a.api, try, func(ctx context.Context, in *struct {
 		ContentType string `header:"Content-Type" hidden:"true"`
 		RawBody     []byte
-	}) (*struct{ Body *plan.DryRun }, error) {
+	}) (*struct{ Body *dryrun.DryRun }, error) {
 		request, _, err := parseRequest(ctx, &fileExport{ContentType: in.ContentType, RawBody: in.RawBody})
 		if err != nil {
 			return nil, err
@@ -91,12 +91,12 @@ func (a *API) registerExports() {
 		case <-ctx.Done():
 			return nil, problem(http.StatusServiceUnavailable, "too many dry runs at a time: try again")
 		}
-		d, err := plan.Try(ctx, a.dsn, request, tryRows)
+		d, err := dryrun.Run(ctx, a.dsn, request, tryRows)
 		var why *export.Error
 		if errors.As(err, &why) {
 			return nil, problem(http.StatusUnprocessableEntity, why.Message, Mistake{Detail: why.Message, Pointer: why.Pointer, Code: why.Code})
 		}
-		return &struct{ Body *plan.DryRun }{d}, a.explain(ctx, err)
+		return &struct{ Body *dryrun.DryRun }{d}, a.explain(ctx, err)
 	})
 	a.describeRequest(try.Path)
 	a.registerExportReads()

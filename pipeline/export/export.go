@@ -39,6 +39,14 @@ const (
 	TypeResult = "dev.millrace.internal.export.result"
 )
 
+// Names of the stages of exports, which are also their consumer groups.
+const (
+	StagePlan    = "plan"
+	StageExtract = "extract"
+	StageSeal    = "seal"
+	StageTrack   = "track"
+)
+
 // EventSource is the CloudEvents source of the events about exports.
 const EventSource = "/millrace/export"
 

@@ -35,9 +35,6 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Name is the stage's name.
-const Name = "extract"
-
 // Failpoints of the stage.
 const (
 	InsideWindow  = "inside a window" // fragments are uploaded, the manifest is not
@@ -76,12 +73,12 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	if cfg.Pause <= 0 {
 		cfg.Pause = 500 * time.Millisecond
 	}
-	cfg.Name, cfg.Topic, cfg.Outputs = Name, event.TopicExportWindows, []string{event.TopicExportResults}
+	cfg.Name, cfg.Topic, cfg.Outputs = export.StageExtract, event.TopicExportWindows, []string{event.TopicExportResults}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, look: cfg.Retrier()}
 	s.work = s.look.Limited(attempts, within)
 	s.work.Pause = cfg.Pause
 	s.turns = newTurns(max(1, cfg.Slots))
-	for _, l := range []lane{{Name, false}, {Name + "-direct", true}} {
+	for _, l := range []lane{{export.StageExtract, false}, {export.StageExtract + "-direct", true}} {
 		c := cfg.Config
 		c.Name = l.name
 		s.lanes = append(s.lanes, stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) { return s.handle(ctx, r, l) }))

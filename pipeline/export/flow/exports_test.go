@@ -310,13 +310,13 @@ func (f *flow) read(c *export.Completion) (*export.Manifest, error) {
 func TestEveryCrashLeadsToExactlyOneCompletion(t *testing.T) {
 	t.Parallel()
 	for _, at := range []struct{ stage, point string }{
-		{plan.Name, plan.BeforeCommit},
-		{extract.Name, extract.InsideWindow},
-		{extract.Name, extract.AfterManifest},
-		{seal.Name, seal.AfterManifest},
-		{plan.Name, stage.BeforeCommit},
-		{extract.Name, stage.BeforeCommit},
-		{seal.Name, stage.BeforeCommit},
+		{export.StagePlan, plan.BeforeCommit},
+		{export.StageExtract, extract.InsideWindow},
+		{export.StageExtract, extract.AfterManifest},
+		{export.StageSeal, seal.AfterManifest},
+		{export.StagePlan, stage.BeforeCommit},
+		{export.StageExtract, stage.BeforeCommit},
+		{export.StageSeal, stage.BeforeCommit},
 	} {
 		t.Run(at.stage+" "+at.point, func(t *testing.T) {
 			t.Parallel()

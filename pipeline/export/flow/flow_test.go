@@ -106,16 +106,16 @@ func (f *flow) start() {
 		f.running.Wait()
 	})
 	for name, start := range map[string]func(stage.Config) func(context.Context) error{
-		plan.Name: func(c stage.Config) func(context.Context) error {
+		export.StagePlan: func(c stage.Config) func(context.Context) error {
 			return plan.New(plan.Config{Config: c, WindowRecords: f.windowRecords, WindowsInFlight: f.windowsInFlight}, f.dsn, f.bucket).Run
 		},
-		extract.Name: func(c stage.Config) func(context.Context) error {
+		export.StageExtract: func(c stage.Config) func(context.Context) error {
 			return extract.New(extract.Config{Config: c, Pause: time.Millisecond}, f.dsn, f.bucket).Run
 		},
-		seal.Name: func(c stage.Config) func(context.Context) error {
+		export.StageSeal: func(c stage.Config) func(context.Context) error {
 			return seal.New(seal.Config{Config: c, WindowsInFlight: f.windowsInFlight}, f.dsn, f.bucket).Run
 		},
-		track.Name: func(c stage.Config) func(context.Context) error { return track.New(c.Config, f.dsn).Run },
+		export.StageTrack: func(c stage.Config) func(context.Context) error { return track.New(c.Config, f.dsn).Run },
 	} {
 		f.running.Go(func() {
 			for ctx.Err() == nil {

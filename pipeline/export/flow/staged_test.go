@@ -139,14 +139,14 @@ func TestACrashBetweenWindowsLosesNoneAndRepeatsNone(t *testing.T) {
 		stage, point string
 		arrival      int
 	}{
-		{plan.Name, plan.BeforeCommit, 1},
-		{extract.Name, extract.InsideWindow, 5},
-		{extract.Name, extract.AfterManifest, 4},
-		{seal.Name, seal.AfterManifest, 1},
-		{plan.Name, stage.BeforeCommit, 1},
-		{extract.Name, stage.BeforeCommit, 6},
-		{seal.Name, stage.BeforeCommit, 3},
-		{seal.Name, stage.BeforeCommit, 10},
+		{export.StagePlan, plan.BeforeCommit, 1},
+		{export.StageExtract, extract.InsideWindow, 5},
+		{export.StageExtract, extract.AfterManifest, 4},
+		{export.StageSeal, seal.AfterManifest, 1},
+		{export.StagePlan, stage.BeforeCommit, 1},
+		{export.StageExtract, stage.BeforeCommit, 6},
+		{export.StageSeal, stage.BeforeCommit, 3},
+		{export.StageSeal, stage.BeforeCommit, 10},
 	} {
 		t.Run(fmt.Sprintf("%s %s %d", at.stage, at.point, at.arrival), func(t *testing.T) {
 			t.Parallel()

@@ -14,17 +14,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/event"
-	"github.com/millrace/millrace/pipeline/export/plan"
-	"github.com/millrace/millrace/pipeline/export/track"
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // topics are those that a server consumes, and the stage by whose offsets it begins: what plan has committed is in plan.json, and
 // what track has committed is in ClickHouse.
 var topics = []struct{ name, stage string }{
-	{event.TopicExportRequests, plan.Name},
-	{event.TopicExportProgress, track.Name},
-	{event.TopicExportCompletions, track.Name},
+	{event.TopicExportRequests, export.StagePlan},
+	{event.TopicExportProgress, export.StageTrack},
+	{event.TopicExportCompletions, export.StageTrack},
 }
 
 // tail is how far the topics are consumed.

@@ -29,9 +29,6 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Name is the stage's name.
-const Name = "plan"
-
 // BeforeCommit is the failpoint after plan.json is there and before anything is sent.
 const BeforeCommit = "before the plan is committed"
 
@@ -60,7 +57,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	if cfg.WindowsInFlight <= 0 {
 		cfg.WindowsInFlight = 48
 	}
-	cfg.Name, cfg.Topic = Name, event.TopicExportRequests
+	cfg.Name, cfg.Topic = export.StagePlan, event.TopicExportRequests
 	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier()}
 	s.Stage = stage.New(cfg.Config, s.handle)

@@ -39,9 +39,6 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Name is the stage's name.
-const Name = "seal"
-
 // Failpoints of the stage.
 const (
 	BeforeManifest = "after the sidecars, before manifest.json"
@@ -71,7 +68,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	if cfg.WindowsInFlight <= 0 {
 		cfg.WindowsInFlight = 48
 	}
-	cfg.Name, cfg.Topic = Name, event.TopicExportResults
+	cfg.Name, cfg.Topic = export.StageSeal, event.TopicExportResults
 	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress, event.TopicExportWindows, event.TopicExportCompletions}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier()}
 	s.Stage = stage.New(cfg.Config, s.handle)

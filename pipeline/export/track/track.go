@@ -26,9 +26,6 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// Name is the stage's name.
-const Name = "track"
-
 // batch is how many events are inserted at once, at most.
 const batch = 1000
 
@@ -52,9 +49,9 @@ type Stage struct {
 
 // New returns a stage that is not running. It sets the configuration's Name.
 func New(cfg kafka.Config, dsn *clickhouse.DSN) *Stage {
-	cfg.Name = Name
+	cfg.Name = export.StageTrack
 	return &Stage{
-		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", Name), retry: cfg.Retrier(), events: newCounter(cfg.Metrics),
+		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", export.StageTrack), retry: cfg.Retrier(), events: newCounter(cfg.Metrics),
 		ready: make(chan struct{}),
 	}
 }
@@ -69,13 +66,13 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if s.history, err = s.dsn.Open(); err != nil {
-		return fmt.Errorf("stage %s: connect to ClickHouse: %w", Name, err)
+		return fmt.Errorf("stage %s: connect to ClickHouse: %w", export.StageTrack, err)
 	}
 	defer s.history.Close()
 	close(s.ready)
 	for ctx.Err() == nil {
 		if err := s.consume(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("stage %s: %w", Name, err)
+			return fmt.Errorf("stage %s: %w", export.StageTrack, err)
 		}
 	}
 	return nil
@@ -221,7 +218,7 @@ func (s *Stage) insert(ctx context.Context, rows []row) error {
 func (s *Stage) deadLetter(ctx context.Context, r *kgo.Record, err error) error {
 	why := event.Refused(err)
 	s.log.Warn("record refused", "record", kafka.Position(r), "code", string(why.Code))
-	letter := event.DeadLetter(s.cfg.TopicName(event.TopicDeadLetters), Name, r, why)
+	letter := event.DeadLetter(s.cfg.TopicName(event.TopicDeadLetters), export.StageTrack, r, why)
 	s.events.WithLabelValues("dead_letter").Inc()
 	return s.client.ProduceSync(ctx, letter).FirstErr()
 }

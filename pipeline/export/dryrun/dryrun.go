@@ -1,0 +1,161 @@
+// Package dryrun finds out what a request would come to: for the API, the command line and the pages. It reads, and writes
+// nothing.
+package dryrun
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/selection"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+// DryRun is what an export would come to.
+type DryRun struct {
+	Rows     int64            `json:"rows_planned"`
+	Read     int64            `json:"rows_read"` // of them, the most recent: as many as a window has at most
+	Used     int64            `json:"rows_used"` // of those read
+	Records  int64            `json:"records"`
+	Splits   map[string]int64 `json:"splits"` // records
+	Dropped  map[string]int64 `json:"dropped"`
+	Warnings []export.Warning `json:"warnings"`
+	// Lines are the first records as they would be written: of CSV below its header, and of JSON and Parquet as
+	// JSON.
+	Lines []string `json:"lines"`
+}
+
+// maxLines is how many records a dry run shows.
+const maxLines = 3
+
+// Run reads the rows that a request selects, one window at most, and returns what an export of the request would come to.
+// It returns an *export.Error where the rows cannot be formatted.
+func Run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, windowRecords int64) (*DryRun, error) {
+	d := &DryRun{Splits: map[string]int64{}, Dropped: map[string]int64{}, Warnings: []export.Warning{}, Lines: []string{}}
+	err := d.run(ctx, dsn, r, r.WindowSize(windowRecords))
+	if err != nil && !errors.As(err, new(*export.Error)) {
+		err = clickhouse.Explain(err)
+	}
+	return d, err
+}
+
+func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, size int64) error {
+	client, err := dsn.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection}
+	reader := &selection.Reader{Client: client, Comment: "millrace dry run of a request of workspace " + r.WorkspaceID}
+	if err := selection.Resolve(ctx, reader, p, size); err != nil {
+		return err
+	}
+	if d.Rows, err = reader.Int(ctx, selection.NewSelection(r, p.Bounded()).Count(math.MaxInt64)); err != nil {
+		return err
+	}
+	if d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > size) {
+		p.Selection.Limit = size
+	}
+	out, err := newSampler(d, p)
+	if err != nil {
+		return err
+	}
+	if err := d.read(ctx, dsn, reader, p, out); err != nil {
+		return err
+	}
+	return out.close(p)
+}
+
+// read reads the rows of the selection into the sampler.
+func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selection.Reader, p *export.Plan, out *sampler) error {
+	r := p.Request
+	stream, err := format.NewStream(r.Purpose, r.Target, p.Options, r.Shares(), out)
+	if err != nil {
+		return err
+	}
+	chosen := selection.NewSelection(r, p.Bounded())
+	write := func(row *format.Row) error {
+		d.Read++
+		if err := stream.Row(row); err != nil {
+			return &export.Error{Code: "format_failed", Message: err.Error()}
+		}
+		return nil
+	}
+	rows := func(ctx context.Context, fn func(*format.Row) error) error {
+		_, err := selection.ReadRows(ctx, reader.Client, reader.Limited(chosen.Rows()), fn)
+		return err
+	}
+	nodes := chosen.NodeRuns()
+	if nodes.SQL == "" {
+		if err := rows(ctx, write); err != nil {
+			return err
+		}
+		return stream.Close()
+	}
+	client, err := dsn.Dial(ctx) // node runs are read beside their runs
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := selection.WithNodes(ctx, client, reader.Limited(nodes), rows, write); err != nil {
+		return err
+	}
+	return stream.Close()
+}
+
+// sampler counts what a stream writes, and keeps the first records.
+type sampler struct {
+	*DryRun
+	warnings map[string]int64 // by code
+	encoder  fragment.Encoder // of CSV, whose lines are not the records
+	text     bytes.Buffer
+}
+
+func newSampler(d *DryRun, p *export.Plan) (*sampler, error) {
+	r := p.Request
+	s := &sampler{DryRun: d, warnings: map[string]int64{}}
+	encoder, err := format.NewEncoder(r.Purpose, r.Target, r.Format, export.NoCompression, p.Options, nil)
+	if err != nil || r.Format != export.CSV {
+		return s, err
+	}
+	s.encoder = encoder
+	return s, encoder.Open(&s.text)
+}
+
+// close ends the text of CSV and adds the warnings.
+func (s *sampler) close(p *export.Plan) error {
+	if s.encoder != nil {
+		if err := s.encoder.Close(); err != nil {
+			return err
+		}
+		s.Lines = append(s.Lines, s.text.String())
+	}
+	s.Warnings = append(s.Warnings, p.Warnings...)
+	s.Warnings = append(s.Warnings, export.RecordWarnings(p.Request, s.Records, s.warnings)...)
+	return nil
+}
+
+// Record implements [format.Output].
+func (s *sampler) Record(r *format.Record) error {
+	s.Records++
+	s.Used += r.Rows
+	s.Splits[r.Split]++
+	switch {
+	case s.Records > maxLines:
+		return nil
+	case s.encoder != nil:
+		return s.encoder.Append(r.JSON)
+	}
+	s.Lines = append(s.Lines, string(r.JSON))
+	return nil
+}
+
+// Drop implements [format.Output].
+func (s *sampler) Drop(reason string, rows int64) { s.Dropped[reason] += rows }
+
+// Warn implements [format.Output].
+func (s *sampler) Warn(code string) { s.warnings[code]++ }

@@ -1,0 +1,148 @@
+package selection
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/ch-go"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+const (
+	// queryLimit is how long one query of a plan may take.
+	queryLimit = 2 * time.Minute
+	// settled is the age of a row behind which no older row can appear: an insert times out after 30 s, and
+	// ingested_at is the clock of the server when the insert starts.
+	settled = time.Minute
+	// maxNamed is how many runs a warning names.
+	maxNamed = 100
+)
+
+// Reader runs the queries of one plan or dry run over one connection.
+type Reader struct {
+	Client  *ch.Client
+	Comment string // names the export in the query log of ClickHouse
+}
+
+// Limited returns the query with the settings of a plan: it reads only, and for two minutes at most.
+func (r *Reader) Limited(query Query) Query {
+	query.Settings = ReadSettings(r.Comment, queryLimit)
+	return query
+}
+
+// Int returns the one number that the query selects.
+func (r *Reader) Int(ctx context.Context, query Query) (int64, error) {
+	return ReadInt(ctx, r.Client, r.Limited(query))
+}
+
+func (r *Reader) texts(ctx context.Context, query Query) ([]string, error) {
+	return ReadTexts(ctx, r.Client, r.Limited(query))
+}
+
+// Resolve fixes what the data decides about the selection of a plan, before its rows are counted: the end of a window
+// by ingested_at, the oldest started_at, warnings about missing runs, and options. Size is the number of rows of a window.
+func Resolve(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
+	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {
+		now, err := r.Int(ctx, ServerTime())
+		if err != nil {
+			return err
+		}
+		clamped := clamp(*w, time.UnixMicro(now).UTC())
+		p.Selection.Window, p.Watermark = &clamped, clamped.To
+	}
+	if p.Selection.RunIDs != nil {
+		found, err := r.texts(ctx, FoundRuns(p.Request))
+		if err != nil {
+			return err
+		}
+		p.Warnings = missingRuns(p.Selection.RunIDs, found)
+	}
+	if err := resolveOptions(ctx, r, p); err != nil {
+		return err
+	}
+	return resolveSince(ctx, r, p, size)
+}
+
+// clamp ends a window by ingested_at before the present, so that no row appears in the window after it was read.
+func clamp(w export.TimeWindow, now time.Time) export.TimeWindow {
+	if until := now.Add(-settled); w.To.After(until) {
+		w.To = until
+	}
+	if w.To.Before(w.From) { // the whole window is in the future: the next window starts where this one would have
+		w.To = w.From
+	}
+	return w
+}
+
+// missingRuns returns the warning about the runs that do not exist.
+func missingRuns(wanted, found []string) []export.Warning {
+	slices.Sort(found)
+	missing := slices.DeleteFunc(slices.Clone(wanted), func(id string) bool {
+		_, ok := slices.BinarySearch(found, id)
+		return ok
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	return []export.Warning{{
+		Code: "runs_not_found", Count: int64(len(missing)), RunIDs: missing[:min(len(missing), maxNamed)],
+		Message: fmt.Sprintf("%d of the %d runs in selection.run_ids do not exist in this app.", len(missing), len(wanted)),
+	}}
+}
+
+// resolveOptions adds the options that depend on the data. CSV has its columns before its rows, so that the columns of
+// prompt variables are looked up first.
+func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
+	p.Options = maps.Clone(p.Request.Options)
+	if p.Request.Target != format.KariniCSV || len(p.Request.Nodes) == 0 {
+		return nil
+	}
+	found, err := r.texts(ctx, NewSelection(p.Request, p.Selection).Variables())
+	if err != nil {
+		return err
+	}
+	var variables, types []string
+	for _, name := range found {
+		if variable, ok := strings.CutPrefix(name, "v"); ok {
+			variables = append(variables, variable)
+		} else {
+			types = append(types, name[1:])
+		}
+	}
+	p.Options = format.KariniOptions(p.Options, variables, types)
+	return nil
+}
+
+// resolveSince finds a time since which all requested rows of a small limit have started. The reader then skips older rows:
+// with FINAL, ClickHouse cannot start at the end of the table. It looks for an eighth more rows than requested, since the
+// selection changes until it is read.
+func resolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
+	limit, window := p.Selection.Limit, p.Selection.Window
+	p.Since = time.Time{}
+	if limit == 0 || limit > size || window != nil && window.By != export.ByStartedAt {
+		return nil
+	}
+	enough := limit + limit/8 + 16
+	for k := 4 * (limit + 1024); ; k *= 16 {
+		since, err := r.Int(ctx, Newest(p.Request, p.Selection, k))
+		if err != nil || since == 0 { // the table has fewer than k rows
+			return err
+		}
+		bounded := *p
+		bounded.Since, bounded.Selection.Limit = time.UnixMilli(since).UTC(), 0
+		n, err := r.Int(ctx, NewSelection(p.Request, bounded.Bounded()).Count(enough))
+		if err != nil {
+			return err
+		}
+		if n >= enough {
+			p.Since = bounded.Since
+			return nil
+		}
+	}
+}
