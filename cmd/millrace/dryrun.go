@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
+	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // try shows what the export of a request would come to.
