@@ -1,9 +1,12 @@
-// Package chatlog reads logs of chats in the shape of OpenAI's chat completions, one a line, as run events of a copilot.
-// It is pure: it knows neither files nor Kafka.
+// Package chatlog reads logs of chats in the format of OpenAI's chat completions, one chat a line, as run events
+// of a copilot. It is pure: it knows neither files nor Kafka.
+//
+//	chatlog.go   Converter: from a line to the data of a run event
+//	line.go      reading a line
 //
 // A line is an object with messages, and optionally tools, as in a request or in a line of training data
-// (https://platform.openai.com/docs/api-reference/chat/create); and, where the log has them, with id, model, created,
-// created_at or timestamp, metadata, user and session_id. Other keys are passed over.
+// (https://platform.openai.com/docs/api-reference/chat/create). It may have id, model, created, created_at or
+// timestamp, metadata, user and session_id. Other keys are ignored.
 package chatlog
 
 import (
@@ -20,10 +23,10 @@ import (
 
 // Converter turns lines into run events. It is not safe for concurrent use.
 type Converter struct {
-	// Workspace and App are the ids of the workspace and of the copilot, which are valid.
+	// Workspace and App are the ids of the workspace and of the copilot. They must be valid.
 	Workspace, App string
-	// Base is when the run of a line without a time started, less a millisecond for each line up to it. The zero time
-	// refuses such lines.
+	// Base gives a time to lines without one: line n started n milliseconds after Base. Convert refuses such lines
+	// if Base is zero.
 	Base time.Time
 
 	r strictjson.Reader
@@ -36,17 +39,19 @@ type Run struct {
 	Data      []byte    // of an event of type runs.TypeRun
 }
 
-// Convert returns the run of a line, which is the number-th of its log, from 1. The same line gives the same run. The
-// error is a *strictjson.Refusal, which names the field and the rule.
+// Convert returns the run of a line. The number is that of the line in its log, from 1. The same line gives the
+// same run. The error is a *strictjson.Refusal with the field and the rule.
 //
-//   - run_id is a UUIDv5 of workspace, app and the line's id, else the line's text. Where the line has no time, it is of
-//     started_at too: a run has one started_at for ever, and that of such a line changes with its log.
-//   - started_at and updated_at are created, created_at or timestamp, the first that is there: a time of RFC 3339, or
-//     seconds or milliseconds since 1970.
-//   - question is the first text of a user, answer the last text of the assistant; of content in parts it is the parts of
-//     type text, each from a new line. messages and tools are as sent.
-//   - request_id is the line's id, user_id its user, session_id, model and metadata those of the line. The source is
-//     copilot, the status succeeded.
+//   - run_id is a UUIDv5 of the workspace, the app, and the line's id or else its text. If the line has no time,
+//     run_id depends on started_at too: a run has one started_at for ever, and Base may differ between two readings
+//     of a log.
+//   - started_at and updated_at are the first of created, created_at and timestamp that the line has: a time of RFC
+//     3339, or seconds or milliseconds since 1970.
+//   - question is the text of the first message of a user that has text, and answer the text of the last message of
+//     the assistant. The text of content in parts is that of the parts of type text, joined by line breaks. messages
+//     and tools are as sent.
+//   - request_id is the line's id, user_id its user; session_id, model and metadata are those of the line. source is
+//     copilot, status is succeeded.
 func (c *Converter) Convert(line []byte, number int) (Run, error) {
 	c.r.Reset(line, "", strictjson.MaxDepth)
 	chat := chat{r: &c.r}
@@ -60,19 +65,19 @@ func (c *Converter) Convert(line []byte, number int) (Run, error) {
 	started, timed := chat.time()
 	if !timed {
 		if c.Base.IsZero() {
-			return Run{}, c.r.RefuseField(strictjson.MissingField, "created", "the line has no time, and its log gives it none: add created, in seconds since 1970, "+
-				"or read the log from a file, whose time of modification counts")
+			return Run{}, c.r.RefuseField(strictjson.MissingField, "created", "the line has no time, and neither has its log: add created, in seconds since 1970, "+
+				"or read the log from a file, whose time of modification is used")
 		}
 		started = c.Base.UTC().Truncate(time.Millisecond).Add(time.Duration(number) * time.Millisecond)
-		if !inYears(started.UnixMilli()) {
-			return Run{}, c.r.RefuseField(strictjson.OutOfRange, "created", "the line has no time, and that of its log is not from 1970 to 2199: add created, in seconds since 1970")
+		if !isValidTime(started.UnixMilli()) {
+			return Run{}, c.r.RefuseField(strictjson.OutOfRange, "created", "the line has no time, and the time of its log is not from 1970 to 2199: add created, in seconds since 1970")
 		}
 	}
 	id := c.runID(&chat, content, started, timed)
 	return Run{RunID: id, StartedAt: started, Data: c.data(&chat, id, started)}, nil
 }
 
-// namespace is that of run ids, 8a7896eb-2be2-5ae7-91c6-c178df4a5d08: the UUIDv5 of
+// namespace is the UUID namespace of run ids, 8a7896eb-2be2-5ae7-91c6-c178df4a5d08: the UUIDv5 of
 // https://github.com/millrace/millrace/chatlog in the namespace of URLs (RFC 9562, section 6.6).
 var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/millrace/millrace/chatlog"))
 
@@ -90,7 +95,7 @@ func (c *Converter) runID(chat *chat, content string, started time.Time, timed b
 	return uuid.NewSHA1(namespace, []byte(name)).String()
 }
 
-// data writes the run.
+// data returns the data of the run's event.
 func (c *Converter) data(chat *chat, id string, started time.Time) []byte {
 	dst := make([]byte, 0, 1024+len(chat.messages)+len(chat.tools)+len(chat.question)+len(chat.answer))
 	text := func(key, value string) {
@@ -127,8 +132,8 @@ func (c *Converter) data(chat *chat, id string, started time.Time) []byte {
 	return append(dst, '}')
 }
 
-// inYears says whether milliseconds since 1970 are a time of the contract.
-func inYears(ms int64) bool { return ms >= 0 && ms < endOfYears }
+// isValidTime reports whether milliseconds since 1970 are a time of the contract, 1970 to 2199.
+func isValidTime(ms int64) bool { return ms >= 0 && ms < maxTime }
 
-// endOfYears is the year 2200, in milliseconds since 1970.
-var endOfYears = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+// maxTime is the begin of the year 2200, in milliseconds since 1970.
+var maxTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()

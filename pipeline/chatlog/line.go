@@ -11,13 +11,13 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// roles are those of OpenAI's messages.
+// roles are the roles of OpenAI's messages.
 var roles = []string{"system", "developer", "user", "assistant", "tool", "function"}
 
-// timeKeys are the keys that may hold the time of a line, the first one that is there counts.
+// timeKeys are the keys that may hold the time of a line. The first that the line has counts.
 var timeKeys = []string{"created", "created_at", "timestamp"}
 
-// chat is what a line says. A null is as good as an absent key.
+// chat is the content of a line. A key with the value null counts as absent.
 type chat struct {
 	r *strictjson.Reader
 
@@ -28,7 +28,7 @@ type chat struct {
 }
 
 // time returns the time of the line, if it has one.
-func (c *chat) time() (t time.Time, there bool) {
+func (c *chat) time() (t time.Time, ok bool) {
 	for _, t := range c.times {
 		if !t.IsZero() {
 			return t, true
@@ -65,7 +65,7 @@ func (c *chat) read() error {
 			c.session, err = c.r.Text()
 		default:
 			if i := slices.Index(timeKeys, key); i >= 0 {
-				c.times[i], err = c.moment()
+				c.times[i], err = c.timestamp()
 				return err
 			}
 			return c.r.Skip()
@@ -80,21 +80,21 @@ func (c *chat) read() error {
 	case count == 0:
 		return c.r.RefuseField(strictjson.MissingField, "messages", "must have a message; leave out lines of empty chats")
 	}
-	if err := c.short("question", c.question); err != nil {
+	if err := c.checkLength("question", c.question); err != nil {
 		return err
 	}
-	return c.short("answer", c.answer)
+	return c.checkLength("answer", c.answer)
 }
 
-// short refuses a text that a run cannot have, though each part of it could.
-func (c *chat) short(what, text string) error {
+// checkLength refuses a text whose parts are valid but are together longer than a string of a run may be.
+func (c *chat) checkLength(what, text string) error {
 	if len(text) <= strictjson.MaxString {
 		return nil
 	}
 	return c.r.RefuseField(strictjson.TooLarge, "messages", "the text parts of the "+what+" have "+strconv.Itoa(len(text))+" bytes together; a text may have "+strconv.Itoa(strictjson.MaxString))
 }
 
-// message reads a message, and keeps its text if it is the question or may be the answer.
+// message reads a message. It keeps the text if that is the question, or may be the answer.
 func (c *chat) message() error {
 	var role, text string
 	err := c.r.Object(func(key string) (err error) {
@@ -140,7 +140,7 @@ func (c *chat) content() (string, error) {
 		return "", c.r.Null()
 	case strictjson.Array:
 	case strictjson.Invalid:
-		return "", c.r.Skip() // which says what is wrong
+		return "", c.r.Skip() // the refusal says what is wrong
 	default:
 		return "", c.r.WrongType("must be a string, an array of parts or null, not " + got.String())
 	}
@@ -155,9 +155,9 @@ func (c *chat) content() (string, error) {
 	return strings.Join(texts, "\n"), err
 }
 
-// part reads a part of a content and returns its text, if it is one of text.
+// part reads a part of a message's content and returns its text, "" for parts of other types.
 func (c *chat) part() (text string, err error) {
-	kind, isText := "text", false // what has no type counts as what it has
+	kind, isText := "text", false // a part without a type counts as text
 	err = c.r.Object(func(key string) (err error) {
 		switch {
 		case key == "type":
@@ -201,20 +201,20 @@ func (c *chat) identifier() (string, error) {
 
 const timeRule = "must be seconds or milliseconds since 1970, or an RFC 3339 time such as 2026-01-31T23:59:59Z"
 
-// moment reads a time, to the millisecond. Numbers from 1e11 on are milliseconds: as seconds they are after 2199, and as
-// milliseconds before that they are in the first years after 1970.
-func (c *chat) moment() (time.Time, error) {
+// timestamp reads a time, to the millisecond. Numbers from 1e11 on are milliseconds: as seconds they would be after
+// 2199. Smaller numbers are seconds: as milliseconds they would be before 1974.
+func (c *chat) timestamp() (time.Time, error) {
 	switch c.r.Kind() {
 	case strictjson.Number:
 		numeral, err := c.r.Numeral()
 		if err != nil {
 			return time.Time{}, err
 		}
-		ms, _ := strconv.ParseFloat(numeral, 64) // too great is infinite, and refused
+		ms, _ := strconv.ParseFloat(numeral, 64) // a number that is too large becomes infinite, and is refused
 		if math.Abs(ms) < 1e11 {
 			ms *= 1000
 		}
-		if ms = math.Round(ms); ms < 0 || ms >= float64(endOfYears) {
+		if ms = math.Round(ms); ms < 0 || ms >= float64(maxTime) {
 			return time.Time{}, c.r.Refuse(strictjson.OutOfRange, timeRule+", from 1970 to 2199")
 		}
 		return time.UnixMilli(int64(ms)).UTC(), nil

@@ -1,5 +1,9 @@
 // Package jsonscan writes and reads the JSON of records, without reflection and without copies. Writing and
-// reading agree to the byte: what is appended here and read back is appended the same again.
+// reading agree to the byte: a value that was written, read and written again has the same bytes.
+//
+//	append.go   writing strings and floats
+//	scan.go     Scanner: reading, and the text of strings
+//	time.go     writing and reading times
 package jsonscan
 
 import (
@@ -9,12 +13,12 @@ import (
 	"strconv"
 )
 
-// AppendString appends s, which must be valid UTF-8, as a JSON string. What RFC 8259 asks to escape is
-// escaped, and nothing else.
+// AppendString appends s, which must be valid UTF-8, as a JSON string. It escapes only the characters that RFC
+// 8259 requires to be escaped.
 func AppendString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for {
-		n := plain(s)
+		n := IndexSpecial(s)
 		dst = append(dst, s[:n]...)
 		if n == len(s) {
 			return append(dst, '"')
@@ -40,9 +44,9 @@ func AppendString(dst, s []byte) []byte {
 	}
 }
 
-// plain returns the position of the first quote, backslash or control character of s, or len(s). It
+// IndexSpecial returns the position of the first quote, backslash or control character of s, or len(s). It
 // looks at eight bytes at a time.
-func plain(s []byte) int {
+func IndexSpecial(s []byte) int {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
@@ -64,8 +68,8 @@ func plain(s []byte) int {
 }
 
 // AppendFloat appends the shortest text that reads back as the same float. It always has a fraction or
-// an exponent, so that a reader which infers types from the first rows takes the column for floats. What
-// JSON cannot say, NaN and the infinities, is null.
+// an exponent, so that a reader which infers types from the first rows infers a column of floats. NaN and the
+// infinities, which JSON does not have, become null.
 func AppendFloat(dst []byte, x float64) []byte {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return append(dst, "null"...)

@@ -50,7 +50,7 @@ func TestEscapesAreFoundAtEveryOffset(t *testing.T) {
 	for c := range 256 {
 		for n := range 20 {
 			s := []byte(strings.Repeat("é", 20)[:n] + string([]byte{byte(c)}) + "tail of the text")
-			got := plain(s)
+			got := IndexSpecial(s)
 			want := len(s)
 			if c < 0x20 || c == '"' || c == '\\' {
 				want = n

@@ -12,14 +12,14 @@ import (
 // maxDepth bounds the recursion of Value. Documents are at most 64 deep at ingest.
 const maxDepth = 512
 
-// Scanner reads one JSON text (RFC 8259), which must be valid UTF-8, from front to back. Whatever it is given it does
-// not panic, and what it returns are parts of that text.
+// Scanner reads one JSON text (RFC 8259), which must be valid UTF-8, from front to back. It does not panic,
+// whatever the text. It returns slices of the text.
 type Scanner struct {
 	data []byte
 	pos  int
 }
 
-// Reset starts with another text.
+// Reset points the scanner at another text.
 func (s *Scanner) Reset(data []byte) { s.data, s.pos = data, 0 }
 
 // Peek returns the first byte of the next token, or 0 at the end.
@@ -32,7 +32,7 @@ func (s *Scanner) Peek() byte {
 	return 0
 }
 
-// Take goes over the next token, if it begins with c: a bracket, a comma or a colon.
+// Take steps over c, a bracket, a comma or a colon, and reports whether the next token was c.
 func (s *Scanner) Take(c byte) bool {
 	if s.Peek() != c || c == 0 {
 		return false
@@ -41,7 +41,7 @@ func (s *Scanner) Take(c byte) bool {
 	return true
 }
 
-// TakeText goes over text, if the next token begins with it.
+// TakeText steps over text, and reports whether the next token began with it.
 func (s *Scanner) TakeText(text []byte) bool {
 	s.Peek()
 	if !bytes.HasPrefix(s.data[s.pos:], text) {
@@ -51,7 +51,7 @@ func (s *Scanner) TakeText(text []byte) bool {
 	return true
 }
 
-// Key reads a key of an object and its colon, and returns the key as it is in the text, quoted.
+// Key reads a key of an object and the colon behind it, and returns the key as written, with its quotes.
 func (s *Scanner) Key() ([]byte, error) {
 	if s.Peek() != '"' {
 		return nil, s.Error("a key")
@@ -67,7 +67,7 @@ func (s *Scanner) Key() ([]byte, error) {
 	return key, nil
 }
 
-// Value reads a value, whatever it is, and returns its text.
+// Value reads a value of any kind and returns its text.
 func (s *Scanner) Value() ([]byte, error) {
 	s.Peek()
 	start := s.pos
@@ -75,7 +75,7 @@ func (s *Scanner) Value() ([]byte, error) {
 	return s.data[start:s.pos], err
 }
 
-// End returns an error if there is more.
+// End returns an error if anything but white space is left.
 func (s *Scanner) End() error {
 	if s.Peek() != 0 || s.pos < len(s.data) {
 		return s.Error("the end")
@@ -83,7 +83,7 @@ func (s *Scanner) End() error {
 	return nil
 }
 
-// Error says what should be at the cursor. It says nothing of what is there.
+// Error returns an error that names what is missing at the cursor. It contains nothing of the text.
 func (s *Scanner) Error(want string) error {
 	if s.pos >= len(s.data) {
 		return fmt.Errorf("not JSON: %s is missing at byte %d, the end", want, s.pos)
@@ -114,7 +114,7 @@ func (s *Scanner) value(depth int) error {
 	return s.number()
 }
 
-// members reads what is between the brackets of an object or array.
+// members reads the members of an object, which have keys, or of an array, and the closing bracket.
 func (s *Scanner) members(end byte, keys bool, depth int) error {
 	for first := true; !s.Take(end); first = false {
 		if !first && !s.Take(',') {
@@ -177,11 +177,11 @@ func (s *Scanner) digits() bool {
 	return s.pos > start
 }
 
-// text goes over a string.
+// text steps over a string.
 func (s *Scanner) text() error {
 	s.pos++
 	for {
-		s.pos += plain(s.data[s.pos:])
+		s.pos += IndexSpecial(s.data[s.pos:])
 		if s.pos >= len(s.data) {
 			return s.Error("a quote")
 		}
@@ -235,9 +235,10 @@ func hex4(b []byte) (r rune, ok bool) {
 	return r, true
 }
 
-var errSurrogate = errors.New("half of a surrogate pair, which is no text")
+var errSurrogate = errors.New("a string has half of a surrogate pair")
 
-// AppendText appends what a string says, which is as long as token at most. The token is one that Value returned.
+// AppendText appends the text of a string, without its escapes, which is at most as long as the token. The token
+// is one that Value returned.
 func AppendText(dst, token []byte) ([]byte, error) {
 	token = token[1 : len(token)-1]
 	for {
@@ -279,5 +280,5 @@ func AppendText(dst, token []byte) ([]byte, error) {
 	}
 }
 
-// Plain says whether the string of a token has no escapes: its text is then what is between the quotes.
-func Plain(token []byte) bool { return bytes.IndexByte(token, '\\') < 0 }
+// IsPlain reports whether the string of a token has no escapes: its text is then what stands between the quotes.
+func IsPlain(token []byte) bool { return bytes.IndexByte(token, '\\') < 0 }

@@ -1,10 +1,10 @@
 package jsonscan
 
-// zeroTime has the shape of every time, RFC 3339 in UTC with milliseconds, quoted.
+// zeroTime is the layout of every time: RFC 3339 in UTC with milliseconds, in quotes.
 const zeroTime = `"0000-00-00T00:00:00.000Z"`
 
 // AppendTime appends milliseconds since 1970 as an RFC 3339 time in UTC with milliseconds. Years are 0 to
-// 9999. time.AppendFormat would take half of the time of a record.
+// 9999. With time.AppendFormat, half of the time of a record would go into its times.
 func AppendTime(dst []byte, ms int64) []byte {
 	const perDay = 86_400_000
 	day := ms / perDay
@@ -27,7 +27,7 @@ func AppendTime(dst []byte, ms int64) []byte {
 	return dst
 }
 
-// ParseTime reads what AppendTime writes, quotes and all, and nothing else.
+// ParseTime reads a time as AppendTime writes it, with the quotes, and no other.
 func ParseTime(token []byte) (ms int64, ok bool) {
 	if len(token) != len(zeroTime) {
 		return 0, false

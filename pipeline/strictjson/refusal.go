@@ -26,8 +26,8 @@ const (
 	UnknownExport    Code = "unknown_export"
 )
 
-// Refusal is why a document is not accepted. It never contains a value of the document: only the
-// pointer, made of its keys, and the rule, made of the contract.
+// Refusal says why a document is refused. It contains no value of the document, only the pointer, which is
+// made of the document's keys, and the rule of the contract.
 type Refusal struct {
 	Code    Code
 	Pointer string // RFC 6901, "" is the whole document
@@ -36,7 +36,7 @@ type Refusal struct {
 
 func (e *Refusal) Error() string { return string(e.Code) + ": " + e.Detail() }
 
-// Detail is the pointer and the rule: the value of the millrace_error_detail header.
+// Detail returns the pointer and the rule: the value of the millrace_error_detail header.
 func (e *Refusal) Detail() string {
 	if e.Pointer == "" {
 		return e.Rule
@@ -44,21 +44,21 @@ func (e *Refusal) Detail() string {
 	return e.Pointer + ": " + e.Rule
 }
 
-// maxPointer bounds the pointer of a refusal, since a document's keys may be of any length.
+// maxPointer bounds the pointer of a refusal, in bytes: the keys of a document may have any length.
 const maxPointer = 512
 
-// Refuse returns a refusal at the cursor's place.
+// Refuse returns a refusal of the value at the cursor.
 func (r *Reader) Refuse(code Code, rule string) error {
 	return &Refusal{Code: code, Pointer: r.Pointer(), Rule: rule}
 }
 
-// RefuseField returns a refusal at a field of the object at the cursor's place.
+// RefuseField returns a refusal of a field of the object at the cursor.
 func (r *Reader) RefuseField(code Code, field, rule string) error {
 	return &Refusal{Code: code, Pointer: r.Pointer() + "/" + escapePointer(field), Rule: rule}
 }
 
-// Pointer returns the place of the value that is being read, RFC 6901, with control characters
-// replaced and cut at 512 bytes.
+// Pointer returns the JSON pointer (RFC 6901) of the value at the cursor. Control characters are replaced, and
+// a long pointer is cut at 512 bytes.
 func (r *Reader) Pointer() string {
 	var p strings.Builder
 	p.WriteString(r.prefix)
@@ -98,8 +98,8 @@ func (r *Reader) unexpected(got, want Kind) error {
 	return r.WrongType("must be " + want.String() + ", not " + got.String())
 }
 
-// WrongType returns a refusal of the value at the cursor — or, where that value is not even JSON, a
-// refusal that says so.
+// WrongType returns a refusal of the value at the cursor because of its type. If the value is not JSON, the
+// refusal says so instead.
 func (r *Reader) WrongType(rule string) error {
 	depth := len(r.path)
 	if err := r.Skip(); err != nil {
@@ -110,9 +110,9 @@ func (r *Reader) WrongType(rule string) error {
 }
 
 func (r *Reader) syntax(want string) error {
-	at := "at byte " + strconv.Itoa(r.i)
+	place := "at byte " + strconv.Itoa(r.i)
 	if r.i >= len(r.b) {
-		at = "at the end of the document"
+		place = "at the end of the document"
 	}
-	return r.Refuse(InvalidJSON, "not JSON (RFC 8259): expected "+want+" "+at)
+	return r.Refuse(InvalidJSON, "not JSON (RFC 8259): expected "+want+" "+place)
 }

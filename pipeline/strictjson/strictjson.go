@@ -1,11 +1,15 @@
 // Package strictjson reads JSON documents in one pass and refuses everything the event contract
 // refuses: text that is not RFC 8259 JSON, invalid UTF-8 and lone surrogates, duplicate keys, NUL
-// characters, strings over MaxString and nesting over MaxDepth. No library at hand checks all of these
-// and names the place, and the hot path of ingest is this reader, so it is our own; its fuzz test
-// holds it against encoding/json.
+// characters, strings over MaxString and nesting over MaxDepth. No library checks all of these and
+// names the place of a mistake, and this reader is the hot path of ingest, so it is our own. A fuzz
+// test compares it with encoding/json.
 //
-// A Reader is a cursor: the caller asks for the value it expects at the cursor and gets it, or a
-// *Refusal that names the code, the JSON pointer and the rule, and never a value of the document.
+//	strictjson.go   Reader: objects, arrays, numbers; Check
+//	text.go         Reader: strings and their escapes
+//	refusal.go      Refusal: why a document is refused, and where
+//
+// A Reader is a cursor. The caller asks for the value that it expects at the cursor. It gets the value,
+// or a *Refusal with the code, the JSON pointer and the rule, and no value of the document.
 package strictjson
 
 import (
@@ -38,8 +42,8 @@ var kindNames = [...]string{"an invalid value", "an object", "an array", "a stri
 
 func (k Kind) String() string { return kindNames[k] }
 
-// Reader reads one document. The zero Reader is ready for Reset. It is not safe for concurrent use;
-// the strings it returns stay valid after Reset.
+// Reader reads one document at a time. The zero Reader is ready for Reset. A Reader is not safe for
+// concurrent use. The strings that it returns stay valid after Reset.
 type Reader struct {
 	b       []byte // the document
 	s       string // the same bytes as a string, so that values can be substrings of it
@@ -59,9 +63,9 @@ type step struct {
 	index int
 }
 
-// Reset points the reader at doc, which must not change until the last value is read. Prefix is the
-// JSON pointer of doc inside what the user sent; errors start with it. Depth is the greatest nesting
-// allowed, usually MaxDepth.
+// Reset points the reader at doc, which must not change until the last value is read. The prefix is the
+// JSON pointer of doc inside the document that the user sent: the pointers of refusals start with it. The
+// depth is the deepest nesting allowed, usually MaxDepth.
 func (r *Reader) Reset(doc []byte, prefix string, depth int) {
 	*r = Reader{
 		b: doc, s: string(doc), valid: utf8.Valid(doc), limit: depth, prefix: prefix,
@@ -69,7 +73,7 @@ func (r *Reader) Reset(doc []byte, prefix string, depth int) {
 	}
 }
 
-// Check reads a whole document and returns what is wrong with it, or nil.
+// Check reads a whole document. The error is a *Refusal.
 func Check(doc []byte) error {
 	var r Reader
 	r.Reset(doc, "", MaxDepth)
@@ -102,7 +106,7 @@ func (r *Reader) Kind() Kind {
 	return Invalid
 }
 
-// Object reads an object and calls f for each key with the cursor at its value, which f must read.
+// Object reads an object. It calls f for each key with the cursor at the key's value, which f must read.
 func (r *Reader) Object(f func(key string) error) error {
 	if k := r.Kind(); k != Object {
 		return r.unexpected(k, Object)
@@ -173,7 +177,8 @@ func duplicate(keys []string, many map[string]struct{}, key string) bool {
 	return false
 }
 
-// Array reads an array and calls f for each element, numbered from 0, with the cursor at it.
+// Array reads an array. It calls f for each element, numbered from 0, with the cursor at the element, which f
+// must read.
 func (r *Reader) Array(f func(i int) error) error {
 	if k := r.Kind(); k != Array {
 		return r.unexpected(k, Array)
@@ -267,7 +272,7 @@ func (r *Reader) Skip() error {
 func (r *Reader) skipKey(string) error  { return r.Skip() }
 func (r *Reader) skipElement(int) error { return r.Skip() }
 
-// Raw reads a value of any kind, with every check, and returns its text as sent, less the white space
+// Raw reads a value of any kind, with every check, and returns its text as sent, without the white space
 // between its tokens.
 func (r *Reader) Raw() (string, error) { return r.Capture(r.Skip) }
 
@@ -293,7 +298,7 @@ func (r *Reader) Span() ([]byte, error) {
 	return r.b[start:r.i], err
 }
 
-// End checks that nothing but white space is left.
+// End returns a refusal if anything but white space is left.
 func (r *Reader) End() error {
 	r.space()
 	if r.i < len(r.b) {
@@ -339,7 +344,7 @@ func (r *Reader) literal() error {
 	return r.syntax("true, false or null")
 }
 
-// number reads the grammar of RFC 8259, section 6.
+// number reads a number (RFC 8259, section 6), and reports whether there is one.
 func (r *Reader) number() bool {
 	r.next('-')
 	if !r.next('0') && !r.digits() {

@@ -1,19 +1,19 @@
 package strictjson
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // text reads the string that starts at the cursor.
 func (r *Reader) text() (string, error) {
 	r.i++
 	start := r.i
-	r.i = plain(r.b, start)
+	r.i = start + jsonscan.IndexSpecial(r.b[start:])
 	switch {
 	case r.i >= len(r.b):
 		return "", r.syntax("'\"' at the end of the string")
@@ -43,7 +43,7 @@ func (r *Reader) escaped(start int) (string, error) {
 			return "", err
 		}
 		from := r.i
-		r.i = plain(r.b, r.i)
+		r.i += jsonscan.IndexSpecial(r.b[r.i:])
 		buf = append(buf, r.b[from:r.i]...)
 		if r.i >= len(r.b) {
 			return "", r.syntax("'\"' at the end of the string")
@@ -80,7 +80,7 @@ func (r *Reader) escape(buf []byte) ([]byte, error) {
 	return utf8.AppendRune(buf, u), nil
 }
 
-// hex reads a \uXXXX escape at i without moving the cursor.
+// hex reads the \uXXXX escape at position i, and does not move the cursor.
 func (r *Reader) hex(i int) (rune, bool) {
 	if i+6 > len(r.b) || r.b[i] != '\\' || r.b[i+1] != 'u' {
 		return 0, false
@@ -110,26 +110,4 @@ func (r *Reader) checked(s string) (string, error) {
 		return "", r.Refuse(InvalidUTF8, "text must be valid UTF-8")
 	}
 	return s, nil
-}
-
-// plain returns the position of the first quote, backslash or control character of b at or after i, or
-// len(b). It looks at eight bytes at a time.
-func plain(b []byte, i int) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for ; i+8 <= len(b); i += 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
-		quote := w ^ ones*'"'
-		slash := w ^ ones*'\\'
-		// A byte's high bit is set where w < 0x20, w == '"' or w == '\\'. A borrow can set it one byte too
-		// high, but only above a true hit, and the lowest hit is the one taken.
-		if hit := ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & high; hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
-		}
-	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c < 0x20 || c == '"' || c == '\\' {
-			return i
-		}
-	}
-	return i
 }

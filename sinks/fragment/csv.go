@@ -140,7 +140,7 @@ func (e *csvEncoder) cell(leaf *node, _, _ int, token []byte) error {
 
 func (e *csvEncoder) appendText(token []byte) error {
 	text := token[1 : len(token)-1]
-	if !jsonscan.Plain(token) {
+	if !jsonscan.IsPlain(token) {
 		var err error
 		if e.text, err = jsonscan.AppendText(e.text[:0], token); err != nil {
 			return err

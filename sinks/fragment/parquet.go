@@ -190,7 +190,7 @@ func (e *parquetEncoder) cell(leaf *node, repetition, definition int, token []by
 
 // textOf returns the text of a string, which stays until the batch is flushed.
 func (e *parquetEncoder) textOf(token []byte) (text []byte, err error) {
-	if jsonscan.Plain(token) {
+	if jsonscan.IsPlain(token) {
 		return e.keep(token[1 : len(token)-1]), nil
 	}
 	start := len(e.text)

@@ -91,7 +91,7 @@ func (r *reader) scan(s *jsonscan.Scanner, end byte, values bool, yield func(key
 				r.err = err
 				return false
 			}
-			if jsonscan.Plain(key) {
+			if jsonscan.IsPlain(key) {
 				key = key[1 : len(key)-1]
 			} else {
 				key = r.text(key)
@@ -125,7 +125,7 @@ func (r *reader) text(token []byte) []byte {
 	if !isString(token) {
 		return nil
 	}
-	if jsonscan.Plain(token) {
+	if jsonscan.IsPlain(token) {
 		return token[1 : len(token)-1]
 	}
 	from := len(r.memory)

@@ -122,7 +122,7 @@ func (c *conversation) readID(value []byte) []byte {
 	switch {
 	case !isString(value):
 		return nil
-	case jsonscan.Plain(value):
+	case jsonscan.IsPlain(value):
 		return value
 	}
 	return c.quote(c.text(value))
