@@ -3,7 +3,6 @@ package history
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -11,10 +10,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"github.com/millrace/millrace/pipeline/clickhouse"
-	"github.com/millrace/millrace/pipeline/local/localtest"
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/runs"
-	chschema "github.com/millrace/millrace/schemas/clickhouse"
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
@@ -33,14 +30,7 @@ type fixture struct {
 }
 
 func newFixture(t testing.TB) *fixture {
-	s := localtest.ClickHouse(t)
-	dsn, err := clickhouse.ParseDSN(s.DSN(s.Database(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	dsn := clickhousetest.Database(t)
 	conn, err := dsn.Open()
 	if err != nil {
 		t.Fatal(err)

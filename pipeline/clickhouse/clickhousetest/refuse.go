@@ -1,5 +1,5 @@
-// Package clickhousetest stands between a test and ClickHouse: a server that refuses every client, and a
-// proxy that breaks.
+// Package clickhousetest gives tests a database of ClickHouse, a server that refuses every client, and a proxy
+// that breaks.
 package clickhousetest
 
 import (

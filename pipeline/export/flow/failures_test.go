@@ -2,61 +2,18 @@ package flow_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/card/cardtest"
 	"github.com/millrace/millrace/pipeline/export/extract"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/runs"
 )
-
-// cutting stands before ClickHouse and cuts connections on which more than limit bytes came back, the first
-// times only; it returns the DSN to use.
-func (f *flow) cutting(server string, limit int64, times int32) (*clickhouse.DSN, *atomic.Int32) {
-	f.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.t.Cleanup(func() { l.Close() })
-	cuts := new(atomic.Int32)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				s, err := net.Dial("tcp", server)
-				if err != nil {
-					return
-				}
-				defer s.Close()
-				go io.Copy(s, c)
-				if n, _ := io.CopyN(c, s, limit); n == limit {
-					if cuts.Add(1) <= times {
-						return
-					}
-					io.Copy(c, s)
-				}
-			}()
-		}
-	}()
-	dsn, err := clickhouse.ParseDSN("clickhouse://" + l.Addr().String() + "/" + f.dsn.Database)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return dsn, cuts
-}
 
 // A stream that is cut leaves no trace: the window is read again, whole.
 func TestACutStreamIsReadAgain(t *testing.T) {

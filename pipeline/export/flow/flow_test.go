@@ -23,6 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/extract"
@@ -33,7 +34,6 @@ import (
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/stage"
-	chschema "github.com/millrace/millrace/schemas/clickhouse"
 	"github.com/millrace/millrace/schemas/events/eventstest"
 	"github.com/millrace/millrace/sinks/bucket"
 	"github.com/millrace/millrace/sinks/runstore"
@@ -62,20 +62,14 @@ var errCrash = errors.New("crash")
 var day = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
 func newFlow(t *testing.T) *flow {
-	s := localtest.ClickHouse(t)
-	dsn, err := clickhouse.ParseDSN(s.DSN(s.Database(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	dsn := clickhousetest.Database(t)
 	f := &flow{t: t, dsn: dsn, dir: t.TempDir(), seen: map[string][]*kgo.Record{}}
 	var topics []string
 	for _, topic := range event.Topics {
 		topics = append(topics, event.DefaultPrefix+topic.Name)
 	}
 	f.kafka = localtest.Kafka(t, kfake.SeedTopics(1, topics...))
+	var err error
 	if f.bucket, err = bucket.Open(t.Context(), "file://"+f.dir); err != nil {
 		t.Fatal(err)
 	}

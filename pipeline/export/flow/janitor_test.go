@@ -1,9 +1,7 @@
 package flow_test
 
 import (
-	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/extract"
@@ -21,51 +18,6 @@ import (
 	"github.com/millrace/millrace/pipeline/export/seal"
 	"github.com/millrace/millrace/pipeline/runs"
 )
-
-// valve stands before ClickHouse and holds the first connection on which more than a limit comes back, until
-// it is opened: to the reader of a window that looks as if the process were paused.
-type valve struct {
-	dsn        *clickhouse.DSN
-	held, open chan struct{}
-}
-
-func (f *flow) valve(limit int64) *valve {
-	f.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.t.Cleanup(func() { l.Close() })
-	server := f.dsn.Addr()
-	v := &valve{held: make(chan struct{}), open: make(chan struct{})}
-	if v.dsn, err = clickhouse.ParseDSN("clickhouse://" + l.Addr().String() + "/" + f.dsn.Database); err != nil {
-		f.t.Fatal(err)
-	}
-	var once atomic.Bool
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				s, err := net.Dial("tcp", server)
-				if err != nil {
-					return
-				}
-				defer s.Close()
-				go io.Copy(s, c)
-				if n, _ := io.CopyN(c, s, limit); n == limit && once.CompareAndSwap(false, true) {
-					close(v.held)
-					<-v.open
-				}
-				io.Copy(c, s)
-			}()
-		}
-	}()
-	return v
-}
 
 func (f *flow) wait(what string, signal <-chan struct{}) {
 	f.t.Helper()

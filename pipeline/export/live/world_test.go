@@ -24,7 +24,6 @@ import (
 	"github.com/millrace/millrace/pipeline/export/track"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
-	chschema "github.com/millrace/millrace/schemas/clickhouse"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -42,12 +41,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	s := localtest.ClickHouse(t)
-	w := &world{T: t}
-	w.dsn = parse(t, s.DSN(s.Database(t)))
-	if _, err := clickhouse.Migrate(t.Context(), w.dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{T: t, dsn: clickhousetest.Database(t)}
 	w.proxy = clickhousetest.NewProxy(t, w.dsn.Addr())
 	w.via = parse(t, "clickhouse://"+w.proxy.Addr+"/"+w.dsn.Database)
 	var topics []string

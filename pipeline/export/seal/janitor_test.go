@@ -16,8 +16,6 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
-	"github.com/millrace/millrace/pipeline/local/localtest"
-	chschema "github.com/millrace/millrace/schemas/clickhouse"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -30,15 +28,9 @@ type estate struct {
 }
 
 func newEstate(t *testing.T) *estate {
-	s := localtest.ClickHouse(t)
-	dsn, err := clickhouse.ParseDSN(s.DSN(s.Database(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	dsn := clickhousetest.Database(t)
 	e := &estate{t: t, dsn: dsn}
+	var err error
 	if e.conn, err = dsn.Open(); err != nil {
 		t.Fatal(err)
 	}

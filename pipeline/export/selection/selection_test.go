@@ -2,19 +2,17 @@ package selection_test
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/selection"
-	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/runs"
-	chschema "github.com/millrace/millrace/schemas/clickhouse"
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
@@ -28,14 +26,7 @@ type history struct {
 }
 
 func newHistory(t *testing.T) *history {
-	s := localtest.ClickHouse(t)
-	dsn, err := clickhouse.ParseDSN(s.DSN(s.Database(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	dsn := clickhousetest.Database(t)
 	h := &history{t: t, dsn: dsn, store: runstore.New(dsn)}
 	t.Cleanup(h.store.Close)
 	return h

@@ -3,7 +3,6 @@ package selection
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,24 +11,9 @@ import (
 	"github.com/ClickHouse/ch-go"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export/format"
-	"github.com/millrace/millrace/pipeline/local/localtest"
-	chschema "github.com/millrace/millrace/schemas/clickhouse"
 )
-
-// windowDSN returns a database of the test's own, with the schema.
-func windowDSN(t testing.TB) *clickhouse.DSN {
-	t.Helper()
-	server := localtest.ClickHouse(t)
-	dsn, err := clickhouse.ParseDSN(server.DSN(server.Database(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
-	return dsn
-}
 
 func dial(t testing.TB, dsn *clickhouse.DSN) *ch.Client {
 	t.Helper()
@@ -102,7 +86,7 @@ func (r *records) add(row *format.Row) error {
 
 func TestRowsAreReadAsTheyWereInserted(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	client := dial(t, dsn)
 	for name, from := range map[string]string{
@@ -132,7 +116,7 @@ func TestRowsAreReadAsTheyWereInserted(t *testing.T) {
 
 func TestARowLeavesNothingInTheNext(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	got := newRecords(t)
 	rows, err := ReadRows(t.Context(), dial(t, dsn), Query{
@@ -160,7 +144,7 @@ func TestARowLeavesNothingInTheNext(t *testing.T) {
 
 func TestEveryFieldOfTheRowIsRead(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	_, err := ReadRows(t.Context(), dial(t, dsn), Query{
 		SQL: "SELECT " + RowColumns("", "") + " FROM runs_with_feedback WHERE run_id = 'run-full'",
@@ -194,7 +178,7 @@ func numbered(n int, rest string) string {
 
 func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	client := dial(t, dsn)
 	for _, size := range []struct{ block, rows int }{{100, 2000}, {1000, 5000}, {100_000, 70_000}} { // words with indexes of 8, 16 and 32 bits
@@ -218,7 +202,7 @@ func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 
 func TestAQueryWithoutRowsIsNoError(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	rows, err := ReadRows(t.Context(), dial(t, dsn), Query{SQL: numbered(10, "")}, func(*format.Row) error {
 		return errors.New("called")
 	})
@@ -229,7 +213,7 @@ func TestAQueryWithoutRowsIsNoError(t *testing.T) {
 
 func TestReadSettingsLimitTheQuery(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	settings := func(limit time.Duration, more ...ch.Setting) []ch.Setting {
 		return append(ReadSettings("a test", limit), more...)
@@ -254,7 +238,7 @@ func TestReadSettingsLimitTheQuery(t *testing.T) {
 
 func TestAColumnOfAnotherTypeIsRefused(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	for _, replacement := range []string{
 		"toString(feedback_score) AS feedback_score", "toNullable(question) AS question", "toFloat32(cost_usd) AS cost_usd",
@@ -271,7 +255,7 @@ func TestAColumnOfAnotherTypeIsRefused(t *testing.T) {
 }
 
 func BenchmarkReadRows(b *testing.B) {
-	dsn := windowDSN(b)
+	dsn := clickhousetest.Database(b)
 	const n = 30_000 // a window
 	exec(b, dsn, fmt.Sprintf(`INSERT INTO runs (workspace_id, run_id, source, app_id, app_name, app_version, status, started_at, ended_at, updated_at,
 		question, inputs, answer, outputs, reference, model, metadata, version) SETTINGS async_insert = 0

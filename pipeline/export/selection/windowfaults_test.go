@@ -14,13 +14,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // Invariant 5: a cut stream is an error.
 func TestAStreamCutAnywhereIsAnError(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	const n = 3000
 	read := func(c *cut, prepare func(), silence time.Duration) (int, error) {
@@ -62,7 +63,7 @@ func TestAStreamCutAnywhereIsAnError(t *testing.T) {
 
 func TestAQueryThatFailsMidwayIsAnError(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	client := dial(t, dsn)
 	rows, err := ReadRows(t.Context(), client, Query{
@@ -83,7 +84,7 @@ func TestAQueryThatFailsMidwayIsAnError(t *testing.T) {
 
 func TestAnErrorOfTheCallbackStopsTheQuery(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	client := dial(t, dsn)
 	full := errors.New("disk full")
@@ -106,7 +107,7 @@ func TestAnErrorOfTheCallbackStopsTheQuery(t *testing.T) {
 
 func TestACancelledReadReturnsAtOnce(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -125,7 +126,7 @@ func TestACancelledReadReturnsAtOnce(t *testing.T) {
 // The network drops packets: no error ever comes from it.
 func TestAServerThatGoesSilentIsGivenUp(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	for _, after := range []int64{0, 40_000} { // before the first packet of the answer, and inside of a block
 		c := newCut(t, dsn.Addr())
@@ -142,7 +143,7 @@ func TestAServerThatGoesSilentIsGivenUp(t *testing.T) {
 // A slow callback, an upload that hangs for a while, is not a silent server.
 func TestASlowCallbackIsNotASilentServer(t *testing.T) {
 	t.Parallel()
-	dsn := windowDSN(t)
+	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	slow := time.NewTimer(2500 * time.Millisecond)
 	rows, err := readRows(t.Context(), dial(t, dsn), Query{SQL: numbered(1000, "")},

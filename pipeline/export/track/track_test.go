@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/card"
@@ -19,17 +20,12 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/kafka/kafkatest"
 	"github.com/millrace/millrace/pipeline/local/localtest"
-	chschema "github.com/millrace/millrace/schemas/clickhouse"
 )
 
 var day = time.Date(2026, 3, 1, 0, 0, 0, 123e6, time.UTC)
 
 func setup(t *testing.T) (kafka.Config, *clickhouse.DSN, *kgo.Client) {
-	s := localtest.ClickHouse(t)
-	dsn, err := clickhouse.ParseDSN(s.DSN(s.Database(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	dsn := clickhousetest.Empty(t)
 	var topics []string
 	for _, topic := range event.Topics {
 		topics = append(topics, event.DefaultPrefix+topic.Name)
@@ -69,9 +65,7 @@ func completed(t *testing.T, p *export.Plan, status export.Status, why *export.E
 func TestTheViewExportsTellsHowFarEachExportIsOrHowItEnded(t *testing.T) {
 	t.Parallel()
 	cfg, dsn, client := setup(t)
-	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	clickhousetest.Migrate(t, dsn)
 	running, done, failed := planned(t, "running"), planned(t, "done"), planned(t, "failed")
 	done.Watermark = day
 	window := &export.WindowManifest{Rows: 60, RowsUsed: 58, Records: 58, Dropped: map[string]int64{"no_output": 2}, Files: []export.File{{Kind: export.Data, Bytes: 9}}}
@@ -91,33 +85,38 @@ func TestTheViewExportsTellsHowFarEachExportIsOrHowItEnded(t *testing.T) {
 	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- New(cfg, dsn).Run(ctx) }()
-
-	conn, err := dsn.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
 	want := strings.Join([]string{
 		"done succeeded 100% 60/60 rows 58 used 58 records {'no_output':2} dropped 1 fragments 2026-03-01 00:00:00.123000  N me",
 		"failed failed 0% 0/100 rows 0 used 0 records {} dropped 0 fragments ᴺᵁᴸᴸ c m true /p N me",
 		"running running 60% 60/100 rows 0 used 58 records {'no_output':2} dropped 1 fragments ᴺᵁᴸᴸ  N me",
 	}, "\n")
+	runUntil(t, cfg, dsn, `SELECT arrayStringConcat(arraySort(groupArray(concat(export_id, ' ', status, ' ', percent_done, '% ', rows_done, '/', rows_planned, ' rows ',
+		rows_used, ' used ', records, ' records ', toString(dropped), ' dropped ', fragments, ' fragments ', ifNull(toString(watermark), 'ᴺᵁᴸᴸ'), ' ',
+		if(error_code = '', '', concat(error_code, ' ', error_message, ' ', toString(error_retryable), ' ', error_pointer)), ' ', name, ' ', requested_by))), '\n') FROM exports`,
+		want, func() { deadLetters(t, client, 2) })
+}
+
+// runUntil runs the stage until the query returns the wanted text, and calls check before it stops the stage.
+func runUntil(t *testing.T, cfg kafka.Config, dsn *clickhouse.DSN, query, want string, check func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- New(cfg, dsn).Run(ctx) }()
+	conn, err := dsn.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	var got string
-	for deadline := time.Now().Add(20 * time.Second); got != want && time.Now().Before(deadline); {
-		err := conn.QueryRow(t.Context(), `SELECT arrayStringConcat(arraySort(groupArray(concat(export_id, ' ', status, ' ', percent_done, '% ', rows_done, '/', rows_planned, ' rows ', rows_used, ' used ',
-			records, ' records ', toString(dropped), ' dropped ', fragments, ' fragments ', ifNull(toString(watermark), 'ᴺᵁᴸᴸ'), ' ',
-			if(error_code = '', '', concat(error_code, ' ', error_message, ' ', toString(error_retryable), ' ', error_pointer)), ' ', name, ' ', requested_by))), '\n') FROM exports`).Scan(&got)
-		if err != nil {
+	for deadline := time.Now().Add(30 * time.Second); got != want && time.Now().Before(deadline); {
+		if err := conn.QueryRow(t.Context(), query).Scan(&got); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got != want {
 		t.Errorf("exports has\n%s\nwant\n%s", got, want)
 	}
-	deadLetters(t, client, 2)
+	check()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -150,9 +149,7 @@ func TestAMissingTableStopsTheStageAndNamesTheCommandThatHelps(t *testing.T) {
 func TestABatchThatDecompressesTooFarIsADeadLetterAndWhatFollowsIsStored(t *testing.T) {
 	t.Parallel()
 	cfg, dsn, client := setup(t)
-	if _, err := clickhouse.Migrate(t.Context(), dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	clickhousetest.Migrate(t, dsn)
 	produce := func(id string) {
 		p := planned(t, id)
 		progress := message.Progress(cfg.TopicPrefix, p, export.NewProgress(p, export.StatusAccepted, &export.Tally{}, day))
@@ -165,26 +162,6 @@ func TestABatchThatDecompressesTooFarIsADeadLetterAndWhatFollowsIsStored(t *test
 	kafkatest.ProduceOversize(t, topic, 0, cfg.Options...)
 	kafkatest.ProduceOversize(t, topic, 0, cfg.Options...)
 	produce("after")
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- New(cfg, dsn).Run(ctx) }()
-	conn, err := dsn.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	got, want := "", "after before"
-	for deadline := time.Now().Add(30 * time.Second); got != want && time.Now().Before(deadline); {
-		if err := conn.QueryRow(t.Context(), `SELECT arrayStringConcat(arraySort(groupArray(export_id)), ' ') FROM exports`).Scan(&got); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got != want {
-		t.Errorf("exports has %q, want %q", got, want)
-	}
-	deadLetters(t, client, 2)
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	runUntil(t, cfg, dsn, `SELECT arrayStringConcat(arraySort(groupArray(export_id)), ' ') FROM exports`, "after before",
+		func() { deadLetters(t, client, 2) })
 }
