@@ -12,7 +12,7 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// The headers that a dead letter has beside the record's own.
+// The headers that a dead letter has beside the headers of its record.
 const (
 	HeaderError     = "millrace_error"        // a strictjson.Code
 	HeaderDetail    = "millrace_error_detail" // JSON pointer and rule, never a value from the payload
@@ -23,8 +23,7 @@ const (
 	HeaderTimestamp = "millrace_timestamp" // the record's, RFC 3339
 )
 
-// IsDeadLetterHeader says whether a header is one that DeadLetter writes. On an incoming record such a
-// header is nobody's business and is replaced.
+// IsDeadLetterHeader reports whether DeadLetter writes the header. DeadLetter replaces such headers of a record.
 func IsDeadLetterHeader(key string) bool {
 	switch key {
 	case HeaderError, HeaderDetail, HeaderStage, HeaderTopic, HeaderPartition, HeaderOffset, HeaderTimestamp:
@@ -33,9 +32,9 @@ func IsDeadLetterHeader(key string) bool {
 	return false
 }
 
-// DeadLetter returns the record of topic dead-letters for a record that a stage cannot take: the same
-// key, value and headers, and why.
-func DeadLetter(topic, stage string, r *kgo.Record, why *strictjson.Refusal) *kgo.Record {
+// DeadLetter returns the record of topic dead-letters for a record that a stage refuses: the same key, value
+// and headers, and the refusal.
+func DeadLetter(topic, stage string, r *kgo.Record, refusal *strictjson.Refusal) *kgo.Record {
 	headers := make([]kgo.RecordHeader, 0, len(r.Headers)+7)
 	for _, h := range r.Headers {
 		if !IsDeadLetterHeader(h.Key) {
@@ -45,8 +44,8 @@ func DeadLetter(topic, stage string, r *kgo.Record, why *strictjson.Refusal) *kg
 	add := func(key, value string) {
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
-	add(HeaderError, string(why.Code))
-	add(HeaderDetail, strings.ToValidUTF8(why.Detail(), "\uFFFD"))
+	add(HeaderError, string(refusal.Code))
+	add(HeaderDetail, strings.ToValidUTF8(refusal.Detail(), "\uFFFD"))
 	add(HeaderStage, stage)
 	add(HeaderTopic, r.Topic)
 	add(HeaderPartition, strconv.Itoa(int(r.Partition)))
@@ -55,8 +54,9 @@ func DeadLetter(topic, stage string, r *kgo.Record, why *strictjson.Refusal) *kg
 	return &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value, Headers: headers}
 }
 
-// Refused returns err as a refusal; an error of another kind is invalid_json with its text.
-func Refused(err error) *strictjson.Refusal {
+// AsRefusal returns the refusal that err is or wraps. An error of another kind becomes a refusal with code
+// invalid_json and the error's text.
+func AsRefusal(err error) *strictjson.Refusal {
 	var refusal *strictjson.Refusal
 	if errors.As(err, &refusal) {
 		return refusal
@@ -64,26 +64,26 @@ func Refused(err error) *strictjson.Refusal {
 	return &strictjson.Refusal{Code: strictjson.InvalidJSON, Rule: err.Error()}
 }
 
-// DeadLetterWithoutValue returns a dead letter that says where its value is, for a value that topic
-// dead-letters cannot hold.
+// DeadLetterWithoutValue returns a dead letter without its value, which topic dead-letters cannot hold. Its
+// detail says where the value is.
 func DeadLetterWithoutValue(r *kgo.Record) *kgo.Record {
-	short := *r
-	short.Value = nil
-	short.Headers = append([]kgo.RecordHeader(nil), r.Headers...)
-	for i, h := range short.Headers {
+	letter := *r
+	letter.Value = nil
+	letter.Headers = append([]kgo.RecordHeader(nil), r.Headers...)
+	for i, h := range letter.Headers {
 		if h.Key == HeaderDetail {
-			short.Headers[i].Value = []byte(string(h.Value) + "; the value of " + strconv.Itoa(len(r.Value)) +
+			letter.Headers[i].Value = []byte(string(h.Value) + "; the value of " + strconv.Itoa(len(r.Value)) +
 				" bytes does not fit here: read it at the topic, partition and offset of these headers")
 		}
 	}
-	return &short
+	return &letter
 }
 
-// DeadLetterAlone returns a dead letter without key, value and the record's own headers, where those are
-// what topic dead-letters cannot hold.
-func DeadLetterAlone(r *kgo.Record) *kgo.Record {
-	alone := DeadLetterWithoutValue(r)
-	alone.Key = nil
-	alone.Headers = slices.DeleteFunc(alone.Headers, func(h kgo.RecordHeader) bool { return !IsDeadLetterHeader(h.Key) })
-	return alone
+// DeadLetterWithoutRecord returns a dead letter without key, value and headers of its record, where topic
+// dead-letters cannot hold those.
+func DeadLetterWithoutRecord(r *kgo.Record) *kgo.Record {
+	letter := DeadLetterWithoutValue(r)
+	letter.Key = nil
+	letter.Headers = slices.DeleteFunc(letter.Headers, func(h kgo.RecordHeader) bool { return !IsDeadLetterHeader(h.Key) })
+	return letter
 }

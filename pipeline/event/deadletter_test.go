@@ -14,9 +14,9 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-var why = &strictjson.Refusal{Code: strictjson.BadID, Pointer: "/run_id", Rule: "must match"}
+var refusal = &strictjson.Refusal{Code: strictjson.BadID, Pointer: "/run_id", Rule: "must match"}
 
-// added are the headers that a dead letter of record has for why.
+// added are the headers that a dead letter of record has because of the refusal.
 var added = []string{
 	"millrace_error=bad_id", "millrace_error_detail=/run_id: must match", "millrace_stage=ingest", "millrace_topic=t", "millrace_partition=3",
 	"millrace_offset=17", "millrace_timestamp=2026-01-31T12:00:00.123Z",
@@ -48,14 +48,14 @@ func TestADeadLetterIsTheRecordAndWhy(t *testing.T) {
 			t.Parallel()
 			r := record("value\xff", c.headers...)
 			before := headers(r)
-			got := event.DeadLetter("dead", "ingest", r, why)
+			got := event.DeadLetter("dead", "ingest", r, refusal)
 			if got.Topic != "dead" || string(got.Key) != "key" || string(got.Value) != "value\xff" {
 				t.Errorf("topic %s, key %q, value %q", got.Topic, got.Key, got.Value)
 			}
 			if want := slices.Concat(c.kept, added); !slices.Equal(headers(got), want) {
 				t.Errorf("headers %q, want %q", headers(got), want)
 			}
-			again := event.DeadLetter("dead", "ingest", r, why) // as after a crash
+			again := event.DeadLetter("dead", "ingest", r, refusal) // as after a crash
 			if !slices.Equal(headers(again), headers(got)) || !slices.Equal(headers(r), before) {
 				t.Error("the record was changed")
 			}
@@ -65,7 +65,7 @@ func TestADeadLetterIsTheRecordAndWhy(t *testing.T) {
 
 func TestATombstoneStaysOne(t *testing.T) {
 	t.Parallel()
-	got := event.DeadLetter("dead", "ingest", &kgo.Record{Topic: "t"}, why)
+	got := event.DeadLetter("dead", "ingest", &kgo.Record{Topic: "t"}, refusal)
 	if got.Key != nil || got.Value != nil {
 		t.Errorf("key %q, value %q", got.Key, got.Value)
 	}
@@ -83,7 +83,7 @@ func TestADeadLettersDetailIsText(t *testing.T) {
 
 func TestADeadLetterWithoutItsValueSaysWhereItIs(t *testing.T) {
 	t.Parallel()
-	whole := event.DeadLetter("dead", "ingest", record("value", "a", "1"), why)
+	whole := event.DeadLetter("dead", "ingest", record("value", "a", "1"), refusal)
 	before := headers(whole)
 	got := event.DeadLetterWithoutValue(whole)
 	if got.Topic != "dead" || string(got.Key) != "key" || got.Value != nil {
@@ -99,11 +99,11 @@ func TestADeadLetterWithoutItsValueSaysWhereItIs(t *testing.T) {
 	}
 }
 
-func TestADeadLetterAloneHasOnlyWhatMillraceWrote(t *testing.T) {
+func TestADeadLetterWithoutItsRecordHasOnlyWhatMillraceWrote(t *testing.T) {
 	t.Parallel()
-	whole := event.DeadLetter("dead", "ingest", record("value", "a", strings.Repeat("x", 1000), "b", ""), why)
+	whole := event.DeadLetter("dead", "ingest", record("value", "a", strings.Repeat("x", 1000), "b", ""), refusal)
 	before := headers(whole)
-	got := event.DeadLetterAlone(whole)
+	got := event.DeadLetterWithoutRecord(whole)
 	if got.Topic != "dead" || got.Key != nil || got.Value != nil || len(got.Headers) != len(added) {
 		t.Errorf("topic %s, key %q, value %q, headers %q", got.Topic, got.Key, got.Value, headers(got))
 	}
@@ -114,10 +114,10 @@ func TestADeadLetterAloneHasOnlyWhatMillraceWrote(t *testing.T) {
 
 func TestEveryErrorBecomesARefusal(t *testing.T) {
 	t.Parallel()
-	if got := event.Refused(fmt.Errorf("wrapped: %w", why)); got != why {
+	if got := event.AsRefusal(fmt.Errorf("wrapped: %w", refusal)); got != refusal {
 		t.Errorf("got %v", got)
 	}
-	if got := event.Refused(errors.New("text")); got.Code != strictjson.InvalidJSON || got.Rule != "text" {
+	if got := event.AsRefusal(errors.New("text")); got.Code != strictjson.InvalidJSON || got.Rule != "text" {
 		t.Errorf("got %v", got)
 	}
 }

@@ -1,8 +1,12 @@
 // Package event reads and writes CloudEvents 1.0 as Kafka records.
 //
-// Read are the binary mode (attributes in ce_* headers), the structured mode (a JSON envelope) and bare
-// JSON: the data itself, its type beside its keys. Written is the binary mode. The rules are those of
-// the Kafka protocol binding,
+//	event.go        Event, from a record and to a record
+//	deadletter.go   dead letters: refused records, and why they were refused
+//	topics.go       the topics of the contract
+//
+// It reads the binary mode (attributes in ce_* headers), the structured mode (a JSON envelope) and bare JSON,
+// which is the data with its type beside its keys. It writes the binary mode. The rules are those of the
+// Kafka protocol binding,
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md,
 // and of the JSON format,
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md.
@@ -22,26 +26,26 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// MaxValue is the greatest size of a record's value, in bytes.
+// MaxValue is the size of the largest value of a record, in bytes.
 const MaxValue = 8 << 20
 
 // Event is a CloudEvent whose data is JSON.
 type Event struct {
 	ID      string // default: topic/partition/offset of its record
 	Source  string
-	Type    string // "" where a bare object names none
+	Type    string // "" where a bare object has none
 	Subject string
 	Time    time.Time // default: the record's timestamp
 	// TraceParent is the W3C trace context, from the header or the attribute of that name.
 	TraceParent string
-	// Data is the JSON document; after Decode a slice of the record's value, where it can be.
+	// Data is the JSON document. After Decode it is a slice of the record's value, unless it came as base64.
 	Data []byte
 	// Pointer is the JSON pointer of Data in the record's value: "", "/data" or "/data_base64".
 	Pointer string
 }
 
-// Decode reads the event of a record. Data is not checked, but for what a structured or bare record
-// needs to be taken apart. The error is a *strictjson.Refusal.
+// Decode reads the event of a record. It checks Data only as far as it has to in order to read a structured
+// or bare record. The error is a *strictjson.Refusal.
 func Decode(r *kgo.Record) (Event, error) {
 	e, err := decode(r)
 	if e.ID == "" {
@@ -85,17 +89,17 @@ func decode(r *kgo.Record) (Event, error) {
 			}
 		}
 	}
-	if e.Type == "" { // bare, whatever other attributes its headers have
+	if e.Type == "" { // bare, even if its headers have other attributes
 		return e.bare(value)
 	}
-	if err := isJSON(media, "header content-type"); err != nil {
+	if err := requireJSON(media, "header content-type"); err != nil {
 		return e, err
 	}
 	e.Data = value
 	return e, nil
 }
 
-// stripConfluent drops the prefix of Confluent's wire format: a zero byte and a schema id of 4 bytes.
+// stripConfluent removes the prefix of Confluent's wire format: a zero byte and a schema id of 4 bytes.
 func stripConfluent(value []byte) []byte {
 	if len(value) >= 5 && value[0] == 0 {
 		return value[5:]
@@ -108,7 +112,7 @@ func (e Event) structured(value []byte) (Event, error) {
 	r.Reset(value, "", strictjson.MaxDepth+1) // the envelope is one level
 	err := r.Object(func(key string) error {
 		switch {
-		case r.Kind() == strictjson.Null: // as good as absent
+		case r.Kind() == strictjson.Null: // counts as absent
 			return r.Skip()
 		case key == "data" || key == "data_base64":
 			return e.data(&r, key)
@@ -120,7 +124,7 @@ func (e Event) structured(value []byte) (Event, error) {
 			return err
 		}
 		if key == "datacontenttype" {
-			return isJSON(mediaType(text), "/datacontenttype")
+			return requireJSON(mediaType(text), "/datacontenttype")
 		}
 		return e.attribute("/", key, text)
 	})
@@ -136,7 +140,7 @@ func (e Event) structured(value []byte) (Event, error) {
 	return e, nil
 }
 
-// data reads the data of an envelope: JSON under the key data, or base64 of it under data_base64.
+// data reads the data of an envelope: JSON under the key data, or JSON in base64 under the key data_base64.
 func (e *Event) data(r *strictjson.Reader, key string) (err error) {
 	if e.Data != nil {
 		return r.Refuse(strictjson.DuplicateKey, "an event has data or data_base64, not both")
@@ -156,8 +160,8 @@ func (e *Event) data(r *strictjson.Reader, key string) (err error) {
 	return nil
 }
 
-// bare reads a JSON object that is the data, with its type beside the data's keys — or, if it has a
-// specversion, a structured event whose content-type is missing.
+// bare reads a JSON object that is the data, with its type beside the data's keys. An object with a
+// specversion is a structured event whose content-type is missing.
 func (e Event) bare(value []byte) (Event, error) {
 	var r strictjson.Reader
 	r.Reset(value, "", strictjson.MaxDepth+1)
@@ -195,7 +199,7 @@ func isAttribute(name string) bool {
 	return false
 }
 
-// attribute sets an attribute of the context. Prefix and name are its place in the record.
+// attribute sets an attribute of the event. The prefix and the name are its place in the record.
 func (e *Event) attribute(prefix, name, value string) error {
 	refuse := func(code strictjson.Code, rule string) error {
 		return &strictjson.Refusal{Code: code, Pointer: prefix + name, Rule: rule}
@@ -214,11 +218,11 @@ func (e *Event) attribute(prefix, name, value string) error {
 	case "subject":
 		e.Subject = value
 	case "traceparent":
-		if e.TraceParent == "" { // the header is nearer to the record than the attribute
+		if e.TraceParent == "" { // the header wins over the attribute
 			e.TraceParent = value
 		}
 	case "time":
-		t, rule, inRange := runs.ParseTimestamp(value) // of CloudEvents: any offset from UTC
+		t, rule, inRange := runs.ParseTimestamp(value) // CloudEvents allow any offset from UTC
 		switch {
 		case rule != "" && inRange:
 			return refuse(strictjson.WrongType, rule)
@@ -230,16 +234,16 @@ func (e *Event) attribute(prefix, name, value string) error {
 	return nil
 }
 
-// mediaType is the type of a content-type header, without its parameters.
+// mediaType returns the media type of a content-type header, without parameters.
 func mediaType(contentType string) string {
-	if contentType == "application/json" { // what nearly every record has
+	if contentType == "application/json" { // as nearly every record has
 		return contentType
 	}
 	media, _, _ := mime.ParseMediaType(contentType)
 	return media
 }
 
-func isJSON(media, place string) error {
+func requireJSON(media, place string) error {
 	if media == "" || media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json") {
 		return nil
 	}

@@ -31,12 +31,12 @@ const (
 		`"datacontenttype":"application/json","dataschema":"urn:x","ext":1,"flag":true,"data":` + data + `}`
 )
 
-// want is an event of T with everything; the cases change it.
+// want is an event of type T with every attribute. The cases change it.
 var want = event.Event{
 	ID: "1", Source: "/s", Type: "T", Subject: "sub", Time: time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC), TraceParent: "00-1", Data: []byte(data),
 }
 
-// bareWant is a bare event of T.
+// bareWant is a bare event of type T.
 var bareWant = event.Event{ID: "t/3/17", Type: "T", Time: recordTime}
 
 func edit(e event.Event, f func(*event.Event)) event.Event {

@@ -9,10 +9,13 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// FuzzDecode: whatever the record, decoding does not panic; an error is a refusal with a code and a rule,
-// and it is invalid_json only of what is not JSON; an event has an id and a time, and the data of a
-// structured or a bare one is valid JSON unless it came as base64; written in binary mode, it is read
-// back as the same event.
+// FuzzDecode checks that, whatever the record:
+//
+//   - decoding does not panic;
+//   - an error is a refusal with a code and a rule, and its code is invalid_json only if the value is not JSON;
+//   - an event has an id and a time;
+//   - the data of a structured or bare event is valid JSON unless it came as base64;
+//   - the event, written in binary mode, is read back the same.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(data), "application/json", "T")
 	f.Add([]byte(envelope), "", "")
@@ -41,13 +44,13 @@ func FuzzDecode(f *testing.F) {
 		if (e.Pointer == "/data" || e.Pointer == "" && eventType == "") && !json.Valid(e.Data) {
 			t.Fatalf("the data is no JSON: %q", e.Data)
 		}
-		if e.Type == "" { // a bare request, which is never written
+		if e.Type == "" { // a bare request of an export, which is never written
 			return
 		}
 		again := e.Record("t", nil)
 		again.Timestamp = recordTime
 		got, err := event.Decode(again)
-		if len(e.Data) >= 5 && e.Data[0] == 0 { // a prefix inside a prefix
+		if len(e.Data) >= 5 && e.Data[0] == 0 { // a second prefix of Confluent behind the first
 			return
 		}
 		e.Pointer = ""

@@ -1,6 +1,6 @@
 package event
 
-// Names of the topics after the prefix (MILLRACE_KAFKA_TOPIC_PREFIX).
+// Names of the topics, without the prefix that an installation gives them.
 const (
 	TopicRuns              = "runs"
 	TopicExportRequests    = "export-requests"
@@ -11,10 +11,10 @@ const (
 	TopicDeadLetters       = "dead-letters"
 )
 
-// DefaultPrefix comes before the names of the topics.
+// DefaultPrefix is the prefix of the names of topics and consumer groups, where none is configured.
 const DefaultPrefix = "millrace."
 
-// Topic says how a topic is created.
+// Topic is a topic as it is created.
 type Topic struct {
 	Name       string // without the prefix
 	Partitions int32
@@ -25,12 +25,13 @@ const (
 	week    = "604800000" // in milliseconds, for retention.ms
 	month   = "2592000000"
 	size8M  = "8388608"
-	size9M  = "9437184" // a dead letter is a record of 8 MiB and why
+	size9M  = "9437184" // a dead letter is a record of up to 8 MiB and why it was refused
 	forever = "-1"
 )
 
-// Topics are all topics, as `millrace topics` creates them. Runs are kept a week, so that ClickHouse may
-// be down over a long weekend and be refilled after a mishap; completions are kept for good, by key.
+// Topics are all topics, as `millrace topics` creates them. Kafka keeps runs for a week, so that ClickHouse may
+// be down over a long weekend, or be refilled after a mishap. It keeps the last completion of each export for
+// ever.
 var Topics = []Topic{
 	{TopicRuns, 12, configs("delete", week, size8M)},
 	{TopicExportRequests, 6, configs("delete", week, size8M)},

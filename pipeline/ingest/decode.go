@@ -50,7 +50,7 @@ func (s *Stage) decodeRecords(records []*kgo.Record) *content {
 		}
 		decoded, err := s.decodeRecord(&decoder, r)
 		if err != nil {
-			c.letters = append(c.letters, letter{r, event.Refused(err)})
+			c.letters = append(c.letters, letter{r, event.AsRefusal(err)})
 			continue
 		}
 		switch e := decoded.(type) {

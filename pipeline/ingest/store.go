@@ -143,7 +143,7 @@ const maxLoggedLetters = 10
 // sendLarge sends a letter that did not fit: by itself, for it may have been its neighbours, then without
 // its value, then without anything of the record's own.
 func sendLarge(ctx context.Context, client *kgo.Client, letter *kgo.Record) (err error) {
-	for _, record := range []*kgo.Record{letter, event.DeadLetterWithoutValue(letter), event.DeadLetterAlone(letter)} {
+	for _, record := range []*kgo.Record{letter, event.DeadLetterWithoutValue(letter), event.DeadLetterWithoutRecord(letter)} {
 		if err = client.ProduceSync(ctx, record).FirstErr(); !tooLarge(err) {
 			break
 		}

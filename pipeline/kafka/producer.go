@@ -21,15 +21,16 @@ func ProducerOptions() []kgo.Opt {
 	}
 }
 
-// Checker checks run events. It is not safe for concurrent use.
+// Checker checks run events before they are produced, by the rules that ingest applies to them again. It is not
+// safe for concurrent use.
 type Checker struct {
-	// Source is the CloudEvents source of events that name none.
+	// Source is the CloudEvents source of events without one.
 	Source  string
 	decoder runs.Decoder
 }
 
-// Record returns the record of a run event, structured or bare JSON, without a topic, and the workspace that the event is of. The
-// record refers to text. The error is a *strictjson.Refusal.
+// Record returns the record of a run event, given as structured or bare JSON, and the workspace of the event. The
+// record has no topic, and refers to text. The error is a *strictjson.Refusal.
 func (c *Checker) Record(text []byte) (r *kgo.Record, workspace string, err error) {
 	e, err := event.Decode(&kgo.Record{Value: text, Timestamp: time.Now()})
 	if err != nil {
@@ -40,7 +41,7 @@ func (c *Checker) Record(text []byte) (r *kgo.Record, workspace string, err erro
 		return nil, "", err
 	}
 	if strings.HasPrefix(e.ID, "/") {
-		e.ID = "" // the default of an event without an id: its place in the topic
+		e.ID = "" // the event has no id; Decode made one of the record's position
 	}
 	if e.Source == "" {
 		e.Source = c.Source

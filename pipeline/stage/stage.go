@@ -1,14 +1,19 @@
 // Package stage is the consume → work → produce loop that the export stages share.
 //
-//	slot:  poll one record ──▶ work ──▶ begin ──▶ produce what came of it ──▶ end: with the record's offset
-//	          ▲                  │                                             │
-//	          └── again ─────────┴── partition lost: work is cancelled ────────┴── not committed: work is void
+//	slot:  poll one record ──▶ work ──▶ begin ──▶ produce the results ──▶ end, with the record's offset
+//	          ▲                  │                                         │
+//	          └── again ─────────┴── partition lost: work is cancelled ────┴── not committed: work is void
 //
-// The records that a handler returns and the offset of the record it was given are one Kafka transaction:
-// a read_committed consumer sees them once, however often the work was repeated. Work is therefore
-// idempotent through what it leaves in the bucket. It is done before the transaction begins, so it may
-// take longer than a transaction may; and one record at a time, so that slow work delays nothing but its
-// own slot.
+// One Kafka transaction holds the records that a handler returns and the offset of the record that it worked
+// on. A read_committed consumer therefore sees the results once, however often the work was repeated. The work
+// itself has to be idempotent in the bucket. It happens before the transaction begins, so it may take longer
+// than a transaction may. A slot works on one record at a time, so slow work delays only its own slot.
+//
+//	stage.go        Stage and its slots; Config, Handler
+//	worker.go       a session: polling, working, transactions, lost partitions
+//	decode.go       Decode: the data of an event of one type
+//	clickhouse.go   WithClickHouse: a connection whose errors Retrier understands
+//	metrics.go      the metrics
 package stage
 
 import (
@@ -26,19 +31,19 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// Handler does a stage's work for one record and returns the records that come of it, which may be none.
+// Handler does a stage's work for one record and returns the resulting records, which may be none.
 //
-// It is called for the same record again after a crash, a rebalance or an aborted transaction. It may
-// block: ctx is done when the partition is lost or the stage stops, and then what it returns does not
-// matter. A *strictjson.Refusal makes the record a dead letter. Any other error stops the stage: a handler
-// itself retries what waiting can mend, see [kafka.Retrier].
+// The stage calls it again for the same record after a crash, a rebalance or an aborted transaction. It may
+// block: ctx is done when the partition is lost or the stage stops, and the stage then ignores what the
+// handler returns. A *strictjson.Refusal makes the record a dead letter. Any other error stops the stage:
+// the handler itself repeats what can succeed later, see [kafka.Retrier].
 type Handler func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error)
 
 // Config of a stage.
 type Config struct {
-	kafka.Config          // Name is the verb
-	Topic        string   // consumed, without the prefix
-	Outputs      []string // topics that the handler's records go to, without the prefix
+	kafka.Config
+	Topic   string   // the input, without the prefix
+	Outputs []string // topics that the handler's records go to, without the prefix
 	// TransactionalIDPrefix begins the transactional ids, for ACLs.
 	TransactionalIDPrefix string
 	Slots                 int // records worked on at a time; default 1
@@ -47,8 +52,8 @@ type Config struct {
 	Failpoint func(name string) error
 }
 
-// At is called by stages at the points where a crash has to be survived.
-func (c *Config) At(failpoint string) error {
+// ReachFailpoint calls Failpoint. A stage returns its error at once.
+func (c *Config) ReachFailpoint(failpoint string) error {
 	if c.Failpoint == nil {
 		return nil
 	}
@@ -86,8 +91,8 @@ func New(cfg Config, work Handler) *Stage {
 // Ready is closed when Kafka answers and has the topics.
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
-// Run consumes until ctx is done, and then returns nil, soon: work at hand is cancelled, and done again
-// by whoever gets its partition. It returns an error where waiting does not help.
+// Run consumes until ctx is done, and then soon returns nil: it cancels the work at hand, which the next owner
+// of the partition does again. It returns an error where waiting does not help.
 func (s *Stage) Run(ctx context.Context) error {
 	topics := append([]string{s.cfg.Topic, event.TopicDeadLetters}, s.cfg.Outputs...)
 	if err := s.cfg.RequireTopics(ctx, topics...); err != nil || ctx.Err() != nil {
@@ -104,11 +109,11 @@ func (s *Stage) Run(ctx context.Context) error {
 	return nil
 }
 
-// errAgain ends a session that cannot go on but may be followed by another.
-var errAgain = errors.New("the session has to be renewed")
+// errRenew ends a session after which another may succeed.
+var errRenew = errors.New("the session has to be renewed")
 
-// slot works through sessions with one transactional id, so that a new session fences what is left of the
-// one before it.
+// slot runs one session after the other with the same transactional id, so that a new session fences what is
+// left of the session before it.
 func (s *Stage) slot(ctx context.Context, number int) error {
 	id := fmt.Sprintf("%s%s-%d-%s", s.cfg.TransactionalIDPrefix, s.cfg.Name, number, s.process)
 	for {
@@ -116,11 +121,11 @@ func (s *Stage) slot(ctx context.Context, number int) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !errors.Is(err, errAgain) {
+		if !errors.Is(err, errRenew) {
 			return err
 		}
 		s.metrics.sessions.Inc()
-		s.log.Warn("kafka session ended and is begun again", "error", err)
+		s.log.Warn("kafka session ended; beginning another", "error", err)
 		select {
 		case <-time.After(pauseAfterFailure):
 		case <-ctx.Done():
@@ -145,10 +150,14 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	}
 	defer session.Close()
 	w.session = session
-	// This ends the transaction that a session before this one may have left open, which would otherwise
-	// keep the group's offsets from being read until it times out.
-	if _, _, err := session.Client().ProducerID(ctx); err != nil {
-		return errors.Join(errAgain, err)
+	// This ends the transaction that the session before may have left open. Until an open transaction times
+	// out, nobody can read the group's offsets.
+	_, _, err = session.Client().ProducerID(ctx)
+	if kafka.IsPermanent(err) {
+		return s.cfg.Explain(err, s.cfg.TopicName(s.cfg.Topic))
+	}
+	if err != nil {
+		return errors.Join(errRenew, err)
 	}
 	for ctx.Err() == nil {
 		if err := w.next(ctx); err != nil {
@@ -158,5 +167,5 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	return nil
 }
 
-// deadLetterTopic is where records go that no stage can take.
+// deadLetterTopic returns the name of the topic of refused records.
 func (s *Stage) deadLetterTopic() string { return s.cfg.TopicName(event.TopicDeadLetters) }

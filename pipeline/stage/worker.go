@@ -15,40 +15,40 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// worker works through one session.
+// worker works on the records of one session.
 type worker struct {
 	stage   *Stage
 	session *kgo.GroupTransactSession
 
-	mu     sync.Mutex
-	cancel context.CancelCauseFunc // of the work at hand, or nil
-	topic  string                  // of its record
-	part   int32
-	stale  bool // partitions were revoked while there was no work
+	mu        sync.Mutex
+	cancel    context.CancelCauseFunc // of the work at hand, or nil
+	topic     string                  // of its record
+	partition int32
+	stale     bool // partitions were revoked while there was no work
 }
 
 var errRevoked = errors.New("the partition went to another member of the group")
 
-// revoked is called by the client when partitions go to another member, and with none when others
-// change hands.
+// The client calls revoked when partitions go to another member, and without partitions when only other members
+// exchange some.
 func (w *worker) revoked(ctx context.Context, client *kgo.Client, partitions map[string][]int32) {
 	if len(partitions) > 0 {
 		w.lost(ctx, client, partitions)
 	}
 }
 
-// lost is called by the client when partitions are another member's. It must not wait: ending a
-// transaction in here would deadlock.
+// The client calls lost when partitions belong to another member. It must not wait: to end a transaction here
+// would deadlock.
 func (w *worker) lost(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stale = w.stale || w.cancel == nil
-	if w.cancel != nil && slices.Contains(partitions[w.topic], w.part) {
+	if w.cancel != nil && slices.Contains(partitions[w.topic], w.partition) {
 		w.cancel(errRevoked)
 	}
 }
 
-// next polls a record and works on it. It returns nil where the next poll decides what comes next.
+// next polls a record and works on it. It returns an error if the session is over.
 func (w *worker) next(ctx context.Context) error {
 	fetches := w.session.PollRecords(ctx, 1)
 	if ctx.Err() != nil {
@@ -62,13 +62,13 @@ func (w *worker) next(ctx context.Context) error {
 		return nil
 	}
 	if w.takeStale() {
-		// The session would abort the next transaction, after its work; so let it abort now, before.
+		// The session aborts the next transaction in any case. Aborting now spares the work before it.
 		if _, err := w.session.End(ctx, kgo.TryAbort); err != nil {
-			return errors.Join(errAgain, err)
+			return errors.Join(errRenew, err)
 		}
 		return nil
 	}
-	return w.one(ctx, records[0])
+	return w.workOn(ctx, records[0])
 }
 
 func (w *worker) takeStale() bool {
@@ -79,7 +79,8 @@ func (w *worker) takeStale() bool {
 	return stale
 }
 
-func (w *worker) one(ctx context.Context, r *kgo.Record) error {
+// workOn works on a record and commits the results with its offset.
+func (w *worker) workOn(ctx context.Context, r *kgo.Record) error {
 	s := w.stage
 	began := time.Now()
 	out, outcome, err := w.work(ctx, r)
@@ -91,7 +92,7 @@ func (w *worker) one(ctx context.Context, r *kgo.Record) error {
 		s.metrics.records.WithLabelValues("lost").Inc()
 		_, err := w.session.End(context.WithoutCancel(ctx), kgo.TryAbort)
 		if err != nil {
-			return errors.Join(errAgain, err)
+			return errors.Join(errRenew, err)
 		}
 		return nil
 	case err != nil:
@@ -119,7 +120,7 @@ func (w *worker) work(ctx context.Context, r *kgo.Record) (out []*kgo.Record, ou
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w.mu.Lock()
-	w.cancel, w.topic, w.part = cancel, r.Topic, r.Partition
+	w.cancel, w.topic, w.partition = cancel, r.Topic, r.Partition
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
@@ -143,48 +144,49 @@ func (w *worker) work(ctx context.Context, r *kgo.Record) (out []*kgo.Record, ou
 	return out, "done", nil
 }
 
-// carryTrace gives the trace context of a record to those that came of it, where they have none.
+// carryTrace copies the trace context of a record to the resulting records that have none.
 func carryTrace(r *kgo.Record, out []*kgo.Record) {
 	const key = "traceparent"
-	has := func(r *kgo.Record) int {
+	index := func(r *kgo.Record) int {
 		return slices.IndexFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == key })
 	}
-	i := has(r)
+	i := index(r)
 	if i < 0 {
 		return
 	}
 	for _, o := range out {
-		if has(o) < 0 {
+		if index(o) < 0 {
 			o.Headers = append(o.Headers, r.Headers[i])
 		}
 	}
 }
 
-// produce sends the records and commits the offsets of what was polled, in one transaction. An error
-// means that its outcome is unknown and the session is over. It does not end early when ctx is done: a
-// client whose transaction was left halfway blocks the partition's readers until it times out.
+// produce sends the records and commits the polled offsets, in one transaction. An error means that the outcome
+// is unknown and the session is over. It does not end early when ctx is done: a transaction that is left open
+// blocks the readers of the partition until it times out.
 func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool, err error) {
 	s := w.stage
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*transactionTimeout)
 	defer cancel()
 	if err := w.session.Begin(); err != nil {
-		return false, errors.Join(errAgain, err)
+		return false, errors.Join(errRenew, err)
 	}
 	if err := w.session.ProduceSync(ctx, out...).FirstErr(); err != nil {
 		s.metrics.transactions.WithLabelValues("aborted").Inc()
 		_, aborted := w.session.End(ctx, kgo.TryAbort)
-		// Kafka may have stored the records all the same. In its next transaction this client would give others the
-		// same numbers, and before Kafka 4 the same epoch (franz-go 1.22.2), and Kafka would acknowledge them as
-		// duplicates of what was aborted, and not store them. The next session has an epoch of its own.
-		return false, fmt.Errorf("%w: produce: %w", errAgain, errors.Join(err, aborted))
+		// Kafka may have stored the records nevertheless. In its next transaction this client would give the same
+		// numbers to other records, before Kafka 4 with the same epoch (franz-go 1.22.2). Kafka would take those
+		// records for duplicates of the aborted ones: it would acknowledge them and not store them. The next
+		// session has another epoch.
+		return false, fmt.Errorf("%w: produce: %w", errRenew, errors.Join(err, aborted))
 	}
-	if err := s.cfg.At(BeforeCommit); err != nil {
+	if err := s.cfg.ReachFailpoint(BeforeCommit); err != nil {
 		return false, err
 	}
 	committed, err = w.session.End(ctx, kgo.TryCommit)
 	if err != nil {
 		s.metrics.transactions.WithLabelValues("unknown").Inc()
-		return false, errors.Join(errAgain, err)
+		return false, errors.Join(errRenew, err)
 	}
 	if !committed {
 		s.metrics.transactions.WithLabelValues("aborted").Inc()
@@ -194,9 +196,9 @@ func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool
 	return true, nil
 }
 
-// commit commits the offsets of what was polled and nothing came of, without a transaction: Kafka refuses
-// offsets in one that begins within some milliseconds of the end of the last, and records that are passed
-// over follow each other faster.
+// commit commits the polled offsets without a transaction, where there are no resulting records. Such records
+// follow each other fast, and Kafka refuses offsets in a transaction that begins some milliseconds after the end
+// of the last.
 func (w *worker) commit(ctx context.Context, _ []*kgo.Record) (committed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transactionTimeout)
 	defer cancel()
@@ -204,17 +206,17 @@ func (w *worker) commit(ctx context.Context, _ []*kgo.Record) (committed bool, e
 	if err = client.CommitUncommittedOffsets(ctx); err == nil {
 		return true, nil
 	}
-	w.stage.log.Warn("offsets not committed, the records come again", "error", err)
+	w.stage.log.Warn("offsets not committed; the records come again", "error", err)
 	if _, err := w.session.End(ctx, kgo.TryAbort); err != nil {
-		return false, errors.Join(errAgain, err)
+		return false, errors.Join(errRenew, err)
 	}
 	return false, nil
 }
 
-// checkFetches returns nil where the client goes on by itself.
+// checkFetches steps over batches that cannot be decompressed. It returns an error if the session is over.
 func (w *worker) checkFetches(ctx context.Context, fetches kgo.Fetches) error {
 	if fetches.IsClientClosed() {
-		return fmt.Errorf("%w: the client is closed", errAgain)
+		return fmt.Errorf("%w: the client is closed", errRenew)
 	}
 	faults := w.stage.cfg.Faults(fetches)
 	switch {
@@ -223,7 +225,7 @@ func (w *worker) checkFetches(ctx context.Context, fetches kgo.Fetches) error {
 	case faults.Permanent != nil:
 		return faults.Permanent
 	case len(faults.Transient) > 0:
-		return errors.Join(append(faults.Transient, errAgain)...)
+		return errors.Join(append(faults.Transient, errRenew)...)
 	}
 	return nil
 }
@@ -242,5 +244,5 @@ func (w *worker) skip(ctx context.Context, batch *kgo.ErrDecompressTooLarge) err
 		err = kafka.SkipOversize(ctx, w.session.Client(), batch)
 	}
 	// The next session goes on behind the batch, or meets it again.
-	return fmt.Errorf("%w: %w", errAgain, errors.Join(batch, err))
+	return fmt.Errorf("%w: %w", errRenew, errors.Join(batch, err))
 }

@@ -46,7 +46,7 @@ func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, wi
 		a.discard(ctx)
 		return err
 	}
-	if err := s.cfg.At(InsideWindow); err != nil {
+	if err := s.cfg.ReachFailpoint(InsideWindow); err != nil {
 		return kafka.Permanent(crash{err})
 	}
 	return a.commit(ctx)

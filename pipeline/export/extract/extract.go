@@ -152,7 +152,7 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 	case errors.Is(err, errEnded):
 		return nil, nil
 	case err == nil:
-		if err := s.cfg.At(AfterManifest); err != nil {
+		if err := s.cfg.ReachFailpoint(AfterManifest); err != nil {
 			return nil, err
 		}
 		return s.result(p, w.Window, nil), nil

@@ -133,7 +133,7 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 		return nil, nil
 	}
 	// It was planned by this record, now or before a crash.
-	if err := s.cfg.At(BeforeCommit); err != nil {
+	if err := s.cfg.ReachFailpoint(BeforeCommit); err != nil {
 		return nil, err
 	}
 	return s.announce(p), nil

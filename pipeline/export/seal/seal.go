@@ -213,14 +213,14 @@ func (w *work) manifest(status export.Status, why *export.Error, windows []*expo
 
 // end creates manifest.json, or finds that the record has ended the export before.
 func (w *work) end(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
-	if err := w.stage.cfg.At(BeforeManifest); err != nil {
+	if err := w.stage.cfg.ReachFailpoint(BeforeManifest); err != nil {
 		return nil, nil, kafka.Permanent(err)
 	}
 	there, text, err := w.folder.CreateManifest(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := w.stage.cfg.At(AfterManifest); err != nil {
+	if err := w.stage.cfg.ReachFailpoint(AfterManifest); err != nil {
 		return nil, nil, kafka.Permanent(err)
 	}
 	return there, text, nil

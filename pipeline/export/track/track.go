@@ -4,8 +4,11 @@
 //	export-progress ────┬──▶ track ──▶ export_events ──▶ view exports
 //	export-completions ─┘      └─────▶ dead-letters
 //
-// Offsets are committed after the insert. A crash between the two appends events again, which the view
-// folds away.
+// The stage commits offsets after the insert. A crash between the two appends events again; the view exports
+// ignores the repetition.
+//
+//	track.go   the stage
+//	rows.go    inserting into export_events
 package track
 
 import (
@@ -26,13 +29,13 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// batch is how many events are inserted at once, at most.
-const batch = 1000
+// maxEvents is how many events the stage inserts at once, at most.
+const maxEvents = 1000
 
-// Limits of an insert. One that ClickHouse cannot take right now is tried for ever.
+// Limits of an insert. While ClickHouse is unavailable, the stage tries for ever.
 const (
 	insertTimeout = 30 * time.Second
-	attempts      = 5 // where it is not known whether another one is of any use
+	attempts      = 5 // after errors of class Unknown
 )
 
 // Stage consumes export-progress and export-completions.
@@ -78,8 +81,8 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// consume consumes with one client, until ctx is done or the client gives up a partition because of a batch
-// that was skipped.
+// consume consumes with one client, until ctx is done or a batch was skipped: the client does not consume the
+// partition of such a batch.
 func (s *Stage) consume(ctx context.Context) (err error) {
 	s.client, err = kgo.NewClient(append(s.cfg.GroupOptions(),
 		kgo.ConsumeTopics(s.cfg.TopicName(event.TopicExportProgress), s.cfg.TopicName(event.TopicExportCompletions)),
@@ -96,9 +99,9 @@ func (s *Stage) consume(ctx context.Context) (err error) {
 	return nil
 }
 
-// next stores what one poll brings. After it skipped a batch the client does not consume the batch's partition.
+// next stores the events of one poll, and reports whether it skipped a batch.
 func (s *Stage) next(ctx context.Context) (skipped bool, err error) {
-	fetches := s.client.PollRecords(ctx, batch)
+	fetches := s.client.PollRecords(ctx, maxEvents)
 	faults := s.cfg.Faults(fetches)
 	if faults.Permanent != nil {
 		return false, faults.Permanent
@@ -116,7 +119,7 @@ func (s *Stage) next(ctx context.Context) (skipped bool, err error) {
 		return false, err
 	}
 	if err := s.client.CommitUncommittedOffsets(ctx); err != nil && ctx.Err() == nil {
-		s.log.Warn("commit failed; the events will be appended again, which changes nothing", "error", err)
+		s.log.Warn("offsets not committed; the events will be appended again, which changes nothing", "error", err)
 	}
 	for _, oversize := range faults.Oversize {
 		if err := s.skip(ctx, oversize); err != nil {
@@ -134,7 +137,7 @@ func (s *Stage) skip(ctx context.Context, oversize *kgo.ErrDecompressTooLarge) e
 		return err
 	}
 	if err := kafka.SkipOversize(ctx, s.client, oversize); err != nil && ctx.Err() == nil {
-		s.log.Warn("commit failed; the batch will be refused again", "record", kafka.Position(r), "error", err)
+		s.log.Warn("offsets not committed; the batch will be refused again", "record", kafka.Position(r), "error", err)
 	}
 	return nil
 }
@@ -145,7 +148,7 @@ type row struct {
 	state  *export.State
 }
 
-// decode returns the state that a record tells, or a *strictjson.Refusal.
+// decode returns the state in a record's event. The error is a *strictjson.Refusal.
 func decode(r *kgo.Record) (*export.State, error) {
 	e, err := event.Decode(r)
 	if err != nil {
@@ -171,8 +174,8 @@ func decode(r *kgo.Record) (*export.State, error) {
 	return state, nil
 }
 
-// store appends the rows. If ClickHouse refuses one of them it appends them one by one, and makes those it
-// refuses dead letters.
+// store appends the rows. If ClickHouse refuses them because of a row, it appends them one by one, and
+// dead-letters the rows that ClickHouse refuses.
 func (s *Stage) store(ctx context.Context, rows []row) error {
 	if len(rows) == 0 {
 		return nil
@@ -216,9 +219,13 @@ func (s *Stage) insert(ctx context.Context, rows []row) error {
 }
 
 func (s *Stage) deadLetter(ctx context.Context, r *kgo.Record, err error) error {
-	why := event.Refused(err)
-	s.log.Warn("record refused", "record", kafka.Position(r), "code", string(why.Code))
-	letter := event.DeadLetter(s.cfg.TopicName(event.TopicDeadLetters), export.StageTrack, r, why)
+	refusal := event.AsRefusal(err)
+	s.log.Warn("record refused", "record", kafka.Position(r), "code", string(refusal.Code))
+	topic := s.cfg.TopicName(event.TopicDeadLetters)
 	s.events.WithLabelValues("dead_letter").Inc()
-	return s.client.ProduceSync(ctx, letter).FirstErr()
+	err = s.client.ProduceSync(ctx, event.DeadLetter(topic, s.cfg.Name, r, refusal)).FirstErr()
+	if err != nil {
+		return fmt.Errorf("write to topic %s: %w", topic, s.cfg.Explain(err, topic))
+	}
+	return nil
 }
