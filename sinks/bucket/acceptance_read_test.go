@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// noise is what no compression makes smaller.
+// noise returns bytes that no compression makes smaller.
 func noise(size int) []byte {
 	body := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(body)

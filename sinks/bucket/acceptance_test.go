@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// accept is what every store must pass. Open returns an empty one.
+// accept runs the tests that every store must pass. open returns an empty store.
 func accept(t *testing.T, open func(t *testing.T) *Bucket) {
 	for _, test := range []struct {
 		name string
@@ -23,18 +23,18 @@ func accept(t *testing.T, open func(t *testing.T) *Bucket) {
 		{"what is created is read back", readBack},
 		{"a key is created once", createOnce},
 		{"the key of a large object is created once", createLargeOnce},
-		{"of writers at once one wins", oneWins},
+		{"one of several writers wins", oneWins},
 		{"nothing is visible before commit", invisible},
 		{"abort leaves nothing", aborted},
 		{"a failed context fails the write", cancelled},
 		{"objects are listed by prefix in order", listed},
 		{"more than a page of objects is listed", listedPages},
 		{"ranges are read", ranges},
-		{"a signed URL is for everybody", signed},
+		{"anybody can read a signed URL", signed},
 		{"deleting is repeatable", deleted},
 		{"hostile keys are refused", hostile},
 		{"an object stands where a folder would", nestedUnderObject},
-		{"sync needs the objects", synced},
+		{"sync fails if an object is missing", synced},
 		{"the probe passes and leaves nothing", probed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -224,10 +224,10 @@ func cancelled(t *testing.T, b *Bucket) {
 }
 
 func listed(t *testing.T, b *Bucket) {
-	before := time.Now().Add(-2 * time.Second) // some file systems keep whole seconds
+	before := time.Now().Add(-2 * time.Second) // some file systems store whole seconds
 	keys := []string{"a", "a../b", "a__0x2f__b/c", "a-b/c", "a.b", "a/b", "a/b-c", "a/c/d", "ab/c", "b/windows/00000.json", "b/windows/00001.json", "b/windows~/1"}
 	shuffled := slices.Clone(keys)
-	shuffled[0] = "a0" // an object a and one a/b cannot both be on a file system
+	shuffled[0] = "a0" // a file system cannot have both objects, a and a/b
 	keys[0] = "a0"
 	rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	for _, key := range shuffled {
@@ -308,7 +308,8 @@ func hostile(t *testing.T, b *Bucket) {
 	expectKeys(t, b, "")
 }
 
-// nestedUnderObject may succeed, as on S3, or fail, as on a file system; the object stays as it is.
+// nestedUnderObject creates an object below another one. It may succeed, as on S3, or fail, as on a
+// file system. The other object stays unchanged.
 func nestedUnderObject(t *testing.T, b *Bucket) {
 	if err := b.Create(t.Context(), "a", []byte("object")); err != nil {
 		t.Fatal(err)

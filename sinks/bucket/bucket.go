@@ -1,35 +1,35 @@
-// Package bucket is the object store of exports. What it adds to one is that creating is atomic: of all
-// the processes that create a key at once exactly one succeeds, the others get [ErrExists], and a reader
-// sees the whole object or none (invariant 4). Nothing is ever overwritten.
+// Package bucket is the object store of exports. It adds atomic creation: when several processes
+// create a key at once, exactly one succeeds, and the others get [ErrExists]. A reader sees the
+// whole object or none (invariant 4). Nothing is ever overwritten.
 //
-// A small object that is a commit point is written with [Bucket.Create], which returns when the object is
-// durable. The many fragments of a window are written with [Bucket.NewWriter], whose Commit only makes
-// them visible; one [Bucket.Sync] then makes all of them durable before the manifest that names them is
-// created. So after a crash of the machine an object that no manifest names may be cut short, and one that
-// a manifest names may not (invariant 6).
+// [Bucket.Create] writes a small object that is a commit point, and returns when the object is
+// durable. [Bucket.NewWriter] writes the fragments of a window. The Commit of a writer only makes
+// the object visible; one [Bucket.Sync] then makes all fragments durable, before the manifest that
+// names them is created. After a crash of the machine, an object that no manifest names may be cut
+// short. An object that a manifest names is whole (invariant 6).
 //
 // # S3
 //
-// s3://bucket/prefix?name=value&… is a bucket of S3, or of a store that speaks its protocol and honours
-// If-None-Match on PutObject, which [Bucket.Probe] finds out. After the question mark:
+// s3://bucket/prefix?name=value&… is a bucket of Amazon S3, or of another store with the same API
+// that honours If-None-Match on PutObject. [Bucket.Probe] checks that the store does. Parameters:
 //
-//	region=eu-west-1       the bucket's; or AWS_REGION. Needed for Amazon, others rarely look at it.
-//	endpoint=http://host   another server than Amazon's; https:// where the scheme is left out
-//	use_path_style=false   a bucket's name is part of the host; the default with endpoint= is true
+//	region=eu-west-1       region of the bucket; default AWS_REGION. Amazon needs it, other stores rarely do.
+//	endpoint=http://host   a server other than Amazon's; the default scheme is https://
+//	use_path_style=false   the host has the name of the bucket; with endpoint= the default is true
 //	disable_https=true     for an endpoint= without a scheme
-//	profile=name           of ~/.aws/config
-//	role=arn:…             to assume
+//	profile=name           a profile of ~/.aws/config
+//	role=arn:…             a role to assume
 //	anonymous=true         no credentials
-//	timeout=60s            how long the store may be silent, after which a request is sent again; up to 4 times
+//	timeout=60s            how long the store may be silent before a request is sent again, up to 4 times
 //
-// Credentials come from where the AWS SDK finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the
-// profile, the machine's role. They have to allow s3:GetObject, s3:PutObject, s3:DeleteObject,
+// The AWS SDK finds the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile, or
+// the role of the machine. They must allow s3:GetObject, s3:PutObject, s3:DeleteObject,
 // s3:AbortMultipartUpload and s3:ListBucket.
 //
-// A process that is killed while it writes a large object leaves an upload that is nobody's object, is in no
-// listing, and is paid for. Only a lifecycle rule of the bucket removes it, and each bucket should have one:
-// AbortIncompleteMultipartUpload with DaysAfterInitiation 1. Millrace does not, since it cannot tell its
-// own from others' that share the bucket.
+// A process that is killed while it writes a large object leaves an incomplete upload. No listing
+// shows it, and it costs money. Each bucket should have a lifecycle rule that removes such uploads:
+// AbortIncompleteMultipartUpload with DaysAfterInitiation 1. Millrace does not remove them, since
+// it cannot tell its own uploads from those of other users of the bucket.
 package bucket
 
 import (
@@ -45,11 +45,11 @@ import (
 )
 
 var (
-	// ErrExists says that the key has an object already.
+	// ErrExists means that the key already has an object.
 	ErrExists = errors.New("object exists")
-	// ErrNotFound says that the key has no object.
+	// ErrNotFound means that the key has no object.
 	ErrNotFound = errors.New("object not found")
-	// ErrNotSupported says that this kind of store cannot do that.
+	// ErrNotSupported means that this kind of store does not have the operation.
 	ErrNotSupported = errors.New("not supported by this kind of object store")
 )
 
@@ -60,27 +60,27 @@ type Object struct {
 	ModTime time.Time
 }
 
-// store is what a kind of object store does. Keys are valid, see checkKey. Errors need not name the key.
+// store is a kind of object store. Callers pass only valid keys, see checkKey. Errors need not name
+// the key.
 type store interface {
-	// create is Create. It does not keep body.
+	// create implements Create. It does not keep body.
 	create(ctx context.Context, key string, body []byte) error
 	newUpload(ctx context.Context, key string) (upload, error)
 	sync(ctx context.Context, keys []string) error
-	// open returns length bytes of an object from offset on, as many as there are, or all of them where length
-	// is negative; and the size of the whole object in bytes. Or ErrNotFound.
+	// open implements NewRangeReader.
 	open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, int64, error)
 	// list returns the objects whose keys start with prefix, in ascending order of keys.
 	list(ctx context.Context, prefix string) ([]Object, error)
-	// delete returns nil where there is no such object.
+	// delete returns nil if there is no such object.
 	delete(ctx context.Context, key string) error
 	url(key string) string
-	// signedURL is SignedURL, or ErrNotSupported.
+	// signedURL implements SignedURL, or returns ErrNotSupported.
 	signedURL(ctx context.Context, key string, expiry time.Duration) (string, error)
 	close() error
 }
 
-// upload is an object that is not visible yet. Commit ends it, whatever it returns; abort after that, and
-// a second time, does nothing.
+// upload is an object that is not visible yet. Commit ends the upload, also with an error. Abort
+// after that does nothing, and may be called again.
 type upload interface {
 	io.Writer
 	commit() error
@@ -90,11 +90,12 @@ type upload interface {
 // Bucket is an open object store. It is safe for concurrent use, by this process and others.
 type Bucket struct{ store store }
 
-// Close frees what Open took. Writers and readers must be done.
+// Close closes the store. All readers must be closed before, and all writers committed or aborted.
 func (b *Bucket) Close() error { return b.store.close() }
 
-// Create creates an object and returns when it is durable; ErrExists where the key has one, which is durable
-// then if it was made by Create. After any other error there may be an object or none.
+// Create creates an object and returns when it is durable. It returns ErrExists if the key already
+// has an object; if Create made that object, it is durable now. After any other error the object
+// may exist or not.
 func (b *Bucket) Create(ctx context.Context, key string, body []byte) error {
 	return b.do("create", key, func() error { return b.store.create(ctx, key, body) })
 }
@@ -112,7 +113,7 @@ func (b *Bucket) NewWriter(ctx context.Context, key string) (*Writer, error) {
 	return w, nil
 }
 
-// Sync returns when these objects, which were committed, are durable. ErrNotFound where one is missing.
+// Sync returns when these committed objects are durable. It returns ErrNotFound if one is missing.
 func (b *Bucket) Sync(ctx context.Context, keys []string) error {
 	for _, key := range keys {
 		if err := checkKey(key); err != nil {
@@ -143,14 +144,16 @@ func (b *Bucket) Read(ctx context.Context, key string) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// NewReader returns an object and its size in bytes, or ErrNotFound. The reader must be closed.
+// NewReader returns a reader of an object, and its size in bytes, or ErrNotFound. The caller closes
+// the reader.
 func (b *Bucket) NewReader(ctx context.Context, key string) (io.ReadCloser, int64, error) {
 	return b.NewRangeReader(ctx, key, 0, -1)
 }
 
-// NewRangeReader returns length bytes of an object from offset on, or fewer where the object ends before, or
-// all the rest where length is negative; and the size of the whole object in bytes. Or ErrNotFound. The
-// reader must be closed.
+// NewRangeReader returns a reader of length bytes of an object, starting at offset, and the size of
+// the whole object in bytes. The reader has fewer bytes if the object ends earlier. A negative
+// length means all the rest. It returns ErrNotFound if there is no such object. The caller closes
+// the reader.
 func (b *Bucket) NewRangeReader(ctx context.Context, key string, offset, length int64) (r io.ReadCloser, size int64, err error) {
 	err = b.do("read", key, func() (err error) {
 		if offset < 0 {
@@ -162,8 +165,7 @@ func (b *Bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 	return r, size, err
 }
 
-// List returns the objects whose keys start with prefix, in ascending order of keys. Objects that are not
-// committed yet are not among them.
+// List returns the committed objects whose keys start with prefix, in ascending order of keys.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		if err := checkKey(prefix[:i]); err != nil {
@@ -177,20 +179,22 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 	return objects, nil
 }
 
-// Delete deletes an object. That there is none is fine.
+// Delete deletes an object. It returns nil if there is none.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	return b.do("delete", key, func() error { return b.store.delete(ctx, key) })
 }
 
-// URL returns where an object is, for people and for tools on this machine or with its credentials.
+// URL returns the address of an object, for people, and for tools that run on this machine or have
+// its credentials.
 func (b *Bucket) URL(key string) string { return b.store.url(key) }
 
-// maxExpiry is the limit of S3's signatures.
+// maxExpiry is the longest time for which S3 signs a URL.
 const maxExpiry = 7 * 24 * time.Hour
 
-// SignedURL returns an HTTP URL from which anybody can GET the object until it expires: after expiry, which
-// is at most 7 days, or before, together with the credentials that sign it where those are temporary.
-// ErrNotSupported where the store does not speak HTTP. It does not look whether there is such an object.
+// SignedURL returns an HTTP URL from which anybody can GET the object until it expires. It expires
+// after expiry, which is at most 7 days, or earlier with the credentials that signed it, if they
+// are temporary. It returns ErrNotSupported if the store has no HTTP. It does not check that the
+// object exists.
 func (b *Bucket) SignedURL(ctx context.Context, key string, expiry time.Duration) (signed string, err error) {
 	err = b.do("sign the URL of", key, func() (err error) {
 		if expiry <= 0 || expiry > maxExpiry {
@@ -202,26 +206,27 @@ func (b *Bucket) SignedURL(ctx context.Context, key string, expiry time.Duration
 	return signed, err
 }
 
-// Probe checks that the store keeps the promise of Create: it creates a key twice, and the second time
-// must fail. It leaves nothing behind.
+// Probe checks that the store keeps the promise of Create: it creates a key twice, and the second
+// time must fail. It deletes the key again.
 func (b *Bucket) Probe(ctx context.Context) error {
 	key := "probe-" + uuid.NewString()
 	defer func() { _ = b.Delete(context.WithoutCancel(ctx), key) }()
 	first := []byte("first")
 	if err := b.Create(ctx, key, first); err != nil {
-		return fmt.Errorf("probe the object store of MILLRACE_BUCKET_URL: %w", err)
+		return fmt.Errorf("probe the object store: %w", err)
 	}
 	switch err := b.Create(ctx, key, []byte("second")); {
 	case err == nil:
-		return errors.New("the object store of MILLRACE_BUCKET_URL created the same key twice: it ignores the condition that the key must not exist, so exports could overwrite each other; use a store that honours it (S3: If-None-Match; a local disk: link)")
+		return errors.New("probe the object store: it created the same key twice, so exports could overwrite each other: " +
+			"use a store that honours the condition that the key must not exist (S3: If-None-Match; a local disk: link)")
 	case !errors.Is(err, ErrExists):
-		return fmt.Errorf("probe the object store of MILLRACE_BUCKET_URL: %w", err)
+		return fmt.Errorf("probe the object store: %w", err)
 	}
 	switch body, err := b.Read(ctx, key); {
 	case err != nil:
-		return fmt.Errorf("probe the object store of MILLRACE_BUCKET_URL: %w", err)
+		return fmt.Errorf("probe the object store: %w", err)
 	case !bytes.Equal(body, first):
-		return errors.New("the object store of MILLRACE_BUCKET_URL refused to create a key twice and yet changed its object; it cannot be used")
+		return errors.New("probe the object store: it refused to create a key twice, but it changed the object: use another store")
 	}
 	return nil
 }
@@ -236,17 +241,17 @@ func (b *Bucket) do(what, key string, f func() error) error {
 	return nil
 }
 
-// Writer writes one object. Its memory is nothing on a file system, and at most a part of an upload, 8 MiB,
-// on S3. It is not safe for concurrent use.
+// Writer writes one object. It holds at most 8 MiB in memory on S3, which is a part of an upload,
+// and nothing on a file system. It is not safe for concurrent use.
 type Writer struct {
 	key    string
 	upload upload
 	err    error // final
 }
 
-var errDone = errors.New("the writer is done")
+var errDone = errors.New("the writer was committed or aborted before")
 
-// Write adds to the object. After an error the object cannot be committed.
+// Write appends to the object. After an error the object cannot be committed.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
@@ -258,9 +263,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// Commit makes the object visible, whole, or returns ErrExists where the key has one by now; then nothing is
-// left of what was written. After any other error there may be the object or none, as after Create. A
-// committed object is durable after [Bucket.Sync].
+// Commit makes the whole object visible. It returns ErrExists if the key has an object by now, and
+// then removes what was written. After any other error the object may exist or not, as after
+// Create. A committed object is durable after [Bucket.Sync].
 func (w *Writer) Commit() error {
 	if w.err != nil {
 		w.upload.abort()

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestOpenNamesTheVariableAndWhatIsSupported(t *testing.T) {
+func TestOpenSaysWhatIsSupported(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"", "/a/folder", "folder", "file://relative/folder", "file:folder", "file:///a?region=x", "http://x", "\x7f:", "mem://name", "mem:///", "mem:", "mem://?a=b", "s3://key:secret@host/%zz"} {
 		b, err := Open(t.Context(), url)
@@ -18,7 +18,7 @@ func TestOpenNamesTheVariableAndWhatIsSupported(t *testing.T) {
 			t.Errorf("%q opened", url)
 			continue
 		}
-		for _, part := range []string{"MILLRACE_BUCKET_URL", "file:///"} {
+		for _, part := range []string{"the URL of the object store", "file:///"} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%q: the error does not say %s: %v", url, part, err)
 			}
@@ -63,7 +63,7 @@ func TestOpenSaysWhatIsWrongWithAnS3URL(t *testing.T) {
 			t.Errorf("%s opened", test.url)
 			continue
 		}
-		for _, part := range []string{"MILLRACE_BUCKET_URL", test.want} {
+		for _, part := range []string{"the URL of the object store", test.want} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: the error does not say %s: %v", test.url, part, err)
 			}
@@ -113,14 +113,14 @@ func TestProbeRefusesAStoreThatCreatesTwice(t *testing.T) {
 	for name, broken := range map[string]store{"accepts both": forgetful{folder}, "refuses and overwrites": overwriting{folder}} {
 		b := &Bucket{broken}
 		err := b.Probe(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "MILLRACE_BUCKET_URL") {
+		if err == nil || !strings.Contains(err.Error(), "probe the object store") {
 			t.Errorf("%s: %v", name, err)
 		}
 		expectKeys(t, b, "")
 	}
 }
 
-// forgetful is a store that ignores that a key exists.
+// forgetful is a store that overwrites an existing key.
 type forgetful struct{ *folder }
 
 func (f forgetful) create(ctx context.Context, key string, body []byte) error {
@@ -130,7 +130,7 @@ func (f forgetful) create(ctx context.Context, key string, body []byte) error {
 	return f.folder.create(ctx, key, body)
 }
 
-// overwriting is a store that says so and writes nevertheless.
+// overwriting is a store that returns ErrExists and overwrites the object all the same.
 type overwriting struct{ *folder }
 
 func (o overwriting) create(ctx context.Context, key string, body []byte) error {

@@ -19,18 +19,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// incomplete is the folder, beside the objects and hidden since no key has a part with a dot in front, of
-// the files that are not committed. A process that is killed leaves its files there: they are nobody's
-// objects. The next process that opens the store removes those that were not written for staleAfter; a
-// writer that is yet alive after such a pause fails in commit, and nothing is torn.
+// incomplete is the folder of files that are not committed. It stands beside the objects, and no
+// object can be in it, since no part of a key starts with a dot. A killed process leaves its files
+// there. The next process that opens the store removes files that were not written for staleAfter.
+// If the writer of such a file is still alive, its commit fails, and no object is cut short.
 const (
 	incomplete = ".incomplete"
 	staleAfter = time.Hour
 )
 
-// folder is a store in a folder of a file system, local or shared, that has hard links. An object is
-// written to a file of its own, and link(2) gives it its key: the one call that is atomic between processes
-// and fails where the key exists (rename(2) would overwrite).
+// folder is a store in a folder of a file system with hard links, local or shared. Each object is
+// written to a file of its own, and then link(2) gives it its key. link(2) is the one call that is
+// atomic between processes and fails if the key exists; rename(2) would overwrite.
 type folder struct {
 	path string
 	root *os.Root // so that no symbolic link leads out of the folder
@@ -56,7 +56,7 @@ func openFolder(path string) (*folder, error) {
 	return d, nil
 }
 
-// makeFolder makes a durable folder, and those above it.
+// makeFolder makes a folder and its parents, and makes them durable.
 func makeFolder(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -76,8 +76,8 @@ func makeFolder(path string) error {
 	return ignoreInvalid(f.Sync())
 }
 
-// ignoreInvalid drops the error of a file system that cannot sync folders, some network and shared ones:
-// PostgreSQL's fsync_fname ignores it too.
+// ignoreInvalid drops the error of a file system that cannot sync folders. Some network and shared
+// file systems cannot. PostgreSQL's fsync_fname ignores the same error.
 func ignoreInvalid(err error) error {
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
 		return nil
@@ -85,7 +85,7 @@ func ignoreInvalid(err error) error {
 	return err
 }
 
-// sweep removes the files of dead writers. What it cannot remove is harmless.
+// sweep removes the files of dead writers. Files that it cannot remove do no harm.
 func (d *folder) sweep(before time.Time) {
 	entries, _ := fs.ReadDir(d.root.FS(), incomplete)
 	for _, entry := range entries {
@@ -121,7 +121,8 @@ func (d *folder) create(ctx context.Context, key string, body []byte) error {
 	if created != nil && !errors.Is(created, ErrExists) {
 		return created
 	}
-	// The one that exists may be a moment old, and its writer not be here yet or any more.
+	// The object that exists may be new, and its writer may not have synced the folder, or may be
+	// dead.
 	if err := d.syncFolder(path.Dir(key)); err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (f *file) commit() error {
 	if err := f.ctx.Err(); err != nil {
 		return err
 	}
-	if err := f.file.Close(); err != nil { // some file systems tell only now that a write failed
+	if err := f.file.Close(); err != nil { // some file systems report a failed write only now
 		return err
 	}
 	root := f.folder.root
@@ -188,10 +189,10 @@ func (f *file) abort() {
 	}
 	f.done = true
 	f.file.Close()
-	_ = f.folder.root.Remove(f.name) // if this fails, sweep does it later
+	_ = f.folder.root.Remove(f.name) // if this fails, sweep removes the file later
 }
 
-// syncsAtOnce is how many files are synced at once: a journal commits them together.
+// syncsAtOnce is the number of files that are synced in parallel: a journal commits them together.
 const syncsAtOnce = 16
 
 func (d *folder) sync(ctx context.Context, keys []string) error {
@@ -227,8 +228,8 @@ func (d *folder) syncFile(name string) error {
 	return f.Sync()
 }
 
-// syncFolder makes the entries of a folder durable, and those of the folders above that lead to it, each
-// once a process: nobody removes folders.
+// syncFolder makes the entries of a folder durable, and the entries of its parents that lead to it.
+// A process syncs each parent once, since nothing removes folders.
 func (d *folder) syncFolder(name string) error {
 	if err := ignoreInvalid(d.syncFile(name)); err != nil {
 		return err
@@ -251,7 +252,7 @@ func (d *folder) isDurable(name string) bool {
 	return durable
 }
 
-// maxDurable bounds the memory of the folders that are known to be durable.
+// maxDurable bounds the number of folders that are remembered as durable.
 const maxDurable = 4096
 
 func (d *folder) markDurable(names []string) {
@@ -290,7 +291,7 @@ func (d *folder) open(ctx context.Context, key string, offset, length int64) (io
 	return limitedFile{io.LimitReader(f, length), f}, info.Size(), nil
 }
 
-// limitedFile is the beginning of the rest of a file.
+// limitedFile reads a range of a file.
 type limitedFile struct {
 	io.Reader
 	io.Closer
@@ -306,7 +307,7 @@ func (d *folder) list(ctx context.Context, prefix string) (objects []Object, err
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case isMissing(err):
-			return nil // deleted while listing, or no such prefix
+			return nil // it was deleted while listing, or the prefix does not exist
 		case err != nil:
 			return err
 		case entry.IsDir():
@@ -334,14 +335,15 @@ func (d *folder) list(ctx context.Context, prefix string) (objects []Object, err
 	return objects, err
 }
 
-// delete does not sync: what a crash brings back is deleted again by who deletes again.
+// delete does not sync the folder. After a crash the object may be back, and the caller deletes it
+// again.
 func (d *folder) delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	info, err := d.root.Lstat(key)
 	if err == nil && info.IsDir() {
-		return nil // a prefix of keys, not a key
+		return nil // it is a prefix of keys and not a key
 	}
 	if err == nil {
 		err = d.root.Remove(key)
@@ -352,7 +354,8 @@ func (d *folder) delete(ctx context.Context, key string) error {
 	return err
 }
 
-// isMissing says whether a name is not there, or cannot be since an object stands where its folder would.
+// isMissing reports whether a name does not exist. It also does not exist if an object has the name
+// of its folder.
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

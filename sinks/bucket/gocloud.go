@@ -13,9 +13,9 @@ import (
 	"gocloud.dev/blob"
 )
 
-// objects is the reading side of the stores that gocloud opens. Its driver for S3 renames some keys that are
-// valid here (a/x../b, and what has __0x2f__ in it); the hooks put the true key back, so that an object is
-// where its URL says.
+// objects reads the stores that gocloud opens. gocloud's driver for S3 renames some keys that are
+// valid here: a/x../b, and keys with __0x2f__. The hooks restore the true key, so that an object is
+// at the address of its URL.
 type objects struct {
 	bucket *blob.Bucket
 	prefix string // of every key: empty, or with a slash at its end
@@ -66,11 +66,11 @@ func (o objects) list(ctx context.Context, prefix string) ([]Object, error) {
 		}
 		key = strings.TrimPrefix(key, o.prefix)
 		if keyRule(key) != "" {
-			continue // somebody else's: Millrace could not have created it
+			continue // another program created it: the key is not valid here
 		}
 		objects = append(objects, Object{Key: key, Size: entry.Size, ModTime: entry.ModTime})
 	}
-	// S3's directory buckets list in no order.
+	// The directory buckets of S3 are listed in no order.
 	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
 	return objects, nil
 }

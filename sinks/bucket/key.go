@@ -6,13 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// The limits of keys, in bytes: those of S3, and of a name in a file system.
+// The limits of keys in bytes: that of S3, and that of a name in a file system.
 const (
 	maxKey     = 1024
 	maxSegment = 255
 )
 
-// checkKey refuses keys that some store could take for another key, or for a place outside of it.
+// checkKey refuses keys that some store could confuse with another key, or with a place outside of
+// the store.
 func checkKey(key string) error {
 	if rule := keyRule(key); rule != "" {
 		if len(key) > 100 {

@@ -10,7 +10,8 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// memory is a store in this process. gocloud's holds its lock while it looks for the key and creates it.
+// memory is a store in the memory of this process. gocloud's store holds its lock from looking for
+// the key until creating it.
 type memory struct{ objects }
 
 func openMemory() memory {
@@ -42,7 +43,8 @@ func (m memory) newUpload(ctx context.Context, key string) (upload, error) {
 	return &memoryUpload{Writer: w, cancel: cancel}, nil
 }
 
-// memoryUpload is an upload. gocloud gives a writer up when it is closed after its context was cancelled.
+// memoryUpload is an upload. gocloud discards a writer that is closed after its context was
+// cancelled.
 type memoryUpload struct {
 	*blob.Writer
 	cancel context.CancelFunc
@@ -65,7 +67,7 @@ func (u *memoryUpload) abort() {
 	}
 	u.done = true
 	u.cancel()
-	_ = u.Close() // says that the context was cancelled
+	_ = u.Close() // the error is that the context was cancelled
 }
 
 func (m memory) sync(ctx context.Context, keys []string) error {

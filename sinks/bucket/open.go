@@ -17,32 +17,32 @@ const supported = "supported are file:///absolute/folder, s3://bucket/prefix?reg
 
 // Open returns the store at a URL:
 //
-//   - file:///absolute/folder, which is created if need be;
-//   - s3://bucket/prefix on S3 or a store that speaks its protocol, see the package comment for what follows
-//     the question mark;
-//   - mem://, a fresh store in this process's memory, gone with it: for tests and trials.
+//   - file:///absolute/folder, which is created if it does not exist;
+//   - s3://bucket/prefix?name=value on S3 or a store with the same API; the package comment lists the parameters;
+//   - mem://, a new store in the memory of this process, for tests and trials.
 //
-// It finds credentials but does not yet ask an S3 store anything: [Bucket.Probe] does. An error names
-// MILLRACE_BUCKET_URL, and never repeats the URL, which may hold secrets.
+// It finds credentials, but sends no request to an S3 store yet: [Bucket.Probe] does. Errors never
+// repeat the URL, which may hold secrets.
 func Open(ctx context.Context, rawURL string) (*Bucket, error) {
 	open, err := parse(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
+		return nil, fmt.Errorf("the URL of the object store %w", err)
 	}
 	opened, err := open(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("open the object store of MILLRACE_BUCKET_URL: %w", err)
+		return nil, fmt.Errorf("open the object store: %w", err)
 	}
 	return &Bucket{opened}, nil
 }
 
-// CheckURL says what is wrong with a URL, and what is possible, without opening anything.
+// CheckURL returns what is wrong with a URL and what is supported, without opening the store. The
+// error continues a sentence that begins with the URL, such as "must name a bucket".
 func CheckURL(rawURL string) error {
 	_, err := parse(rawURL)
 	return err
 }
 
-// parse returns how to open a URL.
+// parse checks a URL and returns the function that opens it.
 func parse(rawURL string) (open func(ctx context.Context) (store, error), err error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -69,7 +69,7 @@ func parse(rawURL string) (open func(ctx context.Context) (store, error), err er
 	return nil, fmt.Errorf("has the scheme %q; %s", u.Scheme, supported)
 }
 
-// s3Config is what a URL says of an S3 store, and how patient its client is.
+// s3Config is the URL of an S3 store, parsed, and the limits of its client.
 type s3Config struct {
 	bucket, prefix string
 	endpoint       string // http[s]://host[:port], or "" for Amazon's own
@@ -77,13 +77,13 @@ type s3Config struct {
 	sdk            url.Values // region, profile, role, anonymous: gocloud.dev/aws reads these
 
 	credentials aws.CredentialsProvider // nil: the SDK's chain
-	attempts    int                     // of each request
-	maxBackoff  time.Duration           // between two of them
-	silence     time.Duration           // without a byte in either direction, after which a connection is dead
+	attempts    int                     // for each request
+	maxBackoff  time.Duration           // between two attempts
+	silence     time.Duration           // a connection without a byte in either direction for so long is dead
 }
 
-// s3Params are what the query of an S3 URL may hold, named as gocloud.dev/blob/s3blob names them; timeout
-// is Millrace's.
+// s3Params are the parameters of an S3 URL. They have the names of gocloud.dev/blob/s3blob, except
+// timeout, which is ours.
 var s3Params = []string{"region", "endpoint", "use_path_style", "disable_https", "profile", "role", "anonymous", "timeout"}
 
 // parseS3 reads an S3 URL.
@@ -94,7 +94,8 @@ func parseS3(u *url.URL) (s3Config, error) {
 	case u.User != nil:
 		return cfg, errors.New("must not hold credentials: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as profile=")
 	case cfg.bucket == "" || u.Port() != "":
-		return cfg, errors.New("must name a bucket after s3://, and a server, if it is not Amazon's, as endpoint=: s3://bucket?endpoint=http://127.0.0.1:9000")
+		return cfg, errors.New("must name a bucket after s3://, and a server other than Amazon's as endpoint=: " +
+			"s3://bucket?endpoint=http://127.0.0.1:9000")
 	case u.Fragment != "", err != nil:
 		return cfg, errors.New("has a query that is not name=value&name=value")
 	}
@@ -125,7 +126,7 @@ func parseS3(u *url.URL) (s3Config, error) {
 	return cfg, nil
 }
 
-// parseEndpoint takes what it reads out of the query.
+// parseEndpoint reads the parameters about the server, and removes them from the query.
 func (c *s3Config) parseEndpoint(query url.Values) error {
 	flags := map[string]bool{"use_path_style": query.Has("endpoint"), "disable_https": false, "anonymous": false}
 	for name := range flags {
@@ -158,8 +159,10 @@ func (c *s3Config) parseEndpoint(query url.Values) error {
 	}
 	e, err := url.Parse(c.endpoint)
 	switch {
-	case err != nil, e.Scheme != "http" && e.Scheme != "https", e.Host == "", e.User != nil, strings.Trim(e.Path, "/") != "", e.RawQuery != "", e.Fragment != "":
-		return errors.New("must have an endpoint= such as http://127.0.0.1:9000 or https://s3.example.com, without a path and without credentials")
+	case err != nil, e.Scheme != "http" && e.Scheme != "https", e.Host == "", e.User != nil,
+		strings.Trim(e.Path, "/") != "", e.RawQuery != "", e.Fragment != "":
+		return errors.New("must have an endpoint= such as http://127.0.0.1:9000 or https://s3.example.com, " +
+			"without a path and without credentials")
 	case plain && e.Scheme == "https":
 		return errors.New("has disable_https=true and an endpoint= with https://: drop one of them")
 	}

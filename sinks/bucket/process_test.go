@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/sinks/bucket/buckettest"
 )
 
-// child names what this test binary does when a test runs it again as another process.
+// child names what this test binary does when a test starts it as another process.
 const child = "MILLRACE_TEST_BUCKET_CHILD"
 
 func TestMain(m *testing.M) {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// What gocloud's fileblob fails: two processes both won 1,388 of 2,000 keys.
+// gocloud's fileblob fails this test: two processes both won 1,388 of 2,000 keys.
 func TestFileKeysHaveOneWinnerAmongProcesses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -48,11 +48,11 @@ func TestS3KeysHaveOneWinnerAmongProcesses(t *testing.T) {
 	race(t, url, env, 2, 40)
 }
 
-// raceBatch is how many keys the processes create between two waits for each other.
+// raceBatch is the number of keys that the processes create before they wait for each other.
 const raceBatch = 10
 
-// race lets processes create the same keys in the same order, abreast, and checks that each has one winner,
-// whose object it is.
+// race lets processes create the same keys in the same order at the same time. It checks that each
+// key has one winner, and holds the object of the winner.
 func race(t *testing.T, url string, env []string, processes, batches int) {
 	b := openURL(t, url)
 	defer b.Close()
@@ -121,7 +121,7 @@ func childRace(url, process string) {
 	}
 }
 
-// What a killed writer leaves on S3 are parts, which no listing shows.
+// A killed writer leaves parts on S3, which no listing shows.
 func TestS3PartsLeftByAKilledProcessAreNoObject(t *testing.T) {
 	t.Parallel()
 	url, env := buckettest.S3(t)

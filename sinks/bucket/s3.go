@@ -24,18 +24,19 @@ import (
 )
 
 const (
-	// attemptKey is the metadata that names who created an object, so that a writer whose answer was lost
-	// recognises its own.
+	// attemptKey is the metadata that names the attempt that created an object. If the answer to a
+	// writer was lost, the writer recognises its own object.
 	attemptKey = "millrace-attempt"
-	// contentType is that of every object: what an object is, its key says.
+	// contentType is the content type of every object; the key says what an object is.
 	contentType = "application/octet-stream"
-	// openTimeout is how long credentials may take, which may come from another service.
+	// openTimeout bounds the search for credentials, which may come from another service.
 	openTimeout = 15 * time.Second
 )
 
-// s3Store is a store that speaks S3's protocol. gocloud opens, reads and lists it. It is written with the
-// SDK's client: gocloud's writer does send If-None-Match, with CompleteMultipartUpload too, but it takes
-// 8 MiB or more for an object of any size, and does not tell a lost answer from a lost race.
+// s3Store is a store with the API of S3. gocloud opens, reads and lists it. Writing uses the client
+// of the SDK. gocloud's writer does send If-None-Match, also with CompleteMultipartUpload. But it
+// takes 8 MiB or more for an object of any size, and it does not distinguish a lost answer from a
+// lost race.
 type s3Store struct {
 	objects
 	cfg    s3Config
@@ -55,13 +56,14 @@ func openS3(ctx context.Context, cfg s3Config) (*s3Store, error) {
 	}
 	if sdk.Region == "" {
 		if cfg.endpoint == "" {
-			return nil, errors.New("the bucket's region is not known: add region= to the URL, or set AWS_REGION")
+			return nil, errors.New("the region of the bucket is not known: add region= to the URL, or set AWS_REGION")
 		}
-		sdk.Region = "us-east-1" // it is part of a signature, and other stores do not look at it
+		sdk.Region = "us-east-1" // signatures need a region, and other stores do not check it
 	}
 	if !aws.IsCredentialsProvider(sdk.Credentials, aws.AnonymousCredentials{}) {
 		if _, err := sdk.Credentials.Retrieve(ctx); err != nil {
-			return nil, fmt.Errorf("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add profile=, role= or anonymous=true to the URL: %w", err)
+			return nil, fmt.Errorf("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "+
+				"or add profile=, role= or anonymous=true to the URL: %w", err)
 		}
 	}
 	client := s3.NewFromConfig(sdk, func(o *s3.Options) {
@@ -71,7 +73,7 @@ func openS3(ctx context.Context, cfg s3Config) (*s3Store, error) {
 		}
 		o.HTTPClient = newHTTPClient(sdk.HTTPClient, cfg.silence)
 		o.Retryer = newRetryer(cfg)
-		o.DisableLogOutputChecksumValidationSkipped = true // a range has none
+		o.DisableLogOutputChecksumValidationSkipped = true // a range has no checksum
 	})
 	bucket, err := s3blob.OpenBucket(ctx, client, cfg.bucket, nil)
 	if err != nil {
@@ -80,19 +82,20 @@ func openS3(ctx context.Context, cfg s3Config) (*s3Store, error) {
 	return &s3Store{objects{bucket, cfg.prefix}, cfg, client, sdk.Region}, nil
 }
 
-// newRetryer repeats requests that failed on the way, were throttled (SlowDown), met an error of the server
-// or another request for the same key. Every request may be repeated: the second of two that create finds
-// the object of the first and says so, see created.
+// newRetryer returns a retryer that repeats a request after a failure of the network, throttling
+// (SlowDown), an error of the server, or a conflict with another request for the same key. Every
+// request may be repeated. If a repeated request finds the object that the first one created,
+// created recognises it.
 func newRetryer(cfg s3Config) aws.Retryer {
 	standard := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = cfg.attempts
 		o.MaxBackoff = cfg.maxBackoff
-		o.RateLimiter = ratelimit.None // else one bad minute forbids the retries of the next
+		o.RateLimiter = ratelimit.None // otherwise a bad minute would use up the retries of the next one
 	})
 	return retry.AddWithErrorCodes(standard, "ConditionalRequestConflict", "OperationAborted")
 }
 
-// create is one PutObject, which S3 acknowledges when the object is durable.
+// create sends one PutObject. S3 acknowledges it when the object is durable.
 func (s *s3Store) create(ctx context.Context, key string, body []byte) error {
 	attempt := rand.Text()
 	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
@@ -103,23 +106,24 @@ func (s *s3Store) create(ctx context.Context, key string, body []byte) error {
 	return s.created(ctx, key, attempt, err)
 }
 
-// created turns the error of a request that creates an object into the answer of [Bucket.Create]. A conflict
-// may be with this very attempt: its answer was lost, and the SDK asked again. And where no answer came at
-// all the object may be there: some servers refuse a large body with an answer that its sender does not see.
+// created turns the error of a request that creates an object into the result of [Bucket.Create]. A
+// conflict may be with the same attempt: its answer was lost, and the SDK repeated the request. If
+// no answer came at all, the object may exist: some servers refuse a large body with an answer that
+// the sender does not see.
 func (s *s3Store) created(ctx context.Context, key, attempt string, err error) error {
 	if err == nil {
 		return nil
 	}
 	attempts := s.cfg.attempts
 	if httpStatus(err) == 0 {
-		attempts = 1 // it was silent for as long as we are patient
+		attempts = 1 // the server was silent for all attempts
 	} else if !isConflict(err) {
 		return s.explain(err)
 	}
 	there, headErr := s.head(ctx, key, func(o *s3.Options) { o.RetryMaxAttempts = attempts })
 	switch {
 	case headErr != nil:
-		return s.explain(err) // it is about something else, or the object was deleted meanwhile
+		return s.explain(err) // the error has another cause, or the object was deleted in the meantime
 	case there.Metadata[attemptKey] == attempt:
 		return nil
 	}
@@ -131,7 +135,7 @@ func (s *s3Store) head(ctx context.Context, key string, options ...func(*s3.Opti
 	return out, s.explain(err)
 }
 
-// sync looks that the objects are there: S3 acknowledges what is durable.
+// sync checks that the objects exist. S3 has acknowledged them, so they are durable.
 func (s *s3Store) sync(ctx context.Context, keys []string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(syncsAtOnce)
@@ -151,7 +155,7 @@ func (s *s3Store) open(ctx context.Context, key string, offset, length int64) (i
 			return r, size, s.explain(err)
 		}
 	}
-	// S3 has no range that is empty. (gocloud asks for a byte instead, and does not close the answer.)
+	// S3 has no empty ranges. (gocloud reads a byte instead, and does not close the answer.)
 	there, err := s.head(ctx, key)
 	if err != nil {
 		return nil, 0, err
@@ -191,8 +195,9 @@ func (s *s3Store) url(key string) string { return "s3://" + s.cfg.bucket + "/" +
 
 func (s *s3Store) key(key string) *string { return aws.String(s.prefix + key) }
 
-// checksum is the CRC-32 of a body as S3 wants it, which refuses a body that was damaged on the way. That
-// it is computed before the request spares the SDK's trailer, which not every S3-compatible store reads.
+// checksum returns the CRC-32 of a body in the form that S3 wants. S3 refuses a body that was
+// damaged on the way. The checksum is computed before the request, because not every S3-compatible
+// store reads the trailer of the SDK.
 func checksum(body []byte) *string {
 	return aws.String(base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(body))))
 }

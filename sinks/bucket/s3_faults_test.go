@@ -34,7 +34,8 @@ func isRead(r *http.Request) bool {
 	return r.Method == http.MethodGet && !r.URL.Query().Has("list-type")
 }
 
-// first gives the first n requests of a kind to fault, and the others to the server. Seen counts all of them.
+// first gives the first n requests of a kind to fault, and the others to the server. seen counts
+// all of them.
 func first(n int64, kind func(*http.Request) bool, seen *atomic.Int64, fault func(http.ResponseWriter, *http.Request, http.Handler)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +56,7 @@ func firstOfEachMethod() func(*http.Request) bool {
 	}
 }
 
-// loseAnswer does what is asked and closes the connection without an answer.
+// loseAnswer executes the request and closes the connection without an answer.
 func loseAnswer(_ http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(httptest.NewRecorder(), r)
 	panic(http.ErrAbortHandler)
@@ -127,7 +128,8 @@ func TestS3FaultsOnTheWayAreRetried(t *testing.T) {
 	}
 }
 
-// Where the first request won and its answer was lost, the repeated one finds an object: whose it is decides.
+// If the first request won and its answer was lost, the repeated request finds an object. It
+// succeeds if the object is its own.
 func TestS3LostAnswerOfALoserIsAConflict(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]func(*http.Request) bool{"PutObject": isPut, "CompleteMultipartUpload": isComplete} {
@@ -206,7 +208,7 @@ func TestS3RequestsEndWithTheirContext(t *testing.T) {
 	}
 }
 
-// A body that stops is an error, and neither hangs nor looks like the end of the object.
+// A body that stops is an error. It neither hangs nor looks like the end of the object.
 func TestS3ReadsThatStopFail(t *testing.T) {
 	t.Parallel()
 	body := noise(4 << 20)
@@ -238,11 +240,12 @@ func TestS3ReadsThatStopFail(t *testing.T) {
 	}
 }
 
-// A slow line is not a hanging server: requests may take longer than the silence that ends them.
+// A slow line is not a hanging server: a request may take longer than the silence that would end
+// it.
 func TestS3SlowTransfersAreNotHanging(t *testing.T) {
 	t.Parallel()
 	const patience = 2 * time.Second
-	body := noise(64 << 20) // more than sockets buffer
+	body := noise(64 << 20) // more than the buffers of sockets hold
 	slow := func(dst io.Writer, src io.Reader) {
 		tick := time.NewTicker(2 * patience / 30)
 		defer tick.Stop()

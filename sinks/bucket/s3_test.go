@@ -52,7 +52,7 @@ func TestS3PrefixesAreStoresOfTheirOwn(t *testing.T) {
 	}
 }
 
-// What others put under the prefix, with a key that Millrace does not write, is not Millrace's.
+// Objects under the prefix whose keys Millrace never writes belong to other programs.
 func TestS3ListsOnlyKeysThatMillraceCanHaveWritten(t *testing.T) {
 	t.Parallel()
 	url, _ := buckettest.S3(t)
@@ -108,7 +108,7 @@ func TestS3AbortedAndRefusedUploadsLeaveNoParts(t *testing.T) {
 	expectKeys(t, b, "", "a/b")
 }
 
-// The error of the first request says what to change, and no secret.
+// The error of the first request says what to change, and contains no secret.
 func TestS3MistakesAreExplained(t *testing.T) {
 	t.Parallel()
 	plain := httptest.NewServer(http.NotFoundHandler())
@@ -138,7 +138,7 @@ func TestS3MistakesAreExplained(t *testing.T) {
 			if err == nil {
 				t.Fatal("the probe passed")
 			}
-			for _, part := range []string{"MILLRACE_BUCKET_URL", test.want} {
+			for _, part := range []string{"probe the object store", test.want} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("the error does not say %q: %v", part, err)
 				}
@@ -150,7 +150,7 @@ func TestS3MistakesAreExplained(t *testing.T) {
 	}
 }
 
-// answering is the endpoint of a server that always gives the same error.
+// answering returns the endpoint of a server that always answers with the same error.
 func answering(t *testing.T, status int, code string) string {
 	server := httptest.NewServer(refusing(status, code))
 	t.Cleanup(server.Close)
@@ -174,7 +174,7 @@ func TestS3WithoutCredentialsSaysWhichToSet(t *testing.T) {
 	env = append(env, "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=")
 	_, _, out := start(t, env, "open", "s3://bucket?endpoint=http://127.0.0.1:1")
 	out.Scan()
-	for _, part := range []string{"MILLRACE_BUCKET_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "profile="} {
+	for _, part := range []string{"open the object store", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "profile="} {
 		if !strings.Contains(out.Text(), part) {
 			t.Errorf("the error does not say %s: %s", part, out.Text())
 		}
@@ -186,7 +186,8 @@ func TestProbeRefusesAnS3StoreThatCreatesTwice(t *testing.T) {
 	var real *Bucket
 	b := openS3With(t, nil, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// As a store does that does not know If-None-Match, which cannot be taken out of a signed request.
+			// Acts like a store without If-None-Match. The header cannot be removed from a signed
+			// request.
 			if r.Method == http.MethodPut {
 				parts := strings.SplitN(r.URL.Path, "/", 3)
 				if err := real.Delete(r.Context(), parts[2]); err != nil {
@@ -206,7 +207,7 @@ func TestProbeRefusesAnS3StoreThatCreatesTwice(t *testing.T) {
 	expectKeys(t, b, "")
 }
 
-// realEndpoint is that of the process's server.
+// realEndpoint returns the endpoint of the server of this process.
 func realEndpoint(t *testing.T) string {
 	raw, _ := buckettest.S3(t)
 	u, err := url.Parse(raw)
@@ -216,8 +217,8 @@ func realEndpoint(t *testing.T) string {
 	return u.Query().Get("endpoint")
 }
 
-// openS3With opens a fresh bucket with a client that gives up within a second or two, through a proxy if
-// there is one.
+// openS3With opens a fresh bucket with a client that gives up within a second or two. If proxy is
+// set, the client uses it.
 func openS3With(t *testing.T, change func(cfg *s3Config), proxy func(next http.Handler) http.Handler) *Bucket {
 	t.Helper()
 	raw, _ := buckettest.S3(t)
@@ -235,12 +236,12 @@ func openS3With(t *testing.T, change func(cfg *s3Config), proxy func(next http.H
 		if err != nil {
 			t.Fatal(err)
 		}
-		silent := slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) // faults are what it is for
+		silent := slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) // the faults are intended
 		server := httptest.NewUnstartedServer(proxy(&httputil.ReverseProxy{ErrorLog: silent, Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host // it is signed
 		}}))
-		// What hangs ends with the test.
+		// Requests that hang end with the test.
 		server.Config.BaseContext = func(net.Listener) context.Context { return t.Context() }
 		server.Config.ErrorLog = silent
 		server.Start()
@@ -257,5 +258,5 @@ func openS3With(t *testing.T, change func(cfg *s3Config), proxy func(next http.H
 	return &Bucket{store}
 }
 
-// silence is how long the tests' clients wait for a byte.
+// silence is how long the clients of the tests wait for a byte.
 const silence = 400 * time.Millisecond

@@ -11,15 +11,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// partSize is what a writer holds in memory, at most, in bytes: eight writers at once take 64 MiB. An object
-// has at most 10,000 parts, so 78 GiB. S3 wants at least 5 MiB.
+// partSize is the size of a part in bytes, and the most that a writer holds in memory: eight
+// writers take 64 MiB. An object has at most 10,000 parts, so 78 GiB. S3 requires at least 5 MiB.
 const partSize = 8 << 20
 
-// abortTimeout is how long the removal of an upload may take, whose own context may be over.
+// abortTimeout bounds the removal of an upload. The context of the upload may be cancelled already.
 const abortTimeout = 30 * time.Second
 
-// s3Upload is an upload: parts of partSize, sent one by one when more than a part was written, or else a
-// single PutObject in commit.
+// s3Upload is an upload. If more than a part is written, it sends parts of partSize one by one.
+// Otherwise commit sends a single PutObject.
 type s3Upload struct {
 	ctx     context.Context
 	store   *s3Store
@@ -53,7 +53,7 @@ func (u *s3Upload) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// grow makes room without going beyond a part, as append would.
+// grow makes room for size bytes. Unlike append, it never allocates more than a part.
 func (u *s3Upload) grow(size int) {
 	if size > cap(u.part) {
 		grown := make([]byte, len(u.part), min(max(size, 2*cap(u.part)), partSize))
@@ -68,7 +68,8 @@ func (u *s3Upload) sendPart() error {
 		out, err := s.client.CreateMultipartUpload(u.ctx, &s3.CreateMultipartUploadInput{
 			Bucket: &s.cfg.bucket, Key: s.key(u.key), ContentType: aws.String(contentType),
 			Metadata: map[string]string{attemptKey: u.attempt},
-			// Of the whole object and not of the parts' checksums, so that a reader can check it.
+			// The checksum covers the whole object and not the checksums of the parts, so that a
+			// reader can check it.
 			ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, ChecksumType: types.ChecksumTypeFullObject,
 		})
 		if err != nil {
@@ -112,8 +113,8 @@ func (u *s3Upload) commit() error {
 	return err
 }
 
-// abort removes the parts. What it cannot remove, and what a killed process leaves, is nobody's object and
-// costs money until a lifecycle rule of the bucket removes it, see the package comment.
+// abort removes the parts. Parts that it cannot remove, and those of a killed process, cost money
+// until a lifecycle rule of the bucket removes them, see the package comment.
 func (u *s3Upload) abort() {
 	if u.done {
 		return

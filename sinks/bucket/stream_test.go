@@ -11,7 +11,8 @@ import (
 	"github.com/millrace/millrace/sinks/bucket/buckettest"
 )
 
-// Not parallel, since it counts what the process allocates: top-level tests that are parallel wait for it.
+// Not parallel, since it counts the allocations of the process: parallel top-level tests wait for
+// it.
 func TestStreamsTakeBoundedMemory(t *testing.T) {
 	const size, bound = 100 << 20, 2*partSize + partSize/2
 	for name, url := range map[string]func(t *testing.T) string{
@@ -67,7 +68,7 @@ func TestStreamsTakeBoundedMemory(t *testing.T) {
 	}
 }
 
-// A window of 30,000 runs is 200 fragments of 150. An extract writes them one after another.
+// A window of 30,000 runs is 200 fragments of 150. extract writes them one after another.
 func BenchmarkWindow(b *testing.B) {
 	body := noise(165 << 10)
 	for _, test := range []struct {

@@ -1,4 +1,5 @@
-// Package buckettest gives tests a real S3 server: versitygw, which serves S3 over a folder.
+// Package buckettest gives tests a real S3 server: versitygw, which serves a folder over the S3
+// API.
 package buckettest
 
 import (
@@ -18,16 +19,16 @@ import (
 	"time"
 )
 
-// The credentials of the server, which only this machine reaches.
+// The credentials of the server, which listens on loopback only.
 const (
 	accessKey = "millrace-tests"
 	secretKey = "millrace-tests-secret"
 )
 
-// S3 returns the MILLRACE_BUCKET_URL of a fresh and empty bucket, and the environment (NAME=value) with which
-// another process can use it. This process can too: S3 puts the credentials into its environment. Without a
-// versitygw, in bin/ of the repository (make test builds it) or in PATH, the test is skipped, and fails if
-// CI=true.
+// S3 returns the URL of a new, empty bucket, and the environment (NAME=value) with which another
+// process can use it. S3 also adds the credentials to the environment of this process. It looks for
+// versitygw in bin/ of the repository, where make test builds it, and in PATH. Without versitygw
+// the test is skipped, or fails if CI=true.
 func S3(t testing.TB) (url string, env []string) {
 	t.Helper()
 	s, err := server()
@@ -44,7 +45,7 @@ func S3(t testing.TB) (url string, env []string) {
 	return "s3://" + bucket + "?endpoint=http://" + s.addr, environment
 }
 
-// environment leaves nothing to the developer's own configuration of S3.
+// environment hides the developer's own configuration of S3.
 var environment = []string{
 	"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey, "AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_REGION=",
 	"AWS_DEFAULT_REGION=", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true",
@@ -52,10 +53,10 @@ var environment = []string{
 
 type gateway struct {
 	addr, dir string
-	stdin     io.Closer // kept from the garbage collector, which closes it
+	stdin     io.Closer // kept, since the garbage collector would close it
 }
 
-// server starts the one server of this process, which ends with it.
+// server starts the server of this process, once. The server ends with the process.
 var server = sync.OnceValues(func() (*gateway, error) {
 	binary, err := find()
 	if err != nil {
@@ -76,8 +77,8 @@ var server = sync.OnceValues(func() (*gateway, error) {
 	return nil, err
 })
 
-// untilEOF runs a command until the pipe of its standard input closes, as it does when the process that
-// holds the other end is gone, however it went, by Ctrl-C too; and removes the folder.
+// untilEOF runs a command until its standard input closes, and then removes the folder. The input
+// closes when the process at the other end is gone, whatever ended it.
 const untilEOF = `trap "" INT; dir=$1; shift; "$@" </dev/null & server=$!; cat >/dev/null; kill $server; wait $server; rm -rf "$dir"`
 
 func start(binary string) (*gateway, error) {
@@ -111,7 +112,7 @@ func start(binary string) (*gateway, error) {
 	return &gateway{addr, dir, stdin}, nil
 }
 
-// answers waits until the server does, and not one of another process, which has no such bucket.
+// answers waits until the server answers. A server of another process has no such bucket.
 func answers(url string) error {
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -133,7 +134,7 @@ func answers(url string) error {
 	}
 }
 
-// find returns the newest versitygw in bin/ of the repository, or else that in PATH.
+// find returns the newest versitygw in bin/ of the repository, or else the one in PATH.
 func find() (string, error) {
 	root, err := os.Getwd()
 	if err != nil {
