@@ -52,7 +52,7 @@ func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context)
 	}
 	b, err := bucket.Open(ctx, a.cfg.BucketURL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
 	if err := b.Probe(ctx); err != nil {
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)

@@ -57,7 +57,7 @@ func (e exportArg) with(ctx context.Context, a *app, f func(export.ID, *files.Da
 func (a *app) withDataset(ctx context.Context, id export.ID, f func(*files.Dataset) error) error {
 	b, err := bucket.Open(ctx, a.cfg.BucketURL)
 	if err != nil {
-		return err
+		return fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
 	defer b.Close()
 	d, err := files.Open(ctx, b, id)

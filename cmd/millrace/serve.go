@@ -105,7 +105,7 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 	s.closing = append(s.closing, func() { conn.Close() })
 	b, err := bucket.Open(ctx, a.cfg.BucketURL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
 	s.closing = append(s.closing, func() { b.Close() })
 	s.exports = live.New(live.Config{Config: kafkaConfig, Producer: producer}, conn, b)

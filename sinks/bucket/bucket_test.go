@@ -63,7 +63,7 @@ func TestOpenSaysWhatIsWrongWithAnS3URL(t *testing.T) {
 			t.Errorf("%s opened", test.url)
 			continue
 		}
-		for _, part := range []string{"the URL of the object store", test.want} {
+		for _, part := range []string{"the object store", test.want} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: the error does not say %s: %v", test.url, part, err)
 			}
