@@ -268,10 +268,10 @@ func (k *exportKills) droppedStages(t *testing.T) {
 	stages := []string{}
 	for _, completions := range completionsByExport(t, k.site) {
 		p := planOf(t, &completions[0])
-		if p.Stage == "" {
+		if p.Snapshot == "" {
 			t.Errorf("export %s was not staged", p.ExportID)
 		}
-		stages = append(stages, p.Stage)
+		stages = append(stages, p.Snapshot)
 	}
 	var rows uint64
 	if err := k.site.conn.QueryRow(t.Context(), "SELECT countIf(has($1, stage_id)) FROM (SELECT stage_id FROM export_stage UNION ALL SELECT stage_id FROM export_stage_rows)", stages).Scan(&rows); err != nil || rows != 0 {

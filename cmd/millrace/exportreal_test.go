@@ -293,8 +293,8 @@ func realRunsSelected(t *testing.T, s *site, now time.Time) {
 				t.Errorf("%s, %s: %d runs, want these %d, in order", c.name, path, len(got), len(want[c.name]))
 			}
 			p := planOf(t, &completion)
-			if path == "direct" && p.Stage != "" || path == "staged" && len(want[c.name]) > 1 && (p.Stage == "" || len(p.Windows) < 2) {
-				t.Errorf("%s, %s: %d windows, stage %q", c.name, path, len(p.Windows), p.Stage)
+			if path == "direct" && p.Snapshot != "" || path == "staged" && len(want[c.name]) > 1 && (p.Snapshot == "" || len(p.Windows) < 2) {
+				t.Errorf("%s, %s: %d windows, stage %q", c.name, path, len(p.Windows), p.Snapshot)
 			}
 			checkWatermark(t, c.name, p, &completion)
 		}

@@ -170,8 +170,8 @@ func checkMany(t *testing.T, c *export.Completion) {
 		want[manyRunID(i)] = manyRun(workspace, i)
 	}
 	p := planOf(t, c)
-	if staged := c.ExportID == allStaged || c.ExportID == byUser; staged != (p.Stage != "") || staged != (len(p.Windows) > 1) {
-		t.Errorf("export %s has %d windows, stage %q", c.ID, len(p.Windows), p.Stage)
+	if staged := c.ExportID == allStaged || c.ExportID == byUser; staged != (p.Snapshot != "") || staged != (len(p.Windows) > 1) {
+		t.Errorf("export %s has %d windows, stage %q", c.ID, len(p.Windows), p.Snapshot)
 	}
 	got := exported(t, *c)
 	for _, r := range recordsOf(t, c) {

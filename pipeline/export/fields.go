@@ -36,7 +36,7 @@ func (p *parser) add(code strictjson.Code, pointer, message string) {
 	p.mistakes = append(p.mistakes, Mistake{Code: string(code), Pointer: pointer, Message: message})
 }
 
-func (p *parser) required(at string, fields []string) {
+func (p *parser) addMissing(at string, fields []string) {
 	for _, field := range fields {
 		p.add(strictjson.MissingField, at+"/"+field, "is required")
 	}
@@ -63,7 +63,7 @@ func (p *parser) object(field func(key string) bool, required ...string) (absent
 }
 
 // ownType accepts the type that a bare object may have beside the data's keys.
-func (p *parser) ownType(want string) bool {
+func (p *parser) eventType(want string) bool {
 	if p.r.Kind() != strictjson.String {
 		return false
 	}

@@ -57,7 +57,7 @@ func ParseCancel(data []byte) (*Cancel, error) {
 		case "requested_by":
 			p.text(&c.RequestedBy)
 		case "type":
-			return p.ownType(TypeCancelled)
+			return p.eventType(TypeCancelled)
 		default:
 			return false
 		}
@@ -128,7 +128,7 @@ func (p *parser) request(r *Request) {
 		case "options":
 			p.options(&r.Options)
 		case "type":
-			return p.ownType(TypeRequested)
+			return p.eventType(TypeRequested)
 		default:
 			return false
 		}
@@ -182,7 +182,7 @@ func (p *parser) window(w *TimeWindow) {
 		}
 		return true
 	}, "from", "to")
-	p.required("/selection/window", absent)
+	p.addMissing("/selection/window", absent)
 	if !w.From.IsZero() && !w.To.IsZero() && !w.From.Before(w.To) {
 		p.add(strictjson.OutOfRange, "/selection/window/to", "must be later than from: the window is from (inclusive) to to (exclusive)")
 	}
@@ -281,7 +281,7 @@ func (p *parser) options(o *map[string]any) {
 
 // check holds the fields against each other; those that are wrong by themselves are left out.
 func (p *parser) check(r *Request) {
-	p.required("", p.absent)
+	p.addMissing("", p.absent)
 	wrong := func(field string) bool {
 		return slices.ContainsFunc(p.mistakes, func(m Mistake) bool { return m.Pointer == field })
 	}

@@ -33,7 +33,7 @@ type Plan struct {
 	Since time.Time `json:"since,omitzero"`
 	// Stage is the id of the stage in ClickHouse that froze the selection; empty where one window reads the
 	// selection itself.
-	Stage string `json:"stage_id,omitempty"`
+	Snapshot string `json:"stage_id,omitempty"`
 	// Rows is how many rows the selection had then. Where nothing froze it, the one window reads its rows
 	// later, and what it read counts: see WindowManifest.
 	Rows     int64           `json:"rows_planned"`

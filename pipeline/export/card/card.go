@@ -127,34 +127,34 @@ func sizeCategory(records int64) string {
 
 func (c *card) about() {
 	p, r := c.plan, c.plan.Request
-	title := "Export " + code(c.manifest.ExportID)
+	title := "Export " + codeSpan(c.manifest.ExportID)
 	if r.Name != "" {
-		title = code(r.Name)
+		title = codeSpan(r.Name)
 	}
 	c.line("\n# %s\n", title)
 	c.line("%s of %s %s, exported by [Millrace](https://github.com/millrace/millrace) for the purpose %s.\n",
-		capital(rows(r)), r.Source, code(r.AppID), code(r.Purpose))
-	c.item("Export", "%s in workspace %s", code(p.ExportID), code(p.WorkspaceID))
+		capitalize(rowNoun(r)), r.Source, codeSpan(r.AppID), codeSpan(r.Purpose))
+	c.item("Export", "%s in workspace %s", codeSpan(p.ExportID), codeSpan(p.WorkspaceID))
 	asked := p.RequestedAt.UTC().Format(time.RFC3339)
 	if r.RequestedBy != "" {
-		asked = code(r.RequestedBy) + ", " + asked
+		asked = codeSpan(r.RequestedBy) + ", " + asked
 	}
 	c.item("Asked for", "%s", asked)
 	if len(r.Nodes) > 0 {
-		c.item("Nodes", "%s", codes(r.Nodes))
+		c.item("Nodes", "%s", codeSpans(r.Nodes))
 	}
-	c.item("Selection", "%s", selected(&p.Selection, rows(r)))
-	c.item("Filters", "%s", filtered(&r.Filters))
+	c.item("Selection", "%s", describeSelection(&p.Selection, rowNoun(r)))
+	c.item("Filters", "%s", describeFilters(&r.Filters))
 	if r.Split != nil {
-		c.item("Split", "%s of the records to validation, %s to test, seed %d", share(r.Split.Validation), share(r.Split.Test), r.Split.Seed)
+		c.item("Split", "%s of the records to validation, %s to test, seed %d", percent(r.Split.Validation), percent(r.Split.Test), r.Split.Seed)
 	}
 	if len(r.Options) > 0 {
 		if options, err := json.Marshal(r.Options); err == nil {
-			c.item("Options", "%s", code(string(options)))
+			c.item("Options", "%s", codeSpan(string(options)))
 		}
 	}
-	c.item("Shape", "target %s, schema %s", code(r.Target), code(c.manifest.SchemaID))
-	c.item("Format", "%s, compression %s", code(r.Format), code(r.Compression))
+	c.item("Shape", "target %s, schema %s", codeSpan(r.Target), codeSpan(c.manifest.SchemaID))
+	c.item("Format", "%s, compression %s", codeSpan(r.Format), codeSpan(r.Compression))
 	if from, to, ok := c.period(); ok {
 		c.item("Started", "from %s to %s", from.UTC().Format(timeFormat), to.UTC().Format(timeFormat))
 	}
@@ -187,15 +187,15 @@ func (c *card) period() (from, to time.Time, ok bool) {
 func (c *card) counts() {
 	c.line("\n## Counts\n\n| Split | Files | Records | Bytes |\n|---|---:|---:|---:|")
 	for _, s := range c.splits {
-		c.line("| %s | %s | %s | %s |", code(s.name), number(int64(len(s.files))), number(s.records), number(s.bytes))
+		c.line("| %s | %s | %s | %s |", codeSpan(s.name), withThousands(int64(len(s.files))), withThousands(s.records), withThousands(s.bytes))
 	}
 	m := c.manifest
-	c.line("\n| Source rows | |\n|---|---:|\n| selected | %s |\n| used | %s |", number(m.Totals.RowsPlanned), number(m.Totals.RowsUsed))
+	c.line("\n| Source rows | |\n|---|---:|\n| selected | %s |\n| used | %s |", withThousands(m.Totals.RowsPlanned), withThousands(m.Totals.RowsUsed))
 	for _, reason := range slices.Sorted(maps.Keys(m.Dropped)) {
-		c.line("| dropped, %s | %s |", code(reason), number(m.Dropped[reason]))
+		c.line("| dropped, %s | %s |", codeSpan(reason), withThousands(m.Dropped[reason]))
 	}
 	if m.Totals.Vanished > 0 {
-		c.line("| vanished | %s |", number(m.Totals.Vanished))
+		c.line("| vanished | %s |", withThousands(m.Totals.Vanished))
 	}
 }
 
@@ -206,10 +206,10 @@ func (c *card) warnings() {
 	c.line("\n## Warnings\n")
 	for i, w := range c.manifest.Warnings {
 		if i == maxListed {
-			c.line("- and %d more, in %s", len(c.manifest.Warnings)-i, code(export.ManifestName))
+			c.line("- and %d more, in %s", len(c.manifest.Warnings)-i, codeSpan(export.ManifestName))
 			return
 		}
-		c.line("- %s: %s", code(w.Code), code(w.Message))
+		c.line("- %s: %s", codeSpan(w.Code), codeSpan(w.Message))
 	}
 }
 
@@ -230,66 +230,66 @@ func (c *card) loading() {
 		export.CSV:     "read_csv(%s, dtype=str, keep_default_na=False)",
 		export.Parquet: "read_parquet(%s)",
 	}[c.manifest.Format], key))
-	c.line("\n%s lists every file with its size, count of records and SHA-256.", code(export.ManifestName))
+	c.line("\n%s lists every file with its size, count of records and SHA-256.", codeSpan(export.ManifestName))
 }
 
 func (c *card) item(name, format string, args ...any) { c.line("- **"+name+":** "+format, args...) }
 
 // rows is what the source rows of a request are.
-func rows(r *export.Request) string {
+func rowNoun(r *export.Request) string {
 	if len(r.Nodes) > 0 {
 		return "node runs"
 	}
 	return "runs"
 }
 
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // selected is a selection in words.
-func selected(s *export.Selection, rows string) string {
+func describeSelection(s *export.Selection, rows string) string {
 	var words string
 	switch {
 	case len(s.RunIDs) > 0:
-		return number(int64(len(s.RunIDs))) + " runs by their ids: " + codes(s.RunIDs)
+		return withThousands(int64(len(s.RunIDs))) + " runs by their ids: " + codeSpans(s.RunIDs)
 	case s.Limit > 0:
-		words = "the " + number(s.Limit) + " most recent " + rows
+		words = "the " + withThousands(s.Limit) + " most recent " + rows
 	default:
 		words = "all " + rows
 	}
 	if w := s.Window; w != nil {
-		words += fmt.Sprintf(" whose %s is at or after %s and before %s", code(w.By), w.From.UTC().Format(time.RFC3339Nano), w.To.UTC().Format(time.RFC3339Nano))
+		words += fmt.Sprintf(" whose %s is at or after %s and before %s", codeSpan(w.By), w.From.UTC().Format(time.RFC3339Nano), w.To.UTC().Format(time.RFC3339Nano))
 	}
 	return words
 }
 
 // filtered is what the filters let through, in words.
-func filtered(f *export.Filters) string {
+func describeFilters(f *export.Filters) string {
 	var all []string
 	add := func(what, values string) { all = append(all, what+" "+values) }
 	if len(f.AppVersions) > 0 {
-		add("app version", codes(f.AppVersions))
+		add("app version", codeSpans(f.AppVersions))
 	}
 	if len(f.Statuses) > 0 {
-		add("status", codes(f.Statuses))
+		add("status", codeSpans(f.Statuses))
 	}
 	if f.Rating != "" {
-		add("rating", code(f.Rating))
+		add("rating", codeSpan(f.Rating))
 	}
 	if f.MinScore != nil {
 		add("score at least", strconv.FormatFloat(*f.MinScore, 'g', -1, 64))
 	}
 	if f.SessionID != nil {
-		add("session", code(*f.SessionID))
+		add("session", codeSpan(*f.SessionID))
 	}
 	if f.UserID != nil {
-		add("user", code(*f.UserID))
+		add("user", codeSpan(*f.UserID))
 	}
 	if len(f.Metadata) > 0 {
 		var pairs []string
 		for _, key := range slices.Sorted(maps.Keys(f.Metadata)) {
 			pairs = append(pairs, key+" = "+f.Metadata[key])
 		}
-		add("metadata", codes(pairs))
+		add("metadata", codeSpans(pairs))
 	}
 	if len(all) == 0 {
 		return "none"

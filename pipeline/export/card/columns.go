@@ -76,7 +76,7 @@ func (c *card) columnRows(above string, columns []fragment.Column) {
 		if column.Required {
 			required = ""
 		}
-		c.line("| %s | %s | %s |", code(above+column.Name), what, required)
+		c.line("| %s | %s | %s |", codeSpan(above+column.Name), what, required)
 		switch {
 		case column.Type == fragment.Struct:
 			c.columnRows(above+column.Name+".", column.Fields)

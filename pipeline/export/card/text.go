@@ -25,7 +25,7 @@ func shorten(s string) string {
 // code returns a text that somebody else wrote as a code span of Markdown, on one line: nothing in it is
 // markup, HTML or a link, whatever it says (https://spec.commonmark.org/0.31.2/#code-spans). Characters that
 // do not print are shown as escapes. In a table it must have no bar.
-func code(s string) string {
+func codeSpan(s string) string {
 	var text strings.Builder
 	var run, longest int // of backticks
 	for _, r := range shorten(s) {
@@ -53,20 +53,20 @@ func code(s string) string {
 }
 
 // codes returns the first of several texts.
-func codes(list []string) string {
+func codeSpans(list []string) string {
 	n := min(len(list), maxListed)
 	all := make([]string, n, n+1)
 	for i, s := range list[:n] {
-		all[i] = code(s)
+		all[i] = codeSpan(s)
 	}
 	if more := len(list) - n; more > 0 {
-		all = append(all, number(int64(more))+" more")
+		all = append(all, withThousands(int64(more))+" more")
 	}
 	return strings.Join(all, ", ")
 }
 
 // number writes a number with its thousands apart.
-func number(n int64) string {
+func withThousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
@@ -74,4 +74,4 @@ func number(n int64) string {
 	return s
 }
 
-func share(x float64) string { return strconv.FormatFloat(100*x, 'g', 6, 64) + " %" }
+func percent(x float64) string { return strconv.FormatFloat(100*x, 'g', 6, 64) + " %" }

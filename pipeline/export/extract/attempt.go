@@ -73,10 +73,10 @@ func (a *attempt) write(ctx context.Context) error {
 		return err
 	}
 	if err := a.stream.Close(); err != nil {
-		return wrong(err)
+		return classify(err)
 	}
 	if err := a.files.close(); err != nil {
-		return wrong(err)
+		return classify(err)
 	}
 	a.manifest.InputKeys = a.stream.Keys()
 	keys := make([]string, len(a.manifest.Files))
@@ -90,7 +90,7 @@ func (a *attempt) write(ctx context.Context) error {
 }
 
 // wrong says how an error of the stream, or of what it writes to, is dealt with.
-func wrong(err error) error {
+func classify(err error) error {
 	if errors.As(err, new(storeError)) {
 		return kafka.Unavailable(err)
 	}
@@ -103,16 +103,16 @@ func (a *attempt) read(ctx context.Context) error {
 	write := func(row *format.Row) error {
 		a.manifest.Rows++
 		if err := a.stream.Row(row); err != nil {
-			return wrong(err)
+			return classify(err)
 		}
 		return nil
 	}
 	var nodes selection.Query
-	rows := a.direct(settings)
-	if a.plan.Stage == "" {
+	rows := a.selectionReader(settings)
+	if a.plan.Snapshot == "" {
 		nodes = selection.NewSelection(a.plan.Request, a.plan.Bounded()).NodeRuns()
 	} else {
-		nodes, rows = a.staged().NodeRuns(), a.fromStage(settings)
+		nodes, rows = a.snapshotRange().NodeRuns(), a.snapshotReader(settings)
 	}
 	if nodes.SQL == "" {
 		return rows(ctx, write)
@@ -129,7 +129,7 @@ type reader func(ctx context.Context, fn func(*format.Row) error) error
 func (a *attempt) queryID() string { return fmt.Sprintf("%s/%d/%s", a.plan.ID, a.window, a.id) }
 
 // direct reads the selection itself.
-func (a *attempt) direct(settings []ch.Setting) reader {
+func (a *attempt) selectionReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*format.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 			query := selection.NewSelection(a.plan.Request, a.plan.Bounded()).Rows()
@@ -141,34 +141,34 @@ func (a *attempt) direct(settings []ch.Setting) reader {
 }
 
 // fromStage reads the window of the stage, and holds it against the plan.
-func (a *attempt) fromStage(settings []ch.Setting) reader {
+func (a *attempt) snapshotReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*format.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 			return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
-				found, err := selection.ReadStaged(ctx, keys, client, a.staged(), a.queryID(), settings, fn)
+				found, err := selection.ReadStaged(ctx, keys, client, a.snapshotRange(), a.queryID(), settings, fn)
 				if err != nil {
 					return err
 				}
-				return a.account(ctx, keys, found, settings)
+				return a.reconcile(ctx, keys, found, settings)
 			})
 		})
 	}
 }
 
-func (a *attempt) staged() *selection.StagedRange {
-	return &selection.StagedRange{Request: a.plan.Request, Stage: a.plan.Stage, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
+func (a *attempt) snapshotRange() *selection.StagedRange {
+	return &selection.StagedRange{Request: a.plan.Request, Stage: a.plan.Snapshot, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
 }
 
 // errStageGone says that the stage is not what was planned: an operator dropped it, or its week is over. What
 // is left of it must not pass for the export.
-var errStageGone = errors.New("the stage of the export is gone")
+var errSnapshotGone = errors.New("the stage of the export is gone")
 
 // account holds what was found of a stage against the plan. Rows whose runs are not there any more are
 // counted, but only if the stage has outlived the reading of the window.
-func (a *attempt) account(ctx context.Context, client *ch.Client, found selection.Staged, settings []ch.Setting) error {
+func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.Staged, settings []ch.Setting) error {
 	planned := a.plan.Windows[a.window].Rows
 	if found.Rows == planned && found.Vanished > 0 {
-		query := selection.StageCount(a.plan.Request, a.plan.Stage)
+		query := selection.StageCount(a.plan.Request, a.plan.Snapshot)
 		query.Settings = settings
 		rows, err := selection.ReadInt(ctx, client, query)
 		if err != nil {
@@ -179,7 +179,7 @@ func (a *attempt) account(ctx context.Context, client *ch.Client, found selectio
 		}
 	}
 	if found.Rows != planned {
-		return kafka.Permanent(errStageGone)
+		return kafka.Permanent(errSnapshotGone)
 	}
 	a.manifest.Rows += found.Vanished
 	a.manifest.Vanished = found.Vanished
@@ -222,9 +222,9 @@ func failure(window int, err error) *export.Error {
 	case errors.As(err, new(storeError)):
 		return &export.Error{
 			Code: "store_failed", Retryable: true,
-			Message: fmt.Sprintf("window %d could not be written to the object store for %s; ask again when it is well", window, within),
+			Message: fmt.Sprintf("window %d could not be written to the object store for %s; ask again when it is well", window, maxDuration),
 		}
-	case errors.Is(err, errStageGone):
+	case errors.Is(err, errSnapshotGone):
 		return &export.Error{
 			Code: "stage_gone", Retryable: true,
 			Message: fmt.Sprintf("window %d cannot be read: the rows that were set aside for the export in ClickHouse, table export_stage or export_stage_rows, are not there any more, since it took more than a week or somebody dropped them; ask again", window),
@@ -232,11 +232,11 @@ func failure(window int, err error) *export.Error {
 	case clickhouse.Code(err) == 0:
 		return &export.Error{
 			Code: "read_failed", Retryable: true,
-			Message: fmt.Sprintf("window %d could not be read: ClickHouse did not answer for %s; ask again when it is well", window, within),
+			Message: fmt.Sprintf("window %d could not be read: ClickHouse did not answer for %s; ask again when it is well", window, maxDuration),
 		}
 	}
 	return &export.Error{
 		Code: "read_failed", Retryable: true,
-		Message: fmt.Sprintf("window %d could not be read: ClickHouse error %d, %d times; ask again, or for a narrower selection", window, clickhouse.Code(err), attempts),
+		Message: fmt.Sprintf("window %d could not be read: ClickHouse error %d, %d times; ask again, or for a narrower selection", window, clickhouse.Code(err), maxAttempts),
 	}
 }

@@ -44,9 +44,9 @@ const (
 // Limits of the work on one window, after which its export fails, so that a window that always fails
 // blocks nobody for ever.
 const (
-	attempts   = 5
-	within     = 10 * time.Minute
-	queryLimit = 10 * time.Minute
+	maxAttempts = 5
+	maxDuration = 10 * time.Minute
+	queryLimit  = 10 * time.Minute
 )
 
 // Config of the stage. Name, Topic and Outputs of stage.Config are set by New; Slots are the windows that it
@@ -58,14 +58,14 @@ type Config struct {
 
 // Stage consumes export-windows.
 type Stage struct {
-	lanes  []*stage.Stage
-	turns  *turns
-	cfg    Config
-	dsn    *clickhouse.DSN
-	bucket *bucket.Bucket
-	plans  folder.Plans
-	look   kafka.Retrier // for documents
-	work   kafka.Retrier // for windows
+	lanes    []*stage.Stage
+	slots    *slots
+	cfg      Config
+	dsn      *clickhouse.DSN
+	bucket   *bucket.Bucket
+	plans    folder.Plans
+	reads    kafka.Retrier // for documents
+	attempts kafka.Retrier // for windows
 }
 
 // New returns a stage that is not running.
@@ -74,10 +74,10 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 		cfg.Pause = 500 * time.Millisecond
 	}
 	cfg.Name, cfg.Topic, cfg.Outputs = export.StageExtract, event.TopicExportWindows, []string{event.TopicExportResults}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, look: cfg.Retrier()}
-	s.work = s.look.Limited(attempts, within)
-	s.work.Pause = cfg.Pause
-	s.turns = newTurns(max(1, cfg.Slots))
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, reads: cfg.Retrier()}
+	s.attempts = s.reads.Limited(maxAttempts, maxDuration)
+	s.attempts.Pause = cfg.Pause
+	s.slots = newSlots(max(1, cfg.Slots))
 	for _, l := range []lane{{export.StageExtract, false}, {export.StageExtract + "-direct", true}} {
 		c := cfg.Config
 		c.Name = l.name
@@ -116,7 +116,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record, l lane) ([]*kgo.Recor
 	case err != nil:
 		return nil, err
 	}
-	done, err := s.turns.take(ctx, w.Direct)
+	done, err := s.slots.acquire(ctx, w.Direct)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record, l lane) ([]*kgo.Recor
 
 func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, error) {
 	f := folder.Folder{Bucket: s.bucket, ID: w.ID}
-	p, done, err := s.before(ctx, f, w.Window)
+	p, done, err := s.inspect(ctx, f, w.Window)
 	switch {
 	case err != nil:
 		return nil, err
@@ -134,13 +134,13 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		return nil, &strictjson.Refusal{Code: strictjson.UnknownExport, Pointer: "/export_id", Rule: "the export has no plan"}
 	case w.Window < 0 || w.Window >= len(p.Windows):
 		return nil, &strictjson.Refusal{Code: strictjson.OutOfRange, Pointer: "/window", Rule: "the plan has no such window"}
-	case done == ended:
+	case done == exportEnded:
 		return nil, nil
-	case done == written:
+	case done == windowWritten:
 		return s.result(p, w.Window, nil), nil
 	}
 	tries := 0
-	err = s.work.Do(ctx, "extract", fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
+	err = s.attempts.Do(ctx, "extract", fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
 		if tries++; tries > 1 { // its export may have failed or been cancelled meanwhile
 			if over, err := f.Ended(ctx); over && err == nil {
 				return kafka.Permanent(errEnded)
@@ -168,17 +168,17 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 var errEnded = errors.New("the export has ended")
 
 // What is there before the work.
-type state int
+type windowState int
 
 const (
-	missing state = iota // the window has to be extracted
-	written              // it has a manifest
-	ended                // its export has one
+	windowMissing windowState = iota // the window has to be extracted
+	windowWritten                    // it has a manifest
+	exportEnded                      // its export has one
 )
 
 // before returns the export's plan, nil if it has none, and what is there of the window.
-func (s *Stage) before(ctx context.Context, f folder.Folder, window int) (p *export.Plan, done state, err error) {
-	err = s.look.Do(ctx, "look for what is done", f.ID.String(), func() error {
+func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (p *export.Plan, done windowState, err error) {
+	err = s.reads.Do(ctx, "look for what is done", f.ID.String(), func() error {
 		p, err = s.plans.Of(ctx, f)
 		if errors.Is(err, bucket.ErrNotFound) {
 			p = nil
@@ -189,15 +189,15 @@ func (s *Stage) before(ctx context.Context, f folder.Folder, window int) (p *exp
 		}
 		isOver, err := f.Ended(ctx)
 		if isOver || err != nil {
-			done = ended
+			done = exportEnded
 			return err
 		}
 		_, err = f.Window(ctx, window)
 		if errors.Is(err, bucket.ErrNotFound) {
-			done = missing
+			done = windowMissing
 			return nil
 		}
-		done = written
+		done = windowWritten
 		return err
 	})
 	return p, done, err

@@ -50,7 +50,7 @@ func (f *files) Record(r *format.Record) error {
 		f.Drop(format.RecordTooLarge, r.Rows)
 		return nil
 	}
-	o, err := f.of(r.Split, r.Partition)
+	o, err := f.writerOf(r.Split, r.Partition)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (f *files) Record(r *format.Record) error {
 	m.RowsUsed += r.Rows
 	m.Records++
 	for _, of := range r.Lineage {
-		if err := f.trace(o, of, r.StartedAt); err != nil {
+		if err := f.writeLineage(o, of, r.StartedAt); err != nil {
 			return err
 		}
 	}
@@ -81,7 +81,7 @@ func add(counts *map[string]int64, name string, n int64) {
 }
 
 // of returns the files of a split and partition, and closes others where there are too many.
-func (f *files) of(split, partition string) (*openFiles, error) {
+func (f *files) writerOf(split, partition string) (*openFiles, error) {
 	last := len(f.open) - 1
 	for i := last; i >= 0; i-- {
 		if o := f.open[i]; o.split == split && o.partition == partition {
@@ -91,7 +91,7 @@ func (f *files) of(split, partition string) (*openFiles, error) {
 		}
 	}
 	if len(f.open) == maxOpen {
-		if err := f.end(f.open[0]); err != nil {
+		if err := f.finish(f.open[0]); err != nil {
 			return nil, err
 		}
 		f.open = f.open[1:]
@@ -107,19 +107,19 @@ func (f *files) of(split, partition string) (*openFiles, error) {
 		func(int) (fragment.Destination, error) {
 			name := export.DataName(split, f.attempt.window, f.next[split], f.attempt.id, encoder.Extension())
 			f.next[split]++
-			return f.begin(o, name)
+			return f.create(o, name)
 		})
 	f.open = append(f.open, o)
 	return o, nil
 }
 
-func (f *files) begin(o *openFiles, name string) (fragment.Destination, error) {
+func (f *files) create(o *openFiles, name string) (fragment.Destination, error) {
 	f.names, o.names = append(f.names, name), append(o.names, name)
 	return f.attempt.stage.bucket.NewWriter(f.ctx, f.attempt.folder.Key(name))
 }
 
 // trace writes where the record comes from that was written last to o. Of is an object without its opening brace.
-func (f *files) trace(o *openFiles, of []byte, startedAt int64) error {
+func (f *files) writeLineage(o *openFiles, of []byte, startedAt int64) error {
 	if f.lineage == nil {
 		encoder, err := fragment.NewEncoder(fragment.JSONL, fragment.Uncompressed, fragment.Settings{})
 		if err != nil {
@@ -127,7 +127,7 @@ func (f *files) trace(o *openFiles, of []byte, startedAt int64) error {
 		}
 		f.lineage = &openFiles{kind: export.Lineage}
 		f.lineage.writer = fragment.NewWriter(encoder, fragment.Limits{}, func(int) (fragment.Destination, error) {
-			return f.begin(f.lineage, export.LineageName(f.attempt.window, f.attempt.id))
+			return f.create(f.lineage, export.LineageName(f.attempt.window, f.attempt.id))
 		})
 	}
 	f.line = format.AppendLineage(f.line[:0], o.names[len(o.names)-1], o.writer.Line(), of)
@@ -138,7 +138,7 @@ func (f *files) trace(o *openFiles, of []byte, startedAt int64) error {
 }
 
 // end closes files and lists them.
-func (f *files) end(o *openFiles) error {
+func (f *files) finish(o *openFiles) error {
 	fragments, err := o.writer.Close()
 	if err != nil {
 		return storeError{err}
@@ -156,13 +156,13 @@ func (f *files) end(o *openFiles) error {
 // close ends all files, which are listed by name then, the lineage last.
 func (f *files) close() error {
 	for _, o := range f.open {
-		if err := f.end(o); err != nil {
+		if err := f.finish(o); err != nil {
 			return err
 		}
 	}
 	slices.SortFunc(f.attempt.manifest.Files, func(a, b export.File) int { return strings.Compare(a.Key, b.Key) })
 	if f.lineage != nil {
-		return f.end(f.lineage)
+		return f.finish(f.lineage)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 func Window(topicPrefix string, p *export.Plan, window int) *kgo.Record {
 	return record(topicPrefix, p, message{
 		topic: event.TopicExportWindows, key: p.WindowKey(window), kind: export.TypeWindow,
-		id: fmt.Sprintf("%s/window/%d", p.ID, window), data: export.Window{ID: p.ID, Window: window, Direct: p.Stage == ""},
+		id: fmt.Sprintf("%s/window/%d", p.ID, window), data: export.Window{ID: p.ID, Window: window, Direct: p.Snapshot == ""},
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 
 // Limits of the plan's queries.
 const (
-	stageLimit    = 10 * time.Minute
+	freezeLimit   = 10 * time.Minute
 	countAttempts = 5 // that ClickHouse answers with an error; one that does not answer is waited for
 )
 
@@ -68,7 +68,7 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 	if err != nil {
 		return err
 	}
-	p.Rows, p.Windows, p.Stage = n, nil, ""
+	p.Rows, p.Windows, p.Snapshot = n, nil, ""
 	switch {
 	case n == 0:
 		return nil
@@ -85,12 +85,12 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 	stageID := uuid.NewString()
 	defer func() {
 		if err != nil {
-			s.dropStage(ctx, stageID)
+			s.dropSnapshot(ctx, stageID)
 		}
 	}()
 	insert := selection.NewSelection(p.Request, p.Selection).Stage(stageID, p.Rows)
 	err = clickhouse.Do(ctx, r.Client, ch.Query{
-		Body: insert.SQL, Parameters: insert.Parameters, Settings: selection.StageSettings(r.Comment, stageLimit),
+		Body: insert.SQL, Parameters: insert.Parameters, Settings: selection.StageSettings(r.Comment, freezeLimit),
 	})
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 	if rows > 0 && (len(windows) == 0 || windows[0].Rows <= 0) {
 		return fmt.Errorf("stage %s has %d rows and %d windows", stageID, rows, len(windows))
 	}
-	p.Rows, p.Stage, p.Windows = rows, stageID, windows
+	p.Rows, p.Snapshot, p.Windows = rows, stageID, windows
 	return nil
 }
 
@@ -114,7 +114,7 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 const dropLimit = 5 * time.Second
 
 // dropStage drops a stage that no plan names, also when ctx is done. What is left of one has a time to live.
-func (s *Stage) dropStage(ctx context.Context, id string) {
+func (s *Stage) dropSnapshot(ctx context.Context, id string) {
 	if id == "" {
 		return
 	}

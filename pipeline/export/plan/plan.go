@@ -103,7 +103,7 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 		return nil, err
 	}
 	f := folder.Folder{Bucket: s.bucket, ID: request.ID}
-	p, err := s.existing(ctx, f)
+	p, err := s.readPlan(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +115,11 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 		if err := s.decide(ctx, draft, mistakes); err != nil {
 			return nil, err
 		}
-		if p, err = s.create(ctx, f, draft); err != nil {
+		if p, err = s.createPlan(ctx, f, draft); err != nil {
 			return nil, err
 		}
-		if p.Stage != draft.Stage { // another process was faster
-			s.dropStage(ctx, draft.Stage)
+		if p.Snapshot != draft.Snapshot { // another process was faster
+			s.dropSnapshot(ctx, draft.Snapshot)
 		}
 	}
 	switch {
@@ -145,7 +145,7 @@ func (s *Stage) cancel(ctx context.Context, position string, e *event.Event) ([]
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.existing(ctx, folder.Folder{Bucket: s.bucket, ID: c.ID})
+	p, err := s.readPlan(ctx, folder.Folder{Bucket: s.bucket, ID: c.ID})
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (s *Stage) cancel(ctx context.Context, position string, e *event.Event) ([]
 }
 
 // existing returns the export's plan, nil if it has none.
-func (s *Stage) existing(ctx context.Context, f folder.Folder) (p *export.Plan, err error) {
+func (s *Stage) readPlan(ctx context.Context, f folder.Folder) (p *export.Plan, err error) {
 	err = s.retry.Do(ctx, "read plan", f.ID.String(), func() error {
 		p, err = f.Plan(ctx)
 		if errors.Is(err, bucket.ErrNotFound) {
@@ -171,7 +171,7 @@ func (s *Stage) existing(ctx context.Context, f folder.Folder) (p *export.Plan, 
 	return p, err
 }
 
-func (s *Stage) create(ctx context.Context, f folder.Folder, draft *export.Plan) (p *export.Plan, err error) {
+func (s *Stage) createPlan(ctx context.Context, f folder.Folder, draft *export.Plan) (p *export.Plan, err error) {
 	err = s.retry.Do(ctx, "create plan", f.ID.String(), func() error {
 		p, err = f.CreatePlan(ctx, draft)
 		return err

@@ -81,7 +81,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 		return nil, err
 	}
 	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result, position: kafka.Position(r)}
-	err = s.retry.Do(ctx, "seal", result.String(), func() error { return w.do(ctx) })
+	err = s.retry.Do(ctx, "seal", result.String(), func() error { return w.process(ctx) })
 	return w.out, err
 }
 
@@ -95,7 +95,7 @@ type work struct {
 	out      []*kgo.Record
 }
 
-func (w *work) do(ctx context.Context) (err error) {
+func (w *work) process(ctx context.Context) (err error) {
 	w.out = nil
 	w.plan, err = w.stage.plans.Of(ctx, w.folder)
 	if errors.Is(err, bucket.ErrNotFound) {
@@ -125,13 +125,13 @@ func (w *work) advance(ctx context.Context) (*export.Manifest, []byte, error) {
 	case export.AllDone:
 		return w.succeed(ctx, nil)
 	case export.Empty:
-		return w.end(ctx, w.manifest(export.StatusSucceeded, nil, nil))
+		return w.commit(ctx, w.manifest(export.StatusSucceeded, nil, nil))
 	case export.Cancelled:
-		return w.end(ctx, w.manifest(export.StatusCancelled, nil, nil))
+		return w.commit(ctx, w.manifest(export.StatusCancelled, nil, nil))
 	case export.Refused:
-		return w.end(ctx, w.manifest(export.StatusFailed, w.plan.Refusal, nil))
+		return w.commit(ctx, w.manifest(export.StatusFailed, w.plan.Refusal, nil))
 	case export.WindowFailed:
-		return w.end(ctx, w.manifest(export.StatusFailed, w.result.Error, nil))
+		return w.commit(ctx, w.manifest(export.StatusFailed, w.result.Error, nil))
 	}
 	return nil, nil, &strictjson.Refusal{Code: strictjson.WrongType, Pointer: "/kind", Rule: "is not a kind of result"}
 }
@@ -179,7 +179,7 @@ func (w *work) succeed(ctx context.Context, windows []*export.WindowManifest) (*
 	if err := w.folder.Sweep(ctx, m.Files); err != nil {
 		return nil, nil, err
 	}
-	return w.end(ctx, m)
+	return w.commit(ctx, m)
 }
 
 // sidecars writes the dataset card, and what the target's reader needs beside the records.
@@ -212,7 +212,7 @@ func (w *work) manifest(status export.Status, why *export.Error, windows []*expo
 }
 
 // end creates manifest.json, or finds that the record has ended the export before.
-func (w *work) end(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
+func (w *work) commit(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
 	if err := w.stage.cfg.ReachFailpoint(BeforeManifest); err != nil {
 		return nil, nil, kafka.Permanent(err)
 	}
@@ -248,7 +248,7 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 
 // clear removes what an export that has ended does not need any more. One that did not succeed lists no files.
 func (w *work) clear(ctx context.Context, m *export.Manifest) error {
-	w.dropStage(ctx)
+	w.dropSnapshot(ctx)
 	if m.Status == export.StatusSucceeded { // it was swept before the manifest
 		return nil
 	}
@@ -260,14 +260,14 @@ const dropLimit = 5 * time.Second
 
 // dropStage drops the stage of the export. A ClickHouse that is not well keeps no completion back: what is left
 // has a time to live.
-func (w *work) dropStage(ctx context.Context) {
-	if w.plan.Stage == "" {
+func (w *work) dropSnapshot(ctx context.Context) {
+	if w.plan.Snapshot == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, dropLimit)
 	defer cancel()
-	if err := selection.DropStage(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Stage); err != nil {
-		w.stage.cfg.Log.Warn("the stage of an export is left to its time to live", "export", w.plan.String(), "stage_id", w.plan.Stage, "error", err)
+	if err := selection.DropStage(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Snapshot); err != nil {
+		w.stage.cfg.Log.Warn("the stage of an export is left to its time to live", "export", w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
 	}
 }
 

@@ -92,7 +92,7 @@ func (s *Stage) consume(ctx context.Context) (err error) {
 	}
 	defer s.client.Close()
 	for ctx.Err() == nil {
-		if skipped, err := s.next(ctx); skipped || err != nil {
+		if skipped, err := s.poll(ctx); skipped || err != nil {
 			return err
 		}
 	}
@@ -100,7 +100,7 @@ func (s *Stage) consume(ctx context.Context) (err error) {
 }
 
 // next stores the events of one poll, and reports whether it skipped a batch.
-func (s *Stage) next(ctx context.Context) (skipped bool, err error) {
+func (s *Stage) poll(ctx context.Context) (skipped bool, err error) {
 	fetches := s.client.PollRecords(ctx, maxEvents)
 	faults := s.cfg.Faults(fetches)
 	if faults.Permanent != nil {

@@ -242,7 +242,7 @@ func TestAStageThatIsGoneFailsTheExport(t *testing.T) {
 	f.windowRecords, f.windowsInFlight = 50, 1
 	f.insertRuns(200)
 	f.whileHeld("e1", inWindows(200), func(p *export.Plan) {
-		if err := selection.DropStage(t.Context(), f.dsn, "", p.Stage); err != nil {
+		if err := selection.DropStage(t.Context(), f.dsn, "", p.Snapshot); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -259,7 +259,7 @@ func TestACancelledExportLeavesNeitherFragmentsNorItsStage(t *testing.T) {
 	f.windowRecords, f.windowsInFlight = 50, 2
 	f.insertRuns(400)
 	f.whileHeld("e1", inWindows(400), func(p *export.Plan) {
-		if rows := f.stagedRows(); rows != 400 || p.Stage == "" {
+		if rows := f.stagedRows(); rows != 400 || p.Snapshot == "" {
 			t.Errorf("%d rows are staged", rows)
 		}
 		f.send(`{"type":"dev.millrace.export.cancelled.v1","export_id":"e1","workspace_id":"acme"}`)

@@ -7,21 +7,21 @@ import (
 
 // turns bounds how many windows are worked on at a time. Windows of small exports do not wait behind those of
 // large ones.
-type turns struct {
+type slots struct {
 	mu      sync.Mutex
 	free    int
 	waiting [2][]chan struct{} // of small exports, and of large ones; first come, first served
 }
 
-func newTurns(n int) *turns { return &turns{free: n} }
+func newSlots(n int) *slots { return &slots{free: n} }
 
 // take waits for a turn. The function it returns ends it.
-func (t *turns) take(ctx context.Context, small bool) (done func(), err error) {
+func (t *slots) acquire(ctx context.Context, small bool) (done func(), err error) {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--
 		t.mu.Unlock()
-		return t.give, nil
+		return t.release, nil
 	}
 	queue := &t.waiting[1]
 	if small {
@@ -32,7 +32,7 @@ func (t *turns) take(ctx context.Context, small bool) (done func(), err error) {
 	t.mu.Unlock()
 	select {
 	case <-turn:
-		return t.give, nil
+		return t.release, nil
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
@@ -43,18 +43,18 @@ func (t *turns) take(ctx context.Context, small bool) (done func(), err error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	t.next() // it was given in this very moment
+	t.pass() // it was given in this very moment
 	return nil, context.Cause(ctx)
 }
 
-func (t *turns) give() {
+func (t *slots) release() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.next()
+	t.pass()
 }
 
 // next passes a turn on.
-func (t *turns) next() {
+func (t *slots) pass() {
 	for i, queue := range t.waiting {
 		if len(queue) > 0 {
 			t.waiting[i] = queue[1:]

@@ -10,8 +10,8 @@ import (
 func TestSmallExportsTakeTheNextTurnInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(1)
-		done, err := turns.take(t.Context(), false)
+		turns := newSlots(1)
+		done, err := turns.acquire(t.Context(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -19,7 +19,7 @@ func TestSmallExportsTakeTheNextTurnInOrder(t *testing.T) {
 		var running sync.WaitGroup
 		ask := func(name string, small bool) {
 			running.Go(func() {
-				done, err := turns.take(t.Context(), small)
+				done, err := turns.acquire(t.Context(), small)
 				if err != nil {
 					t.Error(err)
 					return
@@ -43,7 +43,7 @@ func TestSmallExportsTakeTheNextTurnInOrder(t *testing.T) {
 
 func TestNoMoreTurnsAreTakenThanThereAre(t *testing.T) {
 	t.Parallel()
-	turns := newTurns(3)
+	turns := newSlots(3)
 	var mu sync.Mutex
 	var running, most int
 	var group sync.WaitGroup
@@ -54,7 +54,7 @@ func TestNoMoreTurnsAreTakenThanThereAre(t *testing.T) {
 			if i%5 == 0 {
 				cancel() // it may get a turn all the same
 			}
-			done, err := turns.take(ctx, i%2 == 0)
+			done, err := turns.acquire(ctx, i%2 == 0)
 			if err != nil {
 				return
 			}
