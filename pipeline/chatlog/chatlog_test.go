@@ -21,7 +21,7 @@ func converter() *chatlog.Converter {
 	return &chatlog.Converter{Workspace: "acme", App: "helper", Base: base}
 }
 
-// convert returns the run of a line, as it would be stored.
+// convert returns the run of a line as ingest decodes it.
 func convert(t *testing.T, line string) *runs.Run {
 	t.Helper()
 	converted, err := converter().Convert([]byte(line), 7)
@@ -146,7 +146,7 @@ func TestTheSameLineIsTheSameRun(t *testing.T) {
 		{"of an empty id", id(converter(), `{"id":"","created":5,`+chat+`}`, 1), id(converter(), `{"id":"","created":6,`+chat+`}`, 1), false},
 		{"of another app", id(converter(), named, 1), id(other(func(c *chatlog.Converter) { c.App = "other" }), named, 1), false},
 		{"of another workspace", id(converter(), named, 1), id(other(func(c *chatlog.Converter) { c.Workspace = "other" }), named, 1), false},
-		// What has no time gets it from its log and its place there: where that differs, started_at does, and so must run_id.
+		// A line without a time gets one from its log and its number: if they differ, started_at and run_id must differ.
 		{"without a time, again", id(converter(), untimed, 1), id(converter(), untimed, 1), true},
 		{"without a time, elsewhere in the log", id(converter(), untimed, 1), id(converter(), untimed, 2), false},
 		{"without a time, in a log that has changed", id(converter(), untimed, 1), id(other(func(c *chatlog.Converter) { c.Base = base.Add(time.Hour) }), untimed, 1), false},
@@ -237,8 +237,11 @@ func TestALineWithoutATimeNeedsALogWithOne(t *testing.T) {
 	}
 }
 
-// FuzzConvert: whatever the line, converting does not panic; an error is a refusal with a code and a rule; what is
-// accepted is a run event that the contract allows, in one line, of the same run each time.
+// FuzzConvert checks that, whatever the line:
+//
+//   - converting does not panic;
+//   - an error is a refusal with a code and a rule;
+//   - a run is one that the contract allows, has no line break, and is the same each time.
 func FuzzConvert(f *testing.F) {
 	for _, line := range []string{
 		`{` + chat + `}`, `{"id":"a","model":"m","created":1767600004,"user":"u","session_id":"s","metadata":{"a":"b"},"tools":[{"type":"function"}],` + chat + `}`,

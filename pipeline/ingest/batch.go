@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// rows are decoded events of one table, and the records they came from.
+// rows are decoded events of one table, and the record of each.
 type rows[E any] struct {
 	events  []E
 	records []*kgo.Record
@@ -27,21 +27,21 @@ func (r *rows[E]) addAll(other rows[E]) {
 	r.records = append(r.records, other.records...)
 }
 
-// letter is a record that cannot be taken, and why.
+// letter is a refused record.
 type letter struct {
-	record *kgo.Record
-	why    *strictjson.Refusal
+	record  *kgo.Record
+	refusal *strictjson.Refusal
 }
 
-// content is what some records came to.
+// content is what decoding some records gave.
 type content struct {
 	runs     rows[*runs.Run]
 	nodes    rows[*runs.Node]
 	feedback rows[*runs.Feedback]
 	letters  []letter
-	records  int
-	bytes    int
-	oldest   time.Time // timestamp of the oldest record
+	records  int       // decoded or refused
+	bytes    int       // of these records
+	oldest   time.Time // timestamp of the oldest of them
 }
 
 func (c *content) addAll(other *content) {
@@ -56,17 +56,17 @@ func (c *content) addAll(other *content) {
 	}
 }
 
-// batch is what is stored and committed together.
+// batch is what the stage stores and commits together.
 type batch struct {
 	content
 	began time.Time // when its first record was polled
 	ends  map[kafka.Partition]end
 }
 
-// end is where a partition's next consumer starts once the batch is stored.
+// end is the offset that the stage commits for a partition once the batch is stored.
 type end struct {
 	offset     kgo.EpochOffset
-	assignment uint64 // of the partition to this process, see owned
+	assignment uint64 // of the partition to this process when it was polled, see owned
 }
 
 func newBatch() *batch { return &batch{ends: map[kafka.Partition]end{}} }
@@ -77,16 +77,17 @@ func (b *batch) full(cfg Config) bool {
 	return b.records >= cfg.BatchRows || b.bytes >= cfg.BatchBytes || time.Since(b.began) >= cfg.BatchInterval
 }
 
-func (b *batch) reached(p kafka.Partition, e end) {
+// setEnd notes that the batch has the records of a partition up to e.
+func (b *batch) setEnd(p kafka.Partition, e end) {
 	if b.empty() {
 		b.began = time.Now()
 	}
 	b.ends[p] = e
 }
 
-// owned knows which partitions are this process's, and since which assignment, so that offsets are
-// committed only by who owns the partition: a member of a group may commit any partition, and would set
-// back the next owner's progress.
+// owned are the partitions of this process, each with the number of its assignment. The stage commits an offset
+// only if it owns the partition since before it polled it: Kafka lets a member of a group commit any partition,
+// and would set back the progress of the partition's next owner.
 type owned struct {
 	mu          sync.Mutex
 	assignments uint64
@@ -121,9 +122,9 @@ func (o *owned) remove(list map[string][]int32) {
 	o.removed = true
 }
 
-// starts notes where the consumer starts.
-func (o *owned) starts(at map[string]map[int32]kgo.Offset) {
-	for topic, partitions := range at {
+// setStarts notes where the consumer starts.
+func (o *owned) setStarts(starts map[string]map[int32]kgo.Offset) {
+	for topic, partitions := range starts {
 		for id, offset := range partitions {
 			if next := offset.EpochOffset().Offset; next >= 0 {
 				o.polled(kafka.Partition{Topic: topic, ID: id}, next)
@@ -132,8 +133,7 @@ func (o *owned) starts(at map[string]map[int32]kgo.Offset) {
 	}
 }
 
-// polled notes that a partition was polled up to an offset, and returns its assignment, 0 where it is
-// not owned.
+// polled notes the offset that is polled next, and returns the partition's assignment, 0 if it is not owned.
 func (o *owned) polled(p kafka.Partition, next int64) (assignment uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -143,9 +143,9 @@ func (o *owned) polled(p kafka.Partition, next int64) (assignment uint64) {
 	return assignment
 }
 
-// resume returns where all partitions are polled next, for the client's SetOffsets, or nil where that is not
-// due. It is due where a batch was skipped, and after partitions were removed: the client then drops the
-// fetches that it holds, see kafka.Positions.
+// resume returns where all partitions are polled next, for the client's SetOffsets, or nil if that is not
+// necessary. It is necessary after a batch was skipped, and after partitions were removed: the client then drops
+// the fetches that it holds, see kafka.Positions.
 func (o *owned) resume(skipped bool) map[string]map[int32]kgo.EpochOffset {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -162,7 +162,8 @@ func (o *owned) assignment(p kafka.Partition) uint64 {
 	return o.partitions[p]
 }
 
-// commit calls f with the ends that are still this process's to commit. A rebalance waits for f.
+// commit calls f with the ends of partitions that this process has owned since they were polled. A rebalance
+// waits for f.
 func (o *owned) commit(ends map[kafka.Partition]end, f func(map[string]map[int32]kgo.EpochOffset) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

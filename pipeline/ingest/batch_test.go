@@ -15,10 +15,11 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// on lists partitions of topic t.
-func on(ids ...int32) map[string][]int32 { return map[string][]int32{"t": ids} }
+// ofTopicT returns partitions of topic t.
+func ofTopicT(ids ...int32) map[string][]int32 { return map[string][]int32{"t": ids} }
 
-// commits returns what owned commits of ends at offset 10 × partition, each of an assignment.
+// commits returns the offsets that o commits for a batch that ends at offset 10 × partition. The partitions were
+// polled in these assignments.
 func commits(t *testing.T, o *owned, assignments map[int32]uint64) string {
 	t.Helper()
 	ends := map[kafka.Partition]end{}
@@ -38,24 +39,24 @@ func commits(t *testing.T, o *owned, assignments map[int32]uint64) string {
 	return fmt.Sprint(got)
 }
 
-func TestOnlyWhatIsOwnedSinceItWasPolledIsCommitted(t *testing.T) {
+func TestOnlyPartitionsThatAreOwnedSinceTheyWerePolledAreCommitted(t *testing.T) {
 	t.Parallel()
 	var o owned
 	if got := commits(t, &o, map[int32]uint64{1: 0, 2: 1}); got != "map[]" {
 		t.Errorf("owning nothing: %s", got)
 	}
-	o.add(on(1, 2, 3))
+	o.add(ofTopicT(1, 2, 3))
 	first := o.assignment(kafka.Partition{Topic: "t", ID: 1})
 	all := map[int32]uint64{1: first, 2: first, 3: first}
 	if got := commits(t, &o, all); got != "map[1:10 2:20 3:30]" {
 		t.Errorf("owning all: %s", got)
 	}
-	o.remove(on(2, 9))
-	o.add(on(4)) // what is kept stays what it was
+	o.remove(ofTopicT(2, 9))
+	o.add(ofTopicT(4)) // partitions that stay keep their assignment
 	if got := commits(t, &o, all); got != "map[1:10 3:30]" {
 		t.Errorf("one was taken: %s", got)
 	}
-	o.add(on(2)) // somebody else had it in between
+	o.add(ofTopicT(2)) // another member had it in between
 	if got := commits(t, &o, all); got != "map[1:10 3:30]" {
 		t.Errorf("one came back: %s", got)
 	}
@@ -63,7 +64,7 @@ func TestOnlyWhatIsOwnedSinceItWasPolledIsCommitted(t *testing.T) {
 		t.Errorf("polled since: %s", got)
 	}
 	if got := commits(t, &o, map[int32]uint64{7: 0}); got != "map[]" {
-		t.Errorf("polled while it was nobody's: %s", got)
+		t.Errorf("polled while it was not owned: %s", got)
 	}
 	want := errors.New("no")
 	if err := o.commit(map[kafka.Partition]end{{Topic: "t", ID: 1}: {assignment: first}}, func(map[string]map[int32]kgo.EpochOffset) error { return want }); !errors.Is(err, want) {
@@ -74,7 +75,7 @@ func TestOnlyWhatIsOwnedSinceItWasPolledIsCommitted(t *testing.T) {
 func TestARebalanceWaitsForACommit(t *testing.T) {
 	t.Parallel()
 	var o owned
-	o.add(on(1))
+	o.add(ofTopicT(1))
 	ends := map[kafka.Partition]end{{Topic: "t", ID: 1}: {assignment: 1}}
 	committing, removed := make(chan struct{}), make(chan struct{})
 	release := make(chan struct{})
@@ -93,7 +94,7 @@ func TestARebalanceWaitsForACommit(t *testing.T) {
 	}()
 	<-committing
 	go func() {
-		o.remove(on(1))
+		o.remove(ofTopicT(1))
 		close(removed)
 	}()
 	close(release)
@@ -126,10 +127,10 @@ func TestIdentitiesAreRememberedForALongTimeInLittleMemory(t *testing.T) {
 	var i identities
 	first, again := i.conflict("w", "r", "", 1), i.conflict("w", "r", "", 1)
 	if first || again {
-		t.Error("the same is a conflict")
+		t.Error("the same started_at is a conflict")
 	}
 	if !i.conflict("w", "r", "", 2) || i.conflict("w", "r", "", 2) {
-		t.Error("another start is one conflict")
+		t.Error("another started_at is not one conflict")
 	}
 	if i.conflict("w", "r", "n", 3) || i.conflict("w2", "r", "", 3) || i.conflict("w", "r2", "", 3) {
 		t.Error("another identity is a conflict")
@@ -138,22 +139,22 @@ func TestIdentitiesAreRememberedForALongTimeInLittleMemory(t *testing.T) {
 		i.conflict("w", fmt.Sprint("other", n), "", 1)
 	}
 	if !i.conflict("w", "r", "", 4) {
-		t.Error("forgotten within a generation")
+		t.Error("an identity is forgotten within a generation")
 	}
 	for n := range 3 * maxIdentities {
 		i.conflict("w", fmt.Sprint("more", n), "", 1)
-		if len(i.now)+len(i.old) > 2*maxIdentities {
-			t.Fatalf("%d identities are remembered", len(i.now)+len(i.old))
+		if len(i.current)+len(i.previous) > 2*maxIdentities {
+			t.Fatalf("%d identities are remembered", len(i.current)+len(i.previous))
 		}
 	}
 }
 
-func TestPollingResumesWhereItWasAfterPartitionsWereTaken(t *testing.T) {
+func TestPollingResumesAtItsPositionsAfterPartitionsWereRemoved(t *testing.T) {
 	t.Parallel()
 	var o owned
-	resume := func(due bool) string {
+	resume := func(skipped bool) string {
 		got := map[int32]int64{}
-		for id, e := range o.resume(due)["t"] {
+		for id, e := range o.resume(skipped)["t"] {
 			got[id] = e.Offset
 		}
 		return fmt.Sprint(got)
@@ -161,28 +162,28 @@ func TestPollingResumesWhereItWasAfterPartitionsWereTaken(t *testing.T) {
 	if got := resume(true); got != "map[]" {
 		t.Errorf("owning nothing: %s", got)
 	}
-	o.add(on(1, 2, 3))
-	o.starts(map[string]map[int32]kgo.Offset{"t": {1: kgo.NewOffset().At(10), 2: kgo.NewOffset().At(20), 9: kgo.NewOffset().At(90)}})
+	o.add(ofTopicT(1, 2, 3))
+	o.setStarts(map[string]map[int32]kgo.Offset{"t": {1: kgo.NewOffset().At(10), 2: kgo.NewOffset().At(20), 9: kgo.NewOffset().At(90)}})
 	if got := resume(false); got != "map[]" {
 		t.Errorf("nothing happened: %s", got)
 	}
-	if got := resume(true); got != "map[1:10 2:20]" { // where 3 starts is not known yet, and 9 is another's
-		t.Errorf("due: %s", got)
+	if got := resume(true); got != "map[1:10 2:20]" { // the start of 3 is not known yet, and 9 is not owned
+		t.Errorf("after a skip: %s", got)
 	}
 	o.polled(kafka.Partition{Topic: "t", ID: 1}, 15)
 	o.polled(kafka.Partition{Topic: "t", ID: 3}, 31)
-	o.remove(on(2))
+	o.remove(ofTopicT(2))
 	if got := resume(false); got != "map[1:15 3:31]" {
 		t.Errorf("one was taken: %s", got)
 	}
 	if got := resume(false); got != "map[]" {
-		t.Errorf("that was done: %s", got)
+		t.Errorf("it resumed already: %s", got)
 	}
 	if got := o.polled(kafka.Partition{Topic: "t", ID: 2}, 99); got != 0 || resume(true) != "map[1:15 3:31]" {
-		t.Errorf("polled what is another's: assignment %d", got)
+		t.Errorf("polled a partition that is not owned: assignment %d", got)
 	}
 	epochs := map[int32]bool{}
-	for range 5 { // the client takes only what is news
+	for range 5 { // the client ignores offsets with a known epoch
 		epochs[o.resume(true)["t"][1].Epoch] = true
 	}
 	for epoch := range epochs {
@@ -192,7 +193,7 @@ func TestPollingResumesWhereItWasAfterPartitionsWereTaken(t *testing.T) {
 	}
 }
 
-// A fault of the decoder itself, which a hook stands in for.
+// The panic of the hook stands for one of the decoder itself.
 func TestAPanicOfTheDecoderRefusesTheRecordAndLogsItsStack(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder

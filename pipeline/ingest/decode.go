@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// decode decodes what was fetched, the partitions in parallel, and adds it to the batch.
+// decode decodes the fetched records, the partitions in parallel, and adds them to the batch.
 func (s *Stage) decode(fetches kgo.Fetches, b *batch) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -25,7 +25,7 @@ func (s *Stage) decode(fetches kgo.Fetches, b *batch) {
 		}
 		p := kafka.Partition{Topic: f.Topic, ID: f.Partition}
 		last := f.Records[len(f.Records)-1]
-		b.reached(p, end{
+		b.setEnd(p, end{
 			offset:     kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1},
 			assignment: s.owned.polled(p, last.Offset+1),
 		})
@@ -67,7 +67,7 @@ func (s *Stage) decodeRecords(records []*kgo.Record) *content {
 	return c
 }
 
-// size is what a record takes in memory, nearly.
+// size returns about how many bytes of memory a record takes.
 func size(r *kgo.Record) int {
 	n := len(r.Key) + len(r.Value)
 	for _, h := range r.Headers {
@@ -76,8 +76,8 @@ func size(r *kgo.Record) int {
 	return n
 }
 
-// decodeRecord decodes one record. A fault of the decoder on a record is that record's: it becomes a
-// dead letter, and the stage goes on (invariant 10).
+// decodeRecord decodes one record. If the decoder panics, the record becomes a dead letter, and the stage goes on
+// (invariant 10).
 func (s *Stage) decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs.Event, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -113,7 +113,7 @@ func (s *Stage) skip(oversize *kgo.ErrDecompressTooLarge, b *batch) {
 	if assignment == 0 {
 		return // the partition's new owner finds the batch too
 	}
-	b.reached(p, end{offset: kgo.EpochOffset{Epoch: oversize.Epoch, Offset: oversize.NextOffset}, assignment: assignment})
+	b.setEnd(p, end{offset: kgo.EpochOffset{Epoch: oversize.Epoch, Offset: oversize.NextOffset}, assignment: assignment})
 	record, refusal := kafka.RefuseOversize(oversize)
 	b.letters = append(b.letters, letter{record, refusal})
 }

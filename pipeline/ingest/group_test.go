@@ -53,13 +53,13 @@ func TestStagesShareTheWorkAndOneGoesOnAlone(t *testing.T) {
 	}
 }
 
-func TestAStageThatIsThrownOutOfTheGroupComesBack(t *testing.T) {
+func TestAStageThatTheGroupForgotJoinsAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.start(ingest.Config{}, "")
 	w.produce(runEvents("before", 24)...)
 	w.allCommitted()
-	// Kafka forgets the member: its heartbeats and commits are refused until it joins anew.
+	// Kafka forgets the member: it refuses the member's heartbeats and commits until the member joins again.
 	w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnknownMemberID, Count: 3})
 	w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID, TopLevel: true, Count: 1})
 	w.produce(runEvents("after", 24)...)
@@ -108,12 +108,12 @@ func TestPartitionsOfOnlyPoisonAreCommitted(t *testing.T) {
 	}
 }
 
-func TestWhatNoWaitingMendsEndsTheStage(t *testing.T) {
+func TestAnErrorThatDoesNotPassEndsTheStage(t *testing.T) {
 	t.Parallel()
-	// Each breaks a stage that has many batches to store, so that the next one waits when the error comes.
+	// Each case breaks a stage that has many batches to store, so that another batch waits when the error occurs.
 	for name, c := range map[string]struct {
 		breakIt func(*world)
-		says    []string
+		texts   []string // of the error
 	}{
 		"a table is dropped": {func(w *world) { w.one("DROP TABLE runs SYNC") }, []string{"millrace migrate"}},
 		"commits are not allowed": {func(w *world) {
@@ -148,7 +148,7 @@ func TestWhatNoWaitingMendsEndsTheStage(t *testing.T) {
 			if name != "the topic is made anew" {
 				w.produce(records...)
 			}
-			w.wantError(s.wait(), c.says...)
+			w.wantError(s.wait(), c.texts...)
 		})
 	}
 }

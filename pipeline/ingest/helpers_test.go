@@ -28,7 +28,7 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// deadline bounds every wait: long, since it is only met when something is broken.
+// deadline bounds every wait. It is long, since only a broken test reaches it.
 const deadline = 90 * time.Second
 
 // Topics and group of the tests.
@@ -43,7 +43,7 @@ type world struct {
 	*testing.T
 	kafka    *kfake.Cluster
 	brokers  []string
-	client   *kgo.Client // produces what a producer may, and more
+	client   *kgo.Client // produces also what no producer should
 	admin    *kadm.Client
 	server   *localtest.Server
 	database string
@@ -100,7 +100,7 @@ func (w *world) dsn(addr string) *clickhouse.DSN {
 	return dsn
 }
 
-// stage is one that runs.
+// stage is a stage that runs.
 type stage struct {
 	w        *world
 	registry *prometheus.Registry
@@ -118,7 +118,7 @@ func (s *stage) OnFetchRecordUnbuffered(_ *kgo.Record, polled bool) {
 	}
 }
 
-// start runs a stage against ClickHouse at an address, "" = directly, until it is stopped or the test ends.
+// start runs a stage until it is stopped or the test ends. It reaches ClickHouse at the address, "" = directly.
 func (w *world) start(cfg ingest.Config, addr string, options ...kgo.Opt) *stage {
 	w.Helper()
 	if addr == "" {
@@ -161,7 +161,7 @@ func (s *stage) wait() error {
 	}
 }
 
-// stop asks the stage to stop, and fails the test unless it does in order.
+// stop stops the stage, and fails the test if Run returns an error.
 func (s *stage) stop() {
 	s.w.Helper()
 	s.cancel()
@@ -170,7 +170,7 @@ func (s *stage) stop() {
 	}
 }
 
-// eventually polls until ok, and fails the test if that takes too long.
+// eventually polls until ok returns true, and fails the test if that takes too long.
 func (w *world) eventually(what string, ok func() bool) {
 	w.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -184,7 +184,7 @@ func (w *world) eventually(what string, ok func() bool) {
 	}
 }
 
-// produce sends records to topic runs; they then have their partitions and offsets.
+// produce sends records to topic runs, and sets their partitions and offsets.
 func (w *world) produce(records ...*kgo.Record) {
 	w.Helper()
 	for _, r := range records {
@@ -195,13 +195,13 @@ func (w *world) produce(records ...*kgo.Record) {
 	}
 }
 
-// runEvent is a record of a run with further fields, in JSON.
+// runEvent returns the record of a run with further fields, given as JSON.
 func runEvent(id string, partition int, fields string) *kgo.Record {
 	value := `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"` + id + `","source":"recipe","app_id":"a1","started_at":"2026-01-31T10:00:00Z","status":"succeeded"` + fields + `}`
 	return &kgo.Record{Partition: int32(partition), Key: []byte("acme/" + id), Value: []byte(value)}
 }
 
-// runEvents are n runs, over all partitions.
+// runEvents returns n runs, over all partitions.
 func runEvents(prefix string, n int) []*kgo.Record {
 	records := make([]*kgo.Record, n)
 	for i := range records {
@@ -239,7 +239,7 @@ func (w *world) allCommitted() {
 	})
 }
 
-// one returns the only value of a query's answer.
+// one returns the single value that a query selects.
 func (w *world) one(query string) string {
 	w.Helper()
 	resp, err := http.Post("http://"+w.server.HTTPAddr+"/?"+url.Values{"database": {w.database}}.Encode(), "text/plain", strings.NewReader(query))
@@ -316,8 +316,8 @@ func (s *stage) series(name string) int {
 	return 0
 }
 
-// metric returns a metric's value, 0 where it does not exist; labels in pairs of name and value. Of a
-// histogram it is the count.
+// metric returns the value of a metric, summed over the series with these labels, given in pairs of name and
+// value. It is 0 without such a series, and the count of a histogram.
 func (s *stage) metric(name string, labels ...string) float64 {
 	s.w.Helper()
 	sum := 0.0
@@ -342,15 +342,15 @@ func (s *stage) metric(name string, labels ...string) float64 {
 	return sum
 }
 
-// wantError checks that an error ended a stage and says what to do.
-func (w *world) wantError(err error, says ...string) {
+// wantError checks that an error with these texts ended a stage.
+func (w *world) wantError(err error, texts ...string) {
 	w.Helper()
 	if err == nil || errors.Is(err, context.Canceled) {
 		w.Fatalf("ended with %v", err)
 	}
-	for _, text := range says {
+	for _, text := range texts {
 		if !strings.Contains(err.Error(), text) {
-			w.Errorf("%q does not say %q", err, text)
+			w.Errorf("%q does not contain %q", err, text)
 		}
 	}
 }

@@ -4,9 +4,16 @@
 //	                                                 │
 //	                                                 └─ the next batch fills while this one is stored
 //
-// Offsets are committed after the rows are in ClickHouse and the refused records in topic dead-letters
-// (invariant 1). A crash before that repeats records, which changes nothing (invariant 2). There are at
-// most two batches, and polling waits for them (invariant 8).
+// The stage commits offsets after the rows are in ClickHouse and the refused records in topic dead-letters
+// (invariant 1). A crash before the commit repeats records, which changes nothing (invariant 2). There are at
+// most two batches; polling waits for them (invariant 8).
+//
+//	ingest.go    Stage: its configuration, and filling batches
+//	kafka.go     the client, committing, the lag
+//	decode.go    from records to events
+//	batch.go     a batch, and the partitions of this process
+//	store.go     inserting a batch, and sending its dead letters
+//	metrics.go   the metrics
 package ingest
 
 import (
@@ -23,17 +30,17 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// Name is the stage's name in dead letters and metrics, and ends the consumer group's.
+// Name is the stage's name: in dead letters and metrics, and with the prefix of topics that of the consumer group.
 const Name = "ingest"
 
 // Config of the stage. The zero value of a limit is its default.
 type Config struct {
 	kafka.Config
-	BatchRows     int           // events of a batch at most, but for one poll's excess; default 50,000
-	BatchBytes    int           // bytes of their records, likewise; default 8 MiB
-	BatchInterval time.Duration // age of a batch at most; default 1 s
-	// StopTimeout is how long a stop waits for the last batch to be stored; default 6 s. What is not
-	// stored then is not committed, and comes again.
+	BatchRows     int           // a batch is full with so many events; the last poll may exceed it; default 50,000
+	BatchBytes    int           // a batch is full with so many bytes of records, likewise; default 8 MiB
+	BatchInterval time.Duration // a batch is full after so long; default 1 s
+	// StopTimeout is how long a stop waits until the last batch is stored; default 6 s. The stage does not commit
+	// the records of a batch that is not stored by then; they come again.
 	StopTimeout time.Duration
 }
 
@@ -53,8 +60,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Limits of the consumer. One poll adds at most pollRecords to a batch. The client holds at most one fetch a
-// broker beside that, which is compressed: run events unpack to ten times their size and more.
+// Limits of the consumer. One poll adds at most pollRecords to a batch. Beside that the client holds at most one
+// fetch a broker, compressed: run events decompress to ten times their size and more.
 const (
 	pollRecords   = 5_000
 	fetchMaxBytes = 4 << 20
@@ -89,11 +96,12 @@ const (
 	maxPause = 10 * time.Second
 )
 
-// Ready is closed when ClickHouse has been reached with the right schema and the consumer is started.
+// Ready is closed when ClickHouse answered and has the right schema, Kafka has the topics, and the consumer is
+// started.
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
-// Run consumes until ctx is done, and then stores and commits what it has. It returns an error only
-// where waiting does not help: wrong credentials or schema, a topic that is missing or was recreated.
+// Run consumes until ctx is done, and then stores and commits what it has polled. It returns an error only where
+// waiting does not help: wrong credentials or schema, a topic that is missing or was recreated.
 func (s *Stage) Run(ctx context.Context) error {
 	defer s.store.Close()
 	if err := s.untilStored(ctx, "check", func() error { return s.store.Check(ctx) }); err != nil {
@@ -112,7 +120,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	defer leave(client)
 	close(s.ready)
 
-	// Storing outlives ctx and polling: a stop finishes what was polled.
+	// Storing outlives polling: after ctx is done the stage stores what it has polled.
 	storing, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	batches := make(chan *batch)
@@ -131,7 +139,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	group.Go(func() error {
 		for b := range batches {
 			if err := s.storeBatch(storing, client, b); err != nil {
-				stop(err) // nobody takes the batch that poll may be handing on
+				stop(err) // poll may wait to hand on a batch
 				return err
 			}
 		}
@@ -155,7 +163,7 @@ func (s *Stage) poll(ctx, storing context.Context, client *kgo.Client, batches c
 	for {
 		fetches := s.pollOnce(ctx, client, b)
 		s.decode(fetches, b)
-		if err := s.checkFetches(client, fetches, b); err != nil { // they come after the records of their partition
+		if err := s.checkFetches(client, fetches, b); err != nil { // after the records of the same partition
 			return err
 		}
 		stopping := ctx.Err() != nil || fetches.IsClientClosed()
@@ -173,7 +181,7 @@ func (s *Stage) poll(ctx, storing context.Context, client *kgo.Client, batches c
 	}
 }
 
-// pollOnce waits for records, but not longer than the batch may wait.
+// pollOnce waits for records, at most until the batch is full by its age.
 func (s *Stage) pollOnce(ctx context.Context, client *kgo.Client, b *batch) kgo.Fetches {
 	began := b.began
 	if b.empty() {

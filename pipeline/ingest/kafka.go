@@ -14,7 +14,7 @@ import (
 )
 
 func (s *Stage) connect() (*kgo.Client, error) {
-	var self atomic.Pointer[kgo.Client] // for the callback that is not told
+	var self atomic.Pointer[kgo.Client] // for AdjustFetchOffsetsFn, which does not get the client
 	options := append(s.cfg.GroupOptions(),
 		kgo.ConsumeTopics(s.topic()),
 		kgo.DisableAutoCommit(),
@@ -26,13 +26,13 @@ func (s *Stage) connect() (*kgo.Client, error) {
 		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
-		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, at map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-			err := resolveStarts(ctx, self.Load(), at)
-			s.owned.starts(at)
-			return at, err
+		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, starts map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			err := resolveStarts(ctx, self.Load(), starts)
+			s.owned.setStarts(starts)
+			return starts, err
 		}),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
-		kgo.AllowIdempotentProduceCancellation(), // a stop must not wait for a Kafka that is away
+		kgo.AllowIdempotentProduceCancellation(), // a stop must not wait while Kafka is down
 	)
 	client, err := kgo.NewClient(options...)
 	if err != nil {
@@ -41,7 +41,8 @@ func (s *Stage) connect() (*kgo.Client, error) {
 	return client, nil
 }
 
-// leaveTimeout bounds the goodbye to a Kafka that may be away; without it the group finds out by itself.
+// leaveTimeout bounds the request to leave the group, since Kafka may be down. The group notices a member that
+// did not leave when the session times out.
 const leaveTimeout = time.Second
 
 func leave(client *kgo.Client) {
@@ -58,11 +59,11 @@ func (s *Stage) release(partitions map[string][]int32) {
 	}
 }
 
-// resolveStarts puts an offset in place of "the start" for partitions that have none committed: the
-// client's SetOffsets does nothing for a partition without one.
+// resolveStarts replaces "the start" of partitions without a committed offset by an offset: the client's
+// SetOffsets ignores partitions without an offset.
 func resolveStarts(ctx context.Context, client *kgo.Client, at map[string]map[int32]kgo.Offset) (err error) {
 	for topic, partitions := range at {
-		var starts kadm.ListedOffsets // asked for when one is needed
+		var starts kadm.ListedOffsets // listed when the first is needed
 		for id, offset := range partitions {
 			if offset.EpochOffset().Offset >= 0 {
 				continue
@@ -85,8 +86,8 @@ func resolveStarts(ctx context.Context, client *kgo.Client, at map[string]map[in
 // topic returns the name of topic runs.
 func (s *Stage) topic() string { return s.cfg.TopicName(event.TopicRuns) }
 
-// commit commits those ends that are still this process's, however long Kafka needs: there may be no
-// later batch that would commit the last records of a partition.
+// commit commits the ends of the partitions that this process still owns, however long Kafka needs: there may be
+// no later batch that commits the last records of a partition.
 func (s *Stage) commit(ctx context.Context, client *kgo.Client, ends map[kafka.Partition]end) error {
 	return s.retry.Do(ctx, "commit", s.topic(), func() error {
 		err := s.owned.commit(ends, func(offsets map[string]map[int32]kgo.EpochOffset) error {
@@ -99,8 +100,8 @@ func (s *Stage) commit(ctx context.Context, client *kgo.Client, ends map[kafka.P
 	})
 }
 
-// watchLag measures every few seconds how many records of each partition are not yet committed, also
-// while ClickHouse keeps the stage from polling.
+// watchLag measures every two seconds how many records of each partition are not yet committed, also while the
+// stage waits for ClickHouse.
 func (s *Stage) watchLag(ctx context.Context, client *kgo.Client) error {
 	ticker := time.NewTicker(2 * time.Second)
 	defer ticker.Stop()
@@ -132,8 +133,8 @@ func (s *Stage) measureLag(ctx context.Context, admin *kadm.Client) {
 		if s.owned.assignment(kafka.Partition{Topic: topic, ID: e.Partition}) == 0 {
 			return
 		}
-		start, _ := starts.Lookup(topic, e.Partition) // what retention deleted is not waiting
-		at, _ := committed.Lookup(topic, e.Partition)
-		s.metrics.setLag(e.Partition, e.Offset-max(start.Offset, at.At))
+		start, _ := starts.Lookup(topic, e.Partition) // records that retention deleted do not count
+		last, _ := committed.Lookup(topic, e.Partition)
+		s.metrics.setLag(e.Partition, e.Offset-max(start.Offset, last.At))
 	})
 }

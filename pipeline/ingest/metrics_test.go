@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/ingest"
 )
 
-func TestTheMetricsSayWhatHappened(t *testing.T) {
+func TestTheMetricsCountRecordsRowsAndDeadLetters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	old := runEvent("old", 1, "")
@@ -82,7 +82,7 @@ func TestLagIsMeasuredAlsoWhileClickHouseIsDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	proxy := clickhousetest.NewProxy(t, w.server.NativeAddr)
-	for range 10 { // that retention deletes before anybody read them
+	for range 10 { // retention deletes these before anybody reads them
 		w.produce(runEvent("gone", 5, ""))
 	}
 	if _, err := w.admin.DeleteRecords(t.Context(), kadm.Offsets{runsTopic: {5: {Topic: runsTopic, Partition: 5, At: 10, LeaderEpoch: -1}}}); err != nil {
@@ -104,7 +104,7 @@ func TestLagIsMeasuredAlsoWhileClickHouseIsDown(t *testing.T) {
 	}
 	s.stop()
 	if got := s.series("lag_records"); got != 0 {
-		t.Errorf("lag of %d partitions that are others' now", got)
+		t.Errorf("lag of %d partitions that it no longer owns", got)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/pipeline/ingest"
 )
 
-// Not parallel: it measures this process's memory.
+// This test is not parallel: it measures the memory of the process.
 func TestWhileClickHouseIsDownABacklogWaitsInKafka(t *testing.T) {
 	w := newWorld(t)
 	proxy := clickhousetest.NewProxy(t, w.server.NativeAddr)
@@ -44,7 +44,7 @@ func TestWhileClickHouseIsDownABacklogWaitsInKafka(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int(m.HeapAlloc)
 	}
-	// The stage has what it will have when nothing was polled from one try to another.
+	// The stage is full when it polled nothing from one attempt to the next.
 	var polled, tries float64
 	w.eventually("polling to stop", func() bool {
 		now, triesNow := float64(s.polled.Load()), s.metric("retries_total", "class", "retry")
@@ -58,7 +58,7 @@ func TestWhileClickHouseIsDownABacklogWaitsInKafka(t *testing.T) {
 	if grown := heap() - full; grown > 8<<20 {
 		t.Errorf("memory grew by %d MiB while nothing came in", grown>>20)
 	}
-	if polled > 3*(batchRows+pollRecords) { // two batches, each with a poll's excess, and as much to spare
+	if polled > 3*(batchRows+pollRecords) { // two batches, each exceeded by one poll, and half as much to spare
 		t.Errorf("%v of %d records were taken", polled, n)
 	}
 	if got := s.metric("clickhouse_up"); got != 0 {
@@ -86,7 +86,7 @@ func TestWhileClickHouseIsDownABacklogWaitsInKafka(t *testing.T) {
 	runtime.KeepAlive(w)
 }
 
-func TestAClickHouseThatIsNotThereAtTheStartIsWaitedFor(t *testing.T) {
+func TestTheStageWaitsForAClickHouseThatIsDownAtTheStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	proxy := clickhousetest.NewProxy(t, w.server.NativeAddr)
@@ -96,7 +96,7 @@ func TestAClickHouseThatIsNotThereAtTheStartIsWaitedFor(t *testing.T) {
 	w.eventually("two tries", func() bool { return s.metric("retries_total", "what", "check") >= 2 })
 	select {
 	case <-s.ready:
-		t.Error("it says it is ready")
+		t.Error("it is ready")
 	default:
 	}
 	proxy.Pass()
@@ -108,7 +108,7 @@ func TestAClickHouseThatIsNotThereAtTheStartIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAStopWhileClickHouseIsAwayIsInTimeAndCommitsNothing(t *testing.T) {
+func TestAStopWhileClickHouseIsDownIsInTimeAndCommitsNothing(t *testing.T) {
 	t.Parallel()
 	for name, breakIt := range map[string]func(*clickhousetest.Proxy){"refusing": (*clickhousetest.Proxy).Refuse, "silent": (*clickhousetest.Proxy).Silence} {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestAStopBeforeClickHouseOrKafkaAnsweredIsInOrder(t *testing.T) {
 	})
 }
 
-func TestAStopWhileKafkaIsAwayIsInTime(t *testing.T) {
+func TestAStopWhileKafkaIsDownIsInTime(t *testing.T) {
 	t.Parallel()
 	// silence makes Kafka take requests and never answer them.
 	silence := func(t *testing.T, c *kfake.Cluster, keys ...kmsg.Key) {
@@ -177,11 +177,11 @@ func TestAStopWhileKafkaIsAwayIsInTime(t *testing.T) {
 		}
 	}
 	for name, breakIt := range map[string]func(*testing.T, *kfake.Cluster){
-		"closed":                        func(_ *testing.T, c *kfake.Cluster) { c.Close() },
-		"silent about dead letters":     func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.Produce) },
-		"silent about commits":          func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.OffsetCommit) },
-		"silent about the end of it":    func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.LeaveGroup) },
-		"silent about everything of it": func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.Produce, kmsg.OffsetCommit, kmsg.LeaveGroup) },
+		"closed":                    func(_ *testing.T, c *kfake.Cluster) { c.Close() },
+		"silent about dead letters": func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.Produce) },
+		"silent about commits":      func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.OffsetCommit) },
+		"silent about leaving":      func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.LeaveGroup) },
+		"silent about all of these": func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.Produce, kmsg.OffsetCommit, kmsg.LeaveGroup) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -209,7 +209,7 @@ func TestACommitThatFailsIsTriedAgain(t *testing.T) {
 	for name, fault := range map[string]*kerr.Error{
 		"a rebalance":                   kerr.RebalanceInProgress,
 		"a coordinator that moves":      kerr.NotCoordinator,
-		"a fault that nobody knows":     kerr.UnknownServerError,
+		"an unknown fault":              kerr.UnknownServerError,
 		"a coordinator that is loading": kerr.CoordinatorLoadInProgress,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestACommitThatFailsIsTriedAgain(t *testing.T) {
 			s := w.start(ingest.Config{}, "")
 			<-s.ready
 			w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: fault, Count: 2})
-			w.produce(runEvents("r", 24)...) // and nothing after them, whose commit would do
+			w.produce(runEvents("r", 24)...) // no later records follow, whose commit would include these
 			w.allCommitted()
 			s.stop()
 		})

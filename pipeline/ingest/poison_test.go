@@ -16,16 +16,16 @@ import (
 
 const mebibyte = 1 << 20
 
-// poison is a record that must become a dead letter with a code.
+// poison is a record that must become a dead letter, and its code.
 type poison struct {
 	name, code string
 	record     *kgo.Record
 }
 
-// bare is a record of only a value.
+// bare returns a record that has only a value.
 func bare(value string) *kgo.Record { return &kgo.Record{Value: []byte(value)} }
 
-// withHeaders is a record of a value with headers in pairs of key and value.
+// withHeaders returns a record with a value, and headers in pairs of key and value.
 func withHeaders(value string, headers ...string) *kgo.Record {
 	r := bare(value)
 	for i := 0; i < len(headers); i += 2 {
@@ -34,7 +34,7 @@ func withHeaders(value string, headers ...string) *kgo.Record {
 	return r
 }
 
-// edited is a good event with one text replaced.
+// edited returns the record of a valid event in which one text is replaced.
 func edited(event, old, new string) *kgo.Record {
 	if !strings.Contains(event, old) {
 		panic(old)
@@ -56,7 +56,7 @@ func envelope(data string) string {
 	return `{"specversion":"1.0","id":"1","source":"/s","type":"dev.millrace.run.v1","data":` + data + `}`
 }
 
-// poisons are at least two kinds for every code that ingest knows.
+// poisons returns at least two kinds of records for every code that ingest uses.
 func poisons() []poison {
 	run := func(old, new string) *kgo.Record { return edited(goodRun, old, new) }
 	node := func(old, new string) *kgo.Record { return edited(goodNode, old, new) }
@@ -64,7 +64,7 @@ func poisons() []poison {
 	question := func(json string) *kgo.Record { return run(`"Q"`, json) }
 	binary := []string{"ce_specversion", "1.0", "ce_id", "1", "ce_source", "/s", "ce_type", "dev.millrace.run.v1"}
 	future := run(`"updated_at":"2026-01-31T10:00:00Z",`, "")
-	future.Timestamp = time.Date(2230, 1, 1, 0, 0, 0, 0, time.UTC) // the version's default
+	future.Timestamp = time.Date(2230, 1, 1, 0, 0, 0, 0, time.UTC) // the default of the run's version
 	return []poison{
 		{"an empty value", "invalid_json", bare("")},
 		{"a tombstone", "invalid_json", &kgo.Record{}},
@@ -108,8 +108,8 @@ func poisons() []poison {
 		{"no role", "missing_field", run(`"Q"`, `"Q","messages":[{"content":"hi"}]`)},
 
 		{"an array", "wrong_type", bare("[" + goodRun + "]")},
-		{"a text that is a number", "wrong_type", question("7")},
-		{"a status nobody knows", "wrong_type", run("succeeded", "done")},
+		{"a number in place of a text", "wrong_type", question("7")},
+		{"an unknown status", "wrong_type", run("succeeded", "done")},
 		{"a time of another kind", "wrong_type", run(`"2026-01-31T10:00:00Z"`, `1769853600`)},
 		{"a local time", "wrong_type", run(`10:00:00Z`, `10:00:00+02:00`)},
 		{"inputs that are a text", "wrong_type", run(`"Q"`, `"Q","inputs":"{}"`)},
@@ -140,7 +140,7 @@ func poisons() []poison {
 		{"a header that no letter holds", "too_large", withHeaders(strings.Repeat("x", 10*mebibyte), "a", strings.Repeat("x", 10*mebibyte))},
 
 		{"depth 65", "too_deep", run(`"Q"`, `"Q","inputs":{"a":`+nested(63)+`}`)},
-		{"depth 65 in a field nobody knows", "too_deep", run(`"Q"`, `"Q","mood":`+nested(64))},
+		{"depth 65 in an unknown field", "too_deep", run(`"Q"`, `"Q","mood":`+nested(64))},
 		{"depth 10,000", "too_deep", bare(nested(10_000))},
 
 		{"a NUL in a text", "nul_character", question(`"a\u0000b"`)},
@@ -154,7 +154,7 @@ func poisons() []poison {
 	}
 }
 
-// goods are events on the allowed side of each limit, and one of each mode.
+// goods returns events on the valid side of each limit, and one event of each mode.
 func goods() []*kgo.Record {
 	list := []string{goodRun, goodNode, goodFeedback, envelope(goodRun), "\x00\x00\x00\x00\x07" + goodRun, goodRun + "\n"}
 	run := func(old, new string) { list = append(list, strings.Replace(goodRun, old, new, 1)) }
@@ -187,7 +187,7 @@ func TestEveryPoisonIsOneDeadLetterAndEveryGoodEventIsStored(t *testing.T) {
 	w.one("ALTER TABLE nodes ADD CONSTRAINT picky CHECK sequence IS NULL OR sequence > 0")
 	w.one("ALTER TABLE feedback ADD CONSTRAINT picky CHECK comment != 'refuse me'")
 
-	// Good events between the poisons, each good one with an id of its own.
+	// Valid events stand between the poisons, each with another id.
 	list := poisons()
 	var records []*kgo.Record
 	stored := 0
@@ -264,7 +264,7 @@ func TestEveryPoisonIsOneDeadLetterAndEveryGoodEventIsStored(t *testing.T) {
 	}
 }
 
-// checkLetter compares a letter with the record it is of.
+// checkLetter compares a dead letter with its record.
 func checkLetter(t *testing.T, p poison, l *kgo.Record) {
 	t.Helper()
 	if got := header(l, event.HeaderError); got != p.code {
@@ -286,7 +286,7 @@ func checkLetter(t *testing.T, p poison, l *kgo.Record) {
 	for _, h := range p.record.Headers {
 		large += len(h.Value)
 	}
-	if len(p.record.Value) > 9*mebibyte { // it says where the value is
+	if len(p.record.Value) > 9*mebibyte { // the detail says where the value is
 		wantValue = nil
 		if !strings.Contains(header(l, event.HeaderDetail), "read it at the topic, partition and offset") {
 			t.Errorf("%s: %s", p.name, header(l, event.HeaderDetail))

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
-func TestAMissingTopicIsSaidAtTheStart(t *testing.T) {
+func TestAMissingTopicIsReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	for _, topic := range []string{runsTopic, lettersTopic} {
 		t.Run(topic, func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestAMissingTopicIsSaidAtTheStart(t *testing.T) {
 	})
 }
 
-func TestAnotherSchemaIsSaidAtTheStart(t *testing.T) {
+func TestAnotherSchemaIsReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
 		"a missing column": "ALTER TABLE runs DROP COLUMN user_id", "a missing table": "DROP TABLE feedback SYNC",
@@ -55,7 +55,7 @@ func TestAnotherSchemaIsSaidAtTheStart(t *testing.T) {
 	}
 }
 
-func TestWrongCredentialsAreSaidAtTheStart(t *testing.T) {
+func TestWrongCredentialsAreReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	t.Run("ClickHouse", func(t *testing.T) {
 		t.Parallel()
@@ -68,7 +68,7 @@ func TestWrongCredentialsAreSaidAtTheStart(t *testing.T) {
 		w.kafka = localtest.Kafka(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", "right"))
 		w.brokers = w.kafka.ListenAddrs()
 		w.kafka.ControlKey(kmsg.SASLAuthenticate.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.kafka.KeepControl() // kfake hangs up; Kafka says why
+			w.kafka.KeepControl() // kfake only closes the connection; Kafka reports the reason
 			resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 			resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
 			return resp, nil, true

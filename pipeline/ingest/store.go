@@ -47,7 +47,8 @@ func (s *Stage) storeBatch(ctx context.Context, client *kgo.Client, b *batch) er
 	return nil
 }
 
-// insert stores the rows of one table, however long ClickHouse needs, and returns those it refuses.
+// insert stores the rows of one table, however long ClickHouse needs, and returns the rows that ClickHouse
+// refuses.
 func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E], f func(context.Context, []E) ([]runstore.Refused, error)) ([]letter, error) {
 	if len(rows.events) == 0 {
 		return nil, nil
@@ -105,14 +106,14 @@ func (s *Stage) untilStored(ctx context.Context, what string, f func() error) er
 	return err
 }
 
-// sendLetters puts records into topic dead-letters and waits until Kafka has them.
+// sendLetters produces the dead letters and waits until Kafka has acknowledged them.
 func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []letter) error {
 	topic := s.cfg.TopicName(event.TopicDeadLetters)
 	records := make([]*kgo.Record, len(letters))
 	for i, l := range letters {
-		records[i] = event.DeadLetter(topic, Name, l.record, l.why)
+		records[i] = event.DeadLetter(topic, Name, l.record, l.refusal)
 	}
-	for _, result := range client.ProduceSync(ctx, records...) { // in the order in which they were done
+	for _, result := range client.ProduceSync(ctx, records...) { // results are in the order of acknowledgement
 		err := result.Err
 		if tooLarge(err) {
 			err = sendLarge(ctx, client, result.Record)
@@ -125,10 +126,10 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 		}
 	}
 	for i, l := range letters {
-		s.metrics.deadLetters.WithLabelValues(string(l.why.Code)).Inc()
+		s.metrics.deadLetters.WithLabelValues(string(l.refusal.Code)).Inc()
 		if i < maxLoggedLetters {
 			s.log.Warn("record refused", "topic", l.record.Topic, "partition", l.record.Partition, "offset", l.record.Offset,
-				"code", l.why.Code, "detail", l.why.Detail())
+				"code", l.refusal.Code, "detail", l.refusal.Detail())
 		}
 	}
 	if more := len(letters) - maxLoggedLetters; more > 0 {
@@ -137,11 +138,11 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 	return nil
 }
 
-// maxLoggedLetters is how many letters of a batch get a line in the log.
+// maxLoggedLetters is how many dead letters of a batch are logged one by one.
 const maxLoggedLetters = 10
 
-// sendLarge sends a letter that did not fit: by itself, for it may have been its neighbours, then without
-// its value, then without anything of the record's own.
+// sendLarge sends a dead letter that was too large for the topic: first alone, since only its batch may have been
+// too large; then without its value; then without anything of the record.
 func sendLarge(ctx context.Context, client *kgo.Client, letter *kgo.Record) (err error) {
 	for _, record := range []*kgo.Record{letter, event.DeadLetterWithoutValue(letter), event.DeadLetterWithoutRecord(letter)} {
 		if err = client.ProduceSync(ctx, record).FirstErr(); !tooLarge(err) {

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestStringsEscapeWhatJSONAsksForAndNothingElse(t *testing.T) {
+func TestStringsEscapeOnlyWhatJSONRequires(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"plain":               `"plain"`,
@@ -30,7 +30,8 @@ func TestStringsEscapeWhatJSONAsksForAndNothingElse(t *testing.T) {
 	}
 }
 
-// What must hold: the text reads back as the same string, whatever its length and wherever its escapes are.
+// FuzzStringsReadBack checks that the text reads back as the same string, whatever its length and wherever its
+// escapes are.
 func FuzzStringsReadBack(f *testing.F) {
 	f.Add("12345678\"\x00ż")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -53,7 +53,7 @@ func TestTimesReadBack(t *testing.T) {
 	}
 }
 
-// What must hold: what is taken for a time is written the same again.
+// FuzzTimesReadBack checks that a time that ParseTime accepts is written the same again.
 func FuzzTimesReadBack(f *testing.F) {
 	f.Add([]byte(`"2024-02-29T23:59:59.999Z"`))
 	f.Add([]byte(`"0000-01-01T00:00:00.000Z"`))
@@ -64,8 +64,8 @@ func FuzzTimesReadBack(f *testing.F) {
 	})
 }
 
-// What must hold: the scanner agrees with encoding/json on what is JSON, but for depth; text that it reads
-// is what encoding/json reads.
+// FuzzScannerAgreesWithEncodingJSON checks that the scanner and encoding/json accept the same documents, except for their depth, and read
+// the same texts.
 func FuzzScannerAgreesWithEncodingJSON(f *testing.F) {
 	for _, s := range []string{`{"a":[1,2.5e-3,true,false,null,"x\u00e9\ud83d\ude00\n"],"b":{}}`, ` [ ] `, `"\ud800"`, `01`, `-`, `1.`, `{"a":1,}`, "\"\x01\"", strings.Repeat("[", 600)} {
 		f.Add([]byte(s))

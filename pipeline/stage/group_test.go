@@ -51,7 +51,7 @@ func TestAMemberThatTheGroupForgotJoinsAgainWithItsSession(t *testing.T) {
 	}
 }
 
-func TestOnlyALossOfPartitionsThrowsAwayWhatWasPolled(t *testing.T) {
+func TestOnlyALossOfPartitionsDiscardsPolledRecords(t *testing.T) {
 	t.Parallel()
 	some := map[string][]int32{in: {0}}
 	for name, c := range map[string]struct {

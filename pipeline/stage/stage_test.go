@@ -110,7 +110,7 @@ func values(records []*kgo.Record) (list []string) {
 	return list
 }
 
-func TestEveryRecordIsWorkedOnOnceInTheEyesOfAReadCommittedConsumer(t *testing.T) {
+func TestAReadCommittedConsumerSeesTheResultsOfEveryRecordOnce(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 4)
 	cfg := config(t, c)
@@ -124,7 +124,7 @@ func TestEveryRecordIsWorkedOnOnceInTheEyesOfAReadCommittedConsumer(t *testing.T
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	// A second process goes on after the first.
+	// A second process continues after the first.
 	produce(t, c, &kgo.Record{Topic: in, Value: []byte("later")})
 	start(t, New(cfg, copyTo(out)))
 	if got := values(read(t, reader(t, c, out), 41)); len(got) != 41 || got[40] != "later" {
@@ -155,7 +155,7 @@ func TestARefusedRecordBecomesADeadLetterAndTheNextOneIsWorkedOn(t *testing.T) {
 	}
 }
 
-func TestTheTraceOfARecordIsCarriedToWhatComesOfIt(t *testing.T) {
+func TestTheTraceOfARecordIsCopiedToItsResults(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 1)
 	trace := kgo.RecordHeader{Key: "traceparent", Value: []byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")}
@@ -208,7 +208,7 @@ func TestStoppingCancelsTheWorkAtHand(t *testing.T) {
 	read(t, reader(t, c, out), 1)
 }
 
-// A crash after producing and before the commit leaves records that no read_committed consumer may see.
+// After a crash between producing and the commit, no read_committed consumer may see the produced records.
 func TestACrashBeforeTheCommitVoidsWhatWasProduced(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 1)
@@ -235,8 +235,8 @@ func TestACrashBeforeTheCommitVoidsWhatWasProduced(t *testing.T) {
 	}
 }
 
-// The end of a transaction fails, and whether it was committed is unknown. A new session with the same
-// transactional id finds out, and ends what is left of it.
+// The request to end a transaction fails, so the stage does not know whether Kafka committed it. A new session with
+// the same transactional id ends a transaction that is still open, and continues at the committed offset.
 func TestAnUnknownEndOfATransactionIsNeitherLostNorRepeated(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]*kerr.Error{
@@ -261,14 +261,14 @@ func TestAnUnknownEndOfATransactionIsNeitherLostNorRepeated(t *testing.T) {
 	}
 }
 
-func TestMembersThatComeAndGoNeitherLoseNorRepeatAnything(t *testing.T) {
+func TestMembersThatComeAndGoNeitherLoseNorRepeatRecords(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 6)
 	const n = 120
 	produce(t, c, numbered(n)...)
 	slow := func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
 		select {
-		case <-time.After(10 * time.Millisecond): // work that takes time, so that rebalances fall into it
+		case <-time.After(10 * time.Millisecond): // so that rebalances happen during the work
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -294,7 +294,7 @@ func TestMembersThatComeAndGoNeitherLoseNorRepeatAnything(t *testing.T) {
 	}
 }
 
-// A batch of a few kilobytes may hold gigabytes.
+// A compressed batch of a few kilobytes may hold gigabytes.
 func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 1)
@@ -330,10 +330,10 @@ func TestRecordsAndTransactionsAreCounted(t *testing.T) {
 	registry := cfg.Metrics.(*prometheus.Registry)
 	produce(t, c, numbered(2)...)
 	s := New(cfg, copyTo(out))
-	New(cfg, copyTo(out)) // again in one process, on the same registry
+	New(cfg, copyTo(out)) // a second stage in one process, with the same registry
 	stop := start(t, s)
 	read(t, reader(t, c, out), 2)
-	if err := stop(); err != nil { // which waits for the counting, after the commit
+	if err := stop(); err != nil { // it waits until the records are counted, which is after the commit
 		t.Fatal(err)
 	}
 	got := map[string]float64{}

@@ -100,7 +100,7 @@ func TestAValueOfTheWrongTypeIsNamedWhereItIs(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongInsideAValueOfTheWrongTypeComesFirst(t *testing.T) {
+func TestAMistakeInsideAValueOfTheWrongTypeIsReportedFirst(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
 		`nul`:              "invalid_json: /a: ",
@@ -128,7 +128,7 @@ func TestAPointerHasNoControlCharacters(t *testing.T) {
 	}
 }
 
-func TestAReaderHoldsNothingOfTheDocumentBefore(t *testing.T) {
+func TestAReaderKeepsNothingOfTheDocumentBefore(t *testing.T) {
 	t.Parallel()
 	r := reader(`{"a":{"b":[`)
 	if err := r.Skip(); err == nil {

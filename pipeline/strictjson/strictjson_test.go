@@ -129,8 +129,12 @@ func TestTextResolvesEscapes(t *testing.T) {
 	}
 }
 
-// FuzzCheck holds the reader against encoding/json: it never panics, it accepts only valid JSON, what
-// it refuses as invalid_json is invalid, and what it accepts reads back as the same value.
+// FuzzCheck compares the reader with encoding/json:
+//
+//   - it does not panic;
+//   - it accepts only valid JSON;
+//   - a document that it refuses as invalid_json is invalid;
+//   - a document that it accepts has the same value for encoding/json.
 func FuzzCheck(f *testing.F) {
 	for _, s := range []string{`{"a":[1,2.5e3,"x\u00e9\n",null,true]}`, `[[[]]]`, `"\ud83d\ude00"`, "{\"a\":\"\xff\"}", `{"a":1,"a":2}`, ` [ 1 , 2 ] `} {
 		f.Add([]byte(s))

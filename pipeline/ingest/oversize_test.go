@@ -13,25 +13,25 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka/kafkatest"
 )
 
-// bomb produces a batch of 10 records that decompresses to too much.
-func (w *world) bomb(partition int32) {
+// oversize produces a batch of 10 records that decompresses too far.
+func (w *world) oversize(partition int32) {
 	w.Helper()
 	kafkatest.ProduceOversize(w, runsTopic, partition, kgo.SeedBrokers(w.brokers...))
 }
 
-func TestABatchThatWouldDecompressToTooMuchIsALetterAndPassedOver(t *testing.T) {
+func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.bomb(0) // the first of its partition, with nothing after it
-	w.bomb(1) // the first, and two more
-	w.bomb(1)
+	w.oversize(0) // the first of its partition, with nothing after it
+	w.oversize(1) // the first, and two more
+	w.oversize(1)
 	w.produce(runEvent("after1", 1, ""))
-	w.bomb(1)
+	w.oversize(1)
 	w.produce(runEvent("before2", 2, "")) // between others
-	w.bomb(2)
+	w.oversize(2)
 	w.produce(runEvent("after2", 2, ""))
 	w.produce(runEvent("before3", 3, "")) // the last
-	w.bomb(3)
+	w.oversize(3)
 	s := w.start(ingest.Config{}, "")
 	w.allCommitted()
 
@@ -77,12 +77,12 @@ func TestABatchThatWouldDecompressToTooMuchIsALetterAndPassedOver(t *testing.T) 
 	}
 }
 
-func TestLettersAreSentWhenTheirTopicTakesLessThanItShould(t *testing.T) {
+func TestDeadLettersAreSentToATopicWithASmallerLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.configure(lettersTopic, "max.message.bytes", "100000")
 	records := []*kgo.Record{}
-	noise := func(n int) string { // that does not compress
+	noise := func(n int) string { // text that does not compress
 		var b strings.Builder
 		for x := uint32(1); b.Len() < n; {
 			x ^= x << 13
