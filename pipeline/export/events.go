@@ -13,17 +13,17 @@ import (
 // Progress is the event that tells how far an export is.
 type Progress struct{ State }
 
-// Completion is the event that tells how an export ended: one for each, for a read_committed consumer
-// (invariant 7).
+// Completion is the event that tells how an export ended. A read_committed consumer sees exactly one for each
+// export (invariant 7).
 type Completion struct{ State }
 
-// NewProgress returns the progress of an export of which t is done.
+// NewProgress returns the progress of an export whose finished windows sum up to t.
 func NewProgress(p *Plan, status Status, t *Tally, at time.Time) *Progress {
 	s := newState(p, status, at)
 	s.RowsDone, s.RowsPlanned, s.Records, s.Fragments, s.Bytes = t.Rows, p.Rows, t.Records, t.Fragments, t.Bytes
 	s.WindowsDone, s.WindowsPlanned = int64(t.Windows), int64(len(p.Windows))
 	maps.Copy(s.Dropped, t.Dropped)
-	if s.WindowsDone == s.WindowsPlanned { // every row that exists was read
+	if s.WindowsDone == s.WindowsPlanned { // the rows that were read replace the estimate
 		s.RowsPlanned = t.Rows
 	}
 	switch {
@@ -35,10 +35,9 @@ func NewProgress(p *Plan, status Status, t *Tally, at time.Time) *Progress {
 	return &Progress{s}
 }
 
-// NewCompletion returns the completion of an export whose plan and manifest are in the bucket: a pure
-// function of them, so that it is the same however often it is sent. Manifest is the text of
-// manifest.json, uri is where users find it. LoadWith is LoadWith
-// of package card.
+// NewCompletion returns the completion of an export whose plan and manifest are in the bucket. It is a pure
+// function of the two, so that a completion that is sent again is the same. Manifest is the text of
+// manifest.json, and uri is its address for users. LoadWith is the function LoadWith of package card.
 func NewCompletion(p *Plan, manifest []byte, uri string, loadWith func(m *Manifest, folder string) string) (*Completion, error) {
 	var m Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {

@@ -1,21 +1,22 @@
-// Package export holds what an export is made of: the request and its rules, the plan, windows and
-// their results, the manifest, and the events that tell how far it is and how it ended. It is pure: it
-// knows neither Kafka nor ClickHouse nor the bucket; those are in its stages.
+// Package export defines the documents of an export: the request and its rules, the plan, windows and their
+// results, the manifest, and the events about progress and completion. The package is pure: only the stages
+// use Kafka, ClickHouse and the bucket.
 //
-//	request.go     Request: what is asked for, normalised, and its hash
-//	parse.go       a request from JSON, with all its mistakes at once
-//	fields.go      its typed fields
-//	rules.go       limits and defaults of requests; purposes and targets are those of package format
-//	plan.go        Plan, Window, Result, WindowManifest: what the stages tell each other
+//	export.go      ID: the identity of an export; mistakes and errors
+//	request.go     Request: normalised, and its hash
+//	parse.go       ParseRequest, ParseCancel: JSON to requests, with all mistakes at once
+//	fields.go      the typed fields of a request
+//	rules.go       limits and defaults of requests; package format defines purposes and targets
+//	plan.go        Plan, Window, Result, WindowManifest: messages and documents of the stages
 //	manifest.go    Manifest: the commit point of every outcome
-//	deletion.go    Deletion: that somebody deleted its files
+//	deletion.go    Deletion: the record that somebody deleted the files
 //	state.go       State: how far an export is, or how it ended
-//	events.go      Progress, Completion, Cancel: what everybody else is told
-//	keys.go        where an export's objects are in the bucket
+//	events.go      Progress, Completion: State as the data of events
+//	keys.go        names of an export's objects in the bucket
 //
-// The stages are plan, extract, seal and track; package flow tests them together. They share message, the
-// Kafka records, and folder, the documents in the bucket. Package format writes the records of data sets,
-// and package card what describes their files.
+// The stages are plan, extract, seal and track; package flow tests them together. They share package message
+// for Kafka records and package folder for documents in the bucket. Package format writes the records of
+// data sets, and package card describes their files.
 package export
 
 import (
@@ -33,7 +34,7 @@ const (
 	TypeCompleted  = "dev.millrace.export.completed.v1"
 )
 
-// Types of the messages between the stages. They are Millrace's own and may change with any release.
+// Types of the messages between the stages. They are internal, and may change with any release.
 const (
 	TypeWindow = "dev.millrace.internal.export.window"
 	TypeResult = "dev.millrace.internal.export.result"
@@ -50,7 +51,7 @@ const (
 // EventSource is the CloudEvents source of the events about exports.
 const EventSource = "/millrace/export"
 
-// ID names an export: the pair is its identity.
+// ID is the identity of an export.
 type ID struct {
 	WorkspaceID string `json:"workspace_id" ch:"workspace_id" event:""`
 	ExportID    string `json:"export_id" ch:"export_id" event:""`
@@ -58,18 +59,18 @@ type ID struct {
 
 func (id ID) String() string { return id.WorkspaceID + "/" + id.ExportID }
 
-// Key is the key of the export's records in Kafka.
+// Key returns the key of the export's records in Kafka.
 func (id ID) Key() []byte { return []byte(id.String()) }
 
-// WindowKey is the key of a window's record in Kafka, so that the windows of one export spread over the
-// partitions.
+// WindowKey returns the key of a window's record in Kafka. The windows of one export have different keys, so
+// that they spread over the partitions.
 func (id ID) WindowKey(window int) []byte { return []byte(id.String() + "/" + strconv.Itoa(window)) }
 
-// namespace is that of all UUIDs that Millrace derives, b0759858-e76b-5bf2-83cd-2b119a052fbf.
+// namespace is the namespace of all UUIDs that Millrace derives, b0759858-e76b-5bf2-83cd-2b119a052fbf.
 var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/millrace/millrace"))
 
-// CompletionID is the id of the export's completion event: UUIDv5(namespace, workspace/export). No
-// record's id can be the same, since their names have more parts.
+// CompletionID returns the id of the export's completion event: UUIDv5(namespace, workspace/export). Ids of
+// records cannot collide with it, because their names have more parts.
 func (id ID) CompletionID() string { return uuid.NewSHA1(namespace, []byte(id.String())).String() }
 
 // Mistake is one thing that is wrong with a request.
@@ -79,13 +80,13 @@ type Mistake struct {
 	Message string `json:"message"` // what to change
 }
 
-// Codes of mistakes beside those of package strictjson.
+// Codes of mistakes, in addition to those of package strictjson.
 const (
 	UnknownField = "unknown_field"
-	NotPossible  = "not_possible" // fields that do not go together
+	NotPossible  = "not_possible" // fields that exclude each other
 )
 
-// Mistakes are all that is wrong with a request.
+// Mistakes are all mistakes of a request.
 type Mistakes []Mistake
 
 func (m Mistakes) Error() string {
@@ -103,19 +104,19 @@ func (m Mistake) String() string {
 	return m.Pointer + ": " + m.Message
 }
 
-// Error is why an export failed.
+// Error is the reason why an export failed.
 type Error struct {
 	Code      string `json:"code"`
 	Message   string `json:"message"`
 	Retryable bool   `json:"retryable"` // whether the same request under a new export_id may succeed
 	Pointer   string `json:"pointer,omitempty"`
-	// Mistakes are all mistakes of a request that has more than one; Code and Pointer are the first's.
+	// Mistakes lists all mistakes of a request that has more than one. Code and Pointer are those of the first.
 	Mistakes []Mistake `json:"errors,omitempty"`
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// Refusal returns the mistakes as the error of the export that they refuse.
+// Refusal returns the mistakes as the error of the refused export.
 func (m Mistakes) Refusal() *Error {
 	e := &Error{Code: m[0].Code, Pointer: m[0].Pointer, Message: m.Error()}
 	if len(m) == 1 {

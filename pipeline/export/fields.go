@@ -11,11 +11,11 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// parser reads a document that strictjson has checked, and collects what is wrong with its fields.
+// parser reads a document that strictjson has checked, and collects the mistakes of its fields.
 type parser struct {
 	r        strictjson.Reader
 	mistakes Mistakes
-	absent   []string // required fields that are not there
+	absent   []string // missing required fields
 
 	maxRecords, maxBytes *int64
 }
@@ -42,9 +42,8 @@ func (p *parser) addMissing(at string, fields []string) {
 	}
 }
 
-// object reads an object and calls field for each key with the cursor at its value, which field reads;
-// it returns false, with the value unread, for a key that it does not know. The result is those of
-// required that are not there.
+// object reads an object and calls field for each key. Field reads the value; for an unknown key it reads nothing
+// and returns false. Object returns the missing fields of required.
 func (p *parser) object(field func(key string) bool, required ...string) (absent []string) {
 	if !p.kind(strictjson.Object) {
 		return nil
@@ -62,7 +61,7 @@ func (p *parser) object(field func(key string) bool, required ...string) (absent
 	return absent
 }
 
-// ownType accepts the type that a bare object may have beside the data's keys.
+// eventType accepts the key type, which a bare object may have beside the keys of the data.
 func (p *parser) eventType(want string) bool {
 	if p.r.Kind() != strictjson.String {
 		return false
@@ -72,7 +71,7 @@ func (p *parser) eventType(want string) bool {
 	return true
 }
 
-// kind says whether the value is of this kind; one that is not is a mistake, and read.
+// kind reports whether the value has the kind. It skips a value of another kind, which is a mistake.
 func (p *parser) kind(want strictjson.Kind) bool {
 	got := p.r.Kind()
 	if got == want {
@@ -89,7 +88,7 @@ func (p *parser) text(s *string) {
 	}
 }
 
-// checked reads a string that rule holds for; "" is what a value of another kind gives.
+// checked reads a string and keeps it if it holds; otherwise the rule is the mistake.
 func (p *parser) checked(s *string, code strictjson.Code, rule string, holds func(string) bool) {
 	at := p.r.Pointer()
 	if !p.kind(strictjson.String) {
@@ -117,7 +116,7 @@ func (p *parser) enum(s *string, values []string) {
 	})
 }
 
-// texts reads an array whose elements read reads; the list of another value stays nil.
+// texts reads an array and calls read for each element. The list stays nil for a value of another kind.
 func (p *parser) texts(list *[]string, read func(*string)) {
 	if !p.kind(strictjson.Array) {
 		return

@@ -8,28 +8,28 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// Names of the objects of an export, after its prefix.
+// Names of the objects of an export, relative to its prefix.
 const (
 	PlanName     = "plan.json"
 	ManifestName = "manifest.json"
 	CardName     = "README.md" // the dataset card
 	DeletedName  = "deleted.json"
-	WindowsDir   = "windows/" // a window's own manifest each
+	WindowsDir   = "windows/" // a manifest for each window
 	DataDir      = "data/"    // the fragments
 	MetaDir      = "__meta__/"
 )
 
-// SplitTrain is the split of records that no split was asked for.
+// SplitTrain is the split of all records of a request without splits.
 const SplitTrain = format.Train
 
-// Prefix is what the keys of all objects of the export begin with. Ids hold no "/" and do not begin with
-// a dot, so that no export's prefix is part of another's.
+// Prefix returns the prefix of the keys of all objects of the export. Ids contain no "/" and do not start with
+// a dot, so that no export's prefix is a part of another export's prefix.
 func (id ID) Prefix() string { return "exports/" + id.WorkspaceID + "/" + id.ExportID + "/" }
 
-// WindowName is the name of a window's manifest.
+// WindowName returns the name of a window's manifest.
 func WindowName(window int) string { return fmt.Sprintf("%s%05d.json", WindowsDir, window) }
 
-// ParseWindowName returns the number of the window whose manifest has this name.
+// ParseWindowName returns the number of the window whose manifest has the name.
 func ParseWindowName(name string) (window int, ok bool) {
 	digits, ok := strings.CutPrefix(name, WindowsDir)
 	if !ok {
@@ -42,13 +42,13 @@ func ParseWindowName(name string) (window int, ok bool) {
 	return window, err == nil && window >= 0 && WindowName(window) == name
 }
 
-// DataName is the name of a fragment. Attempt makes it one that no other attempt at the window uses
+// DataName returns the name of a fragment. Attempt makes the name unique among all attempts at the window
 // (invariant 4).
 func DataName(split string, window, fragment int, attempt, extension string) string {
 	return fmt.Sprintf("%s%s-%05d-%05d-%s.%s", DataDir, split, window, fragment, attempt, extension)
 }
 
-// LineageName is the name of the file that says where the records of a window come from.
+// LineageName returns the name of the file that records where each record of a window comes from.
 func LineageName(window int, attempt string) string {
 	return fmt.Sprintf("%slineage-%05d-%s.jsonl", MetaDir, window, attempt)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// Status is how an export is or ended.
+// Status is the status of an export.
 type Status string
 
 // The statuses of exports.
@@ -21,7 +21,7 @@ const (
 	StatusCancelled Status = "cancelled"
 )
 
-// Final says whether nothing comes after the status.
+// Final reports whether an export with the status has ended.
 func (s Status) Final() bool {
 	return s == StatusSucceeded || s == StatusFailed || s == StatusCancelled
 }
@@ -37,52 +37,52 @@ type Manifest struct {
 	Format      string   `json:"format,omitempty"`
 	Compression string   `json:"compression,omitempty"`
 	Request     *Request `json:"request"`
-	// SchemaID names the shape of the records: a change of it is a new id.
+	// SchemaID names the shape of the records. A changed shape has a new id.
 	SchemaID  string    `json:"schema_id,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
-	// SealedBy is the topic/partition/offset of the result's record that ended the export: a record that
-	// comes again finds by it that the completion is its to send.
+	// SealedBy is the topic/partition/offset of the result's record that ended the export, by which a
+	// redelivered record recognises that it has to send the completion.
 	SealedBy  string           `json:"sealed_by"`
 	Watermark time.Time        `json:"watermark,omitzero"`
 	Totals    Totals           `json:"totals"`
 	Dropped   map[string]int64 `json:"dropped"`
 	Warnings  []Warning        `json:"warnings"`
 	Error     *Error           `json:"error"`
-	Files     []File           `json:"files"` // none unless Status is succeeded
+	Files     []File           `json:"files"` // empty unless Status is succeeded
 }
 
-// ManifestVersion is that of the manifests this release writes.
+// ManifestVersion is the version of the manifests that this release writes.
 const ManifestVersion = 1
 
-// Totals of an export. Of one that succeeded RowsUsed, the rows of Dropped and Vanished sum up to
+// Totals are the totals of an export. Of a successful export, RowsUsed, the dropped rows and Vanished sum up to
 // RowsPlanned.
 type Totals struct {
 	Records     int64 `json:"records"`
 	RowsPlanned int64 `json:"rows_planned"`
 	RowsUsed    int64 `json:"rows_used"`
-	Vanished    int64 `json:"vanished,omitempty"` // rows erased meanwhile
+	Vanished    int64 `json:"vanished,omitempty"` // rows deleted before they were read
 	Bytes       int64 `json:"bytes"`              // of the data files
 	Files       int64 `json:"files"`              // data files
 }
 
-// Warning is something that the reader of the data set should know.
+// Warning is a warning for the reader of the data set.
 type Warning struct {
 	Code    string   `json:"code"`
 	Message string   `json:"message"`
 	Count   int64    `json:"count,omitempty"`
-	RunIDs  []string `json:"run_ids,omitempty"` // some of those that it is about
+	RunIDs  []string `json:"run_ids,omitempty"` // some of the runs that the warning is about
 }
 
-// RowsVanished is the code of the warning that selected rows were not there any more.
+// RowsVanished is the code of the warning that selected rows were deleted before they were read.
 const RowsVanished = "rows_vanished"
 
-// SchemaID names the shape of the records of a purpose and target.
+// SchemaID returns the name of the shape of the records of a purpose and target.
 func SchemaID(purpose, target string) string {
 	return "urn:millrace:records:" + purpose + ":" + target + ":v1"
 }
 
-// NewManifest returns the manifest of an export that ended at the record sealedBy; succeeded if why is
-// nil and the status says so. Of windows only those of an export that succeeded are listed, in order.
+// NewManifest returns the manifest of an export that the record sealedBy ended. Why is the error of a failed
+// export. Windows are the manifests of all windows, in order; only a successful export has their files.
 func NewManifest(p *Plan, status Status, why *Error, windows []*WindowManifest, sealedBy string, at time.Time) *Manifest {
 	m := &Manifest{
 		Version: ManifestVersion, Status: status, ID: p.ID, Request: p.Request, CreatedAt: at, SealedBy: sealedBy,
@@ -124,8 +124,8 @@ const (
 	TooManyRecords = "too_many_records"
 )
 
-// RecordWarnings are what the reader of the records of a request should know: those that were counted, by code, and whether
-// there are as many records as the target's vendor takes.
+// RecordWarnings returns warnings for the reader of the records: the counted ones, by code, and a number of records
+// outside the limits of the target's vendor.
 func RecordWarnings(r *Request, records int64, counted map[string]int64) (all []Warning) {
 	for _, code := range slices.Sorted(maps.Keys(counted)) {
 		all = append(all, Warning{Code: code, Count: counted[code], Message: format.WarningText(code, counted[code])})
@@ -145,7 +145,7 @@ func RecordWarnings(r *Request, records int64, counted map[string]int64) (all []
 	return all
 }
 
-// Add lists an object that is neither data nor lineage, whose text is in the bucket.
+// Add lists an object that is neither data nor lineage. Its text must be in the bucket.
 func (m *Manifest) Add(key string, kind FileKind, text []byte) {
 	m.Files = append(m.Files, File{Key: key, Kind: kind, Bytes: int64(len(text)), SHA256: HashText(text)})
 }

@@ -10,12 +10,11 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// ParseRequest reads the JSON of a request, checks every rule that needs nothing but the request, and
-// fills in the defaults. Targets, formats and options are those of package format.
+// ParseRequest reads the JSON of a request, checks all rules that need no other data, and fills in the
+// defaults. Package format defines targets, formats and options.
 //
-// The error is a *strictjson.Refusal where nobody can be told, since the document cannot be read or does
-// not say which export it is: a dead letter. Otherwise it is Mistakes, all of them, and the request holds
-// what could be read.
+// The error is a *strictjson.Refusal where the document is unreadable or has no identity: the record becomes a
+// dead letter. Otherwise the error is Mistakes, with all mistakes, and the request has the readable fields.
 func ParseRequest(data []byte) (*Request, error) {
 	p, err := newParser(data)
 	if err != nil {
@@ -35,7 +34,7 @@ func ParseRequest(data []byte) (*Request, error) {
 	return &r, nil
 }
 
-// Cancel asks that an export end.
+// Cancel is the event that asks to end an export.
 type Cancel struct {
 	ID
 	RequestedBy string `json:"requested_by,omitempty"`
@@ -279,7 +278,7 @@ func (p *parser) options(o *map[string]any) {
 	json.Unmarshal(raw, o) //nolint:errcheck // checked; a number beyond float64 is reported by the format
 }
 
-// check holds the fields against each other; those that are wrong by themselves are left out.
+// check checks the fields against each other. It skips checks of fields that have mistakes already.
 func (p *parser) check(r *Request) {
 	p.addMissing("", p.absent)
 	wrong := func(field string) bool {
@@ -331,7 +330,7 @@ func (p *parser) check(r *Request) {
 	}
 }
 
-// normalise fills in the defaults that depend on other fields and sorts what is a set.
+// normalise fills in the defaults that depend on other fields, and sorts sets.
 func (r *Request) normalise(p *parser) {
 	r.Fragment = defaultFragment(r.Purpose, r.Format)
 	if p.maxRecords != nil {
@@ -366,7 +365,7 @@ func (r *Request) normalise(p *parser) {
 	}
 }
 
-// set returns the values sorted, each once, nil if there are none.
+// set returns the values sorted and without duplicates, nil where there are none.
 func set(values []string) []string {
 	if len(values) == 0 {
 		return nil

@@ -8,42 +8,41 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// Plan is plan.json: what an export was decided to be, once. It is created before anything else of the
-// export and never changes.
+// Plan is plan.json: the decisions about an export. It is the first object of the export and never changes.
 type Plan struct {
 	Version int `json:"plan_version"`
 	ID
-	// Hash is the request's; of one that has mistakes it is that of its text.
+	// Hash is the hash of the request, or of its text where the request has mistakes.
 	Hash string `json:"request_hash"`
-	// PlannedBy is the topic/partition/offset of the request's record: a record that comes again finds
-	// its own plan by it.
+	// PlannedBy is the topic/partition/offset of the request's record, by which a redelivered record
+	// recognises its own plan.
 	PlannedBy   string    `json:"planned_by"`
 	RequestedAt time.Time `json:"requested_at"` // time of the request event
 	AcceptedAt  time.Time `json:"accepted_at,omitzero"`
 	TraceParent string    `json:"traceparent,omitempty"`
-	Request     *Request  `json:"request"` // of a refused one, what could be read of it
-	// Refusal is why there are no windows although the request asks for some.
+	Request     *Request  `json:"request"` // of a refused request, the readable fields
+	// Refusal is the reason why the export fails without windows.
 	Refusal *Error `json:"refusal,omitempty"`
-	// Selection is the request's with the bounds that were current when it was planned.
+	// Selection is the selection of the request, with the bounds at the time of planning.
 	Selection Selection `json:"selection"`
-	// Watermark is the upper bound of a window by ingested_at, after which nothing was looked at.
+	// Watermark is the upper bound of a window by ingested_at. The export ignores later rows.
 	Watermark time.Time `json:"watermark,omitzero"`
-	// Since is when the oldest row can have started that the selection has, or zero if that is not known. It
-	// follows from Limit, and saves reading what is older.
+	// Since is a lower bound of started_at of the selected rows, or zero where none is known. It follows from
+	// Limit, and saves the reader from older rows.
 	Since time.Time `json:"since,omitzero"`
-	// Stage is the id of the stage in ClickHouse that froze the selection; empty where one window reads the
+	// Snapshot is the id of the snapshot of the selection in ClickHouse. It is empty where one window reads the
 	// selection itself.
 	Snapshot string `json:"stage_id,omitempty"`
-	// Rows is how many rows the selection had then. Where nothing froze it, the one window reads its rows
-	// later, and what it read counts: see WindowManifest.
+	// Rows is the number of rows at the time of planning. Without a snapshot the one window reads the rows
+	// later, and the number that it reads replaces Rows: see WindowManifest.
 	Rows     int64           `json:"rows_planned"`
 	Windows  []PlannedWindow `json:"windows"`
 	Warnings []Warning       `json:"warnings,omitempty"`
-	// Options are those of the request, and those that the selection decided.
+	// Options are the options of the request, and those that the data decides.
 	Options map[string]any `json:"options,omitempty"`
 }
 
-// Shares are those of the request's splits; nil where it has none.
+// Shares returns the shares of the request's splits, nil where it has none.
 func (r *Request) Shares() *format.Shares {
 	if r.Split == nil {
 		return nil
@@ -51,17 +50,17 @@ func (r *Request) Shares() *format.Shares {
 	return &format.Shares{Validation: r.Split.Validation, Test: r.Split.Test, Seed: r.Split.Seed}
 }
 
-// PlanVersion is that of the plans this release writes.
+// PlanVersion is the version of the plans that this release writes.
 const PlanVersion = 1
 
-// PlannedWindow is a part of the selection (invariant 3): of a stage, the Rows rows from the key From on; else
-// the whole selection.
+// PlannedWindow is a part of the selection (invariant 3). Of a snapshot it is the Rows rows from the key From on.
+// Without a snapshot it is the whole selection.
 type PlannedWindow struct {
 	Rows int64 `json:"rows"`
 	From *Key  `json:"from,omitempty"`
 }
 
-// Key is the place of a row in a stage; its order is that of the fields, texts byte by byte.
+// Key is the position of a row in a snapshot. Keys compare field by field, texts byte by byte.
 type Key struct {
 	Group     string    `json:"group,omitempty"`
 	StartedAt time.Time `json:"started_at"`
@@ -69,10 +68,10 @@ type Key struct {
 	NodeRunID string    `json:"node_run_id,omitempty"`
 }
 
-// endOfTime is after every started_at.
+// endOfTime is later than every started_at.
 var endOfTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Bounded is the selection without what is older than Since.
+// Bounded returns the selection without the rows that are older than Since.
 func (p *Plan) Bounded() Selection {
 	s := p.Selection
 	if !p.Since.IsZero() {
@@ -85,7 +84,7 @@ func (p *Plan) Bounded() Selection {
 	return s
 }
 
-// Until returns the key before which a window of the stage ends, nil for the last one.
+// Until returns the key at which a window of the snapshot ends, exclusively; nil for the last window.
 func (p *Plan) Until(window int) *Key {
 	if window+1 < len(p.Windows) {
 		return p.Windows[window+1].From
@@ -93,15 +92,15 @@ func (p *Plan) Until(window int) *Key {
 	return nil
 }
 
-// Window is the message on export-windows: extract this one.
+// Window is the message on export-windows: extract this window.
 type Window struct {
 	ID
 	Window int `json:"window"`
-	// Direct says that it is the only window of its export, which nobody has to wait for long.
+	// Direct marks the only window of a small export, which should not wait for windows of large ones.
 	Direct bool `json:"direct,omitempty"`
 }
 
-// Result is the message on export-results: what seal has to know.
+// Result is the message on export-results: an outcome that seal acts on.
 type Result struct {
 	ID
 	Kind   ResultKind `json:"kind"`
@@ -109,37 +108,37 @@ type Result struct {
 	Error  *Error     `json:"error,omitempty"`  // of WindowFailed
 }
 
-// ResultKind says what a result is about.
+// ResultKind is the kind of an outcome.
 type ResultKind string
 
 // The kinds of results.
 const (
-	WindowDone   ResultKind = "window_done"   // its manifest is in the bucket
-	WindowFailed ResultKind = "window_failed" // and will not be tried again
-	AllDone      ResultKind = "all_done"      // every window has its manifest; seal tells itself, see there
-	Refused      ResultKind = "refused"       // by the plan
-	Empty        ResultKind = "empty"         // the selection has no rows, so there are no windows
+	WindowDone   ResultKind = "window_done"   // the window has a manifest
+	WindowFailed ResultKind = "window_failed" // the window failed for good
+	AllDone      ResultKind = "all_done"      // every window has a manifest; seal sends it to itself, see package seal
+	Refused      ResultKind = "refused"       // the plan has a refusal
+	Empty        ResultKind = "empty"         // the selection has no rows, and so no windows
 	Cancelled    ResultKind = "cancelled"
 )
 
-// WindowManifest is windows/00003.json, the commit point of a window: created once, by the attempt whose
-// objects it names.
+// WindowManifest is windows/00003.json, the commit point of a window. The attempt whose objects it names creates
+// it, once.
 type WindowManifest struct {
 	ID
 	Window  int    `json:"window"`
 	Attempt string `json:"attempt"` // part of the names of its objects
-	// Rows is how many source rows the window had; every one of them is used, dropped or vanished. These,
-	// and not the plan's count, are what the completion accounts for: a selection that was not staged is
-	// read after it was counted, and may have changed in between.
+	// Rows is the number of source rows of the window. Each of them is used, dropped or vanished. The completion
+	// accounts for these rows and not for the count of the plan: a selection without a snapshot is read after
+	// it was counted, and may have changed in between.
 	Rows     int64            `json:"rows"`
 	RowsUsed int64            `json:"rows_used"`
-	Vanished int64            `json:"vanished,omitempty"` // staged, but deleted from ClickHouse before they were read
+	Vanished int64            `json:"vanished,omitempty"` // in the snapshot, but deleted from ClickHouse before they were read
 	Records  int64            `json:"records"`
 	Dropped  map[string]int64 `json:"dropped,omitempty"`
 	Files    []File           `json:"files"`
-	// Warnings counts what the reader of the records should know, see format.WarningText.
+	// Warnings counts warnings for the reader of the records by code, see format.WarningText.
 	Warnings map[string]int64 `json:"warnings,omitempty"`
-	// InputKeys are the keys that are inputs, of records whose keys depend on the rows.
+	// InputKeys are the keys of inputs, where the keys of records depend on the rows.
 	InputKeys []string  `json:"input_keys,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 }
@@ -147,7 +146,7 @@ type WindowManifest struct {
 // File is an object of the export.
 type File struct {
 	Key          string    `json:"key"`  // relative to the export's folder
-	Kind         FileKind  `json:"kind"` // data is what the export is for
+	Kind         FileKind  `json:"kind"`
 	Split        string    `json:"split,omitempty"`
 	Window       int       `json:"window"`
 	Records      int64     `json:"records"`
@@ -157,7 +156,7 @@ type File struct {
 	MaxStartedAt time.Time `json:"max_started_at,omitzero"`
 }
 
-// FileKind says what a file is.
+// FileKind is the purpose of a file.
 type FileKind string
 
 // The kinds of files.
@@ -168,7 +167,7 @@ const (
 	Other   FileKind = "other"
 )
 
-// Tally sums up window manifests.
+// Tally is the sum of window manifests.
 type Tally struct {
 	Windows   int
 	Rows      int64
@@ -214,7 +213,7 @@ func addAll(sum *map[string]int64, counts map[string]int64) {
 	}
 }
 
-// Clone returns a copy.
+// Clone returns a deep copy.
 func (t *Tally) Clone() *Tally {
 	c := *t
 	c.Dropped, c.Warnings, c.InputKeys = maps.Clone(t.Dropped), maps.Clone(t.Warnings), slices.Clone(t.InputKeys)

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// Request is what is asked for. One that comes from [ParseRequest] is normalised: defaults are filled
-// in, sets are sorted and times are UTC, so that two requests that mean the same are the same.
+// Request is a request for an export. [ParseRequest] normalises requests: it fills in defaults, sorts sets and
+// converts times to UTC, so that two requests with the same meaning are equal.
 type Request struct {
 	ID
 	Name        string    `json:"name,omitempty"`
@@ -26,31 +26,31 @@ type Request struct {
 	Compression string    `json:"compression,omitempty"`
 	Fragment    Fragment  `json:"fragment"`
 	Split       *Split    `json:"split,omitempty"`
-	// Options are those of the purpose and target; values are what encoding/json makes of them.
+	// Options are the options of the purpose and target, decoded by encoding/json.
 	Options map[string]any `json:"options,omitempty"`
 }
 
-// Selection says which source rows: RunIDs alone, or Limit, or Window, or Window and Limit.
+// Selection selects source rows: by RunIDs alone, by Limit, by Window, or by Window and Limit.
 type Selection struct {
 	RunIDs []string    `json:"run_ids,omitempty"`
 	Limit  int64       `json:"limit,omitempty"` // the most recent ones; 0 = no limit
 	Window *TimeWindow `json:"window,omitempty"`
 }
 
-// TimeWindow is half-open: From is in, To is out.
+// TimeWindow is a half-open range of times: it includes From and excludes To.
 type TimeWindow struct {
 	By   string    `json:"by"` // ByStartedAt or ByIngestedAt
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
 }
 
-// The times that a window may be by.
+// The times by which a window may select.
 const (
 	ByStartedAt  = "started_at"
 	ByIngestedAt = "ingested_at"
 )
 
-// Filters are conditions that all must hold; the zero value of a field is no condition.
+// Filters are conditions on source rows, all of which must hold. The zero value of a field is no condition.
 type Filters struct {
 	AppVersions []string          `json:"app_versions,omitempty"`
 	Statuses    []string          `json:"statuses,omitempty"`
@@ -61,20 +61,20 @@ type Filters struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
-// Fragment says when the next file starts: at whichever limit comes first; 0 is no limit.
+// Fragment limits the size of a file: the next file starts at the first limit that is reached. 0 is no limit.
 type Fragment struct {
 	MaxRecords int64 `json:"max_records"`
 	MaxBytes   int64 `json:"max_bytes"`
 }
 
-// Split gives shares of the records to validation and test; the rest is train.
+// Split assigns shares of the records, 0 to 1, to validation and test. The rest is train.
 type Split struct {
 	Validation float64 `json:"validation"`
 	Test       float64 `json:"test"`
 	Seed       int64   `json:"seed"`
 }
 
-// Hash is the SHA-256, hexadecimal, of the normalised request: the same request twice has it twice.
+// Hash returns the SHA-256 of the normalised request in hexadecimal. Equal requests have equal hashes.
 func (r *Request) Hash() string {
 	doc, err := json.Marshal(r) // struct fields have an order, and maps are sorted
 	if err != nil {
@@ -83,14 +83,14 @@ func (r *Request) Hash() string {
 	return HashText(doc)
 }
 
-// HashText is the SHA-256 of a text, hexadecimal.
+// HashText returns the SHA-256 of a text in hexadecimal.
 func HashText(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
 
-// WindowSize is the number of source rows of a window: the largest multiple of Fragment.MaxRecords up to
-// limit, so that a window's last fragment is full, or MaxRecords itself where that is larger.
+// WindowSize returns the number of source rows of a window: the largest multiple of Fragment.MaxRecords up to
+// limit, so that the last fragment of a window is full, or MaxRecords where that is larger than limit.
 func (r *Request) WindowSize(limit int64) int64 {
 	n := r.Fragment.MaxRecords
 	switch {
@@ -102,7 +102,8 @@ func (r *Request) WindowSize(limit int64) int64 {
 	return limit - limit%n
 }
 
-// Needs are what the rows of the request must bring along; none of a request without purpose.
+// Needs returns the columns and related rows that the target needs with each source row. A request without a
+// purpose needs none.
 func (r *Request) Needs() format.Needs {
 	f, err := format.New(r.Purpose, r.Target, r.Options)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// Purposes. Their targets are in package format.
+// Purposes. Package format defines their targets.
 const (
 	ExportDataset    = format.ExportDataset
 	RecipeEvaluation = format.RecipeEvaluation
@@ -15,7 +15,7 @@ const (
 	FineTuning       = format.FineTuning
 )
 
-// Canonical is the target that keeps what the producer sent.
+// Canonical is the target whose records keep the events as the producer sent them.
 const Canonical = format.Canonical
 
 // Formats and compressions.
@@ -30,7 +30,7 @@ const (
 	Zstd          = "zstd"
 )
 
-// Running is the status that the default of filters.statuses leaves out.
+// Running is the one status that is not in the default of filters.statuses.
 const Running = "running"
 
 var (
@@ -43,7 +43,7 @@ var (
 	windowsBy     = []string{ByStartedAt, ByIngestedAt}
 )
 
-// allTargets are those of any purpose.
+// allTargets returns the names of the targets of all purposes.
 func allTargets() []string {
 	var all []string
 	for _, purpose := range format.Purposes {
@@ -62,8 +62,8 @@ const (
 	defaultBytes   = 64 << 20
 )
 
-// defaultFragment is how much a file holds where the request does not say. Fine-tuning files are as large as their
-// target's limits let them be.
+// defaultFragment returns the limits of a file where the request sets none. Fine-tuning files have only the limits
+// of their target.
 func defaultFragment(purpose, format string) Fragment {
 	switch {
 	case purpose == FineTuning:
@@ -74,7 +74,7 @@ func defaultFragment(purpose, format string) Fragment {
 	return Fragment{MaxRecords: defaultRecords, MaxBytes: defaultBytes}
 }
 
-// limit keeps a file within what its target's readers take.
+// limit lowers the limits to those of the target's readers.
 func (f *Fragment) limit(t *format.Target) {
 	within := func(n *int64, limit int64) {
 		if limit > 0 && (*n == 0 || *n > limit) {
