@@ -18,8 +18,8 @@ type Progress struct{ State }
 type Completion struct{ State }
 
 // NewProgress returns the progress of an export whose finished windows sum up to t.
-func NewProgress(p *Plan, status Status, t *Tally, at time.Time) *Progress {
-	s := newState(p, status, at)
+func NewProgress(p *Plan, status Status, t *Tally, updatedAt time.Time) *Progress {
+	s := newState(p, status, updatedAt)
 	s.RowsDone, s.RowsPlanned, s.Records, s.Fragments, s.Bytes = t.Rows, p.Rows, t.Records, t.Fragments, t.Bytes
 	s.WindowsDone, s.WindowsPlanned = int64(t.Windows), int64(len(p.Windows))
 	maps.Copy(s.Dropped, t.Dropped)

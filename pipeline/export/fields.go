@@ -36,9 +36,9 @@ func (p *parser) add(code strictjson.Code, pointer, message string) {
 	p.mistakes = append(p.mistakes, Mistake{Code: string(code), Pointer: pointer, Message: message})
 }
 
-func (p *parser) addMissing(at string, fields []string) {
+func (p *parser) addMissing(pointer string, fields []string) {
 	for _, field := range fields {
-		p.add(strictjson.MissingField, at+"/"+field, "is required")
+		p.add(strictjson.MissingField, pointer+"/"+field, "is required")
 	}
 }
 
@@ -50,9 +50,9 @@ func (p *parser) object(field func(key string) bool, required ...string) (absent
 	}
 	absent = slices.Clone(required)
 	p.r.Object(func(key string) error { //nolint:errcheck // checked by newParser
-		at := p.r.Pointer()
+		pointer := p.r.Pointer()
 		if !field(key) {
-			p.add(UnknownField, at, "is not a field of the request: check its spelling")
+			p.add(UnknownField, pointer, "is not a field of the request: check its spelling")
 			return p.r.Skip()
 		}
 		absent = slices.DeleteFunc(absent, func(f string) bool { return f == key })
@@ -90,13 +90,13 @@ func (p *parser) text(s *string) {
 
 // checked reads a string and keeps it if it holds; otherwise the rule is the mistake.
 func (p *parser) checked(s *string, code strictjson.Code, rule string, holds func(string) bool) {
-	at := p.r.Pointer()
+	pointer := p.r.Pointer()
 	if !p.kind(strictjson.String) {
 		return
 	}
 	v, _ := p.r.Text()
 	if !holds(v) {
-		p.add(code, at, rule)
+		p.add(code, pointer, rule)
 		return
 	}
 	*s = v
@@ -131,7 +131,7 @@ func (p *parser) texts(list *[]string, read func(*string)) {
 }
 
 func (p *parser) time(t *time.Time) {
-	at := p.r.Pointer()
+	pointer := p.r.Pointer()
 	if !p.kind(strictjson.String) {
 		return
 	}
@@ -139,9 +139,9 @@ func (p *parser) time(t *time.Time) {
 	v, rule, readable := runs.ParseTime(s)
 	switch {
 	case rule != "" && readable:
-		p.add(strictjson.WrongType, at, rule)
+		p.add(strictjson.WrongType, pointer, rule)
 	case rule != "":
-		p.add(strictjson.OutOfRange, at, rule)
+		p.add(strictjson.OutOfRange, pointer, rule)
 	default:
 		*t = v.Truncate(time.Microsecond)
 	}
@@ -151,11 +151,11 @@ func (p *parser) number() (float64, bool) {
 	if !p.kind(strictjson.Number) {
 		return 0, false
 	}
-	at := p.r.Pointer()
+	pointer := p.r.Pointer()
 	s, _ := p.r.Numeral()
 	x, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		p.add(strictjson.OutOfRange, at, "must be a number within the range of a 64-bit float")
+		p.add(strictjson.OutOfRange, pointer, "must be a number within the range of a 64-bit float")
 	}
 	return x, err == nil
 }
@@ -164,7 +164,7 @@ func (p *parser) integer() (int64, bool) {
 	if !p.kind(strictjson.Number) {
 		return 0, false
 	}
-	at := p.r.Pointer()
+	pointer := p.r.Pointer()
 	s, _ := p.r.Numeral()
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n, true
@@ -172,9 +172,9 @@ func (p *parser) integer() (int64, bool) {
 	x, _ := strconv.ParseFloat(s, 64) // 150.0 and 3e4 are integers too, as in JSON Schema
 	switch {
 	case x != math.Trunc(x):
-		p.add(strictjson.WrongType, at, "must be an integer")
+		p.add(strictjson.WrongType, pointer, "must be an integer")
 	case math.Abs(x) >= 1<<63:
-		p.add(strictjson.OutOfRange, at, "must be an integer of 64 bits")
+		p.add(strictjson.OutOfRange, pointer, "must be an integer of 64 bits")
 	default:
 		return int64(x), true
 	}

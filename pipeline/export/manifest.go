@@ -81,14 +81,14 @@ func SchemaID(purpose, target string) string {
 	return "urn:millrace:records:" + purpose + ":" + target + ":v1"
 }
 
-// NewManifest returns the manifest of an export that the record sealedBy ended. Why is the error of a failed
+// NewManifest returns the manifest of an export that the record sealedBy ended. Failure is the error of a failed
 // export. Windows are the manifests of all windows, in order; only a successful export has their files.
-func NewManifest(p *Plan, status Status, why *Error, windows []*WindowManifest, sealedBy string, at time.Time) *Manifest {
+func NewManifest(p *Plan, status Status, failure *Error, windows []*WindowManifest, sealedBy string, createdAt time.Time) *Manifest {
 	m := &Manifest{
-		Version: ManifestVersion, Status: status, ID: p.ID, Request: p.Request, CreatedAt: at, SealedBy: sealedBy,
+		Version: ManifestVersion, Status: status, ID: p.ID, Request: p.Request, CreatedAt: createdAt, SealedBy: sealedBy,
 		Name: p.Request.Name, Purpose: p.Request.Purpose, Target: p.Request.Target, Format: p.Request.Format,
 		Compression: p.Request.Compression,
-		Dropped:     map[string]int64{}, Warnings: []Warning{}, Error: why, Files: []File{},
+		Dropped:     map[string]int64{}, Warnings: []Warning{}, Error: failure, Files: []File{},
 	}
 	if status != StatusSucceeded {
 		m.Totals.RowsPlanned = p.Rows

@@ -245,9 +245,9 @@ func (p *parser) fragment() {
 
 func (p *parser) split(s *Split) {
 	share := func(x *float64) {
-		at := p.r.Pointer()
+		pointer := p.r.Pointer()
 		if v, ok := p.number(); ok && (v < 0 || v > 1) {
-			p.add(strictjson.OutOfRange, at, "must be a share from 0 to 1")
+			p.add(strictjson.OutOfRange, pointer, "must be a share from 0 to 1")
 		} else {
 			*x = v
 		}

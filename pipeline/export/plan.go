@@ -145,7 +145,7 @@ type WindowManifest struct {
 
 // File is an object of the export.
 type File struct {
-	Key          string    `json:"key"`  // relative to the export's folder
+	Key          string    `json:"key"` // relative to the export's folder
 	Kind         FileKind  `json:"kind"`
 	Split        string    `json:"split,omitempty"`
 	Window       int       `json:"window"`

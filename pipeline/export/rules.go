@@ -76,11 +76,11 @@ func defaultFragment(purpose, format string) Fragment {
 
 // limit lowers the limits to those of the target's readers.
 func (f *Fragment) limit(t *format.Target) {
-	within := func(n *int64, limit int64) {
+	lower := func(n *int64, limit int64) {
 		if limit > 0 && (*n == 0 || *n > limit) {
 			*n = limit
 		}
 	}
-	within(&f.MaxRecords, t.Limits.MaxRecords)
-	within(&f.MaxBytes, t.Limits.MaxBytes)
+	lower(&f.MaxRecords, t.Limits.MaxRecords)
+	lower(&f.MaxBytes, t.Limits.MaxBytes)
 }

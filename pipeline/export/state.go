@@ -56,11 +56,11 @@ type State struct {
 }
 
 // newState returns the state of a planned export of which nothing is done.
-func newState(p *Plan, status Status, at time.Time) State {
+func newState(p *Plan, status Status, updatedAt time.Time) State {
 	r := p.Request
 	s := State{
 		ID: p.ID, Name: r.Name, Purpose: r.Purpose, Source: r.Source, AppID: r.AppID, Nodes: r.Nodes, Target: r.Target,
-		Format: r.Format, RequestedBy: r.RequestedBy, RequestedAt: p.RequestedAt, Status: status, UpdatedAt: at,
+		Format: r.Format, RequestedBy: r.RequestedBy, RequestedAt: p.RequestedAt, Status: status, UpdatedAt: updatedAt,
 	}
 	s.complete()
 	return s
