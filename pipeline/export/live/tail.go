@@ -18,30 +18,31 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// topics are those that a server consumes, and the stage by whose offsets it begins: what plan has committed is in plan.json, and
-// what track has committed is in ClickHouse.
+// topics are the topics that a server consumes, each from the offsets that a stage has committed: what plan has
+// committed is in plan.json, and what track has committed is in ClickHouse.
 var topics = []struct{ name, stage string }{
 	{event.TopicExportRequests, export.StagePlan},
 	{event.TopicExportProgress, export.StageTrack},
 	{event.TopicExportCompletions, export.StageTrack},
 }
 
-// tail is how far the topics are consumed.
+// tail knows how far a server has consumed the topics.
 type tail struct {
 	mu        sync.Mutex
 	positions kafka.Positions
 	moved     chan struct{} // closed at the next move
 
-	asked chan chan<- ends // who wants to know where topic export-requests ends
+	questions chan chan<- ends // each waits for the ends of topic export-requests
 }
 
+// ends are the end offsets of a topic, or why they are not known.
 type ends struct {
 	offsets map[kafka.Partition]int64
 	err     error
 }
 
 func newTail() tail {
-	return tail{moved: make(chan struct{}), asked: make(chan chan<- ends)}
+	return tail{moved: make(chan struct{}), questions: make(chan chan<- ends)}
 }
 
 // Run consumes the topics until ctx is done, and then returns nil. It returns an error where waiting does not help.
@@ -54,14 +55,14 @@ func (e *Exports) Run(ctx context.Context) error {
 		return err
 	}
 	client, err := kgo.NewClient(append(e.cfg.FetchOptions(),
-		kgo.KeepControlRecords())...) // so that the tail gets to the end of a topic that ends with one
+		kgo.KeepControlRecords())...) // so that the tail reaches the end of a topic whose last record is one
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	var goal map[kafka.Partition]int64
-	err = e.cfg.Retrier().Do(ctx, "find where to begin", "the topics of exports", func() (err error) {
+	err = e.cfg.Retrier().Do(ctx, "find the first offsets", "the topics of exports", func() (err error) {
 		goal, err = e.begin(ctx, client, admin)
 		return err
 	})
@@ -69,7 +70,7 @@ func (e *Exports) Run(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("find where the topics of exports begin: %w", err)
+		return fmt.Errorf("find the first offsets of the topics of exports: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -93,7 +94,8 @@ func (e *Exports) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// begin makes the client consume the topics from where ClickHouse and the bucket have them, and returns where they end.
+// begin makes the client consume the topics from the offsets up to which ClickHouse and the bucket have their
+// records, and returns the end offsets of the topics.
 func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Client) (map[kafka.Partition]int64, error) {
 	from := map[string]map[int32]kgo.Offset{}
 	goal := map[kafka.Partition]int64{}
@@ -117,21 +119,21 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 		if errors.Is(err, kerr.GroupAuthorizationFailed) {
 			return nil, kafka.Permanent(fmt.Errorf("%w: grant DESCRIBE on group %s: %w", kafka.ErrAccess, e.cfg.TopicName(t.stage), err))
 		}
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a stage that never ran has committed nothing
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // the stage has never run
 			return nil, fmt.Errorf("group %s: %w", e.cfg.TopicName(t.stage), err)
 		}
 		from[topic] = map[int32]kgo.Offset{}
 		last.Each(func(end kadm.ListedOffset) {
-			at := int64(0)
+			next := int64(0)
 			if o, ok := committed.Lookup(topic, end.Partition); ok && o.Err == nil {
-				at = o.At
+				next = o.At
 			}
 			if s, ok := start.Lookup(topic, end.Partition); ok {
-				at = max(at, s.Offset)
+				next = max(next, s.Offset)
 			}
-			at = min(at, end.Offset)
-			from[topic][end.Partition] = kgo.NewOffset().At(at)
-			e.tail.positions.Set(kafka.Partition{Topic: topic, ID: end.Partition}, at)
+			next = min(next, end.Offset)
+			from[topic][end.Partition] = kgo.NewOffset().At(next)
+			e.tail.positions.Set(kafka.Partition{Topic: topic, ID: end.Partition}, next)
 			goal[kafka.Partition{Topic: topic, ID: end.Partition}] = end.Offset
 		})
 	}
@@ -139,6 +141,7 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 	return goal, nil
 }
 
+// poll applies the records of one poll to the board.
 func (e *Exports) poll(ctx context.Context, client *kgo.Client) error {
 	fetches := client.PollFetches(ctx)
 	faults := e.cfg.Faults(fetches)
@@ -152,7 +155,7 @@ func (e *Exports) poll(ctx context.Context, client *kgo.Client) error {
 		}
 		moves[kafka.Partition{Topic: r.Topic, ID: r.Partition}] = r.Offset + 1
 	}
-	for _, batch := range faults.Oversize { // the stage that owns the topic dead-letters it
+	for _, batch := range faults.Oversize { // the stage that consumes the topic dead-letters the batch
 		r, refusal := kafka.RefuseOversize(batch)
 		e.cfg.Log.Error("batch skipped", "record", kafka.Position(r), "code", string(refusal.Code), "detail", refusal.Rule)
 		moves[kafka.Partition{Topic: batch.Topic, ID: batch.Partition}] = batch.NextOffset
@@ -171,6 +174,7 @@ func (t *tail) offsets() map[string]map[int32]kgo.EpochOffset {
 	return t.positions.Offsets()
 }
 
+// move notes the offsets that are polled next, and wakes those who wait in reach.
 func (t *tail) move(moves map[kafka.Partition]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -183,16 +187,16 @@ func (t *tail) move(moves map[kafka.Partition]int64) {
 	}
 }
 
-// reach waits until the tail has consumed all before these offsets.
+// reach waits until the tail has consumed all records before these offsets.
 func (t *tail) reach(ctx context.Context, goal map[kafka.Partition]int64) error {
 	for {
 		t.mu.Lock()
-		moved, there := t.moved, true
+		moved, reached := t.moved, true
 		for p, offset := range goal {
-			there = there && t.positions.Next(p) >= offset
+			reached = reached && t.positions.Next(p) >= offset
 		}
 		t.mu.Unlock()
-		if there {
+		if reached {
 			return nil
 		}
 		select {
@@ -203,19 +207,20 @@ func (t *tail) reach(ctx context.Context, goal map[kafka.Partition]int64) error 
 	}
 }
 
-// answer tells all who ask at the same time with one question to Kafka, which is put after they asked.
+// answer answers questions. All questions that wait at the same time share one request to Kafka, which begins after
+// the last of them.
 func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, timeout time.Duration) {
 	for {
 		var waiting []chan<- ends
 		select {
-		case w := <-t.asked:
+		case w := <-t.questions:
 			waiting = append(waiting, w)
 		case <-ctx.Done():
 			return
 		}
 		for more := true; more; {
 			select {
-			case w := <-t.asked:
+			case w := <-t.questions:
 				waiting = append(waiting, w)
 			default:
 				more = false
@@ -238,16 +243,16 @@ func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, tim
 	}
 }
 
-// ErrBehind says that it could not be found out what was filed just now.
-var ErrBehind = errors.New("what was filed just now is not known, since Kafka does not answer: try again")
+// ErrBehind says that the server could not find out which requests were filed just now.
+var ErrBehind = errors.New("the requests of this moment are not known, since Kafka does not answer: try again")
 
-// catchUp returns when the board has every request that was filed, with this server or another, before it was called.
+// catchUp returns when the board has every request that was filed before the call, with this server or another.
 func (e *Exports) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout/3)
 	defer cancel()
 	answer := make(chan ends, 1)
 	select {
-	case e.tail.asked <- answer:
+	case e.tail.questions <- answer:
 	case <-ctx.Done():
 		return ErrBehind
 	}
