@@ -15,7 +15,8 @@ import (
 	"testing"
 )
 
-// suite is what every encoder passes with every compression. Records are as a formatter writes them.
+// suite are the tests that every encoder must pass with every compression. A formatter writes such
+// records.
 var suite = []struct {
 	name    string
 	columns []Column
@@ -49,7 +50,7 @@ func TestEveryEncoderIsReadBackByAnIndependentReader(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					encode(t, other, records[:min(len(records), 1)]) // leaves no trace in the next fragment
+					encode(t, other, records[:min(len(records), 1)]) // must leave no trace in the next fragment
 					if !bytes.Equal(first, encode(t, other, records)) {
 						t.Error("the same records give other bytes")
 					}
@@ -61,7 +62,8 @@ func TestEveryEncoderIsReadBackByAnIndependentReader(t *testing.T) {
 	}
 }
 
-// readIndependently reads a fragment with the standard library. For Parquet it has none: see interop_test.go.
+// readIndependently reads a fragment with the standard library. The library has no Parquet: see
+// interop_test.go.
 func readIndependently(t *testing.T, format, compression string, columns []Column, file []byte, records [][]byte) {
 	t.Helper()
 	if format == Parquet {
@@ -135,7 +137,7 @@ func readBack(t *testing.T, format, compression string, file []byte, records [][
 	}
 }
 
-// checkCSV holds a file against what encoding/json reads in the records.
+// checkCSV compares a file with what encoding/json reads in the records.
 func checkCSV(t *testing.T, columns []Column, body []byte, records [][]byte) {
 	t.Helper()
 	reader := csv.NewReader(bytes.NewReader(body)) // strict: bare quotes and rows of other lengths are errors
@@ -202,10 +204,10 @@ func csvCells(columns []Column, object map[string]any) (cells []any) {
 	return cells
 }
 
-// document is a cell of JSON.
+// document is a cell that holds JSON.
 type document struct{ value any }
 
-// sameCell compares a cell with a value; encoding/csv gives CR LF as LF.
+// sameCell compares a cell with a value. encoding/csv returns CR LF as LF.
 func sameCell(cell string, want any) bool {
 	switch want := want.(type) {
 	case string:
@@ -226,7 +228,8 @@ func lines(records ...string) (out [][]byte) {
 	return out
 }
 
-// typeColumns have every type, at the top, in a struct and in a list, and lists in lists.
+// typeColumns have every type: at the top, in a struct and in a list. They also have lists in
+// lists.
 func typeColumns() []Column {
 	text, number := Column{}, Column{Type: Integer, Required: true}
 	numbers := Column{Type: List, Element: &number}
@@ -255,7 +258,7 @@ func typeRecords() [][]byte {
 	)
 }
 
-// hostileTexts are hard on quoting, lines, spreadsheets and encodings.
+// hostileTexts are difficult for quoting, lines, spreadsheets and encodings.
 func hostileTexts() []string {
 	texts := []string{
 		"", " ", "  padded  ", `"`, `""`, `a "quoted" word`, ",", ";", "|", "'", "\n", "\r", "\r\n", "a\nb", "a\rb", "a\r\nb", "\t", "a\tb", "\x01\x02\x1f", "\x7f", "\b\f",
@@ -305,7 +308,7 @@ func manyRecords() (records [][]byte) {
 	return records
 }
 
-// hugeRecords have one of 70 MB, larger than every buffer, between small ones.
+// hugeRecords are small records around one of 70 MB, which is larger than every buffer.
 func hugeRecords() [][]byte {
 	text := strings.Repeat("a line of \\\"text\\\" that goes on, é\\n", 1_000_000)
 	return lines(`{"n":1,"text":"small","raw":{}}`, `{"n":2,"text":"`+text+`","raw":["`+text+`"]}`, `{"n":3,"text":"small","raw":null}`)

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// runColumns have the shape of a canonical data set, the widest that there is.
+// runColumns are the columns of a canonical data set, the widest one.
 func runColumns() []Column {
 	tag := Column{Required: true}
 	file := Column{Type: Struct, Required: true, Fields: []Column{{Name: "name"}, {Name: "size_bytes", Type: Integer}, {Name: "direction", Dictionary: true}}}
@@ -40,7 +40,7 @@ func runSettings() Settings {
 	return Settings{Columns: runColumns(), SortedBy: []string{"started_at", "run_id"}, Metadata: map[string]string{"export_id": "e-1"}, CreatedBy: "millrace version 1.2.3 (build abc)"}
 }
 
-// runRecords makes n records of about size bytes, whose texts compress like prose.
+// runRecords makes n records of about size bytes. Their texts compress like prose.
 func runRecords(n, size int) [][]byte {
 	random := rand.New(rand.NewPCG(1, 2))
 	words := make([]string, 4096)
@@ -101,7 +101,7 @@ func BenchmarkEncoders(b *testing.B) {
 				}
 				b.SetBytes(bytes / int64(b.N))
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
-				b.ReportMetric(float64(bytes)/1e6/(cpuTime()-before).Seconds(), "MB/cpu-s") // on a machine that has other work
+				b.ReportMetric(float64(bytes)/1e6/(cpuTime()-before).Seconds(), "MB/cpu-s") // for a machine that does other work too
 			})
 		}
 	}
@@ -140,7 +140,7 @@ func BenchmarkReaders(b *testing.B) {
 	}
 }
 
-// cpuTime is what the process has used.
+// cpuTime returns the CPU time that the process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -149,9 +149,9 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// heap returns the greatest heap in use while f runs, in bytes, beyond what was in use before.
+// heap returns by how many bytes the heap in use grows at most while f runs.
 func heap(f func()) uint64 {
-	for range 3 { // what pools hold goes with the second
+	for range 3 { // the second collection frees what pools hold
 		debug.FreeOSMemory()
 	}
 	var before, now runtime.MemStats
@@ -177,7 +177,7 @@ func heap(f func()) uint64 {
 	return <-peak - before.HeapInuse
 }
 
-// encode returns the fragment of some records.
+// encode encodes records as one fragment.
 func encode(t testing.TB, e Encoder, records [][]byte) []byte {
 	t.Helper()
 	var file bytes.Buffer

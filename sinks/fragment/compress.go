@@ -7,8 +7,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// compressed compresses what another encoder writes, as one stream. A gzip header has neither time nor
-// name, and zstd works on one core, so the same records give the same bytes.
+// compressed compresses the output of another encoder as one stream. The gzip header has neither a
+// time nor a name, and zstd uses one core, so the same records give the same bytes.
 type compressed struct {
 	Encoder
 	extension string
@@ -18,8 +18,9 @@ type compressed struct {
 	}
 }
 
-// zstdWindow is how far back, in bytes, matches are looked for: that of the zstd tool. The library's own
-// of 8 MiB costs four times the memory and gains a hundredth.
+// zstdWindow is the distance in bytes over which zstd looks for matches: the default of the zstd
+// tool. The default of the library, 8 MiB, needs four times the memory and makes files a hundredth
+// smaller.
 const zstdWindow = 2 << 20
 
 func newCompressed(e Encoder, compression string) *compressed {

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// csvEncoder writes CSV (RFC 4180): CR LF after every row, a header row in every fragment, quotes where a
-// cell needs them. A struct is a column for each of its fields, named struct_field. Lists and documents
-// are cells of JSON, null is an empty cell.
+// csvEncoder writes CSV (RFC 4180): CR LF after every row, a header row in every fragment, and
+// quotes where a cell needs them. A struct becomes a column for each of its fields, named
+// struct_field. Lists and documents are cells of JSON. null is an empty cell.
 //
-// A spreadsheet takes a text for a formula that starts with = + - @ TAB or CR, so one has a ' before it.
-// Numbers are no texts: -1.5 stays what it is. Neither does JSON get one: of the JSON values only numbers
-// start so.
+// A spreadsheet reads a text that starts with = + - @ TAB or CR as a formula, so the encoder writes
+// a ' before it. Numbers are not texts: -1.5 stays unchanged. Cells of JSON stay unchanged too:
+// only JSON numbers start with one of these characters.
 type csvEncoder struct {
 	decoder decoder
 	header  []byte // with byte order mark and line end
@@ -22,13 +22,13 @@ type csvEncoder struct {
 
 	w      io.Writer
 	size   int64
-	row    []byte   // of the record that is next, or empty
-	err    error    // of that record
-	tokens [][]byte // its values, by leaf; nil is null
+	row    []byte   // of the next record, or empty
+	err    error    // of the next record
+	tokens [][]byte // values of the next record, by leaf; nil is null
 	text   []byte   // reused
 }
 
-// keptBytes is how large a buffer may be, in bytes, that is kept for the next record.
+// keptBytes is the size in bytes up to which a buffer is kept for the next record.
 const keptBytes = 1 << 20
 
 func newCSV(s Settings) (Encoder, error) {
@@ -80,7 +80,7 @@ func (e *csvEncoder) Append(record []byte) error {
 
 func (e *csvEncoder) Close() error { return nil }
 
-// encode makes the row of a record, or the error.
+// encode encodes a record as e.row, or sets e.err.
 func (e *csvEncoder) encode(record []byte) {
 	e.row = e.row[:0]
 	if e.err = e.decoder.decode(record, e); e.err != nil {
@@ -97,7 +97,7 @@ func (e *csvEncoder) encode(record []byte) {
 				e.err = fmt.Errorf("column %s: %w", leaf.name(), e.err)
 				return
 			}
-		case Time: // nothing in it needs quotes
+		case Time: // a time never needs quotes
 			e.row = append(e.row, token[1:len(token)-1]...)
 		case List, Document:
 			e.row = e.appendCell(e.row, token)
@@ -106,7 +106,7 @@ func (e *csvEncoder) encode(record []byte) {
 		}
 	}
 	if len(e.tokens) == 1 && len(e.row) == 0 {
-		e.row = append(e.row, `""`...) // readers skip a row that is empty
+		e.row = append(e.row, `""`...) // readers skip an empty row
 	}
 	e.row = append(e.row, "\r\n"...)
 }
@@ -118,8 +118,8 @@ func (e *csvEncoder) separate(dst []byte, i int) []byte {
 	return dst
 }
 
-// cell checks what the type asks for, and keeps the value until all of the record is read: its keys may
-// come in any order.
+// cell checks the type of a value, and keeps the value until the whole record is read. The keys of
+// a record may come in any order.
 func (e *csvEncoder) cell(leaf *node, _, _ int, token []byte) error {
 	ok := true
 	switch {
@@ -155,7 +155,7 @@ func (e *csvEncoder) appendText(token []byte) error {
 	return nil
 }
 
-// appendCell appends a cell, in quotes if it has one of the characters that mean something.
+// appendCell appends a cell, in quotes if it contains a special character.
 func (e *csvEncoder) appendCell(dst, cell []byte) []byte {
 	if bytes.IndexByte(cell, '"') < 0 && bytes.IndexByte(cell, ',') < 0 && bytes.IndexByte(cell, '\n') < 0 && bytes.IndexByte(cell, '\r') < 0 {
 		return append(dst, cell...)

@@ -10,22 +10,24 @@ import (
 	"unicode/utf8"
 )
 
-// cells takes the values of a record, leaf by leaf.
+// cells receives the values of a record, leaf by leaf.
 type cells interface {
-	// cell takes a value of a leaf with its repetition and definition level. The token is its JSON, of
-	// the leaf's type as far as the first byte tells, and nil if it is null at that level.
+	// cell receives a value of a leaf with its repetition and definition level. token is the JSON
+	// of the value, or nil if the value is null at that level. Only the first byte of token was
+	// compared with the type of the leaf.
 	cell(leaf *node, repetition, definition int, token []byte) error
 }
 
-// decoder takes records apart by the columns they should have. It reads a record once, and allocates
-// nothing unless the record is refused.
+// decoder splits records into the columns that they should have. It reads a record once, and
+// allocates nothing unless it refuses the record.
 type decoder struct {
 	tree *tree
 	scan jsonscan.Scanner
 }
 
-// decode calls cells for every value of the record. Keys may come in any order; one that is absent is
-// null. On an error, which names the column and the run, cells may have had some of the record.
+// decode calls cells for every value of the record. Keys may come in any order, and an absent key
+// is null. An error names the column and the run; cells may then have received a part of the
+// record.
 func (d *decoder) decode(record []byte, to cells) error {
 	err := d.record(record, to)
 	if err == nil {
@@ -85,7 +87,7 @@ func (d *decoder) value(n *node, repetition int, to cells) error {
 	return to.cell(n, repetition, n.present, token)
 }
 
-// begins says whether a value of a type begins with c.
+// begins reports whether a value of a type may begin with c.
 func begins(t Type, c byte) bool {
 	switch t {
 	case Text, Time:
@@ -100,15 +102,15 @@ func begins(t Type, c byte) bool {
 	return true
 }
 
-// null is the value of a column that is null or absent.
+// null reports a null or absent column to cells.
 func (d *decoder) null(n *node, repetition int, to cells) error {
 	if n.Required {
-		return fmt.Errorf("column %s is null or missing, which it must not be", n.name())
+		return fmt.Errorf("column %s must not be null or missing", n.name())
 	}
 	return d.nulls(n, repetition, n.present-1, to)
 }
 
-// nulls gives every leaf below n a null of that definition level.
+// nulls reports a null of that definition level for every leaf below n.
 func (d *decoder) nulls(n *node, repetition, definition int, to cells) error {
 	if len(n.children) == 0 {
 		return to.cell(n, repetition, definition, nil)
@@ -136,7 +138,7 @@ func (d *decoder) object(n *node, repetition int, to cells) error {
 			}
 		}
 		if n.seen[next] {
-			return fmt.Errorf("column %s is there twice", n.children[next].name())
+			return fmt.Errorf("column %s appears twice", n.children[next].name())
 		}
 		n.seen[next] = true
 		if err := d.value(n.children[next], repetition, to); err != nil {
@@ -158,7 +160,7 @@ func (d *decoder) object(n *node, repetition int, to cells) error {
 	return nil
 }
 
-// find reads a key that is not the next one, and returns its field.
+// find reads a key that is not the expected next one, and returns its field.
 func (d *decoder) find(n *node) (int, error) {
 	key, err := d.scan.Key()
 	if err != nil {
@@ -205,8 +207,8 @@ func (n *node) name() string {
 
 func (n *node) wrong() error { return fmt.Errorf("column %s must be %s", n.name(), n.Type) }
 
-// integer reads a token that begins like a number. A fraction or an exponent is refused, even of a whole
-// number: what is read back would not be what was written.
+// integer parses a token that begins like a number. It refuses a fraction and an exponent, even of
+// a whole number, since a reader would read something else than was written.
 func integer(token []byte) (x int64, ok bool) {
 	digits := token
 	if token[0] == '-' {
@@ -228,13 +230,13 @@ func integer(token []byte) (x int64, ok bool) {
 	return x, true
 }
 
-// float reads a token that begins like a number.
+// float parses a token that begins like a number.
 func float(token []byte) (x float64, ok bool) {
 	x, err := strconv.ParseFloat(string(token), 64)
 	return x, err == nil
 }
 
-// reusable returns buffer, empty, or nil if it has grown beyond a capacity.
+// reusable returns the emptied buffer, or nil if it has grown beyond a capacity.
 func reusable[T any](buffer []T, capacity int) []T {
 	if cap(buffer) > capacity {
 		return nil

@@ -106,7 +106,7 @@ func TestColumnsThatMakeNoSenseAreRefused(t *testing.T) {
 		{[]Column{{}}, "without a name"},
 		{[]Column{{Name: "a"}, {Name: "a"}}, `"a"`},
 		{[]Column{{Name: "a", Type: Struct}}, `"a" has no fields`},
-		{[]Column{{Name: "a", Type: List}}, `"a" is a list of nothing`},
+		{[]Column{{Name: "a", Type: List}}, `"a" is a list without an element type`},
 	} {
 		for _, format := range []string{CSV, Parquet} {
 			if _, err := NewEncoder(format, Uncompressed, Settings{Columns: test.columns}); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -123,8 +123,8 @@ func TestColumnsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
-// What must hold: no record makes an encoder panic; one that it takes is JSON of the columns' shape, and
-// reads back as what encoding/json reads in it, but that absent keys are null.
+// What must hold: no record makes an encoder panic. A record that it accepts is JSON in the shape
+// of the columns, and reads back as encoding/json reads it, except that absent keys are null.
 func FuzzRecordsReadBack(f *testing.F) {
 	for _, record := range typeRecords() {
 		f.Add(record)
@@ -159,7 +159,7 @@ func FuzzRecordsReadBack(f *testing.F) {
 		}
 		if err := json.Unmarshal(record, &want); err != nil {
 			if strings.Contains(err.Error(), "cannot unmarshal number") {
-				return // 1E999 in a document, which keeps any number
+				return // 1E999 in a document: documents keep any number
 			}
 			t.Fatalf("taken, but %v", err)
 		}
@@ -174,7 +174,7 @@ func FuzzRecordsReadBack(f *testing.F) {
 	})
 }
 
-// withNulls gives an object the keys that it lacks.
+// withNulls adds the missing keys to an object, as null.
 func withNulls(columns []Column, object map[string]any) map[string]any {
 	for _, c := range columns {
 		switch v := object[c.Name].(type) {

@@ -6,15 +6,16 @@ import (
 	"testing"
 )
 
-// Set is records for tests outside of the package, which read them with services that know the package.
+// Set is a set of records for tests outside of the package. Those tests use services that import
+// the package.
 type Set struct {
 	Name     string
 	Settings Settings
 	Records  [][]byte
 }
 
-// Suite is what every encoder passes, but for what is too large for a reader that is slow, and for integers
-// that JavaScript does not have.
+// Suite returns the tests that every encoder must pass, without records that are too large for a
+// slow reader, and without integers that JavaScript does not have.
 func Suite(t *testing.T) (sets []Set) {
 	t.Helper()
 	for _, s := range suite {
@@ -24,7 +25,7 @@ func Suite(t *testing.T) (sets []Set) {
 			continue
 		case "every type":
 			set.Records = append(set.Records[:2:2], set.Records[3:]...)
-		case "hostile text": // hyparquet takes U+FEFF for a byte order mark, even of a value
+		case "hostile text": // hyparquet reads U+FEFF as a byte order mark, even in a value
 			set.Records = slices.DeleteFunc(slices.Clone(set.Records), func(r []byte) bool { return bytes.Contains(r, []byte(byteOrderMark)) })
 		case "runs":
 			set.Records = set.Records[:2000]
@@ -34,13 +35,13 @@ func Suite(t *testing.T) (sets []Set) {
 	return sets
 }
 
-// Runs is a set of n runs.
+// Runs returns a set of n runs.
 func Runs(t *testing.T, n int) Set {
 	t.Helper()
 	return Set{"runs", runSettings(), runRecords(n, 1100)}
 }
 
-// Encode returns the fragment of some records.
+// Encode encodes records as one fragment.
 func Encode(t *testing.T, e Encoder, records [][]byte) []byte {
 	t.Helper()
 	return encode(t, e, records)

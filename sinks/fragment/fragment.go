@@ -1,6 +1,7 @@
-// Package fragment writes records as the files of an export and reads them back: an [Encoder] knows a file
-// format, a [Writer] rolls from one fragment to the next and knows what each of them holds, and a [Reader]
-// gives the records of a fragment back. It is pure: where the bytes go is the caller's [Destination].
+// Package fragment writes records as the files of an export and reads them back. An [Encoder]
+// writes a file format. A [Writer] starts the next fragment when one is full, and counts what each
+// fragment holds. A [Reader] returns the records of a fragment. The package is pure: the caller's
+// [Destination] stores the bytes.
 package fragment
 
 import (
@@ -10,25 +11,27 @@ import (
 	"strings"
 )
 
-// Encoder turns records into the bytes of one fragment after another. The Writer owns it and calls Open,
-// Append…, Close, and again Open. After an error it calls nothing but Open, which forgets the fragment
-// that was open. It is not safe for concurrent use.
+// Encoder turns records into the bytes of one fragment after another. The Writer owns the Encoder
+// and calls Open, Append…, Close, and Open again. After an error the Writer calls only Open, which
+// discards the open fragment. An Encoder is not safe for concurrent use.
 //
-// Encoders write what they have whenever it suits them and keep bounded memory, whatever a fragment's
-// size: a buffer, or a row group. The same records give the same bytes.
+// Encoders may write at any time. Their memory is bounded, whatever the size of a fragment: a
+// buffer, or a row group. The same records give the same bytes.
 type Encoder interface {
-	// Extension is that of the file's name, without a dot in front: "jsonl", "csv.gz".
+	// Extension returns the extension of the file's name without a dot, such as "jsonl" or
+	// "csv.gz".
 	Extension() string
-	// Open starts a fragment, which is written to w.
+	// Open starts a fragment, and writes it to w.
 	Open(w io.Writer) error
-	// Append adds a record, one JSON object. The record is the caller's: it is not kept and not changed.
+	// Append adds a record, which is one JSON object. The Encoder neither keeps nor changes the
+	// record.
 	Append(record []byte) error
-	// SizeWith returns the size in bytes, before compression, of the fragment as it would be if record
-	// were appended next and the fragment closed. For Parquet, whose size is known only once it is
-	// compressed, it is the size of the same records in JSON Lines. If the fragment is not closed, the
-	// record is what Append gets next.
+	// SizeWith returns the size that the fragment would have if record were appended and the
+	// fragment were closed, in bytes before compression. For Parquet it returns the size of the
+	// same records in JSON Lines, since the size of Parquet is known only after compression. The
+	// next call is Append with the same record, or Close.
 	SizeWith(record []byte) int64
-	// Close writes what is left and what the format has at its end. It does not close the destination.
+	// Close writes the rest of the fragment, with the end of the format. It does not close w.
 	Close() error
 }
 
@@ -37,7 +40,7 @@ const (
 	JSONL   = "jsonl"   // JSON Lines, one record a line
 	JSON    = "json"    // an array of the records, one a line
 	CSV     = "csv"     // RFC 4180, with a header row
-	Parquet = "parquet" // compression is that of its pages
+	Parquet = "parquet" // the pages are compressed, not the file
 )
 
 // Compressions.
@@ -49,19 +52,20 @@ const (
 
 // Settings of an Encoder.
 type Settings struct {
-	// Columns are the keys of every record, in their order. CSV and Parquet have no columns but these and
-	// refuse a record with another key; the others take any record.
+	// Columns are the keys of every record, in their order. CSV and Parquet have exactly these
+	// columns and refuse a record with another key. The other formats accept any record.
 	Columns []Column
-	// SortedBy names the columns by which the records ascend, the first one first. Parquet says so to its
-	// readers, which rely on it.
+	// SortedBy names the columns by which the records ascend, the most significant first. Parquet
+	// stores the names, and readers rely on the order.
 	SortedBy []string
 	// Metadata is the key-value metadata of Parquet.
 	Metadata map[string]string
-	// CreatedBy names the program and its version in Parquet: "millrace version 1.2.3 (build …)".
+	// CreatedBy is the program and its version for Parquet: "millrace version 1.2.3 (build …)".
 	CreatedBy string
-	// ByteOrderMark begins a JSON Lines or CSV fragment with one, for the readers that want it.
+	// ByteOrderMark starts each fragment of JSON Lines or CSV with a byte order mark, for readers
+	// that need one.
 	ByteOrderMark bool
-	// RawCSV leaves cells of CSV as they are that a spreadsheet would take for a formula.
+	// RawCSV leaves cells of CSV unchanged that a spreadsheet would read as a formula.
 	RawCSV bool
 }
 
@@ -70,7 +74,7 @@ var (
 	compressions = []string{Uncompressed, Gzip, Zstd}
 )
 
-// NewEncoder returns an encoder of a format and compression. The error says what is possible instead.
+// NewEncoder returns an encoder of a format and compression. The error lists what is available.
 func NewEncoder(format, compression string, s Settings) (Encoder, error) {
 	if err := check(format, compression); err != nil {
 		return nil, err

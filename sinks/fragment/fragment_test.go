@@ -314,7 +314,7 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) Commit() error               { return nil }
 func (discard) Abort()                      {}
 
-// failing fails the call of that number, counted from 0.
+// failing fails the call with this number, counted from 0.
 type failing struct {
 	Encoder
 	err                 error

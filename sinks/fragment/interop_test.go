@@ -18,8 +18,8 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// node runs a script of .ci/npm and returns the rows that it prints. Without the packages the test is
-// skipped, and fails if CI=true.
+// node runs a script of .ci/npm and returns the rows that it prints. Without the packages the test
+// is skipped, or fails if CI=true.
 func node(t *testing.T, script string, args ...string) (rows []map[string]any) {
 	t.Helper()
 	dir, err := filepath.Abs("../../.ci/npm")
@@ -84,7 +84,8 @@ func TestHyparquetReadsEveryValueOfParquet(t *testing.T) {
 	}
 }
 
-// sums are what every reader must agree on, in an expression that both DuckDB and ClickHouse understand.
+// sums are the values on which all readers must agree, as expressions for both DuckDB and
+// ClickHouse.
 const sums = `count(*) AS n, count(DISTINCT run_id) AS ids, sum(CAST(latency_ms AS BIGINT)) AS latency, sum(CAST(cost_usd AS DOUBLE)) AS cost,
 	sum(length(question)) AS letters, count(request_id) AS requests, count(session_id) AS sessions, CAST(min(started_at) AS VARCHAR) AS first, CAST(max(started_at) AS VARCHAR) AS last`
 
@@ -126,7 +127,7 @@ func same(t *testing.T, format string, rows []map[string]any, want map[string]st
 			got = plainTime(got)
 		case "requests", "sessions":
 			if format == fragment.CSV {
-				continue // an empty cell is no null to every reader
+				continue // not every reader reads an empty cell as null
 			}
 		}
 		if got != value {
@@ -135,7 +136,7 @@ func same(t *testing.T, format string, rows []map[string]any, want map[string]st
 	}
 }
 
-// plainTime is a time as all readers write it: without T, zone and the zeros at its end.
+// plainTime returns a time as all readers write it: without T, zone and trailing zeros.
 func plainTime(s string) string {
 	return strings.TrimRight(strings.TrimSuffix(strings.NewReplacer("T", " ", "Z", "").Replace(s), "+00"), "0.")
 }
@@ -192,7 +193,7 @@ func expected(t *testing.T, records [][]byte) map[string]string {
 		"letters": fmt.Sprint(letters), "requests": fmt.Sprint(requests), "sessions": fmt.Sprint(sessions), "first": plainTime(first), "last": plainTime(last)}
 }
 
-// write writes a fragment to a file of its own.
+// write writes a fragment to a new file.
 func write(t *testing.T, format, compression string, set fragment.Set) string {
 	t.Helper()
 	e, err := fragment.NewEncoder(format, compression, set.Settings)

@@ -2,12 +2,12 @@ package fragment
 
 import "io"
 
-// array writes a JSON array (RFC 8259, hence no byte order mark) of the records, one a line, so that a
-// fragment is one JSON text and still reads by lines.
+// array writes a JSON array of the records, one a line. A fragment is one JSON text, and people can
+// still read it line by line. RFC 8259 forbids a byte order mark.
 type array struct {
 	w     io.Writer
-	size  int64  // of what is written
-	comma []byte // what comes before the next record
+	size  int64  // bytes written
+	comma []byte // text before the next record
 }
 
 var (

@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// jsonl writes JSON Lines (https://jsonlines.org): UTF-8, one record a line, a line feed after every line.
+// jsonl writes JSON Lines (https://jsonlines.org): UTF-8, one record a line, a line feed after
+// every line.
 type jsonl struct {
 	mark string
 	w    io.Writer
@@ -35,9 +36,9 @@ func (e *jsonl) Append(record []byte) error {
 
 func (e *jsonl) Close() error { return nil }
 
-// writeLine writes a record without its line breaks. In JSON they can only be white space between two
-// tokens, from a document that did not come through ingest; readers of lines take them, LF and CR, for the
-// end of the record.
+// writeLine writes a record without its line breaks, LF and CR. In JSON a line break can only be
+// white space between two tokens, in a document that did not come through ingest. A reader of lines
+// would take it for the end of the record.
 func writeLine(w io.Writer, record []byte) error {
 	if bytes.IndexByte(record, '\n') >= 0 || bytes.IndexByte(record, '\r') >= 0 {
 		record = bytes.Map(func(r rune) rune {

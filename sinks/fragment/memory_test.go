@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// An export process has 400 MB for all it does, and four windows or more at once. Parquet needs the most: it
-// holds row groups.
+// An export process has 400 MB of memory, and works on four windows or more in parallel. Parquet
+// needs the most memory, since it holds row groups.
 func TestFourParquetEncodersOfFullFragmentsFitIntoTheProcess(t *testing.T) {
 	if raced {
 		t.Skip("the race detector has memory of its own")
@@ -23,7 +23,7 @@ func TestFourParquetEncodersOfFullFragmentsFitIntoTheProcess(t *testing.T) {
 					return
 				}
 				w := NewWriter(e, Limits{MaxBytes: 64 << 20}, func(int) (Destination, error) { return discard{}, nil })
-				for i := range 50_000 { // a fragment and some
+				for i := range 50_000 { // more than a fragment
 					if err := w.Write(records[i%len(records)], 0); err != nil {
 						t.Error(err)
 						return

@@ -9,16 +9,16 @@ import (
 	"github.com/parquet-go/parquet-go/compress"
 )
 
-// Sizes of Parquet. A page is what a reader decompresses at once, a row group what the writer holds,
-// compressed, until it is full: of all that is in memory it is the largest part.
+// Sizes of Parquet. A reader decompresses a page at once. The writer holds a row group in memory,
+// compressed, until it is full; a row group is the largest part of the memory.
 const (
-	pageSize      = 1 << 20   // bytes, before compression
-	groupRows     = 128 << 10 // of a row group, at most
-	groupBytes    = 8 << 20   // of a row group's records as JSON: with 16 MiB, four encoders need 40 MiB more and files are 1 % smaller
-	batchBytes    = 64 << 10  // of the records that go to the columns at once
-	batchRows     = 256       // of them, at most
-	bloomBits     = 10        // a value: one in a hundred lookups is in vain
-	indexedPrefix = 64        // bytes of the least and greatest text that the page index keeps
+	pageSize      = 1 << 20   // bytes before compression
+	groupRows     = 128 << 10 // rows of a row group at most
+	groupBytes    = 8 << 20   // bytes of its records as JSON; 16 MiB: four encoders need 40 MiB more, files are 1 % smaller
+	batchBytes    = 64 << 10  // bytes of the records that go to the columns together
+	batchRows     = 256       // of these records at most
+	bloomBits     = 10        // per value: one in a hundred lookups is a false positive
+	indexedPrefix = 64        // bytes of the least and greatest text in the page index
 )
 
 // parquetEncoder writes Parquet (https://parquet.apache.org/docs/file-format/).
@@ -31,8 +31,8 @@ type parquetEncoder struct {
 	nulls [][]parquet.Value // by leaf and definition level
 	batch [][]parquet.Value // by leaf
 	rows  int               // in the batch
-	text  []byte            // that its values refer to
-	plain bool              // they may refer to the record too, since the batch is it alone
+	text  []byte            // the values refer to it
+	plain bool              // the values may also refer to the record, since the batch has no other
 
 	group struct{ rows, bytes int64 }
 	size  int64
@@ -55,7 +55,7 @@ func newParquet(compression string, s Settings) (Encoder, error) {
 	}
 	for _, name := range s.SortedBy {
 		if !t.has(name) {
-			return nil, fmt.Errorf("parquet: there is no column %q to be sorted by", name)
+			return nil, fmt.Errorf("parquet: there is no column %q to sort by", name)
 		}
 	}
 	e := &parquetEncoder{decoder: decoder{tree: t}, batch: make([][]parquet.Value, len(t.leaves)), options: parquetOptions(t, compression, s)}
@@ -66,8 +66,8 @@ func newParquet(compression string, s Settings) (Encoder, error) {
 		}
 		e.nulls = append(e.nulls, nulls)
 	}
-	// NewGenericWriter panics where NewWriterConfig returns an error. It is given the options and not the
-	// configuration, in which it cannot tell false and 0 from what is not set.
+	// NewGenericWriter panics where NewWriterConfig returns an error. It gets the options and not
+	// the configuration, where it could not distinguish false and 0 from unset fields.
 	if _, err := parquet.NewWriterConfig(e.options...); err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
 	}
@@ -81,10 +81,10 @@ func parquetOptions(t *tree, compression string, s Settings) []parquet.WriterOpt
 		parquet.Compression(codec(compression)),
 		parquet.PageBufferSize(pageSize),
 		parquet.ColumnIndexSizeLimit(func([]string) int { return indexedPrefix }),
-		// Statistics are those of column chunks and of the page index; in the pages they would be there
-		// a third time, and whole.
+		// Column chunks and the page index have the statistics. Pages would have them a third time,
+		// uncut.
 		parquet.DataPageStatistics(false),
-		parquet.WriteBufferSize(0), // the Writer has one
+		parquet.WriteBufferSize(0), // the Writer has a buffer
 	}
 	var blooms []parquet.BloomFilterColumn
 	for _, leaf := range t.leaves {
@@ -107,7 +107,7 @@ func (*parquetEncoder) Extension() string { return Parquet }
 func (e *parquetEncoder) Open(w io.Writer) error {
 	e.clear()
 	e.size, e.group.rows, e.group.bytes = 0, 0, 0
-	// A writer that has written a file and is reset loses the paths of its columns (v0.32.0).
+	// A writer that is reset after a file loses the paths of its columns (v0.32.0).
 	e.writer = parquet.NewGenericWriter[any](w, e.options...)
 	e.columns = e.writer.ColumnWriters()
 	return nil
@@ -150,7 +150,7 @@ func (e *parquetEncoder) Close() error {
 
 // cell keeps a value for its column.
 func (e *parquetEncoder) cell(leaf *node, repetition, definition int, token []byte) error {
-	if token == nil && repetition == 0 { // a third of all
+	if token == nil && repetition == 0 { // a third of all values
 		e.batch[leaf.leaf] = append(e.batch[leaf.leaf], e.nulls[leaf.leaf][definition])
 		return nil
 	}
@@ -188,7 +188,7 @@ func (e *parquetEncoder) cell(leaf *node, repetition, definition int, token []by
 	return nil
 }
 
-// textOf returns the text of a string, which stays until the batch is flushed.
+// textOf returns the text of a string. It stays valid until the batch is flushed.
 func (e *parquetEncoder) textOf(token []byte) (text []byte, err error) {
 	if jsonscan.IsPlain(token) {
 		return e.keep(token[1 : len(token)-1]), nil
@@ -198,7 +198,8 @@ func (e *parquetEncoder) textOf(token []byte) (text []byte, err error) {
 	return e.text[start:], err
 }
 
-// keep returns a part of the record as it stays until the batch is flushed.
+// keep returns a part of the record, copied if need be, that stays valid until the batch is
+// flushed.
 func (e *parquetEncoder) keep(part []byte) []byte {
 	if e.plain {
 		return part
@@ -208,7 +209,7 @@ func (e *parquetEncoder) keep(part []byte) []byte {
 	return e.text[start:]
 }
 
-// flush gives the batch to the columns, which write a page where one is full.
+// flush passes the batch to the columns. A column writes a page when it is full.
 func (e *parquetEncoder) flush() error {
 	for i, values := range e.batch {
 		if len(values) == 0 {
@@ -222,7 +223,7 @@ func (e *parquetEncoder) flush() error {
 	return nil
 }
 
-// clear empties the batch. It lets go of what one huge record needed.
+// clear empties the batch, and frees the memory that a huge record needed.
 func (e *parquetEncoder) clear() {
 	for i, values := range e.batch {
 		clear(values)

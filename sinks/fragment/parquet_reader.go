@@ -12,19 +12,19 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// readRows is how many rows are read at once.
+// readRows is the number of rows that are read together.
 const readRows = 64
 
-// parquetSource reads a Parquet file of the types that the encoder writes.
+// parquetSource reads a Parquet file with the types that the encoder writes.
 type parquetSource struct {
 	file   *parquet.File
 	tree   *tree
-	groups []parquet.RowGroup // to be read
-	rows   parquet.Rows       // of the one that is read, or nil
+	groups []parquet.RowGroup // not read yet
+	rows   parquet.Rows       // of the current group, or nil
 
 	buffer [readRows]parquet.Row
-	batch  []parquet.Row     // of the buffer, those that are left
-	values [][]parquet.Value // of the row at hand, by leaf, those that are left
+	batch  []parquet.Row     // the rows of the buffer that are left
+	values [][]parquet.Value // the values of the current row that are left, by leaf
 	record []byte            // reused
 	scan   jsonscan.Scanner
 }
@@ -46,7 +46,7 @@ func newParquetSource(src io.ReaderAt, size int64) (s *parquetSource, err error)
 	return &parquetSource{file: file, tree: t, groups: file.RowGroups(), values: make([][]parquet.Value, len(t.leaves))}, nil
 }
 
-// recovered makes an error of a panic of the library, which a damaged file can cause
+// recovered turns a panic of the library into an error. A damaged file can cause one
 // (https://github.com/parquet-go/parquet-go/issues/537).
 func recovered(err *error) {
 	if p := recover(); p != nil {
@@ -164,7 +164,7 @@ func (s *parquetSource) list(n *node, first parquet.Value) error {
 	}
 }
 
-// skip goes over a null, which every leaf below the column has.
+// skip passes over the null that every leaf below the column has.
 func (s *parquetSource) skip(n *node) error {
 	if len(n.children) == 0 {
 		if _, err := s.peek(n.leaf); err != nil {
@@ -206,7 +206,7 @@ func (s *parquetSource) scalar(n *node, v parquet.Value) error {
 	return nil
 }
 
-// columnsOf returns the columns of a schema that the encoder made.
+// columnsOf returns the columns of a schema that the encoder has written.
 func columnsOf(group parquet.Node) ([]Column, error) {
 	var columns []Column
 	for _, field := range group.Fields() {
@@ -220,7 +220,7 @@ func columnsOf(group parquet.Node) ([]Column, error) {
 	return columns, nil
 }
 
-var errForeign = errors.New("its type is none that Millrace writes")
+var errForeign = errors.New("Millrace does not write columns of its type")
 
 func columnOf(n parquet.Node) (Column, error) {
 	c := Column{Required: n.Required()}

@@ -40,13 +40,13 @@ func schemaNode(n *node) parquet.Node {
 	return p
 }
 
-// unbounded says whether the file keeps no least and greatest value of the column: the library would keep
-// them whole, and a text may be 64 MiB.
+// unbounded reports whether the file stores no least and greatest value of the column. The library
+// would store them whole, and a text may have 64 MiB.
 func (n *node) unbounded() bool {
 	return n.Type == Document || n.Type == Text && n.Long
 }
 
-// has says whether the record has a leaf of that name.
+// has reports whether the record has a leaf of that name.
 func (t *tree) has(name string) bool {
 	for _, leaf := range t.leaves {
 		if len(leaf.path) == 1 && leaf.Name == name {
@@ -56,7 +56,8 @@ func (t *tree) has(name string) bool {
 	return false
 }
 
-// group is a struct whose fields keep their order; those of the library's are sorted by name.
+// group is a struct whose fields keep their order. The group of the library sorts its fields by
+// name.
 type group struct {
 	parquet.Group
 	fields []parquet.Field
@@ -81,14 +82,14 @@ type field struct {
 
 func (f field) Name() string { return f.name }
 
-// Value is what the library asks for to write Go values, which nobody does here.
+// Value is part of the library's interface for writing Go values, which this package does not do.
 func (f field) Value(reflect.Value) reflect.Value { panic("records are not Go values") }
 
-// unbounded is the type of a column of texts without bounds. The library's writes the empty text for both
-// bounds of a page into the page index, and a reader would skip the page.
+// unbounded is the type of a column of texts without bounds. The type of the library would write
+// the empty text as both bounds of a page into the page index, and a reader would skip the page.
 type unbounded struct{ parquet.Type }
 
-// NewColumnIndexer returns one that knows no bounds.
+// NewColumnIndexer returns an indexer without bounds.
 func (unbounded) NewColumnIndexer(int) parquet.ColumnIndexer { return &unboundedIndex{} }
 
 type unboundedIndex struct{ index format.ColumnIndex }
@@ -96,7 +97,7 @@ type unboundedIndex struct{ index format.ColumnIndex }
 // beyond is greater than every text, since no UTF-8 has this byte.
 var beyond = []byte{0xff}
 
-// Reset forgets the pages.
+// Reset removes all pages.
 func (i *unboundedIndex) Reset() { i.index = format.ColumnIndex{} }
 
 // IndexPage adds a page.

@@ -119,8 +119,8 @@ func TestParquetTypesAreWhatReadersExpect(t *testing.T) {
 	}
 }
 
-// The library's page index says of a page without bounds that they are empty, and a reader which looks for
-// a text would skip it.
+// The page index of the library stores empty bounds for a page without bounds. A reader that looks
+// for a text would skip the page.
 func TestThePageIndexOfProseKeepsReadersFromSkippingIt(t *testing.T) {
 	t.Parallel()
 	e, err := NewEncoder(Parquet, Zstd, Settings{Columns: []Column{{Name: "text", Long: true}, {Name: "doc", Type: Document}}})

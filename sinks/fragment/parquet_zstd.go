@@ -6,8 +6,8 @@ import (
 	"github.com/parquet-go/parquet-go/compress"
 )
 
-// zstdCodec is the library's with an encoder that has no more than a page to look back at; the library's
-// own keeps 8 MiB more. It is for one writer.
+// zstdCodec is the library's with an encoder that has no more than a page to look back at; the
+// library's own keeps 8 MiB more. It is for one writer.
 type zstdCodec struct {
 	compress.Codec
 	encoder *zstd.Encoder

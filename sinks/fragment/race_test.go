@@ -2,6 +2,6 @@
 
 package fragment
 
-// raced says that the race detector is on, under which the largest tests take minutes and find nothing: an
-// encoder is for one goroutine.
+// raced is true under the race detector. The largest tests take minutes there and find nothing,
+// since one goroutine uses an encoder.
 const raced = true

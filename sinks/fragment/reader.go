@@ -14,12 +14,12 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// Reader gives the records of a fragment back, in order, as JSON objects. It streams: what it holds is a
+// Reader returns the records of a fragment in order, as JSON objects. It streams: it holds one
 // record and the buffers of the format. It is not safe for concurrent use.
 //
-// Records of JSON Lines, JSON and Parquet are those that were written; in Parquet, keys that were absent
-// are null. Records of CSV have the header's names as keys and the cells as strings, as CSV knows no types
-// and no null; a CR LF inside a cell reads as LF.
+// Records of JSON Lines, JSON and Parquet are those that were written, except that absent keys are
+// null in Parquet. Records of CSV have the names of the header as keys and the cells as strings,
+// since CSV has neither types nor null. A CR LF inside a cell is read as LF.
 type Reader struct {
 	records source
 	format  string
@@ -27,15 +27,15 @@ type Reader struct {
 	close   func()
 }
 
-// source is what reads one format. The error of next is io.EOF at the end; every other says where in the
-// file the fault is. Its record is valid until the next call.
+// source reads one format. next returns io.EOF at the end; every other error says where in the file
+// the fault is. The record is valid until the next call.
 type source interface {
 	next() (json.RawMessage, error)
 	close()
 }
 
-// NewReader returns a reader of a fragment of a format and compression, those of [NewEncoder], that is
-// size bytes long.
+// NewReader returns a reader of a fragment of size bytes. Format and compression are those of
+// [NewEncoder].
 func NewReader(format, compression string, src io.ReaderAt, size int64) (*Reader, error) {
 	if err := check(format, compression); err != nil {
 		return nil, err
@@ -69,11 +69,11 @@ func NewReader(format, compression string, src io.ReaderAt, size int64) (*Reader
 	return r, nil
 }
 
-// Next returns the next record, and io.EOF after the last. The record is valid until the next call. An
-// error says where the fragment is damaged, and quotes nothing of it.
+// Next returns the next record, and io.EOF after the last. The record is valid until the next call.
+// An error says where the fragment is damaged, and quotes nothing from it.
 func (r *Reader) Next() (json.RawMessage, error) {
 	record, err := r.records.next()
-	if err == io.EOF { //nolint:errorlint // sources return it bare, and a wrapped one is a fault
+	if err == io.EOF { //nolint:errorlint // sources return it unwrapped; a wrapped one is a fault
 		return nil, io.EOF
 	}
 	if err != nil {
@@ -90,8 +90,8 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Count returns the number of records of a fragment. For Parquet it reads the footer alone; else it reads
-// all of the fragment, and finds the faults that [Reader.Next] finds.
+// Count returns the number of records of a fragment. For Parquet it reads only the footer. For
+// other formats it reads the whole fragment, and finds the same faults as [Reader.Next].
 func Count(format, compression string, src io.ReaderAt, size int64) (int64, error) {
 	r, err := NewReader(format, compression, src, size)
 	if err != nil {
@@ -102,7 +102,7 @@ func Count(format, compression string, src io.ReaderAt, size int64) (int64, erro
 		return p.file.NumRows(), nil
 	}
 	for {
-		if _, err := r.Next(); err == io.EOF { //nolint:errorlint // Next returns it bare
+		if _, err := r.Next(); err == io.EOF { //nolint:errorlint // Next returns it unwrapped
 			return r.read, nil
 		} else if err != nil {
 			return r.read, err
@@ -212,8 +212,8 @@ func (s *arraySource) next() (json.RawMessage, error) {
 
 func (s *arraySource) close() {}
 
-// fault describes what is wrong at the decoder's place. Of the decoder's own errors it takes those of the
-// stream, since the others quote the text.
+// fault describes what is wrong at the position of the decoder. It wraps only errors of the stream:
+// other errors of the decoder quote the text.
 func (s *arraySource) fault(what string, err error) error {
 	var syntax *json.SyntaxError
 	switch {
@@ -249,7 +249,7 @@ func (s *csvSource) next() (json.RawMessage, error) {
 			s.keys = append(s.keys, append(jsonscan.AppendString(nil, []byte(name)), ':'))
 		}
 	}
-	cells, err := s.rows.Read() // an error has the line, and nothing of what is there
+	cells, err := s.rows.Read() // an error has the line number, and no text of the line
 	if err != nil {
 		return nil, err
 	}

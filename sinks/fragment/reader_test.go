@@ -110,7 +110,8 @@ func TestCSVIsAsTheRFCAndSpreadsheetsWantIt(t *testing.T) {
 	}
 }
 
-// The tools that people have must read the streams too. None is a skip, and in CI a failure.
+// The tools that people have must read the streams too. Without them the test is skipped, or fails
+// if CI=true.
 func TestCommandLineToolsDecompressTheStreams(t *testing.T) {
 	t.Parallel()
 	for compression, tool := range map[string]string{Gzip: "gzip", Zstd: "zstd"} {
@@ -171,7 +172,7 @@ func readAll(format, compression string, file []byte) error {
 	defer r.Close()
 	for {
 		record, err := r.Next()
-		if errors.Is(err, io.EOF) && err.Error() == io.EOF.Error() { // a wrapped one is a fault
+		if errors.Is(err, io.EOF) && err.Error() == io.EOF.Error() { // a wrapped io.EOF is a fault
 			return nil
 		}
 		if err != nil {
@@ -183,8 +184,8 @@ func readAll(format, compression string, file []byte) error {
 	}
 }
 
-// Whatever is missing or changed, a reader ends with an error, or with records: it never panics and never
-// goes on forever.
+// Whatever is missing or changed in a fragment, a reader ends with an error or with records. It
+// never panics and never runs forever.
 func TestNoDamageMakesAReaderPanic(t *testing.T) {
 	t.Parallel()
 	for _, format := range formats {
@@ -201,7 +202,7 @@ func TestNoDamageMakesAReaderPanic(t *testing.T) {
 				}
 				changed := bytes.Clone(file)
 				changed[n] ^= 0x55
-				_ = readAll(format, compression, changed) // some changes are other records
+				_ = readAll(format, compression, changed) // some changes make other valid records
 			}
 		}
 	}

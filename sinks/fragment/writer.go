@@ -10,26 +10,26 @@ import (
 	"io"
 )
 
-// bufferSize is the one buffer of a Writer, in bytes: large enough for few system calls, small enough for
-// many writers.
+// bufferSize is the size of the buffer of a Writer in bytes. It is large enough for few system
+// calls and small enough for many writers.
 const bufferSize = 128 << 10
 
-// Destination takes the bytes of one fragment. The Writer ends it with Commit or with Abort.
+// Destination stores the bytes of one fragment. The Writer ends it with Commit or Abort.
 type Destination interface {
 	io.Writer
-	// Commit makes the fragment visible, whole. After an error it is not visible.
+	// Commit makes the whole fragment visible. After an error the fragment is not visible.
 	Commit() error
-	// Abort removes what was written. After Commit, and a second time, it does nothing.
+	// Abort removes what was written. After Commit or another Abort it does nothing.
 	Abort()
 }
 
-// Limits say when a fragment is full; 0 is no limit.
+// Limits are the limits of a fragment; 0 is no limit.
 type Limits struct {
 	MaxRecords int64
-	MaxBytes   int64 // before compression; a record that alone is larger has a fragment of its own
+	MaxBytes   int64 // before compression; a larger record gets a fragment of its own
 }
 
-// Info says what a fragment holds.
+// Info describes a fragment.
 type Info struct {
 	Index                      int    // 0, 1, … in the order of the records
 	Records                    int64  // never 0
@@ -38,13 +38,14 @@ type Info struct {
 	MinStartedAt, MaxStartedAt int64  // of its records, in milliseconds since 1970
 }
 
-// Writer writes records to fragments, one after the other: each is opened with its first record, and
-// committed when it is full or the Writer is closed. So no fragment is empty, and one is open at a time.
+// Writer writes records to fragments, one after the other. It opens a fragment with the first
+// record, and commits it when it is full or when the Writer is closed. So no fragment is empty, and
+// at most one is open.
 //
-// After an error the fragment that is open is aborted, and every further call returns the same error. The
-// fragments committed until then stay; the caller, which opened them, knows them.
+// After an error the Writer aborts the open fragment, and every further call returns the same
+// error. The fragments that were committed before stay. The caller has opened them and knows them.
 //
-// It is not safe for concurrent use.
+// A Writer is not safe for concurrent use.
 type Writer struct {
 	encoder Encoder
 	limits  Limits
@@ -58,14 +59,15 @@ type Writer struct {
 	err         error  // final
 }
 
-// NewWriter returns a Writer that gets the destination of each fragment from open.
+// NewWriter returns a Writer that calls open for the destination of each fragment.
 func NewWriter(encoder Encoder, limits Limits, open func(index int) (Destination, error)) *Writer {
 	w := &Writer{encoder: encoder, limits: limits, open: open, sum: sha256.New()}
 	w.buffer = bufio.NewWriterSize((*stored)(w), bufferSize)
 	return w
 }
 
-// stored is the side of a Writer that takes the bytes as they are stored.
+// stored is the Writer as the io.Writer below the buffer: it hashes and counts the bytes that are
+// stored.
 type stored Writer
 
 func (s *stored) Write(p []byte) (int, error) {
@@ -75,7 +77,8 @@ func (s *stored) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Write adds a record whose run started at startedAt, in milliseconds since 1970. The record is not kept.
+// Write adds a record. Its run started at startedAt, in milliseconds since 1970. Write does not
+// keep the record.
 func (w *Writer) Write(record []byte, startedAt int64) error {
 	if w.err != nil {
 		return w.err
@@ -99,11 +102,11 @@ func (w *Writer) Write(record []byte, startedAt int64) error {
 	return nil
 }
 
-// Line returns the number of the record that was written last in its fragment, from 1; in JSON Lines it is that of
-// its line.
+// Line returns the number of the last written record in its fragment, from 1. In JSON Lines it is
+// the number of the line.
 func (w *Writer) Line() int64 { return w.info.Records }
 
-// full says whether the open fragment, which has a record, has no place for another.
+// full reports whether record does not fit into the open fragment, which has at least one record.
 func (w *Writer) full(record []byte) bool {
 	return w.limits.MaxRecords > 0 && w.info.Records >= w.limits.MaxRecords ||
 		w.limits.MaxBytes > 0 && w.encoder.SizeWith(record) > w.limits.MaxBytes
@@ -156,14 +159,15 @@ var (
 	errClosed  = errors.New("the fragments are closed")
 )
 
-// Abort gives up: the fragment that is open is removed. After Close it does nothing, so it may be deferred.
+// Abort removes the open fragment. After Close it does nothing, so it may be deferred.
 func (w *Writer) Abort() {
 	if w.err == nil {
 		_ = w.fail(errAborted)
 	}
 }
 
-// Close commits the last fragment and returns what all of them hold, in order; none without a record.
+// Close commits the last fragment, and describes all fragments in order. Without any record there
+// are none.
 func (w *Writer) Close() ([]Info, error) {
 	if w.err != nil {
 		return nil, w.err
