@@ -14,54 +14,66 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// maxEntries bounds the board; about 2 kB each. What falls off it ClickHouse has, but for what track is behind.
+// maxEntries bounds the board (about 2 kB an entry). Evicted exports are read from ClickHouse, except those that track
+// has not written yet.
 const maxEntries = 20_000
 
-// board is what the topics told of exports.
+// board is what the topics told about exports.
 type board struct {
 	mu      sync.Mutex
 	entries map[export.ID]*entry
-	clock   int64 // counts what happens
+	clock   int64 // counts uses of entries
 }
 
 type entry struct {
-	state *export.State // nil where nothing is known
-	// onlyFiled says that the state is that of a request which nobody has planned yet. Hash tells the first request
-	// under this id from others; it is "" where none was seen.
-	onlyFiled bool
-	hash      string
-	// fresh says that nothing but the request is known of the export, in ClickHouse and the bucket neither: what comes, comes by the topics.
-	fresh bool
+	state *export.State // nil: nothing is known
+	// requestOnly means that the state is made of a request: the topics told nothing else. Hash tells the first request
+	// of this id from others; it is "" if none was seen.
+	requestOnly bool
+	hash        string
+	// unplanned means that ClickHouse and the bucket were asked, and do not know the export. All news about it comes by
+	// the topics.
+	unplanned bool
 
-	touched int64 // by the board's clock
-	watched int
-	changed chan struct{} // closed at the next change, where somebody waits for it
+	touched int64         // by the board's clock
+	watched int           // number of watchers
+	changed chan struct{} // closed at the next change; nil: nobody waits for it
 }
 
-// apply takes in a record of the topics. What is not what it should be is a dead letter of the stage that reads it, and none here.
+// apply applies one record. Malformed records are ignored: the stage that owns the topic dead-letters them.
 func (b *board) apply(topic string, r *kgo.Record) {
-	e, err := event.Decode(r)
-	if err != nil {
+	if topic != event.TopicExportRequests {
+		if s, err := decodeState(topic, r); err == nil {
+			b.change(s.ID, func(x *entry) { x.advance(s) })
+		}
 		return
 	}
-	switch topic {
-	case event.TopicExportRequests:
-		if e.Type == "" || e.Type == export.TypeRequested {
-			b.requested(&e)
-		}
-	case event.TopicExportProgress:
-		var p export.Progress
-		if json.Unmarshal(e.Data, &p) == nil {
-			b.change(p.ID, func(x *entry) { x.progressed(&p.State) })
-		}
-	case event.TopicExportCompletions:
-		var c export.Completion
-		if json.Unmarshal(e.Data, &c) == nil {
-			b.change(c.ID, func(x *entry) { x.state, x.onlyFiled = &c.State, false })
-		}
+	e, err := event.Decode(r)
+	if err == nil && (e.Type == "" || e.Type == export.TypeRequested) {
+		b.requested(&e)
 	}
 }
 
+// decodeState decodes a record of progress or of a completion. The topic is named without the prefix.
+func decodeState(topic string, r *kgo.Record) (*export.State, error) {
+	e, err := event.Decode(r)
+	if err != nil {
+		return nil, err
+	}
+	switch topic {
+	case event.TopicExportProgress:
+		var p export.Progress
+		err = json.Unmarshal(e.Data, &p)
+		return &p.State, err
+	case event.TopicExportCompletions:
+		var c export.Completion
+		err = json.Unmarshal(e.Data, &c)
+		return &c.State, err
+	}
+	return nil, errNoState
+}
+
+// requested applies a request.
 func (b *board) requested(e *event.Event) {
 	r, err := export.ParseRequest(e.Data)
 	hash := ""
@@ -71,34 +83,36 @@ func (b *board) requested(e *event.Event) {
 	case errors.As(err, new(export.Mistakes)):
 		hash = export.HashText(e.Data)
 	default:
-		return // nobody's
+		return // it has no valid id
 	}
 	b.change(r.ID, func(x *entry) {
 		if x.hash == "" && x.state == nil {
-			x.hash, x.state, x.onlyFiled = hash, filed(r, e.Time), true
+			x.hash, x.state, x.requestOnly = hash, requestedState(r, e.Time), true
 		}
 	})
 }
 
-// filed is the state of an export that nobody has planned yet.
-func filed(r *export.Request, at time.Time) *export.State {
+// requestedState returns the state of an export that is not planned yet.
+func requestedState(r *export.Request, at time.Time) *export.State {
 	at = at.UTC().Truncate(time.Millisecond)
 	p := export.NewProgress(&export.Plan{ID: r.ID, Request: r, RequestedAt: at}, export.StatusAccepted, &export.Tally{}, at)
 	p.PercentDone = 0
 	return &p.State
 }
 
-// progressed keeps the progress that is further: events may come again.
-func (x *entry) progressed(s *export.State) {
-	if old := x.state; old != nil && !x.onlyFiled {
+// advance takes over a state unless the entry has one that is further, and reports whether it did. Events can come
+// more than once and, on two topics, in any order.
+func (x *entry) advance(s *export.State) bool {
+	if old := x.state; old != nil && !x.requestOnly && !s.Status.Final() {
 		if old.Status.Final() || cmp.Or(cmp.Compare(s.WindowsDone, old.WindowsDone), cmp.Compare(s.RowsDone, old.RowsDone)) < 0 {
-			return
+			return false
 		}
 	}
-	x.state, x.onlyFiled = s, false
+	x.state, x.requestOnly = s, false
+	return true
 }
 
-// change changes an entry, and tells those who watch it.
+// change changes an entry, and wakes its watchers.
 func (b *board) change(id export.ID, f func(*entry)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,13 +124,13 @@ func (b *board) change(id export.ID, f func(*entry)) {
 	}
 }
 
-// entry returns the entry of an id, a new one if there is none.
+// entry returns the entry of an id. It adds one if there is none. b.mu is held.
 func (b *board) entry(id export.ID) *entry {
 	b.clock++
 	x := b.entries[id]
 	if x == nil {
 		if len(b.entries) >= maxEntries {
-			b.forget()
+			b.evict()
 		}
 		x = &entry{}
 		b.entries[id] = x
@@ -125,8 +139,8 @@ func (b *board) entry(id export.ID) *entry {
 	return x
 }
 
-// forget drops the tenth of the entries that nothing has happened to for longest.
-func (b *board) forget() {
+// evict drops a tenth of the entries: those that were not used for longest. It keeps entries that are watched.
+func (b *board) evict() {
 	type aged struct {
 		id      export.ID
 		touched int64
@@ -143,34 +157,34 @@ func (b *board) forget() {
 	}
 }
 
-// known is what the board has of an export.
+// known is what the board knows of an export; the fields are those of entry.
 type known struct {
-	state     *export.State // nil where nothing is known
-	onlyFiled bool          // all that is known is the request
-	fresh     bool          // and nothing else is known elsewhere
-	hash      string        // of the first request
+	state       *export.State
+	requestOnly bool
+	unplanned   bool
+	hash        string
 }
 
-func (b *board) state(id export.ID) (k known) {
+func (b *board) known(id export.ID) (k known) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if x := b.entries[id]; x != nil {
-		k = known{x.state, x.onlyFiled, x.fresh, x.hash}
+		k = known{x.state, x.requestOnly, x.unplanned, x.hash}
 	}
 	return k
 }
 
-// freshen notes that an export is known nowhere else.
-func (b *board) freshen(id export.ID) {
+// markUnplanned notes that ClickHouse and the bucket do not know an export.
+func (b *board) markUnplanned(id export.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if x := b.entries[id]; x != nil {
-		x.fresh = true
+		x.unplanned = true
 	}
 }
 
-// of returns what is known of the exports of a workspace.
-func (b *board) of(workspace string) map[export.ID]*export.State {
+// ofWorkspace returns the states of the exports of a workspace.
+func (b *board) ofWorkspace(workspace string) map[export.ID]*export.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := map[export.ID]*export.State{}

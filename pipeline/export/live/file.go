@@ -2,97 +2,68 @@ package live
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// eventSource is the CloudEvents source of what servers publish.
-const eventSource = "millrace/serve"
-
-// ErrNotAcknowledged says that Kafka has not acknowledged an event, which may be there or not.
-var ErrNotAcknowledged = errors.New("not acknowledged by Kafka")
-
-// File files a request with Kafka, and returns the export when Kafka has it. Document is the request's JSON, of which
-// request is what [export.ParseRequest] returned; traceParent is the W3C trace context of who asks, or "". ErrConflict where the id is that
-// of another request; the same request again is the same export. After ErrNotAcknowledged the request may be filed or not: the same one may
-// be filed again.
+// File files a request with Kafka, and returns the export when Kafka has acknowledged it. Document is the JSON that
+// [export.ParseRequest] parsed into request. TraceParent is the W3C trace context of the caller, or "". The same request
+// again is the same export. It returns ErrConflict if another request has the id. After ErrNotAcknowledged the request
+// may be filed or not, and the same request may be filed again.
 func (e *Exports) File(ctx context.Context, request *export.Request, document []byte, traceParent string) (*Export, error) {
 	hash := request.Hash()
-	there, err := e.conflicts(ctx, request.ID, hash)
+	filed, err := e.wasFiled(ctx, request.ID, hash)
 	if err != nil {
 		return nil, err
 	}
-	if there {
+	if filed {
 		return e.Get(ctx, request.ID)
 	}
-	ev := event.Event{
-		ID: uuid.NewString(), Source: eventSource, Type: export.TypeRequested, Time: time.Now(), TraceParent: traceParent, Data: document,
-	}
-	r, err := e.publish(ctx, request.ID, ev)
+	ev := e.requests.event(export.TypeRequested, document)
+	ev.TraceParent = traceParent
+	r, err := e.requests.publish(context.WithoutCancel(ctx), request.ID, ev) // a caller that hangs up has filed all the same
 	if err != nil {
 		return nil, err
 	}
-	// Of two that file different requests under one id at the same time, the first in the topic wins, as it does for plan.
+	// When two callers file different requests under one id at the same time, the first in the topic wins here, as
+	// it does in stage plan.
 	wait, cancel := context.WithTimeout(ctx, e.cfg.Timeout/3)
 	defer cancel()
 	if err := e.tail.reach(wait, map[kafka.Partition]int64{{Topic: r.Topic, ID: r.Partition}: r.Offset + 1}); err != nil {
 		e.board.requested(&ev)
 	}
-	if _, err := e.conflicts(ctx, request.ID, hash); err != nil {
+	if _, err := e.wasFiled(ctx, request.ID, hash); err != nil {
 		return nil, err
 	}
 	return e.Get(ctx, request.ID)
 }
 
-// conflicts says whether a request was filed before: ErrConflict if that was another one.
-func (e *Exports) conflicts(ctx context.Context, id export.ID, hash string) (there bool, err error) {
+// wasFiled reports whether the request with this hash was filed before. It returns ErrConflict if the id is that of
+// another request.
+func (e *Exports) wasFiled(ctx context.Context, id export.ID, hash string) (bool, error) {
 	p, err := folder.Folder{Bucket: e.bucket, ID: id}.Plan(ctx)
 	switch {
 	case err == nil && p.Hash != hash && (p.Request == nil || p.Request.Hash() != hash):
-		return true, ErrConflict
+		return false, ErrConflict
 	case err == nil:
 		return true, nil
 	case !errors.Is(err, bucket.ErrNotFound):
 		return false, err
 	}
-	k := e.board.state(id)
-	if k.onlyFiled && k.hash != hash {
-		return true, ErrConflict
+	k := e.board.known(id)
+	if k.requestOnly && k.hash != hash {
+		return false, ErrConflict
 	}
-	return k.onlyFiled, nil
+	return k.requestOnly, nil
 }
 
-// publish sends an event about an export to topic export-requests, as any other producer would.
-func (e *Exports) publish(ctx context.Context, id export.ID, ev event.Event) (*kgo.Record, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.Timeout) // who hangs up has asked all the same
-	defer cancel()
-	topic := e.cfg.TopicPrefix + event.TopicExportRequests
-	answer := make(chan error, 1)
-	r := ev.Record(topic, id.Key())
-	e.cfg.Producer.Produce(ctx, r, func(_ *kgo.Record, err error) { answer <- err })
-	select {
-	case err := <-answer:
-		if err == nil {
-			return r, nil
-		}
-		return nil, fmt.Errorf("%w: topic %s: %w", ErrNotAcknowledged, topic, err)
-	case <-ctx.Done(): // the client takes seconds to notice
-		return nil, fmt.Errorf("%w: topic %s: %w", ErrNotAcknowledged, topic, ctx.Err())
-	}
-}
-
-// Cancel asks that a running export end, and returns how it is now. ErrNotFound; ErrEnded where it ended otherwise before.
+// Cancel asks for the end of a running export, and returns its present state. It returns ErrNotFound, or ErrEnded if the
+// export succeeded or failed before.
 func (e *Exports) Cancel(ctx context.Context, id export.ID, by string) (*Export, error) {
 	x, err := e.Get(ctx, id)
 	switch {
@@ -103,17 +74,11 @@ func (e *Exports) Cancel(ctx context.Context, id export.ID, by string) (*Export,
 	case x.Status.Final():
 		return x, fmt.Errorf("%w: %s", ErrEnded, x.Status)
 	}
-	data, err := json.Marshal(export.Cancel{ID: id, RequestedBy: by})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := e.publish(ctx, id, event.Event{ID: uuid.NewString(), Source: eventSource, Type: export.TypeCancelled, Time: time.Now(), Data: data}); err != nil {
-		return nil, err
-	}
-	return x, nil
+	return x, e.requests.Cancel(context.WithoutCancel(ctx), id, by)
 }
 
-// Delete deletes the files of an export that has ended, any number of times. ErrNotFound, or dataset.ErrRunning.
+// Delete deletes the files of an export that has ended. Deleting again changes nothing. It returns ErrNotFound or
+// files.ErrRunning.
 func (e *Exports) Delete(ctx context.Context, id export.ID, by string) error {
 	d, err := e.Dataset(ctx, id)
 	if err != nil {

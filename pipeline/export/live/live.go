@@ -1,14 +1,17 @@
-// Package live is the exports as they are now: what the topics of requests, progress and completions tell, laid over
-// what ClickHouse and the bucket have. Any number of servers can run, and each knows what was filed at another.
+// Package live serves the exports as they are now: what the topics of requests, progress and completions tell, laid over
+// what ClickHouse and the bucket have. Any number of servers can run, and each knows what was filed with another.
+// Commands use its parts: Requests, Follower and Stored.
 //
-//	live.go     Exports, and what an export is
-//	tail.go     the topics, consumed by every server from where ClickHouse has them
-//	board.go    what they told
-//	stored.go   what ClickHouse has
-//	read.go     Get and List: both, and the bucket
-//	watch.go    Watch: an export, as it changes
-//	file.go     File, Cancel, Delete
-//	preview.go  Preview: the first records
+//	live.go      Exports, and the state of an export
+//	requests.go  Requests: publishing requests and cancels
+//	file.go      File, Cancel, Delete
+//	read.go      Get and List: the board, ClickHouse and the bucket
+//	watch.go     Watch: the changes of one export
+//	preview.go   Preview: the first records
+//	tail.go      Run: every server consumes the topics, from where ClickHouse has them
+//	board.go     what the topics told
+//	stored.go    Stored: what ClickHouse has
+//	follow.go    Follow: a few exports by their topics alone
 package live
 
 import (
@@ -28,14 +31,14 @@ import (
 )
 
 var (
-	// ErrNotFound says that the workspace has no such export.
+	// ErrNotFound means that the workspace has no such export.
 	ErrNotFound = errors.New("no such export")
-	// ErrConflict says that the id is that of another request.
+	// ErrConflict means that another request has the id.
 	ErrConflict = errors.New("another export has this id")
-	// ErrEnded says that the export ended before.
+	// ErrEnded means that the export had ended before.
 	ErrEnded = errors.New("the export has ended")
-	// ErrCursor says that a cursor is not one of List.
-	ErrCursor = errors.New("is not a cursor of this listing: start without one")
+	// ErrCursor means that a cursor is not one of List.
+	ErrCursor = errors.New("the cursor is not one of this listing: start without one")
 )
 
 // Export is the state of an export, and whether its files were deleted.
@@ -45,7 +48,7 @@ type Export struct {
 	DeletedBy string     `json:"deleted_by,omitempty"`
 }
 
-// Query selects exports of a workspace, newest first. Zero fields are no condition.
+// Query selects exports of a workspace. A zero field is no condition.
 type Query struct {
 	Workspace string
 	Source    string
@@ -53,7 +56,7 @@ type Query struct {
 	Purpose   string
 	Status    []string
 	Cursor    string
-	Limit     int // 1 to 200
+	Limit     int // 1 or more; a server takes 200
 }
 
 // Page is a page of exports.
@@ -62,43 +65,48 @@ type Page struct {
 	Next    string   `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
 }
 
-// Config says where the topics are.
+// Config is what Exports has to know of Kafka.
 type Config struct {
 	kafka.Config
-	// Producer publishes requests and cancels. It must give up a record whose context is done, see kgo.AllowIdempotentProduceCancellation.
+	// Producer publishes requests and cancels. It must give up a record whose context is done, see
+	// kgo.AllowIdempotentProduceCancellation.
 	Producer *kgo.Client
-	// Timeout is how long Kafka may take to acknowledge; default 10 s. A read that depends on Kafka waits for a third of it.
+	// Timeout is how long Kafka may take to acknowledge an event; default 10 s. A read that depends on Kafka waits for a
+	// third of it.
 	Timeout time.Duration
 }
 
-// Exports are the exports of all workspaces. Every method takes the workspace, and finds nothing outside of it. It is safe for
-// concurrent use.
+// Exports serves the exports of all workspaces. Every method takes the workspace, and finds nothing outside of it. It is
+// safe for concurrent use.
 type Exports struct {
-	cfg    Config
-	stored stored
-	bucket *bucket.Bucket
-	board  board
-	tail   tail
-	ready  chan struct{}
+	cfg      Config
+	requests Requests
+	stored   Stored
+	bucket   *bucket.Bucket
+	board    board
+	tail     tail
+	ready    chan struct{}
 
 	mu      sync.Mutex
-	deleted map[export.ID]*export.Deletion // those that were found; a deletion is for ever
+	deleted map[export.ID]*export.Deletion // a cache; a deletion is final
 }
 
-// New returns exports that know what ClickHouse and the bucket have; what the topics tell they know while Run runs.
+// New returns exports that know what ClickHouse and the bucket have. They know what the topics tell while Run runs.
 func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 	cfg.Name = "serve"
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	return &Exports{
-		cfg: cfg, stored: stored{conn}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
+		cfg:      cfg,
+		requests: Requests{Producer: cfg.Producer, TopicPrefix: cfg.TopicPrefix, Source: "millrace/serve", Timeout: cfg.Timeout},
+		stored:   Stored{conn}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
 		ready: make(chan struct{}), deleted: map[export.ID]*export.Deletion{},
 	}
 }
 
-// Ready is closed when all is known that the topics told before Run began.
+// Ready returns a channel that is closed when Exports knows what the topics told before Run began.
 func (e *Exports) Ready() <-chan struct{} { return e.ready }
 
-// Dataset opens an export's folder. ErrNotFound, or dataset.ErrRunning where the folder is not there yet.
+// Dataset opens an export's folder. It returns ErrNotFound, or files.ErrRunning if the export is not planned yet.
 func (e *Exports) Dataset(ctx context.Context, id export.ID) (*files.Dataset, error) {
 	d, err := files.Open(ctx, e.bucket, id)
 	if !errors.Is(err, files.ErrNotFound) {

@@ -16,13 +16,13 @@ type Preview struct {
 	Format    string            `json:"format"`
 	Records   []json.RawMessage `json:"records" doc:"As JSON, whatever the format."`
 	Total     int64             `json:"total" doc:"Records of the export."`
-	Truncated bool              `json:"truncated,omitempty" doc:"There were more records to show, but they are too large."`
+	Truncated bool              `json:"truncated,omitempty" doc:"The records would be too large: fewer than asked for are shown."`
 }
 
-// maxPreview bounds the bytes of a preview, but for its first record.
+// maxPreview bounds the bytes of a preview. The first record may be larger.
 const maxPreview = 8 << 20
 
-// Preview reads the first n records. The error is one of Dataset or of [dataset.Dataset.Readable].
+// Preview reads the first n records. Its error is one of Dataset or of [files.Dataset.Readable].
 func (e *Exports) Preview(ctx context.Context, id export.ID, n int) (*Preview, error) {
 	d, err := e.Dataset(ctx, id)
 	if err != nil {
@@ -32,7 +32,10 @@ func (e *Exports) Preview(ctx context.Context, id export.ID, n int) (*Preview, e
 		return nil, err
 	}
 	m := d.Manifest
-	p := &Preview{ExportID: id.ExportID, Purpose: m.Purpose, Target: m.Target, Format: m.Format, Records: []json.RawMessage{}, Total: m.Totals.Records}
+	p := &Preview{
+		ExportID: id.ExportID, Purpose: m.Purpose, Target: m.Target, Format: m.Format, Records: []json.RawMessage{},
+		Total: m.Totals.Records,
+	}
 	size := 0
 	for record, err := range d.Records(ctx) {
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Get returns an export, or ErrNotFound. It finds one that was filed before it was called, with whichever server.
+// Get returns an export, or ErrNotFound. It finds every export that was filed before the call, with any server.
 func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) {
 	state, err := e.get(ctx, id)
 	if err != nil {
@@ -29,18 +29,18 @@ func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) {
 }
 
 func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) {
-	k := e.board.state(id)
-	filed := k.state
-	if filed != nil && (!k.onlyFiled || k.fresh) {
-		return filed, nil
+	k := e.board.known(id)
+	if k.state != nil && (!k.requestOnly || k.unplanned) {
+		return k.state, nil
 	}
-	there, err := e.stored.get(ctx, id) // a request that was filed again may be of an export that ended long ago
+	// Of a request alone the others are asked too: it may be filed again, long after the export ended.
+	inClickHouse, err := e.stored.Get(ctx, id)
 	switch {
-	case there != nil:
-		e.board.remember(there)
-		return there, nil
+	case inClickHouse != nil:
+		e.board.remember(inClickHouse)
+		return inClickHouse, nil
 	case err != nil:
-		e.cfg.Log.Warn("ClickHouse does not tell about an export; looking into the bucket", "export", id.String(), "error", err)
+		e.cfg.Log.Warn("cannot read an export from ClickHouse; reading the bucket", "export", id.String(), "error", err)
 	}
 	if inBucket, err := e.inBucket(ctx, id); err != nil {
 		return nil, err
@@ -48,17 +48,17 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) 
 		e.board.remember(inBucket)
 		return inBucket, nil
 	}
-	if filed != nil {
+	if k.state != nil {
 		if err == nil {
-			e.board.freshen(id)
+			e.board.markUnplanned(id)
 		}
-		return filed, nil
+		return k.state, nil
 	}
 	if behind := e.catchUp(ctx); behind != nil {
 		return nil, behind
 	}
-	if filed = e.board.state(id).state; filed != nil {
-		return filed, nil
+	if state := e.board.known(id).state; state != nil {
+		return state, nil
 	}
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) 
 	return nil, ErrNotFound
 }
 
-// inBucket returns an export as its folder tells, nil where there is none.
+// inBucket returns the state of an export according to its folder, or nil if it has none.
 func (e *Exports) inBucket(ctx context.Context, id export.ID) (*export.State, error) {
 	d, err := files.Open(ctx, e.bucket, id)
 	if errors.Is(err, files.ErrNotFound) {
@@ -85,14 +85,12 @@ func (e *Exports) inBucket(ctx context.Context, id export.ID) (*export.State, er
 	return &export.NewProgress(d.Plan, export.StatusAccepted, &export.Tally{}, d.Plan.AcceptedAt).State, nil
 }
 
-// remember keeps what ClickHouse or the bucket told: they may be ahead of the topics, and nobody who was told so is to be told less. And so
-// those who go on asking how an export ended cost nothing.
+// remember keeps a state from ClickHouse or the bucket. Both can be ahead of the topics, and later answers must not go
+// back. It also makes answers about an ended export cheap.
 func (b *board) remember(s *export.State) {
 	b.change(s.ID, func(x *entry) {
-		if !s.Status.Final() {
-			x.progressed(s)
-		} else if x.state == nil || !x.state.Status.Final() {
-			x.state, x.onlyFiled = s, false
+		if x.state == nil || !x.state.Status.Final() {
+			x.advance(s)
 		}
 	})
 }
@@ -105,7 +103,7 @@ type position struct {
 
 func positionOf(x *export.State) position { return position{x.RequestedAt.UnixMilli(), x.ExportID} }
 
-// compare orders as the listing does: newest first.
+// compare orders positions as the listing does: newest first, and by id from last to first at equal times.
 func (p position) compare(o position) int {
 	return cmp.Or(-cmp.Compare(p.At, o.At), -cmp.Compare(p.ID, o.ID))
 }
@@ -131,35 +129,30 @@ func parseCursor(cursor string) (*position, error) {
 	return &p, nil
 }
 
-// matches says whether an export is one of those asked for.
+// matches reports whether the query selects an export.
 func (q *Query) matches(x *export.State) bool {
-	is := func(want, have string) bool { return want == "" || want == have }
-	return is(q.Source, x.Source) && is(q.AppID, x.AppID) && is(q.Purpose, x.Purpose) &&
+	equal := func(want, have string) bool { return want == "" || want == have }
+	return equal(q.Source, x.Source) && equal(q.AppID, x.AppID) && equal(q.Purpose, x.Purpose) &&
 		(len(q.Status) == 0 || slices.Contains(q.Status, string(x.Status)))
 }
 
-// List returns a page of exports, with those that were filed before it was called. A cursor that is not Page.Next is ErrCursor.
+// List returns a page of exports, newest first. It has every export that was filed before the call, unless Kafka does not
+// answer. It returns ErrCursor for a cursor that is not Page.Next of such a listing.
 func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
 	after, err := parseCursor(q.Cursor)
 	if err != nil {
 		return nil, err
 	}
 	if after == nil {
-		if err := e.catchUp(ctx); err != nil { // the list is worth having all the same
-			e.cfg.Log.Warn("a listing may miss what was filed just now", "error", err)
+		if err := e.catchUp(ctx); err != nil { // the list is useful all the same
+			e.cfg.Log.Warn("a listing may lack the newest exports", "error", err)
 		}
 	}
-	there, err := e.stored.list(ctx, &q, after)
+	stored, last, err := e.stored.list(ctx, &q, after)
 	if err != nil {
 		return nil, err
 	}
-	var last *position // of what ClickHouse has of the page, if it has more
-	if len(there) > q.Limit {
-		there = there[:q.Limit]
-		p := positionOf(&there[q.Limit-1])
-		last = &p
-	}
-	page := &Page{Exports: e.overlay(&q, there, after, last)}
+	page := &Page{Exports: e.overlay(&q, stored, after, last)}
 	switch {
 	case len(page.Exports) > q.Limit:
 		page.Exports = page.Exports[:q.Limit]
@@ -170,19 +163,18 @@ func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
 	return page, e.markAllDeleted(ctx, page.Exports)
 }
 
-// overlay lays what the topics told over what ClickHouse has of a page, which is what comes after one position and, where ClickHouse has more, not
-// after another.
-func (e *Exports) overlay(q *Query, there []export.State, after, last *position) []Export {
-	told := e.board.of(q.Workspace)
+// overlay lays the states of the board over those of a page from ClickHouse. The page is what comes after one position
+// and, if ClickHouse has more, not after another one.
+func (e *Exports) overlay(q *Query, stored []export.State, after, last *position) []Export {
 	found := map[export.ID]*export.State{}
-	for i := range there {
-		found[there[i].ID] = &there[i]
+	for i := range stored {
+		found[stored[i].ID] = &stored[i]
 	}
-	for id, x := range told {
+	for id, x := range e.board.ofWorkspace(q.Workspace) {
 		p := positionOf(x)
 		old := found[id]
 		switch {
-		case old != nil && old.Status.Final() && !x.Status.Final(): // filed again
+		case old != nil && old.Status.Final() && !x.Status.Final(): // the request was filed again
 		case old != nil:
 			found[id] = x
 		case (after == nil || p.compare(*after) > 0) && (last == nil || p.compare(*last) < 0):
@@ -198,22 +190,22 @@ func (e *Exports) overlay(q *Query, there []export.State, after, last *position)
 	return list
 }
 
-// lookups are how many folders are looked into at once.
-const lookups = 16
+// maxLookups is how many folders are read at a time.
+const maxLookups = 16
 
 func (e *Exports) markAllDeleted(ctx context.Context, list []Export) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookups)
+	group.SetLimit(maxLookups)
 	for i := range list {
 		group.Go(func() error { return e.markDeleted(ctx, &list[i]) })
 	}
 	return group.Wait()
 }
 
-// maxDeleted bounds the deletions that are kept.
+// maxDeleted bounds the deletions that are kept in memory.
 const maxDeleted = 20_000
 
-// markDeleted looks whether the files of an export that succeeded were deleted.
+// markDeleted reads whether the files of an export that succeeded were deleted.
 func (e *Exports) markDeleted(ctx context.Context, x *Export) error {
 	if x.Status != export.StatusSucceeded {
 		return nil

@@ -14,17 +14,18 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// stored is what ClickHouse has. Its queries fold export_events as the view exports does, but after the conditions: ClickHouse does not
-// move those below the view's LIMIT BY, and would read all exports of everybody.
-type stored struct{ conn driver.Conn }
+// Stored reads the exports that track has written to ClickHouse. Its queries fold export_events as the view exports does,
+// but after the conditions: ClickHouse does not move conditions below the view's LIMIT BY, and would read the exports of
+// every workspace.
+type Stored struct{ Conn driver.Conn }
 
-// readTimeout is how long a read of a few exports may take.
+// readTimeout bounds one query.
 const readTimeout = 10 * time.Second
 
-// newestFirst puts the event of an export first that tells most of it.
+// newestFirst sorts the events of an export: the one that tells most is first.
 const newestFirst = "completed_at IS NULL, percent_done DESC, rows_done DESC, at DESC"
 
-// columns are those of [export.State], with the types of its fields.
+// columns returns the columns of [export.State], with the types of its fields.
 func columns() string {
 	list := make([]string, len(export.StateColumns))
 	for i, c := range export.StateColumns {
@@ -36,25 +37,56 @@ func columns() string {
 	return strings.Join(list, ", ")
 }
 
-// parameters binds values to a query. Each is an id, a word of the contract or a number, or a list of such with commas.
+// parameters binds values to a query. Each value is an id, a word of the contract, a number, or a list of these with
+// commas.
 func parameters(ctx context.Context, values map[string]string) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	return chgo.Context(ctx, chgo.WithParameters(values)), cancel
 }
 
-// get returns an export, nil where ClickHouse has none.
-func (s stored) get(ctx context.Context, id export.ID) (*export.State, error) {
+// Get returns the state of an export, or nil if ClickHouse does not have it.
+func (s Stored) Get(ctx context.Context, id export.ID) (*export.State, error) {
 	ctx, cancel := parameters(ctx, map[string]string{"workspace": id.WorkspaceID, "export": id.ExportID})
 	defer cancel()
-	list, err := s.query(ctx, "SELECT "+columns()+" FROM export_events WHERE workspace_id = {workspace:String} AND export_id = {export:String} ORDER BY "+newestFirst+" LIMIT 1")
+	list, err := s.query(ctx, "SELECT "+columns()+` FROM export_events
+WHERE workspace_id = {workspace:String} AND export_id = {export:String} ORDER BY `+newestFirst+" LIMIT 1")
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	return &list[0], nil
 }
 
-// list returns the exports of a page and one more, where there is one.
-func (s stored) list(ctx context.Context, q *Query, after *position) ([]export.State, error) {
+// List returns a page as [Exports.List] does, without exports that track has not written yet, and without deletions.
+func (s Stored) List(ctx context.Context, q Query) (*Page, error) {
+	after, err := parseCursor(q.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	list, last, err := s.list(ctx, &q, after)
+	if err != nil {
+		return nil, err
+	}
+	page := &Page{Exports: make([]Export, len(list))}
+	for i, x := range list {
+		page.Exports[i] = Export{State: x}
+	}
+	if last != nil {
+		page.Next = last.cursor()
+	}
+	return page, nil
+}
+
+// list returns the exports of a page and, if there are more, the position of the last one.
+func (s Stored) list(ctx context.Context, q *Query, after *position) ([]export.State, *position, error) {
+	list, err := s.listOneMore(ctx, q, after)
+	if err != nil || len(list) <= q.Limit {
+		return list, nil, err
+	}
+	last := positionOf(&list[q.Limit-1])
+	return list[:q.Limit], &last, nil
+}
+
+func (s Stored) listOneMore(ctx context.Context, q *Query, after *position) ([]export.State, error) {
 	values := map[string]string{"workspace": q.Workspace, "n": fmt.Sprint(q.Limit + 1)}
 	conditions := []string{"workspace_id = {workspace:String}"}
 	for _, c := range []struct{ column, value string }{{"source", q.Source}, {"app_id", q.AppID}, {"purpose", q.Purpose}} {
@@ -75,7 +107,7 @@ func (s stored) list(ctx context.Context, q *Query, after *position) ([]export.S
 	}
 	ctx, cancel := parameters(ctx, values)
 	defer cancel()
-	// The keys of the page first, by few columns, and then all of those exports.
+	// The inner query finds the ids of the page by few columns; the outer one reads all columns of those exports.
 	return s.query(ctx, `WITH page AS (
     SELECT export_id FROM (
         SELECT export_id, requested_at, status FROM export_events WHERE `+strings.Join(conditions, " AND ")+`
@@ -88,8 +120,8 @@ SELECT * FROM (
 ) ORDER BY requested_at DESC, export_id DESC`)
 }
 
-func (s stored) query(ctx context.Context, sql string) (list []export.State, err error) {
-	rows, err := s.conn.Query(ctx, sql)
+func (s Stored) query(ctx context.Context, sql string) (list []export.State, err error) {
+	rows, err := s.Conn.Query(ctx, sql)
 	if err != nil {
 		return nil, fmt.Errorf("read the exports: %w", clickhouse.Explain(err))
 	}

@@ -8,8 +8,9 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// Watch yields the state of an export, then each change, as long as its reader keeps up, and last how it ended; and nil each time that
-// nothing has happened for so long. It ends with ErrNotFound, another error of Get, or that of ctx.
+// Watch yields the state of an export, then each change, and last the final state. A slow reader misses changes in
+// between, never the last. Watch yields nil when nothing has changed for the time idle. It ends with ErrNotFound, another
+// error of Get, or the error of ctx.
 func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) iter.Seq2[*export.State, error] {
 	return func(yield func(*export.State, error) bool) {
 		first, err := e.get(ctx, id)
@@ -27,7 +28,7 @@ func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) i
 		defer tick.Stop()
 		for {
 			now, changed := e.board.look(id)
-			if now == nil && last == nil { // only ClickHouse has it
+			if now == nil && last == nil { // the topics told nothing of it
 				now = first
 			}
 			if now != nil && now != last {
@@ -50,8 +51,8 @@ func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) i
 	}
 }
 
-// completion is how an export ended as its completion event has it, from the bucket: ClickHouse does not keep all of it. Where the bucket
-// does not answer it is what is known.
+// completion returns the final state of an export as its completion event has it. It comes from the bucket, because
+// ClickHouse does not keep all fields. If the bucket does not answer, completion returns the known state.
 func (e *Exports) completion(ctx context.Context, known *export.State) (*export.State, error) {
 	if d, err := e.Dataset(ctx, known.ID); err == nil && d.Manifest != nil {
 		c, err := d.Completion()
@@ -63,7 +64,7 @@ func (e *Exports) completion(ctx context.Context, known *export.State) (*export.
 	return known, nil
 }
 
-// watch keeps an entry until the function it returns is called.
+// watch keeps an entry on the board until the function it returns is called.
 func (b *board) watch(id export.ID) (end func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -76,7 +77,7 @@ func (b *board) watch(id export.ID) (end func()) {
 	}
 }
 
-// look returns the state of a watched export, and what is closed when that changes.
+// look returns the state of a watched export, and a channel that is closed at its next change.
 func (b *board) look(id export.ID) (*export.State, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,0 +1,95 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// Follower follows a few exports by the topics of progress and completions. It is for a command that watches what it
+// files or cancels: unlike Exports it starts with one question to Kafka, reads only what is published after that, and
+// needs neither ClickHouse nor the object store. It is not safe for concurrent use.
+type Follower struct {
+	prefix  string
+	client  *kgo.Client
+	entries map[string]*entry // by the key of records
+}
+
+// Follow starts to follow exports, before they are filed. Ended: the exports may have ended before; completions are
+// then read from the start of their topic, which is compacted.
+func Follow(ctx context.Context, cfg kafka.Config, ended bool, ids ...export.ID) (*Follower, error) {
+	client, err := kgo.NewClient(cfg.FetchOptions()...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	f := &Follower{prefix: cfg.TopicPrefix, client: client, entries: map[string]*entry{}}
+	for _, id := range ids {
+		f.entries[string(id.Key())] = &entry{}
+	}
+	progress, completions := cfg.TopicName(event.TopicExportProgress), cfg.TopicName(event.TopicExportCompletions)
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, progress, completions)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		client.Close()
+		return nil, fmt.Errorf("find the ends of topics %s and %s: %w", progress, completions, err)
+	}
+	from := map[string]map[int32]kgo.Offset{progress: {}, completions: {}}
+	ends.Each(func(end kadm.ListedOffset) {
+		offset := kgo.NewOffset().At(end.Offset)
+		if end.Topic == completions && ended {
+			offset = kgo.NewOffset().AtStart()
+		}
+		from[end.Topic][end.Partition] = offset
+	})
+	client.AddConsumePartitions(from)
+	return f, nil
+}
+
+// Close ends the following.
+func (f *Follower) Close() { f.client.Close() }
+
+// Wait calls changed with each state of the exports, in order, until all of them have ended or changed returns an
+// error. The last state of an export is final. It returns that error, the error of ctx, or one of Kafka's.
+func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) error {
+	for running := len(f.entries); running > 0; {
+		fetches := f.client.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("read the topics of exports: %w", err)
+		}
+		for r := range fetches.RecordsAll() {
+			x := f.entries[string(r.Key)]
+			if x == nil || x.state != nil && x.state.Status.Final() { // what comes late on the other topic is from before
+				continue
+			}
+			s, err := decodeState(strings.TrimPrefix(r.Topic, f.prefix), r)
+			if err != nil {
+				return fmt.Errorf("read record %s: %w", kafka.Position(r), err)
+			}
+			if !x.advance(s) {
+				continue
+			}
+			if err := changed(s); err != nil {
+				return err
+			}
+			if s.Status.Final() {
+				running--
+			}
+		}
+	}
+	return nil
+}
+
+var errNoState = errors.New("the topic has no states")
