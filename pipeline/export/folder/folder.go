@@ -1,7 +1,9 @@
-// Package folder reads and creates the documents of an export's folder in the bucket: plan.json, the
-// windows' manifests, manifest.json and deleted.json. Each is created once, by whoever is first, and never changes; so
-// each is read with the same code by everybody, and may be kept. A document that is not what Millrace wrote
-// is a *strictjson.Refusal: no repetition mends it.
+// Package folder reads and creates the documents of an export's folder in the bucket: plan.json, the manifests of
+// windows, manifest.json and deleted.json. The first writer creates a document, and nobody changes it later, so that
+// readers may cache it. The error for a document that somebody else changed is a *strictjson.Refusal: a retry does not help.
+//
+//	folder.go   Folder: one document each; Plans: a cache of plans
+//	sweep.go    Sweep, Clean: delete the files that no manifest lists
 package folder
 
 import (
@@ -18,40 +20,41 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Folder is an export's folder.
+// Folder is the folder of an export.
 type Folder struct {
 	Bucket *bucket.Bucket
 	ID     export.ID
 }
 
-// Key is the key of an object of the folder.
+// Key returns the key of an object of the folder.
 func (f Folder) Key(name string) string { return f.ID.Prefix() + name }
 
-// Plan reads plan.json; bucket.ErrNotFound where there is none.
+// Plan reads plan.json. It returns bucket.ErrNotFound where there is none.
 func (f Folder) Plan(ctx context.Context) (*export.Plan, error) {
 	p, _, err := read[export.Plan](ctx, f, export.PlanName)
 	return p, err
 }
 
-// CreatePlan creates plan.json, and returns it as it is: p, or the one that was there before.
+// CreatePlan creates plan.json and returns the plan in the bucket: p, or the plan that existed before.
 func (f Folder) CreatePlan(ctx context.Context, p *export.Plan) (*export.Plan, error) {
 	there, _, err := create(ctx, f, export.PlanName, p)
 	return there, err
 }
 
-// Window reads a window's manifest; bucket.ErrNotFound where there is none.
+// Window reads the manifest of a window. It returns bucket.ErrNotFound where there is none.
 func (f Folder) Window(ctx context.Context, window int) (*export.WindowManifest, error) {
 	w, _, err := read[export.WindowManifest](ctx, f, export.WindowName(window))
 	return w, err
 }
 
-// CreateWindow creates a window's manifest, and returns it as it is: w, or the one that was there before.
+// CreateWindow creates the manifest of a window and returns the manifest in the bucket: w, or the manifest that
+// existed before.
 func (f Folder) CreateWindow(ctx context.Context, w *export.WindowManifest) (*export.WindowManifest, error) {
 	there, _, err := create(ctx, f, export.WindowName(w.Window), w)
 	return there, err
 }
 
-// Windows lists the windows that have a manifest, ascending.
+// Windows returns the numbers of the windows that have a manifest, ascending.
 func (f Folder) Windows(ctx context.Context) ([]int, error) {
 	objects, err := f.Bucket.List(ctx, f.Key(export.WindowsDir))
 	if err != nil {
@@ -66,10 +69,10 @@ func (f Folder) Windows(ctx context.Context) ([]int, error) {
 	return windows, nil
 }
 
-// readers is how many windows' manifests are read at once.
+// readers is how many manifests of windows are read concurrently.
 const readers = 16
 
-// ReadWindows reads the manifests of windows, several at a time, and returns them in the order asked for.
+// ReadWindows reads the manifests of windows concurrently, and returns them in the order of numbers.
 func (f Folder) ReadWindows(ctx context.Context, numbers []int) ([]*export.WindowManifest, error) {
 	windows := make([]*export.WindowManifest, len(numbers))
 	group, ctx := errgroup.WithContext(ctx)
@@ -103,26 +106,26 @@ func (f Folder) Ended(ctx context.Context) (bool, error) {
 	return true, r.Close()
 }
 
-// CreateManifest creates manifest.json, and returns it as it is, and its text: m, or the one that was
-// there before.
+// CreateManifest creates manifest.json and returns the manifest in the bucket and its text: m, or the manifest that
+// existed before.
 func (f Folder) CreateManifest(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
 	return create(ctx, f, export.ManifestName, m)
 }
 
-// Deletion reads deleted.json; bucket.ErrNotFound where there is none.
+// Deletion reads deleted.json. It returns bucket.ErrNotFound where there is none.
 func (f Folder) Deletion(ctx context.Context) (*export.Deletion, error) {
 	d, _, err := read[export.Deletion](ctx, f, export.DeletedName)
 	return d, err
 }
 
-// CreateDeletion creates deleted.json, and returns it as it is: d, or the one that was there before.
+// CreateDeletion creates deleted.json and returns the deletion in the bucket: d, or the deletion that existed before.
 func (f Folder) CreateDeletion(ctx context.Context, d *export.Deletion) (*export.Deletion, error) {
 	there, _, err := create(ctx, f, export.DeletedName, d)
 	return there, err
 }
 
-// CreateSidecar creates README.md or another sidecar, and returns it as it is: text, or the one that was there
-// before, which another release may have written.
+// CreateSidecar creates README.md or another sidecar and returns its text in the bucket: text, or the text that
+// existed before, which another release may have written.
 func (f Folder) CreateSidecar(ctx context.Context, name string, text []byte) ([]byte, error) {
 	err := f.Bucket.Create(ctx, f.Key(name), text)
 	if errors.Is(err, bucket.ErrExists) {
@@ -161,16 +164,16 @@ func create[T any](ctx context.Context, f Folder, name string, doc *T) (*T, []by
 	return doc, text, nil
 }
 
-// Plans keeps the plans that were read last.
+// Plans is a cache of plans.
 type Plans struct {
 	mu    sync.Mutex
 	plans map[export.ID]*export.Plan
 }
 
-// maxPlans bounds their memory: a plan may name 10,000 runs and have a megabyte.
+// maxPlans bounds the memory of the cache: a plan with 10,000 run ids has about a megabyte.
 const maxPlans = 64
 
-// Of returns a folder's plan; bucket.ErrNotFound where there is none.
+// Of returns the plan of a folder. It returns bucket.ErrNotFound where there is none.
 func (c *Plans) Of(ctx context.Context, f Folder) (*export.Plan, error) {
 	c.mu.Lock()
 	p := c.plans[f.ID]

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Sweep deletes the fragments and sidecars that keep does not name: what attempts left that failed, or
-// came second.
+// Sweep deletes the fragments and sidecars that keep does not list: objects of failed attempts, and of attempts that
+// another attempt preceded.
 func (f Folder) Sweep(ctx context.Context, keep []export.File) error {
 	objects, err := f.Bucket.List(ctx, f.Key(""))
 	if err != nil {
@@ -21,9 +21,9 @@ func (f Folder) Sweep(ctx context.Context, keep []export.File) error {
 	return err
 }
 
-// Clean deletes what came into the folder of an export after its end: objects that its manifest does not
-// list. Of an export that somebody deleted it deletes all files. It returns how many it deleted. An export
-// that has not ended is left alone.
+// Clean deletes the files of an ended export that its manifest does not list, because they were written after its end.
+// Of a deleted export it deletes all files. It returns the number of deleted files. Clean does not touch an export that
+// has not ended.
 func (f Folder) Clean(ctx context.Context) (deleted int, err error) {
 	objects, err := f.Bucket.List(ctx, f.Key(""))
 	if err != nil {
@@ -43,7 +43,7 @@ func (f Folder) Clean(ctx context.Context) (deleted int, err error) {
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case m.ID != f.ID || !m.Status.Final(): // whatever it is, it is no reason to delete anything
+	case m.ID != f.ID || !m.Status.Final(): // a manifest that Millrace did not write here lists nothing to keep
 		return 0, &strictjson.Refusal{
 			Code: strictjson.InvalidJSON, Rule: "object " + f.Key(export.ManifestName) + " is not the manifest of the export: restore it",
 		}
@@ -53,7 +53,7 @@ func (f Folder) Clean(ctx context.Context) (deleted int, err error) {
 	return f.deleteFiles(ctx, objects, m.Files)
 }
 
-// isFile says whether an object of this name would be a file of the export, which a manifest lists.
+// isFile reports whether an object with the name is a file, which a manifest lists, and not a document.
 func isFile(name string) bool {
 	return strings.HasPrefix(name, export.DataDir) || strings.HasPrefix(name, export.MetaDir) || name == export.CardName
 }

@@ -1,5 +1,5 @@
-// Package message makes the Kafka records by which the stages of an export tell each other, and everybody
-// else, what happened. Each has the same id however often it is sent.
+// Package message builds the Kafka records that the stages of exports send. A record that is sent again has the same
+// id.
 package message
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// Window has a window extracted.
+// Window returns the record that asks extract for a window.
 func Window(topicPrefix string, p *export.Plan, window int) *kgo.Record {
 	return record(topicPrefix, p, message{
 		topic: event.TopicExportWindows, key: p.WindowKey(window), kind: export.TypeWindow,
@@ -21,7 +21,7 @@ func Window(topicPrefix string, p *export.Plan, window int) *kgo.Record {
 	})
 }
 
-// Result tells seal what became of a window, or of the whole export.
+// Result returns the record that tells seal the outcome of a window or of the whole export.
 func Result(topicPrefix string, p *export.Plan, result export.Result) *kgo.Record {
 	result.ID = p.ID
 	return record(topicPrefix, p, message{
@@ -30,7 +30,7 @@ func Result(topicPrefix string, p *export.Plan, result export.Result) *kgo.Recor
 	})
 }
 
-// Progress tells how far an export is.
+// Progress returns the record of a progress event.
 func Progress(topicPrefix string, p *export.Plan, progress *export.Progress) *kgo.Record {
 	return record(topicPrefix, p, message{
 		topic: event.TopicExportProgress, key: p.Key(), kind: export.TypeProgressed, at: progress.UpdatedAt,
@@ -38,7 +38,7 @@ func Progress(topicPrefix string, p *export.Plan, progress *export.Progress) *kg
 	})
 }
 
-// Completion tells how an export ended.
+// Completion returns the record of a completion event.
 func Completion(topicPrefix string, p *export.Plan, c *export.Completion) *kgo.Record {
 	return record(topicPrefix, p, message{
 		topic: event.TopicExportCompletions, key: p.Key(), kind: export.TypeCompleted, at: *c.CompletedAt,

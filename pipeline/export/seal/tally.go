@@ -9,19 +9,17 @@ import (
 	"github.com/millrace/millrace/pipeline/export/folder"
 )
 
-// tallies remembers what the windows of exports add up to, so that each window's manifest is read once and
-// not with every result that comes after it. It is only a cache: whoever takes a partition over reads the
-// manifests again.
+// tallies caches the sums of window manifests by export, so that a manifest is read once and not again for each later
+// result. A process that takes over a partition reads the manifests again.
 type tallies struct {
 	mu      sync.Mutex
 	exports map[export.ID]*tally
 }
 
-// Limits of memory: the exports of one process that are under way at once, and the manifests, of up to a few
-// hundred fragments each, that are read before they are added up.
+// Limits of memory.
 const (
-	maxTallies = 256
-	maxRead    = 64
+	maxTallies = 256 // exports
+	maxRead    = 64  // manifests that are read before they are added; each lists up to a few hundred fragments
 )
 
 type tally struct {
@@ -30,8 +28,8 @@ type tally struct {
 	counted []bool // by number of the window
 }
 
-// sum returns what these windows, which are done, add up to, and the manifests that it read last for that. A window that was done stays done, so the sum never falls from one result to
-// the next, whoever handles it.
+// sum returns the sum of the finished windows, and the manifests of the last chunk that it read. A finished window stays
+// finished, so that the sum never falls from one result to the next, in whichever process.
 func (c *tallies) sum(ctx context.Context, f folder.Folder, done []int) (sum *export.Tally, read []*export.WindowManifest, err error) {
 	t := c.of(f.ID)
 	t.mu.Lock()
@@ -48,7 +46,7 @@ func (c *tallies) sum(ctx context.Context, f folder.Folder, done []int) (sum *ex
 	return t.sum.Clone(), read, nil
 }
 
-// missing returns those of the windows, ascending, that are not counted yet.
+// missing returns the windows that are not counted yet, ascending.
 func (t *tally) missing(done []int) (numbers []int) {
 	for _, number := range done {
 		if number >= len(t.counted) {
@@ -73,7 +71,7 @@ func (c *tallies) of(id export.ID) *tally {
 			if len(c.exports) < maxTallies {
 				break
 			}
-			delete(c.exports, other) // any: it is read again if it is needed
+			delete(c.exports, other) // any of them: it is read again when it is needed
 		}
 		t = &tally{}
 		c.exports[id] = t
