@@ -19,21 +19,21 @@ import (
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
-// attempt is one try at a window.
+// attempt is one attempt at a window.
 type attempt struct {
 	stage  *Stage
 	folder folder.Folder
 	plan   *export.Plan
 	window int
-	id     string // part of the names of its objects, never used again (invariant 4)
+	id     string // part of the names of its objects; no other attempt has it (invariant 4)
 
 	stream   *format.Stream
 	files    *files
 	manifest export.WindowManifest
 }
 
-// attempt extracts the window, or finds that somebody else did. What it leaves where it fails is nothing,
-// or objects that seal sweeps.
+// attempt extracts the window, or finds that another attempt did. A failed attempt deletes its objects; seal sweeps
+// those that it cannot delete.
 func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, window int) error {
 	a := &attempt{stage: s, folder: f, plan: p, window: window, id: strings.ToLower(rand.Text()[:8])}
 	a.manifest = export.WindowManifest{ID: p.ID, Window: window, Attempt: a.id, Files: []export.File{}}
@@ -52,21 +52,21 @@ func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, wi
 	return a.commit(ctx)
 }
 
-// commit creates the window's manifest. If the answer is lost, the manifest may be there, so the objects
-// stay; the next attempt finds out.
+// commit creates the window's manifest. If the answer is lost, the manifest may exist, so that the objects stay. The
+// next attempt reads it.
 func (a *attempt) commit(ctx context.Context) error {
 	a.manifest.CreatedAt = time.Now().UTC().Truncate(time.Millisecond)
-	there, err := a.folder.CreateWindow(ctx, &a.manifest)
+	stored, err := a.folder.CreateWindow(ctx, &a.manifest)
 	if err != nil {
 		return kafka.Unavailable(storeError{err})
 	}
-	if there.Attempt != a.id { // somebody else was first
+	if stored.Attempt != a.id { // another attempt was first
 		a.discard(ctx)
 	}
 	return nil
 }
 
-// write streams the rows into fragments and makes them durable.
+// write streams the rows into fragments, and makes the fragments durable.
 func (a *attempt) write(ctx context.Context) error {
 	defer a.files.abort()
 	if err := a.read(ctx); err != nil {
@@ -89,7 +89,7 @@ func (a *attempt) write(ctx context.Context) error {
 	return nil
 }
 
-// wrong says how an error of the stream, or of what it writes to, is dealt with.
+// classify marks an error of the stream or of its files for the retrier.
 func classify(err error) error {
 	if errors.As(err, new(storeError)) {
 		return kafka.Unavailable(err)
@@ -97,7 +97,7 @@ func classify(err error) error {
 	return kafka.Permanent(formatError{err})
 }
 
-// read reads the window's rows. It returns nil only if its queries ended as they should (invariant 5).
+// read reads the rows of the window. It returns nil only if its queries ended without an error (invariant 5).
 func (a *attempt) read(ctx context.Context) error {
 	settings := selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID), queryLimit)
 	write := func(row *format.Row) error {
@@ -128,7 +128,7 @@ type reader func(ctx context.Context, fn func(*format.Row) error) error
 
 func (a *attempt) queryID() string { return fmt.Sprintf("%s/%d/%s", a.plan.ID, a.window, a.id) }
 
-// direct reads the selection itself.
+// selectionReader reads the selection itself.
 func (a *attempt) selectionReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*format.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
@@ -140,7 +140,7 @@ func (a *attempt) selectionReader(settings []ch.Setting) reader {
 	}
 }
 
-// fromStage reads the window of the stage, and holds it against the plan.
+// snapshotReader reads the window from the snapshot, and checks it against the plan.
 func (a *attempt) snapshotReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*format.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
@@ -159,12 +159,12 @@ func (a *attempt) snapshotRange() *selection.StagedRange {
 	return &selection.StagedRange{Request: a.plan.Request, Stage: a.plan.Snapshot, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
 }
 
-// errStageGone says that the stage is not what was planned: an operator dropped it, or its week is over. What
-// is left of it must not pass for the export.
-var errSnapshotGone = errors.New("the stage of the export is gone")
+// errSnapshotGone is the error for a snapshot that has other rows than planned: an operator dropped it, or its time to
+// live of a week is over. The remaining rows must not pass for the export.
+var errSnapshotGone = errors.New("the snapshot of the export is gone")
 
-// account holds what was found of a stage against the plan. Rows whose runs are not there any more are
-// counted, but only if the stage has outlived the reading of the window.
+// reconcile checks the rows that were found in the snapshot against the plan. It counts rows whose runs were deleted,
+// but only if the snapshot still exists after the window was read.
 func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.Staged, settings []ch.Setting) error {
 	planned := a.plan.Windows[a.window].Rows
 	if found.Rows == planned && found.Vanished > 0 {
@@ -186,22 +186,21 @@ func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found select
 	return nil
 }
 
-// discard deletes the attempt's objects. It does so even when ctx is done; what it cannot delete, seal
-// sweeps.
+// discard deletes the objects of the attempt, even when ctx is done. Seal sweeps those that it cannot delete.
 func (a *attempt) discard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	for _, name := range a.files.names {
 		if err := a.stage.bucket.Delete(ctx, a.folder.Key(name)); err != nil {
-			a.stage.cfg.Log.Warn("object of a failed attempt is left, to be swept", "key", a.folder.Key(name), "error", err)
+			a.stage.cfg.Log.Warn("deleting an object of a failed attempt failed; seal sweeps it", "key", a.folder.Key(name), "error", err)
 		}
 	}
 }
 
-// Errors by where they come from; any other is ClickHouse's.
+// Errors by their source. All other errors are ClickHouse's.
 type (
-	formatError struct{ error } // the rows cannot be written so, and never will
-	storeError  struct{ error } // the bucket
+	formatError struct{ error } // the target cannot write the rows
+	storeError  struct{ error } // the bucket failed
 	crash       struct{ error } // a failpoint
 )
 
@@ -213,8 +212,8 @@ func isClickHouse(err error) bool {
 	return !errors.As(err, new(formatError)) && !errors.As(err, new(storeError))
 }
 
-// failure is what users are told of a window that failed. ClickHouse's own text may quote rows, so it is
-// for the log.
+// failure returns the error of the export of a failed window. Texts of ClickHouse may quote rows, so that they are only
+// in the log.
 func failure(window int, err error) *export.Error {
 	switch {
 	case errors.As(err, new(formatError)):

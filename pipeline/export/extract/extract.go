@@ -1,18 +1,22 @@
-// Package extract is the stage that turns one window of an export into fragments: one query, whose rows
-// are formatted for the purpose, encoded, rolled into fragments, hashed and uploaded as they come.
+// Package extract is the stage that turns a window of an export into fragments. It streams the rows of one query:
+// formats them for the purpose, encodes them, rolls them into fragments, hashes and uploads.
 //
 //	export-windows ──▶ extract ◀── rows ── ClickHouse
 //	                    ├────────▶ data/train-00003-00000-<attempt>.jsonl …
 //	                    ├────────▶ windows/00003.json     the window's commit point
 //	                    └────────▶ export-results         done or failed
 //
-// It has two lanes, which are consumer groups: one takes the windows of large exports, the other those of
-// exports that are one window, and each passes over what is the other's. So a small export never queues behind
-// a large one. Together they work on a limited number of windows, and the small ones come first.
+// It has two lanes, which are consumer groups: one takes the windows of large exports, the other the windows of
+// exports with one window. Each lane skips the windows of the other, so that a small export never queues behind a
+// large one. The lanes share a limited number of slots, and small exports get free slots first.
 //
-// A window that has a manifest is done: its result is sent and nothing is run. Every attempt writes objects
-// of its own; the attempt that creates the manifest never deletes any, and one that finds another's deletes
-// its own.
+// A window that has a manifest is finished: extract only sends its result. Every attempt writes objects with names of
+// its own. The attempt that creates the manifest deletes no objects; an attempt that finds a manifest deletes its own.
+//
+//	extract.go   Stage: from a window's record to its result
+//	attempt.go   one attempt at a window
+//	files.go     the fragments and the lineage that an attempt writes
+//	slots.go     how many windows are worked on concurrently
 package extract
 
 import (
@@ -37,23 +41,23 @@ import (
 
 // Failpoints of the stage.
 const (
-	InsideWindow  = "inside a window" // fragments are uploaded, the manifest is not
+	InsideWindow  = "inside a window" // after the fragments, before the window manifest
 	AfterManifest = "after the window manifest, before its result"
 )
 
-// Limits of the work on one window, after which its export fails, so that a window that always fails
-// blocks nobody for ever.
+// Limits of the attempts at one window, after which its export fails. Without them a window that always fails would
+// block its partition.
 const (
 	maxAttempts = 5
 	maxDuration = 10 * time.Minute
 	queryLimit  = 10 * time.Minute
 )
 
-// Config of the stage. Name, Topic and Outputs of stage.Config are set by New; Slots are the windows that it
-// works on at a time.
+// Config is the configuration of the stage. New sets Name, Topic and Outputs of stage.Config. Slots is the number of
+// windows that the stage works on concurrently.
 type Config struct {
 	stage.Config
-	Pause time.Duration // after the first failure of a window, see kafka.Retrier; default 0.5 s
+	Pause time.Duration // after the first failed attempt, see kafka.Retrier; default 0.5 s
 }
 
 // Stage consumes export-windows.
@@ -88,7 +92,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 
 type lane struct {
 	name   string
-	direct bool // it takes the windows that are, see export.Window
+	direct bool // the lane takes direct windows, see export.Window
 }
 
 // Ready returns channels that are closed when Kafka answers and has the topics.
@@ -112,21 +116,21 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record, l lane) ([]*kgo.Recor
 	w, err := stage.Decode[export.Window](r, export.TypeWindow)
 	switch {
 	case l.direct && (err != nil || !w.Direct), err == nil && w.Direct != l.direct:
-		return nil, nil // the other lane's
+		return nil, nil // the record is for the other lane
 	case err != nil:
 		return nil, err
 	}
-	done, err := s.slots.acquire(ctx, w.Direct)
+	release, err := s.slots.acquire(ctx, w.Direct)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer release()
 	return s.window(ctx, w)
 }
 
 func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, error) {
 	f := folder.Folder{Bucket: s.bucket, ID: w.ID}
-	p, done, err := s.inspect(ctx, f, w.Window)
+	p, state, err := s.inspect(ctx, f, w.Window)
 	switch {
 	case err != nil:
 		return nil, err
@@ -134,15 +138,15 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		return nil, &strictjson.Refusal{Code: strictjson.UnknownExport, Pointer: "/export_id", Rule: "the export has no plan"}
 	case w.Window < 0 || w.Window >= len(p.Windows):
 		return nil, &strictjson.Refusal{Code: strictjson.OutOfRange, Pointer: "/window", Rule: "the plan has no such window"}
-	case done == exportEnded:
+	case state == exportEnded:
 		return nil, nil
-	case done == windowWritten:
+	case state == windowWritten:
 		return s.result(p, w.Window, nil), nil
 	}
 	tries := 0
 	err = s.attempts.Do(ctx, "extract", fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
-		if tries++; tries > 1 { // its export may have failed or been cancelled meanwhile
-			if over, err := f.Ended(ctx); over && err == nil {
+		if tries++; tries > 1 { // the export may have failed or been cancelled since
+			if ended, err := f.Ended(ctx); ended && err == nil {
 				return kafka.Permanent(errEnded)
 			}
 		}
@@ -161,24 +165,24 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop:
 		return nil, clickhouse.Explain(err)
 	}
-	s.cfg.Log.Error("a window of an export cannot be extracted, the export fails", "export", w.String(), "window", w.Window, "error", err)
+	s.cfg.Log.Error("extracting a window failed for good; its export fails", "export", w.String(), "window", w.Window, "error", err)
 	return s.result(p, w.Window, failure(w.Window, err)), nil
 }
 
 var errEnded = errors.New("the export has ended")
 
-// What is there before the work.
+// windowState is the state of a window before the work.
 type windowState int
 
 const (
-	windowMissing windowState = iota // the window has to be extracted
-	windowWritten                    // it has a manifest
-	exportEnded                      // its export has one
+	windowMissing windowState = iota
+	windowWritten             // the window has a manifest
+	exportEnded               // the export has a manifest
 )
 
-// before returns the export's plan, nil if it has none, and what is there of the window.
-func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (p *export.Plan, done windowState, err error) {
-	err = s.reads.Do(ctx, "look for what is done", f.ID.String(), func() error {
+// inspect returns the plan of the export, nil where it has none, and the state of the window.
+func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (p *export.Plan, state windowState, err error) {
+	err = s.reads.Do(ctx, "read the plan and the manifests", f.ID.String(), func() error {
 		p, err = s.plans.Of(ctx, f)
 		if errors.Is(err, bucket.ErrNotFound) {
 			p = nil
@@ -187,20 +191,20 @@ func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (p *ex
 		if err != nil {
 			return err
 		}
-		isOver, err := f.Ended(ctx)
-		if isOver || err != nil {
-			done = exportEnded
+		ended, err := f.Ended(ctx)
+		if ended || err != nil {
+			state = exportEnded
 			return err
 		}
 		_, err = f.Window(ctx, window)
 		if errors.Is(err, bucket.ErrNotFound) {
-			done = windowMissing
+			state = windowMissing
 			return nil
 		}
-		done = windowWritten
+		state = windowWritten
 		return err
 	})
-	return p, done, err
+	return p, state, err
 }
 
 func (s *Stage) result(p *export.Plan, window int, failed *export.Error) []*kgo.Record {

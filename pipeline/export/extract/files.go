@@ -11,27 +11,27 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// maxRecord is the size of a record in bytes above which its rows are dropped, as record_too_large: few readers
-// take such a line, and a window holds one record in memory.
+// maxRecord is the largest record in bytes. Rows of larger records are dropped as record_too_large: few readers accept
+// longer lines, and a window has one record in memory.
 const maxRecord = 64 << 20
 
-// maxOpen is how many fragments of a window are open at a time. Where records of more partitions come in turns,
-// partitions have more fragments than they need.
+// maxOpen is how many fragments of a window are open concurrently. Where records of more partitions alternate, the
+// partitions get more fragments than necessary.
 const maxOpen = 8
 
-// files are what an attempt writes: the fragments of each split and partition, and the lineage. It is the output of
-// the attempt's stream.
+// files are the files that an attempt writes: the fragments of each split and partition, and the lineage. It is the
+// output of the attempt's stream.
 type files struct {
 	ctx     context.Context
 	attempt *attempt
-	open    []*openFiles   // the one that was used last is the last
+	open    []*openFiles   // in the order of their last use
 	next    map[string]int // number of the next fragment, by split
-	names   []string       // of all objects that were begun
-	lineage *openFiles     // nil until there is some
-	line    []byte         // reused
+	names   []string       // of all objects that were started
+	lineage *openFiles     // nil before the first line
+	line    []byte         // buffer of a lineage line
 }
 
-// openFiles are the fragments of a split and partition, one after the other.
+// openFiles are the fragments of one split and partition, of which the last one is open.
 type openFiles struct {
 	split, partition string
 	kind             export.FileKind
@@ -80,7 +80,8 @@ func add(counts *map[string]int64, name string, n int64) {
 	(*counts)[name] += n
 }
 
-// of returns the files of a split and partition, and closes others where there are too many.
+// writerOf returns the files of a split and partition. It finishes the least recently used files where too many are
+// open.
 func (f *files) writerOf(split, partition string) (*openFiles, error) {
 	last := len(f.open) - 1
 	for i := last; i >= 0; i-- {
@@ -118,7 +119,7 @@ func (f *files) create(o *openFiles, name string) (fragment.Destination, error) 
 	return f.attempt.stage.bucket.NewWriter(f.ctx, f.attempt.folder.Key(name))
 }
 
-// trace writes where the record comes from that was written last to o. Of is an object without its opening brace.
+// writeLineage writes where the last record of o comes from. Of is a JSON object without its opening brace.
 func (f *files) writeLineage(o *openFiles, of []byte, startedAt int64) error {
 	if f.lineage == nil {
 		encoder, err := fragment.NewEncoder(fragment.JSONL, fragment.Uncompressed, fragment.Settings{})
@@ -137,7 +138,7 @@ func (f *files) writeLineage(o *openFiles, of []byte, startedAt int64) error {
 	return nil
 }
 
-// end closes files and lists them.
+// finish closes files and lists them in the manifest.
 func (f *files) finish(o *openFiles) error {
 	fragments, err := o.writer.Close()
 	if err != nil {
@@ -153,7 +154,7 @@ func (f *files) finish(o *openFiles) error {
 	return nil
 }
 
-// close ends all files, which are listed by name then, the lineage last.
+// close finishes all files and sorts their list by name, with the lineage last.
 func (f *files) close() error {
 	for _, o := range f.open {
 		if err := f.finish(o); err != nil {
@@ -167,7 +168,7 @@ func (f *files) close() error {
 	return nil
 }
 
-// abort gives up what is open. After close it does nothing.
+// abort gives up the open files. After close it does nothing.
 func (f *files) abort() {
 	for _, o := range f.open {
 		o.writer.Abort()

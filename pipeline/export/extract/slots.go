@@ -5,62 +5,62 @@ import (
 	"sync"
 )
 
-// turns bounds how many windows are worked on at a time. Windows of small exports do not wait behind those of
-// large ones.
+// slots limits how many windows are worked on concurrently. Windows of small exports do not wait behind windows of
+// large exports.
 type slots struct {
 	mu      sync.Mutex
 	free    int
-	waiting [2][]chan struct{} // of small exports, and of large ones; first come, first served
+	waiting [2][]chan struct{} // small exports, then large ones; each first in, first out
 }
 
 func newSlots(n int) *slots { return &slots{free: n} }
 
-// take waits for a turn. The function it returns ends it.
-func (t *slots) acquire(ctx context.Context, small bool) (done func(), err error) {
-	t.mu.Lock()
-	if t.free > 0 {
-		t.free--
-		t.mu.Unlock()
-		return t.release, nil
+// acquire waits for a slot, and returns the function that releases it.
+func (s *slots) acquire(ctx context.Context, small bool) (release func(), err error) {
+	s.mu.Lock()
+	if s.free > 0 {
+		s.free--
+		s.mu.Unlock()
+		return s.release, nil
 	}
-	queue := &t.waiting[1]
+	queue := &s.waiting[1]
 	if small {
-		queue = &t.waiting[0]
+		queue = &s.waiting[0]
 	}
-	turn := make(chan struct{}, 1)
-	*queue = append(*queue, turn)
-	t.mu.Unlock()
+	slot := make(chan struct{}, 1)
+	*queue = append(*queue, slot)
+	s.mu.Unlock()
 	select {
-	case <-turn:
-		return t.release, nil
+	case <-slot:
+		return s.release, nil
 	case <-ctx.Done():
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, c := range *queue {
-		if c == turn {
+		if c == slot {
 			*queue = append((*queue)[:i], (*queue)[i+1:]...)
 			return nil, context.Cause(ctx)
 		}
 	}
-	t.pass() // it was given in this very moment
+	s.pass() // the slot was passed at the same moment
 	return nil, context.Cause(ctx)
 }
 
-func (t *slots) release() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.pass()
+func (s *slots) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pass()
 }
 
-// next passes a turn on.
-func (t *slots) pass() {
-	for i, queue := range t.waiting {
+// pass gives a free slot to the next waiter.
+func (s *slots) pass() {
+	for i, queue := range s.waiting {
 		if len(queue) > 0 {
-			t.waiting[i] = queue[1:]
+			s.waiting[i] = queue[1:]
 			queue[0] <- struct{}{}
 			return
 		}
 	}
-	t.free++
+	s.free++
 }

@@ -37,8 +37,8 @@ func (f Folder) Plan(ctx context.Context) (*export.Plan, error) {
 
 // CreatePlan creates plan.json and returns the plan in the bucket: p, or the plan that existed before.
 func (f Folder) CreatePlan(ctx context.Context, p *export.Plan) (*export.Plan, error) {
-	there, _, err := create(ctx, f, export.PlanName, p)
-	return there, err
+	stored, _, err := create(ctx, f, export.PlanName, p)
+	return stored, err
 }
 
 // Window reads the manifest of a window. It returns bucket.ErrNotFound where there is none.
@@ -50,8 +50,8 @@ func (f Folder) Window(ctx context.Context, window int) (*export.WindowManifest,
 // CreateWindow creates the manifest of a window and returns the manifest in the bucket: w, or the manifest that
 // existed before.
 func (f Folder) CreateWindow(ctx context.Context, w *export.WindowManifest) (*export.WindowManifest, error) {
-	there, _, err := create(ctx, f, export.WindowName(w.Window), w)
-	return there, err
+	stored, _, err := create(ctx, f, export.WindowName(w.Window), w)
+	return stored, err
 }
 
 // Windows returns the numbers of the windows that have a manifest, ascending.
@@ -86,15 +86,15 @@ func (f Folder) ReadWindows(ctx context.Context, numbers []int) ([]*export.Windo
 	return windows, group.Wait()
 }
 
-// name is the name of an object after the folder's prefix.
+// name returns the name of an object relative to the folder.
 func (f Folder) name(o bucket.Object) string { return strings.TrimPrefix(o.Key, f.ID.Prefix()) }
 
-// Manifest reads manifest.json and its text; bucket.ErrNotFound where there is none.
+// Manifest reads manifest.json and returns it with its text. It returns bucket.ErrNotFound where there is none.
 func (f Folder) Manifest(ctx context.Context) (*export.Manifest, []byte, error) {
 	return read[export.Manifest](ctx, f, export.ManifestName)
 }
 
-// Ended says whether the export has a manifest.
+// Ended reports whether the export has a manifest.
 func (f Folder) Ended(ctx context.Context) (bool, error) {
 	r, _, err := f.Bucket.NewReader(ctx, f.Key(export.ManifestName))
 	if errors.Is(err, bucket.ErrNotFound) {
@@ -120,8 +120,8 @@ func (f Folder) Deletion(ctx context.Context) (*export.Deletion, error) {
 
 // CreateDeletion creates deleted.json and returns the deletion in the bucket: d, or the deletion that existed before.
 func (f Folder) CreateDeletion(ctx context.Context, d *export.Deletion) (*export.Deletion, error) {
-	there, _, err := create(ctx, f, export.DeletedName, d)
-	return there, err
+	stored, _, err := create(ctx, f, export.DeletedName, d)
+	return stored, err
 }
 
 // CreateSidecar creates README.md or another sidecar and returns its text in the bucket: text, or the text that

@@ -19,23 +19,22 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// JanitorConfig of a janitor.
+// JanitorConfig is the configuration of a janitor.
 type JanitorConfig struct {
 	Every   time.Duration // between two rounds; default 10 minutes
-	Within  time.Duration // exports that ended so long ago are visited; default 24 hours
+	Within  time.Duration // how long after its end an export is visited; default 24 hours
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
 }
 
-// Janitor deletes what came into the folders of exports after they had ended: attempts at windows that were
-// under way when their export failed, and processes that were paused and woke up. Any number of janitors may
-// be at work.
+// Janitor deletes objects that were written into the folders of exports after their end: by attempts that were running
+// when their export failed, and by processes that were paused. Any number of janitors may run.
 type Janitor struct {
 	cfg      JanitorConfig
 	dsn      *clickhouse.DSN
 	bucket   *bucket.Bucket
 	log      *slog.Logger
-	page     int // exports listed at once
+	page     int // exports that one query lists
 	removed  prometheus.Counter
 	failures prometheus.Counter
 }
@@ -49,15 +48,14 @@ func NewJanitor(cfg JanitorConfig, dsn *clickhouse.DSN, b *bucket.Bucket) *Janit
 	}
 	return &Janitor{
 		cfg: cfg, dsn: dsn, bucket: b, log: cfg.Log.With("part", "janitor"), page: 1000,
-		removed:  counter("objects_removed_total", "Objects removed that came into the folders of exports after their end."),
-		failures: counter("failures_total", "Exports that could not be cleaned, and rounds without ClickHouse; the next round tries again."),
+		removed:  counter("objects_removed_total", "Objects removed because they were written after the end of their export."),
+		failures: counter("failures_total", "Exports that could not be cleaned, and rounds that ClickHouse failed. The next round retries."),
 	}
 }
 
-// Run visits exports until ctx is done, and then returns nil. What fails is logged, and tried again in the
-// next round.
+// Run visits exports until ctx is done, and then returns nil. It logs failures, and the next round retries.
 func (j *Janitor) Run(ctx context.Context) error {
-	wait := rand.N(j.cfg.Every) // janitors that started together go different ways
+	wait := rand.N(j.cfg.Every) // spreads janitors that start together
 	for {
 		select {
 		case <-time.After(wait):
@@ -66,21 +64,20 @@ func (j *Janitor) Run(ctx context.Context) error {
 		}
 		if err := j.round(ctx); err != nil && ctx.Err() == nil {
 			j.failures.Inc()
-			j.log.Warn("exports cannot be listed; the next round tries again", "error", err)
+			j.log.Warn("listing ended exports failed; the next round retries", "error", err)
 		}
 		wait = j.cfg.Every
 	}
 }
 
-// Limits of a round. After so many exports in a row that cannot be cleaned it gives up, since the bucket is not
-// well then.
+// Limits of a round.
 const (
-	maxFailures = 10
+	maxFailures = 10 // in a row, after which the round ends: the bucket is unavailable
 	visitLimit  = 5 * time.Minute
 	queryLimit  = time.Minute
 )
 
-// round visits the exports that ended lately, the newest first.
+// round visits the recently ended exports, the newest first.
 func (j *Janitor) round(ctx context.Context) error {
 	conn, err := j.dsn.Open()
 	if err != nil {
@@ -103,7 +100,7 @@ func (j *Janitor) round(ctx context.Context) error {
 				continue
 			}
 			j.failures.Inc()
-			j.log.Warn("an export cannot be cleaned; the next round tries again", "export", last.id().String(), "error", err)
+			j.log.Warn("cleaning an export failed; the next round retries", "export", last.id().String(), "error", err)
 			if failed++; failed == maxFailures {
 				return nil
 			}
@@ -114,7 +111,7 @@ func (j *Janitor) round(ctx context.Context) error {
 	}
 }
 
-// visit is an export that ended.
+// visit is an ended export to clean.
 type visit struct {
 	WorkspaceID string `ch:"workspace_id"`
 	ExportID    string `ch:"export_id"`
@@ -123,9 +120,9 @@ type visit struct {
 
 func (v visit) id() export.ID { return export.ID{WorkspaceID: v.WorkspaceID, ExportID: v.ExportID} }
 
-// endedQuery lists exports that ended lately and before the last one listed, or as the first page. It is the one
-// query that is not bound to a workspace: it reads who and when, and nothing of the data. It reads the
-// events, since the view would fold those of all times first.
+// endedQuery lists recently ended exports: the first page, or the page after the last export of the page before. It is
+// the only query that is not bound to a workspace. It reads ids and times, and no data. It reads the events and not the
+// view, because the view would first fold the events of all times.
 const endedQuery = `SELECT workspace_id, export_id, max(toUnixTimestamp64Milli(assumeNotNull(completed_at))) AS ended_ms
 FROM export_events
 WHERE completed_at >= now64(3) - toIntervalSecond({within:UInt32})
@@ -134,7 +131,7 @@ HAVING {workspace:String} = '' OR (ended_ms, workspace_id, export_id) < ({ended:
 ORDER BY ended_ms DESC, workspace_id DESC, export_id DESC
 LIMIT {page:UInt32}`
 
-// ended returns the next page of exports that ended, after the last one of the page before.
+// ended returns the page of ended exports after the last export of the page before.
 func (j *Janitor) ended(ctx context.Context, conn driver.Conn, last visit) (visits []visit, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
@@ -153,7 +150,7 @@ func (j *Janitor) visit(ctx context.Context, id export.ID) error {
 	removed, err := folder.Folder{Bucket: j.bucket, ID: id}.Clean(ctx)
 	j.removed.Add(float64(removed))
 	if removed > 0 {
-		j.log.Info("removed objects that were written after the export had ended", "export", id.String(), "objects", removed)
+		j.log.Info("removed objects that were written after the end of the export", "export", id.String(), "objects", removed)
 	}
 	return err
 }

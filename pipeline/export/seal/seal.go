@@ -1,4 +1,4 @@
-// Package seal is the only stage that ends exports.
+// Package seal is the stage that ends exports. No other stage does.
 //
 //	export-results ──▶ seal ◀── windows/*.json
 //	      ▲             ├─────▶ export-progress      running
@@ -6,17 +6,21 @@
 //	      └─ all done ──┤
 //	                    └─────▶ README.md, manifest.json ─────▶ export-completions
 //
-// manifest.json is created once, and names the record that ended the export. A record that comes again after
-// a crash finds its own name there and sends the completion, every other record of an ended export is
-// ignored: so there is exactly one completion (invariant 7). The completion is a pure function of the plan and
+// manifest.json is created once, and names the record that ended the export. A record that is redelivered after a
+// crash finds its own position in the manifest and sends the completion. Seal ignores all other records of an ended
+// export, so that there is exactly one completion (invariant 7). The completion is a pure function of the plan and
 // the manifest.
 //
-// This holds only if whether a record ends its export does not depend on when it is handled. Otherwise a process
-// that was paused could, waking up, end the export in the name of a record whose offset its successor has
-// committed without a completion. So a failure, a cancel, a refusal, an empty selection and the result of an
-// only window always end an export that has not ended; the result of one window of several never does: it says
-// how many windows have their manifests, which is more a moment later. Where that is all of them, seal tells
-// itself with a result of its own, which always ends the export.
+// This requires that the time at which a record is handled does not decide whether the record ends its export.
+// Otherwise a paused process could wake up and end the export in the name of a record whose offset its successor has
+// committed without a completion. A failure, a cancel, a refusal, an empty selection and the result of an only window
+// therefore always end an export that has not ended. The result of one window of several never does, because the
+// number of finished windows changes with time. When all windows are finished, seal sends itself the result all_done,
+// which always ends the export.
+//
+//	seal.go      Stage: what a result leads to
+//	tally.go     sums of window manifests
+//	janitor.go   Janitor: removes objects that were written after the end of their export
 package seal
 
 import (
@@ -49,7 +53,7 @@ const (
 type Config struct {
 	stage.Config
 	WindowsInFlight int    // as in plan.Config; default 48
-	Cluster         string // of ClickHouse, whose servers have parts of a stage; "" is a single server
+	Cluster         string // of ClickHouse, whose servers share a snapshot; "" is a single server
 }
 
 // Stage consumes export-results.
@@ -60,7 +64,7 @@ type Stage struct {
 	bucket  *bucket.Bucket
 	plans   folder.Plans
 	tallies tallies
-	retry   kafka.Retrier // for ever: nobody but seal can end an export
+	retry   kafka.Retrier // without a limit: no other stage can end an export
 }
 
 // New returns a stage that is not running.
@@ -85,12 +89,12 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	return w.out, err
 }
 
-// work is what one result leads to.
+// work is the work on one result.
 type work struct {
 	stage    *Stage
 	folder   folder.Folder
 	result   *export.Result
-	position string // of its record
+	position string // of the result's record
 	plan     *export.Plan
 	out      []*kgo.Record
 }
@@ -116,8 +120,7 @@ func (w *work) process(ctx context.Context) (err error) {
 	return w.complete(ctx, manifest, text)
 }
 
-// advance does what the result leads to in an export that has not ended. Where it ends it, it returns the
-// manifest.
+// advance applies the result to an export that has not ended. It returns the manifest if the result ends the export.
 func (w *work) advance(ctx context.Context) (*export.Manifest, []byte, error) {
 	switch w.result.Kind {
 	case export.WindowDone:
@@ -136,8 +139,7 @@ func (w *work) advance(ctx context.Context) (*export.Manifest, []byte, error) {
 	return nil, nil, &strictjson.Refusal{Code: strictjson.WrongType, Pointer: "/kind", Rule: "is not a kind of result"}
 }
 
-// windowDone reports progress, and sends out the next window, or tells that there is none left. An only window
-// ends the export.
+// windowDone sends progress and the next window, or all_done after the last window. An only window ends the export.
 func (w *work) windowDone(ctx context.Context) (*export.Manifest, []byte, error) {
 	done, err := w.folder.Windows(ctx)
 	if err != nil {
@@ -160,7 +162,7 @@ func (w *work) windowDone(ctx context.Context) (*export.Manifest, []byte, error)
 	return nil, nil, nil
 }
 
-// succeed ends an export whose windows are all there. Those that were read need not be read again.
+// succeed ends an export whose windows are all finished. Windows are their manifests, if all of them have been read.
 func (w *work) succeed(ctx context.Context, windows []*export.WindowManifest) (*export.Manifest, []byte, error) {
 	if len(windows) != len(w.plan.Windows) {
 		numbers := make([]int, len(w.plan.Windows))
@@ -182,7 +184,7 @@ func (w *work) succeed(ctx context.Context, windows []*export.WindowManifest) (*
 	return w.commit(ctx, m)
 }
 
-// sidecars writes the dataset card, and what the target's reader needs beside the records.
+// sidecars writes the dataset card, and the file that the target's reader needs beside the records.
 func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*export.WindowManifest) error {
 	create := func(key string, kind export.FileKind, text []byte) error {
 		if text == nil {
@@ -198,7 +200,7 @@ func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*expo
 	for _, window := range windows {
 		t.Add(window)
 	}
-	readme := card.README(w.plan, m) // which tells of the data alone
+	readme := card.README(w.plan, m) // before m lists sidecars
 	if name, text := card.Sidecar(w.plan, m, t.InputKeys); text != nil {
 		if err := create(name, export.Other, text); err != nil {
 			return err
@@ -207,26 +209,26 @@ func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*expo
 	return create(export.CardName, export.Card, readme)
 }
 
-func (w *work) manifest(status export.Status, why *export.Error, windows []*export.WindowManifest) *export.Manifest {
-	return export.NewManifest(w.plan, status, why, windows, w.position, time.Now().UTC().Truncate(time.Millisecond))
+func (w *work) manifest(status export.Status, failure *export.Error, windows []*export.WindowManifest) *export.Manifest {
+	return export.NewManifest(w.plan, status, failure, windows, w.position, time.Now().UTC().Truncate(time.Millisecond))
 }
 
-// end creates manifest.json, or finds that the record has ended the export before.
+// commit creates manifest.json, or reads the manifest that the record or another one created before.
 func (w *work) commit(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
 	if err := w.stage.cfg.ReachFailpoint(BeforeManifest); err != nil {
 		return nil, nil, kafka.Permanent(err)
 	}
-	there, text, err := w.folder.CreateManifest(ctx, m)
+	m, text, err := w.folder.CreateManifest(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := w.stage.cfg.ReachFailpoint(AfterManifest); err != nil {
 		return nil, nil, kafka.Permanent(err)
 	}
-	return there, text, nil
+	return m, text, nil
 }
 
-// complete sends the completion of an export that has ended, if it was this record that ended it.
+// complete sends the completion of an ended export, if the record at hand ended it.
 func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) error {
 	if m.SealedBy != w.position {
 		w.out = nil
@@ -246,20 +248,20 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 	return nil
 }
 
-// clear removes what an export that has ended does not need any more. One that did not succeed lists no files.
+// clear removes the snapshot of an ended export, and the files of an export that did not succeed.
 func (w *work) clear(ctx context.Context, m *export.Manifest) error {
 	w.dropSnapshot(ctx)
-	if m.Status == export.StatusSucceeded { // it was swept before the manifest
+	if m.Status == export.StatusSucceeded { // succeed swept the folder before the manifest
 		return nil
 	}
 	return w.folder.Sweep(ctx, nil)
 }
 
-// dropLimit is how long an export's completion may wait for its stage to be dropped.
+// dropLimit is how long a completion may wait for the snapshot to be dropped.
 const dropLimit = 5 * time.Second
 
-// dropStage drops the stage of the export. A ClickHouse that is not well keeps no completion back: what is left
-// has a time to live.
+// dropSnapshot drops the snapshot of the export. An unavailable ClickHouse does not delay the completion: a snapshot
+// that remains has a time to live.
 func (w *work) dropSnapshot(ctx context.Context) {
 	if w.plan.Snapshot == "" {
 		return
@@ -267,11 +269,12 @@ func (w *work) dropSnapshot(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, dropLimit)
 	defer cancel()
 	if err := selection.DropStage(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Snapshot); err != nil {
-		w.stage.cfg.Log.Warn("the stage of an export is left to its time to live", "export", w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
+		w.stage.cfg.Log.Warn("dropping the snapshot of an export failed; the snapshot expires by its time to live", "export", w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
 	}
 }
 
 func (w *work) progress(t *export.Tally) {
-	at := time.Now().UTC().Truncate(time.Millisecond)
-	w.out = append(w.out, message.Progress(w.stage.cfg.TopicPrefix, w.plan, export.NewProgress(w.plan, export.StatusRunning, t, at)))
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	progress := export.NewProgress(w.plan, export.StatusRunning, t, now)
+	w.out = append(w.out, message.Progress(w.stage.cfg.TopicPrefix, w.plan, progress))
 }
