@@ -18,14 +18,13 @@ import (
 // DryRun is what an export would come to.
 type DryRun struct {
 	Rows     int64            `json:"rows_planned"`
-	Read     int64            `json:"rows_read"` // of them, the most recent: as many as a window has at most
-	Used     int64            `json:"rows_used"` // of those read
+	Read     int64            `json:"rows_read"` // the most recent of the planned rows, one window at most
+	Used     int64            `json:"rows_used"` // of the rows read
 	Records  int64            `json:"records"`
 	Splits   map[string]int64 `json:"splits"` // records
 	Dropped  map[string]int64 `json:"dropped"`
 	Warnings []export.Warning `json:"warnings"`
-	// Lines are the first records as they would be written: of CSV below its header, and of JSON and Parquet as
-	// JSON.
+	// Lines are the first records as the export would write them: CSV with its header, JSON and Parquet as JSON.
 	Lines []string `json:"lines"`
 }
 

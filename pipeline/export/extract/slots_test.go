@@ -7,11 +7,11 @@ import (
 	"testing/synctest"
 )
 
-func TestSmallExportsTakeTheNextTurnInOrder(t *testing.T) {
+func TestSmallExportsGetTheNextSlotsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := newSlots(1)
-		done, err := turns.acquire(t.Context(), false)
+		slots := newSlots(1)
+		release, err := slots.acquire(t.Context(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -19,13 +19,13 @@ func TestSmallExportsTakeTheNextTurnInOrder(t *testing.T) {
 		var running sync.WaitGroup
 		ask := func(name string, small bool) {
 			running.Go(func() {
-				done, err := turns.acquire(t.Context(), small)
+				release, err := slots.acquire(t.Context(), small)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				order = append(order, name)
-				done()
+				release()
 			})
 			synctest.Wait()
 		}
@@ -33,7 +33,7 @@ func TestSmallExportsTakeTheNextTurnInOrder(t *testing.T) {
 		ask("large 2", false)
 		ask("small 1", true)
 		ask("small 2", true)
-		done()
+		release()
 		running.Wait()
 		if got := len(order); got != 4 || order[0] != "small 1" || order[1] != "small 2" || order[2] != "large 1" || order[3] != "large 2" {
 			t.Errorf("%v", order)
@@ -41,9 +41,9 @@ func TestSmallExportsTakeTheNextTurnInOrder(t *testing.T) {
 	})
 }
 
-func TestNoMoreTurnsAreTakenThanThereAre(t *testing.T) {
+func TestNoMoreSlotsAreAcquiredThanExist(t *testing.T) {
 	t.Parallel()
-	turns := newSlots(3)
+	slots := newSlots(3)
 	var mu sync.Mutex
 	var running, most int
 	var group sync.WaitGroup
@@ -52,9 +52,9 @@ func TestNoMoreTurnsAreTakenThanThereAre(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if i%5 == 0 {
-				cancel() // it may get a turn all the same
+				cancel() // acquire may succeed nevertheless
 			}
-			done, err := turns.acquire(ctx, i%2 == 0)
+			release, err := slots.acquire(ctx, i%2 == 0)
 			if err != nil {
 				return
 			}
@@ -65,11 +65,11 @@ func TestNoMoreTurnsAreTakenThanThereAre(t *testing.T) {
 			mu.Lock()
 			running--
 			mu.Unlock()
-			done()
+			release()
 		})
 	}
 	group.Wait()
-	if most > 3 || turns.free != 3 || len(turns.waiting[0])+len(turns.waiting[1]) != 0 {
-		t.Errorf("%d at a time, %d left free, %d waiting", most, turns.free, len(turns.waiting[0])+len(turns.waiting[1]))
+	if most > 3 || slots.free != 3 || len(slots.waiting[0])+len(slots.waiting[1]) != 0 {
+		t.Errorf("%d at a time, %d left free, %d waiting", most, slots.free, len(slots.waiting[0])+len(slots.waiting[1]))
 	}
 }

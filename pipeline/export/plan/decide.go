@@ -14,21 +14,20 @@ import (
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
-// Limits of the plan's queries.
+// Limits of the queries of a plan.
 const (
 	freezeLimit   = 10 * time.Minute
-	countAttempts = 5 // that ClickHouse answers with an error; one that does not answer is waited for
+	countAttempts = 5 // that end with an error of ClickHouse; the stage waits for a ClickHouse that does not answer
 )
 
 // maxExactCount is the largest selection that is counted exactly before it is frozen. The count decides how the
 // snapshot looks up feedback, see [selection.Selection.Stage].
 const maxExactCount = 1_000_000
 
-// planFailed is the code of the refusal where ClickHouse cannot select.
+// planFailed is the code of a refusal because ClickHouse cannot select the rows.
 const planFailed = "plan_failed"
 
-// decide fills in the rest of the plan: why the request is refused, or how its rows are cut into windows.
-// An error stops the stage.
+// decide fills in the rest of the plan: the refusal, or the windows. An error stops the stage.
 func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mistakes) error {
 	if len(mistakes) > 0 {
 		p.Refusal = mistakes.Refusal()
@@ -47,7 +46,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	case clickhouse.Classify(err) == clickhouse.Stop:
 		return clickhouse.Explain(err)
 	default:
-		s.cfg.Log.Error("the rows of an export cannot be selected", "export", p.String(), "error", err)
+		s.cfg.Log.Error("selecting the rows of an export failed; the export fails", "export", p.String(), "error", err)
 		p.Refusal = &export.Error{
 			Code: planFailed, Retryable: true,
 			Message: fmt.Sprintf("the rows could not be selected: ClickHouse error %d, %d times; ask again later, or for a narrower selection", clickhouse.Code(err), countAttempts),
@@ -57,7 +56,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	return nil
 }
 
-// measure fixes the bounds of the selection, counts its rows and cuts them into windows.
+// measure resolves the selection, counts its rows and cuts them into windows.
 func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) error {
 	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String()}
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
@@ -79,8 +78,8 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 	return s.freeze(ctx, r, p, size)
 }
 
-// freeze stages the selection, and cuts the stage into windows. A stage that is not finished is read by
-// nobody: the next attempt makes another.
+// freeze writes a snapshot of the selection, and cuts it into windows. Nobody reads an unfinished snapshot: the next
+// attempt writes another one.
 func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan, size int64) (err error) {
 	stageID := uuid.NewString()
 	defer func() {
@@ -110,10 +109,10 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 	return nil
 }
 
-// dropLimit is how long a plan may wait for a stage to be dropped.
+// dropLimit is how long a plan may wait for a snapshot to be dropped.
 const dropLimit = 5 * time.Second
 
-// dropStage drops a stage that no plan names, also when ctx is done. What is left of one has a time to live.
+// dropSnapshot drops a snapshot that no plan names, even when ctx is done. A snapshot that remains has a time to live.
 func (s *Stage) dropSnapshot(ctx context.Context, id string) {
 	if id == "" {
 		return
@@ -121,6 +120,6 @@ func (s *Stage) dropSnapshot(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
 	defer cancel()
 	if err := selection.DropStage(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
-		s.cfg.Log.Warn("a stage that no export needs is left to its time to live", "stage_id", id, "error", err)
+		s.cfg.Log.Warn("dropping an unused snapshot failed; the snapshot expires by its time to live", "stage_id", id, "error", err)
 	}
 }

@@ -1,14 +1,17 @@
-// Package plan is the stage that decides what an export is: it checks the request, counts the selection,
-// fixes both in plan.json, and sends out the first windows.
+// Package plan is the stage that plans exports: it checks the request, counts the selection, records both in
+// plan.json, and sends the first windows.
 //
 //	export-requests ──▶ plan ──▶ plan.json
 //	                     ├─────▶ export-windows    the first windows
 //	                     ├─────▶ export-progress   accepted
 //	                     ├─────▶ export-results    refusal, empty selection, cancel: seal ends the export
-//	                     └─────▶ dead-letters      what is no request, or another one under a used export_id
+//	                     └─────▶ dead-letters      malformed requests; a different request with a used export_id
 //
-// plan.json is created once. A request's record that comes again finds its own plan and sends the same
-// again; the same request in another record is ignored; another request under the same id is refused.
+// plan.json is created once. A redelivered record finds its own plan and sends the same records again. The same request
+// in another record is ignored, and a different request with the same id is refused.
+//
+//	plan.go     Stage: from a request or a cancel to the records that it sends
+//	decide.go   the decisions: refusal, windows, snapshot
 package plan
 
 import (
@@ -29,15 +32,15 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// BeforeCommit is the failpoint after plan.json is there and before anything is sent.
+// BeforeCommit is the failpoint after plan.json is created and before records are sent.
 const BeforeCommit = "before the plan is committed"
 
-// Config of the stage. Name, Topic and Outputs of stage.Config are set by New.
+// Config is the configuration of the stage. New sets Name, Topic and Outputs of stage.Config.
 type Config struct {
 	stage.Config
 	WindowRecords   int64  // source rows of a window at most; default 30,000
-	WindowsInFlight int    // windows of one export that are sent out before results come back; default 48
-	Cluster         string // of ClickHouse, whose servers have parts of a stage; "" is a single server
+	WindowsInFlight int    // windows of one export that are sent before the first result; default 48
+	Cluster         string // of ClickHouse, whose servers share a snapshot; "" is a single server
 }
 
 // Stage consumes export-requests.
@@ -85,13 +88,13 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	var refusal *strictjson.Refusal
 	if errors.As(err, &refusal) {
 		placed := *refusal
-		placed.Pointer = e.Pointer + refusal.Pointer // in what was sent
+		placed.Pointer = e.Pointer + refusal.Pointer // relative to the record's value
 		return nil, &placed
 	}
 	return out, err
 }
 
-// request plans an export, or finds out that it has a plan. Position is the record's.
+// request plans an export, or finds its plan. Position is that of the record.
 func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([]*kgo.Record, error) {
 	request, err := export.ParseRequest(e.Data)
 	var mistakes export.Mistakes
@@ -123,23 +126,23 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 		}
 	}
 	switch {
-	case p.Hash != hash && p.Request.Hash() != hash: // the second, since an older release may have normalised less
+	case p.Hash != hash && p.Request.Hash() != hash: // an older release may have normalised less before it hashed
 		return nil, &strictjson.Refusal{
 			Code: strictjson.ExportIDConflict, Pointer: "/export_id",
 			Rule: "another request has this export_id in this workspace: choose a new one",
 		}
 	case p.PlannedBy != position:
-		s.cfg.Log.Info("export was asked for before", "export", p.String(), "planned_by", p.PlannedBy)
+		s.cfg.Log.Info("the same request was planned before", "export", p.String(), "planned_by", p.PlannedBy)
 		return nil, nil
 	}
-	// It was planned by this record, now or before a crash.
+	// This record planned the export, now or before a crash.
 	if err := s.cfg.ReachFailpoint(BeforeCommit); err != nil {
 		return nil, err
 	}
 	return s.announce(p), nil
 }
 
-// cancel asks seal to end an export. One that has ended stays as it is.
+// cancel asks seal to end an export. It changes nothing about an export that has ended.
 func (s *Stage) cancel(ctx context.Context, position string, e *event.Event) ([]*kgo.Record, error) {
 	c, err := export.ParseCancel(e.Data)
 	if err != nil {
@@ -155,11 +158,11 @@ func (s *Stage) cancel(ctx context.Context, position string, e *event.Event) ([]
 			Rule: "there is no such export in this workspace; cancel it after it was asked for, with the same key or later",
 		}
 	}
-	s.cfg.Log.Info("export is cancelled", "export", p.String(), "by_record", position)
+	s.cfg.Log.Info("an export is cancelled", "export", p.String(), "by_record", position)
 	return []*kgo.Record{s.result(p, export.Cancelled)}, nil
 }
 
-// existing returns the export's plan, nil if it has none.
+// readPlan returns the plan of the export, nil where it has none.
 func (s *Stage) readPlan(ctx context.Context, f folder.Folder) (p *export.Plan, err error) {
 	err = s.retry.Do(ctx, "read plan", f.ID.String(), func() error {
 		p, err = f.Plan(ctx)
@@ -179,7 +182,7 @@ func (s *Stage) createPlan(ctx context.Context, f folder.Folder, draft *export.P
 	return p, err
 }
 
-// announce returns the records that a plan sends out, always the same.
+// announce returns the records that follow from a plan, always the same.
 func (s *Stage) announce(p *export.Plan) []*kgo.Record {
 	if p.Refusal != nil {
 		return []*kgo.Record{s.result(p, export.Refused)}

@@ -1,5 +1,5 @@
-// Package track is the stage that makes exports visible in ClickHouse: it appends every progress and
-// completion event to export_events, which the view exports folds into one row an export.
+// Package track is the stage that stores the state of exports in ClickHouse: it appends every progress and completion
+// event to export_events. The view exports folds the events into one row an export.
 //
 //	export-progress ────┬──▶ track ──▶ export_events ──▶ view exports
 //	export-completions ─┘      └─────▶ dead-letters
@@ -43,7 +43,7 @@ type Stage struct {
 	cfg     kafka.Config
 	dsn     *clickhouse.DSN
 	log     *slog.Logger
-	retry   kafka.Retrier // for ever
+	retry   kafka.Retrier // without a limit
 	events  *prometheus.CounterVec
 	ready   chan struct{}
 	client  *kgo.Client
@@ -62,7 +62,7 @@ func New(cfg kafka.Config, dsn *clickhouse.DSN) *Stage {
 // Ready is closed when Kafka answers and has the topics.
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
-// Run consumes until ctx is done, and then returns nil. It returns an error where waiting does not help.
+// Run consumes until ctx is done, and then returns nil. It returns an error that a retry cannot mend.
 func (s *Stage) Run(ctx context.Context) (err error) {
 	err = s.cfg.RequireTopics(ctx, event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters)
 	if err != nil || ctx.Err() != nil {
@@ -99,7 +99,7 @@ func (s *Stage) consume(ctx context.Context) (err error) {
 	return nil
 }
 
-// next stores the events of one poll, and reports whether it skipped a batch.
+// poll stores the events of one poll, and reports whether it skipped a batch.
 func (s *Stage) poll(ctx context.Context) (skipped bool, err error) {
 	fetches := s.client.PollRecords(ctx, maxEvents)
 	faults := s.cfg.Faults(fetches)
