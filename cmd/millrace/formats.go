@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 type formatsCommand struct {
@@ -26,7 +27,7 @@ func (c formatsCommand) Run(a *app) error {
 	if c.JSON {
 		return c.json(a, purposes)
 	}
-	_, err := fmt.Fprint(a.stdout, format.Describe(purposes))
+	_, err := fmt.Fprint(a.stdout, targets.Describe(purposes))
 	return err
 }
 
@@ -34,10 +35,10 @@ func (c formatsCommand) json(a *app, purposes []string) error {
 	out := json.NewEncoder(a.stdout)
 	out.SetEscapeHTML(false)
 	for _, purpose := range purposes {
-		for i, t := range format.Targets(purpose) {
+		for i, t := range targets.Targets(purpose) {
 			err := out.Encode(map[string]any{
 				"purpose": purpose, "target": t.Name, "default": i == 0, "reader": t.Reader, "shape": t.Shape, "rules": nonNil(t.Rules),
-				"formats": t.Formats, "options": optionTexts(t.Options), "dropped": dropTexts(t.Drops), "example": format.Example(purpose, t.Name),
+				"formats": t.Formats, "options": optionTexts(t.Options), "dropped": dropTexts(t.Drops), "example": targets.Example(purpose, t.Name),
 			})
 			if err != nil {
 				return err

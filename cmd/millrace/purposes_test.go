@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -297,22 +296,24 @@ var targetSchemas sync.Map // by file
 // none.
 func targetSchema(t *testing.T, purpose, target string) *jsonschema.Schema {
 	t.Helper()
-	dir := "../../pipeline/export/format/testdata/schemas/"
+	dir := "../../pipeline/export/format/*/testdata/schemas/"
 	for _, name := range []string{purpose + "_" + target, "both_" + target} {
-		path := dir + name + ".schema.json"
+		found, _ := filepath.Glob(dir + name + ".schema.json")
+		if len(found) == 0 {
+			continue
+		}
+		path := found[0]
 		if schema, ok := targetSchemas.Load(path); ok {
 			return schema.(*jsonschema.Schema)
 		}
-		if _, err := os.Stat(path); err == nil {
-			compiler := jsonschema.NewCompiler()
-			compiler.AssertFormat()
-			schema, err := compiler.Compile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			targetSchemas.Store(path, schema)
-			return schema
+		compiler := jsonschema.NewCompiler()
+		compiler.AssertFormat()
+		schema, err := compiler.Compile(path)
+		if err != nil {
+			t.Fatal(err)
 		}
+		targetSchemas.Store(path, schema)
+		return schema
 	}
 	if target != export.Canonical {
 		t.Errorf("%s/%s has no schema in %s", purpose, target, dir)

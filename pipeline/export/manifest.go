@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // Status is the status of an export.
@@ -130,7 +131,7 @@ func RecordWarnings(r *Request, records int64, counted map[string]int64) (all []
 	for _, code := range slices.Sorted(maps.Keys(counted)) {
 		all = append(all, Warning{Code: code, Count: counted[code], Message: format.WarningText(code, counted[code])})
 	}
-	target, err := format.Find(r.Purpose, r.Target)
+	target, err := targets.Find(r.Purpose, r.Target)
 	if err != nil {
 		return all
 	}

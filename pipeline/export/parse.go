@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/fragment"
 )
@@ -298,14 +300,14 @@ func (p *parser) check(r *Request) {
 	case r.Nodes != nil && len(r.Nodes) == 0:
 		p.add(strictjson.OutOfRange, "/nodes", "must name one node at least, or be left out")
 	}
-	possible := format.Targets(r.Purpose)
+	possible := targets.Targets(r.Purpose)
 	switch {
 	case wrong("/target"):
 		return
 	case r.Target == "":
 		r.Target = possible[0].Name
 	}
-	target, err := format.Find(r.Purpose, r.Target)
+	target, err := targets.Find(r.Purpose, r.Target)
 	if err != nil {
 		p.add(NotPossible, "/target", err.Error())
 		return
@@ -319,13 +321,13 @@ func (p *parser) check(r *Request) {
 	if wrong("/format") || wrong("/options") {
 		return
 	}
-	if formatter, err := format.New(r.Purpose, r.Target, r.Options); err != nil {
+	if formatter, err := targets.New(r.Purpose, r.Target, r.Options); err != nil {
 		p.add(NotPossible, "/options", err.Error())
 		return
-	} else if r.Split != nil && formatter.Needs().Group == format.ByTemplate {
+	} else if r.Split != nil && formatter.Needs().Group == record.ByTemplate {
 		p.add(NotPossible, "/split", "a record of "+r.Target+" holds samples of many inputs, which a split would have to keep apart: leave split out")
 	}
-	if _, err := format.NewEncoder(r.Purpose, r.Target, r.Format, fragment.Uncompressed, r.Options, nil); err != nil {
+	if _, err := targets.NewEncoder(r.Purpose, r.Target, r.Format, fragment.Uncompressed, r.Options, nil); err != nil {
 		p.add(NotPossible, "/options", err.Error())
 	}
 }
@@ -339,7 +341,7 @@ func (r *Request) normalise(p *parser) {
 	if p.maxBytes != nil {
 		r.Fragment.MaxBytes = *p.maxBytes
 	}
-	if target, err := format.Find(r.Purpose, r.Target); err == nil {
+	if target, err := targets.Find(r.Purpose, r.Target); err == nil {
 		r.Fragment.limit(target)
 	}
 	if r.Compression == "" {

@@ -6,7 +6,8 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // Request is a request for an export. [ParseRequest] normalises requests: it fills in defaults, sorts sets and
@@ -104,10 +105,10 @@ func (r *Request) WindowSize(limit int64) int64 {
 
 // Needs returns the columns and related rows that the target needs with each source row. A request without a
 // purpose needs none.
-func (r *Request) Needs() format.Needs {
-	f, err := format.New(r.Purpose, r.Target, r.Options)
+func (r *Request) Needs() record.Needs {
+	f, err := targets.New(r.Purpose, r.Target, r.Options)
 	if err != nil {
-		return format.Needs{}
+		return record.Needs{}
 	}
 	return f.Needs()
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // Purposes. Package format defines their targets.
@@ -16,7 +18,7 @@ const (
 )
 
 // Canonical is the target whose records keep the events as the producer sent them.
-const Canonical = format.Canonical
+const Canonical = record.Canonical
 
 // Formats and compressions.
 const (
@@ -47,7 +49,7 @@ var (
 func allTargets() []string {
 	var all []string
 	for _, purpose := range format.Purposes {
-		all = append(all, format.Names(format.Targets(purpose))...)
+		all = append(all, targets.Names(targets.Targets(purpose))...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/export/live"
 )
 
@@ -146,7 +146,7 @@ func (e exportRow) Details() bool {
 
 // dropText is what a target says of a reason, "" where it says nothing.
 func dropText(purpose, target, reason string) string {
-	t, err := format.Find(purpose, target)
+	t, err := targets.Find(purpose, target)
 	if err != nil {
 		return ""
 	}

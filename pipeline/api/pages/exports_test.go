@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/export/live"
 )
 
@@ -173,8 +174,8 @@ func attributes(text, testid, name string) (all []string) {
 
 func TestEveryExampleOfFineTuningIsAChat(t *testing.T) {
 	t.Parallel()
-	for _, target := range format.Targets(format.FineTuning) {
-		v, err := parseValue([]byte(format.Example(format.FineTuning, target.Name)))
+	for _, target := range targets.Targets(format.FineTuning) {
+		v, err := parseValue([]byte(targets.Example(format.FineTuning, target.Name)))
 		if err != nil {
 			t.Fatalf("%s: %v", target.Name, err)
 		}

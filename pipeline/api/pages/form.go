@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // exportForm is what the script of the form has to know, as JSON.
@@ -77,7 +78,7 @@ func formPurposes() (all []formPurpose) {
 	for _, purpose := range format.Purposes {
 		p := formPurpose{Value: purpose, Label: purposeLabel(purpose), Nodes: "none"}
 		p.About, p.Nodes = aboutPurpose(purpose)
-		for _, t := range format.Targets(purpose) {
+		for _, t := range targets.Targets(purpose) {
 			rules := make([]string, len(t.Rules))
 			for i, rule := range t.Rules {
 				rules[i] = plain(rule)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -17,7 +17,7 @@ func TestTheFormOffersWhatRequestsTake(t *testing.T) {
 	t.Parallel()
 	labels := []string{"Export Dataset", "Recipe Evaluation", "Node Evaluation", "Node Optimization", "Fine-tuning"}
 	for i, p := range formPurposes() {
-		if p.Label != labels[i] || p.About == "" || len(p.Targets) != len(format.Targets(p.Value)) {
+		if p.Label != labels[i] || p.About == "" || len(p.Targets) != len(targets.Targets(p.Value)) {
 			t.Errorf("purpose %+v", p)
 		}
 		for _, nodes := range []bool{false, true} {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // README returns README.md of an export that succeeded, or nil where it has no data files: a data set
@@ -217,7 +218,7 @@ func (c *card) warnings() {
 func (c *card) loading() {
 	c.line("\n## How to load it\n")
 	in := "In this folder, with"
-	if target, err := format.Find(c.manifest.Purpose, c.manifest.Target); err == nil && target.Load != "" {
+	if target, err := targets.Find(c.manifest.Purpose, c.manifest.Target); err == nil && target.Load != "" {
 		c.line("It is made for %s. In this folder, for each file:\n\n```sh\n%s\n```\n", target.Reader, LoadWith(c.manifest, ""))
 		in = "To look at it, with"
 	}

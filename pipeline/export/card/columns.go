@@ -5,13 +5,13 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // columnsOf are the columns of the records, nil where their keys differ.
 func columnsOf(p *export.Plan) []fragment.Column {
-	f, err := format.New(p.Request.Purpose, p.Request.Target, p.Options)
+	f, err := targets.New(p.Request.Purpose, p.Request.Target, p.Options)
 	if err != nil {
 		return nil
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // LoadWith returns a shell command that loads the data set whose folder is at dir, a URL, a path or "" for
@@ -17,7 +17,7 @@ import (
 // fragments and those of an object store are downloaded first, which joins them. The tool of all others is DuckDB, see
 // duckDB.
 func LoadWith(m *export.Manifest, dir string) string {
-	target, err := format.Find(m.Purpose, m.Target)
+	target, err := targets.Find(m.Purpose, m.Target)
 	if err != nil || target.Load == "" {
 		return duckDB(m, dir)
 	}

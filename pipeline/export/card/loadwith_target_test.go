@@ -8,7 +8,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/card"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // completionOf is the completion of an export with these fields and files, whose folder is at dir.
@@ -37,7 +37,7 @@ func TestTargetsAreLoadedIntoTheirReaders(t *testing.T) {
 		if err := json.Unmarshal([]byte("{"+fields+"}"), &r); err != nil {
 			t.Fatal(err)
 		}
-		target, err := format.Find(r.Purpose, r.Target)
+		target, err := targets.Find(r.Purpose, r.Target)
 		if err != nil || target.Load == "" {
 			t.Fatal(err, target)
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // Names of sidecars, in MetaDir.
@@ -19,7 +19,7 @@ const (
 // none, or where there are no records. It is a pure function of the plan and the window manifests, of which
 // inputKeys is what their records have for inputs.
 func Sidecar(p *export.Plan, m *export.Manifest, inputKeys []string) (name string, text []byte) {
-	target, err := format.Find(p.Request.Purpose, p.Request.Target)
+	target, err := targets.Find(p.Request.Purpose, p.Request.Target)
 	splits := splitsOf(m)
 	if err != nil || len(splits) == 0 {
 		return "", nil

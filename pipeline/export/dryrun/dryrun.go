@@ -11,6 +11,8 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/sinks/fragment"
 )
@@ -72,19 +74,19 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 // read reads the rows of the selection into the sampler.
 func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selection.Reader, p *export.Plan, out *sampler) error {
 	r := p.Request
-	stream, err := format.NewStream(r.Purpose, r.Target, p.Options, r.Shares(), out)
+	stream, err := targets.NewStream(r.Purpose, r.Target, p.Options, r.Shares(), out)
 	if err != nil {
 		return err
 	}
 	chosen := selection.NewSelection(r, p.Bounded())
-	write := func(row *format.Row) error {
+	write := func(row *record.Row) error {
 		d.Read++
 		if err := stream.Row(row); err != nil {
 			return &export.Error{Code: "format_failed", Message: err.Error()}
 		}
 		return nil
 	}
-	rows := func(ctx context.Context, fn func(*format.Row) error) error {
+	rows := func(ctx context.Context, fn func(*record.Row) error) error {
 		_, err := selection.ReadRows(ctx, reader.Client, reader.Limited(chosen.Rows()), fn)
 		return err
 	}
@@ -117,7 +119,7 @@ type sampler struct {
 func newSampler(d *DryRun, p *export.Plan) (*sampler, error) {
 	r := p.Request
 	s := &sampler{DryRun: d, warnings: map[string]int64{}}
-	encoder, err := format.NewEncoder(r.Purpose, r.Target, r.Format, export.NoCompression, p.Options, nil)
+	encoder, err := targets.NewEncoder(r.Purpose, r.Target, r.Format, export.NoCompression, p.Options, nil)
 	if err != nil || r.Format != export.CSV {
 		return s, err
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
@@ -39,7 +41,7 @@ func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, wi
 	a.manifest = export.WindowManifest{ID: p.ID, Window: window, Attempt: a.id, Files: []export.File{}}
 	a.files = newFiles(ctx, a)
 	var err error
-	if a.stream, err = format.NewStream(p.Request.Purpose, p.Request.Target, p.Options, p.Request.Shares(), a.files); err != nil {
+	if a.stream, err = targets.NewStream(p.Request.Purpose, p.Request.Target, p.Options, p.Request.Shares(), a.files); err != nil {
 		return kafka.Permanent(formatError{err})
 	}
 	if err := a.write(ctx); err != nil {
@@ -100,7 +102,7 @@ func classify(err error) error {
 // read reads the rows of the window. It returns nil only if its queries ended without an error (invariant 5).
 func (a *attempt) read(ctx context.Context) error {
 	settings := selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID), queryLimit)
-	write := func(row *format.Row) error {
+	write := func(row *record.Row) error {
 		a.manifest.Rows++
 		if err := a.stream.Row(row); err != nil {
 			return classify(err)
@@ -124,13 +126,13 @@ func (a *attempt) read(ctx context.Context) error {
 }
 
 // reader calls a function for each row of the window.
-type reader func(ctx context.Context, fn func(*format.Row) error) error
+type reader func(ctx context.Context, fn func(*record.Row) error) error
 
 func (a *attempt) queryID() string { return fmt.Sprintf("%s/%d/%s", a.plan.ID, a.window, a.id) }
 
 // selectionReader reads the selection itself.
 func (a *attempt) selectionReader(settings []ch.Setting) reader {
-	return func(ctx context.Context, fn func(*format.Row) error) error {
+	return func(ctx context.Context, fn func(*record.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 			query := selection.NewSelection(a.plan.Request, a.plan.Bounded()).Rows()
 			query.ID, query.Settings = a.queryID(), settings
@@ -142,7 +144,7 @@ func (a *attempt) selectionReader(settings []ch.Setting) reader {
 
 // snapshotReader reads the window from the snapshot, and checks it against the plan.
 func (a *attempt) snapshotReader(settings []ch.Setting) reader {
-	return func(ctx context.Context, fn func(*format.Row) error) error {
+	return func(ctx context.Context, fn func(*record.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 			return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
 				found, err := selection.ReadStaged(ctx, keys, client, a.snapshotRange(), a.queryID(), settings, fn)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
@@ -99,7 +100,7 @@ func (f *files) writerOf(split, partition string) (*openFiles, error) {
 	}
 	r, p := f.attempt.plan.Request, f.attempt.plan
 	metadata := map[string]string{"export_id": p.ExportID, "schema_id": export.SchemaID(r.Purpose, r.Target)}
-	encoder, err := format.NewEncoder(r.Purpose, r.Target, r.Format, r.Compression, p.Options, metadata)
+	encoder, err := targets.NewEncoder(r.Purpose, r.Target, r.Format, r.Compression, p.Options, metadata)
 	if err != nil {
 		return nil, err
 	}

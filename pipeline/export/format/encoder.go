@@ -10,38 +10,34 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// NewEncoder returns the encoder of the records of New(purpose, target, options). Metadata is for formats
+// Encoder returns the encoder of the records of the target. Metadata is for formats
 // that keep some; purpose and target are added to it. Options of the files are
 //
 //   - bom: a byte order mark, for jsonl and csv; JSON must not have one (RFC 8259, section 8.1).
 //   - csv_raw: cells that a spreadsheet takes for formulas stay as they are.
 //
 // The error says what is possible instead.
-func NewEncoder(purpose, target, format, compression string, values map[string]any, metadata map[string]string) (fragment.Encoder, error) {
-	t, err := Find(purpose, target)
+func (t *Target) Encoder(purpose, format, compression string, values map[string]any, metadata map[string]string) (fragment.Encoder, error) {
+	formatter, err := t.Formatter(purpose, values)
 	if err != nil {
 		return nil, err
 	}
-	formatter, err := New(purpose, target, values)
-	if err != nil {
-		return nil, err
-	}
-	s := fragment.Settings{Columns: formatter.Columns(), CreatedBy: createdBy(), Metadata: map[string]string{"purpose": purpose, "target": target}}
+	s := fragment.Settings{Columns: formatter.Columns(), CreatedBy: createdBy(), Metadata: map[string]string{"purpose": purpose, "target": t.Name}}
 	maps.Copy(s.Metadata, metadata)
-	o := &options{values: values}
+	o := &Options{Values: values}
 	s.ByteOrderMark = o.onlyFor("bom", format, fragment.JSONL, fragment.CSV)
 	s.RawCSV = o.onlyFor("csv_raw", format, fragment.CSV)
 	if o.err != nil {
 		return nil, o.err
 	}
-	for _, name := range t.sortedBy {
+	for _, name := range t.SortedBy {
 		if !slices.ContainsFunc(s.Columns, func(c fragment.Column) bool { return c.Name == name }) {
 			break // what comes after ascends only within it
 		}
 		s.SortedBy = append(s.SortedBy, name)
 	}
 	if s.Columns == nil && (format == fragment.CSV || format == fragment.Parquet) {
-		return nil, fmt.Errorf("purpose %s with target %s has no columns, so there is no %s of it", purpose, target, format)
+		return nil, fmt.Errorf("purpose %s with target %s has no columns, so there is no %s of it", purpose, t.Name, format)
 	}
 	return fragment.NewEncoder(format, compression, s)
 }

@@ -44,7 +44,10 @@
 // example.
 package format
 
-import "github.com/millrace/millrace/sinks/fragment"
+import (
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/sinks/fragment"
+)
 
 // Formatter is a target with its options. It is a [RowFormatter] or a [GroupFormatter]. It is deterministic:
 // the same rows give the same bytes. It is not safe for concurrent use.
@@ -53,7 +56,7 @@ type Formatter interface {
 	// leaves no format but JSON and JSON Lines.
 	Columns() []fragment.Column
 	// Needs says what rows must bring along.
-	Needs() Needs
+	Needs() record.Needs
 }
 
 // RowFormatter writes a record for each row.
@@ -64,7 +67,7 @@ type RowFormatter interface {
 	// dst as it was, and drop is the reason under which the manifest counts the row, such as
 	// "no_assistant_message"; it is "" for a record. An error is a fault of the row's store, names the
 	// run, and ends the export. Append keeps nothing of row.
-	Append(dst []byte, row *Row) (out []byte, drop string, err error)
+	Append(dst []byte, row *record.Row) (out []byte, drop string, err error)
 }
 
 // GroupFormatter makes records of the rows of a group, of which it keeps what it needs.
@@ -72,7 +75,7 @@ type GroupFormatter interface {
 	Formatter
 	// Add takes a row of the group. A row that the target's rules cannot take is dropped as in
 	// [RowFormatter.Append]; every other one is used or dropped by Flush.
-	Add(row *Row) (drop string, err error)
+	Add(row *record.Row) (drop string, err error)
 	// Flush calls emit for each record of the group, with the rows that it is made of, drop for the rows that are
 	// in none, and warn for each warning about a record. Then it forgets the group. What it gives emit is valid
 	// until emit returns.
@@ -82,14 +85,14 @@ type GroupFormatter interface {
 // Partitioned is a Formatter whose records must not all share a file.
 type Partitioned interface {
 	// Partition returns what the row's record shares a file with; it is valid until the next call.
-	Partition(row *Row) []byte
+	Partition(row *record.Row) []byte
 }
 
 // Warner is a RowFormatter that knows of things that the reader of its records should.
 type Warner interface {
 	// Warnings returns the codes of the warnings about the record that was appended last, or about its
 	// row. See [WarningText].
-	Warnings(row *Row) []string
+	Warnings(row *record.Row) []string
 }
 
 // Deduplicating is a RowFormatter of which only the best record of each group is kept: its Needs group by input.
@@ -103,34 +106,3 @@ type Keyed interface {
 	// Keys returns the keys of the record appended last that are its inputs. They are valid until the next call.
 	Keys() []string
 }
-
-// Needs is what rows must bring along for a formatter.
-type Needs struct {
-	Group      Grouping
-	Comparison bool // Row.Comparison; with Group ByInput
-	Nodes      NodeRuns
-}
-
-// Grouping is what rows are grouped by. Groups have up to MaxGroup rows, the newest.
-type Grouping int
-
-// The groupings.
-const (
-	Ungrouped  Grouping = iota
-	ByInput             // Subject().InputGroup
-	ByTemplate          // Node.PromptTemplate
-)
-
-// MaxGroup is how many rows a group has at most. Others are dropped as group_too_large.
-const MaxGroup = 1000
-
-// NodeRuns is which node runs of a run Row.Nodes has.
-type NodeRuns int
-
-// The node runs that a row brings along; each has those before it.
-const (
-	NoNodes       NodeRuns = iota
-	WithChunks             // those that found chunks
-	WithToolCalls          // and those whose node_type is tool
-	AllNodes
-)

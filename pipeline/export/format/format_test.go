@@ -1,8 +1,12 @@
-package format
+package format_test
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 func TestNewNamesWhatIsPossible(t *testing.T) {
@@ -12,16 +16,16 @@ func TestNewNamesWhatIsPossible(t *testing.T) {
 		options               map[string]any
 		want                  []string // in the error; none: no error
 	}{
-		{"canonical data set", ExportDataset, Canonical, nil, nil},
-		{"no options given", ExportDataset, Canonical, map[string]any{}, nil},
-		{"unknown option", ExportDataset, Canonical, map[string]any{"colunms": []any{"id"}}, []string{`"colunms"`, "export_dataset", "canonical", "columns"}},
-		{"unknown target", ExportDataset, "excel", nil, []string{"export_dataset has the targets canonical"}},
-		{"unknown purpose", "backup", Canonical, nil, []string{`"backup"`, "export_dataset, recipe_evaluation"}},
+		{"canonical data set", format.ExportDataset, record.Canonical, nil, nil},
+		{"no options given", format.ExportDataset, record.Canonical, map[string]any{}, nil},
+		{"unknown option", format.ExportDataset, record.Canonical, map[string]any{"colunms": []any{"id"}}, []string{`"colunms"`, "export_dataset", "canonical", "columns"}},
+		{"unknown target", format.ExportDataset, "excel", nil, []string{"export_dataset has the targets canonical"}},
+		{"unknown purpose", "backup", record.Canonical, nil, []string{`"backup"`, "export_dataset, recipe_evaluation"}},
 		{"nothing named", "", "", nil, []string{"export_dataset, recipe_evaluation"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			f, err := New(test.purpose, test.target, test.options)
+			f, err := targets.New(test.purpose, test.target, test.options)
 			if (f == nil) == (err == nil) {
 				t.Fatalf("formatter %v and error %v", f, err)
 			}

@@ -1,8 +1,10 @@
 package format
 
 import (
-	"github.com/millrace/millrace/pipeline/jsonscan"
 	"strconv"
+
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // Source is what a record of a group remembers of a row that it is made of.
@@ -14,7 +16,7 @@ type Source struct {
 
 // set remembers what has to be known of a row, in the memory of the row before. Lineage makes the ids of records that
 // have one, or is nil.
-func (s *Source) set(row *Row, lineage *ids) {
+func (s *Source) Set(row *record.Row, lineage *record.IDs) {
 	s.startedAt, s.inputGroup, s.lineage = row.Subject().StartedAt, append(s.inputGroup[:0], row.InputGroup...), s.lineage[:0]
 	if lineage != nil {
 		s.lineage = appendLineage(s.lineage, row, lineage)
@@ -33,28 +35,28 @@ func AppendLineage(dst []byte, file string, line int64, of []byte) []byte {
 
 // appendLineage appends where a record comes from, as the end of an object. Before it come the keys that say where the
 // record is.
-func appendLineage(dst []byte, row *Row, ids *ids) []byte {
+func appendLineage(dst []byte, row *record.Row, ids *record.IDs) []byte {
 	e := row.Subject()
 	dst = append(dst, `"id":`...)
-	dst = ids.append(dst, row)
+	dst = ids.Append(dst, row)
 	dst = append(dst, `,"run_id":`...)
-	dst = appendText(dst, row.RunID)
+	dst = record.AppendText(dst, row.RunID)
 	dst = append(dst, `,"node_run_id":`...)
-	dst = appendText(dst, row.NodeRunID())
+	dst = record.AppendText(dst, row.NodeRunID())
 	dst = append(dst, `,"app_version":`...)
-	dst = appendText(dst, e.AppVersion)
-	var score Null[float64]
+	dst = record.AppendText(dst, e.AppVersion)
+	var score record.Null[float64]
 	var rating []byte
 	if row.HasFeedback {
 		score, rating = row.Feedback.Score, row.Feedback.Rating
 	}
 	dst = append(dst, `,"score":`...)
-	dst = appendFloat(dst, score)
+	dst = record.AppendFloat(dst, score)
 	dst = append(dst, `,"rating":`...)
-	dst = appendText(dst, rating)
+	dst = record.AppendText(dst, rating)
 	dst = append(dst, `,"started_at":`...)
 	dst = jsonscan.AppendTime(dst, e.StartedAt)
 	dst = append(dst, `,"metadata":`...)
-	dst = appendPairs(dst, e.Metadata, jsonscan.AppendString)
+	dst = record.AppendPairs(dst, e.Metadata, jsonscan.AppendString)
 	return append(dst, '}')
 }

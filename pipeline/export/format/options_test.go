@@ -1,4 +1,4 @@
-package format
+package format_test
 
 import (
 	"bytes"
@@ -7,6 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/formattest"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
@@ -36,7 +40,7 @@ func TestOptionsOfAnExportDatasetAreCheckedByName(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			e, err := NewEncoder(ExportDataset, Canonical, test.format, fragment.Zstd, test.options, nil)
+			e, err := targets.NewEncoder(format.ExportDataset, record.Canonical, test.format, fragment.Zstd, test.options, nil)
 			if (e == nil) == (err == nil) || (err == nil) != (test.want == nil) {
 				t.Fatalf("encoder %v and error %v", e, err)
 			}
@@ -52,7 +56,7 @@ func TestOptionsOfAnExportDatasetAreCheckedByName(t *testing.T) {
 func TestColumnsKeepsOnlyThoseAndTheirOrder(t *testing.T) {
 	t.Parallel()
 	options := map[string]any{"columns": []any{"metadata", "feedback", "run_id", "started_at", "cost_usd"}}
-	f := newRowFormatter(t, ExportDataset, Canonical, options)
+	f := formattest.NewRowFormatter(t, format.ExportDataset, record.Canonical, options)
 	var names []string
 	for _, c := range f.Columns() {
 		names = append(names, c.Name)
@@ -60,23 +64,23 @@ func TestColumnsKeepsOnlyThoseAndTheirOrder(t *testing.T) {
 	if want := []string{"run_id", "started_at", "feedback", "cost_usd", "metadata"}; !slices.Equal(names, want) {
 		t.Fatalf("columns %v", names)
 	}
-	all := newCanonical(t)
-	for _, test := range canonicalRows() {
-		record, _, err := f.Append(nil, test.row)
+	all := formattest.NewRowFormatter(t, format.ExportDataset, record.Canonical, nil)
+	for _, test := range formattest.CanonicalRows() {
+		record, _, err := f.Append(nil, test.Row)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if keys := keysOf(t, record); !slices.Equal(keys, names) {
-			t.Errorf("%s: keys %v", test.name, keys)
+		if keys := formattest.KeysOf(t, record); !slices.Equal(keys, names) {
+			t.Errorf("%s: keys %v", test.Name, keys)
 		}
-		whole, _, _ := all.Append(nil, test.row)
+		whole, _, _ := all.Append(nil, test.Row)
 		var got, want map[string]json.RawMessage
 		if json.Unmarshal(record, &got) != nil || json.Unmarshal(whole, &want) != nil {
 			t.Fatal("no JSON")
 		}
 		for name := range got {
 			if !bytes.Equal(got[name], want[name]) {
-				t.Errorf("%s: %s is %s, not %s", test.name, name, got[name], want[name])
+				t.Errorf("%s: %s is %s, not %s", test.Name, name, got[name], want[name])
 			}
 		}
 	}
@@ -86,10 +90,10 @@ func TestColumnsKeepsOnlyThoseAndTheirOrder(t *testing.T) {
 // roundTripOptions writes one record in every format with the options, as an export would.
 func roundTripOptions(t *testing.T, options map[string]any) {
 	t.Helper()
-	f := newRowFormatter(t, ExportDataset, Canonical, options)
-	record := recordsOf(t, f, []*Row{fullRow()})[0]
-	for _, format := range []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet} {
-		e, err := NewEncoder(ExportDataset, Canonical, format, fragment.Gzip, options, nil)
+	f := formattest.NewRowFormatter(t, format.ExportDataset, record.Canonical, options)
+	rec := formattest.RecordsOf(t, f, []*record.Row{formattest.FullRow()})[0]
+	for _, encoding := range []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet} {
+		e, err := targets.NewEncoder(format.ExportDataset, record.Canonical, encoding, fragment.Gzip, options, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,14 +101,14 @@ func roundTripOptions(t *testing.T, options map[string]any) {
 		if err := e.Open(&file); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Append(record); err != nil {
+		if err := e.Append(rec); err != nil {
 			t.Fatal(err)
 		}
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := fragment.Count(format, fragment.Gzip, bytes.NewReader(file.Bytes()), int64(file.Len())); n != 1 || err != nil {
-			t.Errorf("%s: %d records, %v", format, n, err)
+		if n, err := fragment.Count(encoding, fragment.Gzip, bytes.NewReader(file.Bytes()), int64(file.Len())); n != 1 || err != nil {
+			t.Errorf("%s: %d records, %v", encoding, n, err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package format
+package format_test
 
 import (
 	"fmt"
@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/formattest"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // The table of README.md has one row a target; `make golden` writes it.
@@ -22,7 +26,7 @@ func TestGoldenTableOfTheREADME(t *testing.T) {
 		t.Fatal("README.md has no place for the table of targets")
 	}
 	table := tableOfTargets()
-	if *update {
+	if *formattest.Update {
 		if err := os.WriteFile("README.md", []byte(before+begin+table+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -33,8 +37,8 @@ func TestGoldenTableOfTheREADME(t *testing.T) {
 
 func tableOfTargets() string {
 	var names []string
-	for _, purpose := range Purposes {
-		for _, name := range Names(Targets(purpose)) {
+	for _, purpose := range format.Purposes {
+		for _, name := range targets.Names(targets.Targets(purpose)) {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
@@ -43,8 +47,8 @@ func tableOfTargets() string {
 	table := "\n| target | purposes | read by | a record | formats |\n|---|---|---|---|---|\n"
 	for _, name := range names {
 		var purposes, readers, shapes, formats []string
-		for _, purpose := range Purposes {
-			for _, target := range Targets(purpose) {
+		for _, purpose := range format.Purposes {
+			for _, target := range targets.Targets(purpose) {
 				if target.Name == name {
 					purposes = append(purposes, "`"+purpose+"`")
 					readers = append(readers, target.Reader)

@@ -6,8 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
-	"math"
 	"slices"
+
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // Splits.
@@ -78,7 +79,7 @@ type Stream struct {
 	group   GroupFormatter // the target
 	out     Output
 	shares  *Shares
-	lineage *ids // of records that have one
+	lineage *record.IDs // of records that have one
 
 	partitioned Partitioned
 	warner      Warner
@@ -95,15 +96,15 @@ type Stream struct {
 	record Record
 }
 
-// NewStream returns a stream for one window, or why there is no such target. Shares may be nil.
-func NewStream(purpose, target string, options map[string]any, shares *Shares, out Output) (*Stream, error) {
-	f, err := New(purpose, target, options)
+// Stream returns a stream of the target's records for one window. Shares may be nil.
+func (t *Target) Stream(purpose string, options map[string]any, shares *Shares, out Output) (*Stream, error) {
+	f, err := t.Formatter(purpose, options)
 	if err != nil {
 		return nil, err
 	}
 	s := newStream(f, shares, out)
 	if purpose == FineTuning {
-		i := newIDs(purpose, target)
+		i := record.NewIDs(purpose, t.Name)
 		s.lineage = &i
 	}
 	return s, nil
@@ -118,7 +119,7 @@ func newStream(f Formatter, shares *Shares, out Output) *Stream {
 	if s.keyed, _ = f.(Keyed); s.keyed != nil {
 		s.keys = map[string]bool{}
 	}
-	s.grouped = f.Needs().Group != Ungrouped
+	s.grouped = f.Needs().Group != record.Ungrouped
 	if d, ok := f.(Deduplicating); ok {
 		s.dedupe = d.Deduplicates()
 	}
@@ -126,7 +127,7 @@ func newStream(f Formatter, shares *Shares, out Output) *Stream {
 }
 
 // Row takes the next row. It keeps nothing of it.
-func (s *Stream) Row(row *Row) error {
+func (s *Stream) Row(row *record.Row) error {
 	if row.TooLarge {
 		s.out.Drop(RecordTooLarge, 1)
 		return nil
@@ -193,7 +194,7 @@ func (s *Stream) Close() error {
 func (s *Stream) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
 
 // fill makes the record of a row, which is in the buffer.
-func (s *Stream) fill(row *Row) *Record {
+func (s *Stream) fill(row *record.Row) *Record {
 	r := &s.record
 	r.JSON, r.Rows, r.StartedAt, r.Split = s.buffer, 1, row.Subject().StartedAt, s.shares.Of(row.InputGroup)
 	r.Partition = ""
@@ -206,7 +207,7 @@ func (s *Stream) fill(row *Row) *Record {
 	return r
 }
 
-func (s *Stream) write(row *Row) error {
+func (s *Stream) write(row *record.Row) error {
 	if s.warner != nil {
 		for _, code := range s.warner.Warnings(row) {
 			s.out.Warn(code)
@@ -258,8 +259,8 @@ type candidate struct {
 }
 
 // compete keeps the record of a row, which is in the buffer, or the one that was kept before.
-func (s *Stream) compete(row *Row) error {
-	score, rating := Verdict(row)
+func (s *Stream) compete(row *record.Row) error {
+	score, rating := row.Verdict()
 	best := &s.best
 	if best.there {
 		s.out.Drop(DuplicateInput, 1)
@@ -278,23 +279,4 @@ func (s *Stream) compete(row *Row) error {
 		best.warnings = slices.Clone(s.warner.Warnings(row))
 	}
 	return nil
-}
-
-// Verdict is how good a row is: the score, least where there is none, and then the rating, 1 for thumbsUp and -1 for
-// thumbsDown.
-func Verdict(row *Row) (score float64, rating int) {
-	score = math.Inf(-1)
-	if !row.HasFeedback {
-		return score, 0
-	}
-	if row.Feedback.Score.Valid {
-		score = row.Feedback.Score.Value
-	}
-	switch string(row.Feedback.Rating) {
-	case thumbsUp:
-		rating = 1
-	case thumbsDown:
-		rating = -1
-	}
-	return score, rating
 }

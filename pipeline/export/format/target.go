@@ -1,10 +1,6 @@
 package format
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
@@ -17,8 +13,8 @@ const (
 	FineTuning       = "fine_tuning"
 )
 
-// Canonical is the target of every purpose but fine_tuning that keeps what the producer sent.
-const Canonical = "canonical"
+// Purposes are all purposes, in their order.
+var Purposes = []string{ExportDataset, RecipeEvaluation, NodeEvaluation, NodeOptimization, FineTuning}
 
 // Target is a shape of records, for one purpose or two. Its texts are what `millrace formats` and the README say;
 // they are Markdown.
@@ -43,8 +39,8 @@ type Target struct {
 	// Sidecar is the name of a file in __meta__ that its reader needs, "" for none.
 	Sidecar string
 
-	sortedBy []string // columns by which the records ascend
-	make     func(purpose string, o *options) Formatter
+	SortedBy []string // columns by which the records ascend
+	Make     func(purpose string, o *Options) Formatter
 }
 
 // Option is an option of a request.
@@ -54,89 +50,19 @@ type Option struct{ Name, Text string }
 type Drop struct{ Reason, Text string }
 
 // All formats, the default first.
-var anyFormat = []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet}
+var AnyFormat = []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet}
 
-var onlyJSONL = []string{fragment.JSONL}
+// anyTool reads canonical records.
+const AnyTool = "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face Datasets](https://huggingface.co/docs/datasets)"
 
-// targets are all there are. The first one of a purpose is its default.
-var targets = []*Target{
-	&exportDatasetCanonical,
-	&exportDatasetInsights,
-	&recipeEvaluationCanonical, &nodeEvaluationCanonical, // and then for both
-	&recipeEvaluationKarini, &nodeEvaluationKarini,
-	&evaluationRagas,
-	&evaluationDeepEval,
-	&evaluationLangSmith,
-	&evaluationLangfuse,
-	&evaluationMLflow,
-	&evaluationInspect,
-	&evaluationOpenAI,
-	&evaluationPromptfoo,
-	&evaluationBedrock,
-	&evaluationBedrockRAG,
-	&nodeOptimizationCanonical,
-	&nodeOptimizationDSPy,
-	&nodeOptimizationBedrockAPO,
-	&fineTuningOpenAIChat,
-	&fineTuningTogether,
-	&fineTuningMistral,
-	&fineTuningBedrockConversation,
-	&fineTuningBedrockDistillation,
-	&fineTuningGemini,
-	&fineTuningShareGPT,
-	&fineTuningTRLPromptCompletion,
-	&fineTuningTRLKTO,
-	&fineTuningOpenAIDPO,
-	&fineTuningTRLDPO,
-	&fineTuningGeminiPreference,
-}
+var OnlyJSONL = []string{fragment.JSONL}
 
-// Purposes are all purposes, in their order.
-var Purposes = []string{ExportDataset, RecipeEvaluation, NodeEvaluation, NodeOptimization, FineTuning}
-
-// Targets returns the targets of a purpose, the default first.
-func Targets(purpose string) (all []*Target) {
-	for _, t := range targets {
-		if slices.Contains(t.Purposes, purpose) {
-			all = append(all, t)
-		}
-	}
-	return all
-}
-
-// Names are the names of targets.
-func Names(all []*Target) []string {
-	names := make([]string, len(all))
-	for i, t := range all {
-		names[i] = t.Name
-	}
-	return names
-}
-
-// Find returns a target. The error says what is possible instead.
-func Find(purpose, target string) (*Target, error) {
-	possible := Targets(purpose)
-	for _, t := range possible {
-		if t.Name == target {
-			return t, nil
-		}
-	}
-	if possible == nil {
-		return nil, fmt.Errorf("there is no purpose %.100q; there are %s", purpose, strings.Join(Purposes, ", "))
-	}
-	return nil, fmt.Errorf("%s has the targets %s", purpose, strings.Join(Names(possible), ", "))
-}
-
-// New returns the formatter of a purpose and target. The error says what is possible instead. Options of
-// the files, which [NewEncoder] reads, are passed over.
-func New(purpose, target string, values map[string]any) (Formatter, error) {
-	t, err := Find(purpose, target)
-	if err != nil {
-		return nil, err
-	}
-	o := &options{values: values}
-	o.known(purpose, target, t.Options)
-	f := t.make(purpose, o)
+// Formatter returns the formatter of the target for one of its purposes. The error says which option is wrong, and
+// what is possible instead. Options of the files, which [Target.Encoder] reads, are passed over.
+func (t *Target) Formatter(purpose string, values map[string]any) (Formatter, error) {
+	o := &Options{Values: values}
+	o.known(purpose, t.Name, t.Options)
+	f := t.Make(purpose, o)
 	if o.err != nil {
 		return nil, o.err
 	}

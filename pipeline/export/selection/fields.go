@@ -2,18 +2,17 @@ package selection
 
 import (
 	"github.com/ClickHouse/ch-go/proto"
-
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // What a row is read from: the fields of runs, of executions, of node runs, of feedback and of comparisons.
 
-func runFields(r *format.Row) []field {
+func runFields(r *record.Row) []field {
 	return append(identityFields(r), append(executionFields(&r.Execution), text("{r}system_inputs", &r.SystemInputs))...)
 }
 
 // identityFields are what a run has beside its execution, and what is known of the run around a node run.
-func identityFields(r *format.Row) []field {
+func identityFields(r *record.Row) []field {
 	return []field{
 		word("{r}workspace_id", &r.WorkspaceID),
 		text("{r}run_id", &r.RunID),
@@ -31,7 +30,7 @@ func identityFields(r *format.Row) []field {
 	}
 }
 
-func executionFields(e *format.Execution) []field {
+func executionFields(e *record.Execution) []field {
 	return []field{
 		word("{r}app_version", &e.AppVersion),
 		word("{r}status", &e.Status),
@@ -53,10 +52,10 @@ func executionFields(e *format.Execution) []field {
 	}
 }
 
-func inputGroupField(e *format.Execution) field { return text("{r}input_group", &e.InputGroup) }
+func inputGroupField(e *record.Execution) field { return text("{r}input_group", &e.InputGroup) }
 
 // nodeFields are those of a node run, without the run around it.
-func nodeFields(n *format.Node) []field {
+func nodeFields(n *record.Node) []field {
 	return append([]field{
 		text("{r}node_run_id", &n.NodeRunID),
 		word("{r}node_id", &n.NodeID),
@@ -71,7 +70,7 @@ func nodeFields(n *format.Node) []field {
 	}, executionFields(&n.Execution)...)
 }
 
-func feedbackFields(r *format.Row) []field {
+func feedbackFields(r *record.Row) []field {
 	f := &r.Feedback
 	return []field{
 		boolean("{f}feedback_id != ''", "has_feedback", &r.HasFeedback),
@@ -83,7 +82,7 @@ func feedbackFields(r *format.Row) []field {
 	}
 }
 
-func comparisonFields(c *format.Comparison) []field {
+func comparisonFields(c *record.Comparison) []field {
 	return []field{
 		texts("{r}versions", &c.Versions),
 		count("{r}runs_in_group", &c.RunsInGroup),
@@ -101,12 +100,12 @@ func count(expression string, to *int64) field {
 	return field{alias(expression), expression, c, func(i int) { *to = c.Row(i) }}
 }
 
-func chunks(expression string, to *[]format.Chunk) field {
+func chunks(expression string, to *[]record.Chunk) field {
 	c := &chunksColumn{}
 	return field{alias(expression), expression, c, func(i int) {
 		*to = (*to)[:0]
 		for j, end := bounds(c.offsets, i); j < end; j++ {
-			*to = append(*to, format.Chunk{
+			*to = append(*to, record.Chunk{
 				ChunkID: view(&c.chunkID, j), Text: view(&c.text, j), Score: nullable(c.noScore[j], c.score[j]),
 				SourceURI: view(&c.sourceURI, j), Title: view(&c.title, j),
 				SentToLLM: nullable(c.notSaid[j], c.sentToLLM[j] != 0), UsedInAnswer: nullable(c.noUse[j], c.usedInAnswer[j] != 0),

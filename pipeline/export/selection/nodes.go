@@ -7,9 +7,8 @@ import (
 	"errors"
 
 	"github.com/ClickHouse/ch-go"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // Some targets need the node runs of each run. They come from a query of their own, in the order of the runs, and are
@@ -17,7 +16,7 @@ import (
 
 // NodeRuns is the query for [WithNodes] beside [Selection.Rows]; its SQL is "" where the rows need no node runs.
 func (q *Selection) NodeRuns() Query {
-	if q.needs.Nodes == format.NoNodes || q.nodes != nil {
+	if q.needs.Nodes == record.NoNodes || q.nodes != nil {
 		return Query{}
 	}
 	if q.wide() {
@@ -29,7 +28,7 @@ func (q *Selection) NodeRuns() Query {
 // NodeRuns is the query for [WithNodes] beside [ReadStaged], see [Selection.NodeRuns].
 func (r *StagedRange) NodeRuns() Query {
 	q := r.shape()
-	if q.needs.Nodes == format.NoNodes || q.nodes != nil {
+	if q.needs.Nodes == record.NoNodes || q.nodes != nil {
 		return Query{}
 	}
 	return q.nodeRuns(q, "SELECT group_key, started_at, run_id FROM "+q.stageTable()+" WHERE "+and(r.bounds(q)))
@@ -37,8 +36,8 @@ func (r *StagedRange) NodeRuns() Query {
 
 // nodeRuns selects the node runs of the runs of these keys.
 func (q *Selection) nodeRuns(shape *Selection, keys string) Query {
-	which := map[format.NodeRuns]string{
-		format.WithChunks: " AND notEmpty(chunks)", format.WithToolCalls: " AND (notEmpty(chunks) OR node_type = 'tool')",
+	which := map[record.NodeRuns]string{
+		record.WithChunks: " AND notEmpty(chunks)", record.WithToolCalls: " AND (notEmpty(chunks) OR node_type = 'tool')",
 	}[shape.needs.Nodes]
 	query := q.query("SELECT\n" + selectList(newNodeRuns().fields, "n.", "k.") + "\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
 		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + which + ") AS n\n" +
@@ -65,18 +64,18 @@ const maxNodes = 64 << 20
 type runNodes struct {
 	group, runID []byte
 	startedAt    int64
-	nodes        []format.Node
+	nodes        []record.Node
 	size         int
 }
 
-func (n *runNodes) compare(row *format.Row) int {
+func (n *runNodes) compare(row *record.Row) int {
 	return cmp.Or(bytes.Compare(n.group, row.Group), cmp.Compare(n.startedAt, row.StartedAt), bytes.Compare(n.runID, row.RunID))
 }
 
 // WithNodes calls read with a function that gives each row its node runs, and then calls fn. The node runs come from query,
 // which needs a connection of its own, in the order of the rows. Those of a run that have more than 64 MiB are cut, and
 // the row is TooLarge. Errors and connections are as in [ReadRows].
-func WithNodes(ctx context.Context, client *ch.Client, query Query, read func(ctx context.Context, fn func(*format.Row) error) error, fn func(*format.Row) error) error {
+func WithNodes(ctx context.Context, client *ch.Client, query Query, read func(ctx context.Context, fn func(*record.Row) error) error, fn func(*record.Row) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	enough, stop := context.WithCancel(ctx)
 	defer stop()
@@ -94,7 +93,7 @@ func WithNodes(ctx context.Context, client *ch.Client, query Query, read func(ct
 	group.Go(func() error {
 		defer stop()
 		var next *runNodes
-		return read(ctx, func(row *format.Row) error {
+		return read(ctx, func(row *record.Row) error {
 			row.Nodes, row.TooLarge = nil, false
 			for next == nil || next.compare(row) < 0 {
 				var more bool
@@ -130,7 +129,7 @@ func sendNodes(ctx context.Context, client *ch.Client, query Query, runs chan<- 
 			return context.Cause(ctx)
 		}
 	}
-	_, err := readRows(ctx, client, query, defaultPatience, func(row *format.Row) error {
+	_, err := readRows(ctx, client, query, defaultPatience, func(row *record.Row) error {
 		if run == nil || run.compare(row) != 0 {
 			if err := send(); err != nil {
 				return err

@@ -11,7 +11,7 @@ import (
 	"github.com/ClickHouse/ch-go"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/evaluation"
 )
 
 const (
@@ -100,7 +100,7 @@ func missingRuns(wanted, found []string) []export.Warning {
 // prompt variables are looked up first.
 func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 	p.Options = maps.Clone(p.Request.Options)
-	if p.Request.Target != format.KariniCSV || len(p.Request.Nodes) == 0 {
+	if p.Request.Target != evaluation.KariniCSV || len(p.Request.Nodes) == 0 {
 		return nil
 	}
 	found, err := r.texts(ctx, NewSelection(p.Request, p.Selection).Variables())
@@ -115,7 +115,7 @@ func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 			types = append(types, name[1:])
 		}
 	}
-	p.Options = format.KariniOptions(p.Options, variables, types)
+	p.Options = evaluation.KariniOptions(p.Options, variables, types)
 	return nil
 }
 

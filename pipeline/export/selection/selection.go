@@ -15,7 +15,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // Selection is the one builder of the SQL that selects the source rows of an export: the newest snapshot
@@ -30,7 +30,7 @@ import (
 // all that is known of them, see wide.go.
 type Selection struct {
 	nodes      []string // the rows are runs of these nodes; nil: they are runs
-	needs      format.Needs
+	needs      record.Needs
 	split      bool     // rows have the input group of their run
 	subject    []string // conditions on a run or node run by itself
 	around     []string // conditions on a node run s with its run r
@@ -78,7 +78,7 @@ func (q *Selection) table() string {
 }
 
 // wide says how the rows are read, see [Selection].
-func (q *Selection) wide() bool { return q.nodes != nil || q.needs.Group != format.Ungrouped }
+func (q *Selection) wide() bool { return q.nodes != nil || q.needs.Group != record.Ungrouped }
 
 func (q *Selection) window(w *export.TimeWindow) {
 	if w.By == export.ByIngestedAt {

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/runstore"
@@ -89,7 +89,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 	defer client.Close()
 	query := chosen.Rows()
 	query.Settings = selection.ReadSettings("test", time.Minute)
-	if _, err := selection.ReadRows(h.t.Context(), client, query, func(row *format.Row) error {
+	if _, err := selection.ReadRows(h.t.Context(), client, query, func(row *record.Row) error {
 		list = append(list, describe(row))
 		return nil
 	}); err != nil {
@@ -106,7 +106,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 }
 
 // describe is a run and, if it has some, its feedback.
-func describe(row *format.Row) string {
+func describe(row *record.Row) string {
 	text := string(row.RunID)
 	if f := row.Feedback; row.HasFeedback {
 		text += fmt.Sprintf("(%s %s", f.Rating, f.Comment)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/runs"
 )
@@ -60,7 +60,7 @@ func (h *history) staged(r selection.StagedRange) (list []string, found selectio
 	if r.Request == nil {
 		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
 	}
-	found, err := selection.ReadStaged(h.t.Context(), h.dial(), h.dial(), &r, "test-"+fmt.Sprint(rand.Uint64()), selection.ReadSettings("test", time.Minute), func(row *format.Row) error {
+	found, err := selection.ReadStaged(h.t.Context(), h.dial(), h.dial(), &r, "test-"+fmt.Sprint(rand.Uint64()), selection.ReadSettings("test", time.Minute), func(row *record.Row) error {
 		list = append(list, describe(row))
 		return nil
 	})

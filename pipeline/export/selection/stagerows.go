@@ -8,9 +8,8 @@ import (
 	"slices"
 
 	"github.com/ClickHouse/ch-go"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // Staged says what [ReadStaged] found.
@@ -25,11 +24,11 @@ type Staged struct {
 // [ReadRows].
 //
 // The caller compares the rows with those planned: of a stage that is gone there are none.
-func ReadStaged(ctx context.Context, keys, runs *ch.Client, r *StagedRange, id string, settings []ch.Setting, fn func(*format.Row) error) (Staged, error) {
+func ReadStaged(ctx context.Context, keys, runs *ch.Client, r *StagedRange, id string, settings []ch.Setting, fn func(*record.Row) error) (Staged, error) {
 	return readStaged(ctx, keys, runs, r, id, settings, defaultPatience, fn)
 }
 
-func readStaged(ctx context.Context, keys, runs *ch.Client, r *StagedRange, id string, settings []ch.Setting, patience patience, fn func(*format.Row) error) (found Staged, err error) {
+func readStaged(ctx context.Context, keys, runs *ch.Client, r *StagedRange, id string, settings []ch.Setting, patience patience, fn func(*record.Row) error) (found Staged, err error) {
 	of := func(q Query, name string) Query {
 		q.ID, q.Settings = id+name, settings
 		return q
@@ -50,7 +49,7 @@ func readStaged(ctx context.Context, keys, runs *ch.Client, r *StagedRange, id s
 	group.Go(func() error {
 		m := &merge{ctx: ctx, blocks: blocks, found: &found}
 		w := newRuns(r.Request.Split != nil, nil)
-		_, err := w.read(ctx, runs, of(r.runs(), "/runs"), patience, func(row *format.Row) error {
+		_, err := w.read(ctx, runs, of(r.runs(), "/runs"), patience, func(row *record.Row) error {
 			if err := m.join(row); err != nil {
 				return err
 			}
@@ -70,7 +69,7 @@ type stagedKey struct {
 	startedAt   int64
 	runID       []byte
 	hasFeedback bool
-	feedback    format.Feedback
+	feedback    record.Feedback
 }
 
 func newStaged() *window {
@@ -91,7 +90,7 @@ func sendKeys(ctx context.Context, client *ch.Client, query Query, patience pati
 			return context.Cause(ctx)
 		}
 	}
-	_, err := newStaged().read(ctx, client, query, patience, func(row *format.Row) error {
+	_, err := newStaged().read(ctx, client, query, patience, func(row *record.Row) error {
 		block = append(block, keep(row))
 		if len(block) < maxReadBlock {
 			return nil
@@ -105,11 +104,11 @@ func sendKeys(ctx context.Context, client *ch.Client, query Query, patience pati
 }
 
 // keep copies what the reader owns.
-func keep(row *format.Row) stagedKey {
+func keep(row *record.Row) stagedKey {
 	k := stagedKey{startedAt: row.StartedAt, runID: bytes.Clone(row.RunID), hasFeedback: row.HasFeedback}
 	if row.HasFeedback {
 		f := row.Feedback
-		k.feedback = format.Feedback{
+		k.feedback = record.Feedback{
 			Rating: bytes.Clone(f.Rating), Score: f.Score, Comment: bytes.Clone(f.Comment),
 			CorrectedAnswer: bytes.Clone(f.CorrectedAnswer), Tags: slices.Clone(f.Tags),
 		}
@@ -151,7 +150,7 @@ func (m *merge) next() (*stagedKey, error) {
 }
 
 // join gives a run its staged feedback, and counts the keys before it, whose runs are not there.
-func (m *merge) join(row *format.Row) error {
+func (m *merge) join(row *record.Row) error {
 	for {
 		key, err := m.next()
 		if err != nil {

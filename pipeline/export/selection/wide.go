@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // Wide rows are grouped runs, and node runs with the run around them. They are chosen first: keys, feedback, the
@@ -122,9 +122,9 @@ func prefixed(relation, columns string) string {
 func (q *Selection) chosen(related string) string {
 	columns, group, answer := "started_at, run_id, ingested_at, app_version, input_group", "''", "''"
 	switch q.needs.Group {
-	case format.ByInput:
+	case record.ByInput:
 		group = "s.input_group"
-	case format.ByTemplate:
+	case record.ByTemplate:
 		columns += ", prompt_template"
 		group = "lower(hex(sipHash128(s.prompt_template)))"
 	}
@@ -142,11 +142,11 @@ func (q *Selection) chosen(related string) string {
 	}
 	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node + " AS node_run_id, s.app_version AS app_version, " +
 		answer + " AS answer, " + group + " AS whole_group, " + onNode + " AS feedback_on_node, " + q.feedbackOf() + "\n" + q.joined(columns, related)
-	if q.needs.Group == format.Ungrouped {
+	if q.needs.Group == record.Ungrouped {
 		return "SELECT *, whole_group AS group_key FROM (" + rows + ")"
 	}
 	rows = fmt.Sprintf("SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id DESC, node_run_id DESC) > %d, '', whole_group) AS group_key FROM (\n%s)",
-		format.MaxGroup, rows)
+		record.MaxGroup, rows)
 	if !q.needs.Comparison {
 		return rows
 	}

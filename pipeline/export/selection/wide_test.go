@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/runs"
 )
@@ -30,17 +30,17 @@ func evaluated(purpose string, nodes ...string) export.Request {
 type kept struct {
 	group, run, node, version, rating, comment string
 	startedAt                                  int64
-	score                                      format.Null[float64]
-	comparison                                 format.Comparison
+	score                                      record.Null[float64]
+	comparison                                 record.Comparison
 	nodes                                      []string // its node runs
 	text                                       string
 }
 
-func keep(row *format.Row) kept {
+func keep(row *record.Row) kept {
 	e, c := row.Subject(), row.Comparison
 	k := kept{
 		group: string(row.Group), run: string(row.RunID), node: string(row.NodeRunID()), version: string(e.AppVersion), startedAt: e.StartedAt,
-		comparison: format.Comparison{
+		comparison: record.Comparison{
 			RunsInGroup: c.RunsInGroup, Rank: c.Rank, BestVersion: bytes.Clone(c.BestVersion), HasPrevious: c.HasPrevious,
 			PreviousVersion: bytes.Clone(c.PreviousVersion), PreviousAnswer: bytes.Clone(c.PreviousAnswer), PreviousScore: c.PreviousScore,
 		},
@@ -66,7 +66,7 @@ func keep(row *format.Row) kept {
 func (h *history) direct(r export.Request) (rows []kept) {
 	h.t.Helper()
 	chosen := selection.NewSelection(&r, r.Selection)
-	rows = h.read(chosen.NodeRuns(), func(ctx context.Context, fn func(*format.Row) error) error {
+	rows = h.read(chosen.NodeRuns(), func(ctx context.Context, fn func(*record.Row) error) error {
 		query := chosen.Rows()
 		query.Settings = selection.ReadSettings("test", time.Minute)
 		_, err := selection.ReadRows(ctx, h.dial(), query, fn)
@@ -80,9 +80,9 @@ func (h *history) direct(r export.Request) (rows []kept) {
 	return rows
 }
 
-func (h *history) read(nodes selection.Query, read func(context.Context, func(*format.Row) error) error) (rows []kept) {
+func (h *history) read(nodes selection.Query, read func(context.Context, func(*record.Row) error) error) (rows []kept) {
 	h.t.Helper()
-	add := func(row *format.Row) error { rows = append(rows, keep(row)); return nil }
+	add := func(row *record.Row) error { rows = append(rows, keep(row)); return nil }
 	var err error
 	if nodes.SQL == "" {
 		err = read(h.t.Context(), add)
@@ -105,7 +105,7 @@ func (h *history) inWindows(id string, r export.Request, size int64) (rows []kep
 		if i+1 < len(windows) {
 			part.To = windows[i+1].From
 		}
-		got := h.read(part.NodeRuns(), func(ctx context.Context, fn func(*format.Row) error) error {
+		got := h.read(part.NodeRuns(), func(ctx context.Context, fn func(*record.Row) error) error {
 			found, err := selection.ReadStaged(ctx, h.dial(), h.dial(), &part, fmt.Sprint(id, i, rand.Uint64()), selection.ReadSettings("test", time.Minute), fn)
 			if found.Rows != windows[i].Rows {
 				h.t.Errorf("window %d of %d has %d rows, not %d", i, len(windows), found.Rows, windows[i].Rows)
@@ -170,7 +170,7 @@ func (h *history) invent(n int) {
 }
 
 // compare is the comparison of a group's rows, by its rules and not by SQL.
-func compare(rows []kept) []format.Comparison {
+func compare(rows []kept) []record.Comparison {
 	began, newest := map[string]kept{}, map[string]kept{}
 	after := func(a, b kept) int {
 		return cmp.Or(cmp.Compare(a.startedAt, b.startedAt), cmp.Compare(a.run, b.run), cmp.Compare(a.node, b.node))
@@ -203,7 +203,7 @@ func compare(rows []kept) []format.Comparison {
 		bs, br := verdict(b)
 		return cmp.Or(cmp.Compare(bs, as), cmp.Compare(br, ar), after(b, a))
 	})
-	all := make([]format.Comparison, len(rows))
+	all := make([]record.Comparison, len(rows))
 	for i, r := range rows {
 		c := &all[i]
 		c.RunsInGroup, c.BestVersion = int64(len(rows)), []byte(best[0].version)

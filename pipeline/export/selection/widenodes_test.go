@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/runs"
 )
@@ -104,7 +104,7 @@ func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 	chosen, rows := selection.NewSelection(&r, r.Selection), 0
 	query := chosen.Rows()
 	query.Settings = selection.ReadSettings("test", time.Minute)
-	_, err := selection.ReadRows(t.Context(), h.dial(), query, func(row *format.Row) error {
+	_, err := selection.ReadRows(t.Context(), h.dial(), query, func(row *record.Row) error {
 		rows++
 		for _, v := range []reflect.Value{
 			reflect.ValueOf(*row), reflect.ValueOf(*row.Node), reflect.ValueOf(row.Node.Execution), reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Node.Chunks[0]),

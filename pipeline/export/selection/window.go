@@ -11,7 +11,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // Query is a query with its parameters.
@@ -85,11 +85,11 @@ var errSilent = errors.New("ClickHouse went silent in the middle of the query")
 // last one (invariant 5). An error of fn stops the query and is returned as it is. Anything else is wrapped
 // with the query's id, for [Classify]. After an exception of the server the client can be used again; after
 // any other error, fn's and ctx's too, its connection is closed.
-func ReadRows(ctx context.Context, client *ch.Client, query Query, fn func(*format.Row) error) (rows int, err error) {
+func ReadRows(ctx context.Context, client *ch.Client, query Query, fn func(*record.Row) error) (rows int, err error) {
 	return readRows(ctx, client, query, defaultPatience, fn)
 }
 
-func readRows(ctx context.Context, client *ch.Client, query Query, patience patience, fn func(*format.Row) error) (rows int, err error) {
+func readRows(ctx context.Context, client *ch.Client, query Query, patience patience, fn func(*record.Row) error) (rows int, err error) {
 	if query.columns == nil {
 		query.columns = newWindow
 	}
@@ -97,7 +97,7 @@ func readRows(ctx context.Context, client *ch.Client, query Query, patience pati
 }
 
 // read streams the rows of a query that selects the window's columns.
-func (w *window) read(ctx context.Context, client *ch.Client, query Query, patience patience, fn func(*format.Row) error) (rows int, err error) {
+func (w *window) read(ctx context.Context, client *ch.Client, query Query, patience patience, fn func(*record.Row) error) (rows int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(patience.silence, func() { cancel(errSilent) })

@@ -13,6 +13,8 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 func dial(t testing.TB, dsn *clickhouse.DSN) *ch.Client {
@@ -70,14 +72,14 @@ type records struct {
 
 func newRecords(t testing.TB) *records {
 	t.Helper()
-	f, err := format.New(format.ExportDataset, format.Canonical, nil)
+	f, err := targets.New(format.ExportDataset, record.Canonical, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &records{formatter: f.(format.RowFormatter)}
 }
 
-func (r *records) add(row *format.Row) error {
+func (r *records) add(row *record.Row) error {
 	line, _, err := r.formatter.Append(nil, row)
 	_, line2, _ := strings.Cut(string(line), ",")
 	r.lines = append(r.lines, line2)
@@ -148,7 +150,7 @@ func TestEveryFieldOfTheRowIsRead(t *testing.T) {
 	exec(t, dsn, insertRuns...)
 	_, err := ReadRows(t.Context(), dial(t, dsn), Query{
 		SQL: "SELECT " + RowColumns("", "") + " FROM runs_with_feedback WHERE run_id = 'run-full'",
-	}, func(row *format.Row) error {
+	}, func(row *record.Row) error {
 		for _, v := range []reflect.Value{reflect.ValueOf(*row), reflect.ValueOf(row.Execution), reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Files[0])} {
 			for i := range v.NumField() {
 				switch name := v.Type().Field(i).Name; name {
@@ -187,7 +189,7 @@ func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 		rows, err := ReadRows(t.Context(), client, Query{
 			SQL:      numbered(n, "ORDER BY number"),
 			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", block)),
-		}, func(row *format.Row) error {
+		}, func(row *record.Row) error {
 			if id := fmt.Sprint(next); string(row.RunID) != id || string(row.AppID) != "app-"+id || len(row.Question) != 200 || row.Question[7] != id[len(id)-1] {
 				return fmt.Errorf("row %d is %s of %s", next, row.RunID, row.AppID)
 			}
@@ -203,7 +205,7 @@ func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 func TestAQueryWithoutRowsIsNoError(t *testing.T) {
 	t.Parallel()
 	dsn := clickhousetest.Database(t)
-	rows, err := ReadRows(t.Context(), dial(t, dsn), Query{SQL: numbered(10, "")}, func(*format.Row) error {
+	rows, err := ReadRows(t.Context(), dial(t, dsn), Query{SQL: numbered(10, "")}, func(*record.Row) error {
 		return errors.New("called")
 	})
 	if rows != 0 || err != nil {
@@ -229,7 +231,7 @@ func TestReadSettingsLimitTheQuery(t *testing.T) {
 		{"too many rows in the result", numbered(100_000, ""), settings(time.Minute, ch.SettingInt("max_result_rows", 1000)), 396},
 		{"too much memory", strings.Replace(numbered(1000, ""), "200)", "1000000)", 1), settings(time.Minute, ch.SettingInt("max_memory_usage", 100<<20)), 241},
 	} {
-		rows, err := ReadRows(t.Context(), dial(t, dsn), Query{SQL: test.sql, Settings: test.settings}, func(*format.Row) error { return nil })
+		rows, err := ReadRows(t.Context(), dial(t, dsn), Query{SQL: test.sql, Settings: test.settings}, func(*record.Row) error { return nil })
 		if clickhouse.Code(err) != test.code {
 			t.Errorf("%s: %d rows, %v", test.name, rows, err)
 		}
@@ -247,7 +249,7 @@ func TestAColumnOfAnotherTypeIsRefused(t *testing.T) {
 	} {
 		rows, err := ReadRows(t.Context(), dial(t, dsn), Query{
 			SQL: "SELECT " + RowColumns("", "") + " FROM (SELECT * REPLACE (" + replacement + ") FROM runs_with_feedback)",
-		}, func(*format.Row) error { return nil })
+		}, func(*record.Row) error { return nil })
 		if err == nil {
 			t.Errorf("%s: read %d rows", replacement, rows)
 		}
@@ -275,7 +277,7 @@ func BenchmarkReadRows(b *testing.B) {
 			b.ReportAllocs()
 			var buf []byte
 			for b.Loop() {
-				rows, err := ReadRows(b.Context(), client, query, func(row *format.Row) (err error) {
+				rows, err := ReadRows(b.Context(), client, query, func(row *record.Row) (err error) {
 					if what != "read" {
 						buf, _, err = formatter.Append(buf[:0], row)
 					}

@@ -5,8 +5,7 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/ch-go/proto"
-
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // RowColumns returns the SELECT list of a query for [ReadRows]: these expressions, no others, in this
@@ -38,8 +37,8 @@ func selectList(fields []field, run, feedback string) string {
 
 // window holds columns of one block, and the row that they fill.
 type window struct {
-	row    format.Row
-	node   format.Node // of rows that are about node runs
+	row    record.Row
+	node   record.Node // of rows that are about node runs
 	fields []field
 }
 
@@ -54,7 +53,7 @@ type field struct {
 func newWindow() *window { return newRuns(false, feedbackFields) }
 
 // newRuns returns the columns of a run, with its input group or without, and others.
-func newRuns(inputGroup bool, others func(*format.Row) []field) *window {
+func newRuns(inputGroup bool, others func(*record.Row) []field) *window {
 	w := &window{}
 	w.fields = runFields(&w.row)
 	if inputGroup {
@@ -75,7 +74,7 @@ func (w *window) results() proto.Results {
 }
 
 // at returns row i of the block.
-func (w *window) at(i int) *format.Row {
+func (w *window) at(i int) *record.Row {
 	for _, f := range w.fields {
 		f.set(i)
 	}
@@ -109,30 +108,30 @@ func moment(expression string, to *int64) field {
 	return field{alias(expression), "toUnixTimestamp64Milli(" + expression + ")", c, func(i int) { *to = c.Row(i) }}
 }
 
-func nullableMoment(expression string, to *format.Null[int64]) field {
+func nullableMoment(expression string, to *record.Null[int64]) field {
 	f := integer(expression, to)
 	f.expression = "toUnixTimestamp64Milli(" + expression + ")"
 	return f
 }
 
-func integer(expression string, to *format.Null[int64]) field {
+func integer(expression string, to *record.Null[int64]) field {
 	values := &proto.ColInt64{}
 	c := &proto.ColNullable[int64]{Values: values}
 	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }}
 }
 
-func number(expression string, to *format.Null[float64]) field {
+func number(expression string, to *record.Null[float64]) field {
 	values := &proto.ColFloat64{}
 	c := &proto.ColNullable[float64]{Values: values}
 	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }}
 }
 
 // nullable never keeps the value below a NULL, which may be any.
-func nullable[T any](null uint8, value T) format.Null[T] {
+func nullable[T any](null uint8, value T) record.Null[T] {
 	if null != 0 {
-		return format.Null[T]{}
+		return record.Null[T]{}
 	}
-	return format.Null[T]{Value: value, Valid: true}
+	return record.Null[T]{Value: value, Valid: true}
 }
 
 func boolean(expression, name string, to *bool) field {
@@ -151,22 +150,22 @@ func texts(expression string, to *[][]byte) field {
 	}}
 }
 
-func pairs(expression string, to *[]format.Pair) field {
+func pairs(expression string, to *[]record.Pair) field {
 	c := &pairsColumn{keys: newWords()}
 	return field{alias(expression), expression, c, func(i int) {
 		*to = (*to)[:0]
 		for j, end := bounds(c.offsets, i); j < end; j++ {
-			*to = append(*to, format.Pair{Key: c.keys.at(j), Value: view(&c.values, j)})
+			*to = append(*to, record.Pair{Key: c.keys.at(j), Value: view(&c.values, j)})
 		}
 	}}
 }
 
-func files(expression string, to *[]format.File) field {
+func files(expression string, to *[]record.File) field {
 	c := &filesColumn{}
 	return field{alias(expression), expression, c, func(i int) {
 		*to = (*to)[:0]
 		for j, end := bounds(c.offsets, i); j < end; j++ {
-			*to = append(*to, format.File{
+			*to = append(*to, record.File{
 				FileID: view(&c.fileID, j), Name: view(&c.name, j), URI: view(&c.uri, j), ContentType: view(&c.contentType, j),
 				SizeBytes: nullable(c.noSize[j], c.size[j]), Direction: view(&c.direction, j),
 			})

@@ -15,7 +15,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
-	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // Invariant 5: a cut stream is an error.
@@ -31,7 +31,7 @@ func TestAStreamCutAnywhereIsAnError(t *testing.T) {
 			SQL: numbered(n, ""),
 			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100),
 				ch.SettingInt("min_joined_block_size_rows", 0), ch.SettingInt("min_joined_block_size_bytes", 0)),
-		}, patience{silence: silence, hangUp: time.Millisecond}, func(*format.Row) error { return nil })
+		}, patience{silence: silence, hangUp: time.Millisecond}, func(*record.Row) error { return nil })
 	}
 	whole := newCut(t, dsn.Addr())
 	if rows, err := read(whole, func() {}, time.Minute); rows != n || err != nil {
@@ -70,14 +70,14 @@ func TestAQueryThatFailsMidwayIsAnError(t *testing.T) {
 		ID:       uuid.NewString(),
 		SQL:      numbered(200_000, "WHERE NOT throwIf(number = 150000, 'late')"),
 		Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100), ch.SettingInt("max_threads", 1)),
-	}, func(*format.Row) error { return nil })
+	}, func(*record.Row) error { return nil })
 	if clickhouse.Code(err) != 395 || rows == 0 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 	if client.IsClosed() {
 		t.Error("the client cannot be used again")
 	}
-	if rows, err := ReadRows(t.Context(), client, Query{SQL: numbered(10, "")}, func(*format.Row) error { return nil }); rows != 10 || err != nil {
+	if rows, err := ReadRows(t.Context(), client, Query{SQL: numbered(10, "")}, func(*record.Row) error { return nil }); rows != 10 || err != nil {
 		t.Errorf("the next query: %d rows, %v", rows, err)
 	}
 }
@@ -91,7 +91,7 @@ func TestAnErrorOfTheCallbackStopsTheQuery(t *testing.T) {
 	rows, err := ReadRows(t.Context(), client, Query{
 		SQL:      numbered(1_000_000_000, ""), // would take minutes
 		Settings: ReadSettings("a test", time.Minute),
-	}, func(row *format.Row) error {
+	}, func(row *record.Row) error {
 		if string(row.RunID) >= "5" {
 			return full
 		}
@@ -114,7 +114,7 @@ func TestACancelledReadReturnsAtOnce(t *testing.T) {
 	_, err := ReadRows(ctx, dial(t, dsn), Query{
 		SQL:      numbered(1_000_000_000, ""),
 		Settings: ReadSettings("a test", time.Minute),
-	}, func(*format.Row) error {
+	}, func(*record.Row) error {
 		cancel()
 		return nil
 	})
@@ -133,7 +133,7 @@ func TestAServerThatGoesSilentIsGivenUp(t *testing.T) {
 		client := dial(t, c.dsn(t, dsn))
 		c.silentAfter(after)
 		_, err := readRows(t.Context(), client, Query{SQL: numbered(100_000, "")},
-			patience{silence: 300 * time.Millisecond, hangUp: 10 * time.Millisecond}, func(*format.Row) error { return nil })
+			patience{silence: 300 * time.Millisecond, hangUp: 10 * time.Millisecond}, func(*record.Row) error { return nil })
 		if !errors.Is(err, errSilent) || clickhouse.Classify(err) != clickhouse.Retry {
 			t.Errorf("silent after %d bytes: %v", after, err)
 		}
@@ -147,7 +147,7 @@ func TestASlowCallbackIsNotASilentServer(t *testing.T) {
 	exec(t, dsn, insertRuns...)
 	slow := time.NewTimer(2500 * time.Millisecond)
 	rows, err := readRows(t.Context(), dial(t, dsn), Query{SQL: numbered(1000, "")},
-		patience{silence: 2 * time.Second, hangUp: time.Second}, func(row *format.Row) error {
+		patience{silence: 2 * time.Second, hangUp: time.Second}, func(row *record.Row) error {
 			if string(row.RunID) == "500" {
 				<-slow.C
 			}

@@ -1,0 +1,249 @@
+package dataset
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+var AnswerInsights = format.Target{
+	Name: "answer_insights", Purposes: []string{format.ExportDataset},
+	Reader: "clients of the Answer Insights analytics export",
+	Shape: "`{_id, searchRequestId, query, answer, event, comments {tags []}, userId?, sessionId?, timeStampValue, createdOn, model?, answerDebug " +
+		"[{generativeChunks [], prompt {promptText, moreInfo []}, llmResponse {responseDetails, responseTime}}]}`",
+	Rules: []string{
+		"`event` is the rating, `thumbsUp` or `thumbsDown`, or `search` where there is none",
+		"`query` and `answer` are always texts, empty where the run has none; other keys without a value are left out",
+		"`answerDebug` has one entry: the chunks of all nodes, and the prompt and parameters of the llm node that answered",
+	},
+	Formats: []string{fragment.JSON}, Make: newDatasetInsights,
+}
+
+// datasetInsights writes a run in the shape that clients of Answer Insights read.
+//
+//	_id               UUIDv5, see ids: a second export has the same
+//	searchRequestId   request_id, else run_id
+//	query, answer     question, answer
+//	event             feedback.rating, else "search"
+//	comments.tags     feedback.tags
+//	userId, sessionId user_id, session_id
+//	timeStampValue    started_at, in milliseconds since 1970
+//	createdOn         started_at
+//	model             the run's, else that of the node that answered
+//	answerDebug[0]
+//	  generativeChunks          chunks of all node runs, in their order
+//	    additionalInfo.chunkId  chunk_id
+//	  prompt.promptText         prompt.template of the node that answered with its variables filled in, else the text
+//	                            of its last system message and of its last user message
+//	  prompt.moreInfo           its parameters, values as text
+//	  llmResponse
+//	    responseDetails.completionText.answer    what it said, else the run's answer
+//	    responseDetails.completionText.chunkIds  chunks that are used_in_answer, each once
+//	    responseTime.moreInfo   its latency in milliseconds, else the run's; [] where that is not known
+//
+// The node that answered is the last llm node whose text is the run's answer, else the last llm node: after it there
+// may be others, which check the answer. Where no node is of type llm, it is the last one that has a prompt.
+type datasetInsights struct {
+	record.Texts
+	ids       record.IDs
+	variables record.Variables
+	prompt    []byte   // reused
+	used      [][]byte // ids of chunks
+}
+
+func newDatasetInsights(_ string, _ *format.Options) format.Formatter {
+	return &datasetInsights{ids: record.NewIDs(format.ExportDataset, "answer_insights")}
+}
+
+// Columns implements [Formatter].
+func (f *datasetInsights) Columns() []fragment.Column { return nil }
+
+// Needs implements [Formatter].
+func (f *datasetInsights) Needs() record.Needs { return record.Needs{Nodes: record.AllNodes} }
+
+func (f *datasetInsights) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
+	f.Begin()
+	node, said := f.answering(row)
+	out = f.appendQuery(append(dst, '{'), row)
+	model := row.Model
+	if len(model) == 0 && node != nil {
+		model = node.Model
+	}
+	out = record.AppendOptional(out, "model", model)
+	out = append(out, `,"answerDebug":[{"generativeChunks":[`...)
+	out = f.appendChunks(out, row.Nodes)
+	out = append(out, `],"prompt":{"promptText":`...)
+	out = f.appendPromptOf(out, node)
+	out = append(f.appendResponse(out, row, node, said), `}]}`...)
+	return f.Done(row, dst, out, "")
+}
+
+func (f *datasetInsights) appendQuery(dst []byte, row *record.Row) []byte {
+	dst = append(dst, `"_id":`...)
+	dst = f.ids.Append(dst, row)
+	request := row.RequestID
+	if len(request) == 0 {
+		request = row.RunID
+	}
+	dst = append(dst, `,"searchRequestId":`...)
+	dst = jsonscan.AppendString(dst, request)
+	dst = append(dst, `,"query":`...)
+	dst = jsonscan.AppendString(dst, row.Question)
+	dst = append(dst, `,"answer":`...)
+	dst = jsonscan.AppendString(dst, row.Answer)
+
+	event, tags := []byte("search"), [][]byte(nil)
+	if row.HasFeedback {
+		tags = row.Feedback.Tags
+		if len(row.Feedback.Rating) > 0 {
+			event = row.Feedback.Rating
+		}
+	}
+	dst = append(dst, `,"event":`...)
+	dst = jsonscan.AppendString(dst, event)
+	dst = append(dst, `,"comments":{"tags":`...)
+	dst = append(record.AppendStrings(dst, tags), '}')
+
+	dst = record.AppendOptional(dst, "userId", row.UserID)
+	dst = record.AppendOptional(dst, "sessionId", row.SessionID)
+	dst = append(dst, `,"timeStampValue":`...)
+	dst = strconv.AppendInt(dst, row.StartedAt, 10)
+	dst = append(dst, `,"createdOn":`...)
+	return jsonscan.AppendTime(dst, row.StartedAt)
+}
+
+// answering returns the node that answered, nil where there is none, and what it said.
+func (f *datasetInsights) answering(row *record.Row) (node *record.Node, said []byte) {
+	var prompted *record.Node
+	for i := len(row.Nodes) - 1; i >= 0; i-- {
+		n := &row.Nodes[i]
+		if string(n.NodeType) != "llm" {
+			if prompted == nil && len(n.PromptTemplate)+len(n.Messages) > 0 {
+				prompted = n
+			}
+			continue
+		}
+		text := f.Said(n)
+		if node == nil {
+			node, said = n, text
+		}
+		if len(row.Answer) == 0 {
+			break
+		}
+		if bytes.Equal(text, row.Answer) {
+			return n, text
+		}
+	}
+	if node == nil && prompted != nil {
+		return prompted, f.Said(prompted)
+	}
+	return node, said
+}
+
+// appendChunks appends the chunks, and remembers which of them the answer uses.
+func (f *datasetInsights) appendChunks(dst []byte, nodes []record.Node) []byte {
+	f.used = f.used[:0]
+	first := true
+	for i := range nodes {
+		for j := range nodes[i].Chunks {
+			c := &nodes[i].Chunks[j]
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = append(dst, `{"chunkText":`...)
+			dst = jsonscan.AppendString(dst, c.Text)
+			if c.Score.Valid {
+				dst = append(dst, `,"score":`...)
+				dst = record.AppendFloat(dst, c.Score)
+			}
+			if c.SentToLLM.Valid {
+				dst = append(dst, `,"sentToLLM":`...)
+				dst = record.AppendBool(dst, c.SentToLLM)
+			}
+			if c.UsedInAnswer.Valid {
+				dst = append(dst, `,"usedInAnswer":`...)
+				dst = record.AppendBool(dst, c.UsedInAnswer)
+			}
+			dst = record.AppendOptional(dst, "sourceUrl", c.SourceURI)
+			dst = record.AppendOptional(dst, "recordTitle", c.Title)
+			if len(c.ChunkID) > 0 {
+				dst = append(dst, `,"additionalInfo":{"chunkId":`...)
+				dst = append(jsonscan.AppendString(dst, c.ChunkID), '}')
+				if c.UsedInAnswer.Value && c.UsedInAnswer.Valid {
+					f.use(c.ChunkID)
+				}
+			}
+			dst = append(dst, '}')
+		}
+	}
+	return dst
+}
+
+// use remembers a chunk, unless it is known: a node that ranks the chunks of another has them too.
+func (f *datasetInsights) use(id []byte) {
+	for _, known := range f.used {
+		if bytes.Equal(known, id) {
+			return
+		}
+	}
+	f.used = append(f.used, id)
+}
+
+// appendPromptOf appends a prompt from its text to the end of its object. Without a template, the text is that of the
+// last system message and, after an empty line, of the last user message.
+func (f *datasetInsights) appendPromptOf(dst []byte, node *record.Node) []byte {
+	if node == nil {
+		return append(dst, `"","moreInfo":[]}`...)
+	}
+	text := f.prompt[:0]
+	if len(node.PromptTemplate) > 0 {
+		f.variables = f.AppendVariables(f.variables[:0], node.PromptVariables)
+		text = f.AppendPrompt(text, node.PromptTemplate, f.variables)
+	} else {
+		text = append(text, f.LastMessage(node.Messages, "system")...)
+		user := f.LastMessage(node.Messages, "user")
+		if len(text) > 0 && len(user) > 0 {
+			text = append(text, "\n\n"...)
+		}
+		text = append(text, user...)
+	}
+	f.prompt = text
+	dst = jsonscan.AppendString(dst, text)
+	dst = append(dst, `,"moreInfo":[`...)
+	for i, p := range node.Parameters {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"key":`...)
+		dst = jsonscan.AppendString(dst, p.Key)
+		dst = append(dst, `,"value":`...)
+		dst = append(record.AppendValue(dst, p.Value), '}')
+	}
+	return append(dst, "]}"...)
+}
+
+// appendResponse appends what the model gave and how long it took.
+func (f *datasetInsights) appendResponse(dst []byte, row *record.Row, node *record.Node, said []byte) []byte {
+	if len(said) == 0 {
+		said = row.Answer
+	}
+	latency := row.Latency()
+	if node != nil && node.EndedAt.Valid {
+		latency = node.Latency()
+	}
+	dst = append(dst, `,"llmResponse":{"responseDetails":{"completionText":{"answer":`...)
+	dst = jsonscan.AppendString(dst, said)
+	dst = append(dst, `,"chunkIds":`...)
+	dst = record.AppendStrings(dst, f.used)
+	dst = append(dst, `}},"responseTime":{"moreInfo":[`...)
+	if latency.Valid {
+		dst = append(dst, `{"key":"Completion Time","value":`...)
+		dst = append(record.AppendInt(dst, latency), '}')
+	}
+	return append(dst, `]}}`...)
+}

@@ -1,0 +1,129 @@
+package dataset
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+var Canonical = format.Target{
+	Name: record.Canonical, Purposes: []string{format.ExportDataset},
+	Reader:  format.AnyTool,
+	Shape:   "one record a run, with every key; documents as the producer sent them",
+	Options: []format.Option{{Name: "columns", Text: "a list of the columns to keep"}, {Name: "with_nodes", Text: "`true`: a column `nodes` at the end has the node runs of the run, in order"}},
+	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id"}, Make: newCanonical,
+}
+
+// nodesName is the column that option with_nodes of export_dataset adds.
+const nodesName = "nodes"
+
+// newCanonical returns what writes a run as it is in the history. All files of all exports have the same columns.
+//
+// Option columns keeps only the columns that it names. They stay in their usual order, so that two
+// exports of the same columns have the same files however they were asked for. Option with_nodes adds column nodes.
+func newCanonical(_ string, o *format.Options) format.Formatter {
+	f := record.NewRecords(format.ExportDataset, record.Needs{})
+	all := datasetFields(f)
+	if o.Boolean("with_nodes", false) {
+		all = append(all, newNodesField())
+	} else if names, ok := o.Values["columns"].([]any); ok && slices.Contains(names, any(nodesName)) {
+		o.Fail(`option "columns" has %q, a column that is there with option "with_nodes": true`, nodesName)
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	if keep := o.Names("columns", "column", names); keep != nil {
+		all = slices.DeleteFunc(all, func(c record.Field[record.Row]) bool { return !slices.Contains(keep, c.Name) })
+	}
+	if slices.ContainsFunc(all, func(c record.Field[record.Row]) bool { return c.Name == nodesName }) {
+		f.Needed.Nodes = record.AllNodes
+	}
+	f.Fields = record.NewObject(all...)
+	return f
+}
+
+// datasetFields are the fields of a run, in the order of the contract.
+func datasetFields(f *record.Records) []record.Field[record.Row] {
+	return []record.Field[record.Row]{
+		f.IdField(),
+		record.RunIDField,
+		record.RequestIDField,
+		record.TextField(record.Column{Name: "source", Required: true, Dictionary: true}, func(r *record.Row) []byte { return r.Source }),
+		record.TextField(record.Column{Name: "app_id", Required: true, Dictionary: true}, func(r *record.Row) []byte { return r.AppID }),
+		record.TextField(record.Column{Name: "app_name", Dictionary: true}, func(r *record.Row) []byte { return r.AppName }),
+		record.AppVersionField,
+		record.SessionIDField,
+		record.TextField(record.Column{Name: "user_id"}, func(r *record.Row) []byte { return r.UserID }),
+		record.TextField(record.Column{Name: "trigger", Dictionary: true}, func(r *record.Row) []byte { return r.Trigger }),
+		record.StatusField,
+		record.StartedAtField,
+		record.EndedAtField,
+		record.UpdatedAtField,
+		record.LatencyField,
+		record.TextField(record.Column{Name: "question", Long: true}, func(r *record.Row) []byte { return r.Question }),
+		record.InputsField,
+		record.SystemInputsField,
+		record.MessagesField,
+		record.ToolsField,
+		record.TextField(record.Column{Name: "answer", Long: true}, func(r *record.Row) []byte { return r.Answer }),
+		record.OutputsField,
+		record.ReferenceField,
+		record.FailureField,
+		record.FilesField,
+		record.FeedbackField,
+		record.ModelField,
+		record.UsageField,
+		record.CostField,
+		record.MetadataField,
+		record.TraceIDField,
+	}
+}
+
+// newNodesField returns the field of a run's node runs, which have every field of a node event but those of the run
+// around it, and latency_ms. Prompt is null where the node has neither template nor variables.
+func newNodesField() record.Field[record.Row] {
+	o := record.NewObject(
+		record.TextField(record.Column{Name: "node_run_id", Required: true}, (*record.Row).NodeRunID),
+		record.TextField(record.Column{Name: "node_id", Required: true, Dictionary: true}, func(r *record.Row) []byte { return r.Node.NodeID }),
+		record.TextField(record.Column{Name: "node_name", Dictionary: true}, func(r *record.Row) []byte { return r.Node.NodeName }),
+		record.TextField(record.Column{Name: "node_type", Dictionary: true}, func(r *record.Row) []byte { return r.Node.NodeType }),
+		record.TextField(record.Column{Name: "parent_node_run_id"}, func(r *record.Row) []byte { return r.Node.ParentNodeRunID }),
+		record.IntegerField("sequence", func(r *record.Row) record.Null[int64] { return r.Node.Sequence }),
+		record.AppVersionField,
+		record.StatusField,
+		record.StartedAtField,
+		record.EndedAtField,
+		record.UpdatedAtField,
+		record.LatencyField,
+		record.InputsField,
+		record.OutputsField,
+		record.NestedField("prompt", func(r *record.Row) *record.Node {
+			if len(r.Node.PromptTemplate)+len(r.Node.PromptVariables) > 0 {
+				return r.Node
+			}
+			return nil
+		},
+			record.TextField(record.Column{Name: "template", Dictionary: true, Long: true}, func(n *record.Node) []byte { return n.PromptTemplate }),
+			record.DocumentField("variables", func(n *record.Node) []byte { return n.PromptVariables }),
+		),
+		record.MessagesField,
+		record.ToolsField,
+		record.ModelField,
+		record.ParametersField,
+		record.ChunksField,
+		record.FailureField,
+		record.FilesField,
+		record.UsageField,
+		record.CostField,
+		record.MetadataField,
+	)
+	row := &record.Row{} // that is about the node run at hand
+	return record.ListField(nodesName, record.Column{Type: fragment.Struct, Required: true, Fields: o.Columns}, func(r *record.Row) []record.Node { return r.Nodes },
+		func(dst []byte, n *record.Node) []byte {
+			row.Node = n
+			return o.Append(dst, row)
+		})
+}

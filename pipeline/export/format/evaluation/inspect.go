@@ -1,0 +1,42 @@
+package evaluation
+
+import (
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+)
+
+var Inspect = format.Target{
+	Name: "inspect", Purposes: evaluationPurposes,
+	Reader: "[Inspect AI](https://inspect.aisi.org.uk), `json_dataset`",
+	Shape:  "`id, input, target, metadata{}`",
+	Rules: []string{
+		"`input` and `target` are strings and never empty: the scorers `match` and `includes` take every answer for right where the target is empty",
+		"`id` is unique",
+	},
+	Drops:   []format.Drop{dropNoQuestion, dropNoReference},
+	Formats: format.OnlyJSONL, Make: evaluationOf("inspect", record.NoNodes, appendInspect),
+	Load: `python3 -c "from inspect_ai.dataset import json_dataset; print(len(json_dataset('{file}')))"`,
+}
+
+// appendInspect writes samples (https://github.com/UKGovernmentBEIS/inspect_ai/blob/main/src/inspect_ai/dataset/_util.py). A
+// sample without a target is one with the target "", so there is none.
+func appendInspect(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+	target := record.ExpectedText(row)
+	if target == nil {
+		return dst, dropNoReference.Reason
+	}
+	input := f.Input(row)
+	if len(input) == 0 {
+		return dst, dropNoQuestion.Reason
+	}
+	out = append(dst, `{"id":`...)
+	out = f.ids.Append(out, row)
+	out = append(out, `,"input":`...)
+	out = jsonscan.AppendString(out, input)
+	out = append(out, `,"target":`...)
+	out = jsonscan.AppendString(out, target)
+	out = append(out, `,"metadata":`...)
+	out = appendOrigin(out, row, false)
+	return append(out, '}'), ""
+}

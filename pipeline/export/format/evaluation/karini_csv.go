@@ -1,0 +1,193 @@
+package evaluation
+
+import (
+	"maps"
+	"strconv"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+// KariniCSV is the target whose columns depend on the selection, see [KariniOptions].
+const KariniCSV = "karini_csv"
+
+// KariniOptions returns options with those that a selection of node runs decides, where a request leaves them out: of the
+// names of their prompt variables, and of the types of their nodes.
+func KariniOptions(values map[string]any, variables, types []string) map[string]any {
+	all := maps.Clone(values)
+	if all == nil {
+		all = map[string]any{}
+	}
+	if _, given := all["variables"]; !given {
+		list := make([]any, 0, len(variables))
+		for _, name := range variables {
+			if name != "" {
+				list = append(list, name)
+			}
+		}
+		all["variables"] = list
+	}
+	if _, given := all["agent"]; !given {
+		all["agent"] = len(types) == 1 && types[0] == "agent"
+	}
+	return all
+}
+
+const kariniReader = "[Karini AI](https://www.karini.ai), upload of an evaluation data set"
+
+var (
+	RecipeKarini = format.Target{
+		Name: KariniCSV, Purposes: []string{format.RecipeEvaluation},
+		Reader:  kariniReader,
+		Shape:   "two columns: `question, ground_truth`",
+		Rules:   []string{"no cell is empty", "`ground_truth` is the reference, or else the corrected answer"},
+		Drops:   []format.Drop{dropNoQuestion, dropNoReference},
+		Formats: []string{fragment.CSV}, Make: newKarini,
+	}
+	NodeKarini = format.Target{
+		Name: KariniCSV, Purposes: []string{format.NodeEvaluation},
+		Reader: kariniReader,
+		Shape:  "columns `input` (`agent_input` for an agent node), `ground_truth`, and one for each prompt variable",
+		Rules: []string{
+			"input and ground truth are never empty; a variable that a node run lacks is an empty cell, one that is no text is JSON",
+			"names of columns have up to 60 characters; of names that are the same after cutting, the later ones end in `_2`, `_3`, …",
+		},
+		Options: []format.Option{
+			{Name: "variables", Text: "a list of the prompt variables that get a column; default: those of the selection"},
+			{Name: "agent", Text: "`true`: the first column is `agent_input`; default: whether the selection is one of agent nodes"},
+		},
+		Drops:   []format.Drop{dropNoQuestion, dropNoReference},
+		Formats: []string{fragment.CSV}, Make: newKarini,
+	}
+)
+
+// maxKariniName is how many characters the name of a column may have.
+const maxKariniName = 60
+
+// karini writes what Karini's evaluation reads. The columns of a CSV file are known before its first row, but variables
+// depend on the rows: so whoever makes the formatter says which there are, in the option variables. Without it there
+// are none.
+type karini struct {
+	*eval
+	columns []fragment.Column
+	keys    [][]byte       // of the columns, with what is before them: `,"ground_truth":`
+	places  map[string]int // of variables: place in values
+	values  [][]byte       // of the row at hand, nil where it has none
+}
+
+func newKarini(purpose string, o *format.Options) format.Formatter {
+	f := &karini{places: map[string]int{}}
+	f.eval = newEvaluation(purpose, KariniCSV, record.NoNodes, f.append)
+	first := "question"
+	var variables []string
+	if purpose == format.NodeEvaluation {
+		variables = variableNames(o)
+		first = "input"
+		if o.Boolean("agent", false) {
+			first = "agent_input"
+		}
+	}
+	f.column(first, true)
+	f.column("ground_truth", true)
+	taken := map[string]bool{first: true, "ground_truth": true}
+	for i, name := range variables {
+		f.places[name] = i
+		f.column(uniqueName(name, taken), false)
+	}
+	f.values = make([][]byte, len(variables))
+	return f
+}
+
+// variableNames reads the option variables.
+func variableNames(o *format.Options) (names []string) {
+	value, given := o.Values["variables"]
+	if !given {
+		return nil
+	}
+	list, ok := value.([]any)
+	if !ok {
+		o.Fail(`option "variables" must be a list of names of prompt variables`)
+		return nil
+	}
+	seen := map[string]bool{}
+	for i, entry := range list {
+		name, ok := entry.(string)
+		switch {
+		case !ok || name == "":
+			o.Fail(`option "variables" must be a list of names of prompt variables: entry %d is none`, i)
+		case seen[name]:
+			o.Fail(`option "variables" has %.100q twice`, name)
+		}
+		seen[name] = true
+		names = append(names, name)
+	}
+	return names
+}
+
+// uniqueName cuts a name to what a column may have, and makes it differ from those that are taken.
+func uniqueName(name string, taken map[string]bool) string {
+	cut := firstRunes(name, maxKariniName)
+	for n := 2; taken[cut]; n++ {
+		end := "_" + strconv.Itoa(n)
+		cut = firstRunes(name, maxKariniName-len(end)) + end
+	}
+	taken[cut] = true
+	return cut
+}
+
+// firstRunes returns up to n characters of a text.
+func firstRunes(text string, n int) string {
+	for i := range text {
+		if n == 0 {
+			return text[:i]
+		}
+		n--
+	}
+	return text
+}
+
+func (f *karini) column(name string, required bool) {
+	f.columns = append(f.columns, fragment.Column{Name: name, Required: required, Long: true})
+	key := []byte{'{'}
+	if len(f.keys) > 0 {
+		key[0] = ','
+	}
+	f.keys = append(f.keys, append(jsonscan.AppendString(key, []byte(name)), ':'))
+}
+
+// Columns implements [Formatter].
+func (f *karini) Columns() []fragment.Column { return f.columns }
+
+func (f *karini) append(_ *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+	reference := record.ExpectedText(row)
+	if reference == nil {
+		return dst, dropNoReference.Reason
+	}
+	input := f.Input(row)
+	if len(input) == 0 {
+		return dst, dropNoQuestion.Reason
+	}
+	out = append(dst, f.keys[0]...)
+	out = jsonscan.AppendString(out, input)
+	out = append(out, f.keys[1]...)
+	out = jsonscan.AppendString(out, reference)
+	if len(f.values) > 0 {
+		clear(f.values)
+		for key, value := range f.Members(row.Node.PromptVariables) {
+			if place, ok := f.places[string(key)]; ok && value[0] != 'n' {
+				f.values[place] = value
+			}
+		}
+	}
+	for i, value := range f.values {
+		out = append(out, f.keys[2+i]...)
+		if value == nil {
+			out = append(out, "null"...)
+		} else {
+			out = record.AppendValue(out, value)
+		}
+	}
+	return append(out, '}'), ""
+}

@@ -1,0 +1,44 @@
+package evaluation
+
+import (
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+)
+
+var Langfuse = format.Target{
+	Name: "langfuse", Purposes: evaluationPurposes,
+	Reader: "[Langfuse](https://langfuse.com), `POST /api/public/dataset-items`",
+	Shape:  "`datasetName, id, input{}, expectedOutput?, metadata{}, sourceTraceId?`",
+	Rules: []string{
+		"`datasetName` is the name of the app, or else its id; the data set must be there before its items",
+		"`id` is a UUID, the same in every export of the run: posting an item again replaces it",
+		"`input` is an object, whose keys prompt experiments take for variables; `expectedOutput` is a string",
+	},
+	Drops:   []format.Drop{dropNoQuestion},
+	Formats: format.OnlyJSONL, Make: evaluationOf("langfuse", record.NoNodes, appendLangfuse),
+	Load: `python3 -c "import json; from langfuse import Langfuse; l = Langfuse(); items = [json.loads(line) for line in open('{file}', encoding='utf-8')]; [l.create_dataset(name=n) for n in sorted(set(i['datasetName'] for i in items))]; [l.create_dataset_item(dataset_name=i['datasetName'], id=i['id'], input=i['input'], expected_output=i.get('expectedOutput'), metadata=i['metadata'], source_trace_id=i.get('sourceTraceId')) for i in items]"`,
+}
+
+// appendLangfuse writes CreateDatasetItemRequest
+// (https://github.com/langfuse/langfuse/blob/main/fern/apis/server/definition/dataset-items.yml).
+func appendLangfuse(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+	out = append(dst, `{"datasetName":`...)
+	if record.Blank(row.AppName) {
+		out = jsonscan.AppendString(out, row.AppID)
+	} else {
+		out = jsonscan.AppendString(out, row.AppName)
+	}
+	out = append(out, `,"id":`...)
+	out = f.ids.Append(out, row)
+	out = append(out, `,"input":`...)
+	out, some := f.appendInputs(out, row)
+	if !some {
+		return dst, dropNoQuestion.Reason
+	}
+	out = record.AppendOptional(out, "expectedOutput", record.ExpectedText(row))
+	out = append(out, `,"metadata":`...)
+	out = appendOrigin(out, row, false)
+	out = record.AppendOptional(out, "sourceTraceId", row.TraceID)
+	return append(out, '}'), ""
+}

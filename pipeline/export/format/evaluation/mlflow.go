@@ -1,0 +1,50 @@
+package evaluation
+
+import (
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+)
+
+var dropGoalInput = format.Drop{Reason: "goal_input", Text: "the inputs have the key `goal`, which MLflow takes for the sign of a conversation to simulate"}
+
+var MLflow = format.Target{
+	Name: "mlflow", Purposes: evaluationPurposes,
+	Reader: "[MLflow 3](https://mlflow.org), `EvaluationDataset.merge_records`, `mlflow.genai.evaluate`",
+	Shape:  "`inputs{}, outputs?, expectations{expected_response}?, tags{}, source{source_type, source_data{trace_id}}?`",
+	Rules: []string{
+		"`inputs` is never empty and has no `goal`; `outputs` is a string; values of `tags` are strings",
+		"`source` is there where the run has a trace id, with type `TRACE`",
+		"MLflow merges records with the same inputs: the last one stays",
+	},
+	Drops:   []format.Drop{dropNoQuestion, dropGoalInput},
+	Formats: format.OnlyJSONL, Make: evaluationOf("mlflow", record.NoNodes, appendMLflow),
+	Load: `python3 -c "import json; from mlflow.genai.datasets import create_dataset; create_dataset(name='millrace').merge_records([json.loads(line) for line in open('{file}', encoding='utf-8')])"`,
+}
+
+// appendMLflow writes records of a data set
+// (https://github.com/mlflow/mlflow/blob/master/mlflow/entities/evaluation_dataset.py, merge_records).
+func appendMLflow(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+	out = append(dst, `{"inputs":`...)
+	start := len(out)
+	out, some := f.appendInputs(out, row)
+	if !some {
+		return dst, dropNoQuestion.Reason
+	}
+	if f.Member(out[start:], "goal") != nil { // SESSION_IDENTIFIER_FIELDS: by it MLflow tells conversations
+		return dst, dropGoalInput.Reason
+	}
+	output := f.Output(row)
+	out = record.AppendOptional(out, "outputs", output)
+	if text := record.ExpectedText(row); text != nil {
+		out = append(out, `,"expectations":{"expected_response":`...)
+		out = append(jsonscan.AppendString(out, text), '}')
+	}
+	out = append(out, `,"tags":`...)
+	out = appendOrigin(out, row, true)
+	if len(row.TraceID) > 0 {
+		out = append(out, `,"source":{"source_type":"TRACE","source_data":{"trace_id":`...)
+		out = append(jsonscan.AppendString(out, row.TraceID), '}', '}')
+	}
+	return append(out, '}'), ""
+}

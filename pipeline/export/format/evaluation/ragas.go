@@ -1,0 +1,36 @@
+package evaluation
+
+import (
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+)
+
+var Ragas = format.Target{
+	Name: "ragas", Purposes: evaluationPurposes,
+	Reader: "[Ragas](https://docs.ragas.io), `EvaluationDataset.from_jsonl`",
+	Shape:  "`user_input, response, retrieved_contexts[], reference?`: single-turn samples",
+	Rules: []string{
+		"all texts are strings, and `user_input` and `response` are never empty",
+		"`retrieved_contexts` is always there, `[]` where nothing was retrieved: Ragas takes the keys of the first sample for those of all",
+	},
+	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer},
+	Formats: format.OnlyJSONL, Make: evaluationOf("ragas", record.WithChunks, appendRagas),
+	Load: `python3 -c "from ragas import EvaluationDataset; print(len(EvaluationDataset.from_jsonl('{file}')))"`,
+}
+
+// appendRagas writes SingleTurnSample (https://github.com/explodinggradients/ragas/blob/main/src/ragas/dataset_schema.py).
+func appendRagas(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+	input, output, drop := f.both(row)
+	if drop != "" {
+		return dst, drop
+	}
+	out = append(dst, `{"user_input":`...)
+	out = jsonscan.AppendString(out, input)
+	out = append(out, `,"response":`...)
+	out = jsonscan.AppendString(out, output)
+	out = append(out, `,"retrieved_contexts":`...)
+	out = record.AppendStrings(out, f.Contexts(row))
+	out = record.AppendOptional(out, "reference", record.ExpectedText(row))
+	return append(out, '}'), ""
+}

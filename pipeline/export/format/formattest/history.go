@@ -1,0 +1,382 @@
+package formattest
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/sample"
+)
+
+// history is what events told: the newest snapshot of everything, as ClickHouse would have it.
+type history struct {
+	runs     map[string]*runs.Run             // by run
+	nodes    map[string]map[string]*runs.Node // by run and node run
+	feedback map[string]*runs.Feedback        // by run/node: the newest on each
+	order    []string                         // runs, as they came
+}
+
+func newHistory() *history {
+	return &history{runs: map[string]*runs.Run{}, nodes: map[string]map[string]*runs.Node{}, feedback: map[string]*runs.Feedback{}}
+}
+
+func (h *history) add(e runs.Event) {
+	switch e := e.(type) {
+	case *runs.Run:
+		there := h.runs[e.RunID]
+		if there == nil {
+			h.order = append(h.order, e.RunID)
+		}
+		if there == nil || there.Version() <= e.Version() {
+			copied := *e
+			h.runs[e.RunID] = &copied
+		}
+	case *runs.Node:
+		if h.nodes[e.RunID] == nil {
+			h.nodes[e.RunID] = map[string]*runs.Node{}
+		}
+		if there := h.nodes[e.RunID][e.NodeRunID]; there == nil || there.Version() <= e.Version() {
+			copied := *e
+			h.nodes[e.RunID][e.NodeRunID] = &copied
+		}
+	case *runs.Feedback:
+		key := e.RunID + "/" + e.NodeID
+		there := h.feedback[key]
+		if there == nil || there.Version() < e.Version() || there.Version() == e.Version() && there.FeedbackID <= e.FeedbackID {
+			copied := *e
+			h.feedback[key] = &copied
+		}
+	}
+}
+
+// sampleHistory is what n sample runs come to. Tests share it: it must not be changed.
+func SampleHistory(t testing.TB, n int) *history {
+	t.Helper()
+	made, _ := histories.LoadOrStore(n, sync.OnceValues(func() (*history, error) {
+		g := sample.New(sample.Config{Seed: 1, Runs: n})
+		h := newHistory()
+		for {
+			e, more := g.Next()
+			if !more {
+				return h, nil
+			}
+			var decoder runs.Decoder // whose events are not reused
+			event, err := decoder.Decode(e.Type, e.Data, "", e.Time)
+			if err != nil {
+				return nil, err
+			}
+			h.add(event)
+		}
+	}))
+	h, err := made.(func() (*history, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+var histories sync.Map // by number of runs
+
+// rows are the rows that a formatter with these needs would get: of runs, or of the node runs of these nodes. Where
+// apps are named, only theirs.
+func (h *history) Rows(needs record.Needs, nodes []string, apps ...string) (rows []*record.Row) {
+	wanted := func(app, status string) bool {
+		return status != "running" && (len(apps) == 0 || slices.Contains(apps, app))
+	}
+	if nodes == nil {
+		for _, r := range h.runs {
+			if wanted(r.AppID, r.Status) {
+				row := h.runRow(r)
+				row.Nodes = h.nodesOf(r.RunID, needs.Nodes)
+				rows = append(rows, row)
+			}
+		}
+	} else {
+		for _, of := range h.nodes {
+			for _, n := range of {
+				if wanted(n.AppID, n.Status) && (slices.Contains(nodes, n.NodeID) || slices.Contains(nodes, "*")) {
+					rows = append(rows, h.nodeRow(n))
+				}
+			}
+		}
+	}
+	group(rows, needs)
+	return rows
+}
+
+func (h *history) runRow(r *runs.Run) *record.Row {
+	row := &record.Row{
+		WorkspaceID: []byte(r.WorkspaceID), RunID: []byte(r.RunID), RequestID: []byte(r.RequestID), Source: []byte(r.Source), AppID: []byte(r.AppID), AppName: []byte(r.AppName),
+		SessionID: []byte(r.SessionID), UserID: []byte(r.UserID), Trigger: []byte(r.Trigger), TraceID: []byte(r.TraceID),
+		Execution: record.Execution{
+			AppVersion: []byte(r.AppVersion), Status: []byte(r.Status), StartedAt: r.StartedAt.UnixMilli(), EndedAt: moment(r.EndedAt), UpdatedAt: r.UpdatedAt.UnixMilli(),
+			Inputs: []byte(r.Inputs), Outputs: []byte(r.Outputs), Messages: []byte(r.Messages), Tools: []byte(r.Tools), Model: []byte(r.Model), Files: filesOf(r.Files),
+			CostUSD: NullOf(r.CostUSD), Metadata: pairsOf(r.Metadata), InputGroup: []byte(r.InputGroup()),
+		},
+		Question: []byte(r.Question), SystemInputs: []byte(r.SystemInputs), Answer: []byte(r.Answer), Reference: []byte(r.Reference),
+	}
+	finish(&row.Execution, r.Error, r.Usage)
+	judge(row, h.feedback[r.RunID+"/"])
+	return row
+}
+
+func (h *history) nodeRow(n *runs.Node) *record.Row {
+	node := nodeOf(n)
+	row := &record.Row{WorkspaceID: []byte(n.WorkspaceID), RunID: []byte(n.RunID), Source: []byte(n.Source), AppID: []byte(n.AppID), Node: &node}
+	if r := h.runs[n.RunID]; r != nil {
+		row.RequestID, row.AppName, row.SessionID, row.UserID, row.Trigger, row.TraceID = []byte(r.RequestID), []byte(r.AppName), []byte(r.SessionID), []byte(r.UserID), []byte(r.Trigger), []byte(r.TraceID)
+		row.Question, row.Answer, row.Reference = []byte(r.Question), []byte(r.Answer), []byte(r.Reference)
+		row.Status, row.InputGroup = []byte(r.Status), []byte(r.InputGroup())
+	}
+	if f := h.feedback[n.RunID+"/"+n.NodeID]; f != nil {
+		judge(row, f)
+		row.Feedback.OnNode = true
+	} else {
+		judge(row, h.feedback[n.RunID+"/"])
+	}
+	return row
+}
+
+func finish(e *record.Execution, failed *runs.Error, usage *runs.Usage) {
+	if failed != nil {
+		e.ErrorType, e.ErrorMessage = []byte(failed.Type), []byte(failed.Message)
+	}
+	if usage != nil {
+		e.InputTokens, e.OutputTokens = NullOf(usage.InputTokens), NullOf(usage.OutputTokens)
+	}
+}
+
+func judge(r *record.Row, f *runs.Feedback) {
+	if f == nil {
+		return
+	}
+	r.HasFeedback = true
+	r.Feedback = record.Feedback{Rating: []byte(f.Rating), Score: NullOf(f.Score), Comment: []byte(f.Comment), CorrectedAnswer: []byte(f.CorrectedAnswer)}
+	for _, tag := range f.Tags {
+		r.Feedback.Tags = append(r.Feedback.Tags, []byte(tag))
+	}
+}
+
+func nodeOf(n *runs.Node) record.Node {
+	node := record.Node{
+		NodeRunID: []byte(n.NodeRunID), NodeID: []byte(n.NodeID), NodeName: []byte(n.NodeName), NodeType: []byte(n.NodeType), ParentNodeRunID: []byte(n.ParentNodeRunID), Sequence: NullOf(n.Sequence),
+		Execution: record.Execution{
+			AppVersion: []byte(n.AppVersion), Status: []byte(n.Status), StartedAt: n.StartedAt.UnixMilli(), EndedAt: moment(n.EndedAt), UpdatedAt: n.UpdatedAt.UnixMilli(),
+			Inputs: []byte(n.Inputs), Outputs: []byte(n.Outputs), Messages: []byte(n.Messages), Tools: []byte(n.Tools), Model: []byte(n.Model), Files: filesOf(n.Files),
+			CostUSD: NullOf(n.CostUSD), Metadata: pairsOf(n.Metadata), InputGroup: []byte(n.InputGroup()),
+		},
+		PromptTemplate: []byte(n.PromptTemplate), PromptVariables: []byte(n.PromptVariables), Parameters: pairsOf(n.Parameters),
+	}
+	for _, c := range n.Chunks {
+		node.Chunks = append(node.Chunks, record.Chunk{
+			ChunkID: []byte(c.ChunkID), Text: []byte(c.Text), Score: NullOf(c.Score), SourceURI: []byte(c.SourceURI), Title: []byte(c.Title),
+			SentToLLM: NullOf(c.SentToLLM), UsedInAnswer: NullOf(c.UsedInAnswer),
+		})
+	}
+	finish(&node.Execution, n.Error, n.Usage)
+	return node
+}
+
+func (h *history) nodesOf(run string, which record.NodeRuns) (nodes []record.Node) {
+	if which == record.NoNodes {
+		return nil
+	}
+	for _, n := range h.nodes[run] {
+		if which == record.AllNodes || len(n.Chunks) > 0 || which == record.WithToolCalls && n.NodeType == "tool" {
+			nodes = append(nodes, nodeOf(n))
+		}
+	}
+	slices.SortFunc(nodes, func(a, b record.Node) int {
+		order := func(n record.Node) int64 {
+			if n.Sequence.Valid {
+				return n.Sequence.Value
+			}
+			return 1 << 62
+		}
+		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.StartedAt, b.StartedAt), bytes.Compare(a.NodeRunID, b.NodeRunID))
+	})
+	return nodes
+}
+
+// group sorts rows by group, start and id, and gives them their groups and comparisons.
+func group(rows []*record.Row, needs record.Needs) {
+	for _, row := range rows {
+		switch needs.Group {
+		case record.ByInput:
+			row.Group = row.Subject().InputGroup
+		case record.ByTemplate:
+			row.Group = []byte(fmt.Sprintf("t%x", row.Node.PromptTemplate))
+		}
+	}
+	slices.SortFunc(rows, func(a, b *record.Row) int {
+		return cmp.Or(bytes.Compare(a.Group, b.Group), cmp.Compare(a.Subject().StartedAt, b.Subject().StartedAt), bytes.Compare(a.RunID, b.RunID), bytes.Compare(a.NodeRunID(), b.NodeRunID()))
+	})
+	if !needs.Comparison {
+		return
+	}
+	for members := range Chunked(rows) {
+		compareRows(members)
+	}
+}
+
+// chunked yields the rows of each group.
+func Chunked(rows []*record.Row) iter.Seq[[]*record.Row] {
+	return func(yield func([]*record.Row) bool) {
+		for i := 0; i < len(rows); {
+			j := i
+			for j < len(rows) && bytes.Equal(rows[j].Group, rows[i].Group) {
+				j++
+			}
+			if !yield(rows[i:j]) {
+				return
+			}
+			i = j
+		}
+	}
+}
+
+// compareRows fills in the comparison of a group's rows, which ascend by time.
+func compareRows(members []*record.Row) {
+	var versions [][]byte
+	newest := map[string]*record.Row{}
+	for _, m := range members {
+		v := m.Subject().AppVersion
+		if newest[string(v)] == nil {
+			versions = append(versions, v)
+		}
+		newest[string(v)] = m
+	}
+	best := slices.Clone(members)
+	slices.Reverse(best)
+	slices.SortStableFunc(best, func(a, b *record.Row) int {
+		as, ar := a.Verdict()
+		bs, br := b.Verdict()
+		return cmp.Or(cmp.Compare(bs, as), cmp.Compare(br, ar))
+	})
+	for i, m := range best {
+		c := &m.Comparison
+		c.Versions, c.RunsInGroup, c.Rank, c.BestVersion = versions, int64(len(members)), int64(i+1), best[0].Subject().AppVersion
+		at := slices.IndexFunc(versions, func(v []byte) bool { return bytes.Equal(v, m.Subject().AppVersion) })
+		if at == 0 {
+			continue
+		}
+		previous := newest[string(versions[at-1])]
+		c.HasPrevious, c.PreviousVersion, c.PreviousAnswer = true, versions[at-1], previous.Answer
+		if previous.Node != nil {
+			c.PreviousAnswer = previous.Node.Outputs
+		}
+		if previous.HasFeedback {
+			c.PreviousScore = previous.Feedback.Score
+		}
+	}
+}
+
+func moment(t time.Time) record.Null[int64] {
+	return record.Null[int64]{Value: t.UnixMilli(), Valid: !t.IsZero()}
+}
+
+func pairsOf(list []runs.Pair) (all []record.Pair) {
+	for _, p := range list {
+		all = append(all, record.Pair{Key: []byte(p.Key), Value: []byte(p.Value)})
+	}
+	return all
+}
+
+func filesOf(list []runs.File) (all []record.File) {
+	for _, f := range list {
+		all = append(all, record.File{FileID: []byte(f.FileID), Name: []byte(f.Name), URI: []byte(f.URI), ContentType: []byte(f.ContentType), SizeBytes: NullOf(f.SizeBytes), Direction: []byte(f.Direction)})
+	}
+	return all
+}
+
+// everyTarget yields each purpose with each of its targets.
+func EveryTarget() iter.Seq2[string, *format.Target] {
+	return func(yield func(string, *format.Target) bool) {
+		for _, purpose := range format.Purposes {
+			for _, target := range targets.Targets(purpose) {
+				if !yield(purpose, target) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// outcome is what a Stream made of rows.
+type Outcome struct {
+	Records    [][]byte
+	splits     []string // of each record
+	Partitions []string // of each record
+	Lineage    [][]byte
+	Used       int64
+	Dropped    map[string]int64
+	Warned     map[string]int64
+	Keys       []string
+}
+
+func (o *Outcome) Record(r *format.Record) error {
+	o.Records = append(o.Records, bytes.Clone(r.JSON))
+	o.splits, o.Partitions = append(o.splits, r.Split), append(o.Partitions, r.Partition)
+	for _, l := range r.Lineage {
+		o.Lineage = append(o.Lineage, append([]byte("{"), l...))
+	}
+	o.Used += r.Rows
+	return nil
+}
+
+func (o *Outcome) Drop(reason string, rows int64) { o.Dropped[reason] += rows }
+func (o *Outcome) Warn(code string)               { o.Warned[code]++ }
+
+// streamRows sends rows through a target, and checks that each is accounted for.
+func StreamRows(t testing.TB, purpose, target string, options map[string]any, rows []*record.Row) *Outcome {
+	t.Helper()
+	o := &Outcome{Dropped: map[string]int64{}, Warned: map[string]int64{}}
+	s, err := targets.NewStream(purpose, target, options, nil, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if err := s.Row(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Keys = s.Keys()
+	dropped := int64(0)
+	for _, n := range o.Dropped {
+		dropped += n
+	}
+	if o.Used+dropped != int64(len(rows)) {
+		t.Errorf("%s/%s: %d rows used and %v dropped, of %d", purpose, target, o.Used, o.Dropped, len(rows))
+	}
+	return o
+}
+
+// streamed sends the rows of a history through a target: all runs, or for node purposes all node runs.
+func StreamHistory(t testing.TB, purpose, target string, options map[string]any, h *history, apps ...string) *Outcome {
+	t.Helper()
+	f, err := targets.New(purpose, target, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return StreamRows(t, purpose, target, options, h.Rows(f.Needs(), NodesFor(purpose), apps...))
+}
+
+// nodesFor are the nodes whose node runs are the rows of a purpose: all, or nil where runs are.
+func NodesFor(purpose string) []string {
+	if purpose == format.NodeEvaluation || purpose == format.NodeOptimization {
+		return []string{"*"}
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package optimization
+
+import (
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+)
+
+var Canonical = format.Target{
+	Name: record.Canonical, Purposes: []string{format.NodeOptimization},
+	Reader: format.AnyTool,
+	Shape:  "one record a node run, with every key: the prompt template and its variables, unrendered; what came out; the verdict; the cost",
+	Rules: []string{
+		"`template_id` is the same for the same template, so that results group by prompt version",
+		"`reference` and `downstream` are those of the run; `feedback` is that on the node, else that on the run",
+	},
+	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id", "node_run_id"}, Make: newOptimizationCanonical,
+}
+
+// newOptimizationCanonical returns what writes a node run as it is in the history.
+//
+//   - node.version is the node run's app_version.
+//   - template_id are the first 16 hexadecimal digits of the SHA-256 of the template, null where there is none.
+//   - output is a text, see texts.output.
+//   - scores are those that an optimizer takes, by name: "score", and "rating" as 1.0 for thumbsUp and 0.0 for thumbsDown.
+func newOptimizationCanonical(purpose string, _ *format.Options) format.Formatter {
+	f := record.NewRecords(purpose, record.Needs{})
+	f.Fields = record.NewObject(
+		f.IdField(),
+		record.RunIDField,
+		record.NodeRunIDField,
+		record.NodeNameField,
+		record.PromptTemplateField,
+		record.PlainField(record.Column{Name: "template_id", Dictionary: true}, func(dst []byte, r *record.Row) []byte {
+			return record.AppendTemplateID(dst, r.Node.PromptTemplate)
+		}),
+		record.VariablesField,
+		record.MessagesField,
+		record.TextField(record.Column{Name: "output", Long: true}, f.Output),
+		record.ReferenceField,
+		record.NewScoresField(),
+		record.JudgementField,
+		record.ModelField,
+		record.ParametersField,
+		record.UsageField,
+		record.CostField,
+		record.LatencyField,
+		record.FailureField,
+		record.ChunksField,
+		record.Required(record.NestedField("downstream", func(r *record.Row) *record.Row { return r }, // what became of the run that the node run was part of
+			record.TextField(record.Column{Name: "status", Dictionary: true}, func(r *record.Row) []byte { return r.Status }),
+			record.TextField(record.Column{Name: "answer", Long: true}, func(r *record.Row) []byte { return r.Answer }),
+		)),
+		record.StartedAtField,
+	)
+	return f
+}

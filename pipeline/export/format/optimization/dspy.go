@@ -1,0 +1,144 @@
+package optimization
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+var DSPy = format.Target{
+	Name: "dspy", Purposes: []string{format.NodeOptimization},
+	Reader: "[DSPy](https://dspy.ai): each line is the fields of a `dspy.Example`; GEPA takes `score` and `feedback` for its metric",
+	Shape:  "`{…variables, \"output\", \"score\"?, \"feedback\"?}`; `__meta__/dspy.json` lists the keys that are inputs",
+	Rules: []string{
+		"flat; variables, `output` and `feedback` are texts, and variables of another type are their JSON; `score` is a number",
+		"variables are those of the prompt; where it has none, the texts of the node's inputs; where those have none, the last message of the user as `input`",
+		"a variable named `output`, `score` or `feedback` gets an underscore: `output_`",
+		"`feedback` is the comment, else the rating",
+	},
+	Drops: []format.Drop{
+		{Reason: "no_variables", Text: "the node run has no prompt variables, no texts in its inputs, and no message of a user"},
+		{Reason: "no_output", Text: "the node run gave nothing"},
+	},
+	Formats: format.OnlyJSONL, Make: newOptimizationDSPy,
+	Load: `python3 -c 'import dspy, json, sys; keys = json.load(open(sys.argv[2]))["input_keys"]; ` +
+		`examples = [(lambda e: dspy.Example(**e).with_inputs(*(k for k in keys if k in e)))(json.loads(line)) for line in open(sys.argv[1], encoding="utf-8")]; ` +
+		`print(len(examples), "examples", examples[:1])' {file} {dir}/__meta__/dspy.json`,
+	Sidecar: "dspy.json",
+}
+
+// optimizationDSPy writes a node run as the fields of a dspy.Example, which is flat
+// (https://github.com/stanfordnlp/dspy/blob/main/dspy/datasets/dataloader.py).
+//
+// Keys of a record are those of its variables, so they differ between prompts; each key has one type. What has no
+// value is absent, and so is a variable that is null.
+type optimizationDSPy struct {
+	record.Texts
+	variables record.Variables
+	keys      []string
+	known     map[string]string // keys, so that each is allocated once
+	name      []byte
+}
+
+// maxKnownKeys bounds what is kept of keys, should they be different in every row.
+const maxKnownKeys = 10_000
+
+func newOptimizationDSPy(string, *format.Options) format.Formatter {
+	return &optimizationDSPy{known: map[string]string{}}
+}
+
+// Columns implements [Formatter].
+func (f *optimizationDSPy) Columns() []fragment.Column { return nil }
+
+// Needs implements [Formatter].
+func (f *optimizationDSPy) Needs() record.Needs { return record.Needs{} }
+
+// Keys implements [Keyed].
+func (f *optimizationDSPy) Keys() []string { return f.keys }
+
+func (f *optimizationDSPy) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
+	f.Begin()
+	out, drop = f.append(dst, row)
+	return f.Done(row, dst, out, drop)
+}
+
+func (f *optimizationDSPy) append(dst []byte, row *record.Row) (out []byte, drop string) {
+	f.keys = f.keys[:0]
+	f.readInputs(row.Node)
+	if len(f.variables) == 0 {
+		return dst, "no_variables"
+	}
+	dst = append(dst, '{')
+	for _, v := range f.variables {
+		dst = f.appendVariable(dst, v.Name, v.Value)
+	}
+	output := f.Output(row)
+	if len(output) == 0 {
+		return dst, "no_output"
+	}
+	dst = jsonscan.AppendString(append(dst, `"output":`...), output)
+	if row.HasFeedback {
+		if row.Feedback.Score.Valid {
+			dst = append(dst, `,"score":`...)
+			dst = jsonscan.AppendFloat(dst, row.Feedback.Score.Value)
+		}
+		said := row.Feedback.Comment
+		if len(said) == 0 {
+			said = row.Feedback.Rating
+		}
+		dst = record.AppendOptional(dst, "feedback", said)
+	}
+	return append(dst, '}'), ""
+}
+
+var inputName = []byte("input")
+
+// readInputs reads what goes into a node run: the variables of its prompt, or else the texts of its inputs, or else the last
+// message of the user.
+func (f *optimizationDSPy) readInputs(n *record.Node) {
+	f.variables = f.AppendVariables(f.variables[:0], n.PromptVariables)
+	if len(f.variables) == 0 {
+		f.variables = slices.DeleteFunc(f.AppendVariables(f.variables, n.Inputs), func(v record.Variable) bool { return !record.IsString(v.Value) })
+	}
+	if len(f.variables) == 0 {
+		if text := f.Quote(f.LastMessage(n.Messages, "user")); text != nil {
+			f.variables = append(f.variables, record.Variable{Name: inputName, Value: text})
+		}
+	}
+}
+
+// appendVariable appends a variable, and a comma.
+func (f *optimizationDSPy) appendVariable(dst, name, value []byte) []byte {
+	if isReserved(name) {
+		f.name = append(append(f.name[:0], name...), '_')
+		for f.variables.Find(f.name) != nil {
+			f.name = append(f.name, '_')
+		}
+		name = f.name
+	}
+	f.keys = append(f.keys, f.key(name))
+	dst = append(jsonscan.AppendString(dst, name), ':')
+	return append(record.AppendValue(dst, value), ',')
+}
+
+// isReserved says whether a variable's name is a key that every record may have.
+func isReserved(name []byte) bool {
+	return bytes.Equal(name, []byte("output")) || bytes.Equal(name, []byte("score")) || bytes.Equal(name, []byte("feedback"))
+}
+
+// key returns a name as a string.
+func (f *optimizationDSPy) key(name []byte) string {
+	if known, ok := f.known[string(name)]; ok {
+		return known
+	}
+	if len(f.known) >= maxKnownKeys {
+		clear(f.known)
+	}
+	key := string(name)
+	f.known[key] = key
+	return key
+}

@@ -1,0 +1,58 @@
+package record
+
+import "slices"
+
+// Clone returns a copy of a node run, which keeps nothing of it, and its size in bytes.
+func (n *Node) Clone() (copied Node, size int) {
+	copied = *n
+	c := cloner{}
+	c.node(&copied) // adds up
+	c.arena = make([]byte, 0, c.size)
+	c.node(&copied)
+	return copied, c.size
+}
+
+// cloner adds up the sizes of texts, and then copies each into one allocation.
+type cloner struct {
+	size  int
+	arena []byte // nil: add up
+}
+
+func (c *cloner) texts(texts ...*[]byte) {
+	for _, text := range texts {
+		if c.arena == nil {
+			c.size += len(*text)
+			continue
+		}
+		start := len(c.arena)
+		c.arena = append(c.arena, *text...)
+		*text = c.arena[start:len(c.arena):len(c.arena)]
+	}
+}
+
+func (c *cloner) pairs(pairs *[]Pair) {
+	if c.arena == nil {
+		*pairs = slices.Clone(*pairs)
+	}
+	for i := range *pairs {
+		c.texts(&(*pairs)[i].Key, &(*pairs)[i].Value)
+	}
+}
+
+func (c *cloner) node(n *Node) {
+	c.texts(&n.NodeRunID, &n.NodeID, &n.NodeName, &n.NodeType, &n.ParentNodeRunID, &n.PromptTemplate, &n.PromptVariables,
+		&n.AppVersion, &n.Status, &n.Inputs, &n.Outputs, &n.Messages, &n.Tools, &n.Model, &n.ErrorType, &n.ErrorMessage, &n.InputGroup)
+	c.pairs(&n.Parameters)
+	c.pairs(&n.Metadata)
+	if c.arena == nil {
+		n.Chunks, n.Files = slices.Clone(n.Chunks), slices.Clone(n.Files)
+	}
+	for i := range n.Chunks {
+		k := &n.Chunks[i]
+		c.texts(&k.ChunkID, &k.Text, &k.SourceURI, &k.Title)
+	}
+	for i := range n.Files {
+		f := &n.Files[i]
+		c.texts(&f.FileID, &f.Name, &f.URI, &f.ContentType, &f.Direction)
+	}
+}

@@ -1,0 +1,94 @@
+package record
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
+)
+
+// appendText appends s as a JSON string, null if it is empty.
+func AppendText(dst, s []byte) []byte {
+	if len(s) == 0 {
+		return append(dst, "null"...)
+	}
+	return jsonscan.AppendString(dst, s)
+}
+
+// appendDoc appends a document as it is, on one line, null if it is empty.
+func appendDoc(dst, doc []byte) []byte {
+	if len(doc) == 0 {
+		return append(dst, "null"...)
+	}
+	return AppendOneLine(dst, doc)
+}
+
+// appendOneLine appends a document, which is JSON, on one line: line breaks, which JSON can only have between two tokens,
+// become spaces. Ingest leaves white space out, other writers of the store may not.
+func AppendOneLine(dst, doc []byte) []byte {
+	start := len(dst)
+	dst = append(dst, doc...)
+	for _, c := range [...]byte{'\n', '\r'} {
+		for rest := dst[start:]; ; {
+			i := bytes.IndexByte(rest, c)
+			if i < 0 {
+				break
+			}
+			rest[i] = ' '
+			rest = rest[i+1:]
+		}
+	}
+	return dst
+}
+
+func AppendInt(dst []byte, n Null[int64]) []byte {
+	if !n.Valid {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendInt(dst, n.Value, 10)
+}
+
+func AppendFloat(dst []byte, n Null[float64]) []byte {
+	if !n.Valid {
+		return append(dst, "null"...)
+	}
+	return jsonscan.AppendFloat(dst, n.Value)
+}
+
+func AppendBool(dst []byte, b Null[bool]) []byte {
+	if !b.Valid {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendBool(dst, b.Value)
+}
+
+// appendMoment appends a time in milliseconds since 1970, null if there is none.
+func appendMoment(dst []byte, t Null[int64]) []byte {
+	if !t.Valid {
+		return append(dst, "null"...)
+	}
+	return jsonscan.AppendTime(dst, t.Value)
+}
+
+// appendStrings appends an array of strings.
+func AppendStrings(dst []byte, texts [][]byte) []byte {
+	dst = append(dst, '[')
+	for i, text := range texts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jsonscan.AppendString(dst, text)
+	}
+	return append(dst, ']')
+}
+
+// appendOptional appends a key with a text, and the comma before it, unless the text is empty.
+func AppendOptional(dst []byte, key string, text []byte) []byte {
+	if len(text) == 0 {
+		return dst
+	}
+	dst = append(dst, ',', '"')
+	dst = append(dst, key...)
+	dst = append(dst, '"', ':')
+	return jsonscan.AppendString(dst, text)
+}

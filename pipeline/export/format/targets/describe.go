@@ -1,0 +1,107 @@
+package targets
+
+import (
+	_ "embed" // the examples
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+)
+
+// examples.jsonl has a record of each target, made from sample runs by the golden test.
+//
+//go:embed examples.jsonl
+var examplesText string
+
+var examples = sync.OnceValue(func() map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(examplesText) {
+		var e struct{ Purpose, Target, Example string }
+		if json.Unmarshal([]byte(line), &e) == nil {
+			all[e.Purpose+"/"+e.Target] = e.Example
+		}
+	}
+	return all
+})
+
+// Example is a record of a target, or "".
+func Example(purpose, target string) string { return examples()[purpose+"/"+target] }
+
+// purposeTexts say what a purpose is for.
+var purposeTexts = map[string]string{
+	format.ExportDataset:    "runs as they were, for analysis",
+	format.RecipeEvaluation: "the quality of runs, compared across versions",
+	format.NodeEvaluation:   "one node, isolated",
+	format.NodeOptimization: "prompts and parameters of a node, tuned from real traces",
+	format.FineTuning:       "conversations to train a model on",
+}
+
+// Describe returns the targets of purposes in Markdown: who reads each, the shape of a record, rules, options, reasons
+// to drop a row, and an example.
+func Describe(purposes []string) string {
+	var b strings.Builder
+	for i, purpose := range purposes {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "# %s: %s\n", purpose, purposeTexts[purpose])
+		for j, t := range Targets(purpose) {
+			describe(&b, t, purpose, j == 0)
+		}
+	}
+	fmt.Fprintf(&b, "\nOptions of all targets:\n\n")
+	items(&b, format.EncoderOptions)
+	return b.String()
+}
+
+func describe(b *strings.Builder, t *format.Target, purpose string, first bool) {
+	fmt.Fprintf(b, "\n## %s", t.Name)
+	if first {
+		b.WriteString(" (default)")
+	}
+	fmt.Fprintf(b, "\n\n%s\n\nread by:  %s\nformats:  %s\n", t.Shape, t.Reader, strings.Join(t.Formats, ", "))
+	var limits []string
+	limit := func(n int64, text string) {
+		if n > 0 {
+			limits = append(limits, fmt.Sprintf(text, n))
+		}
+	}
+	limit(t.Limits.MaxRecords, "%d records a file")
+	limit(t.Limits.MaxBytes, "%d bytes a file")
+	limit(t.Least, "a warning below %d records")
+	limit(t.Most, "a warning above %d records")
+	if limits != nil {
+		fmt.Fprintf(b, "limits:   %s\n", strings.Join(limits, "; "))
+	}
+	if len(t.Rules) > 0 {
+		b.WriteString("\nRules:\n\n")
+		for _, rule := range t.Rules {
+			fmt.Fprintf(b, "- %s\n", rule)
+		}
+	}
+	if len(t.Options) > 0 {
+		b.WriteString("\nOptions:\n\n")
+		items(b, t.Options)
+	}
+	if drops := slices.Concat(t.Drops, commonDrops); len(drops) > 0 {
+		b.WriteString("\nDropped, and counted:\n\n")
+		for _, d := range drops {
+			fmt.Fprintf(b, "- `%s`: %s\n", d.Reason, d.Text)
+		}
+	}
+	if example := Example(purpose, t.Name); example != "" {
+		fmt.Fprintf(b, "\nExample:\n\n    %s\n", example)
+	}
+}
+
+// commonDrops are the reasons that every target has.
+var commonDrops = []format.Drop{{Reason: format.RecordTooLarge, Text: "the record has more than 64 MiB"}}
+
+func items(b *strings.Builder, options []format.Option) {
+	for _, o := range options {
+		fmt.Fprintf(b, "- `%s`: %s\n", o.Name, o.Text)
+	}
+}

@@ -1,0 +1,80 @@
+package targets_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/pipeline/export/format/formattest"
+	"github.com/millrace/millrace/pipeline/export/format/targets"
+)
+
+// goldenApps are the apps of the sample whose runs the golden files hold: one copilot and one recipe.
+var goldenApps = []string{"airline-helpdesk", "knowledge-answer"}
+
+// goldenRecords is how many records of a target are kept, which somebody reads.
+const goldenRecords = 12
+
+func TestGoldenRecordsOfEveryTarget(t *testing.T) {
+	t.Parallel()
+	h := formattest.SampleHistory(t, 150)
+	for purpose, target := range formattest.EveryTarget() {
+		t.Run(purpose+"/"+target.Name, func(t *testing.T) {
+			t.Parallel()
+			got := formattest.StreamHistory(t, purpose, target.Name, nil, h, goldenApps...)
+			if len(got.Records) == 0 {
+				t.Fatalf("no record: dropped %v", got.Dropped)
+			}
+			formattest.Golden(t, purpose+"_"+target.Name+".jsonl", append(bytes.Join(got.Records[:min(goldenRecords, len(got.Records))], []byte("\n")), '\n'))
+		})
+	}
+}
+
+// The example of a target is the shortest of its first golden records, so that it can be read.
+func TestGoldenExamplesAreRecordsOfTheirTargets(t *testing.T) {
+	t.Parallel()
+	h := formattest.SampleHistory(t, 150)
+	var got []byte
+	for purpose, target := range formattest.EveryTarget() {
+		records := formattest.StreamHistory(t, purpose, target.Name, nil, h, goldenApps...).Records
+		example := slices.MinFunc(records[:min(goldenRecords, len(records))], func(a, b []byte) int { return len(a) - len(b) })
+		line, err := json.Marshal(map[string]string{"purpose": purpose, "target": target.Name, "example": string(example)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(append(got, line...), '\n')
+	}
+	if *formattest.Update {
+		if err := os.WriteFile("examples.jsonl", got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("examples.jsonl")
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("examples.jsonl is not what the targets write, %v; make golden", err)
+	}
+}
+
+// Whatever a target tells its users is there, and names nothing that is not.
+func TestEveryTargetIsDescribed(t *testing.T) {
+	t.Parallel()
+	for purpose, target := range formattest.EveryTarget() {
+		if target.Reader == "" || target.Shape == "" || len(target.Formats) == 0 || target.Load != "" && !strings.Contains(target.Load, "{file}") && !strings.Contains(target.Load, "{dir}") {
+			t.Errorf("%s/%s: %+v", purpose, target.Name, target)
+		}
+		for _, text := range slices.Concat([]string{target.Reader, target.Shape, target.Load}, target.Rules) {
+			if strings.ContainsAny(text, "\n\t") {
+				t.Errorf("%s/%s: %q has a line break", purpose, target.Name, text)
+			}
+		}
+		text := targets.Describe([]string{purpose})
+		for _, part := range []string{"## " + target.Name, target.Shape, target.Reader} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s/%s: %q is not described", purpose, target.Name, part)
+			}
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package tuning
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+
+	"github.com/millrace/millrace/pipeline/export/format/record"
+)
+
+// conversation is what a row has to teach: messages that end with an answer of the assistant, which every target
+// writes in its own shape. Texts are JSON strings, quoted and escaped, so that most are copied from the row
+// as they are; they are views into the row or into the conversation's own memory, valid until the next row.
+type conversation struct {
+	system   []byte // nil: none
+	messages []tuningMessage
+	calls    []tuningCall // of all messages
+	tools    []byte       // the document, as the row has it
+
+	trimmed   bool // messages after the answer were cut off
+	corrected bool // the answer is the corrected one
+
+	record.Texts
+	defined   []tuningTool // of tools, see readTools
+	variables record.Variables
+	scratch   []byte
+	ids       []uint64
+}
+
+// tuningMessage is a message. In a settled conversation roles are user, assistant and tool.
+type tuningMessage struct {
+	role  tuningRole
+	text  []byte // nil: none, or nothing but white space; of a tool whatever it is
+	first int    // its calls are calls[first:last]
+	last  int
+	ID    []byte // of the call that a tool message answers; settle replaces it with call
+	call  int
+	fault string // why a row that has this message is dropped
+}
+
+type tuningRole byte
+
+const (
+	roleUnknown tuningRole = iota
+	roleSystem
+	roleUser
+	roleAssistant
+	roleTool
+)
+
+// tuningCall is a call of a tool.
+type tuningCall struct {
+	ID        []byte // unique in a settled conversation
+	name      []byte // no characters that JSON escapes
+	arguments []byte // the JSON string of a JSON object
+	answered  bool
+}
+
+// prepare makes the conversation of a row. A drop leaves nothing usable, nor does a fault of the row.
+func (c *conversation) prepare(row *record.Row, s *tuningSettings) (drop string) {
+	c.Begin()
+	c.system, c.messages, c.calls = nil, c.messages[:0], c.calls[:0]
+	c.tools, c.trimmed, c.corrected = row.Subject().Tools, false, false
+	if s.onlyRated && !row.HasFeedback || s.onlyThumbs && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
+		return dropNotRated
+	}
+	if row.Node != nil {
+		drop = c.ofNode(row.Node)
+	} else {
+		drop = c.ofRun(row)
+	}
+	if drop == "" && c.Err == nil {
+		drop = c.settle(s)
+	}
+	if drop == "" && c.Err == nil {
+		c.correct(row, s)
+	}
+	return drop
+}
+
+// ofRun takes the run's messages; without them its system input, question and answer.
+func (c *conversation) ofRun(row *record.Row) (drop string) {
+	if drop = c.readMessages(row.Messages); drop != "" {
+		return drop
+	}
+	if len(c.messages) > 0 {
+		// Some producers keep what went to the model in messages, and what came back in answer.
+		if !slices.ContainsFunc(c.messages, func(m tuningMessage) bool { return m.role == roleAssistant }) {
+			c.add(roleAssistant, c.Quote(row.Answer))
+		}
+		return ""
+	}
+	system := c.systemInput(row.SystemInputs)
+	if system == nil {
+		system = c.systemInput(row.Inputs)
+	}
+	c.add(roleSystem, system)
+	c.add(roleUser, c.Quote(row.Question))
+	c.add(roleAssistant, c.Quote(row.Answer))
+	return ""
+}
+
+func (c *conversation) add(role tuningRole, text []byte) {
+	if text != nil {
+		c.messages = append(c.messages, tuningMessage{role: role, text: text})
+	}
+}
+
+// systemInput returns the text under "system" of a document.
+func (c *conversation) systemInput(doc []byte) []byte {
+	if text := c.Member(doc, "system"); c.HasText(text) {
+		return text
+	}
+	return nil
+}
+
+// settle cuts the messages after the answer off, holds the others against the rules, and tidies them.
+func (c *conversation) settle(s *tuningSettings) (drop string) {
+	end := len(c.messages) - 1
+	for ; end >= 0; end-- {
+		// An answer that is not text is the answer still, and no reason to teach the one before it.
+		if m := &c.messages[end]; m.role == roleAssistant && (m.text != nil || m.fault == dropNotText) {
+			break
+		}
+	}
+	if end < 0 {
+		return dropNoAssistant
+	}
+	c.trimmed = end < len(c.messages)-1
+	kept, user := c.messages[:0], false
+	open, closed := 0, 0 // calls[open:closed] are those of the latest message that has some
+	for _, m := range c.messages[:end+1] {
+		if m.role == roleSystem {
+			if s.system != systemKept || m.fault == "" && m.text == nil {
+				continue
+			}
+			if len(kept) > 0 {
+				return dropSystem
+			}
+		}
+		if m.fault != "" {
+			return m.fault
+		}
+		if m.role == roleAssistant && m.text == nil && m.first == m.last {
+			continue // it says nothing
+		}
+		if m.role != roleTool && slices.ContainsFunc(c.calls[open:closed], func(c tuningCall) bool { return !c.answered }) {
+			return dropUnanswered
+		}
+		switch m.role {
+		case roleSystem:
+			c.system = c.Join(c.system, m.text, record.BlankLine)
+			continue
+		case roleUser:
+			if m.text == nil {
+				return dropEmpty
+			}
+			user = true
+		case roleAssistant:
+			open, closed = m.first, m.last
+		case roleTool:
+			// An id that comes back is that of the latest call; calls of one message are answered in their order.
+			n := slices.IndexFunc(c.calls[open:closed], func(call tuningCall) bool { return !call.answered && bytes.Equal(call.ID, m.ID) })
+			if n < 0 || m.ID == nil {
+				return dropOrphan
+			}
+			m.call = open + n
+			c.calls[m.call].answered = true
+		}
+		kept = append(kept, m)
+	}
+	if !user {
+		return dropNoUser
+	}
+	c.messages, c.calls = kept, c.calls[:closed]
+	if s.system == systemReplaced {
+		c.system = s.text
+	}
+	c.renumber()
+	return ""
+}
+
+// renumber gives calls new ids where one of the conversation is there twice, or missing. Ids mean nothing outside
+// it.
+func (c *conversation) renumber() {
+	missing := false
+	c.ids = c.ids[:0]
+	for i := range c.calls {
+		missing = missing || len(c.calls[i].ID) <= len(`""`)
+		c.ids = append(c.ids, hashOf(c.calls[i].ID))
+	}
+	slices.Sort(c.ids)
+	if !missing && len(slices.Compact(c.ids)) == len(c.calls) {
+		return
+	}
+	for i := range c.calls {
+		from := len(c.Memory)
+		c.Memory = append(strconv.AppendInt(append(c.Memory, `"call_`...), int64(i+1), 10), '"')
+		c.calls[i].ID = c.Memory[from:len(c.Memory):len(c.Memory)]
+	}
+}
+
+// hashOf is the FNV-1a hash of a text, 64 bits.
+func hashOf(text []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, b := range text {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return h
+}
+
+// correct replaces the answer with the corrected one.
+func (c *conversation) correct(row *record.Row, s *tuningSettings) {
+	if s.original || !c.judged(row) {
+		return
+	}
+	if text := c.Quote(row.Feedback.CorrectedAnswer); text != nil {
+		answer := c.answer()
+		answer.text, answer.last, c.corrected = text, answer.first, true
+	}
+}
+
+// judged says whether the feedback is on this answer. That on a run is on the run's answer, and not on what every
+// node of it said.
+func (c *conversation) judged(row *record.Row) bool {
+	if !row.HasFeedback {
+		return false
+	}
+	return row.Node == nil || row.Feedback.OnNode || bytes.Equal(bytes.TrimSpace(c.Text(c.answer().text)), bytes.TrimSpace(row.Answer))
+}
+
+// answer is the last message: what the conversation teaches.
+func (c *conversation) answer() *tuningMessage { return &c.messages[len(c.messages)-1] }
+
+// prompt are the messages before the answer.
+func (c *conversation) prompt() []tuningMessage { return c.messages[:len(c.messages)-1] }
+
+// promptOfModel says whether the prompt ends with the assistant, so that it has no end.
+func (c *conversation) promptOfModel() bool {
+	prompt := c.prompt()
+	return prompt[len(prompt)-1].role == roleAssistant
+}
+
+// cutCalls removes calls beside the answer, for readers that cannot have them there. Their results were cut off.
+func (c *conversation) cutCalls() {
+	answer := c.answer()
+	answer.last = answer.first
+}
+
+func (c *conversation) callsOf(m *tuningMessage) []tuningCall { return c.calls[m.first:m.last] }

@@ -1,0 +1,74 @@
+package tuning
+
+import "github.com/millrace/millrace/pipeline/export/format/record"
+
+// tuningTurns is how a reader that knows no tools writes a turn of a conversation: what is before and after the
+// text of one, which stands in a JSON string.
+type tuningTurns struct{ user, model, end string }
+
+// appendFlat appends messages as turns of text, separated by commas. Turns of one role become one, a blank line
+// between them; tool traffic is written as Hermes and the models after it write it
+// (https://github.com/NousResearch/Hermes-Function-Calling#prompt-format-for-function-calling): a call is an object in
+// <tool_call> of the assistant, an answer is <tool_response> of the user.
+func (c *conversation) appendFlat(dst []byte, messages []tuningMessage, w tuningTurns) []byte {
+	before := roleUnknown
+	for i := range messages {
+		m := &messages[i]
+		role := m.role
+		if role == roleTool {
+			role = roleUser
+		}
+		switch {
+		case role == before:
+			dst = append(dst, record.BlankLine...)
+		case before != roleUnknown:
+			dst = append(append(dst, w.end...), ',')
+			fallthrough
+		default:
+			dst = append(dst, w.open(role)...)
+		}
+		before = role
+		dst = c.appendFlatText(dst, m)
+	}
+	return append(dst, w.end...)
+}
+
+func (w *tuningTurns) open(role tuningRole) string {
+	if role == roleUser {
+		return w.user
+	}
+	return w.model
+}
+
+// appendFlatText appends the text of a message, for within a JSON string. The arguments of a call are the JSON string
+// of an object, so what is between its quotes is that object within a string.
+func (c *conversation) appendFlatText(dst []byte, m *tuningMessage) []byte {
+	if m.role == roleTool {
+		dst = append(dst, `<tool_response>\n`...)
+		dst = append(dst, m.text[1:len(m.text)-1]...)
+		return append(dst, `\n</tool_response>`...)
+	}
+	if m.text != nil {
+		dst = append(dst, m.text[1:len(m.text)-1]...)
+	}
+	for i, call := range c.callsOf(m) {
+		if i > 0 || m.text != nil {
+			dst = append(dst, record.LineBreak...)
+		}
+		dst = append(dst, `<tool_call>\n`...)
+		dst = append(call.appendFlat(dst), `\n</tool_call>`...)
+	}
+	return dst
+}
+
+// appendFlat appends the call as an object, for within a JSON string.
+func (call *tuningCall) appendFlat(dst []byte) []byte {
+	dst = append(dst, `{\"name\":\"`...)
+	dst = append(dst, call.name...)
+	dst = append(dst, `\",\"arguments\":`...)
+	dst = append(dst, call.arguments[1:len(call.arguments)-1]...)
+	return append(dst, '}')
+}
+
+// userFirst says whether the first message is not the assistant's, as readers ask that want turns to alternate.
+func (c *conversation) userFirst() bool { return c.messages[0].role == roleUser }

@@ -1,0 +1,61 @@
+package tuning
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/export/format/record"
+)
+
+// ofNode takes the messages of a node run, or else its rendered prompt, and its output where they do not end with
+// it.
+func (c *conversation) ofNode(n *record.Node) (drop string) {
+	if string(n.NodeType) != "llm" {
+		return dropNotLLM
+	}
+	if drop = c.readMessages(n.Messages); drop != "" {
+		return drop
+	}
+	if len(c.messages) > 0 {
+		c.takeTemplate(n.PromptTemplate)
+	} else {
+		c.variables = c.AppendVariables(c.variables[:0], n.PromptVariables)
+		c.scratch = c.AppendPrompt(c.scratch[:0], n.PromptTemplate, c.variables)
+		c.add(roleUser, c.Quote(c.scratch))
+	}
+	if len(c.messages) == 0 || c.answer().role != roleAssistant {
+		c.takeOutput(n.Outputs)
+	}
+	return ""
+}
+
+// takeTemplate makes a template the system message where it was one: there is none, nothing is to be filled in,
+// and no message has its text. Some producers log messages without the system message.
+func (c *conversation) takeTemplate(template []byte) {
+	if start, _ := record.NextPlaceholder(template); start >= 0 || slices.ContainsFunc(c.messages, func(m tuningMessage) bool {
+		return m.role == roleSystem || bytes.Contains(c.Text(m.text), template)
+	}) {
+		return
+	}
+	if text := c.Quote(template); text != nil {
+		c.messages = slices.Insert(c.messages, 0, tuningMessage{role: roleSystem, text: text})
+	}
+}
+
+// takeOutput adds what the node said as the assistant's message: a text, tool calls of OpenAI's shape, or both.
+func (c *conversation) takeOutput(outputs []byte) {
+	m := tuningMessage{role: roleAssistant, text: c.Named(outputs, record.OutputNames), first: len(c.calls), last: len(c.calls)}
+	if calls := c.Member(outputs, "tool_calls"); len(calls) > 0 && calls[0] == '[' {
+		c.readCalls(&m, calls)
+	}
+	if m.text == nil && m.first == m.last {
+		return
+	}
+	// Messages that go on after the node's answer have it already.
+	if m.text != nil && slices.ContainsFunc(c.messages, func(said tuningMessage) bool {
+		return said.role == roleAssistant && bytes.Equal(c.Text(said.text), c.Text(m.text))
+	}) {
+		return
+	}
+	c.messages = append(c.messages, m)
+}

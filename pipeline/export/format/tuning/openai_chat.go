@@ -1,0 +1,100 @@
+package tuning
+
+import (
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+var OpenAIChat = format.Target{
+	Name: "openai_chat", Purposes: []string{format.FineTuning},
+	Reader: "[OpenAI](https://platform.openai.com/docs/guides/supervised-fine-tuning) and Azure OpenAI (there with `bom: true`); " +
+		"also Fireworks, Together, Bedrock RFT, TRL's `SFTTrainer`, Axolotl's `chat_template`",
+	Shape: "`{\"messages\": […], \"tools\": […]}`, the conversation of a run; `tools` where it had some",
+	Rules: []string{
+		"roles are `system` (first, at most once), `user`, `assistant` and `tool`; the last message is an answer of the assistant",
+		"every `tool` message answers a call before it, and every call but the last message's has its answer; ids are unique in a line",
+		"`content` is a text, and left out where the assistant only calls tools; `function.arguments` is a JSON string",
+		"no other keys: lineage is in `__meta__`",
+		"at least 10 lines; a file has 500 MB at most",
+	},
+	Options: tuningOptions(),
+	Drops:   tuningDrops(dropsTools),
+	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 500_000_000}, Least: 10,
+	Load: "openai api files.create -f {file} -p fine-tune",
+	Make: func(_ string, o *format.Options) format.Formatter { return newTuning(o, appendOpenAIChat) },
+}
+
+// appendOpenAIChat writes FineTuneChatRequestInput of OpenAI's API description
+// (https://github.com/openai/openai-openapi, revision f7f4b05). A last message that calls tools beside its text
+// stays whole: OpenAI's own examples of tool calling end with a call
+// (https://learn.microsoft.com/azure/ai-services/openai/how-to/fine-tuning-functions). parallel_tool_calls is left out,
+// since a run does not tell it.
+func appendOpenAIChat(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
+	if drop := c.readTools(); drop != "" {
+		return dst, drop
+	}
+	dst = append(dst, `{"messages":[`...)
+	dst = c.appendMessages(dst, c.messages, false)
+	dst = append(dst, ']')
+	return append(c.appendTools(dst, false), '}'), ""
+}
+
+// appendMessages appends messages in the shape of OpenAI's chat completions, after the system message if there is
+// one, and without brackets. An assistant's message that only calls tools has no content, or an empty one where the
+// reader wants it.
+func (c *conversation) appendMessages(dst []byte, messages []tuningMessage, emptyContent bool) []byte {
+	first := true
+	if c.system != nil {
+		dst = append(dst, `{"role":"system","content":`...)
+		dst = append(append(dst, c.system...), '}')
+		first = false
+	}
+	for i := range messages {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = c.appendMessage(dst, &messages[i], emptyContent)
+	}
+	return dst
+}
+
+func (c *conversation) appendMessage(dst []byte, m *tuningMessage, emptyContent bool) []byte {
+	switch m.role {
+	case roleUser:
+		dst = append(dst, `{"role":"user","content":`...)
+		return append(append(dst, m.text...), '}')
+	case roleTool:
+		dst = append(dst, `{"role":"tool","tool_call_id":`...)
+		dst = append(dst, c.calls[m.call].ID...)
+		dst = append(dst, `,"content":`...)
+		return append(append(dst, m.text...), '}')
+	}
+	dst = append(dst, `{"role":"assistant"`...)
+	switch {
+	case m.text != nil:
+		dst = append(dst, `,"content":`...)
+		dst = append(dst, m.text...)
+	case emptyContent:
+		dst = append(dst, `,"content":""`...)
+	}
+	if m.first == m.last {
+		return append(dst, '}')
+	}
+	dst = append(dst, `,"tool_calls":[`...)
+	for i, call := range c.callsOf(m) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"id":`...)
+		dst = append(dst, call.ID...)
+		dst = append(dst, `,"type":"function","function":{"name":`...)
+		dst = jsonscan.AppendString(dst, call.name)
+		dst = append(dst, `,"arguments":`...)
+		dst = append(dst, call.arguments...)
+		dst = append(dst, `}}`...)
+	}
+	return append(dst, `]}`...)
+}

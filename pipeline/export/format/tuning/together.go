@@ -1,0 +1,73 @@
+package tuning
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+var Together = format.Target{
+	Name: "together", Purposes: []string{format.FineTuning},
+	Reader: "[Together](https://docs.together.ai/docs/fine-tuning-data-preparation), `together files upload`",
+	Shape:  "`{\"messages\": [{\"role\", \"content\"}, …]}`, with `tools` only where the option asks for them",
+	Rules: []string{
+		"adjacent roles differ: texts of one role become one message, a blank line between them; only `tool` messages that answer calls of one message stand together",
+		"`content` is always a text, \"\" where the assistant only calls tools",
+		"tool traffic only with the option `tools`: older checkers reject it",
+		"no other keys, and all lines of one format",
+		"a file has 50 GB at most",
+	},
+	Options: tuningOptions(format.Option{Name: "tools", Text: "`true`: keep tool calls, their answers and `tools`; needs together ≥ 2.10"}),
+	Drops:   tuningDrops(dropsTools, format.Drop{Reason: "tool_traffic", Text: "the conversation calls tools, and the option `tools` is not set"}),
+	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 50_000_000_000},
+	Load: "together files upload {file} --purpose fine-tune",
+	Make: func(_ string, o *format.Options) format.Formatter {
+		if o.Boolean("tools", false) {
+			return newTuning(o, appendTogetherTools)
+		}
+		return newTuning(o, appendTogether)
+	},
+}
+
+// appendTogether writes what together's checker takes: files.py of the package together, validate_messages. That of
+// 1.5 takes no tool traffic and no two adjacent roles that are the same.
+func appendTogether(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
+	if slices.ContainsFunc(c.prompt(), func(m tuningMessage) bool { return m.first < m.last || m.role == roleTool }) {
+		return dst, "tool_traffic"
+	}
+	c.cutCalls()
+	c.merge()
+	dst = append(dst, `{"messages":[`...)
+	return append(c.appendMessages(dst, c.messages, true), `]}`...), ""
+}
+
+func appendTogetherTools(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
+	if drop := c.readTools(); drop != "" {
+		return dst, drop
+	}
+	c.merge()
+	dst = append(dst, `{"messages":[`...)
+	dst = c.appendMessages(dst, c.messages, true)
+	dst = append(dst, ']')
+	return append(c.appendTools(dst, false), '}'), ""
+}
+
+// merge makes one of adjacent messages of the user, or of the assistant. Nothing is lost: an assistant's message
+// before another one has no calls, since they would have been answered between.
+func (c *conversation) merge() {
+	kept := c.messages[:1]
+	for _, m := range c.messages[1:] {
+		before := &kept[len(kept)-1]
+		if m.role != before.role || m.role == roleTool {
+			kept = append(kept, m)
+			continue
+		}
+		before.first, before.last = m.first, m.last
+		if m.text != nil {
+			before.text = c.Join(before.text, m.text, record.BlankLine)
+		}
+	}
+	c.messages = kept
+}

@@ -1,0 +1,111 @@
+package tuning
+
+import (
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
+)
+
+// tuningTool is the definition of a function.
+type tuningTool struct {
+	name        []byte
+	description []byte // a JSON string; nil: none
+	parameters  []byte // a JSON Schema; nil: none
+	strict      []byte // true or false; nil: none
+}
+
+// readTools reads the definitions of tools. Readers reject what is no function, and without it the conversation
+// would be half of what it was.
+func (c *conversation) readTools() (drop string) {
+	c.defined = c.defined[:0]
+	if record.OtherThan('[', c.tools) {
+		drop = dropTools
+	}
+	for _, value := range c.Elements(c.tools) {
+		t, ok := c.readTool(value)
+		if !ok {
+			drop = dropTools
+		}
+		c.defined = append(c.defined, t)
+	}
+	return drop
+}
+
+func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool) {
+	if string(c.Text(c.Member(doc, "type"))) != "function" {
+		return t, false
+	}
+	ok = true
+	for key, value := range c.Members(c.Member(doc, "function")) {
+		if value[0] == 'n' {
+			continue // null is as good as absent
+		}
+		switch string(key) {
+		case "name":
+			t.name = c.Text(value)
+		case "description":
+			t.description, ok = value, ok && value[0] == '"'
+		case "parameters":
+			t.parameters, ok = value, ok && value[0] == '{'
+		case "strict":
+			t.strict, ok = value, ok && (value[0] == 't' || value[0] == 'f')
+		}
+	}
+	return t, ok && functionName(t.name)
+}
+
+// hasProperties says whether parameters has properties, each an object.
+func (c *conversation) hasProperties(t *tuningTool) bool {
+	properties := c.Member(t.parameters, "properties")
+	for _, property := range c.Members(properties) {
+		if property[0] != '{' {
+			return false
+		}
+	}
+	return len(properties) > 0 && properties[0] == '{'
+}
+
+// appendTools appends ,"tools":[…] as OpenAI defines them, or nothing where there are none. For full see
+// tuningTool.append.
+func (c *conversation) appendTools(dst []byte, full bool) []byte {
+	if len(c.defined) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"tools":[`...)
+	for i := range c.defined {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"type":"function","function":`...)
+		dst = append(c.defined[i].append(dst, full), '}')
+	}
+	return append(dst, ']')
+}
+
+// noParameters is the schema of a function without any.
+const noParameters = `{"type":"object","properties":{}}`
+
+// append appends the function; where full, with a description and parameters whatever the producer left out, and
+// without strict, which not all readers know.
+func (t *tuningTool) append(dst []byte, full bool) []byte {
+	dst = append(dst, `{"name":`...)
+	dst = jsonscan.AppendString(dst, t.name)
+	switch {
+	case t.description != nil:
+		dst = append(dst, `,"description":`...)
+		dst = append(dst, t.description...)
+	case full:
+		dst = append(dst, `,"description":""`...)
+	}
+	switch {
+	case t.parameters != nil:
+		dst = append(dst, `,"parameters":`...)
+		dst = record.AppendOneLine(dst, t.parameters)
+	case full:
+		dst = append(dst, `,"parameters":`+noParameters...)
+	}
+	if t.strict != nil && !full {
+		dst = append(dst, `,"strict":`...)
+		dst = append(dst, t.strict...)
+	}
+	return append(dst, '}')
+}

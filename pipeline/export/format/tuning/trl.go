@@ -1,0 +1,80 @@
+package tuning
+
+import (
+	"strconv"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+)
+
+// The datasets of TRL: https://huggingface.co/docs/trl/dataset_formats.
+
+var TRLPromptCompletion = format.Target{
+	Name: "trl_prompt_completion", Purposes: []string{format.FineTuning},
+	Reader:  "[TRL](https://huggingface.co/docs/trl/dataset_formats#prompt-completion), `SFTTrainer`: the loss is on the answer only",
+	Shape:   "`{\"prompt\": [messages], \"completion\": [message]}`",
+	Rules:   trlRules,
+	Options: tuningOptions(),
+	Drops:   tuningDrops(dropsPrompt),
+	Formats: format.OnlyJSONL,
+	Load:    "trl sft --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
+	Make: func(_ string, o *format.Options) format.Formatter {
+		return newTuning(o, func(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
+			out, drop = appendTRL(dst, c)
+			return append(out, '}'), drop
+		})
+	},
+}
+
+var TRLKTO = format.Target{
+	Name: "trl_kto", Purposes: []string{format.FineTuning},
+	Reader: "[TRL](https://huggingface.co/docs/trl/dataset_formats#unpaired-preference), `KTOTrainer`",
+	Shape:  "`{\"prompt\": [messages], \"completion\": [message], \"label\": true}`",
+	Rules: append([]string{
+		"`label` is true for a run rated thumbsUp and false for thumbsDown; the answer is the one that was rated, not a corrected one",
+		"with `dedupe` a bad answer gives way to a good one to the same input; `dedupe: false` keeps both",
+	}, trlRules...),
+	Options: tuningOptions(),
+	Drops:   tuningDrops(dropsPrompt),
+	Formats: format.OnlyJSONL,
+	Load:    "trl kto --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
+	Make: func(_ string, o *format.Options) format.Formatter {
+		f := newTuning(o, appendTRLKTO)
+		f.settings.onlyThumbs, f.settings.original = true, true
+		return f
+	},
+}
+
+var trlRules = []string{
+	"the prompt ends with the user or a tool, and the completion is one message of the assistant",
+	"`content` is always a text, \"\" where the assistant only calls tools; `function.arguments` is a JSON string, so that all lines have the same types. " +
+		"Chat templates that want an object there (Qwen3.5, GLM-4.5, Nemotron 3, LFM2.5) take no tool traffic of it",
+	"no other keys; definitions of tools are left out",
+}
+
+// appendTRL appends prompt and completion, without the closing brace. TRL's apply_chat_template takes a prompt that
+// ends with the assistant for an answer that goes on, which a second message does not.
+func appendTRL(dst []byte, c *conversation) (out []byte, drop string) {
+	if c.promptOfModel() {
+		return dst, dropPromptOfModel
+	}
+	out = append(appendTRLPrompt(dst, c), `,"completion":[`...)
+	return append(c.appendMessage(out, c.answer(), true), ']'), ""
+}
+
+func appendTRLPrompt(dst []byte, c *conversation) []byte {
+	dst = append(dst, `{"prompt":[`...)
+	return append(c.appendMessages(dst, c.prompt(), true), ']')
+}
+
+func appendTRLKTO(dst []byte, row *record.Row, c *conversation) (out []byte, drop string) {
+	rating := string(row.Feedback.Rating)
+	if rating != "thumbsUp" && rating != "thumbsDown" {
+		return dst, dropNotRated
+	}
+	if out, drop = appendTRL(dst, c); drop != "" {
+		return dst, drop
+	}
+	out = append(out, `,"label":`...)
+	return append(strconv.AppendBool(out, rating == "thumbsUp"), '}'), ""
+}

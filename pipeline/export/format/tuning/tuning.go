@@ -1,0 +1,168 @@
+package tuning
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/sinks/fragment"
+)
+
+// The targets of fine_tuning share how a row becomes a conversation (tuning_conversation.go) and differ in
+// how they write it:
+//
+//	tuning.go               options, reasons and warnings that all of them have; the RowFormatter
+//	tuning_conversation.go  a conversation: which messages of a row, their rules, their repair
+//	tuning_messages.go      a row's messages, with what is wrong with each
+//	tuning_node.go          the conversation of a node run: its messages, or its prompt and output
+//	tuning_tools.go         reading and writing the definitions of tools
+//	tuning_flat.go          turns of text alone, for readers that know no tools
+//	tuning_pairs.go         the GroupFormatter of the preference targets
+//	tuning_<target>.go      a target, or the few of one reader
+
+// tuningRender appends the record of a conversation, or says why its reader cannot take it.
+type tuningRender func(dst []byte, row *record.Row, c *conversation) (out []byte, drop string)
+
+// tuning writes a record for each conversation.
+type tune struct {
+	render   tuningRender
+	settings tuningSettings
+
+	conversation conversation
+	warnings     []string
+}
+
+// tuningSettings are the options of all targets.
+type tuningSettings struct {
+	onlyRated  bool // with a score or a thumb
+	onlyThumbs bool
+	dedupe     bool
+	system     systemMode
+	text       []byte // a JSON string: the system message of systemReplaced
+	// original keeps the answer that was given where there is a corrected one, for records that say how it was rated.
+	original bool
+}
+
+// systemMode is what becomes of a conversation's system message.
+type systemMode int
+
+const (
+	systemKept systemMode = iota
+	systemDropped
+	systemReplaced
+)
+
+func newTuningSettings(o *format.Options) (s tuningSettings) {
+	s.onlyRated = o.Boolean("only_rated", false)
+	s.dedupe = o.Boolean("dedupe", true)
+	value, given := o.Values["system"]
+	text, ok := value.(string)
+	switch {
+	case !given || text == "keep":
+	case !ok || strings.TrimSpace(text) == "":
+		o.Fail(`option "system" must be "keep", "drop" or the text of a system message for all conversations`)
+	case text == "drop":
+		s.system = systemDropped
+	default:
+		s.system, s.text = systemReplaced, record.AppendText(nil, []byte(text))
+	}
+	return s
+}
+
+// newTuning makes the formatter of a target that has a record for each row.
+func newTuning(o *format.Options, render tuningRender) *tune {
+	return &tune{render: render, settings: newTuningSettings(o)}
+}
+
+// Columns implements [Formatter]: the targets are JSON Lines only.
+func (f *tune) Columns() []fragment.Column { return nil }
+
+// Needs implements [Formatter].
+func (f *tune) Needs() record.Needs {
+	if f.settings.dedupe {
+		return record.Needs{Group: record.ByInput}
+	}
+	return record.Needs{}
+}
+
+// Deduplicates implements [Deduplicating].
+func (f *tune) Deduplicates() bool { return f.settings.dedupe }
+
+func (f *tune) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
+	c := &f.conversation
+	if drop = c.prepare(row, &f.settings); drop == "" && c.Err == nil {
+		out, drop = f.render(dst, row, c)
+	}
+	return c.Done(row, dst, out, drop)
+}
+
+// Warnings implements [Warner]. A corrected answer of a run rated thumbsDown is a good one, and a record that says how
+// its answer was rated teaches nothing wrong.
+func (f *tune) Warnings(row *record.Row) []string {
+	f.warnings = f.warnings[:0]
+	if f.conversation.trimmed {
+		f.warnings = append(f.warnings, format.TrimmedTail)
+	}
+	if !f.settings.original && !f.conversation.corrected && row.HasFeedback && string(row.Feedback.Rating) == record.RatedDown {
+		f.warnings = append(f.warnings, format.ThumbsDown)
+	}
+	return f.warnings
+}
+
+// Reasons for which all targets drop rows.
+const (
+	dropNotRated      = "not_rated"
+	dropNotLLM        = "not_an_llm_node"
+	dropShape         = "invalid_messages"
+	dropNoAssistant   = "no_assistant_message"
+	dropNoUser        = "no_user_message"
+	dropRole          = "unknown_role"
+	dropLegacy        = "legacy_function_call"
+	dropNotText       = "not_text"
+	dropEmpty         = "empty_message"
+	dropSystem        = "system_in_the_middle"
+	dropCall          = "invalid_tool_call"
+	dropOrphan        = "orphan_tool_message"
+	dropUnanswered    = "unanswered_tool_call"
+	dropTools         = "invalid_tools"
+	dropAssistant1st  = "assistant_first"
+	dropTextAndCalls  = "text_beside_tool_calls"
+	dropPromptOfModel = "assistant_before_answer"
+)
+
+// tuningDrops are the reasons of all targets, with those of one.
+func tuningDrops(more ...format.Drop) []format.Drop {
+	return slices.Concat([]format.Drop{
+		{Reason: dropNoAssistant, Text: "the assistant never says anything: a run that failed or was cancelled, or one that ended with a tool call"},
+		{Reason: dropNoUser, Text: "nobody asks: there is no message of a user before the answer, or no `question`"},
+		{Reason: dropNotText, Text: "a message has content other than text, such as an image"},
+		{Reason: dropEmpty, Text: "a user's message has no text"},
+		{Reason: dropRole, Text: "a message is not of the system, developer, user, assistant or tool"},
+		{Reason: dropLegacy, Text: "a function is called or answered in the shape before `tool_calls`"},
+		{Reason: dropSystem, Text: "a system message comes after the first other message"},
+		{Reason: dropCall, Text: "a tool call has no name of 1 to 64 letters, digits, `_` and `-`, or its arguments are no JSON object"},
+		{Reason: dropOrphan, Text: "a tool message answers no call before it"},
+		{Reason: dropUnanswered, Text: "a tool call has no answer before the conversation goes on"},
+		{Reason: dropShape, Text: "`messages` is no array of objects with a role"},
+		{Reason: dropNotLLM, Text: "the node run is not of `node_type` `llm`"},
+		{Reason: dropNotRated, Text: "nobody gave feedback, and the option `only_rated` asks for it; or no thumb, and the target asks for one"},
+	}, more)
+}
+
+// Reasons that several targets have.
+var (
+	dropsTools        = format.Drop{Reason: dropTools, Text: "an entry of `tools` is no function with a valid name, or none that the reader takes"}
+	dropsAssistant1st = format.Drop{Reason: dropAssistant1st, Text: "the conversation begins with the assistant, and the reader wants the user"}
+	dropsTextAndCalls = format.Drop{Reason: dropTextAndCalls, Text: "the assistant says something in the turn in which it calls a tool, which the reader cannot take"}
+	dropsPrompt       = format.Drop{Reason: dropPromptOfModel, Text: "the message before the answer is the assistant's too, so that the prompt has no end"}
+)
+
+// tuningOptions are the options of all targets, with those of one.
+func tuningOptions(more ...format.Option) []format.Option {
+	return slices.Concat([]format.Option{
+		{Name: "only_rated", Text: "`true`: only runs with feedback, a score or a thumb"},
+		{Name: "dedupe", Text: "`false`: keep every run of a repeated input; by default only the best"},
+		{Name: "system", Text: "`\"keep\"` (default), `\"drop\"`, or a text that every conversation has for its system message"},
+	}, more)
+}
