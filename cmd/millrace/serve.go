@@ -77,7 +77,7 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 	}()
 	authenticator, err := auth.New(ctx, a.authConfig())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("MILLRACE_AUTH_%w", err)
 	}
 	if authenticator.Keyless() {
 		a.log.Warn("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may do everything")
@@ -113,7 +113,10 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 	o.ready = append(o.ready, s.exports.Ready())
 	handlers := api.New(api.Config{
 		Version: version(), TopicPrefix: a.cfg.KafkaTopicPrefix, PublicURL: a.cfg.HTTPURL, Producer: producer, Registry: o.registry, Ready: o.ready, Log: a.log,
-	}, authenticator, s.exports, runs, a.cfg.dsn, b, pages.New(pages.Config{DefaultWorkspace: a.cfg.DefaultWorkspace, Log: a.log}, authenticator, runs, s.exports))
+	}, api.Deps{
+		Auth: authenticator, Exports: s.exports, History: runs, DSN: a.cfg.dsn, Bucket: b,
+		Pages: pages.New(pages.Config{DefaultWorkspace: a.cfg.DefaultWorkspace, Log: a.log}, authenticator, runs, s.exports),
+	})
 	s.run = []func(context.Context) error{s.exports.Run, func(ctx context.Context) error { return handlers.Serve(ctx, s.listener) }}
 	return s, nil
 }

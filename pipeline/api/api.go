@@ -1,21 +1,22 @@
-// Package api is Millrace over HTTP: the API of programs, the routes that clients of Answer Insights use, and around the
-// pages of people.
+// Package api serves Millrace over HTTP: the API for programs, the routes of Answer Insights for its existing clients, and
+// the pages of package pages.
 //
-//	api.go       New, Handler: what is where
-//	guard.go     what stands before every handler
-//	caller.go    who calls, and whether they may
-//	problem.go   errors, as application/problem+json
-//	exports.go   filing, reading, cancelling and deleting exports
-//	events.go    the progress of an export, as server-sent events
+//	api.go       New, Handler, Serve: the routes and the server
+//	guard.go     what every request passes first: headers, hosts, origins, limits
+//	caller.go    authentication and scopes
+//	problem.go   errors as application/problem+json
+//	exports.go   filing, reading, cancelling and deleting exports; dry runs
+//	events.go    the progress of an export as server-sent events
 //	files.go     preview, files, download
-//	sign.go      URLs that work without a token, for a while
-//	runs.go      what the History view shows
-//	publish.go   run events, for producers without a Kafka client
-//	insights.go  the Answer Insights analytics export
-//	spec.go      the OpenAPI document and its readable form
+//	sign.go      signed URLs, which need no token
+//	runs.go      runs, apps and nodes, as the History view shows them
+//	publish.go   run events for producers without a Kafka client
+//	insights.go  the analytics export of Answer Insights
+//	spec.go      the OpenAPI document and Swagger UI
 //	ops.go       health and metrics
 //
-// It has no state but what package live follows: requests go to Kafka like anybody's, and any number of servers can run.
+// The server has no state but the board of package live. Requests go to Kafka like those of any producer, so any number
+// of servers can run.
 package api
 
 import (
@@ -40,17 +41,27 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Config of the server.
+// Config is the configuration of the server.
 type Config struct {
 	Version     string
 	TopicPrefix string
-	// PublicURL is what clients find the server under, for links in answers; "" = what the request was sent to.
+	// PublicURL is the server's URL in links of answers; "": the host that the request was sent to.
 	PublicURL string
 	Producer  *kgo.Client
 	Registry  *prometheus.Registry
-	// Ready are closed when the server can answer.
+	// Ready are channels; the server is ready when all of them are closed.
 	Ready []<-chan struct{}
 	Log   *slog.Logger
+}
+
+// Deps are the parts that the server serves.
+type Deps struct {
+	Auth    *auth.Authenticator
+	Exports *live.Exports
+	History *history.Store
+	DSN     *clickhouse.DSN // of dry runs
+	Bucket  *bucket.Bucket  // of the key of signed URLs
+	Pages   Registrar
 }
 
 // API is the server.
@@ -66,22 +77,22 @@ type API struct {
 	mux     *http.ServeMux // of the API alone
 	pages   *http.ServeMux // everything else
 
-	stopping context.Context //nolint:containedctx // of the server: done when it begins to end
+	stopping context.Context //nolint:containedctx // done when the server begins to stop
 	stop     context.CancelFunc
 }
 
 // Registrar adds its handlers to a mux.
 type Registrar interface{ Register(mux *http.ServeMux) }
 
-// humaOnce makes huma's errors ours, and its lists never null: its hooks for that are variables of the package.
+// humaOnce sets the hooks of huma, which are variables of its package: errors are problems, and lists are never null.
 var humaOnce sync.Once
 
 // New returns a server that does not listen yet.
-func New(cfg Config, a *auth.Authenticator, e *live.Exports, h *history.Store, dsn *clickhouse.DSN, b *bucket.Bucket, pages Registrar) *API {
-	humaOnce.Do(func() { huma.NewError, huma.DefaultArrayNullable = ofHuma, false })
+func New(cfg Config, d Deps) *API {
+	humaOnce.Do(func() { huma.NewError, huma.DefaultArrayNullable = humaProblem, false })
 	s := &API{
-		cfg: cfg, auth: a, exports: e, history: h, dsn: dsn, sign: &signer{bucket: b}, metrics: newMetrics(cfg.Registry),
-		mux: http.NewServeMux(), pages: http.NewServeMux(),
+		cfg: cfg, auth: d.Auth, exports: d.Exports, history: d.History, dsn: d.DSN, sign: &signer{bucket: d.Bucket},
+		metrics: newMetrics(cfg.Registry), mux: http.NewServeMux(), pages: http.NewServeMux(),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.api = humago.New(s.mux, s.spec())
@@ -94,18 +105,18 @@ func New(cfg Config, a *auth.Authenticator, e *live.Exports, h *history.Store, d
 	s.registerInsights()
 	s.finishSpec()
 	s.registerOps()
-	pages.Register(s.pages)
+	d.Pages.Register(s.pages)
 	return s
 }
 
-// Handler returns the whole of it.
+// Handler returns the handler of all routes.
 func (a *API) Handler() http.Handler {
 	pages := a.withCaller(a.pages)
 	inner := a.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := a.mux.Handler(r)
 		switch {
 		case pattern != "":
-			a.mux.ServeHTTP(w, r) // again, since it sets what the path has
+			a.mux.ServeHTTP(w, r) // not handler: the mux sets the values of the path
 		case strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/api/"):
 			notFound(w, r, handler)
 		default:
@@ -114,25 +125,25 @@ func (a *API) Handler() http.Handler {
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := newTimedWriter(w)
-		t.control.SetWriteDeadline(time.Time{}) //nolint:errcheck // that of the request before; a test's writer has none
+		t.control.SetWriteDeadline(time.Time{}) //nolint:errcheck // clears the deadline of the request before; a test's writer has none
 		defer a.metrics.begin(a, t, r)()
 		inner.ServeHTTP(t, r)
 	})
 }
 
-// notFound says as a problem what a mux says as text: there is no such route, or it has other methods.
+// notFound answers with a problem where the mux would answer with text: the route does not exist, or has other methods.
 func notFound(w http.ResponseWriter, r *http.Request, handler http.Handler) {
-	said := &discarded{header: http.Header{}}
-	handler.ServeHTTP(said, r)
-	if said.status == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", said.header.Get("Allow"))
-		problem(said.status, "this route has the methods "+said.header.Get("Allow")).write(w)
+	answer := &discarded{header: http.Header{}}
+	handler.ServeHTTP(answer, r)
+	if answer.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", answer.header.Get("Allow"))
+		problem(answer.status, "this route has the methods "+answer.header.Get("Allow")).write(w)
 		return
 	}
 	problem(http.StatusNotFound, "there is no such route; /docs/reference lists them").write(w)
 }
 
-// discarded is an answer of which only the head counts.
+// discarded is an answer whose body is dropped.
 type discarded struct {
 	header http.Header
 	status int
@@ -142,7 +153,7 @@ func (d *discarded) Header() http.Header         { return d.header }
 func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discarded) WriteHeader(status int)      { d.status = status }
 
-// shutdownTimeout is how long requests may take to end when the server ends. Streams of events end at once.
+// shutdownTimeout is how long requests may take to end when the server stops. Streams of events end at once.
 const shutdownTimeout = 8 * time.Second
 
 // Serve answers on a listener until ctx is done, and closes it.
@@ -159,8 +170,8 @@ func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 		defer close(ended)
 		grace, cancel := context.WithTimeout(requests, shutdownTimeout)
 		defer cancel()
-		a.stop()               // whoever watches, watches on with another server
-		server.Shutdown(grace) //nolint:errcheck // then it is closed
+		a.stop()               // ends the streams; their clients connect to another server
+		server.Shutdown(grace) //nolint:errcheck // it is closed below
 		cut()
 		server.Close()
 	})()

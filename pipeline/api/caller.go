@@ -18,10 +18,12 @@ const (
 	insightsScheme = "auth"
 )
 
-// needs is what an operation asks of its caller.
-func needs(scope string) []map[string][]string { return []map[string][]string{{bearerScheme: {scope}}} }
+// requireScope is the Security of an operation that needs a scope.
+func requireScope(scope string) []map[string][]string {
+	return []map[string][]string{{bearerScheme: {scope}}}
+}
 
-// scopeOf is the scope that an operation needs, "" for none.
+// scopeOf returns the scope that an operation needs, "" for none.
 func scopeOf(op *huma.Operation) string {
 	for _, alternatives := range op.Security {
 		for _, scopes := range alternatives {
@@ -33,7 +35,7 @@ func scopeOf(op *huma.Operation) string {
 	return ""
 }
 
-// admit lets those in who may do what the operation does, and puts them into its context.
+// admit lets callers pass who have the scope of the operation, and puts the caller into the context.
 func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 	scope := scopeOf(ctx.Operation())
 	if scope == "" {
@@ -43,7 +45,7 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	if id, key, ok := signedFile(r); ok && ctx.Operation().OperationID == fileOperation {
 		if err := a.sign.check(r.Context(), r, id, key); err != nil {
-			a.explained(ctx.Context(), err).write(w)
+			a.toProblem(ctx.Context(), err).write(w)
 			return
 		}
 		next(huma.WithContext(ctx, auth.With(ctx.Context(), &auth.Caller{Workspace: id.WorkspaceID, Scopes: []string{scope}})))
@@ -69,14 +71,7 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 	next(huma.WithContext(ctx, auth.With(ctx.Context(), caller)))
 }
 
-// explained is explain for those who write the problem themselves.
-func (a *API) explained(ctx context.Context, err error) *Problem {
-	var p *Problem
-	errors.As(a.explain(ctx, err), &p)
-	return p
-}
-
-// exportID is the identity of an export in the caller's workspace.
+// exportID returns the identity of an export in the caller's workspace.
 func exportID(ctx context.Context, id string) export.ID {
 	return export.ID{WorkspaceID: auth.From(ctx).Workspace, ExportID: id}
 }

@@ -10,21 +10,22 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// keepAlive is how often a silent stream says that it is there, so that nobody between takes it for dead.
+// keepAlive is how often an idle stream sends a comment, so that no proxy closes it.
 const keepAlive = 15 * time.Second
 
 func (a *API) registerEvents() {
 	op := huma.Operation{
 		OperationID: "watch-export", Method: http.MethodGet, Path: "/v1/exports/{id}/events", Summary: "Watch an export", Tags: []string{"Exports"},
-		Description: "Server-sent events. The first tells how the export is now. Each `progress` has the data of the event `dev.millrace.export.progressed.v1`, " +
-			"and `completion`, the last one, that of `dev.millrace.export.completed.v1`. A client that connects again after it is answered with 204, which tells it to stop.",
-		Security: needs("millrace.exports.read"), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
+		Description: "Server-sent events. The first has the present state of the export. Each `progress` has the data of the event `dev.millrace.export.progressed.v1`, " +
+			"and `completion`, the last one, that of `dev.millrace.export.completed.v1`. A client that connects again after the completion is answered with 204, which tells it to stop.",
+		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
 		Responses: map[string]*huma.Response{
 			"200": {Description: "Events until the export has ended", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}},
-			"204": {Description: "The completion was received before"},
+			"204": {Description: "The client has received the completion before"},
 		},
 	}
 	huma.Register(a.api, op, func(ctx context.Context, in *struct {
@@ -41,7 +42,8 @@ func (a *API) registerEvents() {
 	a.schemaOf("Completion", export.TypeCompleted, nil)
 }
 
-// stream sends updates until the last one. Between them it says every now and then that it is there.
+// stream sends states until the final one, and comments while nothing changes. Seen is the id of the last event that the
+// client has received.
 func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, seen string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -51,10 +53,10 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 	for state, err := range a.exports.Watch(ctx, id, keepAlive) {
 		switch {
 		case err != nil && !began:
-			a.explained(ctx, err).write(w)
+			a.toProblem(ctx, err).write(w)
 			return
 		case err != nil:
-			return // who watches connects again
+			return // the client connects again
 		case !began && state != nil && state.Status.Final() && seen == id.CompletionID():
 			w.WriteHeader(http.StatusNoContent)
 			return

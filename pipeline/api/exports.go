@@ -24,19 +24,19 @@ import (
 // maxRequest is the size of a request in bytes: 10,000 run ids have 1.3 MB.
 const maxRequest = 4 << 20
 
-// tryRows is how many rows a dry run looks at, and triesAtOnce how many there are at a time: each has ClickHouse count a selection.
+// A dry run reads dryRunRows rows. At most maxDryRuns run at a time, because each has ClickHouse count a selection.
 const (
-	tryRows     = 1000
-	triesAtOnce = 8
+	dryRunRows = 1000
+	maxDryRuns = 8
 )
 
-// ExportPath is the part of routes about one export.
+// ExportPath is the path parameter of routes about one export.
 type ExportPath struct {
 	ID string `path:"id" doc:"The export's id." pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" example:"0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e"`
 }
 
 type fileExport struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[!-~]*$" doc:"Anything that is new for each export: the same key again is the same export."`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[!-~]*$" doc:"A value that is new for each export: the same key again is the same export."`
 	TraceParent    string `header:"Traceparent" maxLength:"255" doc:"W3C trace context, carried to the completion."`
 	ContentType    string `header:"Content-Type" hidden:"true"`
 	RawBody        []byte
@@ -44,16 +44,16 @@ type fileExport struct {
 
 type filedExport struct {
 	Location   string `header:"Location" doc:"Where the export is."`
-	RetryAfter int    `header:"Retry-After" doc:"Seconds until it is worth asking."`
+	RetryAfter int    `header:"Retry-After" doc:"Seconds until the next state is worth asking for."`
 	Body       *live.Export
 }
 
 func (a *API) registerExports() {
 	file := huma.Operation{
 		OperationID: "file-export", Method: http.MethodPost, Path: "/v1/exports", Summary: "File an export request", Tags: []string{"Exports"},
-		Description: "Files the request with Kafka, like any other producer, and answers when Kafka has it. The body is the request event's data; " +
+		Description: "Files the request with Kafka, like any other producer, and answers when Kafka has acknowledged it. The body is the request event's data; " +
 			"`export_id` may be left out, and is then a new UUIDv7, or follows from `Idempotency-Key`; `workspace_id` may be left out, and is the caller's.",
-		Security: needs(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout,
+		Security: requireScope(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout,
 		Errors: []int{400, 401, 403, 409, 413, 415, 422, 503},
 	}
 	huma.Register(a.api, file, func(ctx context.Context, in *fileExport) (*filedExport, error) {
@@ -63,17 +63,17 @@ func (a *API) registerExports() {
 		}
 		x, err := a.exports.File(ctx, request, document, in.TraceParent)
 		if err != nil {
-			return nil, a.explain(ctx, err)
+			return nil, a.toError(ctx, err)
 		}
 		return &filedExport{Location: "/v1/exports/" + x.ExportID, RetryAfter: 1, Body: x}, nil
 	})
 	a.describeRequest(file.Path)
 
-	tries := make(chan struct{}, triesAtOnce)
+	dryRuns := make(chan struct{}, maxDryRuns)
 	try := huma.Operation{
 		OperationID: "try-export", Method: http.MethodPost, Path: "/v1/exports/dry-run", Summary: "Try an export request", Tags: []string{"Exports"},
-		Description: fmt.Sprintf("Says what an export would come to, and writes nothing: how many rows are selected, and of the most recent %d what becomes of them, with the first records as they would be written.", tryRows),
-		Security:    needs(auth.ExportsWrite), MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout, Errors: []int{400, 401, 403, 413, 415, 422, 503},
+		Description: fmt.Sprintf("Says what an export would come to, and writes nothing: how many rows are selected, and of the most recent %d what becomes of them, with the first records as they would be written.", dryRunRows),
+		Security:    requireScope(auth.ExportsWrite), MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout, Errors: []int{400, 401, 403, 413, 415, 422, 503},
 	}
 	huma.Register(a.api, try, func(ctx context.Context, in *struct {
 		ContentType string `header:"Content-Type" hidden:"true"`
@@ -83,20 +83,20 @@ func (a *API) registerExports() {
 		if err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+		ctx, cancel := context.WithTimeout(ctx, dryRunTimeout)
 		defer cancel()
 		select {
-		case tries <- struct{}{}:
-			defer func() { <-tries }()
+		case dryRuns <- struct{}{}:
+			defer func() { <-dryRuns }()
 		case <-ctx.Done():
 			return nil, problem(http.StatusServiceUnavailable, "too many dry runs at a time: try again")
 		}
-		d, err := dryrun.Run(ctx, a.dsn, request, tryRows)
+		d, err := dryrun.Run(ctx, a.dsn, request, dryRunRows)
 		var why *export.Error
 		if errors.As(err, &why) {
 			return nil, problem(http.StatusUnprocessableEntity, why.Message, Mistake{Detail: why.Message, Pointer: why.Pointer, Code: why.Code})
 		}
-		return &struct{ Body *dryrun.DryRun }{d}, a.explain(ctx, err)
+		return &struct{ Body *dryrun.DryRun }{d}, a.toError(ctx, err)
 	})
 	a.describeRequest(try.Path)
 	a.registerExportReads()
@@ -106,8 +106,8 @@ func (a *API) registerExports() {
 func (a *API) registerExportReads() {
 	huma.Register(a.api, huma.Operation{
 		OperationID: "list-exports", Method: http.MethodGet, Path: "/v1/exports", Summary: "List exports", Tags: []string{"Exports"},
-		Description: "Newest first, a page at a time: those that were filed before the call are there, wherever they were filed.",
-		Security:    needs(auth.ExportsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
+		Description: "Newest first, a page at a time, with every export that was filed before the call, wherever it was filed.",
+		Security:    requireScope(auth.ExportsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
 		Source  string   `query:"source" enum:"copilot,recipe"`
 		AppID   string   `query:"app_id" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"`
@@ -119,37 +119,37 @@ func (a *API) registerExportReads() {
 		page, err := a.exports.List(ctx, live.Query{
 			Workspace: auth.From(ctx).Workspace, Source: in.Source, AppID: in.AppID, Purpose: in.Purpose, Status: in.Status, Cursor: in.Cursor, Limit: in.Limit,
 		})
-		return &struct{ Body *live.Page }{page}, a.explain(ctx, err)
+		return &struct{ Body *live.Page }{page}, a.toError(ctx, err)
 	})
 	huma.Register(a.api, huma.Operation{
 		OperationID: "get-export", Method: http.MethodGet, Path: "/v1/exports/{id}", Summary: "Get an export", Tags: []string{"Exports"},
-		Description: "How an export is: the fields of the view `exports`.",
-		Security:    needs(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
+		Description: "The present state: the fields of the view `exports`.",
+		Security:    requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *ExportPath) (*struct{ Body *live.Export }, error) {
 		x, err := a.exports.Get(ctx, exportID(ctx, in.ID))
-		return &struct{ Body *live.Export }{x}, a.explain(ctx, err)
+		return &struct{ Body *live.Export }{x}, a.toError(ctx, err)
 	})
 }
 
 func (a *API) registerExportEnds() {
 	huma.Register(a.api, huma.Operation{
 		OperationID: "cancel-export", Method: http.MethodPost, Path: "/v1/exports/{id}/cancel", Summary: "Cancel an export", Tags: []string{"Exports"},
-		Description: "Asks that a running export end. It ends as `cancelled`, unless it ends otherwise before; cancelling it again changes nothing.",
-		Security:    needs(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 409, 422, 503},
+		Description: "Asks for the end of a running export. It ends as `cancelled`, unless it succeeds or fails first. Cancelling again changes nothing.",
+		Security:    requireScope(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 409, 422, 503},
 	}, func(ctx context.Context, in *ExportPath) (*struct{ Body *live.Export }, error) {
 		x, err := a.exports.Cancel(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject)
-		return &struct{ Body *live.Export }{x}, a.explain(ctx, err)
+		return &struct{ Body *live.Export }{x}, a.toError(ctx, err)
 	})
 	huma.Register(a.api, huma.Operation{
 		OperationID: "delete-export", Method: http.MethodDelete, Path: "/v1/exports/{id}", Summary: "Delete the files of an export", Tags: []string{"Exports"},
-		Description: "Deletes the files of an export that has ended. What was asked for and what there was stays: plan and manifest. Deleting again changes nothing.",
-		Security:    needs(auth.ExportsWrite), DefaultStatus: http.StatusNoContent, Errors: []int{401, 403, 404, 409, 422, 503},
+		Description: "Deletes the files of an export that has ended. Its plan and its manifest stay. Deleting again changes nothing.",
+		Security:    requireScope(auth.ExportsWrite), DefaultStatus: http.StatusNoContent, Errors: []int{401, 403, 404, 409, 422, 503},
 	}, func(ctx context.Context, in *ExportPath) (*struct{}, error) {
-		return nil, a.explain(ctx, a.exports.Delete(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject))
+		return nil, a.toError(ctx, a.exports.Delete(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject))
 	})
 }
 
-// parseRequest reads a request, and fills in what HTTP lets out.
+// parseRequest parses a request, and sets the ids and the requester where the body does not have them.
 func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte, error) {
 	if media, _, err := mime.ParseMediaType(in.ContentType); err != nil || media != "application/json" {
 		return nil, nil, problem(http.StatusUnsupportedMediaType, "send the request as Content-Type: application/json")
@@ -162,7 +162,7 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 		return nil, nil, problem(http.StatusUnprocessableEntity, "the body must be a JSON object: an export request", Mistake{Detail: "must be an object", Code: string(strictjson.WrongType)})
 	}
 	caller := auth.From(ctx)
-	if workspace, there := fields["workspace_id"]; there {
+	if workspace, ok := fields["workspace_id"]; ok {
 		var name string
 		if json.Unmarshal(workspace, &name) == nil && name != caller.Workspace && runs.ValidWorkspaceID(name) {
 			return nil, nil, problem(http.StatusForbidden, "the request is about another workspace than the caller's",
@@ -170,7 +170,7 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 		}
 	}
 	set := func(key, value string) {
-		if _, there := fields[key]; !there && value != "" {
+		if _, ok := fields[key]; !ok && value != "" {
 			fields[key], _ = json.Marshal(value)
 		}
 	}
@@ -188,8 +188,8 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 	return request, document, nil
 }
 
-// allMistakes is refused, with what else is wrong where an id is. From a topic such a request is a dead letter, of which one reason is told;
-// here somebody waits for all of them.
+// allMistakes is refused, with the other mistakes of a request whose id is wrong. A record with such a request becomes a
+// dead letter with one reason; a caller gets all of them.
 func allMistakes(fields map[string]json.RawMessage, err error) *Problem {
 	p := refused(err)
 	var refusal *strictjson.Refusal
@@ -208,10 +208,10 @@ func allMistakes(fields map[string]json.RawMessage, err error) *Problem {
 	return p
 }
 
-// namespace is that of the ids that follow from an Idempotency-Key.
+// namespace is the namespace of ids that are derived from an Idempotency-Key.
 var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/millrace/millrace/idempotency-key"))
 
-// mint returns a new id, or the one that follows from a key.
+// mint returns a new id, or the id that is derived from a key.
 func mint(workspace, key string) string {
 	if key != "" {
 		return uuid.NewSHA1(namespace, []byte(workspace+"/"+key)).String()
@@ -219,5 +219,5 @@ func mint(workspace, key string) string {
 	return uuid.Must(uuid.NewV7()).String()
 }
 
-// stamp writes a time as the contract does.
+// stamp formats a time as the contract has it.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }

@@ -22,10 +22,10 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// fileOperation is the one that signed URLs are of.
+// fileOperation is the operation that signed URLs call.
 const fileOperation = "get-export-file"
 
-// fileExpiry is how long the URL works that a file's reader is sent to.
+// fileExpiry is how long the URL of a redirect to the object store works.
 const fileExpiry = 15 * time.Minute
 
 func bytesOf(description string) *huma.Response {
@@ -35,22 +35,22 @@ func bytesOf(description string) *huma.Response {
 func (a *API) registerFiles() {
 	huma.Register(a.api, huma.Operation{
 		OperationID: "preview-export", Method: http.MethodGet, Path: "/v1/exports/{id}/preview", Summary: "Look at the first records", Tags: []string{"Exports"},
-		Security: needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
+		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
 		ExportPath
 		N int `query:"n" minimum:"1" maximum:"200" default:"20" doc:"How many."`
 	}) (*struct{ Body *live.Preview }, error) {
 		p, err := a.exports.Preview(ctx, exportID(ctx, in.ID), in.N)
-		return &struct{ Body *live.Preview }{p}, a.explain(ctx, err)
+		return &struct{ Body *live.Preview }{p}, a.toError(ctx, err)
 	})
 	huma.Register(a.api, huma.Operation{
 		OperationID: fileOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/files/{key...}", Summary: "Get a file of an export", Tags: []string{"Exports"},
-		Description: "A file that the manifest lists, by its `key`; or `manifest.json` itself. The ETag is its SHA-256. Where the object store can sign URLs the answer is 303 to such a one. " +
-			"A `fileUrl` of the Answer Insights routes is this one with `workspace`, `expires` and `signature`, which do without a token.",
-		Security: needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 412, 416, 422, 503}, RejectUnknownQueryParameters: true,
+		Description: "A file that the manifest lists, by its `key`, or `manifest.json` itself. The ETag is its SHA-256. If the object store can sign URLs, the answer is 303 to a signed URL. " +
+			"A `fileUrl` of the Answer Insights routes is this route with `workspace`, `expires` and `signature`, and needs no token.",
+		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 412, 416, 422, 503}, RejectUnknownQueryParameters: true,
 		Responses: map[string]*huma.Response{
-			"200": bytesOf("The file"), "206": bytesOf("The range asked for"),
-			"303": {Description: "Where the file is, for some minutes", Headers: map[string]*huma.Param{"Location": {Schema: &huma.Schema{Type: "string", Format: "uri"}}}},
+			"200": bytesOf("The file"), "206": bytesOf("The requested range"),
+			"303": {Description: "The URL of the file, valid for some minutes", Headers: map[string]*huma.Param{"Location": {Schema: &huma.Schema{Type: "string", Format: "uri"}}}},
 			"304": {Description: "The file is the one of If-None-Match"},
 		},
 	}, func(ctx context.Context, in *struct {
@@ -59,12 +59,12 @@ func (a *API) registerFiles() {
 		Range     string `header:"Range" doc:"As in RFC 9110."`
 		IfRange   string `header:"If-Range"`
 		Workspace string `query:"workspace" doc:"Of a signed URL."`
-		Expires   int64  `query:"expires" doc:"Of a signed URL: when it ends, in seconds since 1970."`
+		Expires   int64  `query:"expires" doc:"Of a signed URL: its expiry, in seconds since 1970."`
 		Signature string `query:"signature" doc:"Of a signed URL."`
 	}) (*huma.StreamResponse, error) {
 		d, f, err := a.file(ctx, exportID(ctx, in.ID), in.Key)
 		if err != nil {
-			return nil, a.explain(ctx, err)
+			return nil, a.toError(ctx, err)
 		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
@@ -73,8 +73,8 @@ func (a *API) registerFiles() {
 	})
 	huma.Register(a.api, huma.Operation{
 		OperationID: "download-export", Method: http.MethodGet, Path: "/v1/exports/{id}/download", Summary: "Download an export", Tags: []string{"Exports"},
-		Description: "All files of the export as one zip, with manifest.json. Each is held against its SHA-256 while it is sent: an answer that ends before its end was found to be damaged.",
-		Security:    needs(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
+		Description: "All files of the export as one zip, with manifest.json. The server checks the SHA-256 of each file while it sends it: an answer that breaks off has a damaged file.",
+		Security:    requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
 		Responses: map[string]*huma.Response{"200": {Description: "The zip", Content: map[string]*huma.MediaType{"application/zip": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}},
 	}, func(ctx context.Context, in *ExportPath) (*huma.StreamResponse, error) {
 		d, err := a.exports.Dataset(ctx, exportID(ctx, in.ID))
@@ -82,7 +82,7 @@ func (a *API) registerFiles() {
 			err = d.Readable()
 		}
 		if err != nil {
-			return nil, a.explain(ctx, err)
+			return nil, a.toError(ctx, err)
 		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
@@ -91,7 +91,7 @@ func (a *API) registerFiles() {
 	})
 }
 
-// file finds a file of an export.
+// file returns a file of an export.
 func (a *API) file(ctx context.Context, id export.ID, key string) (*files.Dataset, export.File, error) {
 	d, err := a.exports.Dataset(ctx, id)
 	if err != nil {
@@ -111,7 +111,7 @@ func (a *API) file(ctx context.Context, id export.ID, key string) (*files.Datase
 	return d, f, nil
 }
 
-// mediaTypes of the extensions of files.
+// mediaTypes are the media types of file name extensions.
 var mediaTypes = map[string]string{
 	".jsonl": "application/x-ndjson", ".json": "application/json", ".csv": "text/csv; charset=utf-8", ".parquet": "application/vnd.apache.parquet",
 	".md": "text/markdown; charset=utf-8", ".gz": "application/gzip", ".zst": "application/zstd",
@@ -125,13 +125,13 @@ func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *files.Dataset
 			return
 		}
 		if !errors.Is(err, bucket.ErrNotSupported) {
-			a.explained(r.Context(), err).write(w)
+			a.toProblem(r.Context(), err).write(w)
 			return
 		}
 	}
 	h := w.Header()
 	h.Set("ETag", `"`+f.SHA256+`"`)
-	h.Set("Cache-Control", "private, max-age=0, must-revalidate") // it never changes, but may be deleted
+	h.Set("Cache-Control", "private, max-age=0, must-revalidate") // a file never changes, but can be deleted
 	h.Set("Content-Disposition", attachment(path.Base(f.Key)))
 	if t := mediaTypes[path.Ext(f.Key)]; t != "" {
 		h.Set("Content-Type", t)
@@ -147,7 +147,7 @@ func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *files.Dataset
 	http.ServeContent(&contentWriter{ResponseWriter: w}, r, "", time.Time{}, content)
 }
 
-// contentWriter makes problems of what http.ServeContent says as text.
+// contentWriter answers with problems where http.ServeContent answers with text.
 type contentWriter struct {
 	http.ResponseWriter
 	refused bool
@@ -183,7 +183,8 @@ func attachment(name string) string {
 	return mime.FormatMediaType("attachment", map[string]string{"filename": name})
 }
 
-// serveZip sends the files as they are: they are compressed already, or the reader's network is faster than one core deflates.
+// serveZip sends the files without compression: they are compressed already, or the network is faster than one core
+// deflates.
 func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *files.Dataset) {
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", attachment(zipName(d.Manifest)))
@@ -212,13 +213,13 @@ func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *files.Dataset)
 	}()
 	if err != nil {
 		if r.Context().Err() == nil {
-			a.cfg.Log.Error("a download was cut", "export", d.Plan.String(), "error", err)
+			a.cfg.Log.Error("download aborted", "export", d.Plan.String(), "error", err)
 		}
-		panic(http.ErrAbortHandler) // half a zip must not look like a whole one
+		panic(http.ErrAbortHandler) // a part of a zip must not look complete
 	}
 }
 
-// zipName names a download by its export's name and id.
+// zipName returns the file name of a download: the name and the id of the export.
 func zipName(m *export.Manifest) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-' {

@@ -16,17 +16,19 @@ const (
 	maxHeader      = 64 << 10 // bytes
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
-	maxConcurrent  = 1024 // requests at a time, streams of events among them
+	maxConcurrent  = 1024 // requests at a time, with streams of events
 	bodyTimeout    = 30 * time.Second
-	tryTimeout     = 30 * time.Second // of a dry run
-	largeWrite     = 16 << 10         // bytes, after which others get a turn: a download that its client keeps up with never waits for anything
-	silenceTimeout = 30 * time.Second // of a client that does not take a stream, or does not send one
+	dryRunTimeout  = 30 * time.Second // for a dry run
+	largeWrite     = 16 << 10         // bytes, after which other goroutines get a turn: a download to a fast client never waits
+	silenceTimeout = 30 * time.Second // of a client that does not read its answer, or does not send its body
 )
 
-// policy is the Content-Security-Policy of every answer: the pages need nothing from elsewhere and nothing inline.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+// policy is the Content-Security-Policy of every answer: the pages load nothing from other hosts, and have nothing inline.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// guard is what stands before every handler: headers, hosts, origins, how many at a time, and faults.
+// guard is the middleware of every handler: it sets headers, checks host and origin, bounds the number of requests, and
+// answers for panics.
 func (a *API) guard(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -48,7 +50,8 @@ func (a *API) guard(next http.Handler) http.Handler {
 		}
 		h.Set("Cache-Control", "no-store")
 		if a.auth.Keyless() && !isLoopback(r.Host) {
-			problem(http.StatusForbidden, "without keys the server answers to loopback names only, such as localhost: set MILLRACE_AUTH_… to be reached by others").write(w)
+			problem(http.StatusForbidden, "without keys for tokens the server answers to loopback names only, such as localhost: "+
+				"configure keys to reach it by another name").write(w)
 			return
 		}
 		select {
@@ -58,29 +61,29 @@ func (a *API) guard(next http.Handler) http.Handler {
 			problem(http.StatusServiceUnavailable, "too many requests at a time: try again").write(w)
 			return
 		}
-		defer a.recovered(w, r)
+		defer a.answerPanic(w, r)
 		next.ServeHTTP(w, r)
 	})
 }
 
-// recovered answers for a handler that panicked.
-func (a *API) recovered(w http.ResponseWriter, r *http.Request) {
+// answerPanic answers for a handler that panicked.
+func (a *API) answerPanic(w http.ResponseWriter, r *http.Request) {
 	fault := recover()
 	if fault == nil {
 		return
 	}
-	if fault != http.ErrAbortHandler { //nolint:errorlint // it is thrown as it is
+	if fault != http.ErrAbortHandler { //nolint:errorlint // net/http panics with this value
 		a.cfg.Log.Error("a handler panicked", "method", r.Method, "route", r.Pattern, "fault", fault, "stack", string(debug.Stack()))
 	}
 	if t, ok := w.(*timedWriter); ok && !t.began {
-		problem(http.StatusInternalServerError, "the server has a fault; its log has more").write(w)
+		problem(http.StatusInternalServerError, "the server has a fault: its log has the details").write(w)
 		return
 	}
-	panic(http.ErrAbortHandler) // so that what was sent is not taken for whole
+	panic(http.ErrAbortHandler) // the client must not take the part that was sent for the whole
 }
 
-// isLoopback says whether a Host header names this machine, which a page of another site that has its name point here does not
-// (DNS rebinding).
+// isLoopback reports whether a Host header names this machine. That of a foreign site whose name resolves to this machine
+// (DNS rebinding) does not.
 func isLoopback(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
@@ -91,7 +94,7 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(name, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// withCaller puts who calls into the context of pages; nobody, if they have to sign in.
+// withCaller puts the caller into the context of pages. Without one the visitor has to sign in.
 func (a *API) withCaller(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck // a test's writer has none
@@ -103,7 +106,7 @@ func (a *API) withCaller(next http.Handler) http.Handler {
 	})
 }
 
-// timedWriter closes the connection of a client that does not take what it is sent.
+// timedWriter closes the connection of a client that does not read its answer.
 type timedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
@@ -144,5 +147,5 @@ func (t *timedWriter) Write(p []byte) (int, error) {
 // Flush implements http.Flusher.
 func (t *timedWriter) Flush() {
 	t.began = true
-	t.control.Flush() //nolint:errcheck // the next write tells
+	t.control.Flush() //nolint:errcheck // the next write returns the error
 }

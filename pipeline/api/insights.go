@@ -25,17 +25,17 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// What clients of Answer Insights rely on: https://docs.kore.ai/ai-for-service/apis/searchai/answer-insights.
+// Clients of Answer Insights rely on these: https://docs.kore.ai/ai-for-service/apis/searchai/answer-insights.
 const (
 	insightsTarget  = "answer_insights"
-	insightsRecords = 150                // of a file
-	insightsRange   = 7 * 24 * time.Hour // of filters, at most
-	insightsExpiry  = 24 * time.Hour     // of a fileUrl
+	insightsRecords = 150                // records a file
+	insightsRange   = 7 * 24 * time.Hour // the longest range of filters
+	insightsExpiry  = 24 * time.Hour     // how long a fileUrl works
 	jobPrefix       = "fj-"
 	insightsTitle   = "Exporting Analytics Data - JSON"
 )
 
-// InsightsJob is the envelope of a job; its fields are in the order that clients know.
+// InsightsJob is the envelope of a job. Its fields are in the order of Answer Insights.
 type InsightsJob struct {
 	ID                 string              `json:"_id"`
 	Hidden             bool                `json:"hidden"`
@@ -50,9 +50,9 @@ type InsightsJob struct {
 	JobType            string              `json:"jobType"`
 	StreamID           string              `json:"streamId"`
 	SearchIndexID      string              `json:"searchIndexId"`
-	FileInfo           insightsInfo        `json:"fileInfo" doc:"The one file; empty where there are several."`
-	HasFragments       *bool               `json:"hasAnalyticsFragments,omitempty" doc:"Of a job that succeeded."`
-	Fragments          *[]InsightsFragment `json:"analyticsFragments,omitempty" doc:"Of a job that succeeded: all files."`
+	FileInfo           insightsInfo        `json:"fileInfo" doc:"The file; empty if there are several."`
+	HasFragments       *bool               `json:"hasAnalyticsFragments,omitempty" doc:"Only after success."`
+	Fragments          *[]InsightsFragment `json:"analyticsFragments,omitempty" doc:"Only after success: all files."`
 	Store              *InsightsStore      `json:"store,omitempty"`
 	CreatedBy          string              `json:"createdBy"`
 	DirectoryInfo      any                 `json:"directoryInfo"`
@@ -99,8 +99,8 @@ type insightsBody struct {
 }
 
 type insightsFilters struct {
-	From string `json:"from" doc:"A day, 2025-01-25, which is its start; or a time in ISO 8601, UTC." example:"2025-01-25"`
-	To   string `json:"to" doc:"A day, which is its end; or a time. At most 7 days after from." example:"2025-01-31"`
+	From string `json:"from" doc:"A day such as 2025-01-25, which means its start, or a time in ISO 8601, UTC." example:"2025-01-25"`
+	To   string `json:"to" doc:"A day, which means its end, or a time. At most 7 days after from." example:"2025-01-31"`
 }
 
 // InsightsApp is the part of the Answer Insights routes that names the app.
@@ -112,7 +112,7 @@ func (a *API) registerInsights() {
 	security := []map[string][]string{{insightsScheme: {auth.AnswerInsights}}}
 	create := huma.Operation{
 		OperationID: "answer-insights-export", Method: http.MethodPost, Path: "/api/public/bot/{appID}/search/analytics-export", Tags: []string{"Answer Insights"},
-		Summary: "Start an analytics export", Description: "As Answer Insights has it: files an `export_dataset` request with target `answer_insights`, 150 records a file, for a copilot.",
+		Summary: "Start an analytics export", Description: "As in Answer Insights: files an `export_dataset` request with target `answer_insights`, 150 records a file, for a copilot.",
 		Security: security, MaxBodyBytes: 64 << 10, BodyReadTimeout: bodyTimeout, Errors: []int{400, 401, 403, 413, 503},
 		SkipValidateBody: true,
 	}
@@ -126,7 +126,7 @@ func (a *API) registerInsights() {
 		}
 		x, err := a.exports.File(ctx, request, document, "")
 		if err != nil {
-			return nil, a.explain(ctx, err)
+			return nil, a.toError(ctx, err)
 		}
 		return a.answerJob(x), nil
 	})
@@ -135,7 +135,7 @@ func (a *API) registerInsights() {
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 	poll := huma.Operation{
 		OperationID: "answer-insights-job", Method: http.MethodGet, Path: "/api/public/bot/{appID}/search/jobs/{jobID}", Tags: []string{"Answer Insights"},
-		Summary: "Get the job of an analytics export", Description: "As Answer Insights has it. URLs of files appear when the job has succeeded.",
+		Summary: "Get the job of an analytics export", Description: "As in Answer Insights. URLs of files appear when the job has succeeded.",
 		Security: security, Errors: []int{401, 403, 404, 422, 503},
 	}
 	huma.Register(a.api, poll, func(ctx context.Context, in *struct {
@@ -152,7 +152,7 @@ func (a *API) registerInsights() {
 			return nil, missing
 		}
 		if err != nil {
-			return nil, a.explain(ctx, err)
+			return nil, a.toError(ctx, err)
 		}
 		return a.answerJob(x), nil
 	})
@@ -164,7 +164,7 @@ func (a *API) registerInsights() {
 	}
 }
 
-// insightsRequest makes a request of what a client of Answer Insights sends.
+// insightsRequest returns the export request of a body that a client of Answer Insights sends.
 func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Request, []byte, error) {
 	bad := func(pointer, detail string) error {
 		return problem(http.StatusBadRequest, strings.TrimPrefix(pointer+" ", " ")+detail, Mistake{Pointer: pointer, Detail: detail})
@@ -224,10 +224,10 @@ func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Requ
 	return r, document, nil
 }
 
-// isoTimes are the forms of ISO 8601 that are read; those without a zone are UTC.
+// isoTimes are the accepted forms of ISO 8601. A time without a zone is UTC.
 var isoTimes = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04:05"}
 
-// insightsTime reads a day, of which it returns the start, or the end, or a time.
+// insightsTime parses a time, or a day, of which it returns the start or the end.
 func insightsTime(text string, end bool) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, errors.New("is required: a day such as 2025-01-25, or a time in ISO 8601")
@@ -246,19 +246,19 @@ func insightsTime(text string, end bool) (time.Time, error) {
 	return time.Time{}, errors.New("must be a day such as 2025-01-25, or a time in ISO 8601 such as 2025-01-25T07:32:58.611Z")
 }
 
-// answerJob answers with the job of an export. The order of keys is that of the struct.
+// answerJob answers with the job of an export. The keys are in the order of the struct.
 func (a *API) answerJob(x *live.Export) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
 		job, err := a.job(ctx.Context(), a.base(r), x)
 		if err != nil {
-			a.explained(ctx.Context(), err).write(w)
+			a.toProblem(ctx.Context(), err).write(w)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false) // a URL stays one to those who read by eye
-		e.Encode(job)          //nolint:errcheck // nobody is left to tell
+		e.SetEscapeHTML(false) // an escaped & would make URLs unreadable
+		e.Encode(job)          //nolint:errcheck // the client is gone
 	}}
 }
 
@@ -279,11 +279,11 @@ func (a *API) job(ctx context.Context, base string, x *live.Export) (*InsightsJo
 	case export.StatusCancelled:
 		j.Status, j.Message, j.Error = "FAILED", "ANALYTICS DATA JSON Export Failed", &InsightsError{"cancelled", "the export was cancelled"}
 	}
-	j.PercentageDone = min(j.PercentageDone, 99) // 100 is done
+	j.PercentageDone = min(j.PercentageDone, 99) // 100 means success
 	return j, nil
 }
 
-// succeeded fills in the files.
+// succeeded sets the fields of a job that succeeded.
 func (a *API) succeeded(ctx context.Context, base string, x *live.Export, j *InsightsJob) error {
 	if x.DeletedAt != nil {
 		j.Status, j.Message, j.Error = "FAILED", "ANALYTICS DATA JSON Export Failed", &InsightsError{"deleted", "the export's files were deleted"}

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics of the server.
+// metrics are the metrics of the server.
 type metrics struct {
 	requests *prometheus.HistogramVec
 	inFlight prometheus.Gauge
@@ -20,18 +20,18 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "millrace", Subsystem: "http", Name: "request_seconds",
-			Help:    "Time to answer a request, by route and status; of a stream, how long it lasted.",
+			Help:    "Seconds to answer a request, by method, route and status; for a stream, its duration.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
 		}, []string{"method", "route", "status"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "millrace", Subsystem: "http", Name: "requests_in_flight", Help: "Requests that are being answered, streams among them.",
+			Namespace: "millrace", Subsystem: "http", Name: "requests_in_flight", Help: "Requests that are being answered, with streams.",
 		}),
 	}
 	registry.MustRegister(m.requests, m.inFlight)
 	return m
 }
 
-// begin counts a request; the function it returns ends it.
+// begin counts a request in flight. The returned function ends it.
 func (m *metrics) begin(a *API, w *timedWriter, r *http.Request) func() {
 	began := time.Now()
 	m.inFlight.Inc()
@@ -45,7 +45,7 @@ func (m *metrics) begin(a *API, w *timedWriter, r *http.Request) func() {
 	}
 }
 
-// method keeps what anybody can send from becoming a label.
+// method returns a method as a label. Clients can send any text as the method.
 func method(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodPut, http.MethodPatch:
@@ -54,7 +54,7 @@ func method(m string) string {
 	return "other"
 }
 
-// route is the pattern that answers a request.
+// route returns the pattern that matches a request.
 func (a *API) route(r *http.Request) string {
 	for _, mux := range []*http.ServeMux{a.mux, a.pages} {
 		if _, pattern := mux.Handler(r); pattern != "" {

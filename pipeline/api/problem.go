@@ -20,20 +20,20 @@ import (
 
 // Problem is the body of every answer that is an error, as application/problem+json (RFC 9457).
 type Problem struct {
-	Title  string    `json:"title" doc:"What kind of problem it is." example:"Unprocessable Entity"`
+	Title  string    `json:"title" doc:"The kind of problem." example:"Unprocessable Entity"`
 	Status int       `json:"status" doc:"The HTTP status." example:"422"`
 	Detail string    `json:"detail,omitempty" doc:"What is wrong, and what to change."`
-	Errors []Mistake `json:"errors,omitempty" doc:"All that is wrong with the request."`
+	Errors []Mistake `json:"errors,omitempty" doc:"Everything that is wrong with the request."`
 
 	retryAfter int    // seconds; 0 = no header
 	challenge  string // WWW-Authenticate of a 401; "" = a plain one
 }
 
-// Mistake is one thing that is wrong with a request.
+// Mistake is one error of a request.
 type Mistake struct {
 	Detail    string `json:"detail" doc:"What to change."`
 	Pointer   string `json:"pointer,omitempty" doc:"JSON pointer (RFC 6901) of the field in the body." example:"/selection/limit"`
-	Parameter string `json:"parameter,omitempty" doc:"Name of the query parameter, header or part of the path, where it is none of the body."`
+	Parameter string `json:"parameter,omitempty" doc:"Name of the query parameter, header or part of the path that is wrong."`
 	Code      string `json:"code,omitempty" doc:"Code of the rule." example:"out_of_range"`
 }
 
@@ -66,18 +66,18 @@ func problem(status int, detail string, mistakes ...Mistake) *Problem {
 	return p
 }
 
-// write answers with the problem where huma does not.
+// write answers with the problem, outside of huma.
 func (p *Problem) write(w http.ResponseWriter) {
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
 	}
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	json.NewEncoder(w).Encode(p) //nolint:errcheck // nobody is left to tell
+	json.NewEncoder(w).Encode(p) //nolint:errcheck // the client is gone
 }
 
-// ofHuma makes a problem of what huma finds wrong with a request.
-func ofHuma(status int, detail string, errs ...error) huma.StatusError {
+// humaProblem returns the problem of a request that huma refuses.
+func humaProblem(status int, detail string, errs ...error) huma.StatusError {
 	p := problem(status, detail)
 	for _, err := range errs {
 		var d huma.ErrorDetailer
@@ -90,18 +90,19 @@ func ofHuma(status int, detail string, errs ...error) huma.StatusError {
 	return p
 }
 
-// mistake turns a place such as body.selection.run_ids[3] or query.limit into a pointer or a parameter. It leaves out the value.
+// mistake turns a place such as body.selection.run_ids[3] or query.limit into a pointer or a parameter. It leaves out the
+// value, which may be secret.
 func mistake(d *huma.ErrorDetail) Mistake {
 	place, name, _ := strings.Cut(d.Location, ".")
 	if place != "body" {
-		name, _, _ = strings.Cut(name, "[") // of a list with commas
+		name, _, _ = strings.Cut(name, "[") // the index in a list with commas
 		return Mistake{Detail: d.Message, Parameter: name}
 	}
 	pointer := "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(name)
 	return Mistake{Detail: d.Message, Pointer: strings.TrimSuffix(pointer, "/")}
 }
 
-// refused is the problem of a body that breaks a rule.
+// refused returns the problem of a body that breaks a rule.
 func refused(err error) *Problem {
 	var mistakes export.Mistakes
 	var refusal *strictjson.Refusal
@@ -125,13 +126,19 @@ func refused(err error) *Problem {
 	return problem(http.StatusUnprocessableEntity, err.Error())
 }
 
-// explain is the problem that an error of the packages below is. What nobody expects is logged, and not told.
-func (a *API) explain(ctx context.Context, err error) error {
-	var none *files.NoData
+// toError returns toProblem of an error, and nil for nil.
+func (a *API) toError(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return a.toProblem(ctx, err)
+}
+
+// toProblem maps an internal error to an HTTP problem. Unexpected errors are logged, not shown.
+func (a *API) toProblem(ctx context.Context, err error) *Problem {
+	var noData *files.NoData
 	var p *Problem
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &p):
 		return p
 	case errors.Is(err, live.ErrNotFound), errors.Is(err, files.ErrNotFound):
@@ -151,13 +158,13 @@ func (a *API) explain(ctx context.Context, err error) error {
 		return problem(http.StatusConflict, "the export is still running: wait for its completion, or cancel it")
 	case errors.Is(err, files.ErrDeleted):
 		return problem(http.StatusGone, "the export's files were deleted")
-	case errors.As(err, &none):
-		return problem(http.StatusConflict, none.Error())
+	case errors.As(err, &noData):
+		return problem(http.StatusConflict, noData.Error())
 	case errors.Is(err, live.ErrNotAcknowledged), errors.Is(err, live.ErrBehind):
 		a.cfg.Log.Warn("Kafka does not answer", "error", err)
 		return problem(http.StatusServiceUnavailable, "Kafka has not acknowledged it: ask again, with the same export_id or Idempotency-Key")
 	case ctx.Err() != nil:
-		return problem(http.StatusServiceUnavailable, "the request took too long, or was given up")
+		return problem(http.StatusServiceUnavailable, "the request took too long, or the client gave up")
 	}
 	a.cfg.Log.Error("a request failed", "error", err)
 	return problem(http.StatusServiceUnavailable, "Kafka, ClickHouse or the object store does not answer as it should: try again; the server's log has the reason")

@@ -26,24 +26,24 @@ import (
 
 // Limits of a request with run events.
 const (
-	maxEventsBody    = 64 << 20 // bytes
-	maxEvents        = 100_000
-	publishersAtOnce = 16
-	publishTimeout   = 20 * time.Second // for Kafka to take an event, and to acknowledge the last one; clients and proxies wait longer than that
+	maxEventsBody  = 64 << 20 // bytes
+	maxEvents      = 100_000
+	maxPublishers  = 16
+	publishTimeout = 20 * time.Second // for Kafka to take an event, and to acknowledge the last one; clients and proxies wait longer
 )
 
-// wrongWorkspace is the code of an event of another workspace than the caller's; the others are those of dead letters.
+// wrongWorkspace is the code of an event of another workspace than the caller's. The other codes are those of dead letters.
 const wrongWorkspace = "wrong_workspace"
 
-// Published says what became of each event of a request.
+// Published is the answer to a request with run events.
 type Published struct {
 	Accepted int             `json:"accepted" doc:"Events that Kafka has acknowledged."`
-	Refused  int             `json:"refused" doc:"Events that break a rule: they have to be changed."`
+	Refused  int             `json:"refused" doc:"Events that break a rule: change them."`
 	Failed   int             `json:"failed" doc:"Events that Kafka has not acknowledged: send them again."`
-	Results  []PublishResult `json:"results" doc:"One for each event, in their order."`
+	Results  []PublishResult `json:"results" doc:"One for each event, in the order of the body."`
 }
 
-// PublishResult is what became of an event.
+// PublishResult is the result of one event.
 type PublishResult struct {
 	Line    int    `json:"line" doc:"Line of the body, or number of the element of the array; from 1."`
 	Status  string `json:"status" enum:"accepted,refused,failed"`
@@ -52,20 +52,20 @@ type PublishResult struct {
 	Detail  string `json:"detail,omitempty" doc:"What to change."`
 }
 
-// PublishProblem is the problem of a request of which nothing was accepted, or something failed.
+// PublishProblem is the answer if no event was accepted, or one failed.
 type PublishProblem struct {
 	Problem
 	Published
 }
 
 func (a *API) registerPublish() {
-	slots := make(chan struct{}, publishersAtOnce)
+	slots := make(chan struct{}, maxPublishers)
 	op := huma.Operation{
 		OperationID: "publish-runs", Method: http.MethodPost, Path: "/v1/runs", Summary: "Publish run events", Tags: []string{"Runs"},
 		Description: fmt.Sprintf("Runs, node runs and feedback, for producers without a Kafka client: one event, an array, or with `Content-Type: application/x-ndjson` one a line; up to %d events and %d MiB. "+
 			"Each is a CloudEvent in structured mode, or bare JSON with its `type` beside the data's keys, of the caller's workspace. The answer has a result for each: `accepted` is what Kafka has acknowledged. "+
 			"Publishing an event again changes nothing.", maxEvents, maxEventsBody>>20),
-		Security: needs(auth.RunsWrite), Errors: []int{400, 401, 403, 413, 415, 422, 503},
+		Security: requireScope(auth.RunsWrite), Errors: []int{400, 401, 403, 413, 415, 422, 503},
 	}
 	registry := a.api.OpenAPI().Components.Schemas
 	published := registry.Schema(reflect.TypeFor[Published](), true, "Published")
@@ -85,11 +85,11 @@ func (a *API) registerPublish() {
 			}
 		}}, nil
 	})
-	refused := &huma.Schema{AnyOf: []*huma.Schema{ // what stands before the body is a problem alone
+	refused := &huma.Schema{AnyOf: []*huma.Schema{ // a problem before the body is read has no results
 		registry.Schema(reflect.TypeFor[PublishProblem](), true, "PublishProblem"), registry.Schema(reflect.TypeFor[Problem](), true, "Problem"),
 	}}
-	for _, status := range []string{"400", "403", "413", "415", "422", "503"} { // in place of those that huma has made of Errors
-		op.Responses[status] = &huma.Response{Description: "None was accepted, or not all that could be", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: refused}}}
+	for _, status := range []string{"400", "403", "413", "415", "422", "503"} { // replaces what huma made of Errors
+		op.Responses[status] = &huma.Response{Description: "No event was accepted, or not all that could be", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: refused}}}
 	}
 	a.describeEvents(op.Path)
 }
@@ -101,7 +101,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := &publishing{api: a, workspace: auth.From(r.Context()).Workspace, checker: kafka.Checker{Source: eventSource}}
-	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(r.Context())) // what was read is published, whoever hangs up
+	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(r.Context())) // events that were read are published although the client hangs up
 	defer p.cancel()
 	body := &timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w)}
 	switch {
@@ -119,10 +119,10 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 
 const unsupported = "send run events as Content-Type: application/json (one event or an array), application/cloudevents+json, or application/x-ndjson (one a line)"
 
-// eventSource is the CloudEvents source of events that name none.
+// eventSource is the CloudEvents source of events without one.
 const eventSource = "millrace/serve"
 
-// timedBody gives up on a client that sends nothing for a while.
+// timedBody ends the reading if the client sends nothing for silenceTimeout.
 type timedBody struct {
 	io.Reader
 	control *http.ResponseController
@@ -134,10 +134,10 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return b.Reader.Read(p)
 }
 
-// publishing is a request with events.
+// publishing is the publishing of one request.
 type publishing struct {
 	api       *API
-	ctx       context.Context //nolint:containedctx // of the records that are under way
+	ctx       context.Context //nolint:containedctx // of the records in flight
 	cancel    context.CancelFunc
 	workspace string
 	checker   kafka.Checker
@@ -145,14 +145,14 @@ type publishing struct {
 
 	mu      sync.Mutex
 	results []PublishResult
-	foreign int
-	stopped error // Kafka does not take more
+	foreign int   // events of other workspaces
+	stopped error // why Kafka does not take more events
 }
 
 // errTooMany ends the reading of a body.
 var errTooMany = fmt.Errorf("a request may have %d events: send the rest in another", maxEvents)
 
-// lines publishes one event a line: one that cannot be read is that line's fault alone.
+// lines publishes one event a line. A line that cannot be read is refused, and the next ones are read.
 func (p *publishing) lines(r *bufio.Reader) error {
 	for number := 1; ; number++ {
 		line, long, err := readLine(r)
@@ -173,7 +173,7 @@ func (p *publishing) lines(r *bufio.Reader) error {
 	}
 }
 
-// readLine returns the next line, or that it is longer than an event may be.
+// readLine returns the next line. Long: the line is longer than an event may be, and was skipped.
 func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
 	for {
 		part, err := r.ReadSlice('\n')
@@ -197,7 +197,7 @@ func (p *publishing) values(r *bufio.Reader) error {
 	}
 	d := json.NewDecoder(r)
 	if first == '[' {
-		d.Token() //nolint:errcheck // it is there
+		d.Token() //nolint:errcheck // firstByte has seen it
 	}
 	for number := 1; ; number++ {
 		if first == '[' && !d.More() {
@@ -216,7 +216,7 @@ func (p *publishing) values(r *bufio.Reader) error {
 	}
 }
 
-// ended says why no value comes after the last.
+// ended maps the error after the last value. Text that is not JSON refuses the rest of the body.
 func (p *publishing) ended(number int, err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -244,7 +244,7 @@ func firstByte(r *bufio.Reader) (byte, error) {
 	}
 }
 
-// event publishes an event, or refuses it. It keeps text. The error ends the request.
+// event publishes or refuses one event. It keeps text. An error ends the request.
 func (p *publishing) event(number int, text []byte) error {
 	p.mu.Lock()
 	n, stopped := len(p.results), p.stopped
@@ -270,7 +270,7 @@ func (p *publishing) event(number int, text []byte) error {
 	p.results = append(p.results, PublishResult{Line: number, Status: "failed", Code: "unavailable", Detail: "Kafka has not acknowledged it: send it again"})
 	p.mu.Unlock()
 	p.wait.Add(1)
-	// Where Kafka is gone, the producer's buffer fills, and its next record waits for room that nobody makes.
+	// If Kafka is gone, the buffer of the producer fills up, and Produce waits for room that never comes.
 	defer time.AfterFunc(publishTimeout, p.cancel).Stop()
 	p.api.cfg.Producer.Produce(p.ctx, record, func(_ *kgo.Record, err error) {
 		defer p.wait.Done()
@@ -282,7 +282,7 @@ func (p *publishing) event(number int, text []byte) error {
 		}
 		if p.stopped == nil {
 			p.stopped = err
-			p.api.cfg.Log.Warn("Kafka does not take run events", "error", err)
+			p.api.cfg.Log.Warn("cannot publish run events: Kafka does not acknowledge them", "error", err)
 		}
 	})
 	return nil
@@ -299,17 +299,17 @@ func (p *publishing) refuse(number int, err error) {
 	p.mu.Unlock()
 }
 
-// finish waits for Kafka, and answers. Err is why the body was not read to its end.
+// finish waits for Kafka, and answers. Err is the reason if the body was not read to its end.
 func (p *publishing) finish(w http.ResponseWriter, err error) {
 	acknowledged := make(chan struct{})
 	go func() { p.wait.Wait(); close(acknowledged) }()
 	timeout := publishTimeout
-	if p.ctx.Err() != nil { // it was waited for so long already
+	if p.ctx.Err() != nil { // publishTimeout has passed already
 		timeout = time.Second
 	}
 	select {
 	case <-acknowledged:
-	case <-time.After(timeout): // what is under way stays failed, and may arrive all the same
+	case <-time.After(timeout): // records in flight count as failed, and may arrive all the same
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -338,7 +338,7 @@ func (p *publishing) finish(w http.ResponseWriter, err error) {
 	writeJSON(w, status, nil, body)
 }
 
-// trouble is the problem of a request that was not done, as far as it could be; nil otherwise.
+// trouble returns the problem of a request that was not carried out, and nil if all events were accepted or refused.
 func (p *publishing) trouble(body *Published, err error) *Problem {
 	var tooLarge *http.MaxBytesError
 	var known *Problem
@@ -348,11 +348,11 @@ func (p *publishing) trouble(body *Published, err error) *Problem {
 	case body.Failed > 0:
 		return problem(http.StatusServiceUnavailable, "Kafka has not acknowledged all events: send those again whose status is failed")
 	case errors.As(err, &tooLarge):
-		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d MiB: send the rest, after what results has, in another", maxEventsBody>>20))
+		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d MiB: send the events after those in results in another request", maxEventsBody>>20))
 	case errors.Is(err, errTooMany):
 		return problem(http.StatusRequestEntityTooLarge, err.Error())
 	case err != nil:
-		return problem(http.StatusBadRequest, "the body ended before its end; what was read of it is in results")
+		return problem(http.StatusBadRequest, "the body ended early: results has the events that were read")
 	case len(body.Results) == 0:
 		return problem(http.StatusUnprocessableEntity, "the body has no events")
 	case body.Accepted == 0 && p.foreign == len(body.Results):
@@ -373,7 +373,7 @@ func writeJSON(w http.ResponseWriter, status int, p *Problem, body any) {
 		w.Header().Set("Content-Type", p.ContentType(""))
 	}
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) //nolint:errcheck // nobody is left to tell
+	json.NewEncoder(w).Encode(body) //nolint:errcheck // the client is gone
 }
 
 func isTimeout(err error) bool {

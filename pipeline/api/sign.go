@@ -21,19 +21,19 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// signingKey is the object that has the key of signed URLs. It is in the bucket, so that all servers of the bucket have the same one, also after
-// a restart, and nobody has to hand it out: who may read the bucket needs no signed URL. Deleting it, and restarting the servers, makes all
-// URLs that were signed invalid.
+// signingKey is the object with the key of signed URLs. It is in the bucket, so that all servers have the same key, also
+// after a restart, and nobody has to distribute it; whoever can read the bucket needs no signed URL. Delete it and restart
+// the servers to invalidate all signed URLs.
 const signingKey = "server/url-signing-key"
 
-// signer makes and checks URLs of files that work without a token.
+// signer signs and checks URLs of files, which need no token.
 type signer struct {
 	bucket *bucket.Bucket
 	mu     sync.Mutex
 	key    []byte
 }
 
-// secret reads the key, or creates it.
+// secret returns the key. It creates the object if it is missing.
 func (s *signer) secret(ctx context.Context) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,8 +42,8 @@ func (s *signer) secret(ctx context.Context) ([]byte, error) {
 	}
 	key, err := s.bucket.Read(ctx, signingKey)
 	if errors.Is(err, bucket.ErrNotFound) {
-		fresh := []byte(rand.Text() + rand.Text())
-		if err = s.bucket.Create(ctx, signingKey, fresh); err == nil || errors.Is(err, bucket.ErrExists) {
+		created := []byte(rand.Text() + rand.Text())
+		if err = s.bucket.Create(ctx, signingKey, created); err == nil || errors.Is(err, bucket.ErrExists) {
 			key, err = s.bucket.Read(ctx, signingKey)
 		}
 	}
@@ -51,13 +51,13 @@ func (s *signer) secret(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("read the key of signed URLs: %w", err)
 	}
 	if len(key) < sha256.Size {
-		return nil, fmt.Errorf("object %s has %d bytes: delete it, and a new one is made", signingKey, len(key))
+		return nil, fmt.Errorf("the key of signed URLs, object %s, has only %d bytes: delete it, and the server makes a new one", signingKey, len(key))
 	}
 	s.key = key
 	return key, nil
 }
 
-// signature is over all that a URL gives away. No part has a line break.
+// signature signs everything that a URL gives access to. No part has a line break.
 func (s *signer) signature(ctx context.Context, id export.ID, key string, expires int64) (string, error) {
 	secret, err := s.secret(ctx)
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *signer) signature(ctx context.Context, id export.ID, key string, expire
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
 
-// fileURL is a URL from which anybody can GET a file until it expires: the object store's, or this server's.
+// fileURL returns a URL from which anybody can GET a file until it expires: of the object store, or else of this server.
 func (a *API) fileURL(ctx context.Context, base string, d *files.Dataset, f export.File, expiry time.Duration) (string, error) {
 	signed, err := d.SignedURL(ctx, f, expiry)
 	if err == nil || !errors.Is(err, bucket.ErrNotSupported) {
@@ -83,7 +83,7 @@ func (a *API) fileURL(ctx context.Context, base string, d *files.Dataset, f expo
 	return base + "/v1/exports/" + url.PathEscape(id.ExportID) + "/files/" + (&url.URL{Path: f.Key}).EscapedPath() + "?" + query.Encode(), nil
 }
 
-// signedFile says whether a request has a signed URL, and of which file.
+// signedFile returns the file of a signed URL, and whether the request has one.
 func signedFile(r *http.Request) (id export.ID, key string, ok bool) {
 	query := r.URL.Query()
 	if !query.Has("signature") {
@@ -92,7 +92,7 @@ func signedFile(r *http.Request) (id export.ID, key string, ok bool) {
 	return export.ID{WorkspaceID: query.Get("workspace"), ExportID: r.PathValue("id")}, r.PathValue("key"), true
 }
 
-// check checks a signed URL.
+// check returns a problem unless the signature is valid and has not expired.
 func (s *signer) check(ctx context.Context, r *http.Request, id export.ID, key string) error {
 	query := r.URL.Query()
 	bad := problem(http.StatusForbidden, "the signature of this URL is not valid, or it has expired: ask for a new one")
@@ -110,7 +110,7 @@ func (s *signer) check(ctx context.Context, r *http.Request, id export.ID, key s
 	return nil
 }
 
-// base is the URL that clients find the server under.
+// base returns the URL under which clients reach the server.
 func (a *API) base(r *http.Request) string {
 	if a.cfg.PublicURL != "" {
 		return strings.TrimSuffix(a.cfg.PublicURL, "/")

@@ -17,7 +17,7 @@ import (
 	"github.com/millrace/millrace/schemas/events"
 )
 
-// spec is what the OpenAPI document says beside the operations.
+// spec returns the OpenAPI document without operations.
 func (a *API) spec() huma.Config {
 	c := huma.DefaultConfig("Millrace", a.cfg.Version)
 	c.CreateHooks = nil // no $schema in answers
@@ -27,24 +27,24 @@ func (a *API) spec() huma.Config {
 	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	c.Info.Description = "Runs of LLM applications in, data sets out. Every caller is confined to one workspace: that of the token, or, where no keys are " +
 		"configured, that of the header `" + auth.WorkspaceHeader + "`, else the default one. Errors are `application/problem+json` (RFC 9457); times are UTC."
-	c.Info.License = &huma.License{Name: "Apache 2.0", Identifier: "Apache-2.0"}
+	c.Info.License = &huma.License{Name: "MIT License", Identifier: "MIT"}
 	c.Servers = []*huma.Server{{URL: "/"}}
 	if a.cfg.PublicURL != "" {
 		c.Servers[0].URL = a.cfg.PublicURL
 	}
 	c.Tags = []*huma.Tag{
-		{Name: "Exports", Description: "Data sets: asked for, watched, downloaded."},
-		{Name: "Runs", Description: "What the History view shows, and how runs get there."},
+		{Name: "Exports", Description: "Data sets: file, watch, download."},
+		{Name: "Runs", Description: "The runs that the History view shows, and publishing them."},
 		{Name: "Answer Insights", Description: "The analytics export of Answer Insights, for its existing clients."},
 	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		bearerScheme:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Claims `workspace` and `scope`; `millrace token` mints one to try. Needless where no keys are configured."},
+		bearerScheme:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Claims `workspace` and `scope`; `millrace token` mints one to try. Not needed where no keys are configured."},
 		insightsScheme: {Type: "apiKey", In: "header", Name: auth.InsightsHeader, Description: "The same token, for the Answer Insights routes."},
 	}
 	return c
 }
 
-// schemaNames are those of types whose own names do not say enough where the package's is missing.
+// schemaNames are the schema names of types whose own name says too little without the name of the package.
 var schemaNames = map[reflect.Type]string{
 	reflect.TypeFor[live.Page]():      "ExportPage",
 	reflect.TypeFor[export.Warning](): "ExportWarning",
@@ -64,7 +64,7 @@ func schemaName(t reflect.Type, hint string) string {
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
-// schemaOf makes a schema of the document of one of the events' JSON Schemas. Its $defs stay inside of it.
+// schemaOf adds the JSON Schema of an event to the document. Its $defs stay inside the schema.
 func (a *API) schemaOf(name, eventType string, change func(map[string]any)) *huma.Schema {
 	text, _ := events.Schema(eventType)
 	place := "#/components/schemas/" + name
@@ -81,7 +81,7 @@ func (a *API) schemaOf(name, eventType string, change func(map[string]any)) *hum
 	return &huma.Schema{Ref: place}
 }
 
-// describeRequest says what the body of a route is that takes an export request.
+// describeRequest describes the body of a route that takes an export request.
 func (a *API) describeRequest(path string) {
 	schema := a.schemaOf("ExportRequest", export.TypeRequested, func(s map[string]any) {
 		s["title"], s["required"] = "Export request", []string{"purpose", "source", "app_id", "selection"}
@@ -94,7 +94,7 @@ func (a *API) describeRequest(path string) {
 	}}
 }
 
-// describeEvents says what the body of a route is that takes run events.
+// describeEvents describes the body of a route that takes run events.
 func (a *API) describeEvents(path string) {
 	one := &huma.Schema{Title: "Run event", Description: "A CloudEvent in structured mode, or its data with `type` beside the keys."}
 	for _, e := range []struct{ name, eventType string }{{"Run", runs.TypeRun}, {"NodeRun", runs.TypeNode}, {"Feedback", runs.TypeFeedback}} {
@@ -113,7 +113,7 @@ func (a *API) describeEvents(path string) {
 	}}
 }
 
-// docsPage is the frame of Swagger UI, whose own has a script in it, which the policy forbids.
+// docsPage is the frame of Swagger UI. The frame that the library brings has an inline script, which the policy forbids.
 const docsPage = `<!doctype html>
 <html lang="en">
 <head>
@@ -133,7 +133,7 @@ const docsPage = `<!doctype html>
 const docsScript = `window.ui = SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, docExpansion: "list", defaultModelsExpandDepth: 0});
 `
 
-// describeRefusals adds what every operation that asks who calls can answer: without keys, the header that names the workspace may be bad.
+// describeRefusals adds the 400 of a bad workspace header to every operation that needs a scope.
 func (a *API) describeRefusals() {
 	for _, item := range a.api.OpenAPI().Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Post, item.Delete} {
@@ -147,10 +147,10 @@ func (a *API) describeRefusals() {
 	}
 }
 
-// finishSpec serves the document as it is now, and its readable form.
+// finishSpec serves the document as it is now, and Swagger UI.
 func (a *API) finishSpec() {
 	paths := a.api.OpenAPI().Paths
-	for path, item := range paths { // OpenAPI has no word for the rest of a path
+	for path, item := range paths { // OpenAPI has no notation for the rest of a path
 		if plain := strings.ReplaceAll(path, "...}", "}"); plain != path {
 			delete(paths, path)
 			paths[plain] = item
@@ -169,7 +169,7 @@ func (a *API) finishSpec() {
 		a.mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
 			w.Header().Set("Cache-Control", "no-cache")
-			w.Write(body) //nolint:errcheck // nobody is left to tell
+			w.Write(body) //nolint:errcheck // the client is gone
 		})
 	}
 	serve("GET /openapi.json", "application/json", document)

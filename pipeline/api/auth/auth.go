@@ -74,8 +74,8 @@ type Authenticator struct {
 	secret []byte  // nil without HS256
 }
 
-// New reads the keys. It fetches those of a URL, and keeps them fresh until ctx is done. Errors begin with the name of the
-// environment variable that has to change.
+// New reads the keys. It fetches those of a URL, and keeps them fresh until ctx is done. Errors begin with the setting
+// to change: JWKS_FILE, JWKS_URL or HMAC_SECRET_FILE.
 func New(ctx context.Context, cfg Config) (*Authenticator, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	a := &Authenticator{cfg: cfg, parser: newParser(cfg)}
@@ -87,7 +87,7 @@ func New(ctx context.Context, cfg Config) (*Authenticator, error) {
 	}
 	switch {
 	case cfg.JWKSFile != "" && cfg.JWKSURL != "":
-		return nil, errors.New("MILLRACE_AUTH_JWKS_FILE and MILLRACE_AUTH_JWKS_URL: set one of them")
+		return nil, errors.New("JWKS_FILE and JWKS_URL are both set: set one of them")
 	case cfg.JWKSFile != "":
 		a.keys, err = watchFile(ctx, cfg)
 	case cfg.JWKSURL != "":
@@ -105,10 +105,10 @@ func New(ctx context.Context, cfg Config) (*Authenticator, error) {
 // warn says what of the configuration is allowed but risky.
 func (a *Authenticator) warn() {
 	if a.cfg.Issuer == "" {
-		a.cfg.Log.Warn("MILLRACE_AUTH_ISSUER is not set: a token of any issuer that has one of the keys is accepted")
+		a.cfg.Log.Warn("no issuer is configured: a token of any issuer that has one of the keys is accepted")
 	}
 	if a.cfg.Audience == "" {
-		a.cfg.Log.Warn("MILLRACE_AUTH_AUDIENCE is not set: a token that was made for another service is accepted, if it names a workspace")
+		a.cfg.Log.Warn("no audience is configured: a token for another service is accepted if it names a workspace")
 	}
 }
 

@@ -234,21 +234,21 @@ func TestWhatCannotServeAsKeysIsRefusedAtStart(t *testing.T) {
 		cfg  auth.Config
 		want string
 	}{
-		"secret too short":    {auth.Config{HMACSecretFile: file(strings.Repeat("x", 31) + "\n")}, "MILLRACE_AUTH_HMAC_SECRET_FILE: the secret in"},
+		"secret too short":    {auth.Config{HMACSecretFile: file(strings.Repeat("x", 31) + "\n")}, "HMAC_SECRET_FILE: the secret in"},
 		"no secret":           {auth.Config{HMACSecretFile: file("")}, "at least 32"},
-		"no file":             {auth.Config{HMACSecretFile: "/does/not/exist"}, "MILLRACE_AUTH_HMAC_SECRET_FILE: "},
+		"no file":             {auth.Config{HMACSecretFile: "/does/not/exist"}, "HMAC_SECRET_FILE: "},
 		"a public key":        {auth.Config{HMACSecretFile: file("-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n")}, "looks like a key"},
 		"a JWK Set":           {auth.Config{HMACSecretFile: keys.JWKSFile}, "looks like a key"},
 		"file and URL":        {auth.Config{JWKSFile: keys.JWKSFile, JWKSURL: "https://idp.example/"}, "set one of them"},
-		"no set":              {auth.Config{JWKSFile: "/does/not/exist"}, "MILLRACE_AUTH_JWKS_FILE: /does/not/exist: "},
+		"no set":              {auth.Config{JWKSFile: "/does/not/exist"}, "JWKS_FILE: /does/not/exist: "},
 		"not JSON":            {auth.Config{JWKSFile: file("keys")}, "not a JWK Set"},
 		"one key":             {auth.Config{JWKSFile: file(marshal(ec))}, `no array "keys"`},
 		"an empty set":        {auth.Config{JWKSFile: file(`{"keys":[]}`)}, "no key for RS256"},
-		"secrets alone":       {auth.Config{JWKSFile: file(string(authtest.Set(oct)))}, "a secret has no place"},
+		"secrets alone":       {auth.Config{JWKSFile: file(string(authtest.Set(oct)))}, "a secret does not belong"},
 		"two keys of one kid": {auth.Config{JWKSFile: file(string(authtest.Set(ec, ec)))}, "two keys for ES256"},
 		"keys twice":          {auth.Config{JWKSFile: file(`{"keys":[],"keys":[]}`)}, "twice"},
-		"another scheme":      {auth.Config{JWKSURL: "file:///etc/passwd"}, "MILLRACE_AUTH_JWKS_URL: must be http"},
-		"no host":             {auth.Config{JWKSURL: "https:///x"}, "MILLRACE_AUTH_JWKS_URL: must be http"},
+		"another scheme":      {auth.Config{JWKSURL: "file:///etc/passwd"}, "JWKS_URL: must be http"},
+		"no host":             {auth.Config{JWKSURL: "https:///x"}, "JWKS_URL: must be http"},
 	} {
 		if a, err := auth.New(t.Context(), test.cfg); err == nil || a != nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %s", name, err, test.want)

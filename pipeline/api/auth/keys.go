@@ -94,7 +94,7 @@ func readKey(raw json.RawMessage) (publicKey, error) {
 	k := publicKey{kid: m.KID}
 	switch {
 	case m.KTY == jwkset.KtyOct:
-		return k, errors.New("a secret has no place in a JWK Set; see MILLRACE_AUTH_HMAC_SECRET_FILE")
+		return k, errors.New("a secret does not belong into a JWK Set: keep it in a file of its own")
 	case m.USE != "" && m.USE != jwkset.UseSig:
 		return k, fmt.Errorf("its use is %q, not sig", m.USE)
 	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
@@ -139,7 +139,7 @@ func algorithm(key any) (string, error) {
 // readSecret reads the secret of HS256. A line break at its end, as editors leave it, is not part of it.
 func readSecret(path string) ([]byte, error) {
 	fail := func(format string, args ...any) ([]byte, error) {
-		return nil, fmt.Errorf("MILLRACE_AUTH_HMAC_SECRET_FILE: "+format, args...)
+		return nil, fmt.Errorf("HMAC_SECRET_FILE: "+format, args...)
 	}
 	secret, err := os.ReadFile(path)
 	if err != nil {
@@ -151,7 +151,7 @@ func readSecret(path string) ([]byte, error) {
 		return fail("the secret in %s has %d bytes; HS256 needs at least %d", path, len(secret), minSecret)
 	case bytes.Contains(secret, []byte("-----BEGIN ")) || json.Valid(secret) && secret[0] == '{':
 		// Everybody has a public key, and could sign with it.
-		return fail("%s looks like a key, not like a secret; public keys belong into MILLRACE_AUTH_JWKS_FILE", path)
+		return fail("%s looks like a key, not like a secret; public keys belong into a JWK Set", path)
 	}
 	return secret, nil
 }

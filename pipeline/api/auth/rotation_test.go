@@ -144,8 +144,8 @@ func TestKeysThatAreOfNoUseArePassedOverWithTheReason(t *testing.T) {
 	cfg.Log, cfg.Issuer, cfg.Audience = slog.New(slog.NewTextHandler(log, nil)), "", ""
 	start(t, cfg)
 	for _, want := range []string{
-		`kid \"enc\": its use is`, `kid \"ps\": its alg is`, `kid \"weak\": an RSA key of 1024 bits`, `kid \"oct\": a secret has no place`, `kid \"later\"`,
-		"MILLRACE_AUTH_ISSUER is not set", "MILLRACE_AUTH_AUDIENCE is not set",
+		`kid \"enc\": its use is`, `kid \"ps\": its alg is`, `kid \"weak\": an RSA key of 1024 bits`, `kid \"oct\": a secret does not belong`, `kid \"later\"`,
+		"no issuer is configured", "no audience is configured",
 	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("not logged: %s in\n%s", want, log)
@@ -369,7 +369,7 @@ func TestAURLThatHasNoKeysStopsTheStart(t *testing.T) {
 	for url, want := range map[string]string{
 		plain.URL + "/good": "", plain.URL + "/redirect": "", secure.URL + "/good": "", plain.URL + "/nothing": "404", plain.URL + "/empty": "no key for",
 		plain.URL + "/large": "larger than 1 MiB", plain.URL + "/loop": "redirects", secure.URL + "/downgrade": "from https to http",
-		"http://127.0.0.1:1/": "MILLRACE_AUTH_JWKS_URL: http://127.0.0.1:1/: ", "http://user:hunter2@127.0.0.1:1/": "xxxxx@",
+		"http://127.0.0.1:1/": "JWKS_URL: http://127.0.0.1:1/: ", "http://user:hunter2@127.0.0.1:1/": "xxxxx@",
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := auth.New(ctx, auth.Config{JWKSURL: url, Transport: secure.Client().Transport})

@@ -104,7 +104,7 @@ func watchFile(ctx context.Context, cfg Config) (*source, error) {
 		err = s.first(doc)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("MILLRACE_AUTH_JWKS_FILE: %s: %w", cfg.JWKSFile, err)
+		return nil, fmt.Errorf("JWKS_FILE: %s: %w", cfg.JWKSFile, err)
 	}
 	go func() {
 		ticker := time.NewTicker(fileInterval)
@@ -172,7 +172,7 @@ type remote struct {
 func watchURL(ctx context.Context, cfg Config) (*source, error) {
 	u, err := url.Parse(cfg.JWKSURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("MILLRACE_AUTH_JWKS_URL: must be http://… or https://…")
+		return nil, errors.New("JWKS_URL: must be http://… or https://…")
 	}
 	r := &remote{
 		source: &source{name: u.Redacted(), log: cfg.Log}, ctx: ctx, url: cfg.JWKSURL,
@@ -184,10 +184,10 @@ func watchURL(ctx context.Context, cfg Config) (*source, error) {
 		err = r.first(doc)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("MILLRACE_AUTH_JWKS_URL: %s: %w", r.name, err)
+		return nil, fmt.Errorf("JWKS_URL: %s: %w", r.name, err)
 	}
 	if u.Scheme == "http" {
-		r.log.Warn("MILLRACE_AUTH_JWKS_URL is not https: whoever is on the way can put in keys of their own", "keys", r.name)
+		r.log.Warn("the URL of the JWK Set is not https: anybody on the way can replace the keys", "keys", r.name)
 	}
 	go func() {
 		ticker := time.NewTicker(urlInterval)
