@@ -21,11 +21,11 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// README returns README.md of an export that succeeded, or nil where it has no data files: a data set
-// card as the Hugging Face Hub and its library read it (https://huggingface.co/docs/hub/datasets-cards). Its
-// head lists the exact files of each split, since by itself the library finds splits in words of paths; its
-// body tells people what the files are. It is a pure function of the plan and of m as it is before a card is
-// listed; only the head grows with the number of files.
+// README returns README.md of a successful export, nil where it has no data files. It is a dataset card as the
+// Hugging Face Hub and its library read it (https://huggingface.co/docs/hub/datasets-cards). The head lists the exact
+// files of each split, because the library would guess splits from words in paths. The body describes the files to
+// people. README is a pure function of the plan and of m before m lists sidecars. Only the head grows with the number
+// of files.
 func README(p *export.Plan, m *export.Manifest) []byte {
 	splits := splitsOf(m)
 	if len(splits) == 0 {
@@ -41,7 +41,7 @@ func README(p *export.Plan, m *export.Manifest) []byte {
 	return []byte(c.String())
 }
 
-// split is the data files of a split, in order.
+// split is a split with its data files, in order.
 type split struct {
 	name           string
 	files          []export.File
@@ -81,8 +81,7 @@ func (c *card) line(format string, args ...any) {
 	c.WriteByte('\n')
 }
 
-// head writes the front matter in YAML. Go's quoted strings are YAML's: of their escapes none means something
-// else there.
+// head writes the front matter in YAML. It quotes strings as Go does: every escape of Go means the same in YAML.
 func (c *card) head() {
 	name := c.manifest.Name
 	if name == "" {
@@ -98,8 +97,8 @@ func (c *card) head() {
 			c.line("    - %s", strconv.Quote(f.Key))
 		}
 	}
-	// The library refuses a split that has not this many examples. It ignores one without num_bytes; what the
-	// examples will take in its memory nobody knows here, so that is the size of the files.
+	// The library refuses a split with another number of examples than num_examples, and ignores a split without
+	// num_bytes. The size of the examples in its memory is unknown here, so that num_bytes is the size of the files.
 	c.line("dataset_info:")
 	if columns := columnsOf(c.plan); c.manifest.Format == export.Parquet && len(columns) > 0 {
 		c.line("  features:")
@@ -113,7 +112,7 @@ func (c *card) head() {
 	c.line("---")
 }
 
-// sizeCategory is the Hub's name for a number of records.
+// sizeCategory returns the name that the Hub gives to a number of records.
 func sizeCategory(records int64) string {
 	if records < 1000 {
 		return "n<1K"
@@ -166,7 +165,7 @@ func (c *card) about() {
 
 const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
-// period is when the first and the last of the exported runs started.
+// period returns the times at which the first and the last exported run started.
 func (c *card) period() (from, to time.Time, ok bool) {
 	for _, s := range c.splits {
 		for _, f := range s.files {
@@ -214,7 +213,7 @@ func (c *card) warnings() {
 	}
 }
 
-// loading writes how to load the files, by paths that hold wherever the folder is.
+// loading writes commands that load the files, with paths relative to the folder.
 func (c *card) loading() {
 	c.line("\n## How to load it\n")
 	in := "In this folder, with"
@@ -236,7 +235,7 @@ func (c *card) loading() {
 
 func (c *card) item(name, format string, args ...any) { c.line("- **"+name+":** "+format, args...) }
 
-// rows is what the source rows of a request are.
+// rowNoun returns the noun for the source rows of a request.
 func rowNoun(r *export.Request) string {
 	if len(r.Nodes) > 0 {
 		return "node runs"
@@ -246,7 +245,7 @@ func rowNoun(r *export.Request) string {
 
 func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// selected is a selection in words.
+// describeSelection returns a selection in words.
 func describeSelection(s *export.Selection, rows string) string {
 	var words string
 	switch {
@@ -263,7 +262,7 @@ func describeSelection(s *export.Selection, rows string) string {
 	return words
 }
 
-// filtered is what the filters let through, in words.
+// describeFilters returns filters in words.
 func describeFilters(f *export.Filters) string {
 	var all []string
 	add := func(what, values string) { all = append(all, what+" "+values) }

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// columnsOf are the columns of the records, nil where their keys differ.
+// columnsOf returns the columns of the records, nil where records have different keys.
 func columnsOf(p *export.Plan) []fragment.Column {
 	f, err := targets.New(p.Request.Purpose, p.Request.Target, p.Options)
 	if err != nil {
@@ -18,9 +18,9 @@ func columnsOf(p *export.Plan) []fragment.Column {
 	return f.Columns()
 }
 
-// features are the columns as Hugging Face Datasets declares them
-// (https://huggingface.co/docs/datasets/about_dataset_features). Of Parquet they are what the files say themselves. For other
-// formats they are not declared: the library would cast free JSON, whose shape is each run's own, to one type.
+// features writes the columns as Hugging Face Datasets declares them
+// (https://huggingface.co/docs/datasets/about_dataset_features). Cards of Parquet repeat the schema of the files. Cards of
+// other formats declare no features: the library would cast free JSON, whose shape differs from run to run, to one type.
 func features(b *strings.Builder, columns []fragment.Column, indent string) {
 	for _, c := range columns {
 		b.WriteString(indent + "- name: " + strconv.Quote(c.Name) + "\n")
@@ -57,10 +57,10 @@ func dtype(t fragment.Type) string {
 	case fragment.Time:
 		return `"timestamp[ms, tz=UTC]"`
 	}
-	return "string" // documents too: they are JSON
+	return "string" // also documents, which are JSON
 }
 
-// columnTable writes a table of the columns for people.
+// columnTable writes the columns as a table for people.
 func (c *card) columnTable() {
 	columns := columnsOf(c.plan)
 	if len(columns) == 0 {

@@ -10,12 +10,12 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// LoadWith returns a shell command that loads the data set whose folder is at dir, a URL, a path or "" for
-// the working directory; "" where there is nothing to load, or no tool that reads such a URL.
+// LoadWith returns a shell command that loads the data set of the folder dir: a URL, a path, or "" for the working
+// directory. It returns "" where there is nothing to load, or where no tool reads such a URL.
 //
-// A target with a reader of its own is loaded into that, from its folder; most of them read one local file, so that
-// fragments and those of an object store are downloaded first, which joins them. The tool of all others is DuckDB, see
-// duckDB.
+// Where the target has a reader of its own, the command starts that reader. Most readers take one local file, so that
+// the command first downloads fragments and objects of a store, which joins them. All other targets are loaded with
+// DuckDB, see duckDB.
 func LoadWith(m *export.Manifest, dir string) string {
 	target, err := targets.Find(m.Purpose, m.Target)
 	if err != nil || target.Load == "" {
@@ -38,15 +38,15 @@ func LoadWith(m *export.Manifest, dir string) string {
 	return fmt.Sprintf("millrace exports download %s --workspace %s && cd %[1]s && %[3]s", m.ExportID, m.WorkspaceID, inFolder(target.Load, first.name+"."+extension))
 }
 
-// inFolder is the command that loads a file of the working directory.
+// inFolder returns the command with a file of the working directory.
 func inFolder(command, file string) string {
 	return strings.NewReplacer("{file}", file, "{dir}", ".").Replace(command)
 }
 
 func shellText(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// duckDB is the command for DuckDB, which reads all formats and unites documents whose shapes differ from run to run. It
-// names exactly the files of the manifest: a glob would find what does not belong to the export.
+// duckDB returns the command for DuckDB, which reads all formats and unites documents with different shapes. The command
+// names exactly the files of the manifest, because a glob would also find files that do not belong to the export.
 func duckDB(m *export.Manifest, dir string) string {
 	var data []export.File
 	for _, f := range m.Files {
@@ -77,14 +77,14 @@ func duckDB(m *export.Manifest, dir string) string {
 	return `duckdb -c "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(sql) + `"`
 }
 
-// maxNamedFiles is how many files a command names; the names of more it reads from the manifest, since a shell
-// takes a command of 128 kB at most.
+// maxNamedFiles is how many files a command names. The command reads the names of more files from the manifest, because
+// a shell accepts a command of 128 kB at most.
 const maxNamedFiles = 10
 
-// duckReaders reads each format. JSON: all records of all files are looked at before a type is chosen. CSV: the
-// dialect is known, and columns stay text, since a column that looks like numbers may have leading zeros, or
-// may not look so in the next file. The limits of a line are twice those of a record, since quotes and line feeds
-// take two bytes, and of the manifest what a million files take; DuckDB allocates what it needs.
+// duckReaders has the reader of each format. JSON: DuckDB samples all records of all files before it chooses types. CSV:
+// the dialect is given, and columns stay text, because a column of numbers may have leading zeros, or other texts in the
+// next file. The limit of a line is twice the limit of a record, because quotes and line feeds take two bytes. The limit
+// of the manifest has room for a million files. DuckDB allocates only what it needs.
 var duckReaders = map[string]string{
 	export.JSONL:   "read_json(%s, format = 'newline_delimited', " + duckJSON,
 	export.JSON:    "read_json(%s, format = 'array', " + duckJSON,
@@ -94,14 +94,14 @@ var duckReaders = map[string]string{
 
 const duckJSON = "sample_size = -1, maximum_sample_files = -1, maximum_object_size = 134217728)"
 
-// duckPath returns a folder as DuckDB names it, and the statements that it needs before.
+// duckPath returns the folder as DuckDB names it, and the statements that DuckDB has to run first.
 func duckPath(dir string) (path, setup string, ok bool) {
 	scheme, _, isURL := strings.Cut(dir, "://")
 	switch {
 	case !isURL:
 		return dir, "", true
 	case scheme == "s3":
-		// Credentials are found as the AWS command line finds them; an endpoint of one's own has to be added.
+		// DuckDB finds credentials as the AWS command line does. Users of another endpoint have to add it.
 		return dir, "CREATE SECRET (TYPE s3, PROVIDER credential_chain); ", true
 	case scheme == "file":
 		u, err := url.Parse(dir)

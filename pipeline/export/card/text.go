@@ -6,10 +6,10 @@ import (
 	"unicode"
 )
 
-// Limits of the body of a card: of the items of a list, and of the characters of a text.
+// Limits of the body of a card.
 const (
-	maxListed = 10
-	maxText   = 200
+	maxListed = 10  // items of a list
+	maxText   = 200 // characters of a text
 )
 
 func shorten(s string) string {
@@ -22,9 +22,9 @@ func shorten(s string) string {
 	return s
 }
 
-// code returns a text that somebody else wrote as a code span of Markdown, on one line: nothing in it is
-// markup, HTML or a link, whatever it says (https://spec.commonmark.org/0.31.2/#code-spans). Characters that
-// do not print are shown as escapes. In a table it must have no bar.
+// codeSpan returns a text of somebody else as a code span of Markdown, on one line: no part of it becomes markup, HTML
+// or a link (https://spec.commonmark.org/0.31.2/#code-spans). Unprintable characters become escapes. Texts in tables must
+// not contain a bar.
 func codeSpan(s string) string {
 	var text strings.Builder
 	var run, longest int // of backticks
@@ -47,12 +47,12 @@ func codeSpan(s string) string {
 	}
 	fence := strings.Repeat("`", longest+1)
 	if strings.ContainsRune("` ", rune(s[0])) || strings.ContainsRune("` ", rune(s[len(s)-1])) {
-		s = " " + s + " " // which the reader takes off
+		s = " " + s + " " // readers of Markdown remove the two spaces
 	}
 	return fence + s + fence
 }
 
-// codes returns the first of several texts.
+// codeSpans returns the first texts of a list, and the number of the others.
 func codeSpans(list []string) string {
 	n := min(len(list), maxListed)
 	all := make([]string, n, n+1)
@@ -65,7 +65,7 @@ func codeSpans(list []string) string {
 	return strings.Join(all, ", ")
 }
 
-// number writes a number with its thousands apart.
+// withThousands formats a number with commas between thousands.
 func withThousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
