@@ -27,7 +27,8 @@ func repositoryFiles(t *testing.T, extensions string) map[string][]byte {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules" || d.Name() == "bin" || strings.HasPrefix(d.Name(), ".") && name != "."):
+		case d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules" || d.Name() == "bin" ||
+			strings.HasPrefix(d.Name(), ".") && name != "."):
 			return fs.SkipDir
 		case !d.IsDir() && strings.Contains(extensions, path.Ext(name)) && path.Ext(name) != "":
 			text, err := os.ReadFile(name)
@@ -52,7 +53,9 @@ type parsed struct {
 func parseMarkdown(source []byte) parsed {
 	p := parsed{anchors: map[string]bool{}}
 	md := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithParserOptions(parser.WithAutoHeadingID()))
-	ast.Walk(md.Parser().Parse(text.NewReader(source)), func(n ast.Node, entering bool) (ast.WalkStatus, error) { //nolint:errcheck // the function returns none
+	root := md.Parser().Parse(text.NewReader(source))
+	//nolint:errcheck // the function returns no error
+	ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
@@ -120,7 +123,8 @@ func TestEveryDocumentHasItsTitleAndTheREADMEListsIt(t *testing.T) {
 		if p := parseMarkdown(source); p.title != document.Title {
 			t.Errorf("%s has the title %q, want %q", name, p.title, document.Title)
 		}
-		if row := fmt.Sprintf("| [%s](%s) | %s |\n", document.Title, name, document.About); name != "README.md" && !strings.Contains(readme, row) {
+		if row := fmt.Sprintf("| [%s](%s) | %s |\n", document.Title, name, document.About); name != "README.md" &&
+			!strings.Contains(readme, row) {
 			t.Errorf("README.md has no row\n%s", row)
 		}
 	}
@@ -167,7 +171,8 @@ func TestNothingCitesADocumentOutsideTheRepository(t *testing.T) {
 
 func TestLinksToPackagesLeadToPackages(t *testing.T) {
 	for name, source := range repositoryFiles(t, ".go .md") {
-		for _, m := range regexp.MustCompile(`pkg\.go\.dev/github\.com/millrace/millrace/([\w/]+)`).FindAllSubmatch(source, -1) {
+		for _, m := range regexp.MustCompile(`pkg\.go\.dev/github\.com/millrace/millrace/([\w/]+)`).FindAllSubmatch(source,
+			-1) {
 			if _, err := os.Stat(string(m[1])); err != nil {
 				t.Errorf("%s: link to package %s: %v", name, m[1], err)
 			}

@@ -20,8 +20,9 @@ import (
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// The commands, queries and JSON examples of every document are run as they are printed, from the README on. They run one after
-// another beside one `millrace local`, as a reader would paste them. Only its ports are others.
+// The commands, queries and JSON examples of every document are run as they are printed, from the
+// README on. They run one after another beside one `millrace local`, as a reader would paste them.
+// Only its ports are others.
 func TestCommandsOfTheDocumentsWorkWhenPasted(t *testing.T) {
 	t.Parallel()
 	r := newDocumentReader(t)
@@ -71,8 +72,10 @@ func newDocumentReader(t *testing.T) *documentReader {
 	if clickHouse == nil {
 		t.Fatal("millrace local does not print the HTTP address of ClickHouse")
 	}
-	r := &documentReader{t: t, dir: t.TempDir(), site: &site{env: env, kafka: local.kafka, dsn: local.dsn, conn: connect(t, local.dsn)}}
-	r.address = strings.NewReplacer("127.0.0.1:9092", local.kafka, "127.0.0.1:8123", clickHouse[1], "http://127.0.0.1:8080", pages)
+	r := &documentReader{t: t, dir: t.TempDir(), site: &site{env: env, kafka: local.kafka, dsn: local.dsn,
+		conn: connect(t, local.dsn)}}
+	r.address = strings.NewReplacer("127.0.0.1:9092", local.kafka, "127.0.0.1:8123", clickHouse[1],
+		"http://127.0.0.1:8080", pages)
 	if err := os.Mkdir(filepath.Join(r.dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +101,8 @@ func (r *documentReader) files() {
 	gz.Close()
 	for name, text := range map[string]string{
 		"events.jsonl": string(events), "events.jsonl.gz": packed.String(),
-		"chats.jsonl": `{"messages":[{"role":"user","content":"May I bring a dog?"},{"role":"assistant","content":"A small one."}]}` + "\n",
+		"chats.jsonl": `{"messages":[{"role":"user","content":"May I bring a dog?"},` +
+			`{"role":"assistant","content":"A small one."}]}` + "\n",
 	} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o644); err != nil {
 			r.t.Fatal(err)
@@ -111,23 +115,28 @@ func (r *documentReader) deadLetters() {
 	r.t.Helper()
 	client := kafkaClient(r.t, r.kafka)
 	for i := range 64 {
-		record := &kgo.Record{Topic: event.DefaultPrefix + "runs", Key: []byte(fmt.Sprintf("default/%d", i)), Value: []byte("{")}
+		record := &kgo.Record{Topic: event.DefaultPrefix + "runs", Key: []byte(fmt.Sprintf("default/%d", i)),
+			Value: []byte("{")}
 		if err := client.ProduceSync(r.t.Context(), record).FirstErr(); err != nil {
 			r.t.Fatal(err)
 		}
 	}
 }
 
-// prelude makes a block fail at its first command that fails, and curl fail on an answer that is an error.
+// prelude makes a block fail at its first command that fails, and curl fail on an answer that is an
+// error.
 const prelude = `set -euo pipefail
 curl() { command curl --fail-with-body "$@"; }
 `
 
-// roles are commands that run until somebody ends them: the test does after a while, and they must exit with 0.
+// roles are commands that run until somebody ends them: the test does after a while, and they must
+// exit with 0.
 var roles = regexp.MustCompile(`(?m)^bin/millrace (local|ingest|export|serve)\b`)
 
 // withoutKcat does with millrace what the commands do with kcat.
-const withoutKcat = `kcat() { case "$*" in *export-requests) bin/millrace request -f - ;; *) bin/millrace replay - ;; esac; }
+const withoutKcat = `kcat() {
+  case "$*" in *export-requests) bin/millrace request -f - ;; *) bin/millrace replay - ;; esac
+}
 `
 
 // shell runs a block of commands. Those of make are only looked up: make runs this test.
@@ -148,7 +157,8 @@ func (r *documentReader) shell(block string) {
 		target, isMake := strings.CutPrefix(line, "make ")
 		if !isMake {
 			script += line
-		} else if target, _, _ = strings.Cut(strings.TrimSpace(target), " "); !strings.Contains(string(makefile), "\n"+target+":") {
+		} else if target, _, _ = strings.Cut(strings.TrimSpace(target), " "); !strings.Contains(string(makefile),
+			"\n"+target+":") {
 			r.t.Errorf("%s: the Makefile has no target %q", r.place, target)
 		}
 	}
@@ -158,7 +168,8 @@ func (r *documentReader) shell(block string) {
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.Dir = r.dir
 	cmd.Env = append(r.env.command(ctx).Env, "XDG_DATA_HOME="+filepath.Join(r.dir, "home"))
-	for _, name := range []string{"HTTP_ADDR=127.0.0.1:0", "LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0"} {
+	for _, name := range []string{"HTTP_ADDR=127.0.0.1:0", "LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0",
+		"LOCAL_CLICKHOUSE_HTTP_PORT=0"} {
 		cmd.Env = append(cmd.Env, envPrefix+name)
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -208,7 +219,8 @@ func (r *documentReader) json(text string) {
 	}
 	eventually(r.t, time.Minute, func() string {
 		id := e.RunID + e.Data.RunID
-		if count(r.t, r.conn, "SELECT (SELECT count() FROM runs WHERE run_id = $1) + (SELECT count() FROM feedback WHERE run_id = $1)", id) == 0 {
+		if count(r.t, r.conn, "SELECT (SELECT count() FROM runs WHERE run_id = $1) + (SELECT count() FROM feedback WHERE "+
+			"run_id = $1)", id) == 0 {
 			return r.place + ": not stored: " + text
 		}
 		return ""

@@ -19,14 +19,16 @@ func (c helpCommand) Run(a *app) error {
 	}
 	d, ok := millrace.FindDocument(c.Topic)
 	if !ok {
-		return usage("there is no topic %q; there are %s. `millrace COMMAND --help` explains a command", c.Topic, strings.Join(topics(), ", "))
+		return usage("there is no topic %q; there are %s. `millrace COMMAND --help` explains a command", c.Topic,
+			strings.Join(topics(), ", "))
 	}
 	_, err := fmt.Fprint(a.stdout, d.Text())
 	return err
 }
 
 func (helpCommand) list(a *app) error {
-	fmt.Fprintf(a.stdout, "millrace help TOPIC prints a document. The pages of millrace local and millrace serve have them too, under /docs.\n\n")
+	fmt.Fprintf(a.stdout, "millrace help TOPIC prints a document. The pages of millrace local and millrace serve have "+
+		"them too, under /docs.\n\n")
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, d := range millrace.Documents {
 		fmt.Fprintf(w, "  %s\t%s\n", d.Name, d.About)

@@ -33,7 +33,8 @@ func asyncAPI(t *testing.T) map[string]any {
 // /definitions/schema.
 func specification(t *testing.T, part string) *jsonschema.Schema {
 	t.Helper()
-	file := filepath.Join(moduleRoot(t), ".ci", "npm", "node_modules", "@asyncapi", "specs", "schemas", "3.0.0-without-$id.json")
+	file := filepath.Join(moduleRoot(t), ".ci", "npm", "node_modules", "@asyncapi", "specs", "schemas",
+		"3.0.0-without-$id.json")
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		const reason = "AsyncAPI's schemas are not installed: npm ci --prefix .ci/npm"
@@ -156,11 +157,13 @@ var topics = map[string]struct {
 		[]string{"dev.millrace.feedback.v1", "dev.millrace.node.v1", "dev.millrace.run.v1"}, false},
 	"millrace.export-requests": {"`workspace_id/export_id`", "6", "8388608",
 		[]string{"dev.millrace.export.cancelled.v1", "dev.millrace.export.requested.v1"}, false},
-	"millrace.export-windows":     {"`workspace_id/export_id/window`", "24", "8388608", []string{""}, true},
-	"millrace.export-results":     {"`workspace_id/export_id`", "6", "8388608", []string{""}, true},
-	"millrace.export-progress":    {"`workspace_id/export_id`", "6", "8388608", []string{"dev.millrace.export.progressed.v1"}, false},
-	"millrace.export-completions": {"`workspace_id/export_id`", "6", "8388608", []string{"dev.millrace.export.completed.v1"}, false},
-	"millrace.dead-letters":       {"The record's own key.", "3", "9437184", []string{""}, false},
+	"millrace.export-windows": {"`workspace_id/export_id/window`", "24", "8388608", []string{""}, true},
+	"millrace.export-results": {"`workspace_id/export_id`", "6", "8388608", []string{""}, true},
+	"millrace.export-progress": {"`workspace_id/export_id`", "6", "8388608",
+		[]string{"dev.millrace.export.progressed.v1"}, false},
+	"millrace.export-completions": {"`workspace_id/export_id`", "6", "8388608",
+		[]string{"dev.millrace.export.completed.v1"}, false},
+	"millrace.dead-letters": {"The record's own key.", "3", "9437184", []string{""}, false},
 }
 
 func TestChannelsAreTheTopicsOfTheContract(t *testing.T) {
@@ -183,13 +186,15 @@ func TestChannelsAreTheTopicsOfTheContract(t *testing.T) {
 			t.Errorf("%s: max.message.bytes %s", address, got)
 		}
 		compacted := address == "millrace.export-completions"
-		if got := fmt.Sprint(config["cleanup.policy"]); (got == "[compact]") != compacted || (got == "[delete]") == compacted {
+		if got := fmt.Sprint(config["cleanup.policy"]); (got == "[compact]") != compacted ||
+			(got == "[delete]") == compacted {
 			t.Errorf("%s: cleanup.policy %s", address, got)
 		}
 		if _, ok := config["retention.ms"]; ok == compacted {
 			t.Errorf("%s: has a retention: %v", address, ok)
 		}
-		if internal := strings.Contains(fmt.Sprint(channel["description"]), "Internal and unstable"); internal != want.internal {
+		if internal := strings.Contains(fmt.Sprint(channel["description"]),
+			"Internal and unstable"); internal != want.internal {
 			t.Errorf("%s: internal is %v", address, internal)
 		}
 		var names []string
@@ -255,7 +260,8 @@ func TestHeadersAreThoseOfTheContract(t *testing.T) {
 		}
 	}
 	codes := asObject(asObject(asObject(schemas["deadLetterHeaders"])["properties"])["millrace_error"])["enum"]
-	const want = "[invalid_json invalid_utf8 duplicate_key unknown_type missing_field wrong_type out_of_range bad_id too_large " +
+	const want = "[invalid_json invalid_utf8 duplicate_key unknown_type missing_field wrong_type out_of_range bad_id " +
+		"too_large " +
 		"too_deep nul_character row_refused export_id_conflict unknown_export]"
 	if got := fmt.Sprint(codes); got != want {
 		t.Errorf("codes %s, want %s", got, want)

@@ -107,7 +107,8 @@ var contracts = []contract{
 	{
 		eventType: "dev.millrace.export.requested.v1", limits: true,
 		variants: `{"selection": {"window": null, "limit": null, "run_ids": ["0199a6b2-7c1e-7d40-9a53-0f2b6f4f8a11"]}}
-			{"purpose": "export_dataset", "nodes": null, "options": {"with_nodes": true, "columns": ["question", "answer"], "csv_raw": true}}
+			{"purpose": "export_dataset", "nodes": null,
+			 "options": {"with_nodes": true, "columns": ["question", "answer"], "csv_raw": true}}
 			{"purpose": "fine_tuning", "target": "trl_dpo",
 				"options": {"only_rated": true, "dedupe": false, "system": "drop", "tools": true, "pairs_per_input": 2}}`,
 		fields: `

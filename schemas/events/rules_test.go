@@ -22,9 +22,10 @@ var (
 // kinds lists, for each kind of value of the contract, values that must be refused and values that
 // must be accepted.
 var kinds = map[string]struct{ bad, good []any }{
-	"id":        {badIDs, []any{"a", "7", "A9._:~-", strings.Repeat("a", 128)}},
-	"workspace": {[]any{7, "", "Acme", "a.b", "_a", "-a", "a b", strings.Repeat("a", 64)}, []any{"a", "7", "a_b-c", strings.Repeat("a", 63)}},
-	"text":      {badTexts, []any{"", "a\nb\t\"", "𝄞 ü 漢", strings.Repeat("x", mebibyte)}},
+	"id": {badIDs, []any{"a", "7", "A9._:~-", strings.Repeat("a", 128)}},
+	"workspace": {[]any{7, "", "Acme", "a.b", "_a", "-a", "a b", strings.Repeat("a", 64)},
+		[]any{"a", "7", "a_b-c", strings.Repeat("a", 63)}},
+	"text": {badTexts, []any{"", "a\nb\t\"", "𝄞 ü 漢", strings.Repeat("x", mebibyte)}},
 	"time": {
 		[]any{
 			7, true, "", "yesterday", "2026-10-07", "2026-10-07 09:15:02Z", "2026-10-07T09:15:02", "2026-10-07T09:15:02+02:00",
@@ -36,7 +37,8 @@ var kinds = map[string]struct{ bad, good []any }{
 			"2026-10-07T09:15:02.123+00:00",
 		},
 	},
-	"int":      {[]any{"7", 1.5, true, tooBig, tooSmall, []any{}}, []any{0, -1, json.Number("9223372036854775807"), json.Number("-9223372036854775808")}},
+	"int": {[]any{"7", 1.5, true, tooBig, tooSmall, []any{}}, []any{0, -1, json.Number("9223372036854775807"),
+		json.Number("-9223372036854775808")}},
 	"count":    {[]any{"7", 1.5, true, tooBig, -1}, []any{0, json.Number("9223372036854775807")}},
 	"positive": {[]any{"7", 1.5, true, tooBig, 0, -1}, []any{1, 1000}},
 	"records":  {[]any{"7", 1.5, true, -1, 1_000_001}, []any{0, 1, 1_000_000}},
@@ -44,17 +46,22 @@ var kinds = map[string]struct{ bad, good []any }{
 	"share":    {[]any{"0.5", true, -0.1, 1.1}, []any{0, 0.25, 1}},
 	"percent":  {[]any{"50", true, -0.1, 100.5}, []any{0, 33.3, 100}},
 	"bool":     {[]any{"true", 1, []any{}}, []any{true, false}},
-	"uri":      {[]any{7, "", "manifest.json", "exports/acme/manifest.json"}, []any{"file:///data/bucket/exports/a/b/manifest.json", "s3://b/exports/a/b/manifest.json", "mem://b/m"}},
-	"sha256":   {[]any{7, "", strings.Repeat("A", 64), strings.Repeat("a", 63), strings.Repeat("a", 65)}, []any{strings.Repeat("0f", 32)}},
-	"code":     {[]any{7, "", "Bad Code", "7x"}, []any{"runs_not_found"}},
-	"pointer":  {[]any{7, "target", "/a~2b"}, []any{"", "/selection/run_ids/3", "/a~1b"}},
-	"object":   {notObject, nil},
-	"element":  {append(notObject, nil), nil},
-	"array":    {[]any{7, "x", true, map[string]any{}}, nil},
-	"content":  {[]any{7, true, map[string]any{}, []any{7}, "a\x00b", tooLong}, []any{"", "hello", []any{}, []any{map[string]any{"type": "text", "text": "hi"}}}},
-	"labels":   {append(notObject, map[string]any{"a": 1}, map[string]any{"a": nil}, map[string]any{"a": "\x00"}), []any{map[string]any{}, map[string]any{"A b/ü": ""}}},
-	"counts":   {append(notObject, map[string]any{"a": -1}, map[string]any{"a": "1"}, map[string]any{"a": 1.5}, map[string]any{"A b": 1}), []any{map[string]any{}, map[string]any{"no_output": 3}}},
-	"enum":     {[]any{7, "", "unknown", true, []any{}}, nil},
+	"uri": {[]any{7, "", "manifest.json", "exports/acme/manifest.json"},
+		[]any{"file:///data/bucket/exports/a/b/manifest.json", "s3://b/exports/a/b/manifest.json", "mem://b/m"}},
+	"sha256": {[]any{7, "", strings.Repeat("A", 64), strings.Repeat("a", 63), strings.Repeat("a", 65)},
+		[]any{strings.Repeat("0f", 32)}},
+	"code":    {[]any{7, "", "Bad Code", "7x"}, []any{"runs_not_found"}},
+	"pointer": {[]any{7, "target", "/a~2b"}, []any{"", "/selection/run_ids/3", "/a~1b"}},
+	"object":  {notObject, nil},
+	"element": {append(notObject, nil), nil},
+	"array":   {[]any{7, "x", true, map[string]any{}}, nil},
+	"content": {[]any{7, true, map[string]any{}, []any{7}, "a\x00b", tooLong},
+		[]any{"", "hello", []any{}, []any{map[string]any{"type": "text", "text": "hi"}}}},
+	"labels": {append(notObject, map[string]any{"a": 1}, map[string]any{"a": nil}, map[string]any{"a": "\x00"}),
+		[]any{map[string]any{}, map[string]any{"A b/ü": ""}}},
+	"counts": {append(notObject, map[string]any{"a": -1}, map[string]any{"a": "1"}, map[string]any{"a": 1.5},
+		map[string]any{"A b": 1}), []any{map[string]any{}, map[string]any{"no_output": 3}}},
+	"enum": {[]any{7, "", "unknown", true, []any{}}, nil},
 }
 
 func TestEveryFieldIsHeldToItsRule(t *testing.T) {
@@ -101,7 +108,8 @@ func TestEveryFieldIsHeldToItsRule(t *testing.T) {
 				if f.kind != "content" && try(f.path, func(p *place) { p.set(nil) }) != f.nullable && !f.conditional {
 					t.Errorf("%s: null accepted is %v", f.path, !f.nullable)
 				}
-				if (f.required || !f.conditional) && !strings.HasSuffix(f.path, "[]") && try(f.path, (*place).remove) == f.required {
+				if (f.required || !f.conditional) && !strings.HasSuffix(f.path, "[]") &&
+					try(f.path, (*place).remove) == f.required {
 					t.Errorf("%s: absence accepted is %v", f.path, f.required)
 				}
 			}
@@ -170,7 +178,8 @@ func TestFreeJSONKeepsTheLimitsOfText(t *testing.T) {
 
 func TestRulesBetweenFields(t *testing.T) {
 	runIDs := func(n int) string {
-		return `{"selection": {"window": null, "limit": null, "run_ids": [` + strings.TrimSuffix(strings.Repeat(`"r",`, n), ",") + `]}}`
+		return `{"selection": {"window": null, "limit": null, "run_ids": [` + strings.TrimSuffix(strings.Repeat(`"r",`, n),
+			",") + `]}}`
 	}
 	const run, feedback = "dev.millrace.run.v1", "dev.millrace.feedback.v1"
 	const request, completed = "dev.millrace.export.requested.v1", "dev.millrace.export.completed.v1"
@@ -214,9 +223,11 @@ func TestRulesBetweenFields(t *testing.T) {
 		{completed, "failed without an error", `{"status": "failed", "error": null}`, false},
 		{completed, "failed with a null for an error", `{"status": "failed"}`, false},
 		{completed, "cancelled", `{"status": "cancelled", "error": null}`, true},
-		{completed, "cancelled with a reason", `{"status": "cancelled", "error": {"code": "x", "message": "x", "retryable": true}}`, true},
+		{completed, "cancelled with a reason",
+			`{"status": "cancelled", "error": {"code": "x", "message": "x", "retryable": true}}`, true},
 		{completed, "cancelled with a text for a reason", `{"status": "cancelled", "error": "x"}`, false},
-		{completed, "refused", `{"status": "failed", "purpose": null, "source": null, "app_id": null, "target": null, "format": null,
+		{completed, "refused",
+			`{"status": "failed", "purpose": null, "source": null, "app_id": null, "target": null, "format": null,
 			"rows_planned": null, "rows_used": null, "accepted_at": null,
 			"error": {"code": "invalid_request", "message": "m", "retryable": false}}`, true},
 	} {
@@ -245,7 +256,8 @@ func TestAFeedbackOfNullsIsNone(t *testing.T) {
 func TestASucceededExportSaysWhatItWas(t *testing.T) {
 	const completed = "dev.millrace.export.completed.v1"
 	schema := compiled(t, completed)
-	for _, key := range strings.Fields("purpose source app_id target format requested_at rows_planned rows_used accepted_at") {
+	for _, key := range strings.Fields("purpose source app_id target format requested_at rows_planned rows_used " +
+		"accepted_at") {
 		doc := parse(t, readFile(t, completed+".example.json")).(map[string]any)
 		delete(doc, key)
 		if schema.Validate(doc) == nil {
@@ -275,11 +287,12 @@ var targets = map[string]string{
 	"recipe_evaluation": "canonical " + evaluationTargets,
 	"node_evaluation":   "canonical " + evaluationTargets,
 	"node_optimization": "canonical dspy bedrock_apo",
-	"fine_tuning": `openai_chat together mistral bedrock_conversation bedrock_distillation gemini sharegpt trl_prompt_completion
-		trl_kto openai_dpo trl_dpo gemini_preference`,
+	"fine_tuning": `openai_chat together mistral bedrock_conversation bedrock_distillation gemini sharegpt
+		trl_prompt_completion 		trl_kto openai_dpo trl_dpo gemini_preference`,
 }
 
-const evaluationTargets = "karini_csv ragas deepeval langsmith langfuse mlflow inspect openai_evals promptfoo bedrock_eval bedrock_rag"
+const evaluationTargets = "karini_csv ragas deepeval langsmith langfuse mlflow inspect openai_evals promptfoo " +
+	"bedrock_eval bedrock_rag"
 
 func TestTargetsAndFormatsFollowThePurpose(t *testing.T) {
 	schema := compiled(t, "dev.millrace.export.requested.v1")

@@ -72,7 +72,8 @@ func listedPages(t *testing.T, b *Bucket) {
 
 func ranges(t *testing.T, b *Bucket) {
 	large := string(noise(partSize + 100))
-	for key, body := range map[string]string{"empty": "", "digits": "0123456789", "large": large, "a../b__0x2f__c": "0123"} {
+	for key, body := range map[string]string{"empty": "", "digits": "0123456789", "large": large,
+		"a../b__0x2f__c": "0123"} {
 		w, err := b.NewWriter(t.Context(), key)
 		if err != nil {
 			t.Fatal(err)
@@ -83,7 +84,8 @@ func ranges(t *testing.T, b *Bucket) {
 		}
 		size := int64(len(body))
 		for _, test := range []struct{ offset, length int64 }{
-			{0, -1}, {0, 0}, {0, 1}, {0, size}, {0, size + 5}, {1, 3}, {3, -1}, {size - 4, 4}, {size - 4, 9}, {size, -1}, {size, 0}, {size, 1}, {size + 7, 3}, {size + 7, -1},
+			{0, -1}, {0, 0}, {0, 1}, {0, size}, {0, size + 5}, {1, 3}, {3, -1}, {size - 4, 4}, {size - 4, 9}, {size, -1},
+			{size, 0}, {size, 1}, {size + 7, 3}, {size + 7, -1},
 		} {
 			if test.offset < 0 {
 				continue

@@ -54,7 +54,8 @@ func readBack(t *testing.T, b *Bucket) {
 	large := noise(2*partSize + 7)
 	for key, body := range map[string][]byte{
 		"empty": {}, "small.json": []byte(`{}`), "exports/acme/e~1:2/data/train-00000-00000-a.jsonl": []byte("a\nb\n"),
-		"spaces and ümlauts/漢字 % ? # +.txt": []byte("text"), "a../b": []byte("dots"), "a__0x2f__b": []byte("an escape of gocloud's"),
+		"spaces and ümlauts/漢字 % ? # +.txt": []byte("text"), "a../b": []byte("dots"),
+		"a__0x2f__b": []byte("an escape of gocloud's"),
 		"deep/" + strings.Repeat("d/", 100) + "x":                               []byte("deep"),
 		strings.Repeat("k", maxSegment) + "/" + strings.Repeat("k", maxSegment): []byte("long"), "large": large,
 		"a part": large[:partSize], "a part and a byte": large[:partSize+1], "two parts": large[:2*partSize],
@@ -106,7 +107,8 @@ func createOnce(t *testing.T, b *Bucket) {
 		t.Fatal(err)
 	}
 	for _, body := range []string{"second", "first", ""} {
-		if err := b.Create(t.Context(), "a/b", []byte(body)); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "a/b") {
+		if err := b.Create(t.Context(), "a/b", []byte(body)); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(),
+			"a/b") {
 			t.Errorf("created again with %q: %v", body, err)
 		}
 		w, err := b.NewWriter(t.Context(), "a/b")
@@ -225,7 +227,8 @@ func cancelled(t *testing.T, b *Bucket) {
 
 func listed(t *testing.T, b *Bucket) {
 	before := time.Now().Add(-2 * time.Second) // some file systems store whole seconds
-	keys := []string{"a", "a../b", "a__0x2f__b/c", "a-b/c", "a.b", "a/b", "a/b-c", "a/c/d", "ab/c", "b/windows/00000.json", "b/windows/00001.json", "b/windows~/1"}
+	keys := []string{"a", "a../b", "a__0x2f__b/c", "a-b/c", "a.b", "a/b", "a/b-c", "a/c/d", "ab/c", "b/windows/00000.json",
+		"b/windows/00001.json", "b/windows~/1"}
 	shuffled := slices.Clone(keys)
 	shuffled[0] = "a0" // a file system cannot have both objects, a and a/b
 	keys[0] = "a0"
@@ -236,7 +239,8 @@ func listed(t *testing.T, b *Bucket) {
 		}
 	}
 	slices.Sort(keys)
-	for _, prefix := range []string{"", "a", "a/", "a/b", "a/c", "a/c/", "a/c/d", "a/c/d/", "a..", "a../", "a__0x2f__b/", "b/win", "b/windows/", "b/windows/00001.json", "c", "missing/"} {
+	for _, prefix := range []string{"", "a", "a/", "a/b", "a/c", "a/c/", "a/c/d", "a/c/d/", "a..", "a../", "a__0x2f__b/",
+		"b/win", "b/windows/", "b/windows/00001.json", "c", "missing/"} {
 		var want []string
 		for _, key := range keys {
 			if strings.HasPrefix(key, prefix) {
@@ -283,8 +287,10 @@ func deleted(t *testing.T, b *Bucket) {
 
 func hostile(t *testing.T, b *Bucket) {
 	for _, key := range []string{
-		"", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/..", "./a", "a/./b", ".incomplete/x", "a/.hidden", "a\\..\\b", `C:\a`,
-		"nul\x00", "line\nfeed", "tab\t", "del\x7f", "esc\x1b[2J", "bad\xff", strings.Repeat("x/", 512) + "x", strings.Repeat("y", maxSegment+1),
+		"", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/..", "./a", "a/./b", ".incomplete/x", "a/.hidden",
+		"a\\..\\b", `C:\a`,
+		"nul\x00", "line\nfeed", "tab\t", "del\x7f", "esc\x1b[2J", "bad\xff", strings.Repeat("x/", 512) + "x",
+		strings.Repeat("y", maxSegment+1),
 	} {
 		if err := b.Create(t.Context(), key, []byte("x")); err == nil {
 			t.Errorf("created %.60q", key)

@@ -154,7 +154,8 @@ func (b *Bucket) NewReader(ctx context.Context, key string) (io.ReadCloser, int6
 // the whole object in bytes. The reader has fewer bytes if the object ends earlier. A negative
 // length means all the rest. It returns ErrNotFound if there is no such object. The caller closes
 // the reader.
-func (b *Bucket) NewRangeReader(ctx context.Context, key string, offset, length int64) (r io.ReadCloser, size int64, err error) {
+func (b *Bucket) NewRangeReader(ctx context.Context, key string, offset, length int64) (r io.ReadCloser, size int64,
+	err error) {
 	err = b.do("read", key, func() (err error) {
 		if offset < 0 {
 			return fmt.Errorf("offset %d is negative", offset)
@@ -226,7 +227,8 @@ func (b *Bucket) Probe(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("probe the object store: %w", err)
 	case !bytes.Equal(body, first):
-		return errors.New("probe the object store: it refused to create a key twice, but it changed the object: use another store")
+		return errors.New("probe the object store: it refused to create a key twice, but it changed the object: use " +
+			"another store")
 	}
 	return nil
 }

@@ -11,7 +11,8 @@ import (
 
 func TestOpenSaysWhatIsSupported(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "/a/folder", "folder", "file://relative/folder", "file:folder", "file:///a?region=x", "http://x", "\x7f:", "mem://name", "mem:///", "mem:", "mem://?a=b", "s3://key:secret@host/%zz"} {
+	for _, url := range []string{"", "/a/folder", "folder", "file://relative/folder", "file:folder", "file:///a?region=x",
+		"http://x", "\x7f:", "mem://name", "mem:///", "mem:", "mem://?a=b", "s3://key:secret@host/%zz"} {
 		b, err := Open(t.Context(), url)
 		if err == nil {
 			b.Close()
@@ -77,12 +78,15 @@ func TestOpenSaysWhatIsWrongWithAnS3URL(t *testing.T) {
 func TestS3URLsSayWhereTheStoreIs(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]s3Config{
-		"s3://bucket?region=eu-west-1":                               {bucket: "bucket"},
-		"s3://bucket/a/b/?region=eu-west-1":                          {bucket: "bucket", prefix: "a/b/"},
-		"s3://bucket/?endpoint=http://127.0.0.1:9000":                {bucket: "bucket", endpoint: "http://127.0.0.1:9000", pathStyle: true},
-		"s3://bucket?endpoint=store:9000&disable_https=true":         {bucket: "bucket", endpoint: "http://store:9000", pathStyle: true},
-		"s3://bucket?endpoint=store.example&use_path_style=false":    {bucket: "bucket", endpoint: "https://store.example"},
-		"s3://bucket?endpoint=https%3A%2F%2Fstore.example%2F&role=x": {bucket: "bucket", endpoint: "https://store.example/", pathStyle: true},
+		"s3://bucket?region=eu-west-1":      {bucket: "bucket"},
+		"s3://bucket/a/b/?region=eu-west-1": {bucket: "bucket", prefix: "a/b/"},
+		"s3://bucket/?endpoint=http://127.0.0.1:9000": {bucket: "bucket", endpoint: "http://127.0.0.1:9000",
+			pathStyle: true},
+		"s3://bucket?endpoint=store:9000&disable_https=true": {bucket: "bucket", endpoint: "http://store:9000",
+			pathStyle: true},
+		"s3://bucket?endpoint=store.example&use_path_style=false": {bucket: "bucket", endpoint: "https://store.example"},
+		"s3://bucket?endpoint=https%3A%2F%2Fstore.example%2F&role=x": {bucket: "bucket", endpoint: "https://store.example/",
+			pathStyle: true},
 	} {
 		u, err := url.Parse(raw)
 		if err != nil {
@@ -110,7 +114,8 @@ func TestProbeRefusesAStoreThatCreatesTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, broken := range map[string]store{"accepts both": forgetful{folder}, "refuses and overwrites": overwriting{folder}} {
+	for name, broken := range map[string]store{"accepts both": forgetful{folder},
+		"refuses and overwrites": overwriting{folder}} {
 		b := &Bucket{broken}
 		err := b.Probe(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "probe the object store") {

@@ -84,7 +84,8 @@ type s3Config struct {
 
 // s3Params are the parameters of an S3 URL. They have the names of gocloud.dev/blob/s3blob, except
 // timeout, which is ours.
-var s3Params = []string{"region", "endpoint", "use_path_style", "disable_https", "profile", "role", "anonymous", "timeout"}
+var s3Params = []string{"region", "endpoint", "use_path_style", "disable_https", "profile", "role", "anonymous",
+	"timeout"}
 
 // parseS3 reads an S3 URL.
 func parseS3(u *url.URL) (s3Config, error) {
@@ -92,7 +93,8 @@ func parseS3(u *url.URL) (s3Config, error) {
 	query, err := url.ParseQuery(u.RawQuery)
 	switch {
 	case u.User != nil:
-		return cfg, errors.New("must not hold credentials: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as profile=")
+		return cfg, errors.New("must not hold credentials: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as " +
+			"profile=")
 	case cfg.bucket == "" || u.Port() != "":
 		return cfg, errors.New("must name a bucket after s3://, and a server other than Amazon's as endpoint=: " +
 			"s3://bucket?endpoint=http://127.0.0.1:9000")

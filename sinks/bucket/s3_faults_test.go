@@ -36,7 +36,8 @@ func isRead(r *http.Request) bool {
 
 // first gives the first n requests of a kind to fault, and the others to the server. seen counts
 // all of them.
-func first(n int64, kind func(*http.Request) bool, seen *atomic.Int64, fault func(http.ResponseWriter, *http.Request, http.Handler)) func(http.Handler) http.Handler {
+func first(n int64, kind func(*http.Request) bool, seen *atomic.Int64, fault func(http.ResponseWriter, *http.Request,
+	http.Handler)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if kind(r) && seen.Add(1) <= n {
@@ -77,12 +78,14 @@ func TestS3FaultsOnTheWayAreRetried(t *testing.T) {
 		times int64
 		fault func(http.ResponseWriter, *http.Request, http.Handler)
 	}{
-		"PutObject's answer is lost":                          {isPut, 1, loseAnswer},
-		"PutObject's answers are lost":                        {isPut, 3, loseAnswer},
-		"PutObject's answers are lost for ever":               {isPut, always, loseAnswer},
-		"PutObject meets an error of the server":              {isPut, 2, refuse(http.StatusInternalServerError, "InternalError")},
-		"PutObject is throttled":                              {isPut, 3, refuse(http.StatusServiceUnavailable, "SlowDown")},
-		"PutObject meets another":                             {isPut, 1, refuse(http.StatusConflict, "ConditionalRequestConflict")},
+		"PutObject's answer is lost":            {isPut, 1, loseAnswer},
+		"PutObject's answers are lost":          {isPut, 3, loseAnswer},
+		"PutObject's answers are lost for ever": {isPut, always, loseAnswer},
+		"PutObject meets an error of the server": {isPut, 2, refuse(http.StatusInternalServerError,
+			"InternalError")},
+		"PutObject is throttled": {isPut, 3, refuse(http.StatusServiceUnavailable, "SlowDown")},
+		"PutObject meets another": {isPut, 1, refuse(http.StatusConflict,
+			"ConditionalRequestConflict")},
 		"PutObject hangs":                                     {isPut, 1, hang},
 		"CreateMultipartUpload's answer is lost":              {isBegin, 1, loseAnswer},
 		"UploadPart's answer is lost":                         {isPart, 2, loseAnswer},
@@ -90,13 +93,18 @@ func TestS3FaultsOnTheWayAreRetried(t *testing.T) {
 		"CompleteMultipartUpload's answer is lost":            {isComplete, 1, loseAnswer},
 		"CompleteMultipartUpload's answers are lost":          {isComplete, 3, loseAnswer},
 		"CompleteMultipartUpload's answers are lost for ever": {isComplete, always, loseAnswer},
-		"CompleteMultipartUpload meets another":               {isComplete, 1, refuse(http.StatusConflict, "ConditionalRequestConflict")},
-		"CompleteMultipartUpload meets an error":              {isComplete, 1, refuse(http.StatusInternalServerError, "InternalError")},
-		"CompleteMultipartUpload fails in a 200":              {isComplete, 1, refuse(http.StatusOK, "InternalError")},
-		"reading meets an error":                              {isRead, 2, refuse(http.StatusBadGateway, "")},
-		"reading is cut before the first byte":                {isRead, 1, loseAnswer},
-		"PutObject's answer is lost, and then HEAD's":         {firstOfEachMethod(), always, loseAnswer},
-		"all that write lose the answer now and then":         {func(r *http.Request) bool { return isBegin(r) || isComplete(r) || isPut(r) }, 2, loseAnswer},
+		"CompleteMultipartUpload meets another": {isComplete, 1,
+			refuse(http.StatusConflict, "ConditionalRequestConflict")},
+		"CompleteMultipartUpload meets an error": {isComplete, 1, refuse(http.StatusInternalServerError,
+			"InternalError")},
+		"CompleteMultipartUpload fails in a 200":      {isComplete, 1, refuse(http.StatusOK, "InternalError")},
+		"reading meets an error":                      {isRead, 2, refuse(http.StatusBadGateway, "")},
+		"reading is cut before the first byte":        {isRead, 1, loseAnswer},
+		"PutObject's answer is lost, and then HEAD's": {firstOfEachMethod(), always, loseAnswer},
+		"all that write lose the answer now and then": {func(r *http.Request) bool {
+			return isBegin(r) || isComplete(r) ||
+				isPut(r)
+		}, 2, loseAnswer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +140,8 @@ func TestS3FaultsOnTheWayAreRetried(t *testing.T) {
 // succeeds if the object is its own.
 func TestS3LostAnswerOfALoserIsAConflict(t *testing.T) {
 	t.Parallel()
-	for name, kind := range map[string]func(*http.Request) bool{"PutObject": isPut, "CompleteMultipartUpload": isComplete} {
+	for name, kind := range map[string]func(*http.Request) bool{"PutObject": isPut,
+		"CompleteMultipartUpload": isComplete} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var faults atomic.Bool
@@ -172,8 +181,9 @@ func TestS3RetriesAreBounded(t *testing.T) {
 		"errors":     {refuse(http.StatusInternalServerError, "InternalError"), "InternalError"},
 		"throttling": {refuse(http.StatusServiceUnavailable, "SlowDown"), "SlowDown"},
 		"conflicts":  {refuse(http.StatusConflict, "ConditionalRequestConflict"), "ConditionalRequestConflict"},
-		"cut off":    {func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }, "cannot reach"},
-		"hanging":    {hang, "timeout"},
+		"cut off": {func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) },
+			"cannot reach"},
+		"hanging": {hang, "timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -219,7 +229,8 @@ func TestS3ReadsThatStopFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var seen atomic.Int64
-			b := openS3With(t, nil, first(always, isRead, &seen, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			b := openS3With(t, nil, first(always, isRead, &seen, func(w http.ResponseWriter, r *http.Request,
+				next http.Handler) {
 				answer := httptest.NewRecorder()
 				next.ServeHTTP(answer, r)
 				for name, values := range answer.Header() {

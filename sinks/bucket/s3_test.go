@@ -30,7 +30,8 @@ func TestS3Store(t *testing.T) {
 
 func TestS3PrefixesAreStoresOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	for name, run := range map[string]func(*testing.T, *Bucket){"list": listed, "read": ranges, "create": createLargeOnce, "sign": signed, "probe": probed} {
+	for name, run := range map[string]func(*testing.T, *Bucket){"list": listed, "read": ranges, "create": createLargeOnce,
+		"sign": signed, "probe": probed} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, _ := buckettest.S3(t)
@@ -117,18 +118,28 @@ func TestS3MistakesAreExplained(t *testing.T) {
 		change func(cfg *s3Config)
 		want   string
 	}{
-		"no such bucket":     {func(cfg *s3Config) { cfg.bucket = "no-such-bucket" }, `has no bucket "no-such-bucket": create it`},
-		"unknown access key": {func(cfg *s3Config) { cfg.credentials = credentials.NewStaticCredentialsProvider("who", "hush", "") }, "correct AWS_ACCESS_KEY_ID"},
+		"no such bucket": {func(cfg *s3Config) { cfg.bucket = "no-such-bucket" },
+			`has no bucket "no-such-bucket": create it`},
+		"unknown access key": {func(cfg *s3Config) {
+			cfg.credentials = credentials.NewStaticCredentialsProvider("who", "hush",
+				"")
+		}, "correct AWS_ACCESS_KEY_ID"},
 		"wrong secret": {func(cfg *s3Config) {
 			cfg.credentials = credentials.NewStaticCredentialsProvider("millrace-tests", "hush", "")
 		}, "correct AWS_ACCESS_KEY_ID"},
-		"without credentials":  {func(cfg *s3Config) { cfg.sdk.Set("anonymous", "true") }, "s3:PutObject"},
-		"nobody listens":       {func(cfg *s3Config) { cfg.endpoint = plain.URL }, "cannot reach http://127.0.0.1"},
-		"TLS without TLS":      {func(cfg *s3Config) { cfg.endpoint = strings.Replace(cfg.endpoint, "http:", "https:", 1) }, "correct endpoint="},
-		"an unknown host":      {func(cfg *s3Config) { cfg.endpoint = "http://host.invalid" }, "cannot reach http://host.invalid"},
-		"another region":       {func(cfg *s3Config) { cfg.sdk.Set("region", "mars-north-1") }, "correct region="},
-		"no conditional write": {func(cfg *s3Config) { cfg.endpoint = answering(t, http.StatusNotImplemented, "NotImplemented") }, "If-None-Match"},
-		"no rights":            {func(cfg *s3Config) { cfg.endpoint = answering(t, http.StatusForbidden, "AccessDenied") }, "s3:PutObject"},
+		"without credentials": {func(cfg *s3Config) { cfg.sdk.Set("anonymous", "true") }, "s3:PutObject"},
+		"nobody listens":      {func(cfg *s3Config) { cfg.endpoint = plain.URL }, "cannot reach http://127.0.0.1"},
+		"TLS without TLS": {func(cfg *s3Config) { cfg.endpoint = strings.Replace(cfg.endpoint, "http:", "https:", 1) },
+			"correct endpoint="},
+		"an unknown host": {func(cfg *s3Config) { cfg.endpoint = "http://host.invalid" },
+			"cannot reach http://host.invalid"},
+		"another region": {func(cfg *s3Config) { cfg.sdk.Set("region", "mars-north-1") }, "correct region="},
+		"no conditional write": {func(cfg *s3Config) {
+			cfg.endpoint = answering(t, http.StatusNotImplemented,
+				"NotImplemented")
+		}, "If-None-Match"},
+		"no rights": {func(cfg *s3Config) { cfg.endpoint = answering(t, http.StatusForbidden, "AccessDenied") },
+			"s3:PutObject"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -237,10 +248,11 @@ func openS3With(t *testing.T, change func(cfg *s3Config), proxy func(next http.H
 			t.Fatal(err)
 		}
 		silent := slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) // the faults are intended
-		server := httptest.NewUnstartedServer(proxy(&httputil.ReverseProxy{ErrorLog: silent, Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.Out.Host = r.In.Host // it is signed
-		}}))
+		server := httptest.NewUnstartedServer(proxy(&httputil.ReverseProxy{ErrorLog: silent,
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(target)
+				r.Out.Host = r.In.Host // it is signed
+			}}))
 		// Requests that hang end with the test.
 		server.Config.BaseContext = func(net.Listener) context.Context { return t.Context() }
 		server.Config.ErrorLog = silent

@@ -106,12 +106,14 @@ func (s *s3Store) explain(err error) error {
 		return ErrNotFound
 	case code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch", code == "InvalidToken", code == "ExpiredToken",
 		code == "XAdminUserNotFound" /* versitygw */, status == http.StatusUnauthorized:
-		hint = s.where() + " refuses the credentials: correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, " +
+		hint = s.where() + " refuses the credentials: correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and " +
+			"AWS_SESSION_TOKEN, " +
 			"or profile= or role= in the URL"
 	case status == http.StatusForbidden:
 		hint = fmt.Sprintf("the credentials do not allow this: grant s3:GetObject, s3:PutObject, s3:DeleteObject, "+
 			"s3:AbortMultipartUpload and s3:ListBucket on bucket %q", s.cfg.bucket)
-	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect, code == "AuthorizationHeaderMalformed":
+	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect,
+		code == "AuthorizationHeaderMalformed":
 		hint = fmt.Sprintf("bucket %q is not in region %s: correct region= in the URL", s.cfg.bucket, s.region)
 	case status == http.StatusNotImplemented:
 		hint = s.where() + " does not have conditional writes (If-None-Match): use a store that has them"

@@ -26,10 +26,15 @@ var suite = []struct {
 	{"one record", runColumns(), func() [][]byte { return runRecords(1, 1100) }},
 	{"runs", runColumns(), func() [][]byte { return runRecords(6000, 1100) }},
 	{"every type", typeColumns(), typeRecords},
-	{"one column", []Column{{Name: "text"}}, func() [][]byte { return lines(`{"text":null}`, `{"text":"a"}`, `{"text":null}`) }},
-	{"hostile text", []Column{{Name: "text"}, {Name: "again", Long: true}, {Name: "few", Dictionary: true}}, hostileRecords},
+	{"one column", []Column{{Name: "text"}}, func() [][]byte {
+		return lines(`{"text":null}`, `{"text":"a"}`,
+			`{"text":null}`)
+	}},
+	{"hostile text", []Column{{Name: "text"}, {Name: "again", Long: true}, {Name: "few", Dictionary: true}},
+		hostileRecords},
 	{"many columns", manyColumns(), manyRecords},
-	{"a huge record", []Column{{Name: "n", Type: Integer, Required: true}, {Name: "text", Long: true}, {Name: "raw", Type: Document}}, hugeRecords},
+	{"a huge record", []Column{{Name: "n", Type: Integer, Required: true}, {Name: "text", Long: true},
+		{Name: "raw", Type: Document}}, hugeRecords},
 }
 
 func TestEveryEncoderIsReadBackByAnIndependentReader(t *testing.T) {
@@ -233,14 +238,17 @@ func lines(records ...string) (out [][]byte) {
 func typeColumns() []Column {
 	text, number := Column{}, Column{Type: Integer, Required: true}
 	numbers := Column{Type: List, Element: &number}
-	score := Column{Type: Struct, Fields: []Column{{Name: "name", Required: true}, {Name: "value", Type: Float}, {Name: "tags", Type: List, Element: &text}}}
+	score := Column{Type: Struct, Fields: []Column{{Name: "name", Required: true}, {Name: "value", Type: Float},
+		{Name: "tags", Type: List, Element: &text}}}
 	return []Column{
 		{Name: "id", Required: true, Bloom: true},
-		{Name: "whole", Type: Integer}, {Name: "float", Type: Float}, {Name: "flag", Type: Boolean}, {Name: "at", Type: Time}, {Name: "doc", Type: Document},
+		{Name: "whole", Type: Integer}, {Name: "float", Type: Float}, {Name: "flag", Type: Boolean}, {Name: "at", Type: Time},
+		{Name: "doc", Type: Document},
 		{Name: "few", Dictionary: true}, {Name: "long", Long: true},
 		{Name: "node", Type: Struct, Fields: []Column{
 			{Name: "id"}, {Name: "n", Type: Integer}, {Name: "at", Type: Time},
-			{Name: "inner", Type: Struct, Fields: []Column{{Name: "flag", Type: Boolean}, {Name: "list", Type: List, Element: &text}}},
+			{Name: "inner", Type: Struct, Fields: []Column{{Name: "flag", Type: Boolean},
+				{Name: "list", Type: List, Element: &text}}},
 		}},
 		{Name: "must", Type: Struct, Required: true, Fields: []Column{{Name: "n", Type: Integer, Required: true}}},
 		{Name: "contexts", Type: List, Element: &text}, {Name: "scores", Type: List, Required: true, Element: &score},
@@ -261,9 +269,12 @@ func typeRecords() [][]byte {
 // hostileTexts are difficult for quoting, lines, spreadsheets and encodings.
 func hostileTexts() []string {
 	texts := []string{
-		"", " ", "  padded  ", `"`, `""`, `a "quoted" word`, ",", ";", "|", "'", "\n", "\r", "\r\n", "a\nb", "a\rb", "a\r\nb", "\t", "a\tb", "\x01\x02\x1f", "\x7f", "\b\f",
-		"\u2028\u2029\u0085", "\ufeff", "żółw 漢字 👩\u200d👩\u200d👧 🇵🇱", "\U0010ffff", "e\u0301", "\u202eabc", "null", "NULL", `\N`, `\`, `\\`, `\"`, `\n`, "true", "0", "007", "1e5", "NaN", "-", "-1.5", "+1", "=1+1", "@SUM(A1)",
-		"=HYPERLINK(\"x\",\"y\")", "\t=1", "\r=1", "'=1", "{}", `{"a":1}`, "[1,2]", "# comment", "--", "${x}", "{{y}}", "</script>", "%00", "2026-11-01T00:00:00.000Z", "a,b\r\n\"c\"",
+		"", " ", "  padded  ", `"`, `""`, `a "quoted" word`, ",", ";", "|", "'", "\n", "\r", "\r\n", "a\nb", "a\rb", "a\r\nb",
+		"\t", "a\tb", "\x01\x02\x1f", "\x7f", "\b\f",
+		"\u2028\u2029\u0085", "\ufeff", "żółw 漢字 👩\u200d👩\u200d👧 🇵🇱", "\U0010ffff", "e\u0301", "\u202eabc", "null", "NULL",
+		`\N`, `\`, `\\`, `\"`, `\n`, "true", "0", "007", "1e5", "NaN", "-", "-1.5", "+1", "=1+1", "@SUM(A1)",
+		"=HYPERLINK(\"x\",\"y\")", "\t=1", "\r=1", "'=1", "{}", `{"a":1}`, "[1,2]", "# comment", "--", "${x}", "{{y}}",
+		"</script>", "%00", "2026-11-01T00:00:00.000Z", "a,b\r\n\"c\"",
 		strings.Repeat("ab\"c\n", 50_000),
 	}
 	return texts
@@ -279,7 +290,8 @@ func hostileRecords() (records [][]byte) {
 
 func manyColumns() (columns []Column) {
 	for i := range 600 {
-		columns = append(columns, Column{Name: fmt.Sprintf("column %d, \"quoted\" é", i), Type: []Type{Text, Integer, Float, Document}[i%4]})
+		columns = append(columns, Column{Name: fmt.Sprintf("column %d, \"quoted\" é", i), Type: []Type{Text, Integer, Float,
+			Document}[i%4]})
 	}
 	return columns
 }
@@ -311,5 +323,6 @@ func manyRecords() (records [][]byte) {
 // hugeRecords are small records around one of 70 MB, which is larger than every buffer.
 func hugeRecords() [][]byte {
 	text := strings.Repeat("a line of \\\"text\\\" that goes on, é\\n", 1_000_000)
-	return lines(`{"n":1,"text":"small","raw":{}}`, `{"n":2,"text":"`+text+`","raw":["`+text+`"]}`, `{"n":3,"text":"small","raw":null}`)
+	return lines(`{"n":1,"text":"small","raw":{}}`, `{"n":2,"text":"`+text+`","raw":["`+text+`"]}`,
+		`{"n":3,"text":"small","raw":null}`)
 }

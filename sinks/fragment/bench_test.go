@@ -18,26 +18,36 @@ import (
 // runColumns are the columns of a canonical data set, the widest one.
 func runColumns() []Column {
 	tag := Column{Required: true}
-	file := Column{Type: Struct, Required: true, Fields: []Column{{Name: "name"}, {Name: "size_bytes", Type: Integer}, {Name: "direction", Dictionary: true}}}
+	file := Column{Type: Struct, Required: true, Fields: []Column{{Name: "name"}, {Name: "size_bytes", Type: Integer},
+		{Name: "direction", Dictionary: true}}}
 	return []Column{
 		{Name: "id", Required: true, Bloom: true}, {Name: "run_id", Required: true, Bloom: true}, {Name: "request_id"},
-		{Name: "source", Required: true, Dictionary: true}, {Name: "app_id", Required: true, Dictionary: true}, {Name: "app_name", Dictionary: true},
-		{Name: "app_version", Dictionary: true}, {Name: "session_id"}, {Name: "user_id"}, {Name: "trigger", Dictionary: true}, {Name: "status", Required: true, Dictionary: true},
-		{Name: "started_at", Type: Time, Required: true}, {Name: "ended_at", Type: Time}, {Name: "updated_at", Type: Time, Required: true}, {Name: "latency_ms", Type: Integer},
-		{Name: "question", Long: true}, {Name: "inputs", Type: Document}, {Name: "system_inputs", Type: Document}, {Name: "messages", Type: Document},
-		{Name: "tools", Type: Document}, {Name: "answer", Long: true}, {Name: "outputs", Type: Document}, {Name: "reference", Long: true},
+		{Name: "source", Required: true, Dictionary: true}, {Name: "app_id", Required: true, Dictionary: true},
+		{Name: "app_name", Dictionary: true},
+		{Name: "app_version", Dictionary: true}, {Name: "session_id"}, {Name: "user_id"}, {Name: "trigger", Dictionary: true},
+		{Name: "status", Required: true, Dictionary: true},
+		{Name: "started_at", Type: Time, Required: true}, {Name: "ended_at", Type: Time}, {Name: "updated_at", Type: Time,
+			Required: true}, {Name: "latency_ms", Type: Integer},
+		{Name: "question", Long: true}, {Name: "inputs", Type: Document}, {Name: "system_inputs", Type: Document},
+		{Name: "messages", Type: Document},
+		{Name: "tools", Type: Document}, {Name: "answer", Long: true}, {Name: "outputs", Type: Document},
+		{Name: "reference", Long: true},
 		{Name: "error", Type: Struct, Fields: []Column{{Name: "type", Dictionary: true}, {Name: "message", Long: true}}},
 		{Name: "files", Type: List, Required: true, Element: &file},
 		{Name: "feedback", Type: Struct, Fields: []Column{
-			{Name: "rating", Dictionary: true}, {Name: "score", Type: Float}, {Name: "comment", Long: true}, {Name: "tags", Type: List, Required: true, Element: &tag},
+			{Name: "rating", Dictionary: true}, {Name: "score", Type: Float}, {Name: "comment", Long: true},
+			{Name: "tags", Type: List, Required: true, Element: &tag},
 		}},
-		{Name: "model", Dictionary: true}, {Name: "usage", Type: Struct, Fields: []Column{{Name: "input_tokens", Type: Integer}, {Name: "output_tokens", Type: Integer}}},
-		{Name: "cost_usd", Type: Float}, {Name: "metadata", Type: Document, Required: true}, {Name: "cached", Type: Boolean}, {Name: "trace_id"},
+		{Name: "model", Dictionary: true}, {Name: "usage", Type: Struct,
+			Fields: []Column{{Name: "input_tokens", Type: Integer}, {Name: "output_tokens", Type: Integer}}},
+		{Name: "cost_usd", Type: Float}, {Name: "metadata", Type: Document, Required: true}, {Name: "cached", Type: Boolean},
+		{Name: "trace_id"},
 	}
 }
 
 func runSettings() Settings {
-	return Settings{Columns: runColumns(), SortedBy: []string{"started_at", "run_id"}, Metadata: map[string]string{"export_id": "e-1"}, CreatedBy: "millrace version 1.2.3 (build abc)"}
+	return Settings{Columns: runColumns(), SortedBy: []string{"started_at", "run_id"},
+		Metadata: map[string]string{"export_id": "e-1"}, CreatedBy: "millrace version 1.2.3 (build abc)"}
 }
 
 // runRecords makes n records of about size bytes. Their texts compress like prose.
@@ -56,19 +66,26 @@ func runRecords(n, size int) [][]byte {
 		return b.String()
 	}
 	uuid := func() string {
-		return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", random.Uint32(), random.Uint32()&0xffff, random.Uint32()&0xfff, random.Uint32()&0xfff, random.Uint64()&0xffffffffffff)
+		return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", random.Uint32(), random.Uint32()&0xffff, random.Uint32()&0xfff,
+			random.Uint32()&0xfff, random.Uint64()&0xffffffffffff)
 	}
 	records := make([][]byte, n)
 	for i := range records {
 		at := int64(1_793_491_200_000 + i*911)
 		text := func(ms int64) string { return string(jsonscan.AppendTime(nil, ms)) }
 		question := prose(size / 5)
-		records[i] = fmt.Appendf(nil, `{"id":"%s","run_id":"%s","request_id":"req-%d","source":"recipe","app_id":"math-tutor","app_name":"Math tutor","app_version":"v%d",`+
-			`"session_id":null,"user_id":"u-%d","trigger":null,"status":"succeeded","started_at":%s,"ended_at":%s,"updated_at":%s,"latency_ms":%d,"question":"%s",`+
-			`"inputs":{"question":"%s"},"system_inputs":null,"messages":null,"tools":null,"answer":"%s","outputs":{"answer":"%d"},"reference":null,"error":null,"files":[],`+
-			`"feedback":{"rating":"thumbsUp","score":%d.5,"comment":null,"tags":[]},"model":"m-1","usage":{"input_tokens":%d,"output_tokens":%d},"cost_usd":0.000%d1,`+
-			`"metadata":{"benchmark":"problems","item":"%d"},"cached":true,"trace_id":null}`,
-			uuid(), uuid(), i, random.IntN(5), random.IntN(1000), text(at), text(at+2150), text(at+2150), 2150, question, question, prose(size/5), i, i%3,
+		records[i] = fmt.Appendf(nil,
+			`{"id":"%s","run_id":"%s","request_id":"req-%d","source":"recipe",`+
+				`"app_id":"math-tutor","app_name":"Math tutor","app_version":"v%d",`+
+				`"session_id":null,"user_id":"u-%d","trigger":null,"status":"succeeded",`+
+				`"started_at":%s,"ended_at":%s,"updated_at":%s,"latency_ms":%d,"question":"%s",`+
+				`"inputs":{"question":"%s"},"system_inputs":null,"messages":null,"tools":null,`+
+				`"answer":"%s","outputs":{"answer":"%d"},"reference":null,"error":null,"files":[],`+
+				`"feedback":{"rating":"thumbsUp","score":%d.5,"comment":null,"tags":[]},"model":"m-1",`+
+				`"usage":{"input_tokens":%d,"output_tokens":%d},"cost_usd":0.000%d1,`+
+				`"metadata":{"benchmark":"problems","item":"%d"},"cached":true,"trace_id":null}`,
+			uuid(), uuid(), i, random.IntN(5), random.IntN(1000), text(at), text(at+2150), text(at+2150), 2150, question,
+			question, prose(size/5), i, i%3,
 			random.IntN(5000), random.IntN(500), 1+random.IntN(900), i)
 	}
 	return records
@@ -101,7 +118,8 @@ func BenchmarkEncoders(b *testing.B) {
 				}
 				b.SetBytes(bytes / int64(b.N))
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
-				b.ReportMetric(float64(bytes)/1e6/(cpuTime()-before).Seconds(), "MB/cpu-s") // for a machine that does other work too
+				// for a machine that does other work too
+				b.ReportMetric(float64(bytes)/1e6/(cpuTime()-before).Seconds(), "MB/cpu-s")
 			})
 		}
 	}

@@ -33,7 +33,8 @@ const (
 )
 
 var typeNames = [...]string{
-	"a string", "an integer of 64 bits", "a number of 64 bits", "true or false", "a time in UTC with milliseconds", "JSON", "an object", "an array",
+	"a string", "an integer of 64 bits", "a number of 64 bits", "true or false", "a time in UTC with milliseconds", "JSON",
+	"an object", "an array",
 }
 
 // String describes a value of the type, such as "a string".

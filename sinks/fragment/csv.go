@@ -157,7 +157,8 @@ func (e *csvEncoder) appendText(token []byte) error {
 
 // appendCell appends a cell, in quotes if it contains a special character.
 func (e *csvEncoder) appendCell(dst, cell []byte) []byte {
-	if bytes.IndexByte(cell, '"') < 0 && bytes.IndexByte(cell, ',') < 0 && bytes.IndexByte(cell, '\n') < 0 && bytes.IndexByte(cell, '\r') < 0 {
+	if bytes.IndexByte(cell, '"') < 0 && bytes.IndexByte(cell, ',') < 0 && bytes.IndexByte(cell, '\n') < 0 &&
+		bytes.IndexByte(cell, '\r') < 0 {
 		return append(dst, cell...)
 	}
 	dst = append(dst, '"')

@@ -13,8 +13,10 @@ func TestARecordThatDoesNotFitItsColumnsIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	number, text := Column{Type: Integer, Required: true}, Column{Required: true}
 	columns := []Column{
-		{Name: "run_id", Required: true}, {Name: "n", Type: Integer}, {Name: "x", Type: Float}, {Name: "ok", Type: Boolean}, {Name: "at", Type: Time}, {Name: "doc", Type: Document},
-		{Name: "node", Type: Struct, Fields: []Column{{Name: "id", Required: true}}}, {Name: "list", Type: List, Element: &number}, {Name: "tags", Type: List, Element: &text},
+		{Name: "run_id", Required: true}, {Name: "n", Type: Integer}, {Name: "x", Type: Float}, {Name: "ok", Type: Boolean},
+		{Name: "at", Type: Time}, {Name: "doc", Type: Document},
+		{Name: "node", Type: Struct, Fields: []Column{{Name: "id", Required: true}}},
+		{Name: "list", Type: List, Element: &number}, {Name: "tags", Type: List, Element: &text},
 	}
 	for _, test := range []struct {
 		record string
@@ -48,7 +50,8 @@ func TestARecordThatDoesNotFitItsColumnsIsRefusedByName(t *testing.T) {
 		{"{\"run_id\":\"\xff\"}", []string{"UTF-8"}, true},
 		{"{\"run_id\":\"a\nb\"}", []string{"byte 12", "control character"}, true},
 		{`{"run_id":"r-1","doc":{"a":01}}`, []string{"byte"}, true},
-		{`{"run_id":"r-1","doc":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, []string{"nested deeper"}, true},
+		{`{"run_id":"r-1","doc":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, []string{"nested deeper"},
+			true},
 		{`{"run_id":"r-1"`, []string{"the end"}, true},
 		{`{"run_id":"r-1"}}`, []string{"byte 16"}, true},
 		{`{"run_id":"r-1",}`, []string{"a key"}, true},
@@ -81,8 +84,10 @@ func TestARecordThatDoesNotFitItsColumnsIsRefusedByName(t *testing.T) {
 
 func TestKeysMayComeInAnyOrderAndWithSpaces(t *testing.T) {
 	t.Parallel()
-	columns := []Column{{Name: "a", Type: Integer}, {Name: "b é"}, {Name: "c", Type: Struct, Fields: []Column{{Name: "d"}, {Name: "e"}}}, {Name: "f"}}
-	record := lines(" { \"f\" : \"1\" ,\n\"c\" : { \"e\" : null , \"\\u0064\" : \"2\" } , \"b \\u00e9\" : \"3\" , \"a\" : 4 }\t")
+	columns := []Column{{Name: "a", Type: Integer}, {Name: "b é"}, {Name: "c", Type: Struct,
+		Fields: []Column{{Name: "d"}, {Name: "e"}}}, {Name: "f"}}
+	record := lines(" { \"f\" : \"1\" ,\n\"c\" : { \"e\" : null , \"\\u0064\" : \"2\" } , \"b \\u00e9\" : \"3\" , \"a\" " +
+		": 4 }\t")
 	for format, want := range map[string]string{
 		Parquet: `{"a":4,"b é":"3","c":{"d":"2","e":null},"f":"1"}`, CSV: `{"a":"4","b é":"3","c_d":"2","c_e":"","f":"1"}`,
 	} {
@@ -109,16 +114,19 @@ func TestColumnsThatMakeNoSenseAreRefused(t *testing.T) {
 		{[]Column{{Name: "a", Type: List}}, `"a" is a list without an element type`},
 	} {
 		for _, format := range []string{CSV, Parquet} {
-			if _, err := NewEncoder(format, Uncompressed, Settings{Columns: test.columns}); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := NewEncoder(format, Uncompressed, Settings{Columns: test.columns}); err == nil ||
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s, %v: %v", format, test.columns, err)
 			}
 		}
 	}
-	_, err := NewEncoder(CSV, Uncompressed, Settings{Columns: []Column{{Name: "a_b"}, {Name: "a", Type: Struct, Fields: []Column{{Name: "b"}}}}})
+	_, err := NewEncoder(CSV, Uncompressed, Settings{Columns: []Column{{Name: "a_b"},
+		{Name: "a", Type: Struct, Fields: []Column{{Name: "b"}}}}})
 	if err == nil || !strings.Contains(err.Error(), `"a_b"`) {
 		t.Errorf("two columns of one name in CSV: %v", err)
 	}
-	if _, err := NewEncoder(Parquet, Zstd, Settings{Columns: []Column{{Name: "a"}}, SortedBy: []string{"b"}}); err == nil || !strings.Contains(err.Error(), `"b"`) {
+	if _, err := NewEncoder(Parquet, Zstd, Settings{Columns: []Column{{Name: "a"}},
+		SortedBy: []string{"b"}}); err == nil || !strings.Contains(err.Error(), `"b"`) {
 		t.Errorf("sorted by nothing: %v", err)
 	}
 }

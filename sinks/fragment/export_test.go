@@ -26,7 +26,10 @@ func Suite(t *testing.T) (sets []Set) {
 		case "every type":
 			set.Records = append(set.Records[:2:2], set.Records[3:]...)
 		case "hostile text": // hyparquet reads U+FEFF as a byte order mark, even in a value
-			set.Records = slices.DeleteFunc(slices.Clone(set.Records), func(r []byte) bool { return bytes.Contains(r, []byte(byteOrderMark)) })
+			set.Records = slices.DeleteFunc(slices.Clone(set.Records), func(r []byte) bool {
+				return bytes.Contains(r,
+					[]byte(byteOrderMark))
+			})
 		case "runs":
 			set.Records = set.Records[:2000]
 		}

@@ -20,7 +20,8 @@ func TestEncodersThatDoNotExistAreNamedWithThoseThatDo(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test[2]) {
 			t.Errorf("%v: %v", test, err)
 		}
-		if _, err := NewReader(test[0], test[1], strings.NewReader(""), 0); err == nil || !strings.Contains(err.Error(), test[2]) {
+		if _, err := NewReader(test[0], test[1], strings.NewReader(""), 0); err == nil || !strings.Contains(err.Error(),
+			test[2]) {
 			t.Errorf("reading %v: %v", test, err)
 		}
 	}

@@ -86,8 +86,10 @@ func TestHyparquetReadsEveryValueOfParquet(t *testing.T) {
 
 // sums are the values on which all readers must agree, as expressions for both DuckDB and
 // ClickHouse.
-const sums = `count(*) AS n, count(DISTINCT run_id) AS ids, sum(CAST(latency_ms AS BIGINT)) AS latency, sum(CAST(cost_usd AS DOUBLE)) AS cost,
-	sum(length(question)) AS letters, count(request_id) AS requests, count(session_id) AS sessions, CAST(min(started_at) AS VARCHAR) AS first, CAST(max(started_at) AS VARCHAR) AS last`
+const sums = `count(*) AS n, count(DISTINCT run_id) AS ids,
+	sum(CAST(latency_ms AS BIGINT)) AS latency, sum(CAST(cost_usd AS DOUBLE)) AS cost,
+	sum(length(question)) AS letters, count(request_id) AS requests, count(session_id) AS sessions,
+	CAST(min(started_at) AS VARCHAR) AS first, CAST(max(started_at) AS VARCHAR) AS last`
 
 func TestDuckDBAndClickHouseAgreeOnCountsAndSums(t *testing.T) {
 	t.Parallel()
@@ -98,15 +100,18 @@ func TestDuckDBAndClickHouseAgreeOnCountsAndSums(t *testing.T) {
 			path := write(t, format, compression, set)
 			t.Run("DuckDB/"+format+"/"+compression, func(t *testing.T) {
 				t.Parallel()
-				reader := map[string]string{"jsonl": "read_json('%s', sample_size = -1)", "json": "read_json('%s', sample_size = -1)",
-					"csv": "read_csv('%s', all_varchar = true)", "parquet": "read_parquet('%s')"}[format]
+				reader := map[string]string{"jsonl": "read_json('%s', sample_size = -1)",
+					"json": "read_json('%s', sample_size = -1)",
+					"csv":  "read_csv('%s', all_varchar = true)", "parquet": "read_parquet('%s')"}[format]
 				rows := node(t, "duckdb", "-c", "SELECT "+sums+" FROM "+fmt.Sprintf(reader, path))
 				same(t, format, rows, want)
 			})
 			t.Run("ClickHouse/"+format+"/"+compression, func(t *testing.T) {
 				t.Parallel()
-				name := map[string]string{"jsonl": "JSONEachRow", "json": "JSONEachRow", "csv": "CSVWithNames", "parquet": "Parquet"}[format]
-				same(t, format, clickhouse(t, "SELECT "+strings.ReplaceAll(sums, "length(", "lengthUTF8(")+" FROM file('"+path+"', '"+name+"') FORMAT JSONEachRow"), want)
+				name := map[string]string{"jsonl": "JSONEachRow", "json": "JSONEachRow", "csv": "CSVWithNames",
+					"parquet": "Parquet"}[format]
+				same(t, format, clickhouse(t, "SELECT "+strings.ReplaceAll(sums, "length(", "lengthUTF8(")+" FROM file('"+path+
+					"', '"+name+"') FORMAT JSONEachRow"), want)
 			})
 		}
 	}
@@ -145,7 +150,8 @@ func plainTime(s string) string {
 func clickhouse(t *testing.T, query string) []map[string]any {
 	t.Helper()
 	server := localtest.ClickHouse(t)
-	resp, err := http.Post("http://"+server.HTTPAddr+"/?"+url.Values{"output_format_json_quote_64bit_integers": {"1"}}.Encode(), "text/plain", strings.NewReader(query))
+	resp, err := http.Post("http://"+server.HTTPAddr+"/?"+url.Values{"output_format_json_quote_64bit_integers": {
+		"1"}}.Encode(), "text/plain", strings.NewReader(query))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,8 +195,10 @@ func expected(t *testing.T, records [][]byte) map[string]string {
 			sessions++
 		}
 	}
-	return map[string]string{"n": fmt.Sprint(len(records)), "ids": fmt.Sprint(len(ids)), "latency": fmt.Sprint(latency), "cost": fmt.Sprintf("%.4f", cost),
-		"letters": fmt.Sprint(letters), "requests": fmt.Sprint(requests), "sessions": fmt.Sprint(sessions), "first": plainTime(first), "last": plainTime(last)}
+	return map[string]string{"n": fmt.Sprint(len(records)), "ids": fmt.Sprint(len(ids)), "latency": fmt.Sprint(latency),
+		"cost":    fmt.Sprintf("%.4f", cost),
+		"letters": fmt.Sprint(letters), "requests": fmt.Sprint(requests), "sessions": fmt.Sprint(sessions),
+		"first": plainTime(first), "last": plainTime(last)}
 }
 
 // write writes a fragment to a new file.

@@ -12,13 +12,14 @@ import (
 // Sizes of Parquet. A reader decompresses a page at once. The writer holds a row group in memory,
 // compressed, until it is full; a row group is the largest part of the memory.
 const (
-	pageSize      = 1 << 20   // bytes before compression
-	groupRows     = 128 << 10 // rows of a row group at most
-	groupBytes    = 8 << 20   // bytes of its records as JSON; 16 MiB: four encoders need 40 MiB more, files are 1 % smaller
-	batchBytes    = 64 << 10  // bytes of the records that go to the columns together
-	batchRows     = 256       // of these records at most
-	bloomBits     = 10        // per value: one in a hundred lookups is a false positive
-	indexedPrefix = 64        // bytes of the least and greatest text in the page index
+	pageSize  = 1 << 20   // bytes before compression
+	groupRows = 128 << 10 // rows of a row group at most
+	// bytes of its records as JSON; 16 MiB: four encoders need 40 MiB more, files are 1 % smaller
+	groupBytes    = 8 << 20
+	batchBytes    = 64 << 10 // bytes of the records that go to the columns together
+	batchRows     = 256      // of these records at most
+	bloomBits     = 10       // per value: one in a hundred lookups is a false positive
+	indexedPrefix = 64       // bytes of the least and greatest text in the page index
 )
 
 // parquetEncoder writes Parquet (https://parquet.apache.org/docs/file-format/).
@@ -58,7 +59,8 @@ func newParquet(compression string, s Settings) (Encoder, error) {
 			return nil, fmt.Errorf("parquet: there is no column %q to sort by", name)
 		}
 	}
-	e := &parquetEncoder{decoder: decoder{tree: t}, batch: make([][]parquet.Value, len(t.leaves)), options: parquetOptions(t, compression, s)}
+	e := &parquetEncoder{decoder: decoder{tree: t}, batch: make([][]parquet.Value, len(t.leaves)),
+		options: parquetOptions(t, compression, s)}
 	for i, leaf := range t.leaves {
 		var nulls []parquet.Value
 		for definition := range leaf.present {
@@ -99,7 +101,8 @@ func parquetOptions(t *tree, compression string, s Settings) []parquet.WriterOpt
 	for _, name := range s.SortedBy {
 		sorting = append(sorting, parquet.Ascending(name))
 	}
-	return append(options, parquet.BloomFilters(blooms...), parquet.SortingWriterConfig(parquet.SortingColumns(sorting...)))
+	return append(options, parquet.BloomFilters(blooms...),
+		parquet.SortingWriterConfig(parquet.SortingColumns(sorting...)))
 }
 
 func (*parquetEncoder) Extension() string { return Parquet }

@@ -43,7 +43,8 @@ func newParquetSource(src io.ReaderAt, size int64) (s *parquetSource, err error)
 	if err != nil {
 		return nil, err
 	}
-	return &parquetSource{file: file, tree: t, groups: file.RowGroups(), values: make([][]parquet.Value, len(t.leaves))}, nil
+	return &parquetSource{file: file, tree: t, groups: file.RowGroups(), values: make([][]parquet.Value, len(t.leaves))},
+		nil
 }
 
 // recovered turns a panic of the library into an error. A damaged file can cause one

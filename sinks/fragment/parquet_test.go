@@ -23,7 +23,8 @@ func openParquet(t *testing.T, file []byte) *parquet.File {
 func TestParquetHasWhatItsReadersLookFor(t *testing.T) {
 	t.Parallel()
 	records := runRecords(16_000, 1100)
-	for compression, codec := range map[string]format.CompressionCodec{Uncompressed: format.Uncompressed, Gzip: format.Gzip, Zstd: format.Zstd} {
+	for compression, codec := range map[string]format.CompressionCodec{Uncompressed: format.Uncompressed,
+		Gzip: format.Gzip, Zstd: format.Zstd} {
 		e, err := NewEncoder(Parquet, compression, runSettings())
 		if err != nil {
 			t.Fatal(err)
@@ -63,7 +64,8 @@ func TestParquetHasWhatItsReadersLookFor(t *testing.T) {
 					t.Errorf("%s has no page index", path)
 				}
 				bounds := len(c.Statistics.MinValue) > 0 && len(c.Statistics.MaxValue) > 0
-				if long := slices.Contains([]string{"question", "answer", "inputs", "outputs", "metadata"}, path); bounds == long && c.Statistics.NullCount < c.NumValues {
+				if long := slices.Contains([]string{"question", "answer", "inputs", "outputs", "metadata"}, path); bounds == long &&
+					c.Statistics.NullCount < c.NumValues {
 					t.Errorf("%s has bounds: %v", path, bounds)
 				}
 				for _, page := range f.OffsetIndexes()[g*len(group.Columns)].PageLocations {
@@ -73,7 +75,8 @@ func TestParquetHasWhatItsReadersLookFor(t *testing.T) {
 				}
 			}
 		}
-		found, err := f.RowGroups()[0].ColumnChunks()[1].BloomFilter().Check(parquet.ValueOf(between(records[3], `"run_id":"`, `"`)))
+		found, err := f.RowGroups()[0].ColumnChunks()[1].BloomFilter().
+			Check(parquet.ValueOf(between(records[3], `"run_id":"`, `"`)))
 		if err != nil || !found {
 			t.Errorf("the bloom filter does not know a run: %v", err)
 		}
@@ -81,7 +84,8 @@ func TestParquetHasWhatItsReadersLookFor(t *testing.T) {
 }
 
 func isFew(path string) bool {
-	return slices.Contains([]string{"source", "app_id", "app_name", "app_version", "trigger", "status", "error.type", "files.list.element.direction", "feedback.rating", "model"}, path)
+	return slices.Contains([]string{"source", "app_id", "app_name", "app_version", "trigger", "status", "error.type",
+		"files.list.element.direction", "feedback.rating", "model"}, path)
 }
 
 func sortedBy(group *format.RowGroup) (names []string) {
@@ -107,8 +111,10 @@ func TestParquetTypesAreWhatReadersExpect(t *testing.T) {
 	}
 	got := openParquet(t, encode(t, e, nil)).Schema().String()
 	for _, want := range []string{
-		"required binary id (STRING)", "optional int64 whole", "optional double float", "optional boolean flag", "optional int64 at (TIMESTAMP(isAdjustedToUTC=true,unit=MILLIS))",
-		"optional binary doc (JSON)", "optional group node {", "required group scores (LIST) {", "repeated group list {", "optional group element {", "required int64 element",
+		"required binary id (STRING)", "optional int64 whole", "optional double float", "optional boolean flag",
+		"optional int64 at (TIMESTAMP(isAdjustedToUTC=true,unit=MILLIS))",
+		"optional binary doc (JSON)", "optional group node {", "required group scores (LIST) {", "repeated group list {",
+		"optional group element {", "required int64 element",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -123,13 +129,16 @@ func TestParquetTypesAreWhatReadersExpect(t *testing.T) {
 // for a text would skip the page.
 func TestThePageIndexOfProseKeepsReadersFromSkippingIt(t *testing.T) {
 	t.Parallel()
-	e, err := NewEncoder(Parquet, Zstd, Settings{Columns: []Column{{Name: "text", Long: true}, {Name: "doc", Type: Document}}})
+	e, err := NewEncoder(Parquet, Zstd, Settings{Columns: []Column{{Name: "text", Long: true},
+		{Name: "doc", Type: Document}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := openParquet(t, encode(t, e, lines(`{"text":"\udbff\udfff\udbff\udfff","doc":{}}`, `{"text":"","doc":[]}`, `{"text":null,"doc":null}`)))
+	f := openParquet(t, encode(t, e, lines(`{"text":"\udbff\udfff\udbff\udfff","doc":{}}`, `{"text":"","doc":[]}`,
+		`{"text":null,"doc":null}`)))
 	for i, index := range f.ColumnIndexes() {
-		if len(index.MinValues) != 1 || string(index.MinValues[0]) != "" || string(index.MaxValues[0]) <= "\U0010ffff\U0010ffff" || index.NullPages[0] || index.NullCounts[0] != 1 {
+		if len(index.MinValues) != 1 || string(index.MinValues[0]) != "" ||
+			string(index.MaxValues[0]) <= "\U0010ffff\U0010ffff" || index.NullPages[0] || index.NullCounts[0] != 1 {
 			t.Errorf("column %d: %+v", i, index)
 		}
 	}
@@ -141,7 +150,8 @@ func TestThePageIndexOfProseKeepsReadersFromSkippingIt(t *testing.T) {
 
 func TestAHugeTextIsNotInTheFooter(t *testing.T) {
 	t.Parallel()
-	e, err := NewEncoder(Parquet, Zstd, Settings{Columns: []Column{{Name: "text", Long: true}, {Name: "doc", Type: Document}}})
+	e, err := NewEncoder(Parquet, Zstd, Settings{Columns: []Column{{Name: "text", Long: true},
+		{Name: "doc", Type: Document}}})
 	if err != nil {
 		t.Fatal(err)
 	}

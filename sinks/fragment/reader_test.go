@@ -16,7 +16,8 @@ func TestTheWriterRollsEveryFormatAtItsRecords(t *testing.T) {
 	t.Parallel()
 	for _, format := range formats {
 		for _, compression := range compressions {
-			for records, want := range map[int][]int64{0: nil, 1: {1}, 149: {149}, 150: {150}, 151: {150, 1}, 301: {150, 150, 1}} {
+			for records, want := range map[int][]int64{0: nil, 1: {1}, 149: {149}, 150: {150}, 151: {150, 1},
+				301: {150, 150, 1}} {
 				e, err := NewEncoder(format, compression, runSettings())
 				if err != nil {
 					t.Fatal(err)
@@ -92,13 +93,21 @@ func TestAByteOrderMarkIsAtTheStartOfEveryFragmentThatWantsOne(t *testing.T) {
 
 func TestCSVIsAsTheRFCAndSpreadsheetsWantIt(t *testing.T) {
 	t.Parallel()
-	columns := []Column{{Name: "=text"}, {Name: "n", Type: Integer}, {Name: "x", Type: Float}, {Name: "s", Type: Struct, Fields: []Column{{Name: "t"}}}, {Name: "l", Type: List, Element: &Column{}}, {Name: "d", Type: Document}}
+	columns := []Column{{Name: "=text"}, {Name: "n", Type: Integer}, {Name: "x", Type: Float},
+		{Name: "s", Type: Struct, Fields: []Column{{Name: "t"}}}, {Name: "l", Type: List, Element: &Column{}},
+		{Name: "d", Type: Document}}
 	records := lines(
-		`{"=text":"=1+1","n":-1,"x":-1.5,"s":{"t":"@x"},"l":["-a"],"d":-5}`, `{"=text":"\t","n":0,"x":0.0,"s":null,"l":[],"d":"=1"}`,
-		`{"=text":"a\rb","n":null,"x":null,"s":{"t":"\r"},"l":null,"d":null}`, `{"=text":"a,\"b\"\r\n","n":1,"x":1.0,"s":{"t":""},"l":["x","y"],"d":{"a":1}}`)
+		`{"=text":"=1+1","n":-1,"x":-1.5,"s":{"t":"@x"},"l":["-a"],"d":-5}`,
+		`{"=text":"\t","n":0,"x":0.0,"s":null,"l":[],"d":"=1"}`,
+		`{"=text":"a\rb","n":null,"x":null,"s":{"t":"\r"},"l":null,"d":null}`,
+		`{"=text":"a,\"b\"\r\n","n":1,"x":1.0,"s":{"t":""},"l":["x","y"],"d":{"a":1}}`)
 	for raw, want := range map[bool]string{
-		false: "=text,n,x,s_t,l,d\r\n'=1+1,-1,-1.5,'@x,\"[\"\"-a\"\"]\",-5\r\n'\t,0,0.0,,[],\"\"\"=1\"\"\"\r\n\"a\rb\",,,\"'\r\",,\r\n\"a,\"\"b\"\"\r\n\",1,1.0,,\"[\"\"x\"\",\"\"y\"\"]\",\"{\"\"a\"\":1}\"\r\n",
-		true:  "=text,n,x,s_t,l,d\r\n=1+1,-1,-1.5,@x,\"[\"\"-a\"\"]\",-5\r\n\t,0,0.0,,[],\"\"\"=1\"\"\"\r\n\"a\rb\",,,\"\r\",,\r\n\"a,\"\"b\"\"\r\n\",1,1.0,,\"[\"\"x\"\",\"\"y\"\"]\",\"{\"\"a\"\":1}\"\r\n",
+		false: "=text,n,x,s_t,l,d\r\n" +
+			"'=1+1,-1,-1.5,'@x,\"[\"\"-a\"\"]\",-5\r\n'\t,0,0.0,,[],\"\"\"=1\"\"\"\r\n" +
+			"\"a\rb\",,,\"'\r\",,\r\n\"a,\"\"b\"\"\r\n\",1,1.0,,\"[\"\"x\"\",\"\"y\"\"]\",\"{\"\"a\"\":1}\"\r\n",
+		true: "=text,n,x,s_t,l,d\r\n" +
+			"=1+1,-1,-1.5,@x,\"[\"\"-a\"\"]\",-5\r\n\t,0,0.0,,[],\"\"\"=1\"\"\"\r\n" +
+			"\"a\rb\",,,\"\r\",,\r\n\"a,\"\"b\"\"\r\n\",1,1.0,,\"[\"\"x\"\",\"\"y\"\"]\",\"{\"\"a\"\":1}\"\r\n",
 	} {
 		e, err := NewEncoder(CSV, Uncompressed, Settings{Columns: columns, RawCSV: raw})
 		if err != nil {

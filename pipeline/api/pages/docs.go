@@ -25,7 +25,8 @@ type documentPage struct {
 	Body template.HTML // of the document, without its title
 }
 
-// registerDocuments adds /docs. The documents hold no data of a workspace, so that they are shown to people who have not signed in.
+// registerDocuments adds /docs. The documents hold no data of a workspace, so that they are shown
+// to people who have not signed in.
 func (p *Pages) registerDocuments(mux *http.ServeMux) {
 	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
 		p.showDocument(w, r, view{title: "Documents", data: documentPage{All: millrace.Documents}})
@@ -45,7 +46,8 @@ func (p *Pages) showDocument(w http.ResponseWriter, r *http.Request, v view) {
 	}
 }
 
-// renderDocument returns a document as HTML, without its title. The Markdown is embedded in the binary, so that it is trusted.
+// renderDocument returns a document as HTML, without its title. The Markdown is embedded in the
+// binary, so that it is trusted.
 func renderDocument(d millrace.Document) template.HTML {
 	md := goldmark.New(
 		goldmark.WithExtensions(extension.Strikethrough, extension.Linkify,
@@ -73,7 +75,8 @@ func renderDocument(d millrace.Document) template.HTML {
 		panic(fmt.Errorf("render document %s: %w", d.Name, err)) // it is embedded, and a test renders each
 	}
 	// A table that is wider than the window scrolls by itself, also with the keyboard.
-	html := bytes.ReplaceAll(b.Bytes(), []byte("<table>"), []byte(`<div class="wide" tabindex="0" role="group" aria-label="Table"><table>`))
+	html := bytes.ReplaceAll(b.Bytes(), []byte("<table>"),
+		[]byte(`<div class="wide" tabindex="0" role="group" aria-label="Table"><table>`))
 	html = bytes.ReplaceAll(html, []byte("</table>"), []byte("</table></div>"))
 	return template.HTML(html) //nolint:gosec // of our own documents
 }
@@ -82,17 +85,20 @@ func renderDocument(d millrace.Document) template.HTML {
 type codeRenderer struct{}
 
 func (codeRenderer) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
-	r.Register(ast.KindFencedCodeBlock, func(w util.BufWriter, source []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+	r.Register(ast.KindFencedCodeBlock, func(w util.BufWriter, source []byte, n ast.Node, entering bool) (ast.WalkStatus,
+		error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		code := string(n.Lines().Value(source))
 		if n.(*ast.FencedCodeBlock).Language(source) == nil { // a picture
-			fmt.Fprintf(w, `<pre class="picture" tabindex="0" role="group" aria-label="Picture">%s</pre>`, template.HTMLEscapeString(code))
+			fmt.Fprintf(w, `<pre class="picture" tabindex="0" role="group" aria-label="Picture">%s</pre>`,
+				template.HTMLEscapeString(code))
 			return ast.WalkSkipChildren, nil
 		}
 		fmt.Fprintf(w, `<div class="copy"><pre tabindex="0" role="group" aria-label="Code"><code>%s</code></pre>`+
-			`<button type="button" class="button small" data-copy aria-label="Copy the code">Copy</button></div>`, template.HTMLEscapeString(code))
+			`<button type="button" class="button small" data-copy aria-label="Copy the code">Copy</button></div>`,
+			template.HTMLEscapeString(code))
 		return ast.WalkSkipChildren, nil
 	})
 }

@@ -63,7 +63,8 @@ func tableOfTargets() string {
 	return table + "\n"
 }
 
-// perPurpose returns a cell of the table: one text for all purposes, or one for each where they differ.
+// perPurpose returns a cell of the table: one text for all purposes, or one for each where they
+// differ.
 func perPurpose(purposes, texts []string) string {
 	cell := texts[0]
 	if len(slices.Compact(slices.Clone(texts))) > 1 {

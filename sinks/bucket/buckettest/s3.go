@@ -47,8 +47,10 @@ func S3(t testing.TB) (url string, env []string) {
 
 // environment hides the developer's own configuration of S3.
 var environment = []string{
-	"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey, "AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_REGION=",
-	"AWS_DEFAULT_REGION=", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true",
+	"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey, "AWS_SESSION_TOKEN=", "AWS_PROFILE=",
+	"AWS_REGION=",
+	"AWS_DEFAULT_REGION=", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
+	"AWS_EC2_METADATA_DISABLED=true",
 }
 
 type gateway struct {
@@ -79,7 +81,8 @@ var server = sync.OnceValues(func() (*gateway, error) {
 
 // untilEOF runs a command until its standard input closes, and then removes the folder. The input
 // closes when the process at the other end is gone, whatever ended it.
-const untilEOF = `trap "" INT; dir=$1; shift; "$@" </dev/null & server=$!; cat >/dev/null; kill $server; wait $server; rm -rf "$dir"`
+const untilEOF = `trap "" INT; dir=$1; shift; "$@" </dev/null & server=$!
+cat >/dev/null; kill $server; wait $server; rm -rf "$dir"`
 
 func start(binary string) (*gateway, error) {
 	dir, err := os.MkdirTemp("", "millrace-s3-")
