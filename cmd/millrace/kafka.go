@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -124,10 +125,13 @@ func (a *app) kafkaConfig(registry prometheus.Registerer) (kafka.Config, error) 
 	return kafka.Config{TopicPrefix: a.cfg.KafkaTopicPrefix, Options: options, Metrics: registry, Log: a.log}, err
 }
 
-// explainAccess adds the variables to an error of Kafka that other credentials may mend.
+// explainAccess adds the environment variables to an error of Kafka or ClickHouse that other values of them may mend.
 func explainAccess(err error) error {
-	if errors.Is(err, kafka.ErrAccess) {
+	switch {
+	case errors.Is(err, kafka.ErrAccess):
 		return fmt.Errorf("%w; or change MILLRACE_KAFKA_SASL_USER and MILLRACE_KAFKA_SASL_PASSWORD", err)
+	case errors.Is(err, clickhouse.ErrUnreachable), errors.Is(err, clickhouse.ErrCredentials), errors.Is(err, clickhouse.ErrRights):
+		return fmt.Errorf("%w; set MILLRACE_CLICKHOUSE_DSN", err)
 	}
 	return err
 }

@@ -7,19 +7,20 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// Class says what a stage does about an error.
+// Class is what a stage does about an error.
 type Class int
 
 // The classes of errors.
 const (
-	// Retry: the server or the network is not able right now; wait and try again, for ever.
+	// Retry: the server or the network cannot do it now. Wait and try again, without end.
 	Retry Class = iota
-	// Row: a row of the insert is refused; find it, dead-letter it, store the others.
+	// Row: the server refuses a row of the insert. Find the row, dead-letter it and store the others.
 	Row
-	// Stop: schema, rights or configuration are wrong; trying again or dropping rows would only hide it.
+	// Stop: the schema, the rights or the configuration are wrong. Another try or fewer rows would hide it.
 	Stop
 	// Unknown: try a few times, then stop.
 	Unknown
@@ -27,27 +28,73 @@ const (
 
 func (c Class) String() string { return [...]string{"retry", "row", "stop", "unknown"}[c] }
 
-// classes maps the error codes of ClickHouse (src/Common/ErrorCodes.cpp) to what to do about them.
-var classes = map[int]Class{
-	3: Retry, 159: Retry, 202: Retry, 203: Retry, 209: Retry, 210: Retry, 236: Retry, 241: Retry, 242: Retry, 243: Retry,
-	285: Retry, 319: Retry, 425: Retry, 735: Retry, 999: Retry,
-	225: Retry, // NO_ZOOKEEPER
-	279: Retry, // ALL_CONNECTION_TRIES_FAILED, from a Distributed table
-	394: Retry, // QUERY_WAS_CANCELLED, by an operator or a shutdown
-	439: Retry, // CANNOT_SCHEDULE_TASK: no thread is free
-	745: Retry, // SERVER_OVERLOADED
-	6:   Row, 26: Row, 27: Row, 38: Row, 41: Row, 53: Row, 72: Row, 117: Row, 321: Row, 349: Row,
-	395: Row, // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, from a materialized view's throwIf
-	469: Row, // VIOLATED_CONSTRAINT
-	16:  Stop, 20: Stop, 47: Stop, 60: Stop, 81: Stop, 164: Stop, 192: Stop, 193: Stop, 194: Stop, 195: Stop,
-	291: Stop, 497: Stop, 516: Stop,
+// Errors that [Explain] returns. For the first three, another DSN may help.
+var (
+	ErrUnreachable = errors.New("ClickHouse does not answer")
+	ErrCredentials = errors.New("ClickHouse refused the credentials")
+	ErrRights      = errors.New("the ClickHouse user lacks a right")
+	// ErrSchema is also the error of who finds that a table is not as this version needs it.
+	ErrSchema = errors.New("the ClickHouse schema is not this version's: run `millrace migrate` and start again")
+)
+
+// errorClasses are the classes of the server's error codes, except ErrTooManyParts. ClickHouse explains the codes only
+// by their names and its sources (src/Common/ErrorCodes.cpp).
+var errorClasses = map[proto.Error]Class{
+	proto.ErrUnexpectedEndOfFile:        Retry, // the connection broke in the middle of a packet
+	proto.ErrTimeoutExceeded:            Retry,
+	proto.ErrTooManySimultaneousQueries: Retry,
+	proto.ErrNoFreeConnection:           Retry,
+	proto.ErrSocketTimeout:              Retry,
+	proto.ErrNetworkError:               Retry,
+	proto.ErrNoZookeeper:                Retry,
+	proto.ErrAborted:                    Retry, // the server is shutting down
+	proto.ErrMemoryLimitExceeded:        Retry, // most often the sum of all queries
+	proto.ErrTableIsReadOnly:            Retry, // a replica without its Keeper
+	proto.ErrNotEnoughSpace:             Retry,
+	proto.ErrAllConnectionTriesFailed:   Retry, // from a Distributed table
+	proto.ErrTooFewLiveReplicas:         Retry,
+	proto.ErrUnknownStatusOfInsert:      Retry, // inserting again is safe: tables keep one row of a key
+	proto.ErrQueryWasCancelled:          Retry, // by an operator or a shutdown
+	proto.ErrSystemError:                Retry, // of the operating system
+	proto.ErrCannotScheduleTask:         Retry, // no thread is free
+	proto.ErrQueryWasCancelledByClient:  Retry, // by a connection that broke: who cancels does not ask for a class
+	proto.ErrServerOverloaded:           Retry,
+	proto.ErrKeeperException:            Retry,
+
+	// A value does not fit its column.
+	proto.ErrCannotParseText:                  Row,
+	proto.ErrCannotParseQuotedString:          Row,
+	proto.ErrCannotParseInputAssertionFailed:  Row,
+	proto.ErrCannotParseDate:                  Row,
+	proto.ErrCannotParseDatetime:              Row,
+	proto.ErrTypeMismatch:                     Row,
+	proto.ErrCannotParseNumber:                Row,
+	proto.ErrIncorrectData:                    Row,
+	proto.ErrValueIsOutOfRangeOfDataType:      Row,
+	proto.ErrCannotInsertNullInOrdinaryColumn: Row,
+	proto.ErrFunctionThrowIfValueIsNonZero:    Row, // from throwIf in a materialized view
+	proto.ErrViolatedConstraint:               Row,
+
+	// The schema is another version's.
+	proto.ErrNoSuchColumnInTable:        Stop,
+	proto.ErrNumberOfColumnsDoesntMatch: Stop,
+	proto.ErrUnknownIdentifier:          Stop,
+	proto.ErrUnknownTable:               Stop,
+	proto.ErrUnknownDatabase:            Stop,
+
+	proto.ErrUnknownUser:          Stop,
+	proto.ErrWrongPassword:        Stop,
+	proto.ErrRequiredPassword:     Stop,
+	proto.ErrIPAddressNotAllowed:  Stop,
+	proto.ErrAuthenticationFailed: Stop,
+
+	proto.ErrReadonly:             Stop,
+	proto.ErrDatabaseAccessDenied: Stop,
+	proto.ErrAccessDenied:         Stop,
 }
 
-// ErrSchema is found where the tables are not those of this version.
-var ErrSchema = errors.New("the ClickHouse schema is not this version's: run `millrace migrate` and start again")
-
-// Classify returns what to do about an error of a query or an insert. What is not an answer of the
-// server is a fault of the network: Retry.
+// Classify returns what to do about an error of a query or an insert. An error that is not the server's answer is the
+// network's: Retry.
 func Classify(err error) Class {
 	code, text, ok := exception(err)
 	if !ok {
@@ -56,48 +103,55 @@ func Classify(err error) Class {
 		}
 		return Retry
 	}
-	if code == 252 { // TOO_MANY_PARTS means two things
+	if code == proto.ErrTooManyParts { // one code for a table that merges too slowly, and for rows of too many months
 		if strings.Contains(text, "partitions") {
 			return Row
 		}
 		return Retry
 	}
-	if class, known := classes[code]; known {
+	if class, known := errorClasses[code]; known {
 		return class
 	}
 	return Unknown
 }
 
-// Code returns the server's error code, 0 if the error is not an answer of the server.
-func Code(err error) int {
+// Code returns the server's error code, or 0 if the error is not the server's answer.
+func Code(err error) proto.Error {
 	code, _, _ := exception(err)
 	return code
 }
 
-func exception(err error) (code int, text string, ok bool) {
+func exception(err error) (code proto.Error, text string, ok bool) {
 	var native *ch.Exception
 	if errors.As(err, &native) {
-		return int(native.Code), native.Message, true
+		return native.Code, native.Message, true
 	}
 	var driver *chgo.Exception
 	if errors.As(err, &driver) {
-		return int(driver.Code), driver.Message, true
+		return proto.Error(driver.Code), driver.Message, true
 	}
 	return 0, "", false
 }
 
-// Explain wraps an error that is not retried with what to do about it.
+// Explain wraps an error that is not retried with what to do about it: as one of the errors above, if it is one.
 func Explain(err error) error {
 	switch code := Code(err); code {
-	case 192, 193, 194, 195, 516:
-		return fmt.Errorf("ClickHouse refused the credentials (code %d): check user and password in MILLRACE_CLICKHOUSE_DSN: %w", code, err)
-	case 164, 291, 497:
-		return fmt.Errorf("the ClickHouse user may not do this (code %d): grant it SELECT, INSERT and CREATE on the database, or change the user in MILLRACE_CLICKHOUSE_DSN: %w", code, err)
-	case 16, 20, 47, 60, 81:
+	case proto.ErrUnknownUser, proto.ErrWrongPassword, proto.ErrRequiredPassword, proto.ErrIPAddressNotAllowed,
+		proto.ErrAuthenticationFailed:
+		return fmt.Errorf("%w (code %d): check the user and the password: %w", ErrCredentials, code, err)
+	case proto.ErrReadonly, proto.ErrDatabaseAccessDenied, proto.ErrAccessDenied:
+		return fmt.Errorf("%w (code %d): grant the user SELECT, INSERT and CREATE on the database, or use another: %w",
+			ErrRights, code, err)
+	case proto.ErrNoSuchColumnInTable, proto.ErrNumberOfColumnsDoesntMatch, proto.ErrUnknownIdentifier,
+		proto.ErrUnknownTable, proto.ErrUnknownDatabase:
 		return fmt.Errorf("%w (code %d): %w", ErrSchema, code, err)
 	case 0:
-		return fmt.Errorf("ClickHouse does not answer: start it (`millrace local` has one), or check host and port in MILLRACE_CLICKHOUSE_DSN: %w", err)
+		if errors.Is(err, ErrSchema) {
+			return err
+		}
+		return fmt.Errorf("%w: start it (`millrace local` has one), or check host and port: %w", ErrUnreachable, err)
 	default:
-		return fmt.Errorf("ClickHouse error %d is not one that waiting or dropping rows can mend: see https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp: %w", code, err)
+		return fmt.Errorf("ClickHouse error %d cannot be mended by waiting or by dropping rows: see "+
+			"https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp: %w", code, err)
 	}
 }

@@ -38,7 +38,7 @@ func TestEveryCodeOfTheEvidenceHasItsClass(t *testing.T) {
 				if got := clickhouse.Classify(err); got != class {
 					t.Errorf("code %d of %s is of class %s, want %s", code, name, got, class)
 				}
-				if got := clickhouse.Code(err); got != code {
+				if got := clickhouse.Code(err); int(got) != code {
 					t.Errorf("code %d of %s is read as %d", code, name, got)
 				}
 			}
@@ -84,17 +84,19 @@ func TestWhatStopsSaysWhatToDo(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		err   error
+		is    error // nil: none of the errors that Explain returns
 		wants []string
 	}{
-		{"a wrong password", answer(516, "Authentication failed"), []string{"MILLRACE_CLICKHOUSE_DSN", "password", "516"}},
-		{"an unknown user", answer(192, "no user"), []string{"MILLRACE_CLICKHOUSE_DSN", "user", "192"}},
-		{"a missing right", answer(497, "Not enough privileges"), []string{"grant", "497"}},
-		{"a read-only user", answer(164, "readonly"), []string{"grant", "164"}},
-		{"an unknown table", answer(60, "no table"), []string{"millrace migrate", "60"}},
-		{"an unknown database", answer(81, "no database"), []string{"millrace migrate", "81"}},
-		{"an unknown column", answer(16, "no column"), []string{"millrace migrate", "16"}},
-		{"an unknown error", answer(12345, "?"), []string{"12345", "ErrorCodes.cpp"}},
-		{"a schema found to be another", fmt.Errorf("check: %w", clickhouse.ErrSchema), []string{"millrace migrate"}},
+		{"a wrong password", answer(516, "Authentication failed"), clickhouse.ErrCredentials, []string{"password", "516"}},
+		{"an unknown user", answer(192, "no user"), clickhouse.ErrCredentials, []string{"user", "192"}},
+		{"a missing right", answer(497, "Not enough privileges"), clickhouse.ErrRights, []string{"grant", "497"}},
+		{"a read-only user", answer(164, "readonly"), clickhouse.ErrRights, []string{"grant", "164"}},
+		{"no answer", fmt.Errorf("dial: %w", io.EOF), clickhouse.ErrUnreachable, []string{"host", "millrace local"}},
+		{"an unknown table", answer(60, "no table"), clickhouse.ErrSchema, []string{"millrace migrate", "60"}},
+		{"an unknown database", answer(81, "no database"), clickhouse.ErrSchema, []string{"millrace migrate", "81"}},
+		{"an unknown column", answer(16, "no column"), clickhouse.ErrSchema, []string{"millrace migrate", "16"}},
+		{"an unknown error", answer(12345, "?"), nil, []string{"12345", "ErrorCodes.cpp"}},
+		{"a schema found to be another", fmt.Errorf("check: %w", clickhouse.ErrSchema), clickhouse.ErrSchema, []string{"millrace migrate"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,6 +104,11 @@ func TestWhatStopsSaysWhatToDo(t *testing.T) {
 			for _, want := range c.wants {
 				if !strings.Contains(got.Error(), want) {
 					t.Errorf("%q does not say %q", got, want)
+				}
+			}
+			for _, e := range []error{clickhouse.ErrUnreachable, clickhouse.ErrCredentials, clickhouse.ErrRights, clickhouse.ErrSchema} {
+				if errors.Is(got, e) != (e == c.is) {
+					t.Errorf("%q is or is not %q", got, e)
 				}
 			}
 			if clickhouse.Classify(got) != clickhouse.Classify(c.err) || !errors.Is(got, errors.Unwrap(c.err)) {

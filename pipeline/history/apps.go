@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -48,9 +47,9 @@ func (s *Store) apps(ctx context.Context, workspace, source, appID string, days 
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
 	counts := &counts{r: r, first: today.AddDate(0, 0, 1-max(days, 1)), end: today.AddDate(0, 0, 1), apps: map[appKey]*appCounts{}}
 	counts.inApp = r.app(source, appID)
-	r.time("first", counts.first.UnixMilli())
-	r.time("end", counts.end.UnixMilli())
-	r.integer("recent", now.AddDate(0, 0, -recentDays).UnixMilli())
+	r.Milli("first", counts.first.UnixMilli())
+	r.Milli("end", counts.end.UnixMilli())
+	r.Int("recent", now.AddDate(0, 0, -recentDays).UnixMilli())
 
 	var apps []App
 	all, ctx := errgroup.WithContext(ctx)
@@ -140,9 +139,8 @@ func (r *reading) lastRuns(ctx context.Context, apps map[appKey]*App) error {
 		return nil
 	}
 	r = r.fork()
-	r.parameters["old"] = strings.Join(old, ",")
 	sql := "SELECT source, app_id, max(started_at) FROM runs WHERE " + inWorkspace + " AND (source, app_id) IN (" +
-		"SELECT unhex(p[1]), unhex(p[2]) FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {old:String}))) AS p)) GROUP BY source, app_id"
+		"SELECT unhex(p[1]), unhex(p[2]) FROM " + r.tuples("old", old) + ") GROUP BY source, app_id"
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey
 		var last time.Time
@@ -161,9 +159,8 @@ func (r *reading) nameApps(ctx context.Context, apps map[appKey]*App) error {
 		lasts = append(lasts, fmt.Sprintf("%x.%x.%d", k.source, k.app, a.LastRunAt.UnixMilli()))
 	}
 	r = r.fork()
-	r.parameters["lasts"] = strings.Join(lasts, ",")
 	sql := "SELECT source, app_id, app_name FROM runs FINAL PREWHERE " + inWorkspace + " AND (source, app_id, started_at) IN (" +
-		"SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC') FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {lasts:String}))) AS p))" +
+		"SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC') FROM " + r.tuples("lasts", lasts) + ")" +
 		"\nORDER BY run_id DESC LIMIT 1 BY source, app_id"
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey

@@ -78,7 +78,7 @@ func (r *reading) documents(ctx context.Context, d *Detail, sizes []int64) error
 	}
 	sql := `SELECT node_id, node_run_id, started_at, error_message, prompt_template, prompt_variables, inputs, outputs, messages, parameters,
     chunks.chunk_id, chunks.text, chunks.score, chunks.source_uri, chunks.title, chunks.sent_to_llm, chunks.used_in_answer
-FROM nodes FINAL PREWHERE ` + ofRun + " AND node_run_id IN " + r.texts("node_runs", ids)
+FROM nodes FINAL PREWHERE ` + ofRun + " AND node_run_id IN " + r.Texts("node_runs", ids)
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var k nodeKey
 		var n NodeRun

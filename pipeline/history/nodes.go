@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
@@ -27,7 +26,7 @@ func (s *Store) Nodes(ctx context.Context, workspace, source, appID string) ([]N
 
 func (r *reading) nodes(ctx context.Context, inApp string) (nodes []Node, known bool, err error) {
 	for _, since := range []int64{r.now.AddDate(0, 0, -recentDays).UnixMilli(), 0} {
-		if nodes, err = r.countNodes(ctx, inApp+" AND started_at >= "+r.time("since", since)); err != nil {
+		if nodes, err = r.countNodes(ctx, inApp+" AND started_at >= "+r.Milli("since", since)); err != nil {
 			return nil, false, err
 		}
 		if len(nodes) > 0 {
@@ -62,9 +61,8 @@ func (r *reading) nameNodes(ctx context.Context, inApp string, nodes []Node) err
 		lasts[i] = fmt.Sprintf("%x.%d", n.NodeID, n.LastRunAt.UnixMilli())
 		places[n.NodeID] = n
 	}
-	r.parameters["lasts"] = strings.Join(lasts, ",")
 	sql := "SELECT node_id, node_name, node_type FROM nodes FINAL PREWHERE " + inApp + " AND (node_id, started_at) IN (" +
-		"SELECT unhex(p[1]), fromUnixTimestamp64Milli(toInt64(p[2]), 'UTC') FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {lasts:String}))) AS p))" +
+		"SELECT unhex(p[1]), fromUnixTimestamp64Milli(toInt64(p[2]), 'UTC') FROM " + r.tuples("lasts", lasts) + ")" +
 		"\nORDER BY run_id DESC, node_run_id DESC, source LIMIT 1 BY node_id"
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var id, name, kind string

@@ -17,7 +17,7 @@ const maxFeedback = 100
 // Run returns all that is known of a run, or ErrNotFound.
 func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, error) {
 	r := s.read(workspace)
-	r.text("run", runID)
+	r.Text("run", runID)
 	detail, err := r.whole(ctx)
 	switch {
 	case err != nil:

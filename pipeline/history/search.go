@@ -40,22 +40,22 @@ func newSearch(r *reading, q *Query, after *key) *search {
 		s.to = min(s.to, after.started+1)
 	}
 	if len(q.RunIDs) > 0 {
-		s.fixed += " AND run_id IN " + r.texts("run_ids", q.RunIDs)
+		s.fixed += " AND run_id IN " + r.Texts("run_ids", q.RunIDs)
 	}
 	if len(q.Statuses) > 0 {
-		s.filters = append(s.filters, "status IN "+r.texts("statuses", q.Statuses))
+		s.filters = append(s.filters, "status IN "+r.Texts("statuses", q.Statuses))
 	}
 	if len(q.Versions) > 0 {
-		s.filters = append(s.filters, "app_version IN "+r.texts("versions", q.Versions))
+		s.filters = append(s.filters, "app_version IN "+r.Texts("versions", q.Versions))
 	}
 	if q.SessionID != "" {
-		s.filters = append(s.filters, "session_id = "+r.text("session", q.SessionID))
+		s.filters = append(s.filters, "session_id = "+r.Text("session", q.SessionID))
 	}
 	if q.Text != "" {
-		s.filters = append(s.filters, "positionCaseInsensitiveUTF8(question, "+r.text("text", q.Text)+") > 0")
+		s.filters = append(s.filters, "positionCaseInsensitiveUTF8(question, "+r.Text("text", q.Text)+") > 0")
 	}
 	if q.Rating != "" {
-		r.text("rating", q.Rating)
+		r.Text("rating", q.Rating)
 	}
 	s.verify = s.filters != nil || s.rating != ""
 	return s
@@ -117,10 +117,10 @@ func (s *search) span(ctx context.Context, first int64, n int) error {
 
 // started is a condition on the key: first or later, and after where the search has come to.
 func (s *search) started(first int64) string {
-	condition := "started_at >= " + s.r.time("first", first) + " AND started_at < " + s.r.time("end", s.to)
+	condition := "started_at >= " + s.r.Milli("first", first) + " AND started_at < " + s.r.Milli("end", s.to)
 	if a := s.after; a != nil {
-		condition += " AND (started_at < " + s.r.time("after", a.started) + " OR (run_id, source, app_id) < (" +
-			s.r.text("after_run", a.run) + ", " + s.r.text("after_source", a.source) + ", " + s.r.text("after_app", a.app) + "))"
+		condition += " AND (started_at < " + s.r.Milli("after", a.started) + " OR (run_id, source, app_id) < (" +
+			s.r.Text("after_run", a.run) + ", " + s.r.Text("after_source", a.source) + ", " + s.r.Text("after_app", a.app) + "))"
 	}
 	return condition
 }
@@ -166,8 +166,7 @@ func (s *search) keys(ctx context.Context, from string, atMost int) (keys []key,
 		order += ", source DESC, app_id DESC"
 	}
 	sql := "SELECT toUnixTimestamp64Milli(started_at), run_id, source, app_id FROM " + from +
-		"\nORDER BY " + order + " LIMIT " + "{at_most:Int64}"
-	s.r.integer("at_most", int64(atMost))
+		"\nORDER BY " + order + " LIMIT " + s.r.Count("at_most", int64(atMost))
 	err = s.r.each(ctx, sql, func(rows driver.Rows) error {
 		var k key
 		err := rows.Scan(&k.started, &k.run, &k.source, &k.app)

@@ -72,7 +72,7 @@ func TestCheckFindsASchemaOfAnotherVersion(t *testing.T) {
 func TestCheckSaysWhatIsWrongWithTheConnection(t *testing.T) {
 	t.Parallel()
 	d := database{name: "db"}
-	wantStop(t, d.store(t, clickhousetest.Refuse(t, 516, "default: Authentication failed")).Check(t.Context()), "password", "MILLRACE_CLICKHOUSE_DSN")
+	wantStop(t, d.store(t, clickhousetest.Refuse(t, 516, "default: Authentication failed")).Check(t.Context()), "refused the credentials", "password")
 	wantStop(t, d.store(t, clickhousetest.Refuse(t, 81, "Database db does not exist")).Check(t.Context()), "millrace migrate")
 	err := d.store(t, "127.0.0.1:1").Check(t.Context())
 	if err == nil || clickhouse.Classify(err) != clickhouse.Retry {

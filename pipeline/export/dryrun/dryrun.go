@@ -55,7 +55,7 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 	if err := selection.Resolve(ctx, reader, p, size); err != nil {
 		return err
 	}
-	if d.Rows, err = reader.Int(ctx, selection.NewSelection(r, p.Bounded()).Count(math.MaxInt64)); err != nil {
+	if d.Rows, err = reader.Int(ctx, selection.New(r, p.Bounded()).Count(math.MaxInt64)); err != nil {
 		return err
 	}
 	if d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > size) {
@@ -78,7 +78,7 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 	if err != nil {
 		return err
 	}
-	chosen := selection.NewSelection(r, p.Bounded())
+	chosen := selection.New(r, p.Bounded())
 	write := func(row *record.Row) error {
 		d.Read++
 		if err := stream.Row(row); err != nil {
@@ -87,7 +87,7 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 		return nil
 	}
 	rows := func(ctx context.Context, fn func(*record.Row) error) error {
-		_, err := selection.ReadRows(ctx, reader.Client, reader.Limited(chosen.Rows()), fn)
+		_, err := selection.ReadRows(ctx, reader.Client, reader.LimitedRows(chosen.Rows()), fn)
 		return err
 	}
 	nodes := chosen.NodeRuns()
@@ -102,7 +102,7 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 		return err
 	}
 	defer client.Close()
-	if err := selection.WithNodes(ctx, client, reader.Limited(nodes), rows, write); err != nil {
+	if err := selection.WithNodes(ctx, client, reader.LimitedRows(nodes), rows, write); err != nil {
 		return err
 	}
 	return stream.Close()

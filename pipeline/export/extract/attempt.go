@@ -109,10 +109,10 @@ func (a *attempt) read(ctx context.Context) error {
 		}
 		return nil
 	}
-	var nodes selection.Query
+	var nodes selection.RowQuery
 	rows := a.selectionReader(settings)
 	if a.plan.Snapshot == "" {
-		nodes = selection.NewSelection(a.plan.Request, a.plan.Bounded()).NodeRuns()
+		nodes = selection.New(a.plan.Request, a.plan.Bounded()).NodeRuns()
 	} else {
 		nodes, rows = a.snapshotRange().NodeRuns(), a.snapshotReader(settings)
 	}
@@ -134,7 +134,7 @@ func (a *attempt) queryID() string { return fmt.Sprintf("%s/%d/%s", a.plan.ID, a
 func (a *attempt) selectionReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*record.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
-			query := selection.NewSelection(a.plan.Request, a.plan.Bounded()).Rows()
+			query := selection.New(a.plan.Request, a.plan.Bounded()).Rows()
 			query.ID, query.Settings = a.queryID(), settings
 			_, err := selection.ReadRows(ctx, client, query, fn)
 			return err
@@ -147,7 +147,8 @@ func (a *attempt) snapshotReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*record.Row) error) error {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 			return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
-				found, err := selection.ReadStaged(ctx, keys, client, a.snapshotRange(), a.queryID(), settings, fn)
+				snapshot := &selection.SnapshotReader{Keys: keys, Runs: client, ID: a.queryID(), Settings: settings}
+				found, err := snapshot.Read(ctx, a.snapshotRange(), fn)
 				if err != nil {
 					return err
 				}
@@ -157,8 +158,8 @@ func (a *attempt) snapshotReader(settings []ch.Setting) reader {
 	}
 }
 
-func (a *attempt) snapshotRange() *selection.StagedRange {
-	return &selection.StagedRange{Request: a.plan.Request, Stage: a.plan.Snapshot, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
+func (a *attempt) snapshotRange() *selection.SnapshotRange {
+	return &selection.SnapshotRange{Request: a.plan.Request, Snapshot: a.plan.Snapshot, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
 }
 
 // errSnapshotGone is the error for a snapshot that has other rows than planned: an operator dropped it, or its time to
@@ -167,12 +168,12 @@ var errSnapshotGone = errors.New("the snapshot of the export is gone")
 
 // reconcile checks the rows that were found in the snapshot against the plan. It counts rows whose runs were deleted,
 // but only if the snapshot still exists after the window was read.
-func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.Staged, settings []ch.Setting) error {
+func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.SnapshotRows, settings []ch.Setting) error {
 	planned := a.plan.Windows[a.window].Rows
 	if found.Rows == planned && found.Vanished > 0 {
-		query := selection.StageCount(a.plan.Request, a.plan.Snapshot)
+		query := selection.SnapshotCount(a.plan.Request, a.plan.Snapshot)
 		query.Settings = settings
-		rows, err := selection.ReadInt(ctx, client, query)
+		rows, err := clickhouse.ReadInt(ctx, client, query)
 		if err != nil {
 			return err
 		}

@@ -242,7 +242,7 @@ func TestAStageThatIsGoneFailsTheExport(t *testing.T) {
 	f.windowRecords, f.windowsInFlight = 50, 1
 	f.insertRuns(200)
 	f.whileHeld("e1", inWindows(200), func(p *export.Plan) {
-		if err := selection.DropStage(t.Context(), f.dsn, "", p.Snapshot); err != nil {
+		if err := selection.DropSnapshot(t.Context(), f.dsn, "", p.Snapshot); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -37,19 +36,16 @@ func columns() string {
 	return strings.Join(list, ", ")
 }
 
-// parameters binds values to a query. Each value is an id, a word of the contract, a number, or a list of these with
-// commas.
-func parameters(ctx context.Context, values map[string]string) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	return chgo.Context(ctx, chgo.WithParameters(values)), cancel
+// getQuery selects an export.
+func getQuery(id export.ID) clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT " + columns() + " FROM export_events\nWHERE workspace_id = " + b.ID("workspace", id.WorkspaceID) +
+		" AND export_id = " + b.ID("export", id.ExportID) + " ORDER BY " + newestFirst + " LIMIT 1")
 }
 
 // Get returns the state of an export, or nil if ClickHouse does not have it.
 func (s Stored) Get(ctx context.Context, id export.ID) (*export.State, error) {
-	ctx, cancel := parameters(ctx, map[string]string{"workspace": id.WorkspaceID, "export": id.ExportID})
-	defer cancel()
-	list, err := s.query(ctx, "SELECT "+columns()+` FROM export_events
-WHERE workspace_id = {workspace:String} AND export_id = {export:String} ORDER BY `+newestFirst+" LIMIT 1")
+	list, err := s.query(ctx, getQuery(id))
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -78,7 +74,7 @@ func (s Stored) List(ctx context.Context, q Query) (*Page, error) {
 
 // list returns the exports of a page and, if there are more, the position of the last one.
 func (s Stored) list(ctx context.Context, q *Query, after *position) ([]export.State, *position, error) {
-	list, err := s.listOneMore(ctx, q, after)
+	list, err := s.query(ctx, listQuery(q, after))
 	if err != nil || len(list) <= q.Limit {
 		return list, nil, err
 	}
@@ -86,42 +82,41 @@ func (s Stored) list(ctx context.Context, q *Query, after *position) ([]export.S
 	return list[:q.Limit], &last, nil
 }
 
-func (s Stored) listOneMore(ctx context.Context, q *Query, after *position) ([]export.State, error) {
-	values := map[string]string{"workspace": q.Workspace, "n": fmt.Sprint(q.Limit + 1)}
-	conditions := []string{"workspace_id = {workspace:String}"}
+// listQuery selects the exports of a page after a position, and one more.
+func listQuery(q *Query, after *position) clickhouse.Query {
+	var b clickhouse.Binder
+	inWorkspace := "workspace_id = " + b.ID("workspace", q.Workspace)
+	conditions := []string{inWorkspace}
 	for _, c := range []struct{ column, value string }{{"source", q.Source}, {"app_id", q.AppID}, {"purpose", q.Purpose}} {
 		if c.value != "" {
-			values[c.column] = c.value
-			conditions = append(conditions, c.column+" = {"+c.column+":String}")
+			conditions = append(conditions, c.column+" = "+b.ID(c.column, c.value))
 		}
 	}
 	if after != nil {
-		values["at"], values["after"] = fmt.Sprint(after.At), after.ID
-		conditions = append(conditions, "requested_at <= fromUnixTimestamp64Milli({at:Int64}, 'UTC')",
-			"(requested_at, export_id) < (fromUnixTimestamp64Milli({at:Int64}, 'UTC'), {after:String})")
+		at := b.Milli("at", after.At)
+		conditions = append(conditions, "requested_at <= "+at, "(requested_at, export_id) < ("+at+", "+b.ID("after", after.ID)+")")
 	}
-	status := "1"
+	status := ""
 	if len(q.Status) > 0 {
-		values["status"] = strings.Join(q.Status, ",")
-		status = "status IN splitByChar(',', {status:String})"
+		status = " WHERE status IN " + b.IDs("status", q.Status)
 	}
-	ctx, cancel := parameters(ctx, values)
-	defer cancel()
 	// The inner query finds the ids of the page by few columns; the outer one reads all columns of those exports.
-	return s.query(ctx, `WITH page AS (
+	return b.Query(`WITH page AS (
     SELECT export_id FROM (
-        SELECT export_id, requested_at, status FROM export_events WHERE `+strings.Join(conditions, " AND ")+`
-        ORDER BY `+newestFirst+` LIMIT 1 BY export_id
-    ) WHERE `+status+` ORDER BY requested_at DESC, export_id DESC LIMIT {n:UInt32}
+        SELECT export_id, requested_at, status FROM export_events WHERE ` + strings.Join(conditions, " AND ") + `
+        ORDER BY ` + newestFirst + ` LIMIT 1 BY export_id
+    )` + status + ` ORDER BY requested_at DESC, export_id DESC LIMIT ` + b.Count("limit", int64(q.Limit)+1) + `
 )
 SELECT * FROM (
-    SELECT `+columns()+` FROM export_events WHERE workspace_id = {workspace:String} AND export_id IN (page)
-    ORDER BY `+newestFirst+` LIMIT 1 BY export_id
+    SELECT ` + columns() + ` FROM export_events WHERE ` + inWorkspace + ` AND export_id IN (page)
+    ORDER BY ` + newestFirst + ` LIMIT 1 BY export_id
 ) ORDER BY requested_at DESC, export_id DESC`)
 }
 
-func (s Stored) query(ctx context.Context, sql string) (list []export.State, err error) {
-	rows, err := s.Conn.Query(ctx, sql)
+func (s Stored) query(ctx context.Context, q clickhouse.Query) (list []export.State, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.Conn.Query(q.Context(ctx), q.SQL)
 	if err != nil {
 		return nil, fmt.Errorf("read the exports: %w", clickhouse.Explain(err))
 	}

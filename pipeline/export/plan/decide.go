@@ -21,7 +21,7 @@ const (
 )
 
 // maxExactCount is the largest selection that is counted exactly before it is frozen. The count decides how the
-// snapshot looks up feedback, see [selection.Selection.Stage].
+// snapshot looks up feedback, see [selection.Selection.InsertSnapshot].
 const maxExactCount = 1_000_000
 
 // planFailed is the code of a refusal because ClickHouse cannot select the rows.
@@ -63,7 +63,7 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 	if err := selection.Resolve(ctx, r, p, size); err != nil {
 		return err
 	}
-	n, err := r.Int(ctx, selection.NewSelection(p.Request, p.Bounded()).Count(max(size, maxExactCount)+1))
+	n, err := r.Int(ctx, selection.New(p.Request, p.Bounded()).Count(max(size, maxExactCount)+1))
 	if err != nil {
 		return err
 	}
@@ -81,31 +81,29 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 // freeze writes a snapshot of the selection, and cuts it into windows. Nobody reads an unfinished snapshot: the next
 // attempt writes another one.
 func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan, size int64) (err error) {
-	stageID := uuid.NewString()
+	snapshot := uuid.NewString()
 	defer func() {
 		if err != nil {
-			s.dropSnapshot(ctx, stageID)
+			s.dropSnapshot(ctx, snapshot)
 		}
 	}()
-	insert := selection.NewSelection(p.Request, p.Selection).Stage(stageID, p.Rows)
-	err = clickhouse.Do(ctx, r.Client, ch.Query{
-		Body: insert.SQL, Parameters: insert.Parameters, Settings: selection.StageSettings(r.Comment, freezeLimit),
-	})
+	insert := selection.New(p.Request, p.Selection).InsertSnapshot(snapshot, p.Rows)
+	insert.Settings = selection.SnapshotSettings(r.Comment, freezeLimit)
+	if err := clickhouse.Do(ctx, r.Client, insert.Native()); err != nil {
+		return err
+	}
+	rows, err := r.Int(ctx, selection.SnapshotCount(p.Request, snapshot))
 	if err != nil {
 		return err
 	}
-	rows, err := r.Int(ctx, selection.StageCount(p.Request, stageID))
-	if err != nil {
-		return err
-	}
-	windows, err := selection.ReadWindows(ctx, r.Client, r.Limited(selection.StageKeys(p.Request, stageID, size)), rows)
+	windows, err := selection.ReadWindows(ctx, r.Client, r.Limited(selection.SnapshotKeys(p.Request, snapshot, size)), rows)
 	if err != nil {
 		return err
 	}
 	if rows > 0 && (len(windows) == 0 || windows[0].Rows <= 0) {
-		return fmt.Errorf("stage %s has %d rows and %d windows", stageID, rows, len(windows))
+		return fmt.Errorf("snapshot %s has %d rows and %d windows", snapshot, rows, len(windows))
 	}
-	p.Rows, p.Snapshot, p.Windows = rows, stageID, windows
+	p.Rows, p.Snapshot, p.Windows = rows, snapshot, windows
 	return nil
 }
 
@@ -119,7 +117,7 @@ func (s *Stage) dropSnapshot(ctx context.Context, id string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
 	defer cancel()
-	if err := selection.DropStage(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
+	if err := selection.DropSnapshot(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
 		s.cfg.Log.Warn("dropping an unused snapshot failed; the snapshot expires by its time to live", "stage_id", id, "error", err)
 	}
 }

@@ -5,10 +5,9 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"strconv"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -123,23 +122,27 @@ func (v visit) id() export.ID { return export.ID{WorkspaceID: v.WorkspaceID, Exp
 // endedQuery lists recently ended exports: the first page, or the page after the last export of the page before. It is
 // the only query that is not bound to a workspace. It reads ids and times, and no data. It reads the events and not the
 // view, because the view would first fold the events of all times.
-const endedQuery = `SELECT workspace_id, export_id, max(toUnixTimestamp64Milli(assumeNotNull(completed_at))) AS ended_ms
+func endedQuery(within time.Duration, last visit, page int) clickhouse.Query {
+	var b clickhouse.Binder
+	workspace := b.ID("workspace", last.WorkspaceID)
+	return b.Query(`SELECT workspace_id, export_id, max(toUnixTimestamp64Milli(assumeNotNull(completed_at))) AS ended_ms
 FROM export_events
-WHERE completed_at >= now64(3) - toIntervalSecond({within:UInt32})
+WHERE completed_at >= now64(3) - toIntervalSecond(` + b.Int("within", int64(within/time.Second)) + `)
 GROUP BY workspace_id, export_id
-HAVING {workspace:String} = '' OR (ended_ms, workspace_id, export_id) < ({ended:Int64}, {workspace:String}, {export:String})
+HAVING ` + workspace + ` = '' OR (ended_ms, workspace_id, export_id) < (` + b.Int("ended", last.EndedMs) + `, ` + workspace + `, ` + b.ID("export", last.ExportID) + `)
 ORDER BY ended_ms DESC, workspace_id DESC, export_id DESC
-LIMIT {page:UInt32}`
+LIMIT ` + b.Count("page", int64(page)))
+}
 
 // ended returns the page of ended exports after the last export of the page before.
 func (j *Janitor) ended(ctx context.Context, conn driver.Conn, last visit) (visits []visit, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
-	ctx = chgo.Context(ctx, chgo.WithParameters(chgo.Parameters{
-		"within": strconv.FormatInt(int64(j.cfg.Within/time.Second), 10), "page": strconv.Itoa(j.page),
-		"ended": strconv.FormatInt(last.EndedMs, 10), "workspace": last.WorkspaceID, "export": last.ExportID,
-	}), chgo.WithSettings(chgo.Settings{"readonly": 1, "log_comment": "millrace janitor: exports that ended lately"}))
-	err = conn.Select(ctx, &visits, endedQuery)
+	query := endedQuery(j.cfg.Within, last, j.page)
+	query.Settings = []ch.Setting{
+		{Key: "readonly", Value: "1"}, {Key: "log_comment", Value: "millrace janitor: exports that ended lately"},
+	}
+	err = conn.Select(query.Context(ctx), &visits, query.SQL)
 	return visits, err
 }
 

@@ -2,6 +2,7 @@ package selection
 
 import (
 	"github.com/ClickHouse/ch-go/proto"
+
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 

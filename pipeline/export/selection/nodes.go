@@ -7,44 +7,43 @@ import (
 	"errors"
 
 	"github.com/ClickHouse/ch-go"
-	"github.com/millrace/millrace/pipeline/export/format/record"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // Some targets need the node runs of each run. They come from a query of their own, in the order of the runs, and are
 // given to them as they pass: a join would sort rows that have all of them.
 
 // NodeRuns is the query for [WithNodes] beside [Selection.Rows]; its SQL is "" where the rows need no node runs.
-func (q *Selection) NodeRuns() Query {
+func (q *Selection) NodeRuns() RowQuery {
 	if q.needs.Nodes == record.NoNodes || q.nodes != nil {
-		return Query{}
+		return RowQuery{}
 	}
 	if q.wide() {
-		return q.nodeRuns(q, q.chosen(q.related()))
+		return q.nodeRuns(q.chosen(q.related()))
 	}
-	return q.nodeRuns(q, "SELECT '' AS group_key, started_at, run_id FROM ("+q.keys()+")")
+	return q.nodeRuns("SELECT '' AS group_key, started_at, run_id FROM (" + q.keys() + ")")
 }
 
-// NodeRuns is the query for [WithNodes] beside [ReadStaged], see [Selection.NodeRuns].
-func (r *StagedRange) NodeRuns() Query {
+// NodeRuns is the query for [WithNodes] beside [SnapshotReader.Read], see [Selection.NodeRuns].
+func (r *SnapshotRange) NodeRuns() RowQuery {
 	q := r.shape()
 	if q.needs.Nodes == record.NoNodes || q.nodes != nil {
-		return Query{}
+		return RowQuery{}
 	}
-	return q.nodeRuns(q, "SELECT group_key, started_at, run_id FROM "+q.stageTable()+" WHERE "+and(r.bounds(q)))
+	return q.nodeRuns("SELECT group_key, started_at, run_id FROM " + q.snapshotTable() + " WHERE " + and(r.conditions(&q.bind)))
 }
 
 // nodeRuns selects the node runs of the runs of these keys.
-func (q *Selection) nodeRuns(shape *Selection, keys string) Query {
-	which := map[record.NodeRuns]string{
+func (q *Selection) nodeRuns(keys string) RowQuery {
+	needed := map[record.NodeRuns]string{
 		record.WithChunks: " AND notEmpty(chunks)", record.WithToolCalls: " AND (notEmpty(chunks) OR node_type = 'tool')",
-	}[shape.needs.Nodes]
-	query := q.query("SELECT\n" + selectList(newNodeRuns().fields, "n.", "k.") + "\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
-		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + which + ") AS n\n" +
+	}[q.needs.Nodes]
+	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRuns().fields, "n.", "k.") + "\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
+		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + needed + ") AS n\n" +
 		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
-		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id")
-	query.columns = newNodeRuns
-	return query
+		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"), newNodeRuns}
 }
 
 // newNodeRuns returns the columns of a node run, and of the run that it belongs to.
@@ -75,7 +74,7 @@ func (n *runNodes) compare(row *record.Row) int {
 // WithNodes calls read with a function that gives each row its node runs, and then calls fn. The node runs come from query,
 // which needs a connection of its own, in the order of the rows. Those of a run that have more than 64 MiB are cut, and
 // the row is TooLarge. Errors and connections are as in [ReadRows].
-func WithNodes(ctx context.Context, client *ch.Client, query Query, read func(ctx context.Context, fn func(*record.Row) error) error, fn func(*record.Row) error) error {
+func WithNodes(ctx context.Context, client *ch.Client, query RowQuery, read func(ctx context.Context, fn func(*record.Row) error) error, fn func(*record.Row) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	enough, stop := context.WithCancel(ctx)
 	defer stop()
@@ -116,7 +115,7 @@ func WithNodes(ctx context.Context, client *ch.Client, query Query, read func(ct
 }
 
 // sendNodes sends the node runs of one run after the other.
-func sendNodes(ctx context.Context, client *ch.Client, query Query, runs chan<- *runNodes) error {
+func sendNodes(ctx context.Context, client *ch.Client, query RowQuery, runs chan<- *runNodes) error {
 	var run *runNodes
 	send := func() error {
 		if run == nil {

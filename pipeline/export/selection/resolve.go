@@ -10,6 +10,7 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format/evaluation"
 )
@@ -31,18 +32,24 @@ type Reader struct {
 }
 
 // Limited returns the query with the settings of a plan: it reads only, and for two minutes at most.
-func (r *Reader) Limited(query Query) Query {
+func (r *Reader) Limited(query clickhouse.Query) clickhouse.Query {
 	query.Settings = ReadSettings(r.Comment, queryLimit)
 	return query
 }
 
-// Int returns the one number that the query selects.
-func (r *Reader) Int(ctx context.Context, query Query) (int64, error) {
-	return ReadInt(ctx, r.Client, r.Limited(query))
+// LimitedRows returns the query with the settings of a plan.
+func (r *Reader) LimitedRows(query RowQuery) RowQuery {
+	query.Query = r.Limited(query.Query)
+	return query
 }
 
-func (r *Reader) texts(ctx context.Context, query Query) ([]string, error) {
-	return ReadTexts(ctx, r.Client, r.Limited(query))
+// Int returns the one number that the query selects.
+func (r *Reader) Int(ctx context.Context, query clickhouse.Query) (int64, error) {
+	return clickhouse.ReadInt(ctx, r.Client, r.Limited(query))
+}
+
+func (r *Reader) texts(ctx context.Context, query clickhouse.Query) ([]string, error) {
+	return clickhouse.ReadTexts(ctx, r.Client, r.Limited(query))
 }
 
 // Resolve fixes what the data decides about the selection of a plan, before its rows are counted: the end of a window
@@ -103,7 +110,7 @@ func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 	if p.Request.Target != evaluation.KariniCSV || len(p.Request.Nodes) == 0 {
 		return nil
 	}
-	found, err := r.texts(ctx, NewSelection(p.Request, p.Selection).Variables())
+	found, err := r.texts(ctx, New(p.Request, p.Selection).Variables())
 	if err != nil {
 		return err
 	}
@@ -136,7 +143,7 @@ func resolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) er
 		}
 		bounded := *p
 		bounded.Since, bounded.Selection.Limit = time.UnixMilli(since).UTC(), 0
-		n, err := r.Int(ctx, NewSelection(p.Request, bounded.Bounded()).Count(enough))
+		n, err := r.Int(ctx, New(p.Request, bounded.Bounded()).Count(enough))
 		if err != nil {
 			return err
 		}

@@ -81,7 +81,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 		r.WorkspaceID = "acme"
 	}
 	r.Source, r.AppID = "recipe", "app"
-	chosen := selection.NewSelection(&r, s)
+	chosen := selection.New(&r, s)
 	client, err := h.dsn.Dial(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
@@ -98,7 +98,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 	for bound, want := range map[int64]int64{1000: int64(len(list)), 2: int64(min(2, len(list)))} {
 		query := chosen.Count(bound)
 		query.Settings = selection.ReadSettings("test", time.Minute)
-		if n, err := selection.ReadInt(h.t.Context(), client, query); err != nil || n != want {
+		if n, err := clickhouse.ReadInt(h.t.Context(), client, query); err != nil || n != want {
 			h.t.Errorf("count bounded by %d: %d, %v; want %d", bound, n, err, want)
 		}
 	}
@@ -296,7 +296,7 @@ func TestRunsAreSelectedById(t *testing.T) {
 	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", "app", ids
 	query := selection.FoundRuns(&r)
 	query.Settings = selection.ReadSettings("test", time.Minute)
-	found, err := selection.ReadTexts(t.Context(), client, query)
+	found, err := clickhouse.ReadTexts(t.Context(), client, query)
 	slices.Sort(found)
 	if err != nil || !slices.Equal(found, ids[:3]) {
 		t.Errorf("found %v, %v", found, err)
@@ -306,8 +306,8 @@ func TestRunsAreSelectedById(t *testing.T) {
 func TestNoSelectionRunsWithoutItsWorkspaceAsAParameter(t *testing.T) {
 	t.Parallel()
 	r := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Filters: export.Filters{Rating: "thumbsUp"}}
-	s := selection.NewSelection(r, export.Selection{Limit: 7})
-	for _, query := range []selection.Query{s.Rows(), s.Count(1)} {
+	s := selection.New(r, export.Selection{Limit: 7})
+	for _, query := range []clickhouse.Query{s.Rows().Query, s.Count(1)} {
 		reads := strings.Count(query.SQL, "FROM runs") + strings.Count(query.SQL, "FROM feedback")
 		if bound := strings.Count(query.SQL, "workspace_id = {workspace:String}"); bound != reads || reads == 0 {
 			t.Errorf("%d reads, %d bound to the workspace:\n%s", reads, bound, query.SQL)

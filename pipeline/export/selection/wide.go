@@ -5,35 +5,36 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// Wide rows are grouped runs, and node runs with the run around them. They are chosen first: keys, feedback, the
-// group and the comparison inside of it; and then joined with everything else that is known of them:
+// Wide rows are grouped runs, and node runs with the run around them. A query chooses them first, by keys, feedback,
+// group and the comparison inside the group. Then it joins what it chose with all other columns:
 //
 //	chosen ──▶ group_key, capped ──▶ comparison ──┐
 //	runs or nodes, FINAL ─────────────────────────┴─▶ rows ◀── runs, FINAL: around node runs
 //
-// What is chosen is narrow, so that windows and joins of millions of rows fit into memory.
+// What is chosen is narrow, so windows and joins of millions of rows fit into memory.
 
 // wideRows selects the wide rows, ordered.
-func (q *Selection) wideRows() Query {
-	rows := q.wideFrom(q.related(), q.limit > 0 || q.feedback != nil || q.around != nil)
-	query := q.query("SELECT\n" + selectList(q.newWide().fields, "", "") + "\nFROM (" + rows + ")\nORDER BY " + stageOrder)
-	query.columns = q.newWide
-	return query
+func (q *Selection) wideRows() RowQuery {
+	rows := q.wideFrom(q.related(), q.limit > 0 || q.feedbackConditions != nil || q.joinsRun)
+	return RowQuery{q.bind.Query("SELECT\n" + selectList(q.newWide().fields, "", "") + "\nFROM (" + rows + ")\nORDER BY " + snapshotOrder), q.newWide}
 }
 
-// wideStage stages the wide rows.
-func (q *Selection) wideStage(related string) Query {
+// insertWideSnapshot freezes the wide rows. Snapshot is the expression of its id.
+func (q *Selection) insertWideSnapshot(snapshot, related string) clickhouse.Query {
 	list := "workspace_id, group_key, " + strings.Join(q.wideColumns(), ", ")
-	return q.query("INSERT INTO " + stageRowsTable + " (stage_id, " + list + ")\nSELECT {stage:String}, " + list + "\nFROM (" + q.wideFrom(related, false) + ")")
+	return q.bind.Query("INSERT INTO " + rowsTable + " (stage_id, " + list + ")\nSELECT " + snapshot + ", " + list +
+		"\nFROM (" + q.wideFrom(related, false) + ")")
 }
 
-// wide selects the rows of the range as they were staged, in the order of the stage.
-func (r *StagedRange) wide(s *Selection) Query {
-	q := &Selection{parameters: map[string]string{}}
-	return q.query("SELECT\n" + selectList(s.newWide().fields, "", "") + "\nFROM " + stageRowsTable + " WHERE " + and(r.bounds(q)) + "\nORDER BY " + stageOrder)
+// wideQuery selects the rows of the range of a snapshot that has whole rows, in the order of the snapshot.
+func (r *SnapshotRange) wideQuery(shape *Selection) clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT\n" + selectList(shape.newWide().fields, "", "") + "\nFROM " + rowsTable +
+		" WHERE " + and(r.conditions(&b)) + "\nORDER BY " + snapshotOrder)
 }
 
 // newWide returns the columns of wide rows.
@@ -55,18 +56,19 @@ func (q *Selection) newWide() *window {
 	return w
 }
 
-// Columns of wide rows, by where they come from. Those of subject are in table runs and in table nodes.
+// Columns of wide rows, by their table.
 const (
-	subjectColumns = "source, app_id, app_version, status, started_at, ended_at, updated_at, inputs, outputs, messages, tools, model, error_type, " +
+	// commonColumns are in table runs and in table nodes.
+	commonColumns = "source, app_id, app_version, status, started_at, ended_at, updated_at, inputs, outputs, messages, tools, model, error_type, " +
 		"error_message, files, usage_input_tokens, usage_output_tokens, cost_usd, metadata, input_group"
 	runColumns        = "request_id, app_name, session_id, user_id, trigger, question, answer, reference, trace_id"
 	nodeColumns       = "node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, prompt_template, prompt_variables, parameters, chunks"
 	comparisonColumns = "versions, runs_in_group, rank, best_version, has_previous, previous_version, previous_answer, previous_score"
 )
 
-// wideColumns are the names of all but workspace_id and group_key.
+// wideColumns are the columns of wide rows other than workspace_id and group_key.
 func (q *Selection) wideColumns() []string {
-	list := "run_id, " + subjectColumns + ", " + runColumns + ", " + feedbackColumns
+	list := "run_id, " + commonColumns + ", " + runColumns + ", " + feedbackColumns
 	if q.nodes != nil {
 		list += ", feedback_on_node, " + nodeColumns + ", run_status, run_input_group"
 	} else {
@@ -78,10 +80,10 @@ func (q *Selection) wideColumns() []string {
 	return strings.Split(list, ", ")
 }
 
-// wideFrom selects all columns of the wide rows. Narrow says that what is chosen are few of the app's rows, so that
-// the others need not be read.
+// wideFrom selects all columns of the wide rows. With narrow it reads the other columns of the chosen rows only, which
+// pays where they are few of the app's rows.
 func (q *Selection) wideFrom(related string, narrow bool) string {
-	conditions := and(q.subject)
+	conditions := and(q.rowConditions)
 	if narrow {
 		key := "(started_at, run_id)"
 		if q.nodes != nil {
@@ -89,7 +91,7 @@ func (q *Selection) wideFrom(related string, narrow bool) string {
 		}
 		conditions += " AND " + key + " IN (" + q.keys() + ")"
 	}
-	list := []string{"{workspace:String} AS workspace_id", "t.run_id AS run_id", prefixed("t", subjectColumns), prefixed("k", "group_key, "+feedbackColumns)}
+	list := []string{"{workspace:String} AS workspace_id", "t.run_id AS run_id", prefixed("t", commonColumns), prefixed("k", "group_key, "+feedbackColumns)}
 	from := "\nFROM (SELECT * FROM " + q.table() + " FINAL WHERE " + conditions + ") AS t\n" +
 		"INNER JOIN (" + q.chosen(related) + ") AS k ON t.run_id = k.run_id AND t.started_at = k.started_at"
 	if q.nodes != nil {
@@ -120,7 +122,7 @@ func prefixed(relation, columns string) string {
 
 // chosen selects keys, feedback, group and comparison of the selected rows.
 func (q *Selection) chosen(related string) string {
-	columns, group, answer := "started_at, run_id, ingested_at, app_version, input_group", "''", "''"
+	columns, group, answer := keyColumns+", app_version, input_group", "''", "''"
 	switch q.needs.Group {
 	case record.ByInput:
 		group = "s.input_group"
@@ -141,7 +143,7 @@ func (q *Selection) chosen(related string) string {
 		answer = "s." + answer
 	}
 	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node + " AS node_run_id, s.app_version AS app_version, " +
-		answer + " AS answer, " + group + " AS whole_group, " + onNode + " AS feedback_on_node, " + q.feedbackOf() + "\n" + q.joined(columns, related)
+		answer + " AS answer, " + group + " AS whole_group, " + onNode + " AS feedback_on_node, " + q.feedbackList() + "\n" + q.fromWithFeedback(columns, related)
 	if q.needs.Group == record.Ungrouped {
 		return "SELECT *, whole_group AS group_key FROM (" + rows + ")"
 	}
@@ -153,9 +155,9 @@ func (q *Selection) chosen(related string) string {
 	return compared(rows)
 }
 
-// compared adds the comparison to rows that have a group_key. Versions are ordered by their first started_at; the best
-// row has the highest score, then thumbsUp, then is the newest; the version before a row's is represented by its
-// newest row.
+// compared adds the comparison inside the group to rows that have a group_key. Versions are ordered by their first
+// started_at. The best row has the highest score; among equals, a thumbsUp; among those, it is the newest. The newest row
+// of the version before represents that version.
 func compared(rows string) string {
 	rows = "SELECT *, toInt64(count() OVER (PARTITION BY group_key)) AS runs_in_group,\n" +
 		"toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NULL, feedback_score DESC, " +
@@ -174,11 +176,11 @@ func compared(rows string) string {
 // maxVariables is how many names [Selection.Variables] selects at most.
 const maxVariables = 1000
 
-// Variables is the query for [ReadTexts]: the names of all prompt variables of the selected node runs, each after a "v", and the
-// types of their nodes, each after a "t".
-func (q *Selection) Variables() Query {
+// Variables is the query for [clickhouse.ReadTexts]: the names of all prompt variables of the selected node runs, each
+// after a "v", and the types of their nodes, each after a "t".
+func (q *Selection) Variables() clickhouse.Query {
 	rows := "SELECT s.prompt_variables AS variables, s.node_type AS type " +
-		q.from("started_at, run_id, ingested_at, prompt_variables, node_type", "", len(q.feedback) > 0) + q.newest()
-	return q.query("SELECT DISTINCT arrayJoin(arrayPushFront(arrayMap(k -> concat('v', k), JSONExtractKeys(variables)), concat('t', type))) AS name\nFROM (" +
+		q.from(keyColumns+", prompt_variables, node_type", "", len(q.feedbackConditions) > 0) + q.mostRecent()
+	return q.bind.Query("SELECT DISTINCT arrayJoin(arrayPushFront(arrayMap(k -> concat('v', k), JSONExtractKeys(variables)), concat('t', type))) AS name\nFROM (" +
 		rows + ")\nORDER BY name LIMIT " + strconv.Itoa(maxVariables))
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/selection"
@@ -65,7 +66,7 @@ func keep(row *record.Row) kept {
 // direct reads the rows of a selection.
 func (h *history) direct(r export.Request) (rows []kept) {
 	h.t.Helper()
-	chosen := selection.NewSelection(&r, r.Selection)
+	chosen := selection.New(&r, r.Selection)
 	rows = h.read(chosen.NodeRuns(), func(ctx context.Context, fn func(*record.Row) error) error {
 		query := chosen.Rows()
 		query.Settings = selection.ReadSettings("test", time.Minute)
@@ -74,13 +75,13 @@ func (h *history) direct(r export.Request) (rows []kept) {
 	})
 	query := chosen.Count(1e6)
 	query.Settings = selection.ReadSettings("test", time.Minute)
-	if n, err := selection.ReadInt(h.t.Context(), h.dial(), query); err != nil || n != int64(len(rows)) {
+	if n, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query); err != nil || n != int64(len(rows)) {
 		h.t.Errorf("%d rows are counted, %v, and %d read", n, err, len(rows))
 	}
 	return rows
 }
 
-func (h *history) read(nodes selection.Query, read func(context.Context, func(*record.Row) error) error) (rows []kept) {
+func (h *history) read(nodes selection.RowQuery, read func(context.Context, func(*record.Row) error) error) (rows []kept) {
 	h.t.Helper()
 	add := func(row *record.Row) error { rows = append(rows, keep(row)); return nil }
 	var err error
@@ -101,12 +102,12 @@ func (h *history) inWindows(id string, r export.Request, size int64) (rows []kep
 	h.t.Helper()
 	windows := h.stage(id, r, r.Selection, 1000, size)
 	for i := range windows {
-		part := selection.StagedRange{Request: &r, Stage: id, From: windows[i].From}
+		part := selection.SnapshotRange{Request: &r, Snapshot: id, From: windows[i].From}
 		if i+1 < len(windows) {
 			part.To = windows[i+1].From
 		}
 		got := h.read(part.NodeRuns(), func(ctx context.Context, fn func(*record.Row) error) error {
-			found, err := selection.ReadStaged(ctx, h.dial(), h.dial(), &part, fmt.Sprint(id, i, rand.Uint64()), selection.ReadSettings("test", time.Minute), fn)
+			found, err := h.reader(fmt.Sprint(id, i, rand.Uint64())).Read(ctx, &part, fn)
 			if found.Rows != windows[i].Rows {
 				h.t.Errorf("window %d of %d has %d rows, not %d", i, len(windows), found.Rows, windows[i].Rows)
 			}
@@ -279,8 +280,8 @@ func TestRunsBringTheirNodeRunsAlong(t *testing.T) {
 		for _, row := range rows {
 			var want []string // by sequence, which falls
 			conn := h.dial()
-			q := selection.Query{SQL: "SELECT node_run_id FROM nodes FINAL WHERE run_id = '" + row.run + "' ORDER BY sequence"}
-			want, err := selection.ReadTexts(t.Context(), conn, q)
+			q := clickhouse.Query{SQL: "SELECT node_run_id FROM nodes FINAL WHERE run_id = '" + row.run + "' ORDER BY sequence"}
+			want, err := clickhouse.ReadTexts(t.Context(), conn, q)
 			conn.Close()
 			if err != nil || !slices.Equal(row.nodes, want) {
 				t.Fatalf("%s: run %s has node runs %v, want %v, %v", name, row.run, row.nodes, want, err)

@@ -101,7 +101,7 @@ func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 		t.Fatal(refused, err)
 	}
 	r := evaluated(export.NodeEvaluation, "node")
-	chosen, rows := selection.NewSelection(&r, r.Selection), 0
+	chosen, rows := selection.New(&r, r.Selection), 0
 	query := chosen.Rows()
 	query.Settings = selection.ReadSettings("test", time.Minute)
 	_, err := selection.ReadRows(t.Context(), h.dial(), query, func(row *record.Row) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
@@ -101,10 +102,10 @@ func TestRowsAreReadAsTheyWereInserted(t *testing.T) {
 	} {
 		got := newRecords(t)
 		// The two rows in turn, so that what one has and the other has not would show in it.
-		rows, err := ReadRows(t.Context(), client, Query{
+		rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 			SQL:      from + " ORDER BY row_run_id DESC",
 			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 1)),
-		}, got.add)
+		}}, got.add)
 		if err != nil || rows != 2 {
 			t.Fatalf("%s: %d rows, %v", name, rows, err)
 		}
@@ -121,11 +122,11 @@ func TestARowLeavesNothingInTheNext(t *testing.T) {
 	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	got := newRecords(t)
-	rows, err := ReadRows(t.Context(), dial(t, dsn), Query{
+	rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{
 		SQL: "SELECT " + RowColumns("r.", "r.") + ` FROM (SELECT * FROM runs_with_feedback AS a CROSS JOIN numbers(3000) AS n) AS r
 			ORDER BY cityHash64(r.run_id, r.number)`,
 		Settings: ReadSettings("a test", time.Minute),
-	}, got.add)
+	}}, got.add)
 	if err != nil || rows != 6000 {
 		t.Fatalf("%d rows, %v", rows, err)
 	}
@@ -148,9 +149,9 @@ func TestEveryFieldOfTheRowIsRead(t *testing.T) {
 	t.Parallel()
 	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
-	_, err := ReadRows(t.Context(), dial(t, dsn), Query{
+	_, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{
 		SQL: "SELECT " + RowColumns("", "") + " FROM runs_with_feedback WHERE run_id = 'run-full'",
-	}, func(row *record.Row) error {
+	}}, func(row *record.Row) error {
 		for _, v := range []reflect.Value{reflect.ValueOf(*row), reflect.ValueOf(row.Execution), reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Files[0])} {
 			for i := range v.NumField() {
 				switch name := v.Type().Field(i).Name; name {
@@ -186,10 +187,10 @@ func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 	for _, size := range []struct{ block, rows int }{{100, 2000}, {1000, 5000}, {100_000, 70_000}} { // words with indexes of 8, 16 and 32 bits
 		block, n := size.block, size.rows
 		next := 0
-		rows, err := ReadRows(t.Context(), client, Query{
+		rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 			SQL:      numbered(n, "ORDER BY number"),
 			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", block)),
-		}, func(row *record.Row) error {
+		}}, func(row *record.Row) error {
 			if id := fmt.Sprint(next); string(row.RunID) != id || string(row.AppID) != "app-"+id || len(row.Question) != 200 || row.Question[7] != id[len(id)-1] {
 				return fmt.Errorf("row %d is %s of %s", next, row.RunID, row.AppID)
 			}
@@ -205,7 +206,7 @@ func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 func TestAQueryWithoutRowsIsNoError(t *testing.T) {
 	t.Parallel()
 	dsn := clickhousetest.Database(t)
-	rows, err := ReadRows(t.Context(), dial(t, dsn), Query{SQL: numbered(10, "")}, func(*record.Row) error {
+	rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{SQL: numbered(10, "")}}, func(*record.Row) error {
 		return errors.New("called")
 	})
 	if rows != 0 || err != nil {
@@ -223,7 +224,7 @@ func TestReadSettingsLimitTheQuery(t *testing.T) {
 	for _, test := range []struct {
 		name, sql string
 		settings  []ch.Setting
-		code      int
+		code      proto.Error
 	}{
 		{"no write", "INSERT INTO runs (run_id) VALUES ('x')", settings(time.Minute), 164},
 		{"no time left", numbered(10, "WHERE sleepEachRow(0.25) = 0"), settings(time.Second), 159},
@@ -231,7 +232,7 @@ func TestReadSettingsLimitTheQuery(t *testing.T) {
 		{"too many rows in the result", numbered(100_000, ""), settings(time.Minute, ch.SettingInt("max_result_rows", 1000)), 396},
 		{"too much memory", strings.Replace(numbered(1000, ""), "200)", "1000000)", 1), settings(time.Minute, ch.SettingInt("max_memory_usage", 100<<20)), 241},
 	} {
-		rows, err := ReadRows(t.Context(), dial(t, dsn), Query{SQL: test.sql, Settings: test.settings}, func(*record.Row) error { return nil })
+		rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{SQL: test.sql, Settings: test.settings}}, func(*record.Row) error { return nil })
 		if clickhouse.Code(err) != test.code {
 			t.Errorf("%s: %d rows, %v", test.name, rows, err)
 		}
@@ -247,9 +248,9 @@ func TestAColumnOfAnotherTypeIsRefused(t *testing.T) {
 		"CAST([], 'Array(Tuple(file_id String, name String))') AS files", "CAST(map(), 'Map(String, String)') AS metadata",
 		"toUInt64(usage_input_tokens) AS usage_input_tokens", "CAST([], 'Array(UInt8)') AS feedback_tags", "toDateTime(ended_at) AS ended_at",
 	} {
-		rows, err := ReadRows(t.Context(), dial(t, dsn), Query{
+		rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{
 			SQL: "SELECT " + RowColumns("", "") + " FROM (SELECT * REPLACE (" + replacement + ") FROM runs_with_feedback)",
-		}, func(*record.Row) error { return nil })
+		}}, func(*record.Row) error { return nil })
 		if err == nil {
 			t.Errorf("%s: read %d rows", replacement, rows)
 		}
@@ -264,12 +265,12 @@ func BenchmarkReadRows(b *testing.B) {
 		SELECT 'acme', toString(generateUUIDv4()), 'recipe', 'math', 'Math tutor', concat('v', toString(number %% 4)), 'succeeded',
 		toDateTime64('2026-11-01', 3) + number AS at, at + 2, at + 2, randomPrintableASCII(250), concat('{"question":"', hex(randomString(125)), '"}'),
 		randomPrintableASCII(250), '{"answer":"360"}', randomPrintableASCII(150), 'm', map('item', toString(number)), 1 FROM numbers(%d)`, n))
-	query := Query{
+	query := RowQuery{Query: clickhouse.Query{
 		SQL: "SELECT " + RowColumns("", "") + ` FROM (SELECT *, 'f' AS feedback_id, 'thumbsUp' AS feedback_rating, toNullable(toFloat64(1)) AS feedback_score,
 			'' AS feedback_comment, CAST([], 'Array(String)') AS feedback_tags, '' AS feedback_corrected_answer FROM runs FINAL)
 			ORDER BY workspace_id, source, app_id, started_at, run_id`,
 		Settings: ReadSettings("a benchmark", time.Minute),
-	}
+	}}
 	client := dial(b, dsn)
 	formatter := newRecords(b).formatter
 	for _, what := range []string{"read", "read and format"} {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/ch-go/proto"
+
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 

@@ -27,11 +27,11 @@ func TestAStreamCutAnywhereIsAnError(t *testing.T) {
 	read := func(c *cut, prepare func(), silence time.Duration) (int, error) {
 		client := dial(t, c.dsn(t, dsn))
 		prepare()
-		return readRows(t.Context(), client, Query{
+		return readRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 			SQL: numbered(n, ""),
 			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100),
 				ch.SettingInt("min_joined_block_size_rows", 0), ch.SettingInt("min_joined_block_size_bytes", 0)),
-		}, patience{silence: silence, hangUp: time.Millisecond}, func(*record.Row) error { return nil })
+		}}, patience{silence: silence, hangUp: time.Millisecond}, func(*record.Row) error { return nil })
 	}
 	whole := newCut(t, dsn.Addr())
 	if rows, err := read(whole, func() {}, time.Minute); rows != n || err != nil {
@@ -66,18 +66,18 @@ func TestAQueryThatFailsMidwayIsAnError(t *testing.T) {
 	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	client := dial(t, dsn)
-	rows, err := ReadRows(t.Context(), client, Query{
+	rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 		ID:       uuid.NewString(),
 		SQL:      numbered(200_000, "WHERE NOT throwIf(number = 150000, 'late')"),
 		Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100), ch.SettingInt("max_threads", 1)),
-	}, func(*record.Row) error { return nil })
+	}}, func(*record.Row) error { return nil })
 	if clickhouse.Code(err) != 395 || rows == 0 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 	if client.IsClosed() {
 		t.Error("the client cannot be used again")
 	}
-	if rows, err := ReadRows(t.Context(), client, Query{SQL: numbered(10, "")}, func(*record.Row) error { return nil }); rows != 10 || err != nil {
+	if rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{SQL: numbered(10, "")}}, func(*record.Row) error { return nil }); rows != 10 || err != nil {
 		t.Errorf("the next query: %d rows, %v", rows, err)
 	}
 }
@@ -88,10 +88,10 @@ func TestAnErrorOfTheCallbackStopsTheQuery(t *testing.T) {
 	exec(t, dsn, insertRuns...)
 	client := dial(t, dsn)
 	full := errors.New("disk full")
-	rows, err := ReadRows(t.Context(), client, Query{
+	rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 		SQL:      numbered(1_000_000_000, ""), // would take minutes
 		Settings: ReadSettings("a test", time.Minute),
-	}, func(row *record.Row) error {
+	}}, func(row *record.Row) error {
 		if string(row.RunID) >= "5" {
 			return full
 		}
@@ -111,10 +111,10 @@ func TestACancelledReadReturnsAtOnce(t *testing.T) {
 	exec(t, dsn, insertRuns...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := ReadRows(ctx, dial(t, dsn), Query{
+	_, err := ReadRows(ctx, dial(t, dsn), RowQuery{Query: clickhouse.Query{
 		SQL:      numbered(1_000_000_000, ""),
 		Settings: ReadSettings("a test", time.Minute),
-	}, func(*record.Row) error {
+	}}, func(*record.Row) error {
 		cancel()
 		return nil
 	})
@@ -132,7 +132,7 @@ func TestAServerThatGoesSilentIsGivenUp(t *testing.T) {
 		c := newCut(t, dsn.Addr())
 		client := dial(t, c.dsn(t, dsn))
 		c.silentAfter(after)
-		_, err := readRows(t.Context(), client, Query{SQL: numbered(100_000, "")},
+		_, err := readRows(t.Context(), client, RowQuery{Query: clickhouse.Query{SQL: numbered(100_000, "")}},
 			patience{silence: 300 * time.Millisecond, hangUp: 10 * time.Millisecond}, func(*record.Row) error { return nil })
 		if !errors.Is(err, errSilent) || clickhouse.Classify(err) != clickhouse.Retry {
 			t.Errorf("silent after %d bytes: %v", after, err)
@@ -146,7 +146,7 @@ func TestASlowCallbackIsNotASilentServer(t *testing.T) {
 	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	slow := time.NewTimer(2500 * time.Millisecond)
-	rows, err := readRows(t.Context(), dial(t, dsn), Query{SQL: numbered(1000, "")},
+	rows, err := readRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{SQL: numbered(1000, "")}},
 		patience{silence: 2 * time.Second, hangUp: time.Second}, func(row *record.Row) error {
 			if string(row.RunID) == "500" {
 				<-slow.C

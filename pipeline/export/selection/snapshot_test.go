@@ -22,20 +22,18 @@ func (h *history) stage(id string, r export.Request, s export.Selection, rows, s
 	h.t.Helper()
 	r.WorkspaceID, r.Source, r.AppID = "acme", "recipe", "app"
 	client := h.dial()
-	insert := selection.NewSelection(&r, s).Stage(id, rows)
-	err := clickhouse.Do(h.t.Context(), client, ch.Query{
-		Body: insert.SQL, Parameters: insert.Parameters, Settings: selection.StageSettings("test", time.Minute),
-	})
-	if err != nil {
+	insert := selection.New(&r, s).InsertSnapshot(id, rows)
+	insert.Settings = selection.SnapshotSettings("test", time.Minute)
+	if err := clickhouse.Do(h.t.Context(), client, insert.Native()); err != nil {
 		h.t.Fatal(err)
 	}
-	query := selection.StageCount(&r, id)
+	query := selection.SnapshotCount(&r, id)
 	query.Settings = selection.ReadSettings("test", time.Minute)
-	staged, err := selection.ReadInt(h.t.Context(), client, query)
+	staged, err := clickhouse.ReadInt(h.t.Context(), client, query)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	query = selection.StageKeys(&r, id, size)
+	query = selection.SnapshotKeys(&r, id, size)
 	query.Settings = selection.ReadSettings("test", time.Minute)
 	windows, err := selection.ReadWindows(h.t.Context(), client, query, staged)
 	if err != nil {
@@ -54,13 +52,20 @@ func (h *history) dial() *ch.Client {
 	return client
 }
 
+// reader returns a reader of snapshots, with connections of its own.
+func (h *history) reader(id string) *selection.SnapshotReader {
+	h.t.Helper()
+	return &selection.SnapshotReader{Keys: h.dial(), Runs: h.dial(), ID: id, Settings: selection.ReadSettings("test", time.Minute)}
+}
+
 // staged reads a window of a stage; each run as in selected.
-func (h *history) staged(r selection.StagedRange) (list []string, found selection.Staged) {
+func (h *history) staged(r selection.SnapshotRange) (list []string, found selection.SnapshotRows) {
 	h.t.Helper()
 	if r.Request == nil {
 		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
 	}
-	found, err := selection.ReadStaged(h.t.Context(), h.dial(), h.dial(), &r, "test-"+fmt.Sprint(rand.Uint64()), selection.ReadSettings("test", time.Minute), func(row *record.Row) error {
+	reader := h.reader("test-" + fmt.Sprint(rand.Uint64()))
+	found, err := reader.Read(h.t.Context(), &r, func(row *record.Row) error {
 		list = append(list, describe(row))
 		return nil
 	})
@@ -74,7 +79,7 @@ func (h *history) staged(r selection.StagedRange) (list []string, found selectio
 func (h *history) windows(id string, windows []export.PlannedWindow, size int) (list []string, vanished int64) {
 	h.t.Helper()
 	for i := range windows {
-		r := selection.StagedRange{Stage: id, From: windows[i].From}
+		r := selection.SnapshotRange{Snapshot: id, From: windows[i].From}
 		if i+1 < len(windows) {
 			r.To = windows[i+1].From
 		}
@@ -203,7 +208,7 @@ func TestRunsThatAreDeletedAfterTheyWereStagedAreCounted(t *testing.T) {
 		t.Errorf("%d rows and %d vanished, want %d and %d", len(got), vanished, len(want), len(gone))
 	}
 	h.exec("TRUNCATE TABLE runs")
-	if got, found := h.staged(selection.StagedRange{Stage: "s"}); len(got) != 0 || found.Rows != 100 || found.Vanished != 100 {
+	if got, found := h.staged(selection.SnapshotRange{Snapshot: "s"}); len(got) != 0 || found.Rows != 100 || found.Vanished != 100 {
 		t.Errorf("%d rows, %+v", len(got), found)
 	}
 }
@@ -214,18 +219,18 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 	h.fill(20)
 	h.stage("s1", export.Request{}, always, 20, 30)
 	h.stage("s2", export.Request{}, always, 20, 30)
-	if got, found := h.staged(selection.StagedRange{Stage: "s1", Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 || found.Rows != 0 {
+	if got, found := h.staged(selection.SnapshotRange{Snapshot: "s1", Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 || found.Rows != 0 {
 		t.Errorf("another workspace reads %d rows", len(got))
 	}
 	for range 2 { // the second time there is none
-		if err := selection.DropStage(t.Context(), h.dsn, "", "s1"); err != nil {
+		if err := selection.DropSnapshot(t.Context(), h.dsn, "", "s1"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for id, want := range map[string]int64{"s1": 0, "s2": 20} {
-		query := selection.StageCount(&export.Request{ID: export.ID{WorkspaceID: "acme"}}, id)
+		query := selection.SnapshotCount(&export.Request{ID: export.ID{WorkspaceID: "acme"}}, id)
 		query.Settings = selection.ReadSettings("test", time.Minute)
-		if n, err := selection.ReadInt(t.Context(), h.dial(), query); err != nil || n != want {
+		if n, err := clickhouse.ReadInt(t.Context(), h.dial(), query); err != nil || n != want {
 			t.Errorf("stage %s has %d rows, %v; want %d", id, n, err, want)
 		}
 	}
@@ -248,7 +253,7 @@ func (h *history) newest(s export.Selection, k int64) int64 {
 	h.t.Helper()
 	query := selection.Newest(&export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}, s, k)
 	query.Settings = selection.ReadSettings("test", time.Minute)
-	at, err := selection.ReadInt(h.t.Context(), h.dial(), query)
+	at, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -1,0 +1,140 @@
+package selection
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+)
+
+// RowQuery is a query for [ReadRows].
+type RowQuery struct {
+	clickhouse.Query
+	columns func() *window // what it selects; nil: [RowColumns]
+}
+
+// Rows is the query for [ReadRows]: the selected rows, ordered by their group, if they are grouped, and then by
+// started_at, run_id and node_run_id.
+func (q *Selection) Rows() RowQuery {
+	if q.wide() {
+		return q.wideRows()
+	}
+	conditions := slices.Clone(q.rowConditions)
+	related := q.related()
+	if q.limit > 0 || q.feedbackConditions != nil {
+		related = "run_id IN (SELECT run_id FROM (" + q.keys() + "))"
+		conditions = append(conditions, "(started_at, run_id) IN ("+q.keys()+")")
+	}
+	columns := func() *window { return newRuns(q.split, feedbackFields) }
+	return RowQuery{q.bind.Query("SELECT\n" + selectList(columns().fields, "r.", "f.") +
+		"\nFROM (SELECT * FROM runs FINAL WHERE " + and(conditions) + ") AS r\n" +
+		"LEFT JOIN (" + newestRunFeedback(related) + ") AS f ON r.run_id = f.run_id\n" +
+		"ORDER BY r.started_at, r.run_id"), columns}
+}
+
+// keyColumns are the columns that keys and ingested_at windows need.
+const keyColumns = "started_at, run_id, ingested_at"
+
+// keys selects the keys of the selected rows.
+func (q *Selection) keys() string {
+	key := "s.started_at, s.run_id"
+	if q.nodes != nil {
+		key += ", s.node_run_id"
+	}
+	return "SELECT " + key + " " + q.from(keyColumns, "", len(q.feedbackConditions) > 0) + q.mostRecent()
+}
+
+// related is a condition on feedback, and on the runs around node runs, that leaves those of the selected rows. Since
+// it does not read FINAL, it leaves some others too. They join with nothing.
+func (q *Selection) related() string {
+	return "run_id IN (SELECT run_id FROM " + q.table() + " WHERE " + and(q.rowConditions) + ")"
+}
+
+// mostRecent is the end of a query that selects the most recent rows, "" where all are selected.
+func (q *Selection) mostRecent() string {
+	switch {
+	case q.limit == 0:
+		return ""
+	case q.nodes != nil:
+		return "\nORDER BY s.started_at DESC, s.run_id DESC, s.node_run_id DESC LIMIT " + q.bind.Count("limit", q.limit)
+	}
+	return "\nORDER BY s.started_at DESC, s.run_id DESC LIMIT " + q.bind.Count("limit", q.limit)
+}
+
+// from is the FROM and WHERE of the selected rows s, with these columns of their table. Node runs are joined with their
+// run r where a condition refers to it. With feedback, rows are joined with the newest feedback on their run f, and node
+// runs with the newest on their node g. Related is "" or a condition that narrows the feedback.
+func (q *Selection) from(columns, related string, feedback bool) string {
+	if q.nodes != nil {
+		columns += ", node_run_id, node_id, metadata"
+	}
+	text := "FROM (SELECT " + columns + " FROM " + q.table() + " FINAL WHERE " + and(q.rowConditions) + ") AS s"
+	if q.joinsRun {
+		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM runs FINAL WHERE " + inApp + ") AS r ON s.run_id = r.run_id"
+	}
+	if feedback {
+		text += "\nLEFT JOIN (" + newestRunFeedback(related) + ") AS f ON s.run_id = f.run_id"
+		if q.nodes != nil {
+			text += "\nLEFT JOIN (" + q.newestNodeFeedback(related) + ") AS g ON s.run_id = g.run_id AND s.node_id = g.feedback_node_id"
+		}
+	}
+	if conditions := slices.Concat(q.runConditions, q.feedbackConditions); len(conditions) > 0 {
+		text += "\nWHERE " + and(conditions)
+	}
+	return text
+}
+
+// fromWithFeedback is from with feedback, limited to the most recent rows. It joins no more than those, if no condition
+// is on feedback.
+func (q *Selection) fromWithFeedback(columns, related string) string {
+	if q.nodes == nil && q.feedbackConditions == nil && q.limit > 0 {
+		return "FROM (SELECT " + columns + " FROM runs AS s FINAL WHERE " + and(q.rowConditions) + q.mostRecent() + ") AS s\n" +
+			"LEFT JOIN (" + newestRunFeedback(related) + ") AS f ON s.run_id = f.run_id"
+	}
+	return q.from(columns, related, true) + q.mostRecent()
+}
+
+// feedbackColumn is a column of the newest feedback of a row: of a node run, the feedback on its node g, or else on its
+// run f.
+func (q *Selection) feedbackColumn(column string) string {
+	if q.nodes == nil {
+		return "f." + column
+	}
+	return "if(g.feedback_id != '', g." + column + ", f." + column + ")"
+}
+
+// feedbackColumns are the columns of feedback in snapshots and wide rows.
+const feedbackColumns = "feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer"
+
+// feedbackList selects feedbackColumns of a joined row.
+func (q *Selection) feedbackList() string {
+	list := strings.Split(feedbackColumns, ", ")
+	for i, column := range list {
+		list[i] = q.feedbackColumn(column) + " AS " + column
+	}
+	return strings.Join(list, ", ")
+}
+
+// newestRunFeedback selects the newest feedback on each run of the workspace as a whole. Related is "" or a condition
+// that leaves some of the runs.
+func newestRunFeedback(related string) string {
+	return newestFeedback("node_id = ''", related, "run_id")
+}
+
+// newestNodeFeedback selects the newest feedback on each of the selected nodes in each run of the workspace.
+func (q *Selection) newestNodeFeedback(related string) string {
+	return newestFeedback("node_id IN "+q.bind.IDs("nodes", q.nodes), related, "run_id, feedback_node_id")
+}
+
+// newestFeedback uses LIMIT BY, which costs next to nothing in the order of the table's key. argMax over a tuple takes
+// fifty times as long, and argMax over single columns skips a score that is NULL.
+func newestFeedback(node, related, by string) string {
+	conditions := []string{"workspace_id = {workspace:String}", node}
+	if related != "" {
+		conditions = append(conditions, related)
+	}
+	return `SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE ` + and(conditions) + `
+ORDER BY ` + by + `, version DESC, feedback_id DESC LIMIT 1 BY ` + by
+}

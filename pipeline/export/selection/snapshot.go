@@ -1,0 +1,136 @@
+package selection
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// A snapshot is a selection that was frozen, since it does not fit into one window. Plan writes it with
+// [Selection.InsertSnapshot] and cuts it into windows with [SnapshotKeys]. Extract reads a part of it with
+// [ReadSnapshot]. Seal drops it with [DropSnapshot].
+//
+// Of ungrouped runs, a snapshot has keys and feedback. Of other selections, it has whole rows.
+const (
+	keysTable = "export_stage"
+	rowsTable = "export_stage_rows"
+)
+
+// snapshotOrder is the order of both tables in a snapshot, and so of its windows and their rows.
+const snapshotOrder = "group_key, started_at, run_id, node_run_id"
+
+// maxSnapshotMemory is what writing a snapshot may use on the server, in bytes. 10 million runs joined with 3.3 million
+// feedback take 2 GB.
+const maxSnapshotMemory = 8 << 30
+
+// maxRelatedRuns is the largest number of runs whose feedback is looked up. For more, the set of their ids takes more
+// time and memory than a join with all feedback of the workspace.
+const maxRelatedRuns = 1_000_000
+
+// SnapshotSettings returns the settings of [Selection.InsertSnapshot]. Comment and limit are as in [ReadSettings].
+func SnapshotSettings(comment string, limit time.Duration) []ch.Setting {
+	return clickhouse.InsertSettings(comment, limit, maxSnapshotMemory)
+}
+
+// InsertSnapshot is the statement that freezes the selection as the snapshot of an id. Rows is how many it has; where it
+// has more than 1 million, any such number will do.
+func (q *Selection) InsertSnapshot(id string, rows int64) clickhouse.Query {
+	related := ""
+	if rows <= maxRelatedRuns {
+		related = q.related()
+	}
+	snapshot := q.bind.ID("snapshot", id)
+	if q.wide() {
+		return q.insertWideSnapshot(snapshot, related)
+	}
+	return q.bind.Query("INSERT INTO " + keysTable + " (workspace_id, stage_id, started_at, run_id, " + feedbackColumns + ")\n" +
+		"SELECT {workspace:String}, " + snapshot + ", s.started_at, s.run_id, " + q.feedbackList() + "\n" + q.fromWithFeedback(keyColumns, related))
+}
+
+// snapshotTable is the table of the selection's snapshot.
+func (q *Selection) snapshotTable() string {
+	if q.wide() {
+		return rowsTable
+	}
+	return keysTable
+}
+
+// inSnapshot binds a snapshot, and returns the condition on its rows.
+func inSnapshot(b *clickhouse.Binder, workspace, id string) string {
+	return "workspace_id = " + b.ID("workspace", workspace) + " AND stage_id = " + b.ID("snapshot", id)
+}
+
+// SnapshotKeys is the query for [ReadWindows]: the keys at which the windows of a request's snapshot begin. A window has
+// size rows and the rest of its last group. A snapshot has each row exactly once, so windows that begin at these keys
+// partition it (invariant 3). None begins inside a group. A row without a group is a group by itself.
+func SnapshotKeys(r *export.Request, id string, size int64) clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, toInt64(number - 1) AS before FROM (\n" +
+		"    SELECT " + snapshotOrder + ", row_number() OVER w AS number, lagInFrame(group_key) OVER w AS last_group\n" +
+		"    FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " + inSnapshot(&b, r.WorkspaceID, id) + "\n" +
+		"    WINDOW w AS (ORDER BY " + snapshotOrder + " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n" +
+		") WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, " + b.Count("size", size) + ")")
+}
+
+// SnapshotCount is the query for [clickhouse.ReadInt]: how many rows a request's snapshot has.
+func SnapshotCount(r *export.Request, id string) clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT toString(count()) FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " + inSnapshot(&b, r.WorkspaceID, id))
+}
+
+// ReadWindows returns the windows that [SnapshotKeys] cuts a snapshot of that many rows into.
+func ReadWindows(ctx context.Context, client *ch.Client, q clickhouse.Query, rows int64) (windows []export.PlannedWindow, err error) {
+	var group, run, node proto.ColStr
+	var startedAt, before proto.ColInt64
+	var starts []int64 // of each window, the number of rows before it
+	query := q.Native()
+	query.Result = proto.Results{
+		{Name: "group_key", Data: &group}, {Name: "started_at_ms", Data: &startedAt}, {Name: "run_id", Data: &run},
+		{Name: "node_run_id", Data: &node}, {Name: "before", Data: &before},
+	}
+	query.OnResult = func(context.Context, proto.Block) error {
+		for i := range run.Rows() {
+			key := &export.Key{
+				Group: group.Row(i), StartedAt: time.UnixMilli(startedAt.Row(i)).UTC(), RunID: run.Row(i), NodeRunID: node.Row(i),
+			}
+			windows, starts = append(windows, export.PlannedWindow{From: key}), append(starts, before.Row(i))
+		}
+		return nil
+	}
+	if err := clickhouse.Do(ctx, client, query); err != nil {
+		return nil, fmt.Errorf("query %s: %w", q.ID, err)
+	}
+	for i := range windows {
+		end := rows
+		if i+1 < len(windows) {
+			end = starts[i+1]
+		}
+		windows[i].Rows = end - starts[i]
+	}
+	return windows, nil
+}
+
+// DropSnapshot removes a snapshot, on a cluster from all its servers. It is no error that there is none.
+func DropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) error {
+	conn, err := dsn.Open()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, table := range []string{keysTable, rowsTable} {
+		if cluster != "" {
+			table += "_shard"
+		}
+		// A statement of DDL has no parameters.
+		if err := conn.Exec(ctx, "ALTER TABLE "+table+clickhouse.OnCluster(cluster)+" DROP PARTITION "+clickhouse.QuoteText(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

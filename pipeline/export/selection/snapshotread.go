@@ -1,0 +1,239 @@
+package selection
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ClickHouse/ch-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/format/record"
+)
+
+// SnapshotRange is the part of a snapshot from a key up to a key that is not in it. A nil key is the snapshot's begin or
+// end.
+type SnapshotRange struct {
+	Request  *export.Request // whose selection was frozen
+	Snapshot string          // its id
+	From, To *export.Key
+}
+
+// shape is a selection that has the same columns as the snapshot.
+func (r *SnapshotRange) shape() *Selection { return New(r.Request, export.Selection{}) }
+
+// conditions are those on the rows of the snapshot's table that are in the range.
+func (r *SnapshotRange) conditions(b *clickhouse.Binder) []string {
+	conditions := []string{inSnapshot(b, r.Request.WorkspaceID, r.Snapshot)}
+	add := func(name, operator string, key *export.Key) {
+		if key == nil {
+			return
+		}
+		tuple := "(" + b.Text(name+"_group", key.Group) + ", " + b.Milli(name, key.StartedAt.UnixMilli()) + ", " +
+			b.ID(name+"_run", key.RunID) + ", " + b.ID(name+"_node", key.NodeRunID) + ")"
+		conditions = append(conditions, "("+snapshotOrder+") "+operator+" "+tuple)
+	}
+	add("from", ">=", r.From)
+	add("to", "<", r.To)
+	return conditions
+}
+
+// keysQuery selects the keys and the feedback of the range, in the order of the snapshot.
+func (r *SnapshotRange) keysQuery() clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT\n" + selectList(newSnapshotKeys().fields, "", "") + "\nFROM " + keysTable +
+		" WHERE " + and(r.conditions(&b)) + "\nORDER BY " + snapshotOrder)
+}
+
+// runsQuery selects the runs of the range, in the same order. Both queries read in the order of their table's key, so
+// the server sorts nothing, however wide the rows are.
+func (r *SnapshotRange) runsQuery() clickhouse.Query {
+	var b clickhouse.Binder
+	conditions := appConditions(&b, r.Request)
+	keys := "SELECT started_at, run_id FROM " + keysTable + " WHERE " + and(r.conditions(&b))
+	if r.From != nil {
+		conditions = append(conditions, "started_at >= "+b.Milli("from", r.From.StartedAt.UnixMilli()))
+	}
+	if r.To != nil {
+		conditions = append(conditions, "started_at <= "+b.Milli("to", r.To.StartedAt.UnixMilli()))
+	}
+	conditions = append(conditions, "(started_at, run_id) IN ("+keys+")")
+	return b.Query("SELECT\n" + selectList(newRuns(r.Request.Split != nil, nil).fields, "", "") +
+		"\nFROM runs FINAL WHERE " + and(conditions) + "\nORDER BY started_at, run_id")
+}
+
+// SnapshotRows counts what [SnapshotReader.Read] found.
+type SnapshotRows struct {
+	Rows     int64 // of the snapshot in the range
+	Vanished int64 // of these, the rows whose run is not in table runs any more
+}
+
+// SnapshotReader reads parts of snapshots.
+type SnapshotReader struct {
+	Keys, Runs *ch.Client // a connection for each of the two queries that are merged
+	ID         string     // of the queries; "/keys" and "/runs" are added where there are two
+	Settings   []ch.Setting
+
+	patience patience // zero: defaultPatience
+}
+
+// Read streams the rows of a part of a snapshot, each with the feedback of the snapshot, in the order of the snapshot,
+// and calls fn for each. Where a snapshot has only keys and feedback, two queries are merged. Row, errors and
+// connections are as in [ReadRows].
+//
+// The caller compares the number of rows with the plan: a snapshot that is gone has none.
+func (s *SnapshotReader) Read(ctx context.Context, r *SnapshotRange, fn func(*record.Row) error) (found SnapshotRows, err error) {
+	patience := cmp.Or(s.patience, defaultPatience)
+	query := func(q clickhouse.Query, suffix string) clickhouse.Query {
+		q.ID, q.Settings = s.ID+suffix, s.Settings
+		return q
+	}
+	if shape := r.shape(); shape.wide() {
+		n, err := shape.newWide().read(ctx, s.Keys, query(r.wideQuery(shape), ""), patience, fn)
+		return SnapshotRows{Rows: int64(n)}, err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	blocks := make(chan []snapshotKey, 4)
+	group.Go(func() error {
+		if err := sendKeys(ctx, s.Keys, query(r.keysQuery(), "/keys"), patience, blocks); err != nil {
+			return err // without closing blocks: that would look like the end of the keys
+		}
+		close(blocks)
+		return nil
+	})
+	group.Go(func() error {
+		m := &merge{ctx: ctx, blocks: blocks, found: &found}
+		w := newRuns(r.Request.Split != nil, nil)
+		_, err := w.read(ctx, s.Runs, query(r.runsQuery(), "/runs"), patience, func(row *record.Row) error {
+			if err := m.join(row); err != nil {
+				return err
+			}
+			return fn(row)
+		})
+		if err != nil {
+			return err
+		}
+		return m.rest()
+	})
+	err = group.Wait()
+	return found, err
+}
+
+// snapshotKey is a row of keysTable.
+type snapshotKey struct {
+	startedAt   int64
+	runID       []byte
+	hasFeedback bool
+	feedback    record.Feedback
+}
+
+func newSnapshotKeys() *window {
+	w := &window{}
+	w.fields = append([]field{moment("{r}started_at", &w.row.StartedAt), text("{r}run_id", &w.row.RunID)}, feedbackFields(&w.row)...)
+	return w
+}
+
+// sendKeys sends the keys in small blocks. The channel bounds the number of blocks in memory.
+func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, patience patience, blocks chan<- []snapshotKey) error {
+	block := make([]snapshotKey, 0, maxReadBlock)
+	send := func() error {
+		select {
+		case blocks <- block:
+			block = make([]snapshotKey, 0, maxReadBlock)
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	_, err := newSnapshotKeys().read(ctx, client, query, patience, func(row *record.Row) error {
+		block = append(block, cloneKey(row))
+		if len(block) < maxReadBlock {
+			return nil
+		}
+		return send()
+	})
+	if err != nil {
+		return err
+	}
+	return send()
+}
+
+// cloneKey copies the key from memory that the reader reuses.
+func cloneKey(row *record.Row) snapshotKey {
+	k := snapshotKey{startedAt: row.StartedAt, runID: bytes.Clone(row.RunID), hasFeedback: row.HasFeedback}
+	if row.HasFeedback {
+		f := row.Feedback
+		k.feedback = record.Feedback{
+			Rating: bytes.Clone(f.Rating), Score: f.Score, Comment: bytes.Clone(f.Comment),
+			CorrectedAnswer: bytes.Clone(f.CorrectedAnswer), Tags: slices.Clone(f.Tags),
+		}
+		for i, tag := range k.feedback.Tags {
+			k.feedback.Tags[i] = bytes.Clone(tag)
+		}
+	}
+	return k
+}
+
+// merge walks through the keys of a snapshot beside the runs.
+type merge struct {
+	ctx    context.Context
+	blocks <-chan []snapshotKey
+	block  []snapshotKey // the rest of the current block
+	found  *SnapshotRows
+}
+
+// errOrder is the error of a wrong query, or of a snapshot that was dropped between the two queries.
+var errOrder = errors.New("the runs and their snapshot are not in the same order")
+
+// next returns the next key, nil after the last one.
+func (m *merge) next() (*snapshotKey, error) {
+	for len(m.block) == 0 {
+		select {
+		case block, more := <-m.blocks:
+			if !more {
+				return nil, nil
+			}
+			m.block = block
+		case <-m.ctx.Done():
+			return nil, context.Cause(m.ctx)
+		}
+	}
+	key := &m.block[0]
+	m.block = m.block[1:]
+	m.found.Rows++
+	return key, nil
+}
+
+// join gives a run the feedback of its key, and counts the keys before that one, whose runs have vanished.
+func (m *merge) join(row *record.Row) error {
+	for {
+		key, err := m.next()
+		if err != nil {
+			return err
+		}
+		if key == nil || key.startedAt > row.StartedAt || key.startedAt == row.StartedAt && bytes.Compare(key.runID, row.RunID) > 0 {
+			return fmt.Errorf("%w: run %s", errOrder, row.RunID)
+		}
+		if key.startedAt == row.StartedAt && bytes.Equal(key.runID, row.RunID) {
+			row.HasFeedback, row.Feedback = key.hasFeedback, key.feedback
+			return nil
+		}
+		m.found.Vanished++
+	}
+}
+
+// rest counts the keys after the last run.
+func (m *merge) rest() error {
+	for {
+		key, err := m.next()
+		if key == nil || err != nil {
+			return err
+		}
+		m.found.Vanished++
+	}
+}
