@@ -14,9 +14,9 @@ type Source struct {
 	lineage    []byte
 }
 
-// set remembers what has to be known of a row, in the memory of the row before. Lineage makes the ids of records that
+// Remember remembers what has to be known of a row, in the memory of the row before. Lineage makes the ids of records that
 // have one, or is nil.
-func (s *Source) Set(row *record.Row, lineage *record.IDs) {
+func (s *Source) Remember(row *record.Row, lineage *record.IDs) {
 	s.startedAt, s.inputGroup, s.lineage = row.Subject().StartedAt, append(s.inputGroup[:0], row.InputGroup...), s.lineage[:0]
 	if lineage != nil {
 		s.lineage = appendLineage(s.lineage, row, lineage)

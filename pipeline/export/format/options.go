@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// encoderOptions are those of the files, which all purposes and targets have.
-var EncoderOptions = []Option{
+// FileOptions are those of the files, which all purposes and targets have.
+var FileOptions = []Option{
 	{"bom", "`true`: a byte order mark begins JSONL and CSV files, as Azure OpenAI wants it"},
 	{"csv_raw", "`true`: cells of CSV that a spreadsheet takes for a formula stay as they are"},
 }
 
-// options reads the options of a request; its err is the first mistake.
+// Options reads the options of a request; its err is the first mistake.
 type Options struct {
 	Values map[string]any
 	err    error
@@ -26,7 +26,7 @@ func (o *Options) Fail(format string, args ...any) {
 	}
 }
 
-// boolean reads an option that is true or false.
+// Boolean reads an option that is true or false.
 func (o *Options) Boolean(name string, otherwise bool) bool {
 	value, given := o.Values[name]
 	if !given {
@@ -39,7 +39,7 @@ func (o *Options) Boolean(name string, otherwise bool) bool {
 	return on
 }
 
-// integer reads an option that is a whole number.
+// Integer reads an option that is a whole number.
 func (o *Options) Integer(name string, otherwise, least, most int) int {
 	value, given := o.Values[name]
 	if !given {
@@ -53,7 +53,7 @@ func (o *Options) Integer(name string, otherwise, least, most int) int {
 	return int(n)
 }
 
-// text reads an option that is a text.
+// Text reads an option that is a text.
 func (o *Options) Text(name, otherwise string) string {
 	value, given := o.Values[name]
 	if !given {
@@ -66,7 +66,7 @@ func (o *Options) Text(name, otherwise string) string {
 	return s
 }
 
-// names reads an option that is a list of some of the possible names, each once; nil where it is not given.
+// Names reads an option that is a list of some of the possible names, each once; nil where it is not given.
 func (o *Options) Names(name, what string, possible []string) (keep []string) {
 	value, given := o.Values[name]
 	if !given {
@@ -95,7 +95,7 @@ func (o *Options) Names(name, what string, possible []string) (keep []string) {
 // known refuses an option that neither the target nor the files have.
 func (o *Options) known(purpose, target string, options []Option) {
 	var names []string
-	for _, option := range slices.Concat(options, EncoderOptions) {
+	for _, option := range slices.Concat(options, FileOptions) {
 		names = append(names, option.Name)
 	}
 	slices.Sort(names)

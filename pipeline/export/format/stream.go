@@ -166,7 +166,7 @@ func (s *Stream) Row(row *record.Row) error {
 		return nil
 	}
 	if s.dedupe {
-		return s.compete(row)
+		return s.keepBest(row)
 	}
 	return s.write(row)
 }
@@ -180,8 +180,8 @@ func (s *Stream) Close() error {
 	switch {
 	case s.group != nil:
 		return s.group.Flush(s.emit, func(reason string, rows int) { s.out.Drop(reason, int64(rows)) }, s.out.Warn)
-	case s.best.there:
-		s.best.there = false
+	case s.best.valid:
+		s.best.valid = false
 		for _, code := range s.best.warnings {
 			s.out.Warn(code)
 		}
@@ -213,15 +213,15 @@ func (s *Stream) write(row *record.Row) error {
 			s.out.Warn(code)
 		}
 	}
-	s.see()
+	s.rememberKeys()
 	return s.out.Record(s.fill(row))
 }
 
 // MaxKeys is how many keys of records are told of: a reader of columns has no use for more.
 const MaxKeys = 1000
 
-// see remembers the keys of the record that was made last.
-func (s *Stream) see() {
+// rememberKeys remembers the keys of the record that was made last.
+func (s *Stream) rememberKeys() {
 	if s.keyed == nil {
 		return
 	}
@@ -237,7 +237,7 @@ func (s *Stream) emit(record []byte, of ...Source) error {
 	if len(of) == 0 {
 		return errors.New("a record of no row")
 	}
-	s.see()
+	s.rememberKeys()
 	r := &s.record
 	r.JSON, r.Rows, r.StartedAt, r.Split, r.Partition = record, int64(len(of)), of[0].startedAt, s.shares.Of(of[0].inputGroup), ""
 	r.Lineage = r.Lineage[:0]
@@ -251,18 +251,18 @@ func (s *Stream) emit(record []byte, of ...Source) error {
 
 // candidate is the best record of a group so far.
 type candidate struct {
-	there    bool
+	valid    bool
 	record   Record
 	score    float64
 	rating   int
 	warnings []string
 }
 
-// compete keeps the record of a row, which is in the buffer, or the one that was kept before.
-func (s *Stream) compete(row *record.Row) error {
+// keepBest keeps the record of a row, which is in the buffer, or the one that was kept before.
+func (s *Stream) keepBest(row *record.Row) error {
 	score, rating := row.Verdict()
 	best := &s.best
-	if best.there {
+	if best.valid {
 		s.out.Drop(DuplicateInput, 1)
 		// Rows ascend by time, so that of equals the later one is the newer.
 		if score < best.score || score == best.score && rating < best.rating {
@@ -274,7 +274,7 @@ func (s *Stream) compete(row *record.Row) error {
 	lineage := append(best.record.Lineage[:0], r.Lineage...) // each is the row's own
 	best.record = *r
 	best.record.JSON, best.record.Lineage = text, lineage
-	best.there, best.score, best.rating, best.warnings = true, score, rating, nil
+	best.valid, best.score, best.rating, best.warnings = true, score, rating, nil
 	if s.warner != nil {
 		best.warnings = slices.Clone(s.warner.Warnings(row))
 	}

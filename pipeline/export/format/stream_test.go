@@ -45,7 +45,7 @@ func (f *fakeGroup) Add(row *record.Row) (string, error) {
 		return "bad", nil
 	}
 	var s format.Source
-	s.Set(row, &f.ids)
+	s.Remember(row, &f.ids)
 	f.kept = append(f.kept, s)
 	return "", nil
 }

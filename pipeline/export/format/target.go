@@ -52,7 +52,7 @@ type Drop struct{ Reason, Text string }
 // All formats, the default first.
 var AnyFormat = []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet}
 
-// anyTool reads canonical records.
+// AnyTool reads canonical records.
 const AnyTool = "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face Datasets](https://huggingface.co/docs/datasets)"
 
 var OnlyJSONL = []string{fragment.JSONL}

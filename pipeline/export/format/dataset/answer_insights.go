@@ -20,10 +20,10 @@ var AnswerInsights = format.Target{
 		"`query` and `answer` are always texts, empty where the run has none; other keys without a value are left out",
 		"`answerDebug` has one entry: the chunks of all nodes, and the prompt and parameters of the llm node that answered",
 	},
-	Formats: []string{fragment.JSON}, Make: newDatasetInsights,
+	Formats: []string{fragment.JSON}, Make: newInsights,
 }
 
-// datasetInsights writes a run in the shape that clients of Answer Insights read.
+// insights writes a run in the shape that clients of Answer Insights read.
 //
 //	_id               UUIDv5, see ids: a second export has the same
 //	searchRequestId   request_id, else run_id
@@ -47,7 +47,7 @@ var AnswerInsights = format.Target{
 //
 // The node that answered is the last llm node whose text is the run's answer, else the last llm node: after it there
 // may be others, which check the answer. Where no node is of type llm, it is the last one that has a prompt.
-type datasetInsights struct {
+type insights struct {
 	record.Texts
 	ids       record.IDs
 	variables record.Variables
@@ -55,18 +55,18 @@ type datasetInsights struct {
 	used      [][]byte // ids of chunks
 }
 
-func newDatasetInsights(_ string, _ *format.Options) format.Formatter {
-	return &datasetInsights{ids: record.NewIDs(format.ExportDataset, "answer_insights")}
+func newInsights(_ string, _ *format.Options) format.Formatter {
+	return &insights{ids: record.NewIDs(format.ExportDataset, "answer_insights")}
 }
 
 // Columns implements [Formatter].
-func (f *datasetInsights) Columns() []fragment.Column { return nil }
+func (f *insights) Columns() []fragment.Column { return nil }
 
 // Needs implements [Formatter].
-func (f *datasetInsights) Needs() record.Needs { return record.Needs{Nodes: record.AllNodes} }
+func (f *insights) Needs() record.Needs { return record.Needs{Nodes: record.AllNodes} }
 
-func (f *datasetInsights) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
-	f.Begin()
+func (f *insights) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
+	f.Reset()
 	node, said := f.answering(row)
 	out = f.appendQuery(append(dst, '{'), row)
 	model := row.Model
@@ -79,10 +79,10 @@ func (f *datasetInsights) Append(dst []byte, row *record.Row) (out []byte, drop 
 	out = append(out, `],"prompt":{"promptText":`...)
 	out = f.appendPromptOf(out, node)
 	out = append(f.appendResponse(out, row, node, said), `}]}`...)
-	return f.Done(row, dst, out, "")
+	return f.Finish(row, dst, out, "")
 }
 
-func (f *datasetInsights) appendQuery(dst []byte, row *record.Row) []byte {
+func (f *insights) appendQuery(dst []byte, row *record.Row) []byte {
 	dst = append(dst, `"_id":`...)
 	dst = f.ids.Append(dst, row)
 	request := row.RequestID
@@ -117,7 +117,7 @@ func (f *datasetInsights) appendQuery(dst []byte, row *record.Row) []byte {
 }
 
 // answering returns the node that answered, nil where there is none, and what it said.
-func (f *datasetInsights) answering(row *record.Row) (node *record.Node, said []byte) {
+func (f *insights) answering(row *record.Row) (node *record.Node, said []byte) {
 	var prompted *record.Node
 	for i := len(row.Nodes) - 1; i >= 0; i-- {
 		n := &row.Nodes[i]
@@ -127,7 +127,7 @@ func (f *datasetInsights) answering(row *record.Row) (node *record.Node, said []
 			}
 			continue
 		}
-		text := f.Said(n)
+		text := f.ModelOutput(n)
 		if node == nil {
 			node, said = n, text
 		}
@@ -139,13 +139,13 @@ func (f *datasetInsights) answering(row *record.Row) (node *record.Node, said []
 		}
 	}
 	if node == nil && prompted != nil {
-		return prompted, f.Said(prompted)
+		return prompted, f.ModelOutput(prompted)
 	}
 	return node, said
 }
 
 // appendChunks appends the chunks, and remembers which of them the answer uses.
-func (f *datasetInsights) appendChunks(dst []byte, nodes []record.Node) []byte {
+func (f *insights) appendChunks(dst []byte, nodes []record.Node) []byte {
 	f.used = f.used[:0]
 	first := true
 	for i := range nodes {
@@ -185,7 +185,7 @@ func (f *datasetInsights) appendChunks(dst []byte, nodes []record.Node) []byte {
 }
 
 // use remembers a chunk, unless it is known: a node that ranks the chunks of another has them too.
-func (f *datasetInsights) use(id []byte) {
+func (f *insights) use(id []byte) {
 	for _, known := range f.used {
 		if bytes.Equal(known, id) {
 			return
@@ -196,7 +196,7 @@ func (f *datasetInsights) use(id []byte) {
 
 // appendPromptOf appends a prompt from its text to the end of its object. Without a template, the text is that of the
 // last system message and, after an empty line, of the last user message.
-func (f *datasetInsights) appendPromptOf(dst []byte, node *record.Node) []byte {
+func (f *insights) appendPromptOf(dst []byte, node *record.Node) []byte {
 	if node == nil {
 		return append(dst, `"","moreInfo":[]}`...)
 	}
@@ -228,7 +228,7 @@ func (f *datasetInsights) appendPromptOf(dst []byte, node *record.Node) []byte {
 }
 
 // appendResponse appends what the model gave and how long it took.
-func (f *datasetInsights) appendResponse(dst []byte, row *record.Row, node *record.Node, said []byte) []byte {
+func (f *insights) appendResponse(dst []byte, row *record.Row, node *record.Node, said []byte) []byte {
 	if len(said) == 0 {
 		said = row.Answer
 	}

@@ -25,7 +25,7 @@ const nodesName = "nodes"
 // exports of the same columns have the same files however they were asked for. Option with_nodes adds column nodes.
 func newCanonical(_ string, o *format.Options) format.Formatter {
 	f := record.NewRecords(format.ExportDataset, record.Needs{})
-	all := datasetFields(f)
+	all := canonicalFields(f)
 	if o.Boolean("with_nodes", false) {
 		all = append(all, newNodesField())
 	} else if names, ok := o.Values["columns"].([]any); ok && slices.Contains(names, any(nodesName)) {
@@ -39,16 +39,16 @@ func newCanonical(_ string, o *format.Options) format.Formatter {
 		all = slices.DeleteFunc(all, func(c record.Field[record.Row]) bool { return !slices.Contains(keep, c.Name) })
 	}
 	if slices.ContainsFunc(all, func(c record.Field[record.Row]) bool { return c.Name == nodesName }) {
-		f.Needed.Nodes = record.AllNodes
+		f.RowNeeds.Nodes = record.AllNodes
 	}
 	f.Fields = record.NewObject(all...)
 	return f
 }
 
-// datasetFields are the fields of a run, in the order of the contract.
-func datasetFields(f *record.Records) []record.Field[record.Row] {
+// canonicalFields are the fields of a run, in the order of the contract.
+func canonicalFields(f *record.Records) []record.Field[record.Row] {
 	return []record.Field[record.Row]{
-		f.IdField(),
+		f.IDField(),
 		record.RunIDField,
 		record.RequestIDField,
 		record.TextField(record.Column{Name: "source", Required: true, Dictionary: true}, func(r *record.Row) []byte { return r.Source }),
@@ -71,7 +71,7 @@ func datasetFields(f *record.Records) []record.Field[record.Row] {
 		record.TextField(record.Column{Name: "answer", Long: true}, func(r *record.Row) []byte { return r.Answer }),
 		record.OutputsField,
 		record.ReferenceField,
-		record.FailureField,
+		record.ErrorField,
 		record.FilesField,
 		record.FeedbackField,
 		record.ModelField,
@@ -114,7 +114,7 @@ func newNodesField() record.Field[record.Row] {
 		record.ModelField,
 		record.ParametersField,
 		record.ChunksField,
-		record.FailureField,
+		record.ErrorField,
 		record.FilesField,
 		record.UsageField,
 		record.CostField,

@@ -18,7 +18,7 @@ var (
 )
 
 var BedrockEval = format.Target{
-	Name: "bedrock_eval", Purposes: evaluationPurposes,
+	Name: "bedrock_eval", Purposes: purposes,
 	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/model-evaluation-prompt-datasets-judge.html), model evaluation by a judge, with your own responses",
 	Shape:  "`prompt, referenceResponse?, category, modelResponses[{response, modelIdentifier}]`",
 	Rules: []string{
@@ -32,7 +32,7 @@ var BedrockEval = format.Target{
 }
 
 var BedrockRAG = format.Target{
-	Name: "bedrock_rag", Purposes: evaluationPurposes,
+	Name: "bedrock_rag", Purposes: purposes,
 	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/knowledge-base-evaluation-prompt-retrieve-generate.html), retrieve-and-generate evaluation, with your own responses",
 	Shape:  "`conversationTurns[{prompt, referenceResponses, output{text, modelIdentifier?, knowledgeBaseIdentifier, retrievedPassages}}]`, each text in `content[{text}]`",
 	Rules: []string{
@@ -48,13 +48,13 @@ var BedrockRAG = format.Target{
 
 // bedrockEval writes the lines of a judge's prompt data set.
 type bedrockEval struct {
-	*eval
+	*formatter
 	model []byte
 }
 
 func newBedrockEval(purpose string, _ *format.Options) format.Formatter {
 	f := &bedrockEval{}
-	f.eval = newEvaluation(purpose, "bedrock_eval", record.NoNodes, f.append)
+	f.formatter = newFormatter(purpose, "bedrock_eval", record.NoNodes, f.append)
 	return f
 }
 
@@ -68,8 +68,8 @@ func (f *bedrockEval) Partition(row *record.Row) []byte {
 	return f.model
 }
 
-func (f *bedrockEval) append(_ *eval, dst []byte, row *record.Row) (out []byte, drop string) {
-	input, output, drop := f.both(row)
+func (f *bedrockEval) append(_ *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
+	input, output, drop := f.inputAndOutput(row)
 	if drop != "" {
 		return dst, drop
 	}
@@ -95,7 +95,7 @@ func bedrockCategory(row *record.Row) []byte {
 	if row.Node != nil {
 		name, id = row.Node.NodeName, row.Node.NodeID
 	}
-	if record.Blank(name) {
+	if record.IsBlank(name) {
 		return id
 	}
 	return name
@@ -120,10 +120,10 @@ func newBedrockRAG(purpose string, o *format.Options) format.Formatter {
 		o.Fail("option %q must be up to %d letters, digits and the characters ._- and begin with a letter or digit", "knowledge_base", maxBedrockName)
 	}
 	f := &bedrockRAG{source: record.AppendOptional(nil, "knowledgeBaseIdentifier", []byte(source))}
-	return newEvaluation(purpose, "bedrock_rag", record.WithChunks, f.append)
+	return newFormatter(purpose, "bedrock_rag", record.WithChunks, f.append)
 }
 
-func (f *bedrockRAG) append(e *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+func (f *bedrockRAG) append(e *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	reference, contexts := record.ExpectedText(row), e.Contexts(row)
 	switch { // before the texts, which take longer to find
 	case reference == nil:
@@ -131,7 +131,7 @@ func (f *bedrockRAG) append(e *eval, dst []byte, row *record.Row) (out []byte, d
 	case len(contexts) == 0:
 		return dst, dropNoContexts.Reason
 	}
-	input, output, drop := e.both(row)
+	input, output, drop := e.inputAndOutput(row)
 	if drop != "" {
 		return dst, drop
 	}

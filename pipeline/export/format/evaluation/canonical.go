@@ -17,7 +17,7 @@ var (
 			"`inputs` are those of the producer with `question` in front, and `outputs` those with `answer`, unless they have such a key",
 			"`expectations.expected_response` is the reference, or else the corrected answer",
 		},
-		Formats: format.AnyFormat, Make: newEvaluationCanonical,
+		Formats: format.AnyFormat, Make: newCanonical,
 	}
 	NodeCanonical = format.Target{
 		Name: record.Canonical, Purposes: []string{format.NodeEvaluation},
@@ -28,23 +28,23 @@ var (
 			"`inputs` and `outputs` are as the producer sent them; `status`, `error`, `usage` and times are those of the node run",
 			"`expectations.expected_response` is the reference of the run, or else the corrected answer",
 		},
-		Formats: format.AnyFormat, Make: newEvaluationCanonical,
+		Formats: format.AnyFormat, Make: newCanonical,
 	}
 )
 
-// newEvaluationCanonical returns what writes a run or a node run beside the others of the same input.
-func newEvaluationCanonical(purpose string, _ *format.Options) format.Formatter {
+// newCanonical returns what writes a run or a node run beside the others of the same input.
+func newCanonical(purpose string, _ *format.Options) format.Formatter {
 	needs := record.Needs{Group: record.ByInput, Comparison: true}
 	if purpose == format.RecipeEvaluation {
 		needs.Nodes = record.WithChunks
 	}
 	f := record.NewRecords(purpose, needs)
-	f.Fields = record.NewObject(evaluationFields(f, purpose == format.NodeEvaluation)...)
+	f.Fields = record.NewObject(canonicalFields(f, purpose == format.NodeEvaluation)...)
 	return f
 }
 
-// evaluationFields are the fields of the record, in their order.
-func evaluationFields(f *record.Records, node bool) (fields []record.Field[record.Row]) {
+// canonicalFields are the fields of the record, in their order.
+func canonicalFields(f *record.Records, node bool) (fields []record.Field[record.Row]) {
 	add := func(more ...record.Field[record.Row]) { fields = append(fields, more...) }
 	with := func(name, key string, get func(r *record.Row) (text, doc []byte)) record.Field[record.Row] {
 		return record.PlainField(record.Column{Name: name, Type: fragment.Document, Required: true}, func(dst []byte, r *record.Row) []byte {
@@ -53,9 +53,9 @@ func evaluationFields(f *record.Records, node bool) (fields []record.Field[recor
 		})
 	}
 
-	add(f.IdField(), record.RunIDField)
+	add(f.IDField(), record.RunIDField)
 	if node {
-		add(record.NodeNameField, record.NodeRunIDField)
+		add(record.NodeField, record.NodeRunIDField)
 	}
 	add(record.RequestIDField, record.SessionIDField, record.TraceIDField, record.AppVersionField)
 	if node {
@@ -84,7 +84,7 @@ func evaluationFields(f *record.Records, node bool) (fields []record.Field[recor
 			record.TextField(record.Column{Name: "status", Dictionary: true}, func(r *record.Row) []byte { return r.Status }),
 		)))
 	}
-	add(record.StatusField, record.FailureField, record.LatencyField, record.UsageField, record.CostField)
+	add(record.StatusField, record.ErrorField, record.LatencyField, record.UsageField, record.CostField)
 	add(record.Required(record.NestedField("comparison", func(r *record.Row) *record.Row { return r }, comparisonFields(f)...)))
 	add(record.MetadataField, record.StartedAtField)
 	return fields
@@ -95,8 +95,8 @@ func comparisonFields(f *record.Records) []record.Field[record.Row] {
 	return []record.Field[record.Row]{
 		record.TextField(record.Column{Name: "input_group"}, func(r *record.Row) []byte { return r.Subject().InputGroup }),
 		record.TextListField("versions", record.Column{Dictionary: true}, func(r *record.Row) [][]byte { return r.Comparison.Versions }),
-		record.WholeField("runs_in_group", func(r *record.Row) int64 { return r.Comparison.RunsInGroup }),
-		record.WholeField("rank", func(r *record.Row) int64 { return r.Comparison.Rank }),
+		record.RequiredIntegerField("runs_in_group", func(r *record.Row) int64 { return r.Comparison.RunsInGroup }),
+		record.RequiredIntegerField("rank", func(r *record.Row) int64 { return r.Comparison.Rank }),
 		record.TextField(record.Column{Name: "best_version", Dictionary: true}, func(r *record.Row) []byte { return r.Comparison.BestVersion }),
 		record.TextField(record.Column{Name: "previous_version", Dictionary: true}, func(r *record.Row) []byte { return previousOf(r).PreviousVersion }),
 		record.TextField(record.Column{Name: "previous_answer", Long: true}, func(r *record.Row) []byte {

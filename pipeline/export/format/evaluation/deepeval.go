@@ -10,7 +10,7 @@ import (
 )
 
 var DeepEval = format.Target{
-	Name: "deepeval", Purposes: evaluationPurposes,
+	Name: "deepeval", Purposes: purposes,
 	Reader: "[DeepEval](https://deepeval.com), `EvaluationDataset().add_goldens_from_jsonl_file`",
 	Shape:  "`input, actual_output?, expected_output?, retrieval_context[]?, tools_called[{name, input_parameters?, output?}]?, additional_metadata{}`",
 	Rules: []string{
@@ -36,10 +36,10 @@ type answeredCall struct {
 }
 
 func newDeepEval(purpose string, _ *format.Options) format.Formatter {
-	return newEvaluation(purpose, "deepeval", record.WithToolCalls, (&deepEval{}).append)
+	return newFormatter(purpose, "deepeval", record.WithToolCalls, (&deepEval{}).append)
 }
 
-func (d *deepEval) append(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+func (d *deepEval) append(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	input := f.Input(row)
 	if len(input) == 0 {
 		return dst, dropNoQuestion.Reason
@@ -59,7 +59,7 @@ func (d *deepEval) append(f *eval, dst []byte, row *record.Row) (out []byte, dro
 }
 
 // appendTools appends the key and the calls, or nothing where there are none.
-func (d *deepEval) appendTools(f *eval, dst []byte, row *record.Row) []byte {
+func (d *deepEval) appendTools(f *formatter, dst []byte, row *record.Row) []byte {
 	d.read(f, row.Subject().Messages)
 	const key = `,"tools_called":[`
 	separator := key
@@ -85,7 +85,7 @@ func (d *deepEval) appendTools(f *eval, dst []byte, row *record.Row) []byte {
 
 // read reads the calls of the assistant since the last message of the user: those before belong to questions before. A
 // call without a name is none. Where a call id was used twice, an answer is that to the first call without one.
-func (d *deepEval) read(f *eval, messages []byte) {
+func (d *deepEval) read(f *formatter, messages []byte) {
 	d.calls = d.calls[:0]
 	for m := range f.Messages(messages) {
 		switch string(m.Role) {
@@ -93,7 +93,7 @@ func (d *deepEval) read(f *eval, messages []byte) {
 			d.calls = d.calls[:0]
 		case "assistant":
 			for _, value := range f.Elements(m.Calls) {
-				if c := f.Call(value); f.HasText(c.Name) {
+				if c := f.ParseCall(value); f.HasText(c.Name) {
 					d.calls = append(d.calls, answeredCall{Call: c})
 				}
 			}
@@ -108,7 +108,7 @@ func (d *deepEval) read(f *eval, messages []byte) {
 	}
 }
 
-func (c *answeredCall) append(f *eval, dst []byte) []byte {
+func (c *answeredCall) append(f *formatter, dst []byte) []byte {
 	dst = append(dst, `{"name":`...)
 	dst = append(dst, c.Name...)
 	if len(c.Arguments) > 0 && c.Arguments[0] != 'n' && (!record.IsString(c.Arguments) || f.HasText(c.Arguments)) {
@@ -122,7 +122,7 @@ func (c *answeredCall) append(f *eval, dst []byte) []byte {
 
 // appendArguments appends the arguments of a call as an object. They are one written into a string; a string that
 // holds no object is kept under the key "arguments", as it is.
-func appendArguments(f *eval, dst, arguments []byte) []byte {
+func appendArguments(f *formatter, dst, arguments []byte) []byte {
 	if arguments[0] == '{' {
 		return record.AppendOneLine(dst, arguments)
 	}
@@ -134,7 +134,7 @@ func appendArguments(f *eval, dst, arguments []byte) []byte {
 }
 
 // appendToolNode appends the node run of a tool as a call of it.
-func appendToolNode(f *eval, dst []byte, n *record.Node) []byte {
+func appendToolNode(f *formatter, dst []byte, n *record.Node) []byte {
 	name := n.NodeName
 	if len(name) == 0 {
 		name = n.NodeID

@@ -11,8 +11,8 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// evaluationPurposes are those that share their named targets: a row is a run, or a node run with the run around it.
-var evaluationPurposes = []string{format.RecipeEvaluation, format.NodeEvaluation}
+// purposes are those that share their named targets: a row is a run, or a node run with the run around it.
+var purposes = []string{format.RecipeEvaluation, format.NodeEvaluation}
 
 // Reasons that rows of several evaluation targets are dropped for.
 var (
@@ -21,48 +21,48 @@ var (
 	dropNoReference = format.Drop{Reason: "no_reference", Text: "neither a reference nor a corrected answer"}
 )
 
-// evaluation writes a record for each row that has what its reader asks for.
-type eval struct {
+// formatter writes a record for each row that has what its reader asks for.
+type formatter struct {
 	record.Texts
 	ids   record.IDs
 	needs record.NodeRuns
-	write evaluationWrite
+	write writeFunc
 }
 
-// evaluationWrite appends the record of a row, or says why its reader cannot take it.
-type evaluationWrite func(f *eval, dst []byte, row *record.Row) (out []byte, drop string)
+// writeFunc appends the record of a row, or says why its reader cannot take it.
+type writeFunc func(f *formatter, dst []byte, row *record.Row) (out []byte, drop string)
 
-// newEvaluation makes the formatter of a target. Runs bring along those of their node runs that the target reads; a
+// newFormatter makes the formatter of a target. Runs bring along those of their node runs that the target reads; a
 // node run has its own chunks and messages.
-func newEvaluation(purpose, target string, nodes record.NodeRuns, write evaluationWrite) *eval {
+func newFormatter(purpose, target string, nodes record.NodeRuns, write writeFunc) *formatter {
 	if purpose == format.NodeEvaluation {
 		nodes = record.NoNodes
 	}
-	return &eval{ids: record.NewIDs(purpose, target), needs: nodes, write: write}
+	return &formatter{ids: record.NewIDs(purpose, target), needs: nodes, write: write}
 }
 
-// evaluationOf is what makes the formatter of a target that has nothing of its own.
-func evaluationOf(target string, nodes record.NodeRuns, write evaluationWrite) func(string, *format.Options) format.Formatter {
+// makeFunc is what makes the formatter of a target that has nothing of its own.
+func makeFunc(target string, nodes record.NodeRuns, write writeFunc) func(string, *format.Options) format.Formatter {
 	return func(purpose string, _ *format.Options) format.Formatter {
-		return newEvaluation(purpose, target, nodes, write)
+		return newFormatter(purpose, target, nodes, write)
 	}
 }
 
 // Needs implements [Formatter].
-func (f *eval) Needs() record.Needs { return record.Needs{Nodes: f.needs} }
+func (f *formatter) Needs() record.Needs { return record.Needs{Nodes: f.needs} }
 
 // Columns implements [Formatter]: keys that a row has no value for are left out, so there are none.
-func (f *eval) Columns() []fragment.Column { return nil }
+func (f *formatter) Columns() []fragment.Column { return nil }
 
 // Append implements [RowFormatter].
-func (f *eval) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
-	f.Begin()
+func (f *formatter) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
+	f.Reset()
 	out, drop = f.write(f, dst, row)
-	return f.Done(row, dst, out, drop)
+	return f.Finish(row, dst, out, drop)
 }
 
-// both returns input and output, or the reason to drop a row that lacks one of them.
-func (f *eval) both(row *record.Row) (input, output []byte, drop string) {
+// inputAndOutput returns input and output, or the reason to drop a row that lacks one of them.
+func (f *formatter) inputAndOutput(row *record.Row) (input, output []byte, drop string) {
 	if input = f.Input(row); len(input) == 0 {
 		return nil, nil, dropNoQuestion.Reason
 	}
@@ -75,14 +75,14 @@ func (f *eval) both(row *record.Row) (input, output []byte, drop string) {
 // appendInputs appends the inputs as an object for readers that want one: a run's inputs with its question in front,
 // a node run's inputs, or else its prompt's variables; and where there is none of these, the text that stands in for
 // them. It says whether there is anything.
-func (f *eval) appendInputs(dst []byte, row *record.Row) (out []byte, some bool) {
+func (f *formatter) appendInputs(dst []byte, row *record.Row) (out []byte, some bool) {
 	if row.Node != nil {
 		for _, doc := range [...][]byte{row.Node.Inputs, row.Node.PromptVariables} {
-			if !record.NoMembers(doc) {
+			if !record.HasNoMembers(doc) {
 				return record.AppendOneLine(dst, doc), true
 			}
 		}
-	} else if !record.NoMembers(row.Inputs) || !record.Blank(row.Question) {
+	} else if !record.HasNoMembers(row.Inputs) || !record.IsBlank(row.Question) {
 		return appendWithFirst(&f.Reader, dst, "question", row.Question, row.Inputs), true
 	}
 	text := f.Input(row)
@@ -105,17 +105,17 @@ func inputKey(row *record.Row) string {
 // is not blank. Doc is the object, or absent.
 func appendWithFirst(r *record.Reader, dst []byte, key string, text, doc []byte) []byte {
 	switch {
-	case record.NoMembers(doc) && record.Blank(text):
+	case record.HasNoMembers(doc) && record.IsBlank(text):
 		return append(dst, "{}"...)
-	case record.OtherThan('{', doc):
+	case record.IsOtherKind('{', doc):
 		r.Err = errors.New("a document is no object")
 		return dst
-	case record.Blank(text) || r.Member(doc, key) != nil:
+	case record.IsBlank(text) || r.Member(doc, key) != nil:
 		return record.AppendOneLine(dst, doc)
 	}
 	dst = append(append(append(dst, `{"`...), key...), `":`...)
 	dst = jsonscan.AppendString(dst, text)
-	if record.NoMembers(doc) {
+	if record.HasNoMembers(doc) {
 		return append(dst, '}')
 	}
 	return record.AppendOneLine(append(dst, ','), doc[bytes.IndexByte(doc, '{')+1:])

@@ -7,7 +7,7 @@ import (
 )
 
 var Inspect = format.Target{
-	Name: "inspect", Purposes: evaluationPurposes,
+	Name: "inspect", Purposes: purposes,
 	Reader: "[Inspect AI](https://inspect.aisi.org.uk), `json_dataset`",
 	Shape:  "`id, input, target, metadata{}`",
 	Rules: []string{
@@ -15,13 +15,13 @@ var Inspect = format.Target{
 		"`id` is unique",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoReference},
-	Formats: format.OnlyJSONL, Make: evaluationOf("inspect", record.NoNodes, appendInspect),
+	Formats: format.OnlyJSONL, Make: makeFunc("inspect", record.NoNodes, appendInspect),
 	Load: `python3 -c "from inspect_ai.dataset import json_dataset; print(len(json_dataset('{file}')))"`,
 }
 
 // appendInspect writes samples (https://github.com/UKGovernmentBEIS/inspect_ai/blob/main/src/inspect_ai/dataset/_util.py). A
 // sample without a target is one with the target "", so there is none.
-func appendInspect(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+func appendInspect(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	target := record.ExpectedText(row)
 	if target == nil {
 		return dst, dropNoReference.Reason

@@ -70,7 +70,7 @@ const maxKariniName = 60
 // depend on the rows: so whoever makes the formatter says which there are, in the option variables. Without it there
 // are none.
 type karini struct {
-	*eval
+	*formatter
 	columns []fragment.Column
 	keys    [][]byte       // of the columns, with what is before them: `,"ground_truth":`
 	places  map[string]int // of variables: place in values
@@ -79,7 +79,7 @@ type karini struct {
 
 func newKarini(purpose string, o *format.Options) format.Formatter {
 	f := &karini{places: map[string]int{}}
-	f.eval = newEvaluation(purpose, KariniCSV, record.NoNodes, f.append)
+	f.formatter = newFormatter(purpose, KariniCSV, record.NoNodes, f.append)
 	first := "question"
 	var variables []string
 	if purpose == format.NodeEvaluation {
@@ -160,7 +160,7 @@ func (f *karini) column(name string, required bool) {
 // Columns implements [Formatter].
 func (f *karini) Columns() []fragment.Column { return f.columns }
 
-func (f *karini) append(_ *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+func (f *karini) append(_ *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	reference := record.ExpectedText(row)
 	if reference == nil {
 		return dst, dropNoReference.Reason

@@ -7,7 +7,7 @@ import (
 )
 
 var Langfuse = format.Target{
-	Name: "langfuse", Purposes: evaluationPurposes,
+	Name: "langfuse", Purposes: purposes,
 	Reader: "[Langfuse](https://langfuse.com), `POST /api/public/dataset-items`",
 	Shape:  "`datasetName, id, input{}, expectedOutput?, metadata{}, sourceTraceId?`",
 	Rules: []string{
@@ -16,15 +16,15 @@ var Langfuse = format.Target{
 		"`input` is an object, whose keys prompt experiments take for variables; `expectedOutput` is a string",
 	},
 	Drops:   []format.Drop{dropNoQuestion},
-	Formats: format.OnlyJSONL, Make: evaluationOf("langfuse", record.NoNodes, appendLangfuse),
+	Formats: format.OnlyJSONL, Make: makeFunc("langfuse", record.NoNodes, appendLangfuse),
 	Load: `python3 -c "import json; from langfuse import Langfuse; l = Langfuse(); items = [json.loads(line) for line in open('{file}', encoding='utf-8')]; [l.create_dataset(name=n) for n in sorted(set(i['datasetName'] for i in items))]; [l.create_dataset_item(dataset_name=i['datasetName'], id=i['id'], input=i['input'], expected_output=i.get('expectedOutput'), metadata=i['metadata'], source_trace_id=i.get('sourceTraceId')) for i in items]"`,
 }
 
 // appendLangfuse writes CreateDatasetItemRequest
 // (https://github.com/langfuse/langfuse/blob/main/fern/apis/server/definition/dataset-items.yml).
-func appendLangfuse(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+func appendLangfuse(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	out = append(dst, `{"datasetName":`...)
-	if record.Blank(row.AppName) {
+	if record.IsBlank(row.AppName) {
 		out = jsonscan.AppendString(out, row.AppID)
 	} else {
 		out = jsonscan.AppendString(out, row.AppName)

@@ -7,7 +7,7 @@ import (
 )
 
 var LangSmith = format.Target{
-	Name: "langsmith", Purposes: evaluationPurposes,
+	Name: "langsmith", Purposes: purposes,
 	Reader: "[LangSmith](https://docs.langchain.com/langsmith), `Client().create_examples`, or upload of a key-value data set",
 	Shape:  "`id, inputs{}, outputs{answer}?, metadata{}, split?, source_run_id?`",
 	Rules: []string{
@@ -17,12 +17,12 @@ var LangSmith = format.Target{
 		"`split` where the request has splits",
 	},
 	Drops:   []format.Drop{dropNoQuestion},
-	Formats: format.OnlyJSONL, Make: evaluationOf("langsmith", record.NoNodes, appendLangSmith),
+	Formats: format.OnlyJSONL, Make: makeFunc("langsmith", record.NoNodes, appendLangSmith),
 	Load: `python3 -c "import json; from langsmith import Client; c = Client(); d = c.create_dataset('millrace'); c.create_examples(dataset_id=d.id, examples=[json.loads(line) for line in open('{file}', encoding='utf-8')])"`,
 }
 
 // appendLangSmith writes ExampleCreate (https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/schemas.py).
-func appendLangSmith(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+func appendLangSmith(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	out = append(dst, `{"id":`...)
 	out = f.ids.Append(out, row)
 	out = append(out, `,"inputs":`...)

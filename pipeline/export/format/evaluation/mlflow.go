@@ -9,7 +9,7 @@ import (
 var dropGoalInput = format.Drop{Reason: "goal_input", Text: "the inputs have the key `goal`, which MLflow takes for the sign of a conversation to simulate"}
 
 var MLflow = format.Target{
-	Name: "mlflow", Purposes: evaluationPurposes,
+	Name: "mlflow", Purposes: purposes,
 	Reader: "[MLflow 3](https://mlflow.org), `EvaluationDataset.merge_records`, `mlflow.genai.evaluate`",
 	Shape:  "`inputs{}, outputs?, expectations{expected_response}?, tags{}, source{source_type, source_data{trace_id}}?`",
 	Rules: []string{
@@ -18,13 +18,13 @@ var MLflow = format.Target{
 		"MLflow merges records with the same inputs: the last one stays",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropGoalInput},
-	Formats: format.OnlyJSONL, Make: evaluationOf("mlflow", record.NoNodes, appendMLflow),
+	Formats: format.OnlyJSONL, Make: makeFunc("mlflow", record.NoNodes, appendMLflow),
 	Load: `python3 -c "import json; from mlflow.genai.datasets import create_dataset; create_dataset(name='millrace').merge_records([json.loads(line) for line in open('{file}', encoding='utf-8')])"`,
 }
 
 // appendMLflow writes records of a data set
 // (https://github.com/mlflow/mlflow/blob/master/mlflow/entities/evaluation_dataset.py, merge_records).
-func appendMLflow(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+func appendMLflow(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	out = append(dst, `{"inputs":`...)
 	start := len(out)
 	out, some := f.appendInputs(out, row)

@@ -7,7 +7,7 @@ import (
 )
 
 var OpenAIEvals = format.Target{
-	Name: "openai_evals", Purposes: evaluationPurposes,
+	Name: "openai_evals", Purposes: purposes,
 	Reader: "[OpenAI Evals API](https://platform.openai.com/docs/guides/evals), files of purpose `evals` (OpenAI ends it on 2026-11-30)",
 	Shape:  "`{item: {id, input, reference?, metadata{}}, sample: {output_text}}`",
 	Rules: []string{
@@ -15,14 +15,14 @@ var OpenAIEvals = format.Target{
 		"graders refer to `{{item.input}}`, `{{item.reference}}` and `{{sample.output_text}}`",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer},
-	Formats: format.OnlyJSONL, Make: evaluationOf("openai_evals", record.NoNodes, appendOpenAIEvals),
+	Formats: format.OnlyJSONL, Make: makeFunc("openai_evals", record.NoNodes, appendOpenAIEvals),
 	Load: `curl https://api.openai.com/v1/files -H "Authorization: Bearer $OPENAI_API_KEY" -F purpose=evals -F file=@{file}`,
 }
 
 // appendOpenAIEvals writes the lines of EvalJsonlFileContentSource
 // (https://github.com/openai/openai-openapi, CreateEvalCustomDataSourceConfig).
-func appendOpenAIEvals(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
-	input, output, drop := f.both(row)
+func appendOpenAIEvals(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
+	input, output, drop := f.inputAndOutput(row)
 	if drop != "" {
 		return dst, drop
 	}

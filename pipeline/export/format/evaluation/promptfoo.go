@@ -15,7 +15,7 @@ import (
 var promptfooAsserts = []string{"factuality", "similar", "rouge-n", "icontains", "equals"}
 
 var Promptfoo = format.Target{
-	Name: "promptfoo", Purposes: evaluationPurposes,
+	Name: "promptfoo", Purposes: purposes,
 	Reader: "[promptfoo](https://www.promptfoo.dev), `promptfoo eval --tests`",
 	Shape:  "`description, vars{}, assert[{type, value}]?, metadata{}`",
 	Rules: []string{
@@ -41,10 +41,10 @@ func newPromptfoo(purpose string, o *format.Options) format.Formatter {
 		o.Fail("option %q: there is no assertion %.100q; there are %s", "assert", kind, strings.Join(promptfooAsserts, ", "))
 	}
 	p := &promptfoo{assert: []byte(`,"assert":[{"type":"` + kind + `","value":`)}
-	return newEvaluation(purpose, "promptfoo", record.NoNodes, p.append)
+	return newFormatter(purpose, "promptfoo", record.NoNodes, p.append)
 }
 
-func (p *promptfoo) append(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
+func (p *promptfoo) append(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	p.text = append(append(p.text[:0], "run "...), row.RunID...)
 	if row.Node != nil {
 		p.text = append(append(p.text, ", node run "...), row.Node.NodeRunID...)
@@ -73,15 +73,15 @@ func (p *promptfoo) append(f *eval, dst []byte, row *record.Row) (out []byte, dr
 
 // appendVars appends the inputs of a run as strings, and before them its question, unless they have one; of a node run
 // the variables of its prompt, or else its inputs. What is null is left out.
-func appendVars(f *eval, dst []byte, row *record.Row) []byte {
+func appendVars(f *formatter, dst []byte, row *record.Row) []byte {
 	start := len(dst)
 	doc := row.Inputs
 	if row.Node != nil {
 		doc = row.Node.PromptVariables
-		if record.NoMembers(doc) {
+		if record.HasNoMembers(doc) {
 			doc = row.Node.Inputs
 		}
-	} else if has := f.Member(doc, "question"); !record.Blank(row.Question) && (has == nil || has[0] == 'n') {
+	} else if has := f.Member(doc, "question"); !record.IsBlank(row.Question) && (has == nil || has[0] == 'n') {
 		dst = appendVerbatim(append(dst, `"question":`...), row.Question)
 	}
 	for key, value := range f.Members(doc) {

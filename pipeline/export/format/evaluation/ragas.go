@@ -7,7 +7,7 @@ import (
 )
 
 var Ragas = format.Target{
-	Name: "ragas", Purposes: evaluationPurposes,
+	Name: "ragas", Purposes: purposes,
 	Reader: "[Ragas](https://docs.ragas.io), `EvaluationDataset.from_jsonl`",
 	Shape:  "`user_input, response, retrieved_contexts[], reference?`: single-turn samples",
 	Rules: []string{
@@ -15,13 +15,13 @@ var Ragas = format.Target{
 		"`retrieved_contexts` is always there, `[]` where nothing was retrieved: Ragas takes the keys of the first sample for those of all",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer},
-	Formats: format.OnlyJSONL, Make: evaluationOf("ragas", record.WithChunks, appendRagas),
+	Formats: format.OnlyJSONL, Make: makeFunc("ragas", record.WithChunks, appendRagas),
 	Load: `python3 -c "from ragas import EvaluationDataset; print(len(EvaluationDataset.from_jsonl('{file}')))"`,
 }
 
 // appendRagas writes SingleTurnSample (https://github.com/explodinggradients/ragas/blob/main/src/ragas/dataset_schema.py).
-func appendRagas(f *eval, dst []byte, row *record.Row) (out []byte, drop string) {
-	input, output, drop := f.both(row)
+func appendRagas(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
+	input, output, drop := f.inputAndOutput(row)
 	if drop != "" {
 		return dst, drop
 	}

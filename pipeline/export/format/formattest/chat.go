@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// chatRow is a run that has nothing but messages.
+// ChatRow is a run that has nothing but messages.
 func ChatRow(messages string) *record.Row {
 	row := EmptyRow()
 	row.Status, row.Messages, row.InputGroup = []byte("succeeded"), []byte(messages), []byte("00112233445566778899aabbccddeeff")

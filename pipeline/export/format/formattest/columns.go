@@ -17,7 +17,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// checkColumns holds records against their columns, each of which must have a value somewhere, and writes and reads them in
+// CheckColumns holds records against their columns, each of which must have a value somewhere, and writes and reads them in
 // every format.
 func CheckColumns(t *testing.T, purpose string, target *format.Target, options map[string]any, columns []fragment.Column, records [][]byte) {
 	t.Helper()

@@ -15,7 +15,7 @@ import (
 
 var Update = flag.Bool("update", false, "write the golden files anew")
 
-// newRowFormatter returns the formatter of a target that has a record for each row.
+// NewRowFormatter returns the formatter of a target that has a record for each row.
 func NewRowFormatter(t testing.TB, purpose, target string, options map[string]any) format.RowFormatter {
 	t.Helper()
 	f, err := targets.New(purpose, target, options)
@@ -25,7 +25,7 @@ func NewRowFormatter(t testing.TB, purpose, target string, options map[string]an
 	return f.(format.RowFormatter)
 }
 
-// keysOf returns the keys of a record in order, as encoding/json reads them.
+// KeysOf returns the keys of a record in order, as encoding/json reads them.
 func KeysOf(t *testing.T, record []byte) (keys []string) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(record))
@@ -46,7 +46,7 @@ func KeysOf(t *testing.T, record []byte) (keys []string) {
 	return keys
 }
 
-// golden holds what was made against a file of testdata, or writes it.
+// Golden holds what was made against a file of testdata, or writes it.
 func Golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -67,5 +67,5 @@ func Golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// idsNamespace is the namespace of all UUIDs that Millrace derives.
+// IDNamespace is the namespace of all UUIDs that Millrace derives.
 var IDNamespace = uuid.MustParse("b0759858-e76b-5bf2-83cd-2b119a052fbf")

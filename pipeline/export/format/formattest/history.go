@@ -58,7 +58,7 @@ func (h *history) add(e runs.Event) {
 	}
 }
 
-// sampleHistory is what n sample runs come to. Tests share it: it must not be changed.
+// SampleHistory is what n sample runs come to. Tests share it: it must not be changed.
 func SampleHistory(t testing.TB, n int) *history {
 	t.Helper()
 	made, _ := histories.LoadOrStore(n, sync.OnceValues(func() (*history, error) {
@@ -86,7 +86,7 @@ func SampleHistory(t testing.TB, n int) *history {
 
 var histories sync.Map // by number of runs
 
-// rows are the rows that a formatter with these needs would get: of runs, or of the node runs of these nodes. Where
+// Rows are the rows that a formatter with these needs would get: of runs, or of the node runs of these nodes. Where
 // apps are named, only theirs.
 func (h *history) Rows(needs record.Needs, nodes []string, apps ...string) (rows []*record.Row) {
 	wanted := func(app, status string) bool {
@@ -228,7 +228,7 @@ func group(rows []*record.Row, needs record.Needs) {
 	}
 }
 
-// chunked yields the rows of each group.
+// Chunked yields the rows of each group.
 func Chunked(rows []*record.Row) iter.Seq[[]*record.Row] {
 	return func(yield func([]*record.Row) bool) {
 		for i := 0; i < len(rows); {
@@ -298,7 +298,7 @@ func filesOf(list []runs.File) (all []record.File) {
 	return all
 }
 
-// everyTarget yields each purpose with each of its targets.
+// EveryTarget yields each purpose with each of its targets.
 func EveryTarget() iter.Seq2[string, *format.Target] {
 	return func(yield func(string, *format.Target) bool) {
 		for _, purpose := range format.Purposes {
@@ -311,7 +311,7 @@ func EveryTarget() iter.Seq2[string, *format.Target] {
 	}
 }
 
-// outcome is what a Stream made of rows.
+// Outcome is what a Stream made of rows.
 type Outcome struct {
 	Records    [][]byte
 	splits     []string // of each record
@@ -336,7 +336,7 @@ func (o *Outcome) Record(r *format.Record) error {
 func (o *Outcome) Drop(reason string, rows int64) { o.Dropped[reason] += rows }
 func (o *Outcome) Warn(code string)               { o.Warned[code]++ }
 
-// streamRows sends rows through a target, and checks that each is accounted for.
+// StreamRows sends rows through a target, and checks that each is accounted for.
 func StreamRows(t testing.TB, purpose, target string, options map[string]any, rows []*record.Row) *Outcome {
 	t.Helper()
 	o := &Outcome{Dropped: map[string]int64{}, Warned: map[string]int64{}}
@@ -363,7 +363,7 @@ func StreamRows(t testing.TB, purpose, target string, options map[string]any, ro
 	return o
 }
 
-// streamed sends the rows of a history through a target: all runs, or for node purposes all node runs.
+// StreamHistory sends the rows of a history through a target: all runs, or for node purposes all node runs.
 func StreamHistory(t testing.TB, purpose, target string, options map[string]any, h *history, apps ...string) *Outcome {
 	t.Helper()
 	f, err := targets.New(purpose, target, options)
@@ -373,7 +373,7 @@ func StreamHistory(t testing.TB, purpose, target string, options map[string]any,
 	return StreamRows(t, purpose, target, options, h.Rows(f.Needs(), NodesFor(purpose), apps...))
 }
 
-// nodesFor are the nodes whose node runs are the rows of a purpose: all, or nil where runs are.
+// NodesFor are the nodes whose node runs are the rows of a purpose: all, or nil where runs are.
 func NodesFor(purpose string) []string {
 	if purpose == format.NodeEvaluation || purpose == format.NodeOptimization {
 		return []string{"*"}

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// nodeRow is a node run that has everything, with a change.
+// NodeRow is a node run that has everything, with a change.
 func NodeRow(change func(*record.Row)) *record.Row {
 	r := &record.Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("run-1"), Source: []byte("recipe"), AppID: []byte("invoices"),
@@ -39,7 +39,7 @@ func NodeRow(change func(*record.Row)) *record.Row {
 	return r
 }
 
-// bareNodeRow has nothing but what is required.
+// BareNodeRow has nothing but what is required.
 func BareNodeRow() *record.Row {
 	return &record.Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("run-0"), Source: []byte("recipe"), AppID: []byte("invoices"), Execution: record.Execution{Status: []byte("running")},
@@ -47,10 +47,10 @@ func BareNodeRow() *record.Row {
 	}
 }
 
-// hostileText has every kind of character that may do harm.
+// HostileText has every kind of character that may do harm.
 const HostileText = "\"\\\b\f\n\r\t\x01\x1f\x7f /</script> \u2028\u2029 \ufeff żółw 漢字 👩\u200d👩\u200d👧 \U0010ffff ${x} {{y}} '--"
 
-// asJSON reads a record as encoding/json does, and checks that it is one line.
+// AsJSON reads a record as encoding/json does, and checks that it is one line.
 func AsJSON(t *testing.T, record []byte) (v map[string]any) {
 	t.Helper()
 	if bytes.ContainsAny(record, "\n\r") {
@@ -72,7 +72,7 @@ func Quoted(text string) []byte {
 	return q
 }
 
-// evaluationRun is a run with what evaluation targets read, and changes to it.
+// EvaluationRun is a run with what evaluation targets read, and changes to it.
 func EvaluationRun(changes ...func(*record.Row)) *record.Row {
 	r := &record.Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("r1"), Source: []byte("copilot"), AppID: []byte("helper"), AppName: []byte("Helper"),
@@ -88,7 +88,7 @@ func EvaluationRun(changes ...func(*record.Row)) *record.Row {
 	return r
 }
 
-// evaluationNode is a node run of it.
+// EvaluationNode is a node run of it.
 func EvaluationNode(changes ...func(*record.Row)) *record.Row {
 	r := EvaluationRun()
 	r.Node = &record.Node{

@@ -11,7 +11,7 @@ type namedRow struct {
 	Row  *record.Row
 }
 
-// canonicalRows go from a run that has everything to one that has nothing but what is required.
+// CanonicalRows go from a run that has everything to one that has nothing but what is required.
 func CanonicalRows() []namedRow {
 	hostile := FullRow()
 	text := []byte("\"\\\b\f\n\r\t\x00\x01\x1f\x7f /</script> \u2028\u2029 \ufeff żółw 漢字 👩\u200d👩\u200d👧 \U0010ffff ${x} {{y}} '--")
@@ -77,7 +77,7 @@ func FullRow() *record.Row {
 	}
 }
 
-// mathRow has the shape and size of a run of a recipe that solves word problems.
+// MathRow has the shape and size of a run of a recipe that solves word problems.
 func MathRow() *record.Row {
 	question := "A bakery’s oven holds 18 trays and each tray has 24 rolls. On Monday 3 trays burn and the rest is sold for $2 per roll, half of it before noon. How many dollars does the bakery take after noon on Monday, if nobody gets a discount and every roll that did not burn is sold?"
 	answer := "The oven holds 18 - 3 = <<18-3=15>>15 trays that did not burn\nThat is 15 * 24 = <<15*24=360>>360 rolls\nHalf of them, 360 / 2 = <<360/2=180>>180, are sold after noon, for 180 * 2 = $<<180*2=360>>360\nA: 360"

@@ -40,19 +40,19 @@ var BedrockAPO = format.Target{
 		{Reason: "duplicate_sample", Text: "the template has a sample with the same variables that has a reference or is newer"},
 		{Reason: "template_full", Text: "the template has 100 samples, or 50 MB of them, that have a reference or are newer"},
 	},
-	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxRecords: apoTemplates, MaxBytes: apoFileBytes}, Make: newOptimizationBedrock,
+	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxRecords: apoTemplates, MaxBytes: apoFileBytes}, Make: newBedrockAPO,
 	Load: `aws s3 cp {file} s3://BUCKET/apo.jsonl && aws bedrock create-advanced-prompt-optimization-job --job-name millrace ` +
 		`--input-config s3Uri=s3://BUCKET/apo.jsonl --output-config s3Uri=s3://BUCKET/apo/ --model-configurations '[{"modelId":"MODEL"}]'`,
 }
 
-// optimizationBedrock makes one record of the node runs of a prompt template.
+// bedrockAPO makes one record of the node runs of a prompt template.
 //
 // The variables of a sample are an object each, as the user guide asks: "Do NOT put multiple keys in one object", which
 // it calls a silent failure.
 //
 // It keeps the samples that the record will have and no others: of what comes in, the worst one goes when there are
 // more than apoSamples of them, or more bytes than the file may have.
-type optimizationBedrock struct {
+type bedrockAPO struct {
 	record.Reader
 	references bool
 
@@ -76,27 +76,27 @@ type optimizationBedrock struct {
 // apoKeptBytes is how large buffers may be that are kept for the next template.
 const apoKeptBytes = 4 << 20
 
-func newOptimizationBedrock(_ string, o *format.Options) format.Formatter {
-	return &optimizationBedrock{references: o.Boolean("references", true)}
+func newBedrockAPO(_ string, o *format.Options) format.Formatter {
+	return &bedrockAPO{references: o.Boolean("references", true)}
 }
 
 // Columns implements [Formatter].
-func (f *optimizationBedrock) Columns() []fragment.Column { return nil }
+func (f *bedrockAPO) Columns() []fragment.Column { return nil }
 
 // Needs implements [Formatter].
-func (f *optimizationBedrock) Needs() record.Needs { return record.Needs{Group: record.ByTemplate} }
+func (f *bedrockAPO) Needs() record.Needs { return record.Needs{Group: record.ByTemplate} }
 
 // Add implements [GroupFormatter].
-func (f *optimizationBedrock) Add(row *record.Row) (drop string, err error) {
+func (f *bedrockAPO) Add(row *record.Row) (drop string, err error) {
 	if !f.open {
 		f.start(row.Node.PromptTemplate)
 	}
 	if f.reason != "" {
 		return f.reason, nil
 	}
-	f.Begin()
+	f.Reset()
 	f.variables = f.AppendVariables(f.variables[:0], row.Node.PromptVariables)
-	if err := f.Fault(row); err != nil {
+	if err := f.RowError(row); err != nil {
 		return "", err
 	}
 	text := append(f.sample[:0], `{"inputVariables":[`...)
@@ -134,7 +134,7 @@ func (f *optimizationBedrock) Add(row *record.Row) (drop string, err error) {
 	return drop, nil
 }
 
-func (f *optimizationBedrock) reference(row *record.Row) []byte {
+func (f *bedrockAPO) reference(row *record.Row) []byte {
 	switch {
 	case !f.references:
 		return nil
@@ -145,7 +145,7 @@ func (f *optimizationBedrock) reference(row *record.Row) []byte {
 }
 
 // start begins the group of a template.
-func (f *optimizationBedrock) start(template []byte) {
+func (f *bedrockAPO) start(template []byte) {
 	f.open = true
 	if f.reason = f.template.parse(template); f.reason != "" {
 		return
@@ -158,14 +158,14 @@ func (f *optimizationBedrock) start(template []byte) {
 }
 
 // keep puts the sample at hand into a queue, and lets go of the worst ones that are too many.
-func (f *optimizationBedrock) keep(queue *apoQueue, inputs int, row *record.Row) {
+func (f *bedrockAPO) keep(queue *apoQueue, inputs int, row *record.Row) {
 	var s apoSample
 	if n := len(f.free); n > 0 {
 		s, f.free = f.free[n-1], f.free[:n-1]
 	}
 	f.number++
 	s.number, s.text, s.inputs = f.number, append(s.text[:0], f.sample...), inputs
-	s.source.Set(row, nil)
+	s.source.Remember(row, nil)
 	queue.push(s)
 	f.bytes += len(f.sample) + 1
 	const end = len("\ufeff]}\n") // with a byte order mark, which is an option
@@ -183,20 +183,20 @@ func (f *optimizationBedrock) keep(queue *apoQueue, inputs int, row *record.Row)
 }
 
 // forget lets go of a sample.
-func (f *optimizationBedrock) forget(s apoSample) {
+func (f *bedrockAPO) forget(s apoSample) {
 	f.bytes -= len(s.text) + 1
 	f.release(s)
 }
 
 // release keeps the memory of a sample for another one, unless it is much.
-func (f *optimizationBedrock) release(s apoSample) {
+func (f *bedrockAPO) release(s apoSample) {
 	if cap(s.text) <= apoKeptBytes/apoSamples && len(f.free) < apoSamples {
 		f.free = append(f.free, s)
 	}
 }
 
 // Flush implements [GroupFormatter].
-func (f *optimizationBedrock) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int), _ func(code string)) error {
+func (f *bedrockAPO) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int), _ func(code string)) error {
 	record, of := append(f.record[:0], f.head...), f.of[:0]
 	made := f.made[:0]
 	for f.best.count+f.rest.count > 0 {

@@ -13,22 +13,22 @@ var Canonical = format.Target{
 		"`template_id` is the same for the same template, so that results group by prompt version",
 		"`reference` and `downstream` are those of the run; `feedback` is that on the node, else that on the run",
 	},
-	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id", "node_run_id"}, Make: newOptimizationCanonical,
+	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id", "node_run_id"}, Make: newCanonical,
 }
 
-// newOptimizationCanonical returns what writes a node run as it is in the history.
+// newCanonical returns what writes a node run as it is in the history.
 //
 //   - node.version is the node run's app_version.
 //   - template_id are the first 16 hexadecimal digits of the SHA-256 of the template, null where there is none.
 //   - output is a text, see texts.output.
 //   - scores are those that an optimizer takes, by name: "score", and "rating" as 1.0 for thumbsUp and 0.0 for thumbsDown.
-func newOptimizationCanonical(purpose string, _ *format.Options) format.Formatter {
+func newCanonical(purpose string, _ *format.Options) format.Formatter {
 	f := record.NewRecords(purpose, record.Needs{})
 	f.Fields = record.NewObject(
-		f.IdField(),
+		f.IDField(),
 		record.RunIDField,
 		record.NodeRunIDField,
-		record.NodeNameField,
+		record.NodeField,
 		record.PromptTemplateField,
 		record.PlainField(record.Column{Name: "template_id", Dictionary: true}, func(dst []byte, r *record.Row) []byte {
 			return record.AppendTemplateID(dst, r.Node.PromptTemplate)
@@ -38,13 +38,13 @@ func newOptimizationCanonical(purpose string, _ *format.Options) format.Formatte
 		record.TextField(record.Column{Name: "output", Long: true}, f.Output),
 		record.ReferenceField,
 		record.NewScoresField(),
-		record.JudgementField,
+		record.FeedbackWithoutTagsField,
 		record.ModelField,
 		record.ParametersField,
 		record.UsageField,
 		record.CostField,
 		record.LatencyField,
-		record.FailureField,
+		record.ErrorField,
 		record.ChunksField,
 		record.Required(record.NestedField("downstream", func(r *record.Row) *record.Row { return r }, // what became of the run that the node run was part of
 			record.TextField(record.Column{Name: "status", Dictionary: true}, func(r *record.Row) []byte { return r.Status }),

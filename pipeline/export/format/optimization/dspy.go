@@ -24,19 +24,19 @@ var DSPy = format.Target{
 		{Reason: "no_variables", Text: "the node run has no prompt variables, no texts in its inputs, and no message of a user"},
 		{Reason: "no_output", Text: "the node run gave nothing"},
 	},
-	Formats: format.OnlyJSONL, Make: newOptimizationDSPy,
+	Formats: format.OnlyJSONL, Make: newDSPy,
 	Load: `python3 -c 'import dspy, json, sys; keys = json.load(open(sys.argv[2]))["input_keys"]; ` +
 		`examples = [(lambda e: dspy.Example(**e).with_inputs(*(k for k in keys if k in e)))(json.loads(line)) for line in open(sys.argv[1], encoding="utf-8")]; ` +
 		`print(len(examples), "examples", examples[:1])' {file} {dir}/__meta__/dspy.json`,
 	Sidecar: "dspy.json",
 }
 
-// optimizationDSPy writes a node run as the fields of a dspy.Example, which is flat
+// dspy writes a node run as the fields of a dspy.Example, which is flat
 // (https://github.com/stanfordnlp/dspy/blob/main/dspy/datasets/dataloader.py).
 //
 // Keys of a record are those of its variables, so they differ between prompts; each key has one type. What has no
 // value is absent, and so is a variable that is null.
-type optimizationDSPy struct {
+type dspy struct {
 	record.Texts
 	variables record.Variables
 	keys      []string
@@ -47,26 +47,26 @@ type optimizationDSPy struct {
 // maxKnownKeys bounds what is kept of keys, should they be different in every row.
 const maxKnownKeys = 10_000
 
-func newOptimizationDSPy(string, *format.Options) format.Formatter {
-	return &optimizationDSPy{known: map[string]string{}}
+func newDSPy(string, *format.Options) format.Formatter {
+	return &dspy{known: map[string]string{}}
 }
 
 // Columns implements [Formatter].
-func (f *optimizationDSPy) Columns() []fragment.Column { return nil }
+func (f *dspy) Columns() []fragment.Column { return nil }
 
 // Needs implements [Formatter].
-func (f *optimizationDSPy) Needs() record.Needs { return record.Needs{} }
+func (f *dspy) Needs() record.Needs { return record.Needs{} }
 
 // Keys implements [Keyed].
-func (f *optimizationDSPy) Keys() []string { return f.keys }
+func (f *dspy) Keys() []string { return f.keys }
 
-func (f *optimizationDSPy) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
-	f.Begin()
+func (f *dspy) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
+	f.Reset()
 	out, drop = f.append(dst, row)
-	return f.Done(row, dst, out, drop)
+	return f.Finish(row, dst, out, drop)
 }
 
-func (f *optimizationDSPy) append(dst []byte, row *record.Row) (out []byte, drop string) {
+func (f *dspy) append(dst []byte, row *record.Row) (out []byte, drop string) {
 	f.keys = f.keys[:0]
 	f.readInputs(row.Node)
 	if len(f.variables) == 0 {
@@ -99,7 +99,7 @@ var inputName = []byte("input")
 
 // readInputs reads what goes into a node run: the variables of its prompt, or else the texts of its inputs, or else the last
 // message of the user.
-func (f *optimizationDSPy) readInputs(n *record.Node) {
+func (f *dspy) readInputs(n *record.Node) {
 	f.variables = f.AppendVariables(f.variables[:0], n.PromptVariables)
 	if len(f.variables) == 0 {
 		f.variables = slices.DeleteFunc(f.AppendVariables(f.variables, n.Inputs), func(v record.Variable) bool { return !record.IsString(v.Value) })
@@ -112,7 +112,7 @@ func (f *optimizationDSPy) readInputs(n *record.Node) {
 }
 
 // appendVariable appends a variable, and a comma.
-func (f *optimizationDSPy) appendVariable(dst, name, value []byte) []byte {
+func (f *dspy) appendVariable(dst, name, value []byte) []byte {
 	if isReserved(name) {
 		f.name = append(append(f.name[:0], name...), '_')
 		for f.variables.Find(f.name) != nil {
@@ -131,7 +131,7 @@ func isReserved(name []byte) bool {
 }
 
 // key returns a name as a string.
-func (f *optimizationDSPy) key(name []byte) string {
+func (f *dspy) key(name []byte) string {
 	if known, ok := f.known[string(name)]; ok {
 		return known
 	}

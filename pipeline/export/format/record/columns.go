@@ -5,35 +5,35 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// records writes rows as records that have every key, null where there is no value, so that each key is a column.
+// Records writes rows as records that have every key, null where there is no value, so that each key is a column.
 // Lists are [] and metadata is {} where there is nothing. Documents are as the producer wrote them. Times are RFC 3339,
 // UTC, with milliseconds.
 type Records struct {
 	Texts
-	ids    IDs
-	Needed Needs // what Needs returns
-	Fields object[Row]
+	ids      IDs
+	RowNeeds Needs // what Needs returns
+	Fields   object[Row]
 }
 
 // NewRecords returns records without fields.
 func NewRecords(purpose string, needs Needs) *Records {
-	return &Records{ids: NewIDs(purpose, Canonical), Needed: needs}
+	return &Records{ids: NewIDs(purpose, Canonical), RowNeeds: needs}
 }
 
 // Columns implements [Formatter].
 func (f *Records) Columns() []fragment.Column { return f.Fields.Columns }
 
 // Needs implements [Formatter].
-func (f *Records) Needs() Needs { return f.Needed }
+func (f *Records) Needs() Needs { return f.RowNeeds }
 
 // Append implements [RowFormatter].
 func (f *Records) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
-	f.Begin()
-	return f.Done(row, dst, f.Fields.Append(dst, row), "")
+	f.Reset()
+	return f.Finish(row, dst, f.Fields.Append(dst, row), "")
 }
 
-// idField is that of the record's id.
-func (f *Records) IdField() Field[Row] {
+// IDField is that of the record's id.
+func (f *Records) IDField() Field[Row] {
 	return PlainField(Column{Name: "id", Required: true, Bloom: true}, func(dst []byte, row *Row) []byte {
 		return f.ids.Append(dst, row)
 	})
@@ -41,7 +41,7 @@ func (f *Records) IdField() Field[Row] {
 
 type Column = fragment.Column
 
-// field is a member of an object that is made of a T: its column, and what appends its value.
+// Field is a member of an object that is made of a T: its column, and what appends its value.
 type Field[T any] struct {
 	Column
 	Value func(dst []byte, of *T) []byte
@@ -78,12 +78,12 @@ func (o *object[T]) Append(dst []byte, of *T) []byte {
 	return append(dst, '}')
 }
 
-// plain is a field of a column and what appends its value.
+// PlainField is a field of a column and what appends its value.
 func PlainField[T any](c Column, value func(dst []byte, of *T) []byte) Field[T] {
 	return Field[T]{Column: c, Value: value}
 }
 
-// text is a field of a text, null where it is empty.
+// TextField is a field of a text, null where it is empty.
 func TextField[T any](c Column, get func(of *T) []byte) Field[T] {
 	return PlainField(c, func(dst []byte, of *T) []byte { return AppendText(dst, get(of)) })
 }
@@ -104,21 +104,21 @@ func BooleanField[T any](name string, get func(of *T) Null[bool]) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.Boolean}, func(dst []byte, of *T) []byte { return AppendBool(dst, get(of)) })
 }
 
-// whole is an integer that is always there.
-func WholeField[T any](name string, get func(of *T) int64) Field[T] {
+// RequiredIntegerField is an integer that is always there.
+func RequiredIntegerField[T any](name string, get func(of *T) int64) Field[T] {
 	f := IntegerField(name, func(of *T) Null[int64] { return Null[int64]{get(of), true} })
 	f.Required = true
 	return f
 }
 
-// timestamp is a time that is always there, in milliseconds since 1970.
+// TimeField is a time that is always there, in milliseconds since 1970.
 func TimeField[T any](name string, get func(of *T) int64) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.Time, Required: true}, func(dst []byte, of *T) []byte {
 		return jsonscan.AppendTime(dst, get(of))
 	})
 }
 
-// list is a field of an array.
+// ListField is a field of an array.
 func ListField[T, E any](name string, element Column, get func(of *T) []E, value func(dst []byte, of *E) []byte) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.List, Required: true, Element: &element}, func(dst []byte, of *T) []byte {
 		dst = append(dst, '[')
@@ -133,13 +133,13 @@ func ListField[T, E any](name string, element Column, get func(of *T) []E, value
 	})
 }
 
-// objects is a field of an array of objects.
+// ObjectsField is a field of an array of objects.
 func ObjectsField[T, E any](name string, get func(of *T) []E, fields ...Field[E]) Field[T] {
 	o := NewObject(fields...)
 	return ListField(name, Column{Type: fragment.Struct, Required: true, Fields: o.Columns}, get, o.Append)
 }
 
-// textList is a field of an array of texts; one that may be null is where it is empty.
+// TextListField is a field of an array of texts; one that may be null is where it is empty.
 func TextListField[T any](name string, element Column, get func(of *T) [][]byte) Field[T] {
 	value := AppendText
 	if element.Required {
@@ -148,7 +148,7 @@ func TextListField[T any](name string, element Column, get func(of *T) [][]byte)
 	return ListField(name, element, get, func(dst []byte, of *[]byte) []byte { return value(dst, *of) })
 }
 
-// nested is a field of an object, null where get returns nil.
+// NestedField is a field of an object, null where get returns nil.
 func NestedField[T, O any](name string, get func(of *T) *O, fields ...Field[O]) Field[T] {
 	o := NewObject(fields...)
 	return PlainField(Column{Name: name, Type: fragment.Struct, Fields: o.Columns}, func(dst []byte, of *T) []byte {
@@ -159,7 +159,7 @@ func NestedField[T, O any](name string, get func(of *T) *O, fields ...Field[O]) 
 	})
 }
 
-// required is a field whose value is never null.
+// Required is a field whose value is never null.
 func Required[T any](f Field[T]) Field[T] {
 	f.Required = true
 	return f

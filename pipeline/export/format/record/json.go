@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// appendText appends s as a JSON string, null if it is empty.
+// AppendText appends s as a JSON string, null if it is empty.
 func AppendText(dst, s []byte) []byte {
 	if len(s) == 0 {
 		return append(dst, "null"...)
@@ -23,7 +23,7 @@ func appendDoc(dst, doc []byte) []byte {
 	return AppendOneLine(dst, doc)
 }
 
-// appendOneLine appends a document, which is JSON, on one line: line breaks, which JSON can only have between two tokens,
+// AppendOneLine appends a document, which is JSON, on one line: line breaks, which JSON can only have between two tokens,
 // become spaces. Ingest leaves white space out, other writers of the store may not.
 func AppendOneLine(dst, doc []byte) []byte {
 	start := len(dst)
@@ -70,7 +70,7 @@ func appendMoment(dst []byte, t Null[int64]) []byte {
 	return jsonscan.AppendTime(dst, t.Value)
 }
 
-// appendStrings appends an array of strings.
+// AppendStrings appends an array of strings.
 func AppendStrings(dst []byte, texts [][]byte) []byte {
 	dst = append(dst, '[')
 	for i, text := range texts {
@@ -82,7 +82,7 @@ func AppendStrings(dst []byte, texts [][]byte) []byte {
 	return append(dst, ']')
 }
 
-// appendOptional appends a key with a text, and the comma before it, unless the text is empty.
+// AppendOptional appends a key with a text, and the comma before it, unless the text is empty.
 func AppendOptional(dst []byte, key string, text []byte) []byte {
 	if len(text) == 0 {
 		return dst

@@ -8,13 +8,13 @@ import (
 
 // Messages are in the shape of OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat/create).
 
-// message is a chat message: the text of its role, and tokens, nil where there are none.
+// Message is a chat message: the text of its role, and tokens, nil where there are none.
 type Message struct {
 	Role, Content, Calls, CallID []byte
 	FunctionCall                 []byte // what came before tool_calls
 }
 
-// messages goes over the messages of an array. What is no object is a message that is not ok, and has nothing.
+// Messages goes over the messages of an array. What is no object is a message that is not ok, and has nothing.
 func (r *Reader) Messages(doc []byte) iter.Seq2[Message, bool] {
 	return func(yield func(m Message, ok bool) bool) { r.walkMessages(doc, yield) }
 }
@@ -53,7 +53,7 @@ func (r *Reader) message(s *jsonscan.Scanner) (m Message, ok bool) {
 	return m, true
 }
 
-// content reads the content of a message, which is a text or parts: those of text become one, a line each. Text is nil
+// Content reads the content of a message, which is a text or parts: those of text become one, a line each. Text is nil
 // where there is none, and only false where there is something else, such as an image.
 func (r *Reader) Content(content []byte) (text []byte, only bool) {
 	switch {
@@ -87,16 +87,16 @@ func (r *Reader) Content(content []byte) (text []byte, only bool) {
 	return text, only
 }
 
-// call is a call of a tool: tokens, nil where there are none.
-type Call struct{ ID, Kind, Name, Arguments []byte }
+// Call is a call of a tool: tokens, nil where there are none.
+type Call struct{ ID, Type, Name, Arguments []byte }
 
-func (r *Reader) Call(value []byte) (c Call) {
+func (r *Reader) ParseCall(value []byte) (c Call) {
 	for key, value := range r.Members(value) {
 		switch string(key) {
 		case "id":
 			c.ID = value
 		case "type":
-			c.Kind = value
+			c.Type = value
 		case "function":
 			for key, value := range r.Members(value) {
 				switch string(key) {

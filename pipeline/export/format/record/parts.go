@@ -40,7 +40,7 @@ var (
 	})
 )
 
-var FailureField = NestedField("error", func(r *Row) *Execution {
+var ErrorField = NestedField("error", func(r *Row) *Execution {
 	if e := r.Subject(); len(e.ErrorType)+len(e.ErrorMessage) > 0 {
 		return e
 	}
@@ -69,7 +69,7 @@ var FilesField = ObjectsField("files", func(r *Row) []File { return r.Subject().
 	TextField(Column{Name: "direction", Dictionary: true}, func(f *File) []byte { return f.Direction }),
 )
 
-// chunksField has those that a node run found.
+// ChunksField has those that a node run found.
 var ChunksField = ObjectsField("chunks", func(r *Row) []Chunk { return r.Node.Chunks },
 	TextField(Column{Name: "chunk_id"}, func(c *Chunk) []byte { return c.ChunkID }),
 	TextField(Column{Name: "text", Long: true}, func(c *Chunk) []byte { return c.Text }),
@@ -80,7 +80,7 @@ var ChunksField = ObjectsField("chunks", func(r *Row) []Chunk { return r.Node.Ch
 	BooleanField("used_in_answer", func(c *Chunk) Null[bool] { return c.UsedInAnswer }),
 )
 
-var NodeNameField = Required(NestedField("node", func(r *Row) *Node { return r.Node },
+var NodeField = Required(NestedField("node", func(r *Row) *Node { return r.Node },
 	TextField(Column{Name: "id", Required: true, Dictionary: true}, func(n *Node) []byte { return n.NodeID }),
 	TextField(Column{Name: "name", Dictionary: true}, func(n *Node) []byte { return n.NodeName }),
 	TextField(Column{Name: "type", Dictionary: true}, func(n *Node) []byte { return n.NodeType }),
@@ -97,8 +97,8 @@ var (
 )
 
 var (
-	FeedbackField  = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment, feedbackTags, feedbackAnswer)
-	JudgementField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment, feedbackAnswer) // without tags
+	FeedbackField            = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment, feedbackTags, feedbackAnswer)
+	FeedbackWithoutTagsField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment, feedbackAnswer) // without tags
 )
 
 func feedbackOf(r *Row) *Feedback {
@@ -117,7 +117,7 @@ type verdict struct {
 
 var scoreName, ratingName = []byte("score"), []byte("rating")
 
-// newScoresField returns the verdict as numbers: the score, and the rating as 1 or 0.
+// NewScoresField returns the verdict as numbers: the score, and the rating as 1 or 0.
 func NewScoresField() Field[Row] {
 	var both [2]verdict // reused
 	return ObjectsField("scores", func(r *Row) []verdict {
@@ -136,7 +136,7 @@ func NewScoresField() Field[Row] {
 	)
 }
 
-// appendPairs appends an object.
+// AppendPairs appends an object.
 func AppendPairs(dst []byte, pairs []Pair, value func(dst, text []byte) []byte) []byte {
 	dst = append(dst, '{')
 	for i, p := range pairs {
@@ -149,7 +149,7 @@ func AppendPairs(dst []byte, pairs []Pair, value func(dst, text []byte) []byte) 
 	return append(dst, '}')
 }
 
-// appendTemplateID appends what a prompt template is known by, null if there is none: the first 8 bytes of its
+// AppendTemplateID appends what a prompt template is known by, null if there is none: the first 8 bytes of its
 // SHA-256, in hexadecimal digits.
 func AppendTemplateID(dst, template []byte) []byte {
 	if len(template) == 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// reader reads the documents of a row, and allocates nothing once it has seen a few. Ingest lets nothing in but JSON;
+// Reader reads the documents of a row, and allocates nothing once it has seen a few. Ingest lets nothing in but JSON;
 // so, as with [bufio.Scanner], what cannot be read ends what is being read, and fault tells of it in the end.
 //
 // A token is a value as it is in its document; that of a string has its quotes and escapes.
@@ -18,11 +18,11 @@ type Reader struct {
 	Err    error  // the first one
 }
 
-// begin starts with the next row: texts of the one before are overwritten.
-func (r *Reader) Begin() { r.Memory, r.Err = r.Memory[:0], nil }
+// Reset starts with the next row: texts of the one before are overwritten.
+func (r *Reader) Reset() { r.Memory, r.Err = r.Memory[:0], nil }
 
-// fault returns an error that names the row, if one of the documents read since begin is no JSON.
-func (r *Reader) Fault(row *Row) error {
+// RowError returns an error that names the row, if one of the documents read since begin is no JSON.
+func (r *Reader) RowError(row *Row) error {
 	switch {
 	case r.Err == nil:
 		return nil
@@ -32,9 +32,9 @@ func (r *Reader) Fault(row *Row) error {
 	return fmt.Errorf("run %s: %w", row.RunID, r.Err)
 }
 
-// done is what [RowFormatter] Append returns of a row that gave out, or was dropped: an error if there was a fault.
-func (r *Reader) Done(row *Row, dst, out []byte, drop string) ([]byte, string, error) {
-	if err := r.Fault(row); err != nil {
+// Finish is what [RowFormatter] Append returns of a row that gave out, or was dropped: an error if there was a fault.
+func (r *Reader) Finish(row *Row, dst, out []byte, drop string) ([]byte, string, error) {
+	if err := r.RowError(row); err != nil {
 		return dst, "", err
 	}
 	if drop != "" {
@@ -43,12 +43,12 @@ func (r *Reader) Done(row *Row, dst, out []byte, drop string) ([]byte, string, e
 	return out, "", nil
 }
 
-// members goes over an object: the texts of its keys, and their values. There are none in another document, or none.
+// Members goes over an object: the texts of its keys, and their values. There are none in another document, or none.
 func (r *Reader) Members(doc []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) { r.walk(doc, '{', '}', yield) }
 }
 
-// elements goes over the values of an array. There are none in another document, or none.
+// Elements goes over the values of an array. There are none in another document, or none.
 func (r *Reader) Elements(doc []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(_, value []byte) bool) { r.walk(doc, '[', ']', yield) }
 }
@@ -111,7 +111,7 @@ func (r *Reader) scan(s *jsonscan.Scanner, end byte, values bool, yield func(key
 	return true
 }
 
-// member returns the value under a key of an object, nil where there is none.
+// Member returns the value under a key of an object, nil where there is none.
 func (r *Reader) Member(doc []byte, name string) []byte {
 	for key, value := range r.Members(doc) {
 		if string(key) == name {
@@ -121,7 +121,7 @@ func (r *Reader) Member(doc []byte, name string) []byte {
 	return nil
 }
 
-// text returns what a string says, nil for a token that is none. It is valid until the next row.
+// Text returns what a string says, nil for a token that is none. It is valid until the next row.
 func (r *Reader) Text(token []byte) []byte {
 	if !IsString(token) {
 		return nil
@@ -137,9 +137,9 @@ func (r *Reader) Text(token []byte) []byte {
 	return r.Memory[from:len(r.Memory):len(r.Memory)]
 }
 
-// quote returns a text as a token, nil if it is blank. It is valid until the next row.
+// Quote returns a text as a token, nil if it is blank. It is valid until the next row.
 func (r *Reader) Quote(text []byte) []byte {
-	if Blank(text) {
+	if IsBlank(text) {
 		return nil
 	}
 	from := len(r.Memory)
@@ -153,7 +153,7 @@ const (
 	BlankLine = `\n\n`
 )
 
-// join returns two strings as one, which is valid until the next row; a may be nil.
+// Join returns two strings as one, which is valid until the next row; a may be nil.
 func (r *Reader) Join(a, b []byte, between string) []byte {
 	if a == nil {
 		return b
@@ -165,7 +165,7 @@ func (r *Reader) Join(a, b []byte, between string) []byte {
 	return r.Memory[from:len(r.Memory):len(r.Memory)]
 }
 
-// says says whether a token is a string with something in it to read.
+// HasText says whether a token is a string with something in it to read.
 func (r *Reader) HasText(token []byte) bool {
 	if !IsString(token) {
 		return false
@@ -177,7 +177,7 @@ func (r *Reader) HasText(token []byte) bool {
 		case c == '\\' && (text[1] == 'n' || text[1] == 'r' || text[1] == 't'):
 			text = text[2:]
 		case c == '\\' && text[1] == 'u', c >= utf8.RuneSelf:
-			return !Blank(r.Text(token))
+			return !IsBlank(r.Text(token))
 		default:
 			return true
 		}
@@ -187,16 +187,16 @@ func (r *Reader) HasText(token []byte) bool {
 
 func IsString(token []byte) bool { return len(token) > 1 && token[0] == '"' }
 
-// blank says whether there is nothing in a text to read.
-func Blank(text []byte) bool {
+// IsBlank says whether there is nothing in a text to read.
+func IsBlank(text []byte) bool {
 	if len(text) > 0 && text[0]-'!' <= '~'-'!' { // for most, without a call
 		return false
 	}
 	return len(bytes.TrimSpace(text)) == 0
 }
 
-// first is the first byte of a document, 0 where there is none.
-func first(doc []byte) byte {
+// firstByte is the first byte of a document, 0 where there is none.
+func firstByte(doc []byte) byte {
 	for _, c := range doc {
 		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
 			return c
@@ -205,19 +205,19 @@ func first(doc []byte) byte {
 	return 0
 }
 
-// otherThan says whether a document is there, not null, and begins with something else.
-func OtherThan(begin byte, doc []byte) bool {
-	c := first(doc)
+// IsOtherKind says whether a document is there, not null, and begins with something else.
+func IsOtherKind(begin byte, doc []byte) bool {
+	c := firstByte(doc)
 	return c != begin && c != 'n' && c != 0
 }
 
-// noMembers says whether a document is absent, null, or an object without members.
-func NoMembers(doc []byte) bool {
-	switch first(doc) {
+// HasNoMembers says whether a document is absent, null, or an object without members.
+func HasNoMembers(doc []byte) bool {
+	switch firstByte(doc) {
 	case 0, 'n':
 		return true
 	case '{': // what is longer has more than brackets, as ingest takes the white space out
-		return len(doc) <= 64 && first(doc[bytes.IndexByte(doc, '{')+1:]) == '}'
+		return len(doc) <= 64 && firstByte(doc[bytes.IndexByte(doc, '{')+1:]) == '}'
 	}
 	return false
 }

@@ -13,17 +13,17 @@ var (
 	OutputNames = []string{"answer", "output", "text", "content", "message", "response", "result", "completion", "solution"}
 )
 
-// texts finds what tools call input, output and context, in runs and node runs. Blank texts are taken for absent, and
+// Texts finds what tools call input, output and context, in runs and node runs. Blank texts are taken for absent, and
 // what there is none of is empty. What its methods return is valid until the next row.
 type Texts struct {
 	Reader
 	passages [][]byte
 }
 
-// input is the question of a run. Without it, and for a node run, it is the text of the inputs, of the prompt's
+// Input is the question of a run. Without it, and for a node run, it is the text of the inputs, of the prompt's
 // variables, and of the last message of the user, whichever of them is there first.
 func (t *Texts) Input(row *Row) []byte {
-	if row.Node == nil && !Blank(row.Question) {
+	if row.Node == nil && !IsBlank(row.Question) {
 		return row.Question
 	}
 	e := row.Subject()
@@ -37,10 +37,10 @@ func (t *Texts) Input(row *Row) []byte {
 	return text
 }
 
-// output is the answer of a run. Without it, and for a node run, it is the text of the outputs, or else of the last
+// Output is the answer of a run. Without it, and for a node run, it is the text of the outputs, or else of the last
 // message of the assistant.
 func (t *Texts) Output(row *Row) []byte {
-	if row.Node == nil && !Blank(row.Answer) {
+	if row.Node == nil && !IsBlank(row.Answer) {
 		return row.Answer
 	}
 	e := row.Subject()
@@ -50,29 +50,29 @@ func (t *Texts) Output(row *Row) []byte {
 	return t.LastMessage(e.Messages, "assistant")
 }
 
-// said is what the model of a node run said: the output, but for outputs that hold no text.
-func (t *Texts) Said(n *Node) []byte {
-	if token := t.Named(n.Outputs, OutputNames); token != nil {
+// ModelOutput is what the model of a node run said: the output, but for outputs that hold no text.
+func (t *Texts) ModelOutput(n *Node) []byte {
+	if token := t.NamedText(n.Outputs, OutputNames); token != nil {
 		return t.Text(token)
 	}
 	return t.LastMessage(n.Messages, "assistant")
 }
 
-// document is the text of a document: what named finds, else the document itself, as JSON.
+// Document is the text of a document: what named finds, else the document itself, as JSON.
 func (t *Texts) Document(doc []byte, names []string) []byte {
-	token := t.Named(doc, names)
+	token := t.NamedText(doc, names)
 	switch {
 	case token != nil:
 		return t.Text(token)
-	case NoMembers(doc):
+	case HasNoMembers(doc):
 		return nil
 	}
 	return doc
 }
 
-// named is the text of a document, a string: that under the first of the names, else its only one. A document that is
+// NamedText is the text of a document, a string: that under the first of the names, else its only one. A document that is
 // a string is its own text.
-func (t *Texts) Named(doc []byte, names []string) (token []byte) {
+func (t *Texts) NamedText(doc []byte, names []string) (token []byte) {
 	doc = bytes.TrimSpace(doc)
 	var only []byte
 	best, strings := len(names), 0
@@ -99,7 +99,7 @@ func (t *Texts) Named(doc []byte, names []string) (token []byte) {
 	return nil
 }
 
-// lastMessage is the text of the last message of a role that has one.
+// LastMessage is the text of the last message of a role that has one.
 func (t *Texts) LastMessage(messages []byte, role string) []byte {
 	var last []byte
 	for m := range t.Messages(messages) {
@@ -112,7 +112,7 @@ func (t *Texts) LastMessage(messages []byte, role string) []byte {
 	return t.Text(last)
 }
 
-// contexts are the texts of the passages that were found: for a run by its node runs, for a node run by itself. Where
+// Contexts are the texts of the passages that were found: for a run by its node runs, for a node run by itself. Where
 // one says that it was sent to the model, those that say so; else all that do not say that they were not.
 func (t *Texts) Contexts(row *Row) [][]byte {
 	t.passages = t.passages[:0]
@@ -144,30 +144,30 @@ func anySent(chunks []Chunk) bool {
 func (t *Texts) take(chunks []Chunk, sent bool) {
 	for i := range chunks {
 		c := &chunks[i]
-		if told := c.SentToLLM; (told.Valid && told.Value || !told.Valid && !sent) && !Blank(c.Text) {
+		if told := c.SentToLLM; (told.Valid && told.Value || !told.Valid && !sent) && !IsBlank(c.Text) {
 			t.passages = append(t.passages, c.Text)
 		}
 	}
 }
 
-// expectedText is what the answer should have been: the reference, or what somebody corrected it to.
+// ExpectedText is what the answer should have been: the reference, or what somebody corrected it to.
 func ExpectedText(row *Row) []byte {
-	if !Blank(row.Reference) {
+	if !IsBlank(row.Reference) {
 		return row.Reference
 	}
-	if row.HasFeedback && !Blank(row.Feedback.CorrectedAnswer) {
+	if row.HasFeedback && !IsBlank(row.Feedback.CorrectedAnswer) {
 		return row.Feedback.CorrectedAnswer
 	}
 	return nil
 }
 
-// variable is a member of a document: the text of its name, and its value.
+// Variable is a member of a document: the text of its name, and its value.
 type Variable struct{ Name, Value []byte }
 
-// variables are the members of a document that are not null. They are valid until the next row.
+// Variables are the members of a document that are not null. They are valid until the next row.
 type Variables []Variable
 
-// appendVariables appends the variables of a document; one that is no object has none.
+// AppendVariables appends the variables of a document; one that is no object has none.
 func (r *Reader) AppendVariables(dst Variables, doc []byte) Variables {
 	for name, value := range r.Members(doc) {
 		if value[0] != 'n' {
@@ -177,7 +177,7 @@ func (r *Reader) AppendVariables(dst Variables, doc []byte) Variables {
 	return dst
 }
 
-// find returns the value of a variable, or nil.
+// Find returns the value of a variable, or nil.
 func (v Variables) Find(name []byte) []byte {
 	for i := range v {
 		if bytes.Equal(v[i].Name, name) {
@@ -187,7 +187,7 @@ func (v Variables) Find(name []byte) []byte {
 	return nil
 }
 
-// appendPrompt appends a prompt template in which each {{name}} has become the variable of that name: a string as its
+// AppendPrompt appends a prompt template in which each {{name}} has become the variable of that name: a string as its
 // text, anything else as its JSON. A name that is no variable stays.
 func (r *Reader) AppendPrompt(dst, template []byte, values Variables) []byte {
 	for {
@@ -208,7 +208,7 @@ func (r *Reader) AppendPrompt(dst, template []byte, values Variables) []byte {
 	}
 }
 
-// nextPlaceholder finds the first {{…}} without a brace within, and where it ends; start is -1 where there is none.
+// NextPlaceholder finds the first {{…}} without a brace within, and where it ends; start is -1 where there is none.
 func NextPlaceholder(text []byte) (start, end int) {
 	for end = 0; ; {
 		n := bytes.Index(text[end:], []byte("}}"))
@@ -223,12 +223,12 @@ func NextPlaceholder(text []byte) (start, end int) {
 	}
 }
 
-// placeholderName is what is between the braces, but for white space.
+// PlaceholderName is what is between the braces, but for white space.
 func PlaceholderName(placeholder []byte) []byte {
 	return bytes.TrimSpace(placeholder[2 : len(placeholder)-2])
 }
 
-// appendValue appends a value as a string: a string as it is, anything else as its JSON.
+// AppendValue appends a value as a string: a string as it is, anything else as its JSON.
 func AppendValue(dst, value []byte) []byte {
 	if IsString(value) {
 		return append(dst, value...)

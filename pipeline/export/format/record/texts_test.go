@@ -177,7 +177,7 @@ func TestTheOutputOfANodeIsItsMostTellingText(t *testing.T) {
 		{"no messages", ``, `[]`, ""},
 		{"huge", `{"answer":"` + strings.Repeat("é\\n", 1<<18) + `"}`, "", strings.Repeat("é\n", 1<<18)},
 	} {
-		found.Begin()
+		found.Reset()
 		got := found.Output(&record.Row{Node: &record.Node{Execution: record.Execution{Outputs: []byte(test.outputs), Messages: []byte(test.messages)}}})
 		if found.Err != nil || string(got) != test.want {
 			t.Errorf("%s: %.200q, want %.200q; %v", test.name, got, test.want, found.Err)

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// examples.jsonl has a record of each target, made from sample runs by the golden test.
+// examplesText.jsonl has a record of each target, made from sample runs by the golden test.
 //
 //go:embed examples.jsonl
 var examplesText string
@@ -53,7 +53,7 @@ func Describe(purposes []string) string {
 		}
 	}
 	fmt.Fprintf(&b, "\nOptions of all targets:\n\n")
-	items(&b, format.EncoderOptions)
+	items(&b, format.FileOptions)
 	return b.String()
 }
 

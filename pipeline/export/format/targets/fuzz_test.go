@@ -98,7 +98,7 @@ func FuzzTargets(f *testing.F) {
 
 // acceptable says whether ingest takes a document: nothing, null, or JSON that begins so.
 func acceptable(doc string, begin byte) bool {
-	return doc == "" || strictjson.Check([]byte(doc)) == nil && !record.OtherThan(begin, []byte(doc))
+	return doc == "" || strictjson.Check([]byte(doc)) == nil && !record.IsOtherKind(begin, []byte(doc))
 }
 
 // fuzzedRow is a rated run or node run that has these documents, with a node run that has them too.

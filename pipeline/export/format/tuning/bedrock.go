@@ -24,7 +24,7 @@ var BedrockConversation = format.Target{
 	Drops:   tuningDrops(dropsAssistant1st, format.Drop{Reason: "reserved_word", Text: "a text has a word that Nova reserves, such as `User:`"}),
 	Formats: format.OnlyJSONL, Least: 8, Most: 20_000,
 	Load: "aws s3 cp {file} s3://YOUR-BUCKET/",
-	Make: func(_ string, o *format.Options) format.Formatter { return newTuning(o, appendBedrockConversation) },
+	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendBedrockConversation) },
 }
 
 var BedrockDistillation = format.Target{
@@ -43,10 +43,10 @@ var BedrockDistillation = format.Target{
 		format.Drop{Reason: "not_single_turn", Text: "the conversation has more than a question and its answer"}),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 1_000_000_000}, Least: 100,
 	Load: "aws s3 cp {file} s3://YOUR-BUCKET/",
-	Make: func(_ string, o *format.Options) format.Formatter { return newTuning(o, appendBedrockDistillation) },
+	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendBedrockDistillation) },
 }
 
-var bedrockTurns = tuningTurns{
+var bedrockTurns = turnShape{
 	user:  `{"role":"user","content":[{"text":"`,
 	model: `{"role":"assistant","content":[{"text":"`,
 	end:   `"}]}`,
@@ -63,7 +63,7 @@ func appendBedrockConversation(dst []byte, _ *record.Row, c *conversation) (out 
 	for i := range c.messages {
 		m := &c.messages[i]
 		reserved = reserved || m.text != nil && c.novaReserves(m.text) ||
-			slices.ContainsFunc(c.callsOf(m), func(call tuningCall) bool { return c.novaReserves(call.arguments) })
+			slices.ContainsFunc(c.callsOf(m), func(call toolCall) bool { return c.novaReserves(call.arguments) })
 	}
 	if reserved {
 		return dst, "reserved_word"

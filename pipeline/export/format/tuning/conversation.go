@@ -13,9 +13,9 @@ import (
 // as they are; they are views into the row or into the conversation's own memory, valid until the next row.
 type conversation struct {
 	system   []byte // nil: none
-	messages []tuningMessage
-	calls    []tuningCall // of all messages
-	tools    []byte       // the document, as the row has it
+	messages []message
+	calls    []toolCall // of all messages
+	tools    []byte     // the document, as the row has it
 
 	trimmed   bool // messages after the answer were cut off
 	corrected bool // the answer is the corrected one
@@ -27,38 +27,38 @@ type conversation struct {
 	ids       []uint64
 }
 
-// tuningMessage is a message. In a settled conversation roles are user, assistant and tool.
-type tuningMessage struct {
-	role  tuningRole
+// message is a message. In a settled conversation roles are user, assistant and tool.
+type message struct {
+	role  role
 	text  []byte // nil: none, or nothing but white space; of a tool whatever it is
 	first int    // its calls are calls[first:last]
 	last  int
-	ID    []byte // of the call that a tool message answers; settle replaces it with call
+	id    []byte // of the call that a tool message answers; settle replaces it with call
 	call  int
 	fault string // why a row that has this message is dropped
 }
 
-type tuningRole byte
+type role byte
 
 const (
-	roleUnknown tuningRole = iota
+	roleUnknown role = iota
 	roleSystem
 	roleUser
 	roleAssistant
 	roleTool
 )
 
-// tuningCall is a call of a tool.
-type tuningCall struct {
-	ID        []byte // unique in a settled conversation
+// toolCall is a call of a tool.
+type toolCall struct {
+	id        []byte // unique in a settled conversation
 	name      []byte // no characters that JSON escapes
 	arguments []byte // the JSON string of a JSON object
 	answered  bool
 }
 
 // prepare makes the conversation of a row. A drop leaves nothing usable, nor does a fault of the row.
-func (c *conversation) prepare(row *record.Row, s *tuningSettings) (drop string) {
-	c.Begin()
+func (c *conversation) prepare(row *record.Row, s *settings) (drop string) {
+	c.Reset()
 	c.system, c.messages, c.calls = nil, c.messages[:0], c.calls[:0]
 	c.tools, c.trimmed, c.corrected = row.Subject().Tools, false, false
 	if s.onlyRated && !row.HasFeedback || s.onlyThumbs && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
@@ -85,7 +85,7 @@ func (c *conversation) ofRun(row *record.Row) (drop string) {
 	}
 	if len(c.messages) > 0 {
 		// Some producers keep what went to the model in messages, and what came back in answer.
-		if !slices.ContainsFunc(c.messages, func(m tuningMessage) bool { return m.role == roleAssistant }) {
+		if !slices.ContainsFunc(c.messages, func(m message) bool { return m.role == roleAssistant }) {
 			c.add(roleAssistant, c.Quote(row.Answer))
 		}
 		return ""
@@ -100,9 +100,9 @@ func (c *conversation) ofRun(row *record.Row) (drop string) {
 	return ""
 }
 
-func (c *conversation) add(role tuningRole, text []byte) {
+func (c *conversation) add(role role, text []byte) {
 	if text != nil {
-		c.messages = append(c.messages, tuningMessage{role: role, text: text})
+		c.messages = append(c.messages, message{role: role, text: text})
 	}
 }
 
@@ -115,7 +115,7 @@ func (c *conversation) systemInput(doc []byte) []byte {
 }
 
 // settle cuts the messages after the answer off, holds the others against the rules, and tidies them.
-func (c *conversation) settle(s *tuningSettings) (drop string) {
+func (c *conversation) settle(s *settings) (drop string) {
 	end := len(c.messages) - 1
 	for ; end >= 0; end-- {
 		// An answer that is not text is the answer still, and no reason to teach the one before it.
@@ -144,7 +144,7 @@ func (c *conversation) settle(s *tuningSettings) (drop string) {
 		if m.role == roleAssistant && m.text == nil && m.first == m.last {
 			continue // it says nothing
 		}
-		if m.role != roleTool && slices.ContainsFunc(c.calls[open:closed], func(c tuningCall) bool { return !c.answered }) {
+		if m.role != roleTool && slices.ContainsFunc(c.calls[open:closed], func(c toolCall) bool { return !c.answered }) {
 			return dropUnanswered
 		}
 		switch m.role {
@@ -160,8 +160,8 @@ func (c *conversation) settle(s *tuningSettings) (drop string) {
 			open, closed = m.first, m.last
 		case roleTool:
 			// An id that comes back is that of the latest call; calls of one message are answered in their order.
-			n := slices.IndexFunc(c.calls[open:closed], func(call tuningCall) bool { return !call.answered && bytes.Equal(call.ID, m.ID) })
-			if n < 0 || m.ID == nil {
+			n := slices.IndexFunc(c.calls[open:closed], func(call toolCall) bool { return !call.answered && bytes.Equal(call.id, m.id) })
+			if n < 0 || m.id == nil {
 				return dropOrphan
 			}
 			m.call = open + n
@@ -186,8 +186,8 @@ func (c *conversation) renumber() {
 	missing := false
 	c.ids = c.ids[:0]
 	for i := range c.calls {
-		missing = missing || len(c.calls[i].ID) <= len(`""`)
-		c.ids = append(c.ids, hashOf(c.calls[i].ID))
+		missing = missing || len(c.calls[i].id) <= len(`""`)
+		c.ids = append(c.ids, hashOf(c.calls[i].id))
 	}
 	slices.Sort(c.ids)
 	if !missing && len(slices.Compact(c.ids)) == len(c.calls) {
@@ -196,7 +196,7 @@ func (c *conversation) renumber() {
 	for i := range c.calls {
 		from := len(c.Memory)
 		c.Memory = append(strconv.AppendInt(append(c.Memory, `"call_`...), int64(i+1), 10), '"')
-		c.calls[i].ID = c.Memory[from:len(c.Memory):len(c.Memory)]
+		c.calls[i].id = c.Memory[from:len(c.Memory):len(c.Memory)]
 	}
 }
 
@@ -210,7 +210,7 @@ func hashOf(text []byte) uint64 {
 }
 
 // correct replaces the answer with the corrected one.
-func (c *conversation) correct(row *record.Row, s *tuningSettings) {
+func (c *conversation) correct(row *record.Row, s *settings) {
 	if s.original || !c.judged(row) {
 		return
 	}
@@ -230,10 +230,10 @@ func (c *conversation) judged(row *record.Row) bool {
 }
 
 // answer is the last message: what the conversation teaches.
-func (c *conversation) answer() *tuningMessage { return &c.messages[len(c.messages)-1] }
+func (c *conversation) answer() *message { return &c.messages[len(c.messages)-1] }
 
 // prompt are the messages before the answer.
-func (c *conversation) prompt() []tuningMessage { return c.messages[:len(c.messages)-1] }
+func (c *conversation) prompt() []message { return c.messages[:len(c.messages)-1] }
 
 // promptOfModel says whether the prompt ends with the assistant, so that it has no end.
 func (c *conversation) promptOfModel() bool {
@@ -247,4 +247,4 @@ func (c *conversation) cutCalls() {
 	answer.last = answer.first
 }
 
-func (c *conversation) callsOf(m *tuningMessage) []tuningCall { return c.calls[m.first:m.last] }
+func (c *conversation) callsOf(m *message) []toolCall { return c.calls[m.first:m.last] }

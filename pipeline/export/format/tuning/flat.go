@@ -2,15 +2,15 @@ package tuning
 
 import "github.com/millrace/millrace/pipeline/export/format/record"
 
-// tuningTurns is how a reader that knows no tools writes a turn of a conversation: what is before and after the
+// turnShape is how a reader that knows no tools writes a turn of a conversation: what is before and after the
 // text of one, which stands in a JSON string.
-type tuningTurns struct{ user, model, end string }
+type turnShape struct{ user, model, end string }
 
 // appendFlat appends messages as turns of text, separated by commas. Turns of one role become one, a blank line
 // between them; tool traffic is written as Hermes and the models after it write it
 // (https://github.com/NousResearch/Hermes-Function-Calling#prompt-format-for-function-calling): a call is an object in
 // <tool_call> of the assistant, an answer is <tool_response> of the user.
-func (c *conversation) appendFlat(dst []byte, messages []tuningMessage, w tuningTurns) []byte {
+func (c *conversation) appendFlat(dst []byte, messages []message, w turnShape) []byte {
 	before := roleUnknown
 	for i := range messages {
 		m := &messages[i]
@@ -33,7 +33,7 @@ func (c *conversation) appendFlat(dst []byte, messages []tuningMessage, w tuning
 	return append(dst, w.end...)
 }
 
-func (w *tuningTurns) open(role tuningRole) string {
+func (w *turnShape) open(role role) string {
 	if role == roleUser {
 		return w.user
 	}
@@ -42,7 +42,7 @@ func (w *tuningTurns) open(role tuningRole) string {
 
 // appendFlatText appends the text of a message, for within a JSON string. The arguments of a call are the JSON string
 // of an object, so what is between its quotes is that object within a string.
-func (c *conversation) appendFlatText(dst []byte, m *tuningMessage) []byte {
+func (c *conversation) appendFlatText(dst []byte, m *message) []byte {
 	if m.role == roleTool {
 		dst = append(dst, `<tool_response>\n`...)
 		dst = append(dst, m.text[1:len(m.text)-1]...)
@@ -62,7 +62,7 @@ func (c *conversation) appendFlatText(dst []byte, m *tuningMessage) []byte {
 }
 
 // appendFlat appends the call as an object, for within a JSON string.
-func (call *tuningCall) appendFlat(dst []byte) []byte {
+func (call *toolCall) appendFlat(dst []byte) []byte {
 	dst = append(dst, `{\"name\":\"`...)
 	dst = append(dst, call.name...)
 	dst = append(dst, `\",\"arguments\":`...)

@@ -20,10 +20,10 @@ var Gemini = format.Target{
 	Drops:   tuningDrops(dropsAssistant1st),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 1_000_000_000},
 	Load: "gcloud storage cp {file} gs://YOUR-BUCKET/",
-	Make: func(_ string, o *format.Options) format.Formatter { return newTuning(o, appendGemini) },
+	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendGemini) },
 }
 
-var geminiTurns = tuningTurns{
+var geminiTurns = turnShape{
 	user:  `{"role":"user","parts":[{"text":"`,
 	model: `{"role":"model","parts":[{"text":"`,
 	end:   `"}]}`,

@@ -16,7 +16,7 @@ var GeminiPreference = format.Target{
 	Formats: format.OnlyJSONL,
 	Load:    "gcloud storage cp {file} gs://YOUR-BUCKET/",
 	Make: func(_ string, o *format.Options) format.Formatter {
-		return newTuningPairs("gemini_preference", o, geminiPreference)
+		return newPairFormatter("gemini_preference", o, geminiPreference)
 	},
 }
 

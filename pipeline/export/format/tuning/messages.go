@@ -13,7 +13,7 @@ var (
 
 // readMessages reads messages. What is wrong with one is kept with it: it may be one that is cut off.
 func (c *conversation) readMessages(doc []byte) (drop string) {
-	if record.OtherThan('[', doc) {
+	if record.IsOtherKind('[', doc) {
 		drop = dropShape
 	}
 	for m, ok := range c.Texts.Messages(doc) {
@@ -27,7 +27,7 @@ func (c *conversation) readMessages(doc []byte) (drop string) {
 }
 
 func (c *conversation) readMessage(told *record.Message) {
-	m := tuningMessage{role: roleOf(told.Role), first: len(c.calls), last: len(c.calls), ID: c.readID(told.CallID)}
+	m := message{role: roleOf(told.Role), first: len(c.calls), last: len(c.calls), id: c.readID(told.CallID)}
 	switch {
 	case string(told.Role) == "function" || told.FunctionCall != nil && told.FunctionCall[0] != 'n':
 		m.fault = dropLegacy
@@ -50,7 +50,7 @@ func (c *conversation) readMessage(told *record.Message) {
 	c.messages = append(c.messages, m)
 }
 
-func roleOf(text []byte) tuningRole {
+func roleOf(text []byte) role {
 	switch string(text) {
 	case "system", "developer": // OpenAI's newer name of it
 		return roleSystem
@@ -65,14 +65,14 @@ func roleOf(text []byte) tuningRole {
 }
 
 // fail remembers the first fault of a message.
-func (m *tuningMessage) fail(fault string) {
+func (m *message) fail(fault string) {
 	if m.fault == "" {
 		m.fault = fault
 	}
 }
 
 // readCalls reads tool_calls: null, or an array of calls of functions.
-func (c *conversation) readCalls(m *tuningMessage, doc []byte) {
+func (c *conversation) readCalls(m *message, doc []byte) {
 	if len(doc) == 0 || doc[0] == 'n' {
 		return
 	}
@@ -89,10 +89,10 @@ func (c *conversation) readCalls(m *tuningMessage, doc []byte) {
 	m.last = len(c.calls)
 }
 
-func (c *conversation) readCall(value []byte) (call tuningCall, ok bool) {
-	told := c.Call(value)
-	call = tuningCall{ID: c.readID(told.ID), name: c.Text(told.Name)}
-	if told.Kind != nil && string(c.Text(told.Kind)) != "function" { // some leave the type out
+func (c *conversation) readCall(value []byte) (call toolCall, ok bool) {
+	told := c.ParseCall(value)
+	call = toolCall{id: c.readID(told.ID), name: c.Text(told.Name)}
+	if told.Type != nil && string(c.Text(told.Type)) != "function" { // some leave the type out
 		return call, false
 	}
 	call.arguments, ok = c.readArguments(told.Arguments)

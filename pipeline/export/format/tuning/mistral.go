@@ -25,7 +25,7 @@ var Mistral = format.Target{
 		format.Drop{Reason: "tool_without_reply", Text: "after the answers of tools comes the user, and not the assistant"}),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 512_000_000},
 	Load: `curl https://api.mistral.ai/v1/files -H "Authorization: Bearer $MISTRAL_API_KEY" -F purpose=fine-tune -F file=@{file}`,
-	Make: func(_ string, o *format.Options) format.Formatter { return newTuning(o, appendMistral) },
+	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendMistral) },
 }
 
 // appendMistral writes what mistral-common validates (protocol/instruct/validator.py, MistralRequestValidatorV3, mode
@@ -36,7 +36,7 @@ func appendMistral(dst []byte, _ *record.Row, c *conversation) (out []byte, drop
 		return dst, drop
 	}
 	c.cutCalls()
-	var before *tuningMessage
+	var before *message
 	for i := range c.messages {
 		m := &c.messages[i]
 		switch {
@@ -66,7 +66,7 @@ const (
 func (c *conversation) shortIDs() {
 	c.ids = c.ids[:0]
 	for i := range c.calls {
-		c.ids = append(c.ids, hashOf(c.calls[i].ID[1:len(c.calls[i].ID)-1])%shortIDs)
+		c.ids = append(c.ids, hashOf(c.calls[i].id[1:len(c.calls[i].id)-1])%shortIDs)
 	}
 	for i := range c.calls {
 		from := len(c.Memory)
@@ -75,7 +75,7 @@ func (c *conversation) shortIDs() {
 		for at := from + shortID; at > from; at-- {
 			c.Memory[at], n = digits62[n%62], n/62
 		}
-		c.calls[i].ID = c.Memory[from:len(c.Memory):len(c.Memory)]
+		c.calls[i].id = c.Memory[from:len(c.Memory):len(c.Memory)]
 	}
 	slices.Sort(c.ids)
 	if len(slices.Compact(c.ids)) == len(c.calls) {
@@ -84,6 +84,6 @@ func (c *conversation) shortIDs() {
 	for i := range c.calls {
 		from := len(c.Memory)
 		c.Memory = append(strconv.AppendInt(append(c.Memory, '"'), int64(firstShortID+i), 10), '"')
-		c.calls[i].ID = c.Memory[from:len(c.Memory):len(c.Memory)]
+		c.calls[i].id = c.Memory[from:len(c.Memory):len(c.Memory)]
 	}
 }

@@ -32,19 +32,19 @@ func (c *conversation) ofNode(n *record.Node) (drop string) {
 // takeTemplate makes a template the system message where it was one: there is none, nothing is to be filled in,
 // and no message has its text. Some producers log messages without the system message.
 func (c *conversation) takeTemplate(template []byte) {
-	if start, _ := record.NextPlaceholder(template); start >= 0 || slices.ContainsFunc(c.messages, func(m tuningMessage) bool {
+	if start, _ := record.NextPlaceholder(template); start >= 0 || slices.ContainsFunc(c.messages, func(m message) bool {
 		return m.role == roleSystem || bytes.Contains(c.Text(m.text), template)
 	}) {
 		return
 	}
 	if text := c.Quote(template); text != nil {
-		c.messages = slices.Insert(c.messages, 0, tuningMessage{role: roleSystem, text: text})
+		c.messages = slices.Insert(c.messages, 0, message{role: roleSystem, text: text})
 	}
 }
 
 // takeOutput adds what the node said as the assistant's message: a text, tool calls of OpenAI's shape, or both.
 func (c *conversation) takeOutput(outputs []byte) {
-	m := tuningMessage{role: roleAssistant, text: c.Named(outputs, record.OutputNames), first: len(c.calls), last: len(c.calls)}
+	m := message{role: roleAssistant, text: c.NamedText(outputs, record.OutputNames), first: len(c.calls), last: len(c.calls)}
 	if calls := c.Member(outputs, "tool_calls"); len(calls) > 0 && calls[0] == '[' {
 		c.readCalls(&m, calls)
 	}
@@ -52,7 +52,7 @@ func (c *conversation) takeOutput(outputs []byte) {
 		return
 	}
 	// Messages that go on after the node's answer have it already.
-	if m.text != nil && slices.ContainsFunc(c.messages, func(said tuningMessage) bool {
+	if m.text != nil && slices.ContainsFunc(c.messages, func(said message) bool {
 		return said.role == roleAssistant && bytes.Equal(c.Text(said.text), c.Text(m.text))
 	}) {
 		return

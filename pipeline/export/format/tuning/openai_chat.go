@@ -23,7 +23,7 @@ var OpenAIChat = format.Target{
 	Drops:   tuningDrops(dropsTools),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 500_000_000}, Least: 10,
 	Load: "openai api files.create -f {file} -p fine-tune",
-	Make: func(_ string, o *format.Options) format.Formatter { return newTuning(o, appendOpenAIChat) },
+	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendOpenAIChat) },
 }
 
 // appendOpenAIChat writes FineTuneChatRequestInput of OpenAI's API description
@@ -44,7 +44,7 @@ func appendOpenAIChat(dst []byte, _ *record.Row, c *conversation) (out []byte, d
 // appendMessages appends messages in the shape of OpenAI's chat completions, after the system message if there is
 // one, and without brackets. An assistant's message that only calls tools has no content, or an empty one where the
 // reader wants it.
-func (c *conversation) appendMessages(dst []byte, messages []tuningMessage, emptyContent bool) []byte {
+func (c *conversation) appendMessages(dst []byte, messages []message, emptyContent bool) []byte {
 	first := true
 	if c.system != nil {
 		dst = append(dst, `{"role":"system","content":`...)
@@ -61,14 +61,14 @@ func (c *conversation) appendMessages(dst []byte, messages []tuningMessage, empt
 	return dst
 }
 
-func (c *conversation) appendMessage(dst []byte, m *tuningMessage, emptyContent bool) []byte {
+func (c *conversation) appendMessage(dst []byte, m *message, emptyContent bool) []byte {
 	switch m.role {
 	case roleUser:
 		dst = append(dst, `{"role":"user","content":`...)
 		return append(append(dst, m.text...), '}')
 	case roleTool:
 		dst = append(dst, `{"role":"tool","tool_call_id":`...)
-		dst = append(dst, c.calls[m.call].ID...)
+		dst = append(dst, c.calls[m.call].id...)
 		dst = append(dst, `,"content":`...)
 		return append(append(dst, m.text...), '}')
 	}
@@ -89,7 +89,7 @@ func (c *conversation) appendMessage(dst []byte, m *tuningMessage, emptyContent 
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"id":`...)
-		dst = append(dst, call.ID...)
+		dst = append(dst, call.id...)
 		dst = append(dst, `,"type":"function","function":{"name":`...)
 		dst = jsonscan.AppendString(dst, call.name)
 		dst = append(dst, `,"arguments":`...)

@@ -18,7 +18,9 @@ var OpenAIDPO = format.Target{
 	Drops:   pairDrops(dropsTools, dropsPrompt),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 500_000_000},
 	Load: "openai api files.create -f {file} -p fine-tune",
-	Make: func(_ string, o *format.Options) format.Formatter { return newTuningPairs("openai_dpo", o, openAIDPO) },
+	Make: func(_ string, o *format.Options) format.Formatter {
+		return newPairFormatter("openai_dpo", o, openAIDPO)
+	},
 }
 
 // openAIDPO is FineTunePreferenceRequestInput of OpenAI's API description

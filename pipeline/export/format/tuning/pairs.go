@@ -12,16 +12,16 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// tuningPairs makes preference pairs of the runs of an input: the best against the worst, the second best against the
+// pairFormatter makes preference pairs of the runs of an input: the best against the worst, the second best against the
 // second worst, and so on while they are opposite; then answers against their corrections.
 //
 // A group has up to MaxGroup rows of up to megabytes. So what records are made of is kept of no more rows than may end
 // in a pair: of the best and worst that have a verdict, which a row leaves when better and worse ones come, and never
 // comes back to; and of the first rows with a correction. The verdicts of all are kept, to count exactly why each is in
 // no pair.
-type tuningPairs struct {
+type pairFormatter struct {
 	shape    pairShape
-	settings tuningSettings
+	settings settings
 	limit    int // of pairs of a group
 
 	conversation conversation
@@ -110,28 +110,28 @@ func pairRules(more ...string) []string {
 	}, more)
 }
 
-func newTuningPairs(target string, o *format.Options, shape pairShape) *tuningPairs {
-	f := &tuningPairs{shape: shape, settings: newTuningSettings(o), ids: record.NewIDs(format.FineTuning, target)}
+func newPairFormatter(target string, o *format.Options, shape pairShape) *pairFormatter {
+	f := &pairFormatter{shape: shape, settings: newSettings(o), ids: record.NewIDs(format.FineTuning, target)}
 	f.settings.original = true
 	f.limit = o.Integer("pairs_per_input", 1, 1, 10)
 	return f
 }
 
 // Columns implements [Formatter].
-func (f *tuningPairs) Columns() []fragment.Column { return nil }
+func (f *pairFormatter) Columns() []fragment.Column { return nil }
 
 // Needs implements [Formatter].
-func (f *tuningPairs) Needs() record.Needs { return record.Needs{Group: record.ByInput} }
+func (f *pairFormatter) Needs() record.Needs { return record.Needs{Group: record.ByInput} }
 
 // Add implements [GroupFormatter].
-func (f *tuningPairs) Add(row *record.Row) (drop string, err error) {
+func (f *pairFormatter) Add(row *record.Row) (drop string, err error) {
 	c := &f.conversation
 	if drop = c.prepare(row, &f.settings); drop == "" && c.Err == nil {
 		if drop = f.shape.check(c); drop == "" && c.promptOfModel() {
 			drop = dropPromptOfModel
 		}
 	}
-	if err := c.Fault(row); err != nil {
+	if err := c.RowError(row); err != nil {
 		return "", err
 	}
 	if drop != "" {
@@ -167,7 +167,7 @@ func (f *tuningPairs) Add(row *record.Row) (drop string, err error) {
 	return "", nil
 }
 
-func (f *tuningPairs) newRow(row *record.Row) *pairRow {
+func (f *pairFormatter) newRow(row *record.Row) *pairRow {
 	var r *pairRow
 	if n := len(f.freeRows); n > 0 {
 		r, f.freeRows = f.freeRows[n-1], f.freeRows[:n-1]
@@ -190,7 +190,7 @@ func (f *tuningPairs) newRow(row *record.Row) *pairRow {
 }
 
 // correctionOf returns the corrected answer as a JSON string, nil for none.
-func (f *tuningPairs) correctionOf(row *record.Row) []byte {
+func (f *pairFormatter) correctionOf(row *record.Row) []byte {
 	if !f.conversation.judged(row) {
 		return nil
 	}
@@ -198,7 +198,7 @@ func (f *tuningPairs) correctionOf(row *record.Row) []byte {
 }
 
 // keep keeps what a pair is made of.
-func (f *tuningPairs) keep(r *pairRow, row *record.Row) {
+func (f *pairFormatter) keep(r *pairRow, row *record.Row) {
 	if r.texts != nil {
 		return
 	}
@@ -208,7 +208,7 @@ func (f *tuningPairs) keep(r *pairRow, row *record.Row) {
 		r.texts = &pairTexts{}
 	}
 	c := &f.conversation
-	r.texts.source.Set(row, &f.ids)
+	r.texts.source.Remember(row, &f.ids)
 	r.texts.prompt = f.shape.prompt(r.texts.prompt[:0], c)
 	r.texts.answer = append(r.texts.answer[:0], c.answer().text...)
 	r.texts.context = f.context()
@@ -216,7 +216,7 @@ func (f *tuningPairs) keep(r *pairRow, row *record.Row) {
 }
 
 // forget lets go of what no pair will be made of.
-func (f *tuningPairs) forget(r *pairRow) {
+func (f *pairFormatter) forget(r *pairRow) {
 	if r.texts != nil && !r.extreme && !r.candidate {
 		f.freeTexts = append(f.freeTexts, r.texts)
 		r.texts = nil
@@ -238,7 +238,7 @@ func opposite(a, b *pairRow) bool {
 }
 
 // Flush implements [GroupFormatter].
-func (f *tuningPairs) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int), warn func(code string)) error {
+func (f *pairFormatter) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int), warn func(code string)) error {
 	n, made := len(f.rows), 0
 	pair := func(preferred *pairTexts, answer, rejected []byte, of ...format.Source) error {
 		made++
@@ -283,7 +283,7 @@ func (f *tuningPairs) Flush(emit func(record []byte, of ...format.Source) error,
 }
 
 // account drops the rows that are in no pair, and forgets the group.
-func (f *tuningPairs) account(drop func(reason string, rows int)) {
+func (f *pairFormatter) account(drop func(reason string, rows int)) {
 	var counts [len(pairReasons)]int
 	counts[slices.Index(pairReasons[:], dropNoOpposite)], f.unjudged = f.unjudged, 0
 	for _, r := range f.rows {
@@ -311,7 +311,7 @@ func (f *tuningPairs) account(drop func(reason string, rows int)) {
 }
 
 // same says whether two JSON strings say the same, but for white space.
-func (f *tuningPairs) same(a, b []byte) bool {
+func (f *pairFormatter) same(a, b []byte) bool {
 	f.normal = appendWords(f.normal[:0], f.conversation.Text(a))
 	n := len(f.normal)
 	f.normal = appendWords(f.normal, f.conversation.Text(b))
@@ -320,7 +320,7 @@ func (f *tuningPairs) same(a, b []byte) bool {
 
 // context is a hash of what was asked: the roles and texts of the messages before the answer, and the calls in them.
 // White space and the ids of calls do not count.
-func (f *tuningPairs) context() [sha256.Size]byte {
+func (f *pairFormatter) context() [sha256.Size]byte {
 	c := &f.conversation
 	text := appendWords(f.normal[:0], c.Text(c.system))
 	prompt := c.prompt()

@@ -22,7 +22,7 @@ var ShareGPT = format.Target{
 	Formats: format.OnlyJSONL,
 	Load:    "llamafactory-cli train --stage sft --do_train true --model_name_or_path Qwen/Qwen3-0.6B --template qwen3 --dataset_dir {dir}/__meta__ --dataset train --output_dir saves",
 	Sidecar: "dataset_info.json",
-	Make:    func(_ string, o *format.Options) format.Formatter { return newTuning(o, appendShareGPT) },
+	Make:    func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendShareGPT) },
 }
 
 // betweenResponses is what LLaMA-Factory puts between the answers to calls of one message: src/llamafactory/data/converter.py,
@@ -90,7 +90,7 @@ func appendShareGPT(dst []byte, _ *record.Row, c *conversation) (out []byte, dro
 }
 
 // appendShareGPTCalls appends a call as an object, or several as an array, for within a JSON string.
-func appendShareGPTCalls(dst []byte, calls []tuningCall) []byte {
+func appendShareGPTCalls(dst []byte, calls []toolCall) []byte {
 	if len(calls) == 1 {
 		return calls[0].appendFlat(dst)
 	}

@@ -25,16 +25,16 @@ var Together = format.Target{
 	Load: "together files upload {file} --purpose fine-tune",
 	Make: func(_ string, o *format.Options) format.Formatter {
 		if o.Boolean("tools", false) {
-			return newTuning(o, appendTogetherTools)
+			return newFormatter(o, appendTogetherTools)
 		}
-		return newTuning(o, appendTogether)
+		return newFormatter(o, appendTogether)
 	},
 }
 
 // appendTogether writes what together's checker takes: files.py of the package together, validate_messages. That of
 // 1.5 takes no tool traffic and no two adjacent roles that are the same.
 func appendTogether(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
-	if slices.ContainsFunc(c.prompt(), func(m tuningMessage) bool { return m.first < m.last || m.role == roleTool }) {
+	if slices.ContainsFunc(c.prompt(), func(m message) bool { return m.first < m.last || m.role == roleTool }) {
 		return dst, "tool_traffic"
 	}
 	c.cutCalls()

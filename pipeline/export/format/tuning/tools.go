@@ -17,7 +17,7 @@ type tuningTool struct {
 // would be half of what it was.
 func (c *conversation) readTools() (drop string) {
 	c.defined = c.defined[:0]
-	if record.OtherThan('[', c.tools) {
+	if record.IsOtherKind('[', c.tools) {
 		drop = dropTools
 	}
 	for _, value := range c.Elements(c.tools) {

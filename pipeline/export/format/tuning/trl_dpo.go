@@ -11,7 +11,7 @@ var TRLDPO = format.Target{
 	Drops:   pairDrops(dropsPrompt),
 	Formats: format.OnlyJSONL,
 	Load:    "trl dpo --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
-	Make:    func(_ string, o *format.Options) format.Formatter { return newTuningPairs("trl_dpo", o, trlDPO) },
+	Make:    func(_ string, o *format.Options) format.Formatter { return newPairFormatter("trl_dpo", o, trlDPO) },
 }
 
 var trlDPO = pairShape{

@@ -21,20 +21,20 @@ import (
 //	tuning_pairs.go         the GroupFormatter of the preference targets
 //	tuning_<target>.go      a target, or the few of one reader
 
-// tuningRender appends the record of a conversation, or says why its reader cannot take it.
-type tuningRender func(dst []byte, row *record.Row, c *conversation) (out []byte, drop string)
+// renderFunc appends the record of a conversation, or says why its reader cannot take it.
+type renderFunc func(dst []byte, row *record.Row, c *conversation) (out []byte, drop string)
 
-// tuning writes a record for each conversation.
-type tune struct {
-	render   tuningRender
-	settings tuningSettings
+// formatter writes a record for each conversation.
+type formatter struct {
+	render   renderFunc
+	settings settings
 
 	conversation conversation
 	warnings     []string
 }
 
-// tuningSettings are the options of all targets.
-type tuningSettings struct {
+// settings are the options of all targets.
+type settings struct {
 	onlyRated  bool // with a score or a thumb
 	onlyThumbs bool
 	dedupe     bool
@@ -53,7 +53,7 @@ const (
 	systemReplaced
 )
 
-func newTuningSettings(o *format.Options) (s tuningSettings) {
+func newSettings(o *format.Options) (s settings) {
 	s.onlyRated = o.Boolean("only_rated", false)
 	s.dedupe = o.Boolean("dedupe", true)
 	value, given := o.Values["system"]
@@ -70,16 +70,16 @@ func newTuningSettings(o *format.Options) (s tuningSettings) {
 	return s
 }
 
-// newTuning makes the formatter of a target that has a record for each row.
-func newTuning(o *format.Options, render tuningRender) *tune {
-	return &tune{render: render, settings: newTuningSettings(o)}
+// newFormatter makes the formatter of a target that has a record for each row.
+func newFormatter(o *format.Options, render renderFunc) *formatter {
+	return &formatter{render: render, settings: newSettings(o)}
 }
 
 // Columns implements [Formatter]: the targets are JSON Lines only.
-func (f *tune) Columns() []fragment.Column { return nil }
+func (f *formatter) Columns() []fragment.Column { return nil }
 
 // Needs implements [Formatter].
-func (f *tune) Needs() record.Needs {
+func (f *formatter) Needs() record.Needs {
 	if f.settings.dedupe {
 		return record.Needs{Group: record.ByInput}
 	}
@@ -87,19 +87,19 @@ func (f *tune) Needs() record.Needs {
 }
 
 // Deduplicates implements [Deduplicating].
-func (f *tune) Deduplicates() bool { return f.settings.dedupe }
+func (f *formatter) Deduplicates() bool { return f.settings.dedupe }
 
-func (f *tune) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
+func (f *formatter) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
 	c := &f.conversation
 	if drop = c.prepare(row, &f.settings); drop == "" && c.Err == nil {
 		out, drop = f.render(dst, row, c)
 	}
-	return c.Done(row, dst, out, drop)
+	return c.Finish(row, dst, out, drop)
 }
 
 // Warnings implements [Warner]. A corrected answer of a run rated thumbsDown is a good one, and a record that says how
 // its answer was rated teaches nothing wrong.
-func (f *tune) Warnings(row *record.Row) []string {
+func (f *formatter) Warnings(row *record.Row) []string {
 	f.warnings = f.warnings[:0]
 	if f.conversation.trimmed {
 		f.warnings = append(f.warnings, format.TrimmedTail)
