@@ -288,7 +288,7 @@ var targets = map[string]string{
 	"node_evaluation":   "canonical " + evaluationTargets,
 	"node_optimization": "canonical dspy bedrock_apo",
 	"fine_tuning": `openai_chat together mistral bedrock_conversation bedrock_distillation gemini sharegpt
-		trl_prompt_completion 		trl_kto openai_dpo trl_dpo gemini_preference`,
+		trl_prompt_completion trl_kto openai_dpo trl_dpo gemini_preference`,
 }
 
 const evaluationTargets = "karini_csv ragas deepeval langsmith langfuse mlflow inspect openai_evals promptfoo " +
