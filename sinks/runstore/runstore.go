@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/columns"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
@@ -28,17 +29,17 @@ type Refused struct {
 // Store inserts into one database. Each table has a connection of its own, so that the three kinds of
 // rows may be inserted at the same time; two inserts into the same table must not run at once.
 type Store struct {
-	runs     table[*runs.Run]
-	nodes    table[*runs.Node]
-	feedback table[*runs.Feedback]
+	runs     table[runs.Run]
+	nodes    table[runs.Node]
+	feedback table[runs.Feedback]
 }
 
 // New returns a store for a database. It connects on first use.
 func New(dsn *clickhouse.DSN) *Store {
 	return &Store{
-		runs:     table[*runs.Run]{dsn: dsn, name: "runs", columns: newRunColumns()},
-		nodes:    table[*runs.Node]{dsn: dsn, name: "nodes", columns: newNodeColumns()},
-		feedback: table[*runs.Feedback]{dsn: dsn, name: "feedback", columns: newFeedbackColumns()},
+		runs:     table[runs.Run]{dsn: dsn, name: "runs", block: newBlock(columns.Runs)},
+		nodes:    table[runs.Node]{dsn: dsn, name: "nodes", block: newBlock(columns.Nodes)},
+		feedback: table[runs.Feedback]{dsn: dsn, name: "feedback", block: newBlock(columns.Feedback)},
 	}
 }
 
@@ -79,22 +80,16 @@ func (s *Store) Close() {
 	s.feedback.disconnect()
 }
 
-// columns collects rows of type R for one insert.
-type columns[R any] interface {
-	append(row R)
-	input() proto.Input
-}
-
 type table[R any] struct {
-	dsn     *clickhouse.DSN
-	name    string
-	columns columns[R]
-	client  *ch.Client
+	dsn    *clickhouse.DSN
+	name   string
+	block  *block[R]
+	client *ch.Client
 }
 
 // insertAll inserts rows, and where ClickHouse blames a row, finds it by halving. Base is the index of
 // the first row in what the caller gave.
-func (t *table[R]) insertAll(ctx context.Context, rows []R, base int) ([]Refused, error) {
+func (t *table[R]) insertAll(ctx context.Context, rows []*R, base int) ([]Refused, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
@@ -125,16 +120,16 @@ var settings = []ch.Setting{
 	{Key: "log_comment", Value: "millrace ingest"},
 }
 
-func (t *table[R]) insert(ctx context.Context, rows []R) error {
+func (t *table[R]) insert(ctx context.Context, rows []*R) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
 	if err := t.connect(ctx); err != nil {
 		return err
 	}
-	input := t.columns.input()
+	input := t.block.input
 	input.Reset()
 	for _, row := range rows {
-		t.columns.append(row)
+		t.block.append(row)
 	}
 	err := clickhouse.Do(ctx, t.client, ch.Query{Body: input.Into(t.name), Input: input, Settings: settings})
 	if err != nil {
@@ -150,18 +145,18 @@ func (t *table[R]) check(ctx context.Context) error {
 	if err := t.connect(ctx); err != nil {
 		return err
 	}
-	input := t.columns.input()
+	input := t.block.input
 	names := make([]string, len(input))
 	for i, c := range input {
 		names[i] = c.Name
 	}
-	var columns proto.ColInfoInput
+	var there proto.ColInfoInput
 	body := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name + " LIMIT 0"
-	if err := clickhouse.Do(ctx, t.client, ch.Query{Body: body, Result: &columns}); err != nil {
+	if err := clickhouse.Do(ctx, t.client, ch.Query{Body: body, Result: &there}); err != nil {
 		t.disconnect()
 		return fmt.Errorf("check table %s: %w", t.name, err)
 	}
-	for i, c := range columns {
+	for i, c := range there {
 		if want := input[i].Data.Type(); c.Type != want {
 			return fmt.Errorf("check table %s: column %s is %s, not %s: %w", t.name, c.Name, c.Type, want, clickhouse.ErrSchema)
 		}
