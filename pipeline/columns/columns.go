@@ -49,8 +49,8 @@ type Column[R any] struct {
 	Value any
 }
 
-// arrayOf returns the type of an array of tuples with these elements.
-func arrayOf[E any](elements []Column[E]) Type {
+// ArrayOf returns the type of an array of tuples with these elements.
+func ArrayOf[E any](elements []Column[E]) Type {
 	list := make([]string, len(elements))
 	for i, e := range elements {
 		list[i] = e.Name + " " + string(e.Type)

@@ -1,86 +1,134 @@
 package selection
 
 import (
-	"github.com/ClickHouse/ch-go/proto"
+	"fmt"
 
+	"github.com/ClickHouse/ch-go/proto"
+	"github.com/millrace/millrace/pipeline/columns"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // What a row is read from: the fields of runs, of executions, of node runs, of feedback and of comparisons.
 
 func runFields(r *record.Row) []field {
-	return append(identityFields(r), append(executionFields(&r.Execution), text("{r}system_inputs", &r.SystemInputs))...)
+	return append(identityFields(r), append(executionFields(&r.Execution), runField("system_inputs", &r.SystemInputs))...)
 }
 
-// identityFields are what a run has beside its execution, and what is known of the run around a node run.
+// identityFields are the fields of a run beside its execution: all that a node run shows of its run.
 func identityFields(r *record.Row) []field {
 	return []field{
-		word("{r}workspace_id", &r.WorkspaceID),
-		text("{r}run_id", &r.RunID),
-		text("{r}request_id", &r.RequestID),
-		word("{r}source", &r.Source),
-		word("{r}app_id", &r.AppID),
-		word("{r}app_name", &r.AppName),
-		text("{r}session_id", &r.SessionID),
-		text("{r}user_id", &r.UserID),
-		word("{r}trigger", &r.Trigger),
-		text("{r}question", &r.Question),
-		text("{r}answer", &r.Answer),
-		text("{r}reference", &r.Reference),
-		text("{r}trace_id", &r.TraceID),
+		runField("workspace_id", &r.WorkspaceID),
+		runField("run_id", &r.RunID),
+		runField("request_id", &r.RequestID),
+		runField("source", &r.Source),
+		runField("app_id", &r.AppID),
+		runField("app_name", &r.AppName),
+		runField("session_id", &r.SessionID),
+		runField("user_id", &r.UserID),
+		runField("trigger", &r.Trigger),
+		runField("question", &r.Question),
+		runField("answer", &r.Answer),
+		runField("reference", &r.Reference),
+		runField("trace_id", &r.TraceID),
 	}
 }
 
+// executionFields are the fields that runs and node runs share. Their columns have the same types in
+// both tables.
 func executionFields(e *record.Execution) []field {
 	return []field{
-		word("{r}app_version", &e.AppVersion),
-		word("{r}status", &e.Status),
-		moment("{r}started_at", &e.StartedAt),
-		nullableMoment("{r}ended_at", &e.EndedAt),
-		moment("{r}updated_at", &e.UpdatedAt),
-		text("{r}inputs", &e.Inputs),
-		text("{r}outputs", &e.Outputs),
-		text("{r}messages", &e.Messages),
-		text("{r}tools", &e.Tools),
-		word("{r}model", &e.Model),
-		word("{r}error_type", &e.ErrorType),
-		text("{r}error_message", &e.ErrorMessage),
-		files("{r}files", &e.Files),
-		integer("{r}usage_input_tokens", &e.InputTokens),
-		integer("{r}usage_output_tokens", &e.OutputTokens),
-		number("{r}cost_usd", &e.CostUSD),
-		pairs("{r}metadata", &e.Metadata),
+		runField("app_version", &e.AppVersion),
+		runField("status", &e.Status),
+		runField("started_at", &e.StartedAt),
+		runField("ended_at", &e.EndedAt),
+		runField("updated_at", &e.UpdatedAt),
+		runField("inputs", &e.Inputs),
+		runField("outputs", &e.Outputs),
+		runField("messages", &e.Messages),
+		runField("tools", &e.Tools),
+		runField("model", &e.Model),
+		runField("error_type", &e.ErrorType),
+		runField("error_message", &e.ErrorMessage),
+		runField("files", &e.Files),
+		runField("usage_input_tokens", &e.InputTokens),
+		runField("usage_output_tokens", &e.OutputTokens),
+		runField("cost_usd", &e.CostUSD),
+		runField("metadata", &e.Metadata),
 	}
 }
 
-func inputGroupField(e *record.Execution) field { return text("{r}input_group", &e.InputGroup) }
+func inputGroupField(e *record.Execution) field { return runField("input_group", &e.InputGroup) }
 
-// nodeFields are those of a node run, without the run around it.
+// nodeFields are the fields of a node run, without the run around it.
 func nodeFields(n *record.Node) []field {
 	return append([]field{
-		text("{r}node_run_id", &n.NodeRunID),
-		word("{r}node_id", &n.NodeID),
-		word("{r}node_name", &n.NodeName),
-		word("{r}node_type", &n.NodeType),
-		text("{r}parent_node_run_id", &n.ParentNodeRunID),
-		integer("{r}sequence", &n.Sequence),
-		text("{r}prompt_template", &n.PromptTemplate),
-		text("{r}prompt_variables", &n.PromptVariables),
-		pairs("{r}parameters", &n.Parameters),
-		chunks("{r}chunks", &n.Chunks),
+		nodeField("node_run_id", &n.NodeRunID),
+		nodeField("node_id", &n.NodeID),
+		nodeField("node_name", &n.NodeName),
+		nodeField("node_type", &n.NodeType),
+		nodeField("parent_node_run_id", &n.ParentNodeRunID),
+		nodeField("sequence", &n.Sequence),
+		nodeField("prompt_template", &n.PromptTemplate),
+		nodeField("prompt_variables", &n.PromptVariables),
+		nodeField("parameters", &n.Parameters),
+		nodeField("chunks", &n.Chunks),
 	}, executionFields(&n.Execution)...)
 }
 
+// feedbackFields are the fields of the feedback that is joined with a run, whose columns have the
+// prefix feedback_.
 func feedbackFields(r *record.Row) []field {
 	f := &r.Feedback
 	return []field{
 		boolean("{f}feedback_id != ''", "has_feedback", &r.HasFeedback),
-		word("{f}feedback_rating", &f.Rating),
-		number("{f}feedback_score", &f.Score),
-		text("{f}feedback_comment", &f.Comment),
-		texts("{f}feedback_tags", &f.Tags),
-		text("{f}feedback_corrected_answer", &f.CorrectedAnswer),
+		feedbackField("rating", &f.Rating),
+		feedbackField("score", &f.Score),
+		feedbackField("comment", &f.Comment),
+		feedbackField("tags", &f.Tags),
+		feedbackField("corrected_answer", &f.CorrectedAnswer),
 	}
+}
+
+func runField(name string, to any) field {
+	return tableField("{r}"+name, columns.TypeOf(columns.Runs, name), to)
+}
+
+func nodeField(name string, to any) field {
+	return tableField("{r}"+name, columns.TypeOf(columns.Nodes, name), to)
+}
+
+func feedbackField(name string, to any) field {
+	return tableField("{f}feedback_"+name, columns.TypeOf(columns.Feedback, name), to)
+}
+
+// tableField reads an expression that has the type of a table's column. It panics where the field of
+// the row has another type: the lists above are constant.
+func tableField(expression string, of columns.Type, to any) field {
+	switch to := to.(type) {
+	case *[]byte:
+		if of == columns.LowCardinality {
+			return word(expression, to)
+		}
+		return text(expression, to)
+	case *int64:
+		return moment(expression, to)
+	case *record.Null[int64]:
+		if of == columns.NullableMilliseconds {
+			return nullableMoment(expression, to)
+		}
+		return integer(expression, to)
+	case *record.Null[float64]:
+		return number(expression, to)
+	case *[][]byte:
+		return texts(expression, to)
+	case *[]record.Pair:
+		return pairs(expression, to)
+	case *[]record.File:
+		return files(expression, to)
+	case *[]record.Chunk:
+		return chunks(expression, to)
+	}
+	panic(fmt.Sprintf("%s is of type %s and its field is %T", expression, of, to))
 }
 
 func comparisonFields(c *record.Comparison) []field {
@@ -99,50 +147,4 @@ func comparisonFields(c *record.Comparison) []field {
 func count(expression string, to *int64) field {
 	c := &proto.ColInt64{}
 	return field{alias(expression), expression, c, func(i int) { *to = c.Row(i) }}
-}
-
-func chunks(expression string, to *[]record.Chunk) field {
-	c := &chunksColumn{}
-	return field{alias(expression), expression, c, func(i int) {
-		*to = (*to)[:0]
-		for j, end := bounds(c.offsets, i); j < end; j++ {
-			*to = append(*to, record.Chunk{
-				ChunkID: view(&c.chunkID, j), Text: view(&c.text, j), Score: nullable(c.noScore[j], c.score[j]),
-				SourceURI: view(&c.sourceURI, j), Title: view(&c.title, j),
-				SentToLLM: nullable(c.notSaid[j], c.sentToLLM[j] != 0), UsedInAnswer: nullable(c.noUse[j], c.usedInAnswer[j] != 0),
-			})
-		}
-	}}
-}
-
-// chunksColumn is the column chunks of table nodes.
-type chunksColumn struct {
-	offsets             proto.ColUInt64
-	chunkID, text       proto.ColStr
-	noScore             proto.ColUInt8
-	score               proto.ColFloat64
-	sourceURI, title    proto.ColStr
-	notSaid, sentToLLM  proto.ColUInt8
-	noUse, usedInAnswer proto.ColUInt8
-}
-
-func (*chunksColumn) Type() proto.ColumnType {
-	return "Array(Tuple(chunk_id String, text String, score Nullable(Float64), source_uri String, title String, sent_to_llm Nullable(Bool), used_in_answer Nullable(Bool)))"
-}
-
-func (c *chunksColumn) Rows() int { return len(c.offsets) }
-
-func (c *chunksColumn) columns() []proto.ColResult {
-	return []proto.ColResult{&c.chunkID, &c.text, &c.noScore, &c.score, &c.sourceURI, &c.title, &c.notSaid, &c.sentToLLM, &c.noUse, &c.usedInAnswer}
-}
-
-func (c *chunksColumn) Reset() {
-	c.offsets.Reset()
-	for _, column := range c.columns() {
-		column.Reset()
-	}
-}
-
-func (c *chunksColumn) DecodeColumn(r *proto.Reader, rows int) error {
-	return decodeNested(r, rows, &c.offsets, c.columns()...)
 }

@@ -161,19 +161,6 @@ func pairs(expression string, to *[]record.Pair) field {
 	}}
 }
 
-func files(expression string, to *[]record.File) field {
-	c := &filesColumn{}
-	return field{alias(expression), expression, c, func(i int) {
-		*to = (*to)[:0]
-		for j, end := bounds(c.offsets, i); j < end; j++ {
-			*to = append(*to, record.File{
-				FileID: view(&c.fileID, j), Name: view(&c.name, j), URI: view(&c.uri, j), ContentType: view(&c.contentType, j),
-				SizeBytes: nullable(c.noSize[j], c.size[j]), Direction: view(&c.direction, j),
-			})
-		}
-	}}
-}
-
 // bounds returns the position of the first element of array i, and of the one after its last.
 func bounds(offsets proto.ColUInt64, i int) (from, to int) {
 	if i > 0 {
@@ -228,37 +215,6 @@ func (c *pairsColumn) Reset() {
 
 func (c *pairsColumn) DecodeColumn(r *proto.Reader, rows int) error {
 	return decodeNested(r, rows, &c.offsets, c.keys, &c.values)
-}
-
-// filesColumn is the column files of table runs. proto has tuples, but none inside of an array.
-type filesColumn struct {
-	offsets           proto.ColUInt64
-	fileID, name, uri proto.ColStr
-	contentType       proto.ColStr
-	noSize            proto.ColUInt8
-	size              proto.ColInt64
-	direction         proto.ColStr
-}
-
-func (*filesColumn) Type() proto.ColumnType {
-	return "Array(Tuple(file_id String, name String, uri String, content_type String, size_bytes Nullable(Int64), direction String))"
-}
-
-func (c *filesColumn) Rows() int { return len(c.offsets) }
-
-func (c *filesColumn) columns() []proto.ColResult {
-	return []proto.ColResult{&c.fileID, &c.name, &c.uri, &c.contentType, &c.noSize, &c.size, &c.direction}
-}
-
-func (c *filesColumn) Reset() {
-	c.offsets.Reset()
-	for _, column := range c.columns() {
-		column.Reset()
-	}
-}
-
-func (c *filesColumn) DecodeColumn(r *proto.Reader, rows int) error {
-	return decodeNested(r, rows, &c.offsets, c.columns()...)
 }
 
 // maxElements is a bound on the elements of all arrays of a block, so that a stream that went wrong does
