@@ -1,0 +1,80 @@
+-- count
+-- snapshot = snapshot-1
+-- workspace = acme
+SELECT toString(count()) FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String};
+
+-- keys of windows
+-- size = 100
+-- snapshot = snapshot-1
+-- workspace = acme
+SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, toInt64(number - 1) AS before FROM (
+    SELECT group_key, started_at, run_id, node_run_id, row_number() OVER w AS number, lagInFrame(group_key) OVER w AS last_group
+    FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String}
+    WINDOW w AS (ORDER BY group_key, started_at, run_id, node_run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+) WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, {size:UInt64});
+
+-- rows
+-- from = 1772323200000
+-- from_group = 61
+-- from_node = 
+-- from_run = run-1
+-- snapshot = snapshot-1
+-- to = 1772323200000
+-- to_group = 62
+-- to_node = 
+-- to_run = run-9
+-- workspace = acme
+SELECT
+CAST(workspace_id, 'LowCardinality(String)') AS row_workspace_id,
+run_id AS row_run_id,
+request_id AS row_request_id,
+CAST(source, 'LowCardinality(String)') AS row_source,
+CAST(app_id, 'LowCardinality(String)') AS row_app_id,
+CAST(app_name, 'LowCardinality(String)') AS row_app_name,
+session_id AS row_session_id,
+user_id AS row_user_id,
+CAST(trigger, 'LowCardinality(String)') AS row_trigger,
+question AS row_question,
+answer AS row_answer,
+reference AS row_reference,
+trace_id AS row_trace_id,
+feedback_id != '' AS row_has_feedback,
+CAST(feedback_rating, 'LowCardinality(String)') AS row_feedback_rating,
+feedback_score AS row_feedback_score,
+feedback_comment AS row_feedback_comment,
+feedback_tags AS row_feedback_tags,
+feedback_corrected_answer AS row_feedback_corrected_answer,
+group_key AS row_group_key,
+node_run_id AS row_node_run_id,
+CAST(node_id, 'LowCardinality(String)') AS row_node_id,
+CAST(node_name, 'LowCardinality(String)') AS row_node_name,
+CAST(node_type, 'LowCardinality(String)') AS row_node_type,
+parent_node_run_id AS row_parent_node_run_id,
+sequence AS row_sequence,
+prompt_template AS row_prompt_template,
+prompt_variables AS row_prompt_variables,
+parameters AS row_parameters,
+chunks AS row_chunks,
+CAST(app_version, 'LowCardinality(String)') AS row_app_version,
+CAST(status, 'LowCardinality(String)') AS row_status,
+toUnixTimestamp64Milli(started_at) AS row_started_at,
+toUnixTimestamp64Milli(ended_at) AS row_ended_at,
+toUnixTimestamp64Milli(updated_at) AS row_updated_at,
+inputs AS row_inputs,
+outputs AS row_outputs,
+messages AS row_messages,
+tools AS row_tools,
+CAST(model, 'LowCardinality(String)') AS row_model,
+CAST(error_type, 'LowCardinality(String)') AS row_error_type,
+error_message AS row_error_message,
+files AS row_files,
+usage_input_tokens AS row_usage_input_tokens,
+usage_output_tokens AS row_usage_output_tokens,
+cost_usd AS row_cost_usd,
+metadata AS row_metadata,
+feedback_on_node = 1 AS row_feedback_on_node,
+input_group AS row_input_group,
+CAST(run_status, 'LowCardinality(String)') AS row_run_status,
+run_input_group AS row_run_input_group
+FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String})
+ORDER BY group_key, started_at, run_id, node_run_id;

@@ -1,0 +1,39 @@
+-- newest run
+-- app = app
+-- k = 100
+-- source = recipe
+-- workspace = acme
+SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at)), 0)) FROM (
+    SELECT started_at FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} ORDER BY started_at DESC LIMIT {k:UInt64}
+);
+
+-- found runs
+-- app = app
+-- run_ids = run-1,run-2
+-- source = recipe
+-- workspace = acme
+SELECT DISTINCT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}));
+
+-- server time
+SELECT toString(toUnixTimestamp64Micro(now64(6)));
+
+-- newest node run
+-- app = app
+-- k = 100
+-- nodes = draft,solve
+-- source = recipe
+-- workspace = acme
+SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at)), 0)) FROM (
+    SELECT started_at FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND node_id IN (splitByChar(',', {nodes:String})) ORDER BY started_at DESC LIMIT {k:UInt64}
+);
+
+-- variables
+-- app = app
+-- limit = 1000
+-- nodes = draft,solve
+-- source = recipe
+-- workspace = acme
+SELECT DISTINCT arrayJoin(arrayPushFront(arrayMap(k -> concat('v', k), JSONExtractKeys(variables)), concat('t', type))) AS name
+FROM (SELECT s.prompt_variables AS variables, s.node_type AS type FROM (SELECT started_at, run_id, ingested_at, prompt_variables, node_type, node_run_id, node_id, metadata FROM nodes FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND node_id IN (splitByChar(',', {nodes:String}))) AS s
+ORDER BY s.started_at DESC, s.run_id DESC, s.node_run_id DESC LIMIT {limit:UInt64})
+ORDER BY name LIMIT 1000;

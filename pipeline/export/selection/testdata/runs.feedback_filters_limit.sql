@@ -1,0 +1,114 @@
+-- rows
+-- app = app
+-- limit = 1000
+-- min_score = 0.5
+-- rating = thumbsUp
+-- source = recipe
+-- workspace = acme
+SELECT
+CAST(r.workspace_id, 'LowCardinality(String)') AS row_workspace_id,
+r.run_id AS row_run_id,
+r.request_id AS row_request_id,
+CAST(r.source, 'LowCardinality(String)') AS row_source,
+CAST(r.app_id, 'LowCardinality(String)') AS row_app_id,
+CAST(r.app_name, 'LowCardinality(String)') AS row_app_name,
+r.session_id AS row_session_id,
+r.user_id AS row_user_id,
+CAST(r.trigger, 'LowCardinality(String)') AS row_trigger,
+r.question AS row_question,
+r.answer AS row_answer,
+r.reference AS row_reference,
+r.trace_id AS row_trace_id,
+CAST(r.app_version, 'LowCardinality(String)') AS row_app_version,
+CAST(r.status, 'LowCardinality(String)') AS row_status,
+toUnixTimestamp64Milli(r.started_at) AS row_started_at,
+toUnixTimestamp64Milli(r.ended_at) AS row_ended_at,
+toUnixTimestamp64Milli(r.updated_at) AS row_updated_at,
+r.inputs AS row_inputs,
+r.outputs AS row_outputs,
+r.messages AS row_messages,
+r.tools AS row_tools,
+CAST(r.model, 'LowCardinality(String)') AS row_model,
+CAST(r.error_type, 'LowCardinality(String)') AS row_error_type,
+r.error_message AS row_error_message,
+r.files AS row_files,
+r.usage_input_tokens AS row_usage_input_tokens,
+r.usage_output_tokens AS row_usage_output_tokens,
+r.cost_usd AS row_cost_usd,
+r.metadata AS row_metadata,
+r.system_inputs AS row_system_inputs,
+f.feedback_id != '' AS row_has_feedback,
+CAST(f.feedback_rating, 'LowCardinality(String)') AS row_feedback_rating,
+f.feedback_score AS row_feedback_score,
+f.feedback_comment AS row_feedback_comment,
+f.feedback_tags AS row_feedback_tags,
+f.feedback_corrected_answer AS row_feedback_corrected_answer
+FROM (SELECT * FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})) AS r
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON r.run_id = f.run_id
+ORDER BY r.started_at, r.run_id;
+
+-- count
+-- app = app
+-- bound = 1000
+-- min_score = 0.5
+-- rating = thumbsUp
+-- source = recipe
+-- workspace = acme
+SELECT toString(count()) FROM (SELECT 1 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
+LIMIT {bound:UInt64});
+
+-- insert snapshot
+-- app = app
+-- limit = 1000
+-- min_score = 0.5
+-- rating = thumbsUp
+-- snapshot = snapshot-1
+-- source = recipe
+-- workspace = acme
+INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
+SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
+FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64};
+
+-- insert large snapshot
+-- app = app
+-- limit = 1000
+-- min_score = 0.5
+-- rating = thumbsUp
+-- snapshot = snapshot-1
+-- source = recipe
+-- workspace = acme
+INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
+SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
+FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64};

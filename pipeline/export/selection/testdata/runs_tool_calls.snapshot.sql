@@ -1,0 +1,133 @@
+-- count
+-- snapshot = snapshot-1
+-- workspace = acme
+SELECT toString(count()) FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String};
+
+-- keys of windows
+-- size = 100
+-- snapshot = snapshot-1
+-- workspace = acme
+SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, toInt64(number - 1) AS before FROM (
+    SELECT group_key, started_at, run_id, node_run_id, row_number() OVER w AS number, lagInFrame(group_key) OVER w AS last_group
+    FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String}
+    WINDOW w AS (ORDER BY group_key, started_at, run_id, node_run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+) WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, {size:UInt64});
+
+-- keys
+-- from = 1772323200000
+-- from_group = 61
+-- from_node = 
+-- from_run = run-1
+-- snapshot = snapshot-1
+-- to = 1772323200000
+-- to_group = 62
+-- to_node = 
+-- to_run = run-9
+-- workspace = acme
+SELECT
+toUnixTimestamp64Milli(started_at) AS row_started_at,
+run_id AS row_run_id,
+feedback_id != '' AS row_has_feedback,
+CAST(feedback_rating, 'LowCardinality(String)') AS row_feedback_rating,
+feedback_score AS row_feedback_score,
+feedback_comment AS row_feedback_comment,
+feedback_tags AS row_feedback_tags,
+feedback_corrected_answer AS row_feedback_corrected_answer
+FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String})
+ORDER BY group_key, started_at, run_id, node_run_id;
+
+-- runs
+-- app = app
+-- from = 1772323200000
+-- from_group = 61
+-- from_node = 
+-- from_run = run-1
+-- snapshot = snapshot-1
+-- source = recipe
+-- to = 1772323200000
+-- to_group = 62
+-- to_node = 
+-- to_run = run-9
+-- workspace = acme
+SELECT
+CAST(workspace_id, 'LowCardinality(String)') AS row_workspace_id,
+run_id AS row_run_id,
+request_id AS row_request_id,
+CAST(source, 'LowCardinality(String)') AS row_source,
+CAST(app_id, 'LowCardinality(String)') AS row_app_id,
+CAST(app_name, 'LowCardinality(String)') AS row_app_name,
+session_id AS row_session_id,
+user_id AS row_user_id,
+CAST(trigger, 'LowCardinality(String)') AS row_trigger,
+question AS row_question,
+answer AS row_answer,
+reference AS row_reference,
+trace_id AS row_trace_id,
+CAST(app_version, 'LowCardinality(String)') AS row_app_version,
+CAST(status, 'LowCardinality(String)') AS row_status,
+toUnixTimestamp64Milli(started_at) AS row_started_at,
+toUnixTimestamp64Milli(ended_at) AS row_ended_at,
+toUnixTimestamp64Milli(updated_at) AS row_updated_at,
+inputs AS row_inputs,
+outputs AS row_outputs,
+messages AS row_messages,
+tools AS row_tools,
+CAST(model, 'LowCardinality(String)') AS row_model,
+CAST(error_type, 'LowCardinality(String)') AS row_error_type,
+error_message AS row_error_message,
+files AS row_files,
+usage_input_tokens AS row_usage_input_tokens,
+usage_output_tokens AS row_usage_output_tokens,
+cost_usd AS row_cost_usd,
+metadata AS row_metadata,
+system_inputs AS row_system_inputs
+FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at <= fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND (started_at, run_id) IN (SELECT started_at, run_id FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}))
+ORDER BY started_at, run_id;
+
+-- node runs
+-- app = app
+-- from = 1772323200000
+-- from_group = 61
+-- from_node = 
+-- from_run = run-1
+-- snapshot = snapshot-1
+-- source = recipe
+-- to = 1772323200000
+-- to_group = 62
+-- to_node = 
+-- to_run = run-9
+-- workspace = acme
+SELECT
+k.group_key AS row_group_key,
+toUnixTimestamp64Milli(k.started_at) AS row_run_started_at,
+k.run_id AS row_run_id,
+n.node_run_id AS row_node_run_id,
+CAST(n.node_id, 'LowCardinality(String)') AS row_node_id,
+CAST(n.node_name, 'LowCardinality(String)') AS row_node_name,
+CAST(n.node_type, 'LowCardinality(String)') AS row_node_type,
+n.parent_node_run_id AS row_parent_node_run_id,
+n.sequence AS row_sequence,
+n.prompt_template AS row_prompt_template,
+n.prompt_variables AS row_prompt_variables,
+n.parameters AS row_parameters,
+n.chunks AS row_chunks,
+CAST(n.app_version, 'LowCardinality(String)') AS row_app_version,
+CAST(n.status, 'LowCardinality(String)') AS row_status,
+toUnixTimestamp64Milli(n.started_at) AS row_started_at,
+toUnixTimestamp64Milli(n.ended_at) AS row_ended_at,
+toUnixTimestamp64Milli(n.updated_at) AS row_updated_at,
+n.inputs AS row_inputs,
+n.outputs AS row_outputs,
+n.messages AS row_messages,
+n.tools AS row_tools,
+CAST(n.model, 'LowCardinality(String)') AS row_model,
+CAST(n.error_type, 'LowCardinality(String)') AS row_error_type,
+n.error_message AS row_error_message,
+n.files AS row_files,
+n.usage_input_tokens AS row_usage_input_tokens,
+n.usage_output_tokens AS row_usage_output_tokens,
+n.cost_usd AS row_cost_usd,
+n.metadata AS row_metadata
+FROM (SELECT * FROM nodes FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT group_key, started_at, run_id FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}))) AND (notEmpty(chunks) OR node_type = 'tool')) AS n
+INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT group_key, started_at, run_id FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}))) AS k ON n.run_id = k.run_id
+ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
