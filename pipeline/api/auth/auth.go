@@ -1,11 +1,19 @@
-// Package auth says who calls: it checks the tokens of requests and confines each caller to one workspace.
+// Package auth authenticates callers: it checks the tokens of requests and confines each caller to one workspace.
 //
 // Tokens are JWTs (RFC 7519) in the compact serialization of JWS. RS256, ES256 and EdDSA are checked with the keys of a JWK
-// Set, HS256 with a shared secret and nothing else: a key that is public never serves as a secret. What a header says about
-// where keys are (jku, x5u) or what they are (jwk, x5c) is ignored. The rules are those of RFC 8725 where it has one.
+// Set, HS256 with a shared secret and nothing else: a public key never serves as a secret. Header
+// parameters that name or carry keys (jku, x5u, jwk, x5c) are ignored. The rules are those of RFC 8725 where it has one.
 //
-// github.com/golang-jwt/jwt/v5 verifies signatures and times, and github.com/MicahParks/jwkset reads keys. What JSON they are given has
-// been held against [strictjson] before, since a document that says a thing twice says different things to different readers.
+// github.com/golang-jwt/jwt/v5 verifies signatures and times, and github.com/MicahParks/jwkset reads keys. Package
+// [strictjson] checks their JSON first, because readers disagree about a document that has a key twice.
+//
+//	auth.go     New, Config, Caller
+//	request.go  the caller of an HTTP request
+//	token.go    Check: one token
+//	claims.go   the claims of a token
+//	source.go   a JWK Set that is refreshed from a file or URL
+//	keys.go     the keys of a JWK Set; the secret of HS256
+//	signer.go   making tokens and keys, for development
 //
 // [strictjson]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/strictjson
 package auth
@@ -31,24 +39,24 @@ const (
 	AnswerInsights = "answer_insights"
 )
 
-// Scopes are all there are.
+// Scopes are all scopes.
 var Scopes = []string{ExportsRead, ExportsWrite, RunsRead, RunsWrite, AnswerInsights}
 
-// Where a caller is named, beside the Authorization header.
+// Headers and cookies that name the caller, beside the Authorization header.
 const (
 	WorkspaceHeader = "X-Millrace-Workspace" // without keys: the workspace
 	WorkspaceCookie = "millrace_workspace"   // the same, set by the pages' switcher; the header goes first
-	TokenCookie     = "millrace_token"       // with keys: the token, set by the pages' sign-in
-	InsightsHeader  = "auth"                 // the token, for the Answer Insights routes alone
+	TokenCookie     = "millrace_token"       // with keys: the token, set by the sign-in page
+	InsightsHeader  = "auth"                 // the token, on the Answer Insights routes only
 )
 
-// Config says which tokens are good.
+// Config is the configuration of an Authenticator.
 type Config struct {
 	JWKSFile       string // keys of RS256, ES256 and EdDSA; read again when it changes
-	JWKSURL        string // the same, fetched and refreshed; one of the two at most
+	JWKSURL        string // the same, fetched and refreshed; at most one of the two
 	HMACSecretFile string // secret of HS256; read once
-	Issuer         string // iss that tokens must have; "" = any
-	Audience       string // aud that tokens must have; "" = any
+	Issuer         string // required iss of tokens; "" = any
+	Audience       string // required aud of tokens; "" = any
 
 	DefaultWorkspace string // without keys
 	Log              *slog.Logger
@@ -56,14 +64,14 @@ type Config struct {
 	Transport http.RoundTripper // of JWKSURL; nil = http.DefaultTransport
 }
 
-// Caller is who calls: everything they read and write is in their workspace.
+// Caller is the caller of a request. Everything that a caller reads and writes is in the caller's workspace.
 type Caller struct {
 	Workspace string
 	Subject   string // sub of the token; "" without keys
 	Scopes    []string
 }
 
-// Has says whether the caller may do what a scope is for.
+// Has reports whether the caller has a scope.
 func (c *Caller) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
 // Authenticator checks requests. It is safe for concurrent use.
@@ -74,7 +82,7 @@ type Authenticator struct {
 	secret []byte  // nil without HS256
 }
 
-// New reads the keys. It fetches those of a URL, and keeps them fresh until ctx is done. Errors begin with the setting
+// New reads the keys. It fetches those of a URL, and refreshes them until ctx is done. Errors begin with the setting
 // to change: JWKS_FILE, JWKS_URL or HMAC_SECRET_FILE.
 func New(ctx context.Context, cfg Config) (*Authenticator, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
@@ -102,7 +110,7 @@ func New(ctx context.Context, cfg Config) (*Authenticator, error) {
 	return a, nil
 }
 
-// warn says what of the configuration is allowed but risky.
+// warn logs settings that are allowed but risky.
 func (a *Authenticator) warn() {
 	if a.cfg.Issuer == "" {
 		a.cfg.Log.Warn("no issuer is configured: a token of any issuer that has one of the keys is accepted")
@@ -112,10 +120,10 @@ func (a *Authenticator) warn() {
 	}
 }
 
-// Keyless says that no keys are configured: everybody who reaches the server has every scope.
+// Keyless reports that no keys are configured: everybody who reaches the server has every scope.
 func (a *Authenticator) Keyless() bool { return a.keys == nil && a.secret == nil }
 
-// Describe says in a few words which tokens are good, for the log at start.
+// Describe names the accepted algorithms and keys, for the log at start.
 func (a *Authenticator) Describe() string {
 	if a.Keyless() {
 		return "no keys: every caller has every scope"

@@ -15,17 +15,17 @@ import (
 
 var errWorkspace = errors.New("workspace " + workspaceRule)
 
-// lastSecond is the last of the year 9999: times after it have no form in RFC 3339.
+// lastSecond is the last second of the year 9999: RFC 3339 cannot express later times.
 const lastSecond = 253402300799
 
-// claims are what counts of a token's claims, as [jwt.Claims]; others may be there.
+// claims are the claims of a token that are used, as [jwt.Claims]. Other claims are ignored.
 type claims struct {
 	issuer, subject, workspace string
 	audience, scopes           []string
 	expires, notBefore, issued *jwt.NumericDate
 }
 
-// UnmarshalJSON reads the claims with every refusal of strictjson; a claim of another type than it should have is refused, null too.
+// UnmarshalJSON refuses what strictjson refuses, and claims of a wrong type, also null.
 func (c *claims) UnmarshalJSON(doc []byte) error {
 	var r strictjson.Reader
 	r.Reset(doc, "", strictjson.MaxDepth)
@@ -58,7 +58,7 @@ func (c *claims) UnmarshalJSON(doc []byte) error {
 	return r.End()
 }
 
-// splitScope takes a list of scopes apart, RFC 8693, section 4.2.
+// splitScope splits a list of scopes, RFC 8693, section 4.2.
 func splitScope(list string) (scopes []string) {
 	for scope := range strings.SplitSeq(list, " ") {
 		if scope != "" {
@@ -68,7 +68,7 @@ func splitScope(list string) (scopes []string) {
 	return scopes
 }
 
-// texts reads a string, which split takes apart, or an array of strings.
+// texts parses an array of strings, or a string that split splits.
 func texts(r *strictjson.Reader, split func(string) []string) (list []string, err error) {
 	switch r.Kind() {
 	case strictjson.String:
@@ -85,7 +85,7 @@ func texts(r *strictjson.Reader, split func(string) []string) (list []string, er
 	return nil, r.WrongType("must be a string or an array of strings")
 }
 
-// date reads a NumericDate, RFC 7519, section 2: seconds, of which there may be fractions.
+// date parses a NumericDate, RFC 7519, section 2: seconds, which may have fractions.
 func date(r *strictjson.Reader) (*jwt.NumericDate, error) {
 	text, err := r.Numeral()
 	if err != nil {
@@ -99,7 +99,7 @@ func date(r *strictjson.Reader) (*jwt.NumericDate, error) {
 	return &jwt.NumericDate{Time: time.Unix(int64(whole), int64(fraction*1e9)).UTC()}, nil
 }
 
-// Validate is called once the signature is found good.
+// Validate is called after the signature was verified.
 func (c *claims) Validate() error {
 	if !runs.ValidWorkspaceID(c.workspace) {
 		return errWorkspace

@@ -17,24 +17,24 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// minSecret is the least length of a secret in bytes, that of the hash: RFC 7518, section 3.2.
+// minSecret is the minimum length of a secret in bytes, the length of the hash: RFC 7518, section 3.2.
 const minSecret = 32
 
-// minModulus is the least length of an RSA key in bits: RFC 7518, section 3.3.
+// minModulus is the minimum length of an RSA key in bits: RFC 7518, section 3.3.
 const minModulus = 2048
 
-// publicKey is a key of a set. It verifies one algorithm, since a key that serves two is what algorithm confusion needs.
+// publicKey is a key of a set. It verifies one algorithm only: algorithm confusion needs a key that serves two.
 type publicKey struct {
 	kid string // "" = none
 	alg string
 	key any // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 }
 
-// keySet is the keys of a JWK Set that are of use here. It never changes.
+// keySet is the usable keys of a JWK Set. It never changes.
 type keySet struct{ keys []publicKey }
 
-// find returns the key that a token names, or nil. The kid is compared with those of the set and is used for nothing else. A token
-// without a kid is accepted only where exactly one key fits its algorithm.
+// find returns the key that a token names, or nil. The kid is compared with those of the set, and used for nothing else. A
+// token without a kid is accepted only if exactly one key fits its algorithm.
 func (s *keySet) find(h header) any {
 	var found any
 	for _, k := range s.keys {
@@ -49,7 +49,7 @@ func (s *keySet) find(h header) any {
 	return found
 }
 
-// algorithms are those of the keys, sorted.
+// algorithms returns the algorithms of the keys, sorted.
 func (s *keySet) algorithms() (list []string) {
 	for _, k := range s.keys {
 		list = append(list, k.alg)
@@ -58,8 +58,8 @@ func (s *keySet) algorithms() (list []string) {
 	return slices.Compact(list)
 }
 
-// readKeySet reads a JWK Set, RFC 7517. As its section 5 asks, keys that are of no use here are passed over; ignored says why. The
-// error is of a document that is not a JWK Set, or that has two keys which no token could tell apart.
+// readKeySet parses a JWK Set, RFC 7517. As its section 5 requires, it skips keys that are not usable here; ignored has the
+// reasons. It returns an error if the document is not a JWK Set, or has two keys that no token could tell apart.
 func readKeySet(doc []byte) (set *keySet, ignored []error, err error) {
 	if err := strictjson.Check(doc); err != nil {
 		return nil, nil, fmt.Errorf("not a JWK Set: %s", detail(err))
@@ -85,7 +85,7 @@ func readKeySet(doc []byte) (set *keySet, ignored []error, err error) {
 	return set, ignored, nil
 }
 
-// readKey reads a JWK that verifies signatures.
+// readKey parses a JWK that verifies signatures.
 func readKey(raw json.RawMessage) (publicKey, error) {
 	var m jwkset.JWKMarshal
 	if err := json.Unmarshal(raw, &m); err != nil {
@@ -100,7 +100,7 @@ func readKey(raw json.RawMessage) (publicKey, error) {
 	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
 		return k, errors.New("its key_ops are without verify")
 	}
-	// Certificates are not looked at, and certainly not fetched: the set itself is what is trusted.
+	// Certificates are neither read nor fetched: the set itself is trusted.
 	m.X5C, m.X5U, m.X5T, m.X5TS256 = nil, "", "", ""
 	jwk, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 	if err != nil {
@@ -116,7 +116,7 @@ func readKey(raw json.RawMessage) (publicKey, error) {
 	return k, nil
 }
 
-// algorithm is the one that a public key is for.
+// algorithm returns the algorithm that a public key is for.
 func algorithm(key any) (string, error) {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -136,7 +136,7 @@ func algorithm(key any) (string, error) {
 	return "", errors.New("not a key for RS256, ES256 or EdDSA")
 }
 
-// readSecret reads the secret of HS256. A line break at its end, as editors leave it, is not part of it.
+// readSecret reads the secret of HS256. A line break at its end, which editors add, is not part of the secret.
 func readSecret(path string) ([]byte, error) {
 	fail := func(format string, args ...any) ([]byte, error) {
 		return nil, fmt.Errorf("HMAC_SECRET_FILE: "+format, args...)
@@ -150,7 +150,7 @@ func readSecret(path string) ([]byte, error) {
 	case len(secret) < minSecret:
 		return fail("the secret in %s has %d bytes; HS256 needs at least %d", path, len(secret), minSecret)
 	case bytes.Contains(secret, []byte("-----BEGIN ")) || json.Valid(secret) && secret[0] == '{':
-		// Everybody has a public key, and could sign with it.
+		// Everybody knows a public key, and could sign with it.
 		return fail("%s looks like a key, not like a secret; public keys belong into a JWK Set", path)
 	}
 	return secret, nil

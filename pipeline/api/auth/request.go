@@ -15,9 +15,10 @@ const workspaceRule = "must be a workspace id: [a-z0-9][a-z0-9_-]{0,62}"
 
 // Caller returns who calls. The error is a *Refusal.
 //
-// With keys, the token is that of the Authorization header, else that of the cookie millrace_token. Below /api/public/bot/ it is that
-// of the header auth, else that of Authorization, and cookies do not count. A header X-Millrace-Workspace has to name the
-// token's workspace. Without keys, the workspace is that of the header, else of the cookie millrace_workspace, else the default one.
+// With keys, the token comes from the Authorization header, else from the cookie millrace_token. Below /api/public/bot/ it
+// comes from the header auth, else from Authorization, and cookies do not count. A header X-Millrace-Workspace has to name
+// the token's workspace. Without keys, the workspace comes from that header, else from the cookie millrace_workspace, else
+// it is the default one.
 func (a *Authenticator) Caller(r *http.Request) (*Caller, error) {
 	if a.Keyless() {
 		return a.anybody(r)

@@ -34,7 +34,7 @@ type Signer struct {
 	kid    string // "" = none
 }
 
-// SecretSigner signs HS256 with the secret of a file, by the rules that tokens are checked with.
+// SecretSigner signs HS256 with the secret of a file. The rules for the secret are those of the Authenticator.
 func SecretSigner(path string) (*Signer, error) {
 	secret, err := readSecret(path)
 	if err != nil {
@@ -121,7 +121,7 @@ func newSigner(key any) (*Signer, error) {
 		return nil, errors.New("not a private key")
 	}
 	if k, ok := key.(ed25519.PrivateKey); ok && !bytes.Equal(k, ed25519.NewKeyFromSeed(k.Seed())) {
-		// To sign with a public key that is not its own tells the private one.
+		// A signature with a foreign public key reveals the private key.
 		return nil, errors.New("its private and its public part do not belong together")
 	}
 	alg, err := algorithm(private.Public())
@@ -131,7 +131,7 @@ func newSigner(key any) (*Signer, error) {
 	return &Signer{method: jwt.GetSigningMethod(alg), key: key}, nil
 }
 
-// thumbprint is that of RFC 7638: the hash of a JWK's required members, sorted by name.
+// thumbprint returns the thumbprint of RFC 7638: the hash of the required members of a JWK, sorted by name.
 func thumbprint(public crypto.PublicKey) (string, error) {
 	jwk, err := jwkset.NewJWKFromKey(public, jwkset.JWKOptions{})
 	if err != nil {
@@ -151,7 +151,7 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 }
 
 // GenerateKey makes a key for ES256 and writes it into a folder: private.jwk for [KeySigner], which nobody else may read, and jwks.json
-// for the server. Files that are there already are left alone, and that is an error.
+// for the server. It returns an error if one of the files exists.
 func GenerateKey(dir string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -178,12 +178,12 @@ func GenerateKey(dir string) error {
 	}
 	err = writeNew(filepath.Join(dir, PublicKeysFile), jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{public}}, 0o644)
 	if err != nil {
-		os.Remove(filepath.Join(dir, PrivateKeyFile)) // half a pair is of no use, and in the way of the next try
+		os.Remove(filepath.Join(dir, PrivateKeyFile)) // a private key alone is useless, and blocks the next try
 	}
 	return err
 }
 
-// writeNew writes a document into a file that must not be there.
+// writeNew writes a document into a file that must not exist.
 func writeNew(path string, document any, mode os.FileMode) error {
 	text, err := json.MarshalIndent(document, "", "  ")
 	if err != nil {

@@ -16,24 +16,24 @@ import (
 
 const (
 	maxKeySet    = 1 << 20          // bytes of a JWK Set
-	fileInterval = 2 * time.Second  // between looks at a file
+	fileInterval = 2 * time.Second  // between checks of a file
 	urlInterval  = 5 * time.Minute  // between fetches
 	urlTimeout   = 10 * time.Second // of a fetch
-	askInterval  = time.Minute      // between fetches because of a kid that is not known, which anybody can make up
+	askInterval  = time.Minute      // between fetches for an unknown kid, which anybody can invent
 	askPatience  = time.Second      // how long a request waits for such a fetch
 )
 
 var errNoKeys = errors.New("it has no key for RS256, ES256 or EdDSA")
 
-// source is a JWK Set that is kept fresh. A set that cannot be had or read leaves the one before in effect; a set that
-// leaves out a key revokes it, even if none is left.
+// source is a JWK Set that is refreshed. If a set cannot be fetched or read, the one before stays in effect. A set without
+// a key revokes the key, even if none is left.
 type source struct {
 	name string // for logs
 	log  *slog.Logger
 	set  atomic.Pointer[keySet]
-	ask  func() <-chan struct{} // asks for a fetch; nil for files, and returns nil where none is due
+	ask  func() <-chan struct{} // asks for a fetch, and returns nil if none is due; nil for files
 
-	complaint string // what was logged last, so that it is not said every two seconds; only the goroutine that refreshes has it
+	complaint string // the last logged error, so that it is not logged every two seconds; used by the refreshing goroutine alone
 }
 
 // find returns the key that a token names, or nil.
@@ -55,7 +55,7 @@ func (s *source) find(h header) any {
 	return s.set.Load().find(h)
 }
 
-// first puts the set at start into effect, which must be of use.
+// first puts the set at start into effect. It must have a usable key.
 func (s *source) first(doc []byte) error {
 	set, ignored, err := readKeySet(doc)
 	if err == nil && len(set.keys) == 0 {
@@ -75,7 +75,7 @@ func (s *source) put(set *keySet, ignored []error) {
 	}
 }
 
-// next puts a later set into effect, or says why it cannot.
+// next puts a later set into effect, or logs why it cannot.
 func (s *source) next(doc []byte, err error) {
 	var set *keySet
 	var ignored []error
@@ -96,7 +96,7 @@ func (s *source) next(doc []byte, err error) {
 	s.put(set, ignored)
 }
 
-// watchFile reads a file, and reads it again when it has changed.
+// watchFile reads a file, and reads it again after each change.
 func watchFile(ctx context.Context, cfg Config) (*source, error) {
 	s := &source{name: cfg.JWKSFile, log: cfg.Log}
 	seen, doc, err := readFile(cfg.JWKSFile)
@@ -115,7 +115,7 @@ func watchFile(ctx context.Context, cfg Config) (*source, error) {
 				return
 			case <-ticker.C:
 			}
-			// What could not be read is tried again, changed or not: permissions are not in the time of a change.
+			// A file that could not be read is read again, changed or not: its time of change does not cover permissions.
 			if now, err := os.Stat(s.name); err == nil && s.complaint == "" && unchanged(seen, now) {
 				continue
 			}
@@ -129,7 +129,7 @@ func watchFile(ctx context.Context, cfg Config) (*source, error) {
 	return s, nil
 }
 
-// readFile returns a file as it was before it was read, so that what changes meanwhile is seen next time.
+// readFile stats a file before it reads it, so that a change in between is seen next time.
 func readFile(path string) (os.FileInfo, []byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -156,7 +156,7 @@ func readLimited(r io.Reader) ([]byte, error) {
 	return doc, err
 }
 
-// remote is what fetches a source.
+// remote fetches a source.
 type remote struct {
 	*source
 	ctx    context.Context // of the server
@@ -164,11 +164,11 @@ type remote struct {
 	client *http.Client
 
 	mu      sync.Mutex
-	running chan struct{} // closed when the fetch that is under way has ended; nil without one
-	asked   time.Time     // of the last fetch because of an unknown kid
+	running chan struct{} // closed at the end of the present fetch; nil without one
+	asked   time.Time     // when an unknown kid last caused a fetch
 }
 
-// watchURL fetches a URL, and fetches it again every few minutes and when a token names a key that is not known.
+// watchURL fetches a URL, and fetches it again every few minutes and when a token names an unknown key.
 func watchURL(ctx context.Context, cfg Config) (*source, error) {
 	u, err := url.Parse(cfg.JWKSURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -204,8 +204,8 @@ func watchURL(ctx context.Context, cfg Config) (*source, error) {
 	return r.source, nil
 }
 
-// start starts a fetch, and returns what is closed at its end. If one is under way already, it is that one's. Nil where the
-// fetch was asked for and is not due.
+// start starts a fetch unless one runs, and returns a channel that is closed at its end. It returns nil if the fetch is for
+// an unknown kid and not due.
 func (r *remote) start(asked bool) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -250,7 +250,7 @@ func (r *remote) fetch() ([]byte, error) {
 	return readLimited(response.Body)
 }
 
-// unwrapURL takes the URL off an error, which has it already.
+// unwrapURL removes the URL from an error; the caller adds it.
 func unwrapURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err

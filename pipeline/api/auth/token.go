@@ -38,7 +38,7 @@ func newParser(cfg Config) *jwt.Parser {
 	return jwt.NewParser(options...)
 }
 
-// Check returns whose token it is and when it expires. The error is a *Refusal.
+// Check returns the caller of a token and when the token expires. The error is a *Refusal.
 func (a *Authenticator) Check(token string) (*Caller, time.Time, error) {
 	h, refusal := readHeader(token)
 	if refusal != nil {
@@ -49,14 +49,14 @@ func (a *Authenticator) Check(token string) (*Caller, time.Time, error) {
 		return nil, time.Time{}, refusal
 	}
 	var c claims
-	// The header that the library reads is the one that was read here: no key of it is there twice.
+	// The library reads the same header: readHeader has refused one that has a key twice.
 	if _, err := a.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return key, nil }); err != nil {
 		return nil, time.Time{}, unauthorized(a.explain(err, &c))
 	}
 	return &Caller{Workspace: c.workspace, Subject: c.subject, Scopes: c.scopes}, c.expires.Time, nil
 }
 
-// key returns what a token's signature is verified with, always of the type that its algorithm takes.
+// key returns the key that verifies the signature, always of the type that the algorithm takes.
 func (a *Authenticator) key(h header) (any, *Refusal) {
 	switch {
 	case h.alg == hs256 && a.secret != nil:
@@ -70,7 +70,7 @@ func (a *Authenticator) key(h header) (any, *Refusal) {
 	return nil, unauthorized("the token's alg is not accepted")
 }
 
-// header is what counts of a token's header. All else is ignored, above all what it says about where its key is.
+// header is the part of a token header that is used. All else is ignored, above all parameters that say where the key is.
 type header struct {
 	alg   string
 	kid   string
@@ -133,7 +133,7 @@ func detail(err error) string {
 	return "not JSON"
 }
 
-// explain says why a token is refused. What it says of values is said only after the signature was found good.
+// explain returns why a token is refused. It names values only after the signature was verified.
 func (a *Authenticator) explain(err error, c *claims) string {
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):

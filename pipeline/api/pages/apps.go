@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/pipeline/history"
 )
 
-// appDays is how many days the numbers of an app are of.
+// appDays is how many days the counts of an app cover.
 const appDays = 14
 
 // appsPage lists the copilots or the recipes of a workspace.
@@ -27,10 +27,10 @@ type appsPage struct {
 type appRow struct {
 	history.App
 	Spark   spark
-	Success int // percent of the runs that have ended; -1 where none has
+	Success int // percent of the runs that have ended; -1 if none has
 }
 
-// Name is what people call the app.
+// Name returns the name of the app, or else its id.
 func (a appRow) Name() string { return appName(&a.App) }
 
 // History is the address of its runs.
@@ -54,7 +54,7 @@ func exportsOf(source, app string) string {
 	return address("/exports", url.Values{"source": {source}, "app": {app}})
 }
 
-// sectionOf is the section of the navigation where the apps of a source are.
+// sectionOf returns the section of the navigation for a source.
 func sectionOf(source string) string {
 	if source == "recipe" {
 		return "recipes"
@@ -84,7 +84,7 @@ func (p *Pages) showApps(source string) handler {
 	}
 }
 
-// percent never says that all of them are where some are not.
+// percent is 100 only if all are counted; it never rounds up to 100. It is -1 of nothing.
 func percent(part, of int64) int {
 	switch {
 	case of == 0:
@@ -95,7 +95,7 @@ func percent(part, of int64) int {
 	return min(99, int(math.Round(float64(part)*100/float64(of))))
 }
 
-// example shows how to send a first run.
+// example is how to send a first run.
 type example struct {
 	Post   string // a curl command
 	Event  string // a line for a file
@@ -106,7 +106,7 @@ var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]+$`)
 
 func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example {
 	host, scheme := r.Host, "http"
-	if !plainHost.MatchString(host) { // it goes into a shell
+	if !plainHost.MatchString(host) { // the host is part of a shell command
 		host = "127.0.0.1:8080"
 	}
 	if secure(r) {
@@ -140,7 +140,7 @@ func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example 
 	}
 }
 
-// firstRun is a run event with its type beside the data; see the contract.
+// firstRun is a run event as bare JSON, with its type beside the data.
 type firstRun struct {
 	Type      string    `json:"type"`
 	Workspace string    `json:"workspace_id"`

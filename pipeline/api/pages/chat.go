@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// conversation is a record or document that people read as a chat.
+// conversation is a record or document shown as a chat.
 type conversation struct {
 	Groups []group
-	Rest   []value // what is not part of the chat
+	Rest   []value // fields that are not part of the chat
 }
 
-// group is a part of the chat: all of it, or one of the answers that a preference chooses between.
+// group is a part of the chat: the chat itself, or one of the answers of a preference.
 type group struct {
-	Title string // "" of the chat itself
+	Title string // "" for the chat itself
 	Kind  string // good, bad, or ""
 	Turns []turn
 }
@@ -26,13 +26,13 @@ type turn struct {
 	Calls []call
 }
 
-// call is a tool's that a message asks for.
+// call is a tool call of a message.
 type call struct{ Name, Arguments string }
 
-// Shown is the text as far as it is shown.
+// Shown returns the part of the text that is shown.
 func (t turn) Shown() string { return short(maxShown, t.Text) }
 
-// Side says on which side the bubble is.
+// Side returns the side of the bubble.
 func (t turn) Side() string {
 	switch t.Role {
 	case "user":
@@ -43,10 +43,10 @@ func (t turn) Side() string {
 	return "left"
 }
 
-// roles are the names that formats have for the usual roles.
+// roles maps the role names of formats to the usual ones.
 var roles = map[string]string{"human": "user", "gpt": "assistant", "model": "assistant", "function_call": "assistant", "observation": "tool", "function": "tool"}
 
-// messageKeys are where records have lists of messages, or one message, and what they are.
+// messageKeys are the places of messages in records.
 var messageKeys = []struct {
 	path  []string
 	title string
@@ -67,7 +67,7 @@ var messageKeys = []struct {
 	{path: []string{"non_preferred_output"}, title: "Not preferred", kind: "bad"},
 }
 
-// newConversation reads a record as a chat. It is one where there are messages of people or models: a system text alone is none.
+// newConversation reads a record as a chat. Ok: it has messages; a system text alone is not enough.
 func newConversation(record value) (c conversation, ok bool) {
 	if record.Kind != objectKind {
 		return c, false
@@ -102,7 +102,7 @@ func newConversation(record value) (c conversation, ok bool) {
 		switch {
 		case !slices.Contains(used, item.Key):
 			c.Rest = append(c.Rest, item)
-		case item.Key == "input": // beside its messages there are tools
+		case item.Key == "input": // it has tools beside messages
 			for _, other := range item.Items {
 				if other.Key != "messages" {
 					c.Rest = append(c.Rest, other)
@@ -113,7 +113,7 @@ func newConversation(record value) (c conversation, ok bool) {
 	return c, ok
 }
 
-// add puts turns into the group of a title, the last one of which goes on.
+// add adds turns to the last group if it has this title, or else to a new group.
 func (c *conversation) add(title, kind string, turns []turn) {
 	if n := len(c.Groups); n > 0 && c.Groups[n-1].Title == title {
 		c.Groups[n-1].Turns = append(c.Groups[n-1].Turns, turns...)
@@ -122,7 +122,7 @@ func (c *conversation) add(title, kind string, turns []turn) {
 	c.Groups = append(c.Groups, group{Title: title, Kind: kind, Turns: turns})
 }
 
-// addPreferences reads completions [{score, completion}] of Gemini.
+// addPreferences reads the completions [{score, completion}] of Gemini.
 func (c *conversation) addPreferences(all value) bool {
 	found := false
 	for _, p := range all.Items {
@@ -141,7 +141,7 @@ func (c *conversation) addPreferences(all value) bool {
 	return found
 }
 
-// systemTurns reads what stands beside the messages: a text, [{text}] or {parts [{text}]}.
+// systemTurns reads a system prompt beside the messages: a text, [{text}] or {parts [{text}]}.
 func systemTurns(key string, v value) []turn {
 	if !strings.HasPrefix(key, "system") {
 		return nil
@@ -155,7 +155,7 @@ func systemTurns(key string, v value) []turn {
 	return nil
 }
 
-// messageTurns reads a list of messages, nil where it is not one.
+// messageTurns reads a list of messages. It returns nil if the value is not one.
 func messageTurns(list value) (turns []turn) {
 	if list.Kind != arrayKind {
 		return nil
@@ -213,7 +213,7 @@ func newCall(c value) call {
 	return call{Name: c.text("name"), Arguments: short(maxShown, text)}
 }
 
-// contentText is the text of a message's content: a text, or parts, of which those that are no text are named.
+// contentText returns the text of the content of a message: a text, or parts. Parts that are not text appear as [type].
 func contentText(v value) string {
 	switch v.Kind {
 	case stringKind:
@@ -240,7 +240,7 @@ func contentText(v value) string {
 	return ""
 }
 
-// chat reads a list of messages for a template; nil where it is none.
+// chat reads a list of messages for a template. It returns nil if the document is not one.
 func chat(document []byte) []turn {
 	v, err := parseValue(document)
 	if err != nil {

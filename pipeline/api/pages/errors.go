@@ -13,12 +13,12 @@ import (
 	"github.com/millrace/millrace/pipeline/history"
 )
 
-// problem is an error that people are told of.
+// problem is an error that a page shows.
 type problem struct {
 	Status int
 	Title  string
 	Text   string // what to change
-	Link   string // where to go on
+	Link   string // where the visitor can go on
 	Label  string // of the link
 }
 
@@ -40,8 +40,8 @@ func notFound(what, text string) error {
 	return e
 }
 
-// explain turns the errors of stores into what people can change.
-func explain(err error) *problem {
+// toProblem maps an internal error to a problem. Unexpected errors are logged, not shown.
+func toProblem(err error) *problem {
 	var known *problem
 	var noData *files.NoData
 	switch {
@@ -66,12 +66,12 @@ func explain(err error) *problem {
 		Text: "It is not your doing. Try again; if it stays, the server's log says more."}
 }
 
-// fail answers with the page of an error. What is the server's own fault is logged.
+// fail answers with an error page. It logs faults of the server.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
-		return // nobody is there any more
+		return // the browser is gone
 	}
-	e := explain(err)
+	e := toProblem(err)
 	if e.Status >= http.StatusInternalServerError {
 		p.cfg.Log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
 	}
@@ -84,7 +84,7 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// startOf is the address of a page without its place in a list.
+// startOf returns the address of the first page of a list.
 func startOf(r *http.Request) string {
 	q := r.URL.Query()
 	q.Del(cursorKey)
@@ -92,7 +92,7 @@ func startOf(r *http.Request) string {
 	return address(r.URL.Path, q)
 }
 
-// nothing answers for what is not there. Programs, which look below /v1/ and /api/, are not given a page.
+// nothing answers for addresses that do not exist. Below /v1/ and /api/, where programs look, it answers with JSON.
 func (p *Pages) nothing(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/api/") {
 		w.Header().Set("Content-Type", "application/problem+json")

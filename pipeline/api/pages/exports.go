@@ -24,7 +24,7 @@ type exportsPage struct {
 	All         string // the address without the app
 }
 
-// tab is a choice of statuses.
+// tab selects exports by status.
 type tab struct {
 	Key, Label, Address string
 	On                  bool
@@ -80,7 +80,7 @@ func withStatus(q url.Values, status string) url.Values {
 	return q
 }
 
-// showExportRow answers with one row, for the script that puts it into the page when an export has moved on.
+// showExportRow answers with one row. A script replaces the row of the page with it when the export changes.
 func (p *Pages) showExportRow(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	e, err := p.export(r, c)
 	if err != nil {
@@ -89,7 +89,7 @@ func (p *Pages) showExportRow(w http.ResponseWriter, r *http.Request, c *auth.Ca
 	return p.render(w, r, view{template: fragment, data: newExportRow(e, c)})
 }
 
-// export is the one that the address names.
+// export returns the export that the address names.
 func (p *Pages) export(r *http.Request, c *auth.Caller) (*live.Export, error) {
 	id := r.URL.Query().Get("id")
 	e, err := p.exports.Get(r.Context(), export.ID{WorkspaceID: c.Workspace, ExportID: id})
@@ -100,7 +100,7 @@ func (p *Pages) export(r *http.Request, c *auth.Caller) (*live.Export, error) {
 	return e, err
 }
 
-// exportRow is an export with what can be done about it.
+// exportRow is an export with the actions that it offers.
 type exportRow struct {
 	*live.Export
 	Title     string
@@ -114,7 +114,7 @@ type exportRow struct {
 	CanDelete bool
 }
 
-// drop is how many rows were left out for a reason.
+// drop is the number of rows left out for one reason.
 type drop struct {
 	Reason, Text string
 	Count        int64
@@ -139,12 +139,12 @@ func newExportRow(e *live.Export, c *auth.Caller) exportRow {
 	return row
 }
 
-// Details says whether there is more to say than the row does.
+// Details reports whether the row has details to unfold.
 func (e exportRow) Details() bool {
 	return len(e.Drops) > 0 || len(e.Warnings) > 0 || e.ErrorCode != "" || e.ErrorMessage != "" || e.LoadWith != "" && !e.Deleted
 }
 
-// dropText is what a target says of a reason, "" where it says nothing.
+// dropText returns what a target says about a reason, "" if nothing.
 func dropText(purpose, target, reason string) string {
 	t, err := targets.Find(purpose, target)
 	if err != nil {

@@ -17,22 +17,22 @@ const (
 	previousKey = "previous" // cursors of the pages before, oldest first; "" is the newest page
 )
 
-// maxPrevious is how many pages back an address remembers.
+// maxPrevious is how many previous pages an address remembers.
 const maxPrevious = 20
 
 var statuses = []string{"running", "succeeded", "failed", "cancelled"}
 
-// noFeedback selects runs that nobody has rated.
+// noFeedback selects runs without feedback.
 const noFeedback = "none"
 
-// filters are what the address of the History view says.
+// filters are the filters in the address of the History view.
 type filters struct {
 	Source, App string
 	Statuses    []string
 	Versions    []string
 	Rating      string
 	From, To    time.Time
-	FromText    string // as they were given
+	FromText    string // as in the address
 	ToText      string
 	Text        string
 	Session     string
@@ -43,7 +43,7 @@ type filters struct {
 
 func parseFilters(q url.Values) filters {
 	f := filters{
-		Source: q.Get("source"), App: q.Get("app"), Statuses: given(q["status"]), Versions: given(q["version"]), Rating: q.Get("feedback"),
+		Source: q.Get("source"), App: q.Get("app"), Statuses: nonEmpty(q["status"]), Versions: nonEmpty(q["version"]), Rating: q.Get("feedback"),
 		FromText: q.Get("from"), ToText: q.Get("to"), Text: strings.TrimSpace(q.Get("q")), Session: q.Get("session"),
 		Cursor: q.Get(cursorKey), Previous: q[previousKey], Mistakes: map[string]string{},
 	}
@@ -65,8 +65,8 @@ func parseFilters(q url.Values) filters {
 	return f
 }
 
-// given are the values that are not empty, each once, in their order.
-func given(values []string) (kept []string) {
+// nonEmpty returns the values that are not empty, each once, in their order.
+func nonEmpty(values []string) (kept []string) {
 	for _, v := range values {
 		if v != "" && !slices.Contains(kept, v) {
 			kept = append(kept, v)
@@ -75,10 +75,10 @@ func given(values []string) (kept []string) {
 	return kept
 }
 
-// timeLayouts are what browsers send, and what people write.
+// timeLayouts are the layouts that browsers send and people write.
 var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04:05.999", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02"}
 
-// time reads a time of a filter, in UTC where it does not say.
+// time parses a time of a filter. A time without a zone is UTC.
 func (f *filters) time(key, text string) time.Time {
 	if text == "" {
 		return time.Time{}
@@ -96,7 +96,7 @@ func (f *filters) time(key, text string) time.Time {
 	return time.Time{}
 }
 
-// input is a time as an input of type datetime-local takes it.
+// input formats a time for an input of type datetime-local.
 func input(t time.Time, text string) string {
 	switch {
 	case t.IsZero():
@@ -113,16 +113,16 @@ func (f filters) FromInput() string { return input(f.From, f.FromText) }
 // ToInput is the end of the time range for its input.
 func (f filters) ToInput() string { return input(f.To, f.ToText) }
 
-// Any says whether anything narrows the list.
+// Any reports whether a filter is on.
 func (f filters) Any() bool {
 	return len(f.Statuses) > 0 || len(f.Versions) > 0 || f.Rating != "" || f.FromText != "" || f.ToText != "" || f.Text != "" || f.Session != ""
 }
 
-// values are the query of the newest page with these filters.
+// values returns the query of the newest page with these filters.
 func (f filters) values() url.Values {
 	q := url.Values{"source": {f.Source}, "app": {f.App}}
 	set := func(key string, values ...string) {
-		if values = given(values); values != nil {
+		if values = nonEmpty(values); values != nil {
 			q[key] = values
 		}
 	}
@@ -136,10 +136,10 @@ func (f filters) values() url.Values {
 	return q
 }
 
-// Reset is the address without filters.
+// Reset returns the address without filters.
 func (f filters) Reset() string { return historyOf(f.Source, f.App) }
 
-// query is what the store is asked.
+// query returns the query for the store.
 func (f filters) query(workspace string) history.Query {
 	return history.Query{
 		Workspace: workspace, Source: f.Source, AppID: f.App, Statuses: f.Statuses, Versions: f.Versions, Rating: f.Rating,
@@ -147,7 +147,7 @@ func (f filters) query(workspace string) history.Query {
 	}
 }
 
-// chip is a filter that is on, and the address of the page without it.
+// chip is a filter that is on. Without is the address of the page without it.
 type chip struct{ Label, Without string }
 
 // Chips are the filters that are on.
@@ -193,17 +193,17 @@ func ratingLabel(rating string) string {
 	return rating
 }
 
-// validApp says whether the address names an app at all.
+// validApp reports whether the address names an app.
 func (f filters) validApp() bool {
 	return (f.Source == "copilot" || f.Source == "recipe") && runs.ValidID(f.App)
 }
 
-// pager is where a list goes on.
+// pager is the links between the pages of a list.
 type pager struct {
-	Next, Previous, Newest string // addresses; "" where there is none
+	Next, Previous, Newest string // addresses; "" if there is none
 }
 
-// newPager turns the pages of a list, whose address is path and q.
+// newPager returns the links of a page of the list at path and q.
 func newPager(path string, q url.Values, cursor string, previous []string, next string) (p pager) {
 	with := func(cursor string, previous []string) string {
 		all := url.Values{}

@@ -7,22 +7,22 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// exportForm is what the script of the form has to know, as JSON.
+// exportForm is the data of the form's script, as JSON.
 type exportForm struct {
 	Workspace string        `json:"workspace"`
 	Source    string        `json:"source"`
 	App       string        `json:"app"`
-	Name      string        `json:"name"` // of an export without one
-	Now       time.Time     `json:"now"`  // the end of a window that has none
+	Name      string        `json:"name"` // of an export that the user does not name
+	Now       time.Time     `json:"now"`  // the default end of a window
 	Filters   formFilters   `json:"filters"`
 	From      *time.Time    `json:"from,omitempty"`
 	To        *time.Time    `json:"to,omitempty"`
 	Applied   []string      `json:"applied"` // the filters, in words
-	Refused   []string      `json:"refused"` // those that a request cannot express, in words
+	Refused   []string      `json:"refused"` // filters that a request cannot express, in words
 	Purposes  []formPurpose `json:"purposes"`
 }
 
-// formFilters are those of a request.
+// formFilters are the filters as a request has them.
 type formFilters struct {
 	AppVersions []string `json:"app_versions,omitempty"`
 	Statuses    []string `json:"statuses,omitempty"`
@@ -73,7 +73,7 @@ func newExportForm(workspace, app string, f filters, now time.Time) exportForm {
 	return form
 }
 
-// formPurposes are all that package format offers.
+// formPurposes returns all purposes and targets of package format.
 func formPurposes() (all []formPurpose) {
 	for _, purpose := range format.Purposes {
 		p := formPurpose{Value: purpose, Label: purposeLabel(purpose), Nodes: "none"}
@@ -90,7 +90,7 @@ func formPurposes() (all []formPurpose) {
 	return all
 }
 
-// aboutPurpose says what a purpose is for, and whether it is about nodes; the rules are those of requests.
+// aboutPurpose describes a purpose, and returns whether requests require, allow or refuse nodes.
 func aboutPurpose(purpose string) (about, nodes string) {
 	switch purpose {
 	case format.ExportDataset:
@@ -104,5 +104,5 @@ func aboutPurpose(purpose string) (about, nodes string) {
 	case format.FineTuning:
 		return "Conversations to train a model on: of whole runs, or of the llm nodes you choose.", "optional"
 	}
-	return "", "optional" // the server says what it needs
+	return "", "optional" // the server answers what is missing
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api/auth"
 )
 
-// frame is what every template is given.
+// frame is the data of every template.
 type frame struct {
 	Title     string // of the page, before the product's name
 	Section   string // of the navigation: copilots, recipes, exports
@@ -34,7 +34,7 @@ type view struct {
 	data     any
 }
 
-// fragments are templates that are no page: scripts put them into one.
+// fragment is a template without a frame: scripts put it into a page.
 const fragment = "exportrow.html"
 
 func parseTemplates(a *assets) map[string]*template.Template {
@@ -52,10 +52,10 @@ func parseTemplates(a *assets) map[string]*template.Template {
 	return all
 }
 
-// handler is a page of somebody who has signed in and may see it. An error becomes a page.
+// handler serves a page to a caller who may see it. Its error becomes an error page.
 type handler func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error
 
-// page lets those in who may see a page.
+// page serves a page to callers who have the scope.
 func (p *Pages) page(scope string, h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := auth.From(r.Context())
@@ -74,7 +74,7 @@ func (p *Pages) page(scope string, h handler) http.HandlerFunc {
 	}
 }
 
-// render answers with a page. It is whole or not at all: a template that fails becomes an error page.
+// render answers with a page. It buffers the page, so that a template that fails leaves no half page.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 	f := frame{Title: v.title, Section: v.section, Keyless: p.gate.Keyless(), Caller: auth.From(r.Context()), Page: v.data}
 	if c := f.Caller; c != nil {
@@ -91,7 +91,7 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store") // what the workspace holds is nobody's to keep
+	h.Set("Cache-Control", "no-store") // pages have data of the workspace
 	if v.status != 0 {
 		w.WriteHeader(v.status)
 	}
@@ -102,7 +102,7 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 	return nil
 }
 
-// functions are what templates call.
+// functions are the functions of templates.
 func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
 		"asset":    a.path,
@@ -127,7 +127,7 @@ func functions(a *assets) template.FuncMap {
 	}
 }
 
-// dict gives a template several values.
+// dict makes one value of several for a template.
 func dict(pairs ...any) (map[string]any, error) {
 	if len(pairs)%2 != 0 {
 		return nil, fmt.Errorf("dict needs pairs, got %d values", len(pairs))

@@ -39,7 +39,7 @@ func historyTitle(source string) (title, parent string) {
 
 func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	f := parseFilters(r.URL.Query())
-	if !f.validApp() { // which app is chosen elsewhere
+	if !f.validApp() { // the apps are listed there
 		http.Redirect(w, r, "/"+sectionOf(f.Source), http.StatusSeeOther)
 		return nil
 	}
@@ -52,7 +52,7 @@ func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Call
 	}
 	page := historyPage{Filters: f, App: app, Name: appName(app), Statuses: statuses, Versions: slices.Clone(app.Versions)}
 	page.Title, page.Parent = historyTitle(f.Source)
-	for _, v := range f.Versions { // one that is asked for can be taken away, however old it is
+	for _, v := range f.Versions { // a version in the address gets a checkbox, however old it is
 		if !slices.Contains(page.Versions, v) {
 			page.Versions = append(page.Versions, v)
 		}

@@ -28,15 +28,15 @@ import (
 	"github.com/millrace/millrace/pipeline/history"
 )
 
-// Gate is what signs people in: an *auth.Authenticator.
+// Gate signs people in. It is an *auth.Authenticator.
 type Gate interface {
-	// Keyless says that nobody has to sign in, and everybody chooses their workspace.
+	// Keyless reports that nobody has to sign in, and that everybody chooses the workspace.
 	Keyless() bool
-	// Check returns whose token it is and when it expires. The error's text is for whoever gave the token.
+	// Check returns the caller of a token and when the token expires. Pages show the text of its error.
 	Check(token string) (*auth.Caller, time.Time, error)
 }
 
-// Runs is where runs are read: a *history.Store.
+// Runs reads runs. It is a *history.Store.
 type Runs interface {
 	Runs(ctx context.Context, q history.Query) (*history.Page, error)
 	Run(ctx context.Context, workspace, runID string) (*history.Detail, error)
@@ -44,14 +44,14 @@ type Runs interface {
 	App(ctx context.Context, workspace, source, appID string, days int) (*history.App, error)
 }
 
-// Exports is where exports are read: a *live.Exports.
+// Exports reads exports. It is a *live.Exports.
 type Exports interface {
 	Get(ctx context.Context, id export.ID) (*live.Export, error)
 	List(ctx context.Context, q live.Query) (*live.Page, error)
 	Preview(ctx context.Context, id export.ID, n int) (*live.Preview, error)
 }
 
-// Config is what the pages show beside the data.
+// Config is the configuration of the pages.
 type Config struct {
 	DefaultWorkspace string // without keys
 	Log              *slog.Logger

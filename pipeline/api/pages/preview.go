@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/live"
 )
 
-// How many records a preview shows.
+// Numbers of records of a preview.
 const (
 	previewRecords = 20
 	maxPreview     = 100
@@ -24,7 +24,7 @@ type previewPage struct {
 	Columns []string
 	Table   [][]value
 	Records []shownRecord
-	More    string // address with more records; "" where there are none, or no more are shown
+	More    string // address with more records; "" if there are none or the limit is reached
 }
 
 // shownRecord is a record as a chat or as a tree.
@@ -57,7 +57,7 @@ func (p *Pages) showPreview(w http.ResponseWriter, r *http.Request, c *auth.Call
 	return p.render(w, r, view{template: "view.html", title: page.Row.Title, section: "exports", data: page})
 }
 
-// newPreview chooses how records are shown: a table where all of them are flat, else each as a chat or as a tree.
+// newPreview chooses how records are shown: in a table if all are flat, else each as a chat or as a tree.
 func newPreview(preview *live.Preview) *previewPage {
 	page := &previewPage{Preview: preview, Kind: "table"}
 	values := make([]value, len(preview.Records))

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/pipeline/history"
 )
 
-// runPage is all that is known of a run.
+// runPage shows a run.
 type runPage struct {
 	*history.Detail
 	Name     string // of the app

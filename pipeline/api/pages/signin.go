@@ -16,7 +16,7 @@ const maxForm = 64 << 10
 // loginForm is the page of sign-in.
 type loginForm struct{ Next, Error string }
 
-// toLogin sends somebody to sign in, and back to where they are.
+// toLogin redirects to the sign-in page, which leads back to the present address.
 func toLogin(w http.ResponseWriter, r *http.Request) {
 	q := url.Values{"next": {r.URL.RequestURI()}}
 	http.Redirect(w, r, address("/login", q), http.StatusSeeOther)
@@ -36,7 +36,7 @@ func (p *Pages) renderLogin(w http.ResponseWriter, r *http.Request, status int, 
 	}
 }
 
-// login checks a token and keeps it in a cookie, where the API looks too.
+// login checks a token and stores it in a cookie, which the API reads too.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	if p.gate.Keyless() {
 		http.Redirect(w, r, "/copilots", http.StatusSeeOther)
@@ -74,7 +74,7 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
-// switchWorkspace is for servers without keys; with keys the workspace is the token's.
+// switchWorkspace changes the workspace on a server without keys. With keys the token names the workspace.
 func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 	if !p.gate.Keyless() {
 		p.fail(w, r, &problem{Status: http.StatusForbidden, Title: "The workspace is your token's",
@@ -94,7 +94,7 @@ func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 	c := p.cookie(r, auth.WorkspaceCookie, workspace)
 	c.MaxAge = int((365 * 24 * time.Hour).Seconds())
 	http.SetCookie(w, c)
-	back := "/copilots" // what a page of the other workspace showed need not be in this one: only sections are
+	back := "/copilots" // other pages may not exist in the new workspace; sections do
 	switch section := r.PostForm.Get("section"); section {
 	case "recipes", "exports", "docs":
 		back = "/" + section
@@ -102,7 +102,7 @@ func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, back, http.StatusSeeOther)
 }
 
-// resetWorkspace is for somebody without keys whom the middleware refused, which it does for a bad workspace alone.
+// resetWorkspace removes the cookie of a bad workspace id. Without keys the middleware refuses nothing else.
 func (p *Pages) resetWorkspace(w http.ResponseWriter, r *http.Request) {
 	p.clear(w, r, auth.WorkspaceCookie)
 	p.fail(w, r, &problem{Status: http.StatusBadRequest, Title: "This is not a workspace id",
@@ -120,13 +120,13 @@ func (p *Pages) clear(w http.ResponseWriter, r *http.Request, name string) {
 	http.SetCookie(w, c)
 }
 
-// secure says whether the browser came by HTTPS, perhaps to a proxy before us.
+// secure reports whether the browser uses HTTPS, to us or to a proxy before us.
 func secure(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// local returns where to go after sign-in: a path of this server, whatever the address says. Browsers take \ for /, and drop tabs and
-// line breaks, so that none of them is let through.
+// local returns the path to go to after sign-in. It is always on this server: browsers read \ as /, and drop tabs and line
+// breaks, so an address with one of them is not used.
 func local(next string) string {
 	const home = "/copilots"
 	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") {

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// number writes 1234567 as 1,234,567.
+// number formats 1234567 as 1,234,567.
 func number(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	sign := ""
@@ -27,7 +27,7 @@ func number(n int64) string {
 	return sign + s
 }
 
-// plural writes a number with what it counts.
+// plural formats a number with the noun that it counts.
 func plural(n any, one, many string) string {
 	i, _ := n.(int64)
 	if v, ok := n.(int); ok {
@@ -39,7 +39,7 @@ func plural(n any, one, many string) string {
 	return number(i) + " " + many
 }
 
-// size writes a number of bytes, in powers of 1024.
+// size formats a number of bytes in powers of 1024.
 func size(n int64) string {
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)
@@ -55,12 +55,12 @@ func size(n int64) string {
 	return fmt.Sprintf("%.0f %ciB", x, "KMGTP"[unit])
 }
 
-// when is a time for people, to the second, in UTC; stamp is one for programs.
+// when formats a time for people, in UTC to the second; stamp formats it for programs.
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999Z07:00") }
 
-// duration writes how long something took; "" where it has not ended.
+// duration formats how long something took, "" if it has not ended.
 func duration(from time.Time, to *time.Time) string {
 	if to == nil {
 		return ""
@@ -82,7 +82,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
-// dollars writes a cost; small ones keep two digits that say something.
+// dollars formats a cost. Small costs keep three significant digits.
 func dollars(x *float64) string {
 	if x == nil {
 		return ""
@@ -100,7 +100,7 @@ func score(x *float64) string {
 	return strconv.FormatFloat(*x, 'g', 4, 64)
 }
 
-// known is a pointer's value, 0 where there is none.
+// known returns the value of a pointer, 0 for nil.
 func known(n *int64) int64 {
 	if n == nil {
 		return 0
@@ -108,7 +108,7 @@ func known(n *int64) int64 {
 	return *n
 }
 
-// short cuts a text to n characters, with a mark where it was cut.
+// short cuts a text to n characters, and marks the cut.
 func short(n int, s string) string {
 	if len(s) <= n || utf8.RuneCountInString(s) <= n {
 		return s
@@ -121,10 +121,10 @@ func short(n int, s string) string {
 	return s[:i] + "…"
 }
 
-// long says whether a text is to scroll in a box of its own.
+// long reports whether a text gets a scrolling box of its own.
 func long(s string) bool { return len(s) > 500 || strings.Count(s, "\n") > 12 }
 
-// sentence makes an error's text one for people.
+// sentence makes a sentence of the text of an error.
 func sentence(s string) string {
 	first, w := utf8.DecodeRuneInString(s)
 	if s = string(unicode.ToUpper(first)) + s[w:]; !strings.HasSuffix(s, ".") {
@@ -133,7 +133,7 @@ func sentence(s string) string {
 	return s
 }
 
-// address is a path with a query.
+// address returns a path with a query.
 func address(path string, q url.Values) string {
 	if len(q) == 0 {
 		return path
@@ -143,12 +143,12 @@ func address(path string, q url.Values) string {
 
 var markdownLink = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 
-// plain takes the Markdown out of what package format says of a target.
+// plain removes the Markdown of texts from package format.
 func plain(s string) string {
 	return strings.ReplaceAll(markdownLink.ReplaceAllString(s, "$1"), "`", "")
 }
 
-// purposeLabel is what people call a purpose.
+// purposeLabel returns the name of a purpose on pages.
 func purposeLabel(purpose string) string {
 	switch purpose {
 	case format.ExportDataset:

@@ -11,11 +11,11 @@ type timeline struct {
 	Ticks []string // at the start, the quarters and the end
 }
 
-// lane is a node run, and where its bar is.
+// lane is a node run and the place of its bar.
 type lane struct {
 	history.NodeRun
 	X, Width int // of timelineWidth
-	Depth    int // how many node runs it is inside of, maxDepth at most
+	Depth    int // number of parents, at most maxDepth
 	Open     bool
 	Took     string
 	Offset   string // since the run's start
@@ -61,7 +61,7 @@ func newTimeline(run *history.Detail) (t timeline) {
 	return t
 }
 
-// extent is from the first start to the last end, of the run and its node runs.
+// extent returns the first start and the last end of the run and its node runs.
 func extent(run *history.Detail) (start, end time.Time) {
 	start, end = run.StartedAt, run.StartedAt
 	if run.EndedAt != nil {
@@ -80,7 +80,7 @@ func extent(run *history.Detail) (start, end time.Time) {
 	return start, end
 }
 
-// depths count the parents of each node run, which may be missing, and, sent by others, even go in a circle.
+// depths counts the parents of each node run. Parents can be missing, and producers can even send a circle.
 func depths(nodes []history.NodeRun) map[string]int {
 	parent := map[string]string{}
 	for _, n := range nodes {
