@@ -197,3 +197,34 @@ func TestCONTRIBUTINGListsTheTargetsOfTheMakefile(t *testing.T) {
 		}
 	}
 }
+
+// pipeline/doc.go is where people learn what is where.
+func TestTheMapNamesEveryPackage(t *testing.T) {
+	doc, err := os.ReadFile("pipeline/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := bytes.Cut(doc, []byte("// # Packages\n"))
+	packages, _, _ := bytes.Cut(after, []byte("../schemas/"))
+	mapped := map[string]bool{}
+	for _, m := range regexp.MustCompile(`([\w./]+)/\s`).FindAllSubmatch(packages, -1) {
+		mapped[path.Base(string(m[1]))] = true
+	}
+	for _, m := range regexp.MustCompile(`(?m)\.\./(sinks/\w+)`).FindAllSubmatch(packages, -1) {
+		mapped[path.Base(string(m[1]))] = true
+	}
+	exist := map[string]bool{}
+	for name := range repositoryFiles(t, ".go") {
+		folder := path.Dir(name)
+		exist[path.Base(folder)] = true
+		inMap := strings.HasPrefix(folder, "pipeline/") || strings.HasPrefix(folder, "sinks/")
+		if inMap && !strings.HasSuffix(folder, "test") && path.Base(folder) != "server" && !mapped[path.Base(folder)] {
+			t.Errorf("pipeline/doc.go does not name %s", folder)
+		}
+	}
+	for name := range mapped {
+		if _, err := os.Stat(name); err != nil && !exist[name] {
+			t.Errorf("pipeline/doc.go names %s/, which does not exist", name)
+		}
+	}
+}

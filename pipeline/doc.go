@@ -73,15 +73,17 @@
 //	ingest/         stage
 //	stage/          the consume → work → produce loop of plan, extract and seal
 //	export/         Request, Plan, Window, Result, Manifest, Completion: types, checks       (pure)
-//	  format/       the contract of targets and their list; how to add one                   (pure)
+//	  format/       the contract of targets; how to add one                                  (pure)
 //	    record/     what records are made of: documents, messages, texts, columns, ids       (pure)
 //	    dataset/ evaluation/ optimization/ tuning/   the targets, one file each              (pure)
+//	    targets/    the list of all targets, and their descriptions                          (pure)
 //	  selection/    the SQL of a request; snapshots; readers of windows
 //	  card/         the dataset card and the other sidecars                                  (pure)
 //	  folder/       the documents of an export in the bucket, which are created once
 //	  message/      the records that the export stages send each other
 //	  dryrun/       what a request would come to
 //	  plan/ extract/ seal/ track/   stages; seal/ has the janitor too
+//	  flow/         tests of all export stages together
 //	  live/         exports as they are now; filing, cancelling, watching
 //	  files/        an export that has ended: its records, download, verify, delete
 //	history/        runs, node runs and apps, read for people
