@@ -38,13 +38,15 @@ func NewProgress(p *Plan, status Status, t *Tally, updatedAt time.Time) *Progres
 // NewCompletion returns the completion of an export whose plan and manifest are in the bucket. It is a pure
 // function of the two, so that a completion that is sent again is the same. Manifest is the text of
 // manifest.json, and uri is its address for users. LoadWith is the function LoadWith of package card.
-func NewCompletion(p *Plan, manifest []byte, uri string, loadWith func(m *Manifest, folder string) string) (*Completion, error) {
+func NewCompletion(p *Plan, manifest []byte, uri string,
+	loadWith func(m *Manifest, folder string) string) (*Completion, error) {
 	var m Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
 		return nil, err
 	}
 	s := newState(p, m.Status, m.CreatedAt)
-	s.RowsPlanned, s.RowsUsed, s.Vanished, s.Dropped = m.Totals.RowsPlanned, m.Totals.RowsUsed, m.Totals.Vanished, m.Dropped
+	s.RowsPlanned, s.RowsUsed, s.Vanished = m.Totals.RowsPlanned, m.Totals.RowsUsed, m.Totals.Vanished
+	s.Dropped = m.Dropped
 	s.Records, s.Fragments, s.Bytes = m.Totals.Records, m.Totals.Files, m.Totals.Bytes
 	s.ManifestURI, s.ManifestSHA256, s.Warnings = uri, HashText(manifest), m.Warnings
 	s.Watermark, s.AcceptedAt, s.CompletedAt = optional(m.Watermark), optional(p.AcceptedAt), &m.CreatedAt

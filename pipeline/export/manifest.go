@@ -84,7 +84,8 @@ func SchemaID(purpose, target string) string {
 
 // NewManifest returns the manifest of an export that the record sealedBy ended. Failure is the error of a failed
 // export. Windows are the manifests of all windows, in order; only a successful export has their files.
-func NewManifest(p *Plan, status Status, failure *Error, windows []*WindowManifest, sealedBy string, createdAt time.Time) *Manifest {
+func NewManifest(p *Plan, status Status, failure *Error, windows []*WindowManifest, sealedBy string,
+	createdAt time.Time) *Manifest {
 	m := &Manifest{
 		Version: ManifestVersion, Status: status, ID: p.ID, Request: p.Request, CreatedAt: createdAt, SealedBy: sealedBy,
 		Name: p.Request.Name, Purpose: p.Request.Purpose, Target: p.Request.Target, Format: p.Request.Format,
@@ -110,11 +111,13 @@ func NewManifest(p *Plan, status Status, failure *Error, windows []*WindowManife
 	if t.Vanished > 0 {
 		m.Warnings = append(m.Warnings, Warning{
 			Code: RowsVanished, Count: t.Vanished,
-			Message: fmt.Sprintf("%d of the selected rows were deleted from ClickHouse between planning and reading, and are not in the files", t.Vanished),
+			Message: fmt.Sprintf("%d of the selected rows were deleted from ClickHouse between planning and reading, and are "+
+				"not in the files", t.Vanished),
 		})
 	}
 	m.Totals = Totals{
-		Records: t.Records, RowsPlanned: t.Rows, RowsUsed: t.RowsUsed, Vanished: t.Vanished, Bytes: t.Bytes, Files: t.Fragments,
+		Records: t.Records, RowsPlanned: t.Rows, RowsUsed: t.RowsUsed, Vanished: t.Vanished, Bytes: t.Bytes,
+		Files: t.Fragments,
 	}
 	return m
 }
@@ -138,10 +141,12 @@ func RecordWarnings(r *Request, records int64, counted map[string]int64) (all []
 	switch {
 	case target.Least > 0 && records < target.Least:
 		all = append(all, Warning{Code: TooFewRecords, Count: records, Message: fmt.Sprintf(
-			"there are %d records, and the readers of %s want %d at least; select more runs, or fewer filters", records, r.Target, target.Least)})
+			"there are %d records, and the readers of %s want %d at least; select more runs, or fewer filters",
+			records, r.Target, target.Least)})
 	case target.Most > 0 && records > target.Most:
 		all = append(all, Warning{Code: TooManyRecords, Count: records, Message: fmt.Sprintf(
-			"there are %d records, and the readers of %s take %d at most; select fewer runs, with limit or filters", records, r.Target, target.Most)})
+			"there are %d records, and the readers of %s take %d at most; select fewer runs, with limit or filters",
+			records, r.Target, target.Most)})
 	}
 	return all
 }

@@ -145,7 +145,8 @@ func (p *parser) selection(s *Selection) {
 		switch key {
 		case "run_ids":
 			if p.texts(&s.RunIDs, p.id); s.RunIDs != nil && (len(s.RunIDs) == 0 || len(s.RunIDs) > maxRunIDs) {
-				p.add(strictjson.OutOfRange, "/selection/run_ids", "must name 1 to 10,000 runs; use selection.window or limit for more")
+				p.add(strictjson.OutOfRange, "/selection/run_ids",
+					"must name 1 to 10,000 runs; use selection.window or limit for more")
 			}
 		case "limit":
 			if n, ok := p.integer(); ok && n < 1 {
@@ -185,7 +186,8 @@ func (p *parser) window(w *TimeWindow) {
 	}, "from", "to")
 	p.addMissing("/selection/window", absent)
 	if !w.From.IsZero() && !w.To.IsZero() && !w.From.Before(w.To) {
-		p.add(strictjson.OutOfRange, "/selection/window/to", "must be later than from: the window is from (inclusive) to to (exclusive)")
+		p.add(strictjson.OutOfRange, "/selection/window/to",
+			"must be later than from: the window is from (inclusive) to to (exclusive)")
 	}
 }
 
@@ -296,7 +298,8 @@ func (p *parser) check(r *Request) {
 	case node && r.Nodes != nil && len(r.Nodes) == 0:
 		p.add(strictjson.OutOfRange, "/nodes", "must name one node at least")
 	case !node && r.Nodes != nil && r.Purpose != FineTuning:
-		p.add(NotPossible, "/nodes", r.Purpose+" is about whole runs: leave nodes out, or choose node_evaluation, node_optimization or fine_tuning")
+		p.add(NotPossible, "/nodes",
+			r.Purpose+" is about whole runs: leave nodes out, or choose node_evaluation, node_optimization or fine_tuning")
 	case r.Nodes != nil && len(r.Nodes) == 0:
 		p.add(strictjson.OutOfRange, "/nodes", "must name one node at least, or be left out")
 	}
@@ -325,7 +328,8 @@ func (p *parser) check(r *Request) {
 		p.add(NotPossible, "/options", err.Error())
 		return
 	} else if r.Split != nil && formatter.Needs().Group == record.ByTemplate {
-		p.add(NotPossible, "/split", "a record of "+r.Target+" holds samples of many inputs, which a split would have to keep apart: leave split out")
+		p.add(NotPossible, "/split",
+			"a record of "+r.Target+" holds samples of many inputs, which a split would have to keep apart: leave split out")
 	}
 	if _, err := targets.NewEncoder(r.Purpose, r.Target, r.Format, fragment.Uncompressed, r.Options, nil); err != nil {
 		p.add(NotPossible, "/options", err.Error())

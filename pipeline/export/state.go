@@ -88,13 +88,15 @@ func (s *State) Failure() *Error {
 		return nil
 	}
 	return &Error{
-		Code: s.ErrorCode, Message: s.ErrorMessage, Retryable: s.ErrorRetryable, Pointer: s.ErrorPointer, Mistakes: s.Mistakes,
+		Code: s.ErrorCode, Message: s.ErrorMessage, Retryable: s.ErrorRetryable, Pointer: s.ErrorPointer,
+		Mistakes: s.Mistakes,
 	}
 }
 
 func (s *State) setFailure(e *Error) {
 	if e != nil {
-		s.ErrorCode, s.ErrorMessage, s.ErrorRetryable, s.ErrorPointer, s.Mistakes = e.Code, e.Message, e.Retryable, e.Pointer, e.Mistakes
+		s.ErrorCode, s.ErrorMessage, s.ErrorRetryable, s.ErrorPointer = e.Code, e.Message, e.Retryable, e.Pointer
+		s.Mistakes = e.Mistakes
 	}
 }
 

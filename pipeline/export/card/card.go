@@ -146,7 +146,8 @@ func (c *card) about() {
 	c.item("Selection", "%s", describeSelection(&p.Selection, rowNoun(r)))
 	c.item("Filters", "%s", describeFilters(&r.Filters))
 	if r.Split != nil {
-		c.item("Split", "%s of the records to validation, %s to test, seed %d", percent(r.Split.Validation), percent(r.Split.Test), r.Split.Seed)
+		c.item("Split", "%s of the records to validation, %s to test, seed %d", percent(r.Split.Validation),
+			percent(r.Split.Test), r.Split.Seed)
 	}
 	if len(r.Options) > 0 {
 		if options, err := json.Marshal(r.Options); err == nil {
@@ -187,10 +188,12 @@ func (c *card) period() (from, to time.Time, ok bool) {
 func (c *card) counts() {
 	c.line("\n## Counts\n\n| Split | Files | Records | Bytes |\n|---|---:|---:|---:|")
 	for _, s := range c.splits {
-		c.line("| %s | %s | %s | %s |", codeSpan(s.name), withThousands(int64(len(s.files))), withThousands(s.records), withThousands(s.bytes))
+		c.line("| %s | %s | %s | %s |", codeSpan(s.name), withThousands(int64(len(s.files))), withThousands(s.records),
+			withThousands(s.bytes))
 	}
 	m := c.manifest
-	c.line("\n| Source rows | |\n|---|---:|\n| selected | %s |\n| used | %s |", withThousands(m.Totals.RowsPlanned), withThousands(m.Totals.RowsUsed))
+	c.line("\n| Source rows | |\n|---|---:|\n| selected | %s |\n| used | %s |", withThousands(m.Totals.RowsPlanned),
+		withThousands(m.Totals.RowsUsed))
 	for _, reason := range slices.Sorted(maps.Keys(m.Dropped)) {
 		c.line("| dropped, %s | %s |", codeSpan(reason), withThousands(m.Dropped[reason]))
 	}
@@ -218,13 +221,16 @@ func (c *card) loading() {
 	c.line("\n## How to load it\n")
 	in := "In this folder, with"
 	if target, err := targets.Find(c.manifest.Purpose, c.manifest.Target); err == nil && target.Load != "" {
-		c.line("It is made for %s. In this folder, for each file:\n\n```sh\n%s\n```\n", target.Reader, LoadWith(c.manifest, ""))
+		c.line("It is made for %s. In this folder, for each file:\n\n```sh\n%s\n```\n", target.Reader,
+			LoadWith(c.manifest, ""))
 		in = "To look at it, with"
 	}
 	c.line("%s [DuckDB](https://duckdb.org):\n\n```sh\n%s\n```", in, duckDB(c.manifest, ""))
-	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets):\n\n```python\nfrom datasets import load_dataset\n\ndata = load_dataset(\".\")\n```")
+	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets):\n\n```python\nfrom datasets import " +
+		"load_dataset\n\ndata = load_dataset(\".\")\n```")
 	key := strconv.Quote(c.splits[0].files[0].Key)
-	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\nimport pandas\n\ndata = pandas.%s\n```", fmt.Sprintf(map[string]string{
+	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\nimport pandas\n\ndata = "+
+		"pandas.%s\n```", fmt.Sprintf(map[string]string{
 		export.JSONL:   "read_json(%s, lines=True)",
 		export.JSON:    "read_json(%s)",
 		export.CSV:     "read_csv(%s, dtype=str, keep_default_na=False)",
@@ -257,7 +263,8 @@ func describeSelection(s *export.Selection, rows string) string {
 		words = "all " + rows
 	}
 	if w := s.Window; w != nil {
-		words += fmt.Sprintf(" whose %s is at or after %s and before %s", codeSpan(w.By), w.From.UTC().Format(time.RFC3339Nano), w.To.UTC().Format(time.RFC3339Nano))
+		words += fmt.Sprintf(" whose %s is at or after %s and before %s", codeSpan(w.By),
+			w.From.UTC().Format(time.RFC3339Nano), w.To.UTC().Format(time.RFC3339Nano))
 	}
 	return words
 }

@@ -35,7 +35,8 @@ func LoadWith(m *export.Manifest, dir string) string {
 		return command
 	}
 	_, extension, _ := strings.Cut(pathpkg.Base(first.files[0].Key), ".")
-	return fmt.Sprintf("millrace exports download %s --workspace %s && cd %[1]s && %[3]s", m.ExportID, m.WorkspaceID, inFolder(target.Load, first.name+"."+extension))
+	return fmt.Sprintf("millrace exports download %s --workspace %s && cd %[1]s && %[3]s", m.ExportID, m.WorkspaceID,
+		inFolder(target.Load, first.name+"."+extension))
 }
 
 // inFolder returns the command with a file of the working directory.
@@ -70,7 +71,8 @@ func duckDB(m *export.Manifest, dir string) string {
 		files = "[" + strings.Join(names, ", ") + "]"
 	default:
 		setup += fmt.Sprintf("SET VARIABLE files = (SELECT list(%s || f.key) FROM (SELECT unnest(files) AS f FROM "+
-			"read_json(%s, columns = {files: 'STRUCT(key VARCHAR, kind VARCHAR)[]'}, maximum_object_size = 1073741824)) WHERE f.kind = 'data'); ",
+			"read_json(%s, columns = {files: 'STRUCT(key VARCHAR, kind VARCHAR)[]'}, maximum_object_size = 1073741824)) "+
+			"WHERE f.kind = 'data'); ",
 			duckText(dir), duckText(dir+export.ManifestName))
 	}
 	sql := setup + "FROM " + fmt.Sprintf(duckReaders[m.Format], files)
@@ -86,9 +88,10 @@ const maxNamedFiles = 10
 // next file. The limit of a line is twice the limit of a record, because quotes and line feeds take two bytes. The limit
 // of the manifest has room for a million files. DuckDB allocates only what it needs.
 var duckReaders = map[string]string{
-	export.JSONL:   "read_json(%s, format = 'newline_delimited', " + duckJSON,
-	export.JSON:    "read_json(%s, format = 'array', " + duckJSON,
-	export.CSV:     `read_csv(%s, header = true, delim = ',', quote = '"', escape = '"', comment = '', skip = 0, all_varchar = true, max_line_size = 134217728)`,
+	export.JSONL: "read_json(%s, format = 'newline_delimited', " + duckJSON,
+	export.JSON:  "read_json(%s, format = 'array', " + duckJSON,
+	export.CSV: `read_csv(%s, header = true, delim = ',', quote = '"', escape = '"', comment = '', skip = 0, ` +
+		"all_varchar = true, max_line_size = 134217728)",
 	export.Parquet: "read_parquet(%s)",
 }
 

@@ -72,7 +72,8 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 }
 
 // read reads the rows of the selection into the sampler.
-func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selection.Reader, p *export.Plan, out *sampler) error {
+func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selection.Reader, p *export.Plan,
+	out *sampler) error {
 	r := p.Request
 	stream, err := targets.NewStream(r.Purpose, r.Target, p.Options, r.Shares(), out)
 	if err != nil {

@@ -41,7 +41,8 @@ func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, wi
 	a.manifest = export.WindowManifest{ID: p.ID, Window: window, Attempt: a.id, Files: []export.File{}}
 	a.files = newFiles(ctx, a)
 	var err error
-	if a.stream, err = targets.NewStream(p.Request.Purpose, p.Request.Target, p.Options, p.Request.Shares(), a.files); err != nil {
+	r := p.Request
+	if a.stream, err = targets.NewStream(r.Purpose, r.Target, p.Options, r.Shares(), a.files); err != nil {
 		return kafka.Permanent(formatError{err})
 	}
 	if err := a.write(ctx); err != nil {
@@ -101,7 +102,8 @@ func classify(err error) error {
 
 // read reads the rows of the window. It returns nil only if its queries ended without an error (invariant 5).
 func (a *attempt) read(ctx context.Context) error {
-	settings := selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID), queryLimit)
+	settings := selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID),
+		queryLimit)
 	write := func(row *record.Row) error {
 		a.manifest.Rows++
 		if err := a.stream.Row(row); err != nil {
@@ -159,7 +161,8 @@ func (a *attempt) snapshotReader(settings []ch.Setting) reader {
 }
 
 func (a *attempt) snapshotRange() *selection.SnapshotRange {
-	return &selection.SnapshotRange{Request: a.plan.Request, Snapshot: a.plan.Snapshot, From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
+	return &selection.SnapshotRange{Request: a.plan.Request, Snapshot: a.plan.Snapshot,
+		From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
 }
 
 // errSnapshotGone is the error for a snapshot that has other rows than planned: an operator dropped it, or its time to
@@ -168,7 +171,8 @@ var errSnapshotGone = errors.New("the snapshot of the export is gone")
 
 // reconcile checks the rows that were found in the snapshot against the plan. It counts rows whose runs were deleted,
 // but only if the snapshot still exists after the window was read.
-func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.SnapshotRows, settings []ch.Setting) error {
+func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.SnapshotRows,
+	settings []ch.Setting) error {
 	planned := a.plan.Windows[a.window].Rows
 	if found.Rows == planned && found.Vanished > 0 {
 		query := selection.SnapshotCount(a.plan.Request, a.plan.Snapshot)
@@ -195,7 +199,8 @@ func (a *attempt) discard(ctx context.Context) {
 	defer cancel()
 	for _, name := range a.files.names {
 		if err := a.stage.bucket.Delete(ctx, a.folder.Key(name)); err != nil {
-			a.stage.cfg.Log.Warn("deleting an object of a failed attempt failed; seal sweeps it", "key", a.folder.Key(name), "error", err)
+			a.stage.cfg.Log.Warn("deleting an object of a failed attempt failed; seal sweeps it", "key", a.folder.Key(name),
+				"error", err)
 		}
 	}
 }
@@ -220,25 +225,32 @@ func isClickHouse(err error) bool {
 func failure(window int, err error) *export.Error {
 	switch {
 	case errors.As(err, new(formatError)):
-		return &export.Error{Code: "format_failed", Message: fmt.Sprintf("window %d cannot be written as asked: %v", window, err)}
+		return &export.Error{
+			Code: "format_failed", Message: fmt.Sprintf("window %d cannot be written as requested: %v", window, err),
+		}
 	case errors.As(err, new(storeError)):
 		return &export.Error{
 			Code: "store_failed", Retryable: true,
-			Message: fmt.Sprintf("window %d could not be written to the object store for %s; ask again when it is well", window, maxDuration),
+			Message: fmt.Sprintf("window %d could not be written to the object store for %s: request the export again "+
+				"when the store is available", window, maxDuration),
 		}
 	case errors.Is(err, errSnapshotGone):
 		return &export.Error{
 			Code: "stage_gone", Retryable: true,
-			Message: fmt.Sprintf("window %d cannot be read: the rows that were set aside for the export in ClickHouse, table export_stage or export_stage_rows, are not there any more, since it took more than a week or somebody dropped them; ask again", window),
+			Message: fmt.Sprintf("window %d cannot be read: the snapshot of the selection in ClickHouse, table export_stage or "+
+				"export_stage_rows, is gone, because the export took more than a week or somebody dropped it: request the export "+
+				"again", window),
 		}
 	case clickhouse.Code(err) == 0:
 		return &export.Error{
 			Code: "read_failed", Retryable: true,
-			Message: fmt.Sprintf("window %d could not be read: ClickHouse did not answer for %s; ask again when it is well", window, maxDuration),
+			Message: fmt.Sprintf("window %d could not be read: ClickHouse did not answer for %s: request the export again when "+
+				"ClickHouse is available", window, maxDuration),
 		}
 	}
 	return &export.Error{
 		Code: "read_failed", Retryable: true,
-		Message: fmt.Sprintf("window %d could not be read: ClickHouse error %d, %d times; ask again, or for a narrower selection", window, clickhouse.Code(err), maxAttempts),
+		Message: fmt.Sprintf("window %d could not be read: ClickHouse error %d, %d times: request the export "+
+			"again, or a narrower selection", window, clickhouse.Code(err), maxAttempts),
 	}
 }

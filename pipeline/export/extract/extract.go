@@ -85,7 +85,8 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	for _, l := range []lane{{export.StageExtract, false}, {export.StageExtract + "-direct", true}} {
 		c := cfg.Config
 		c.Name = l.name
-		s.lanes = append(s.lanes, stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) { return s.handle(ctx, r, l) }))
+		handle := func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) { return s.handle(ctx, r, l) }
+		s.lanes = append(s.lanes, stage.New(c, handle))
 	}
 	return s
 }
@@ -165,7 +166,8 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop:
 		return nil, clickhouse.Explain(err)
 	}
-	s.cfg.Log.Error("extracting a window failed for good; its export fails", "export", w.String(), "window", w.Window, "error", err)
+	s.cfg.Log.Error("extracting a window failed for good; its export fails", "export", w.String(), "window", w.Window,
+		"error", err)
 	return s.result(p, w.Window, failure(w.Window, err)), nil
 }
 
@@ -181,7 +183,9 @@ const (
 )
 
 // inspect returns the plan of the export, nil where it has none, and the state of the window.
-func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (p *export.Plan, state windowState, err error) {
+func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (
+	p *export.Plan, state windowState, err error,
+) {
 	err = s.reads.Do(ctx, "read the plan and the manifests", f.ID.String(), func() error {
 		p, err = s.plans.Of(ctx, f)
 		if errors.Is(err, bucket.ErrNotFound) {

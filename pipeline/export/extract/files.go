@@ -105,12 +105,12 @@ func (f *files) writerOf(split, partition string) (*openFiles, error) {
 		return nil, err
 	}
 	o := &openFiles{split: split, partition: partition, kind: export.Data}
-	o.writer = fragment.NewWriter(encoder, fragment.Limits{MaxRecords: r.Fragment.MaxRecords, MaxBytes: r.Fragment.MaxBytes},
-		func(int) (fragment.Destination, error) {
-			name := export.DataName(split, f.attempt.window, f.next[split], f.attempt.id, encoder.Extension())
-			f.next[split]++
-			return f.create(o, name)
-		})
+	limits := fragment.Limits{MaxRecords: r.Fragment.MaxRecords, MaxBytes: r.Fragment.MaxBytes}
+	o.writer = fragment.NewWriter(encoder, limits, func(int) (fragment.Destination, error) {
+		name := export.DataName(split, f.attempt.window, f.next[split], f.attempt.id, encoder.Extension())
+		f.next[split]++
+		return f.create(o, name)
+	})
 	f.open = append(f.open, o)
 	return o, nil
 }

@@ -142,7 +142,8 @@ func read[T any](ctx context.Context, f Folder, name string) (*T, []byte, error)
 	doc := new(T)
 	if err := json.Unmarshal(text, doc); err != nil {
 		return nil, nil, &strictjson.Refusal{
-			Code: strictjson.InvalidJSON, Rule: "object " + f.Key(name) + " was changed after Millrace wrote it: restore it, and replay this record",
+			Code: strictjson.InvalidJSON, Rule: "object " + f.Key(name) +
+				" was changed after Millrace wrote it: restore it, and replay this record",
 		}
 	}
 	return doc, text, nil

@@ -45,7 +45,8 @@ func (f Folder) Clean(ctx context.Context) (deleted int, err error) {
 		return 0, err
 	case m.ID != f.ID || !m.Status.Final(): // a manifest that Millrace did not write here lists nothing to keep
 		return 0, &strictjson.Refusal{
-			Code: strictjson.InvalidJSON, Rule: "object " + f.Key(export.ManifestName) + " is not the manifest of the export: restore it",
+			Code: strictjson.InvalidJSON, Rule: "object " + f.Key(export.ManifestName) +
+				" is not the manifest of the export: restore it",
 		}
 	case isDeleted:
 		return f.deleteFiles(ctx, objects, nil)

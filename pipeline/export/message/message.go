@@ -17,7 +17,8 @@ import (
 func Window(topicPrefix string, p *export.Plan, window int) *kgo.Record {
 	return record(topicPrefix, p, message{
 		topic: event.TopicExportWindows, key: p.WindowKey(window), kind: export.TypeWindow,
-		id: fmt.Sprintf("%s/window/%d", p.ID, window), data: export.Window{ID: p.ID, Window: window, Direct: p.Snapshot == ""},
+		id:   fmt.Sprintf("%s/window/%d", p.ID, window),
+		data: export.Window{ID: p.ID, Window: window, Direct: p.Snapshot == ""},
 	})
 }
 
@@ -60,6 +61,7 @@ func record(topicPrefix string, p *export.Plan, m message) *kgo.Record {
 		panic(err) // the types are plain
 	}
 	return event.Event{
-		ID: m.id, Source: export.EventSource, Type: m.kind, Subject: p.ID.String(), Time: m.at, TraceParent: p.TraceParent, Data: data,
+		ID: m.id, Source: export.EventSource, Type: m.kind, Subject: p.ID.String(), Time: m.at,
+		TraceParent: p.TraceParent, Data: data,
 	}.Record(topicPrefix+m.topic, m.key)
 }

@@ -49,7 +49,8 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 		s.cfg.Log.Error("selecting the rows of an export failed; the export fails", "export", p.String(), "error", err)
 		p.Refusal = &export.Error{
 			Code: planFailed, Retryable: true,
-			Message: fmt.Sprintf("the rows could not be selected: ClickHouse error %d, %d times; ask again later, or for a narrower selection", clickhouse.Code(err), countAttempts),
+			Message: fmt.Sprintf("the rows could not be selected: ClickHouse error %d, %d times: request the export again "+
+				"later, or a narrower selection", clickhouse.Code(err), countAttempts),
 		}
 	}
 	p.AcceptedAt = time.Time{}
@@ -96,7 +97,8 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 	if err != nil {
 		return err
 	}
-	windows, err := selection.ReadWindows(ctx, r.Client, r.Limited(selection.SnapshotKeys(p.Request, snapshot, size)), rows)
+	windows, err := selection.ReadWindows(ctx, r.Client, r.Limited(selection.SnapshotKeys(p.Request, snapshot, size)),
+		rows)
 	if err != nil {
 		return err
 	}
@@ -118,6 +120,7 @@ func (s *Stage) dropSnapshot(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
 	defer cancel()
 	if err := selection.DropSnapshot(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
-		s.cfg.Log.Warn("dropping an unused snapshot failed; the snapshot expires by its time to live", "stage_id", id, "error", err)
+		s.cfg.Log.Warn("dropping an unused snapshot failed; the snapshot expires by its time to live", "stage_id", id,
+			"error", err)
 	}
 }

@@ -43,12 +43,16 @@ func NewJanitor(cfg JanitorConfig, dsn *clickhouse.DSN, b *bucket.Bucket) *Janit
 	cfg.Every = cmp.Or(cfg.Every, 10*time.Minute)
 	cfg.Within = cmp.Or(cfg.Within, 24*time.Hour)
 	counter := func(name, help string) prometheus.Counter {
-		return kafka.Register(cfg.Metrics, prometheus.NewCounter(prometheus.CounterOpts{Namespace: "millrace", Subsystem: "janitor", Name: name, Help: help}))
+		return kafka.Register(cfg.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "millrace", Subsystem: "janitor", Name: name, Help: help,
+		}))
 	}
 	return &Janitor{
 		cfg: cfg, dsn: dsn, bucket: b, log: cfg.Log.With("part", "janitor"), page: 1000,
-		removed:  counter("objects_removed_total", "Objects removed because they were written after the end of their export."),
-		failures: counter("failures_total", "Exports that could not be cleaned, and rounds that ClickHouse failed. The next round retries."),
+		removed: counter("objects_removed_total",
+			"Objects removed because they were written after the end of their export."),
+		failures: counter("failures_total",
+			"Exports that could not be cleaned, and rounds that ClickHouse failed. The next round retries."),
 	}
 }
 
@@ -129,7 +133,8 @@ func endedQuery(within time.Duration, last visit, page int) clickhouse.Query {
 FROM export_events
 WHERE completed_at >= now64(3) - toIntervalSecond(` + b.Int("within", int64(within/time.Second)) + `)
 GROUP BY workspace_id, export_id
-HAVING ` + workspace + ` = '' OR (ended_ms, workspace_id, export_id) < (` + b.Int("ended", last.EndedMs) + `, ` + workspace + `, ` + b.ID("export", last.ExportID) + `)
+HAVING ` + workspace + ` = ''
+    OR (ended_ms, workspace_id, export_id) < (` + b.Int("ended", last.EndedMs) + `, ` + workspace + `, ` + b.ID("export", last.ExportID) + `)
 ORDER BY ended_ms DESC, workspace_id DESC, export_id DESC
 LIMIT ` + b.Count("page", int64(page)))
 }

@@ -73,7 +73,8 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 		cfg.WindowsInFlight = 48
 	}
 	cfg.Name, cfg.Topic = export.StageSeal, event.TopicExportResults
-	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress, event.TopicExportWindows, event.TopicExportCompletions}
+	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress, event.TopicExportWindows,
+		event.TopicExportCompletions}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier()}
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
@@ -84,7 +85,8 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	if err != nil {
 		return nil, err
 	}
-	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result, position: kafka.Position(r)}
+	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result,
+		position: kafka.Position(r)}
 	err = s.retry.Do(ctx, "seal", result.String(), func() error { return w.process(ctx) })
 	return w.out, err
 }
@@ -209,7 +211,8 @@ func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*expo
 	return create(export.CardName, export.Card, readme)
 }
 
-func (w *work) manifest(status export.Status, failure *export.Error, windows []*export.WindowManifest) *export.Manifest {
+func (w *work) manifest(status export.Status, failure *export.Error,
+	windows []*export.WindowManifest) *export.Manifest {
 	return export.NewManifest(w.plan, status, failure, windows, w.position, time.Now().UTC().Truncate(time.Millisecond))
 }
 
@@ -243,7 +246,8 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 		return err
 	}
 	w.stage.tallies.forget(w.folder.ID)
-	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records, "fragments", c.Fragments)
+	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records,
+		"fragments", c.Fragments)
 	w.out = append(w.out, message.Completion(w.stage.cfg.TopicPrefix, w.plan, c))
 	return nil
 }
@@ -269,7 +273,8 @@ func (w *work) dropSnapshot(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, dropLimit)
 	defer cancel()
 	if err := selection.DropSnapshot(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Snapshot); err != nil {
-		w.stage.cfg.Log.Warn("dropping the snapshot of an export failed; the snapshot expires by its time to live", "export", w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
+		w.stage.cfg.Log.Warn("dropping the snapshot of an export failed; the snapshot expires by its time to live", "export",
+			w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
 	}
 }
 

@@ -30,7 +30,9 @@ type tally struct {
 
 // sum returns the sum of the finished windows, and the manifests of the last chunk that it read. A finished window stays
 // finished, so that the sum never falls from one result to the next, in whichever process.
-func (c *tallies) sum(ctx context.Context, f folder.Folder, done []int) (sum *export.Tally, read []*export.WindowManifest, err error) {
+func (c *tallies) sum(ctx context.Context, f folder.Folder, done []int) (
+	sum *export.Tally, read []*export.WindowManifest, err error,
+) {
 	t := c.of(f.ID)
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -39,6 +39,7 @@ func insertEvents() string {
 
 func newCounter(registry prometheus.Registerer) *prometheus.CounterVec {
 	return kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "millrace", Subsystem: export.StageTrack, Name: "events_total", Help: "Progress and completion events, by outcome: stored, dead_letter.",
+		Namespace: "millrace", Subsystem: export.StageTrack, Name: "events_total",
+		Help: "Progress and completion events, by outcome: stored, dead_letter.",
 	}, []string{"outcome"}))
 }

@@ -54,8 +54,8 @@ type Stage struct {
 func New(cfg kafka.Config, dsn *clickhouse.DSN) *Stage {
 	cfg.Name = export.StageTrack
 	return &Stage{
-		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", export.StageTrack), retry: cfg.Retrier(), events: newCounter(cfg.Metrics),
-		ready: make(chan struct{}),
+		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", export.StageTrack), retry: cfg.Retrier(),
+		events: newCounter(cfg.Metrics), ready: make(chan struct{}),
 	}
 }
 
@@ -166,7 +166,10 @@ func decode(r *kgo.Record) (*export.State, error) {
 	case export.TypeCompleted:
 		state, err = &completion.State, json.Unmarshal(e.Data, &completion)
 	default:
-		return nil, &strictjson.Refusal{Code: strictjson.UnknownType, Pointer: "/type", Rule: "must be " + export.TypeProgressed + " or " + export.TypeCompleted}
+		return nil, &strictjson.Refusal{
+			Code: strictjson.UnknownType, Pointer: "/type",
+			Rule: "must be " + export.TypeProgressed + " or " + export.TypeCompleted,
+		}
 	}
 	if err != nil {
 		return nil, &strictjson.Refusal{Code: strictjson.WrongType, Rule: "is not the data of " + e.Type}
@@ -180,7 +183,8 @@ func (s *Stage) store(ctx context.Context, rows []row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	err := s.retry.Limited(attempts, 0).Do(ctx, "insert", fmt.Sprintf("%d events", len(rows)), func() error { return s.insert(ctx, rows) })
+	err := s.retry.Limited(attempts, 0).Do(ctx, "insert", fmt.Sprintf("%d events", len(rows)),
+		func() error { return s.insert(ctx, rows) })
 	switch {
 	case err == nil:
 		s.events.WithLabelValues("stored").Add(float64(len(rows)))
