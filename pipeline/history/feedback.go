@@ -5,16 +5,17 @@ import (
 	"strconv"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/millrace/millrace/pipeline/columns"
 )
 
 // newestFeedback selects the newest feedback on a whole run, for each run of the workspace that the condition, on the
 // key, leaves. What is newest is told as the selection of exports tells it: by version, then feedback_id.
-func newestFeedback(columns, condition string) string {
+func newestFeedback(selected, condition string) string {
 	prewhere := inWorkspace
 	if condition != "" {
 		prewhere += " AND " + condition
 	}
-	return "SELECT " + columns + " FROM feedback FINAL PREWHERE " + prewhere + " WHERE node_id = ''" +
+	return "SELECT " + selected + " FROM feedback FINAL PREWHERE " + prewhere + " WHERE node_id = ''" +
 		"\nORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id"
 }
 
@@ -29,8 +30,8 @@ func cut(column string) string {
 // newestFeedback reads it for a page's runs.
 func (r *reading) newestFeedback(ctx context.Context, condition string) (map[string]*Feedback, error) {
 	feedback := map[string]*Feedback{}
-	columns := "run_id, feedback_id, node_id, rating, score, " + cut("comment") + ", tags, " + cut("corrected_answer") + ", created_by, created_at"
-	err := r.each(ctx, newestFeedback(columns, condition), func(rows driver.Rows) error {
+	selected := "run_id, feedback_id, node_id, rating, score, " + cut("comment") + ", tags, " + cut("corrected_answer") + ", created_by, created_at"
+	err := r.each(ctx, newestFeedback(selected, condition), func(rows driver.Rows) error {
 		var run string
 		var f Feedback
 		var comment, answer bool
@@ -42,14 +43,23 @@ func (r *reading) newestFeedback(ctx context.Context, condition string) (map[str
 	return feedback, err
 }
 
+// targets are the columns of feedback, whole.
+func (f *Feedback) targets() targets {
+	return targets{
+		{"feedback_id", &f.FeedbackID}, {"node_id", &f.NodeID}, {"rating", &f.Rating}, {"score", &f.Score},
+		{"comment", &f.Comment}, {"tags", &f.Tags}, {"corrected_answer", &f.CorrectedAnswer},
+		{"created_by", &f.CreatedBy}, {"created_at", &f.CreatedAt},
+	}
+}
+
 // feedback reads all of a run's, newest first, up to a number.
 func (r *reading) feedback(ctx context.Context, where string, atMost int) ([]Feedback, error) {
 	list := []Feedback{}
-	err := r.each(ctx, "SELECT feedback_id, node_id, rating, score, comment, tags, corrected_answer, created_by, created_at"+
+	err := r.each(ctx, "SELECT "+selectList(columns.Feedback, new(Feedback).targets())+
 		" FROM feedback FINAL PREWHERE "+ofRun+where+
 		"\nORDER BY version DESC, feedback_id DESC LIMIT "+strconv.Itoa(atMost), func(rows driver.Rows) error {
 		var f Feedback
-		err := rows.Scan(&f.FeedbackID, &f.NodeID, &f.Rating, &f.Score, &f.Comment, &f.Tags, &f.CorrectedAnswer, &f.CreatedBy, &f.CreatedAt)
+		err := rows.Scan(f.targets().places()...)
 		list = append(list, f)
 		return err
 	})

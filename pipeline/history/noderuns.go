@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/millrace/millrace/pipeline/columns"
 )
 
 // maxNodeRuns is how many node runs a detail has at most, and maxDocuments the bytes of documents of the run and its
@@ -28,8 +29,7 @@ const nodeOrder = "ORDER BY sequence ASC NULLS LAST, started_at, node_run_id"
 // nodeRuns reads all but the documents, which it measures: so many of them may be larger than an answer, or memory.
 func (r *reading) nodeRuns(ctx context.Context) (*nodeRuns, error) {
 	nodes := &nodeRuns{list: []NodeRun{}}
-	sql := `SELECT node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, status, started_at, ended_at, model,
-    error_type, usage_input_tokens, usage_output_tokens, cost_usd,
+	sql := "SELECT " + selectList(columns.Nodes, new(NodeRun).targets(&Error{}, &Usage{})) + `,
     toInt64(length(error_message) + length(prompt_template) + length(prompt_variables) + length(inputs) + length(outputs) + length(messages)
         + if(empty(chunks), 0, byteSize(chunks)) + if(empty(parameters), 0, byteSize(parameters))),
     toInt64(count() OVER ())
@@ -39,14 +39,32 @@ FROM nodes FINAL PREWHERE ` + ofRun + "\n" + nodeOrder + " LIMIT " + strconv.Ito
 		var e Error
 		var u Usage
 		var size, count int64
-		err := rows.Scan(&n.NodeRunID, &n.NodeID, &n.NodeName, &n.NodeType, &n.ParentNodeRunID, &n.Sequence, &n.Status, &n.StartedAt, &n.EndedAt, &n.Model,
-			&e.Type, &u.InputTokens, &u.OutputTokens, &n.CostUSD, &size, &count)
+		err := rows.Scan(append(n.targets(&e, &u).places(), &size, &count)...)
 		n.Error, n.Usage = some(&e), some(&u)
 		nodes.list, nodes.sizes = append(nodes.list, n), append(nodes.sizes, size)
 		nodes.omitted = count - int64(len(nodes.list))
 		return err
 	})
 	return nodes, err
+}
+
+// targets are the columns of a node run without its documents.
+func (n *NodeRun) targets(e *Error, u *Usage) targets {
+	return targets{
+		{"node_run_id", &n.NodeRunID}, {"node_id", &n.NodeID}, {"node_name", &n.NodeName}, {"node_type", &n.NodeType},
+		{"parent_node_run_id", &n.ParentNodeRunID}, {"sequence", &n.Sequence}, {"status", &n.Status},
+		{"started_at", &n.StartedAt}, {"ended_at", &n.EndedAt}, {"model", &n.Model}, {"error_type", &e.Type},
+		{"usage_input_tokens", &u.InputTokens}, {"usage_output_tokens", &u.OutputTokens}, {"cost_usd", &n.CostUSD},
+	}
+}
+
+// documentTargets are the columns of a node run's key and documents, without its chunks.
+func (n *NodeRun) documentTargets(k *nodeKey, e *Error, docs documents) targets {
+	return targets{
+		{"node_id", &k.node}, {"node_run_id", &k.nodeRun}, {"started_at", &k.started}, {"error_message", &e.Message},
+		{"prompt_template", &n.PromptTemplate}, {"prompt_variables", &docs[0]}, {"inputs", &docs[1]},
+		{"outputs", &docs[2]}, {"messages", &docs[3]}, {"parameters", &n.Parameters},
+	}
 }
 
 // nodeKey tells the node runs of a run apart, even where a producer broke the contract.
@@ -76,8 +94,8 @@ func (r *reading) documents(ctx context.Context, d *Detail, sizes []int64) error
 	if fit == 0 {
 		return nil
 	}
-	sql := `SELECT node_id, node_run_id, started_at, error_message, prompt_template, prompt_variables, inputs, outputs, messages, parameters,
-    chunks.chunk_id, chunks.text, chunks.score, chunks.source_uri, chunks.title, chunks.sent_to_llm, chunks.used_in_answer
+	sql := "SELECT " + selectList(columns.Nodes, new(NodeRun).documentTargets(&nodeKey{}, &Error{}, make(documents, 4))) + ", " +
+		elements("chunks", columns.Chunks, new(chunks).targets(), "%s") + `
 FROM nodes FINAL PREWHERE ` + ofRun + " AND node_run_id IN " + r.Texts("node_runs", ids)
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var k nodeKey
@@ -85,8 +103,8 @@ FROM nodes FINAL PREWHERE ` + ofRun + " AND node_run_id IN " + r.Texts("node_run
 		var c chunks
 		var e Error
 		documents := make(documents, 4)
-		to := append([]any{&k.node, &k.nodeRun, &k.started, &e.Message, &n.PromptTemplate}, documents.to()...)
-		if err := rows.Scan(append(append(to, &n.Parameters), c.to()...)...); err != nil {
+		to := append(n.documentTargets(&k, &e, documents).places(), c.targets().places()...)
+		if err := rows.Scan(to...); err != nil {
 			return err
 		}
 		if at := places[k]; at != nil { // or it is not one of the first
@@ -109,8 +127,11 @@ type chunks struct {
 	sent, usedIns []*bool
 }
 
-func (c *chunks) to() []any {
-	return []any{&c.ids, &c.texts, &c.scores, &c.uris, &c.titles, &c.sent, &c.usedIns}
+func (c *chunks) targets() targets {
+	return targets{
+		{"chunk_id", &c.ids}, {"text", &c.texts}, {"score", &c.scores}, {"source_uri", &c.uris}, {"title", &c.titles},
+		{"sent_to_llm", &c.sent}, {"used_in_answer", &c.usedIns},
+	}
 }
 
 func (c *chunks) list() []Chunk {
