@@ -1,5 +1,10 @@
-// Package clickhouse knows how to talk to ClickHouse: connections, migrations, the selection SQL of
-// exports, the reader of a window's rows, and what each of its errors means for a stage.
+// Package clickhouse is what everything that talks to ClickHouse shares. It knows no tables and imports nothing of ours
+// but schemas.
+//
+//	clickhouse.go  data source names and connections
+//	query.go       queries with parameters and settings, and reading small answers
+//	errors.go      what a stage does about an error, and what an operator does
+//	migrate.go     migrations: rendering, applying and recording them
 package clickhouse
 
 import (
@@ -13,18 +18,18 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// DefaultDatabase is the database of a DSN that names none.
+// DefaultDatabase is the database of a DSN that names no database.
 const DefaultDatabase = "millrace"
 
-// DSN is a parsed data source name: clickhouse://user:password@host:9000/database?secure=true. Further
-// parameters are those of clickhouse-go. Only the native protocol is accepted: over HTTP a batch that
-// cannot be encoded is lost without an error.
+// DSN is a parsed data source name: clickhouse://user:password@host:9000/database?secure=true. Other parameters are
+// those of clickhouse-go. Only the native protocol is accepted: over HTTP, a batch that cannot be encoded is lost without
+// an error.
 type DSN struct {
 	options  *chgo.Options
 	Database string
 }
 
-// ParseDSN checks a data source name. The error does not contain the DSN, which may hold a password.
+// ParseDSN parses a data source name. The error does not contain it, since it may contain a password.
 func ParseDSN(dsn string) (*DSN, error) {
 	options, err := chgo.ParseDSN(dsn)
 	if err != nil {
@@ -40,7 +45,7 @@ func ParseDSN(dsn string) (*DSN, error) {
 	return &DSN{options: options, Database: options.Auth.Database}, nil
 }
 
-// Open returns a pool of connections for queries of any shape. It does not connect yet.
+// Open returns a pool of connections of clickhouse-go, for any query. It does not connect yet.
 func (d *DSN) Open() (driver.Conn, error) { return d.open(d.Database) }
 
 func (d *DSN) open(database string) (driver.Conn, error) {
@@ -49,8 +54,8 @@ func (d *DSN) open(database string) (driver.Conn, error) {
 	return chgo.Open(&options)
 }
 
-// Dial opens one connection for columns, the hot paths' protocol. It is not safe for concurrent use,
-// and not reusable after an error.
+// Dial opens one connection of ch-go, for large answers and inserts: ch-go works on columns. The connection is not safe
+// for concurrent use. After an error that is not the server's answer, it cannot be used again.
 func (d *DSN) Dial(ctx context.Context) (*ch.Client, error) {
 	var last error
 	for _, address := range d.options.Addr {
@@ -63,7 +68,7 @@ func (d *DSN) Dial(ctx context.Context) (*ch.Client, error) {
 			ClientName:  "millrace",
 			Compression: ch.CompressionLZ4,
 			DialTimeout: 5 * time.Second,
-			ReadTimeout: 30 * time.Second, // between packets; a server at work sends progress more often
+			ReadTimeout: 30 * time.Second, // between packets: a server that works on a query sends progress more often
 		})
 		if err == nil {
 			return client, nil
@@ -73,17 +78,17 @@ func (d *DSN) Dial(ctx context.Context) (*ch.Client, error) {
 	return nil, fmt.Errorf("connect to ClickHouse: %w", last)
 }
 
-// hangUp is how long a cancelled query may take to end, until its connection is closed.
-const hangUp = time.Second
+// cancelTimeout is how long a cancelled query may take to end before its connection is closed.
+const cancelTimeout = time.Second
 
-// Do runs a query on a connection, and closes the connection soon after ctx is done.
+// Do runs a query, and closes the connection 1 second after ctx is done, if the query has not ended by then.
 func Do(ctx context.Context, client *ch.Client, query ch.Query) error {
-	defer Guard(ctx, client, hangUp)()
+	defer Guard(ctx, client, cancelTimeout)()
 	return client.Do(ctx, query)
 }
 
-// guard closes a connection when ctx has been done for a while: ch-go looks at ctx between packets only, and
-// waits for the next one, or for the rest of one, for ever. The function it returns ends the guard.
+// Guard closes a connection when ctx has been done for delay. ch-go checks ctx only between packets, and may wait for the
+// next packet, or for the rest of one, without end. Call end when the query has returned.
 func Guard(ctx context.Context, client *ch.Client, delay time.Duration) (end func()) {
 	returned := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -99,7 +104,7 @@ func Guard(ctx context.Context, client *ch.Client, delay time.Duration) (end fun
 	}
 }
 
-// Addr is the first host:port of the DSN, for messages.
+// Addr returns the first host:port of the DSN, for messages.
 func (d *DSN) Addr() string {
 	if len(d.options.Addr) == 0 {
 		return net.JoinHostPort("127.0.0.1", "9000")

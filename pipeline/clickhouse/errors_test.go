@@ -18,7 +18,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 )
 
-// answer is a server's error as the columnar client gives it.
+// answer is the server's error as ch-go returns it.
 func answer(code int, text string) error {
 	return fmt.Errorf("insert: %w", &ch.Exception{Code: proto.Error(code), Name: "DB::Exception", Message: text})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Migration is one numbered SQL file, rendered.
+// Migration is a numbered SQL file whose templates are filled in.
 type Migration struct {
 	Version    uint32
 	Name       string // 0001_runs.sql
@@ -24,10 +24,10 @@ type Migration struct {
 	Statements []string
 }
 
-// Migrate brings the DSN's database to the newest schema: it creates the database, applies in order
-// the migrations that are not recorded in schema_migrations, and records each. It is idempotent, and
-// safe when two processes do it at once, since every statement is (CREATE … IF NOT EXISTS). With a
-// cluster's name, tables are replicated on it and sharded. It returns the names it applied.
+// Migrate brings the database of the DSN to the newest schema, and returns the names of the migrations that it applied. It
+// creates the database, applies in order the migrations that schema_migrations does not contain, and records each. Any
+// number of processes may do so at once, since every statement is idempotent (CREATE … IF NOT EXISTS). With the name of a
+// cluster, tables are replicated and sharded.
 func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *slog.Logger) ([]string, error) {
 	migrations, err := Render(files, dsn.Database, cluster)
 	if err != nil {
@@ -54,7 +54,8 @@ func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *sl
 	for _, m := range migrations {
 		if sum, ok := recorded[m.Version]; ok {
 			if sum != m.Checksum {
-				return applied, fmt.Errorf("migration %s was applied from another text than this binary's: a released migration must not change; use the release that fits the database", m.Name)
+				return applied, fmt.Errorf("migration %s was applied from another text than this binary's: "+
+					"a released migration must not change; use the release that fits the database", m.Name)
 			}
 			continue
 		}
@@ -103,8 +104,7 @@ COMMENT 'Migrations that were applied'`)
 	return recorded, rows.Err()
 }
 
-// Render returns the migrations in order, with their templates filled in for a single server
-// (cluster "") or a cluster.
+// Render returns the migrations in order, with their templates filled in for one server (cluster is "") or for a cluster.
 func Render(files fs.FS, database, cluster string) ([]Migration, error) {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
@@ -138,8 +138,8 @@ var (
 	columnComment = regexp.MustCompile(`(?m)^    (\w+) .*COMMENT ('(?:[^'\\]|\\.)*')`)
 )
 
-// commentColumns finds the comments of each table's columns in a migration, as clauses of ALTER TABLE:
-// a view does not have the comments of the columns it reads.
+// commentColumns adds the comments of the columns of each table in a migration, as clauses of ALTER TABLE. Migrations
+// repeat them for views, which do not take them over from their table.
 func commentColumns(text string, comments map[string]string) {
 	for _, table := range createTable.FindAllStringSubmatch(text, -1) {
 		var clauses []string
@@ -192,7 +192,7 @@ func render(text, database, cluster string, comments map[string]string) ([]strin
 	return statements, nil
 }
 
-// stripComments drops the lines that are comments, so that a file's head is no statement.
+// stripComments removes the lines that are comments, so that the head of a file is no statement.
 func stripComments(s string) string {
 	var lines []string
 	for line := range strings.SplitSeq(s, "\n") {
@@ -214,6 +214,7 @@ func engine(name, arguments, cluster string) string {
 	return "Replicated" + name + "(" + args + ")"
 }
 
+// OnCluster returns the clause ON CLUSTER of a statement of DDL, or "" if there is no cluster.
 func OnCluster(cluster string) string {
 	if cluster == "" {
 		return ""
@@ -224,6 +225,8 @@ func OnCluster(cluster string) string {
 func quoteName(s string) string {
 	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(s) + "`"
 }
+
+// QuoteText returns a text as a literal of SQL, for statements that take no parameters.
 func QuoteText(s string) string {
 	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(s) + "'"
 }

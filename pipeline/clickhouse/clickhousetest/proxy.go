@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Proxy passes connections on to a server, until it is told to break.
+// Proxy passes connections on to a server, until a test breaks it.
 type Proxy struct {
 	Addr string // host:port to connect to
 
@@ -46,10 +46,10 @@ func NewProxy(t testing.TB, target string) *Proxy {
 // Pass lets connections through, as in the beginning.
 func (p *Proxy) Pass() { p.set(passing) }
 
-// Refuse ends all connections and closes new ones at once, as where no server runs.
+// Refuse closes all connections, and new ones at once, as if no server ran.
 func (p *Proxy) Refuse() { p.set(refusing) }
 
-// Silence keeps connections open and passes nothing on, as a network that drops packets does.
+// Silence keeps connections open and passes nothing on, like a network that drops packets.
 func (p *Proxy) Silence() { p.set(silent) }
 
 func (p *Proxy) set(m mode) {
@@ -57,14 +57,14 @@ func (p *Proxy) set(m mode) {
 	defer p.mu.Unlock()
 	before := p.mode
 	p.mode = m
-	if m == refusing || before == silent { // what was dropped would be missed
+	if m == refusing || before == silent { // they miss what was dropped
 		for c := range p.conns {
 			c.Close()
 		}
 	}
 }
 
-// enter registers connections, unless the proxy is refusing them.
+// enter registers connections, or closes them if the proxy refuses them, and returns false.
 func (p *Proxy) enter(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,14 +100,14 @@ func (p *Proxy) serve(client net.Conn) {
 	done := make(chan struct{}, 2)
 	for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
 		go func() {
-			io.Copy(valve{p, pair[1]}, pair[0]) //nolint:errcheck // either end may go
+			io.Copy(valve{p, pair[1]}, pair[0]) //nolint:errcheck // either end may close the connection
 			done <- struct{}{}
 		}()
 	}
 	<-done
 }
 
-// valve writes to a connection while the proxy lets it.
+// valve writes to a connection, or drops the bytes while the proxy is silent.
 type valve struct {
 	p    *Proxy
 	conn net.Conn

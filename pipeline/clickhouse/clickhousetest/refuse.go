@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// Refuse starts a server that answers every client's greeting with an error, as ClickHouse answers a
-// wrong password (516) or an unknown database (81), and returns its host:port. The embedded engine
-// cannot be used for that: it dies of it.
+// Refuse starts a server that answers the greeting of every client with an error, as ClickHouse answers a wrong password
+// (516) or an unknown database (81). It returns its host:port. The embedded engine cannot stand in: it crashes.
 func Refuse(t testing.TB, code int32, message string) string {
 	t.Helper()
 	listener := listen(t)
@@ -29,9 +28,9 @@ func Refuse(t testing.TB, code int32, message string) string {
 			}
 			go func() {
 				defer conn.Close()
-				conn.Read(make([]byte, 4096)) //nolint:errcheck // whatever it says
-				conn.Write(answer)            //nolint:errcheck // it may have gone
-				conn.Read(make([]byte, 1))    //nolint:errcheck // until it goes
+				conn.Read(make([]byte, 4096)) //nolint:errcheck // the greeting does not matter
+				conn.Write(answer)            //nolint:errcheck // the client may have closed the connection
+				conn.Read(make([]byte, 1))    //nolint:errcheck // until the client closes the connection
 			}()
 		}
 	}()
