@@ -130,7 +130,7 @@ func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example 
 		panic(err) // it is JSON
 	}
 	key := ""
-	if !p.gate.Keyless() {
+	if !p.auth.Keyless() {
 		key = "  -H \"Authorization: Bearer $TOKEN\" \\\n"
 	}
 	return example{

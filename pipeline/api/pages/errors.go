@@ -100,7 +100,7 @@ func (p *Pages) nothing(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, `{"title":"Not Found","status":404,"detail":"there is no such address"}`)
 		return
 	}
-	if auth.From(r.Context()) == nil && !p.gate.Keyless() {
+	if auth.From(r.Context()) == nil && !p.auth.Keyless() {
 		toLogin(w, r)
 		return
 	}

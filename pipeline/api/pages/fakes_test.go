@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/auth/authtest"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
@@ -19,16 +22,13 @@ import (
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// fakeGate lets tokens in that are "good".
-type fakeGate struct{ keyless bool }
+// secret signs the tokens of a site with keys.
+var secret = []byte(strings.Repeat("s", 32))
 
-func (g fakeGate) Keyless() bool { return g.keyless }
-
-func (g fakeGate) Check(token string) (*auth.Caller, time.Time, error) {
-	if token != "good" {
-		return nil, time.Time{}, errors.New("the token has expired")
-	}
-	return &auth.Caller{Workspace: "acme", Subject: "mia"}, noon.Add(time.Hour), nil
+// token returns a token of workspace acme.
+func token(expiry time.Time) string {
+	claims := map[string]any{"workspace": "acme", "sub": "mia", "scope": strings.Join(auth.Scopes, " "), "exp": expiry.Unix()}
+	return authtest.Forge(map[string]any{"alg": "HS256", "typ": "JWT"}, claims, "HS256", secret)
 }
 
 // fakeRuns has the runs of workspace acme, and remembers what it was asked.
@@ -109,10 +109,11 @@ func (f *fakeExports) Preview(_ context.Context, _ export.ID, n int) (*live.Prev
 	return p, nil
 }
 
-// site is the pages over fakes, for one caller.
+// site is the pages over fake stores, for one caller.
 type site struct {
 	t       *testing.T
-	gate    fakeGate
+	keys    bool // of tokens
+	now     func() time.Time
 	runs    fakeRuns
 	exports fakeExports
 	caller  *auth.Caller
@@ -128,7 +129,7 @@ func newSite(t *testing.T) *site {
 		Feedback: &history.Feedback{Rating: "thumbsDown"},
 	}
 	return &site{
-		t: t, gate: fakeGate{keyless: true}, caller: &auth.Caller{Workspace: "acme", Scopes: auth.Scopes},
+		t: t, now: func() time.Time { return noon }, caller: &auth.Caller{Workspace: "acme", Scopes: auth.Scopes},
 		runs: fakeRuns{
 			apps: []history.App{{
 				Source: "copilot", AppID: "helpdesk", AppName: "Help <b>desk</b>", Versions: []string{"v2", "v1"}, LastRunAt: noon,
@@ -159,8 +160,19 @@ type answer struct {
 
 func (s *site) do(r *http.Request) answer {
 	s.t.Helper()
-	p := New(Config{DefaultWorkspace: "acme"}, s.gate, &s.runs, &s.exports)
-	p.now = func() time.Time { return noon }
+	cfg := auth.Config{DefaultWorkspace: "acme"}
+	if s.keys {
+		cfg.HMACSecretFile = filepath.Join(s.t.TempDir(), "secret")
+		if err := os.WriteFile(cfg.HMACSecretFile, secret, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	authenticator, err := auth.New(s.t.Context(), cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p := New(Config{DefaultWorkspace: "acme"}, authenticator, &s.runs, &s.exports)
+	p.now = s.now
 	mux := http.NewServeMux()
 	p.Register(mux)
 	if s.caller != nil {

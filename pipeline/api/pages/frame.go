@@ -60,7 +60,7 @@ func (p *Pages) page(scope string, h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := auth.From(r.Context())
 		switch {
-		case c == nil && p.gate.Keyless():
+		case c == nil && p.auth.Keyless():
 			p.resetWorkspace(w, r)
 		case c == nil:
 			toLogin(w, r)
@@ -76,7 +76,7 @@ func (p *Pages) page(scope string, h handler) http.HandlerFunc {
 
 // render answers with a page. It buffers the page, so that a template that fails leaves no half page.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
-	f := frame{Title: v.title, Section: v.section, Keyless: p.gate.Keyless(), Caller: auth.From(r.Context()), Page: v.data}
+	f := frame{Title: v.title, Section: v.section, Keyless: p.auth.Keyless(), Caller: auth.From(r.Context()), Page: v.data}
 	if c := f.Caller; c != nil {
 		f.Workspace, f.CanExport = c.Workspace, c.Has(auth.ExportsWrite)
 		f.SeeRuns, f.SeeExport = c.Has(auth.RunsRead), c.Has(auth.ExportsRead)

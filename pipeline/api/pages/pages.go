@@ -28,14 +28,6 @@ import (
 	"github.com/millrace/millrace/pipeline/history"
 )
 
-// Gate signs people in. It is an *auth.Authenticator.
-type Gate interface {
-	// Keyless reports that nobody has to sign in, and that everybody chooses the workspace.
-	Keyless() bool
-	// Check returns the caller of a token and when the token expires. Pages show the text of its error.
-	Check(token string) (*auth.Caller, time.Time, error)
-}
-
 // Runs reads runs. It is a *history.Store.
 type Runs interface {
 	Runs(ctx context.Context, q history.Query) (*history.Page, error)
@@ -61,7 +53,7 @@ type Config struct {
 // has to sign in.
 type Pages struct {
 	cfg       Config
-	gate      Gate
+	auth      *auth.Authenticator
 	runs      Runs
 	exports   Exports
 	assets    *assets
@@ -70,11 +62,11 @@ type Pages struct {
 }
 
 // New returns the pages.
-func New(cfg Config, a Gate, h Runs, e Exports) *Pages {
+func New(cfg Config, a *auth.Authenticator, h Runs, e Exports) *Pages {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pages{cfg: cfg, gate: a, runs: h, exports: e, assets: loadAssets(), now: time.Now}
+	p := &Pages{cfg: cfg, auth: a, runs: h, exports: e, assets: loadAssets(), now: time.Now}
 	p.templates = parseTemplates(p.assets)
 	return p
 }

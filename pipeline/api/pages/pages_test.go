@@ -62,7 +62,7 @@ func TestAnEmptyWorkspaceSaysHowToSendARun(t *testing.T) {
 		"&#34;source&#34;:&#34;recipe&#34;")
 	hasNot(t, text, "Authorization")
 
-	s.gate.keyless = false
+	s.keys = true
 	has(t, s.page("/recipes"), "Authorization: Bearer $TOKEN")
 	r := httptest.NewRequest(http.MethodGet, "/copilots", nil)
 	r.Host = "x;rm$(id)"

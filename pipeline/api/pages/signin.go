@@ -23,7 +23,7 @@ func toLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
-	if p.gate.Keyless() {
+	if p.auth.Keyless() {
 		http.Redirect(w, r, "/copilots", http.StatusSeeOther)
 		return
 	}
@@ -38,7 +38,7 @@ func (p *Pages) renderLogin(w http.ResponseWriter, r *http.Request, status int, 
 
 // login checks a token and stores it in a cookie, which the API reads too.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
-	if p.gate.Keyless() {
+	if p.auth.Keyless() {
 		http.Redirect(w, r, "/copilots", http.StatusSeeOther)
 		return
 	}
@@ -56,7 +56,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 		p.renderLogin(w, r, http.StatusUnprocessableEntity, loginForm{Next: next, Error: "Paste your token."})
 		return
 	}
-	_, expiry, err := p.gate.Check(token)
+	_, expiry, err := p.auth.Check(token)
 	if err != nil {
 		p.renderLogin(w, r, http.StatusUnauthorized, loginForm{Next: next, Error: sentence(err.Error())})
 		return
@@ -76,7 +76,7 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 
 // switchWorkspace changes the workspace on a server without keys. With keys the token names the workspace.
 func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
-	if !p.gate.Keyless() {
+	if !p.auth.Keyless() {
 		p.fail(w, r, &problem{Status: http.StatusForbidden, Title: "The workspace is your token's",
 			Text: "Sign in with a token of the other workspace.", Link: "/login", Label: "Sign in with another token"})
 		return
