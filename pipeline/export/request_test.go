@@ -49,8 +49,9 @@ func TestRequestsAreJudgedAsTheirSchemaSays(t *testing.T) {
 		`"name":"n","requested_by":"me","options":{},"filters":{},"fragment":{}`: "",
 		`"selection":{"run_ids":["a","b"]}`:                                      "",
 		`"selection":{"run_ids":[]}`:                                             "out_of_range /selection/run_ids",
-		`"selection":{"run_ids":["../a", 5]}`:                                    "bad_id /selection/run_ids/0, wrong_type /selection/run_ids/1",
-		`"selection":{"run_ids":["a"],"limit":5}`:                                "not_possible /selection/run_ids",
+		`"selection":{"run_ids":["../a", 5]}`: "bad_id /selection/run_ids/0, " +
+			"wrong_type /selection/run_ids/1",
+		`"selection":{"run_ids":["a"],"limit":5}`: "not_possible /selection/run_ids",
 		`"selection":{}`:             "missing_field /selection",
 		`"selection":[]`:             "wrong_type /selection",
 		`"selection":{"limit":1.5}`:  "wrong_type /selection/limit",
@@ -63,8 +64,10 @@ func TestRequestsAreJudgedAsTheirSchemaSays(t *testing.T) {
 		`"selection":{"window":{"from":"2026-01-01","to":"1969-01-01T00:00:00Z","by":"updated_at"}}`:                                                         "wrong_type /selection/window/by, wrong_type /selection/window/from, out_of_range /selection/window/to",
 		`"filters":{"app_versions":["v","w"],"statuses":["failed"],"rating":"thumbsUp","min_score":0.5,"session_id":"s","user_id":"u","metadata":{"a":"b"}}`: "",
 		`"filters":{"app_versions":"v","statuses":["done"],"rating":"up","min_score":"0","session_id":1,"user_id":null,"metadata":{"a":1}}`: "wrong_type /filters/app_versions, wrong_type /filters/metadata/a, wrong_type /filters/min_score, " +
-			"wrong_type /filters/rating, wrong_type /filters/session_id, wrong_type /filters/statuses/0, wrong_type /filters/user_id",
-		`"purpose":null,"source":null,"app_id":null,"selection":null`: "missing_field /app_id, missing_field /purpose, missing_field /selection, missing_field /source",
+			"wrong_type /filters/rating, wrong_type /filters/session_id, wrong_type /filters/statuses/0, wrong_type " +
+			"/filters/user_id",
+		`"purpose":null,"source":null,"app_id":null,"selection":null`: "missing_field /app_id, missing_field /purpose, " +
+			"missing_field /selection, missing_field /source",
 		`"purpose":"backup"`:                                                                      "wrong_type /purpose",
 		`"purpose":"node_evaluation"`:                                                             "missing_field /nodes",
 		`"purpose":"node_evaluation","nodes":[]`:                                                  "out_of_range /nodes",
@@ -126,8 +129,9 @@ func mistakes(t *testing.T, text []byte) string {
 func TestWhatASchemaCannotSayIsRefusedToo(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
-		`"split":{"validation":0.6,"test":0.5}`:                                              "out_of_range /split",
-		`"selection":{"window":{"from":"2026-01-02T00:00:00Z","to":"2026-01-02T00:00:00Z"}}`: "out_of_range /selection/window/to",
+		`"split":{"validation":0.6,"test":0.5}`: "out_of_range /split",
+		`"selection":{"window":{"from":"2026-01-02T00:00:00Z","to":"2026-01-02T00:00:00Z"}}`: "out_of_range " +
+			"/selection/window/to",
 	} {
 		if got := mistakes(t, []byte(with(fields))); got != want {
 			t.Errorf("%s: %s; want %s", fields, got, want)
@@ -260,7 +264,8 @@ func TestDefaultsDependOnPurposeAndFormat(t *testing.T) {
 
 func TestAWindowHoldsWholeFragments(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ maxRecords, want int64 }{{150, 30_000}, {0, 30_000}, {7, 29_995}, {20_000, 20_000}, {30_001, 30_001}, {1_000_000, 1_000_000}} {
+	for _, c := range []struct{ maxRecords, want int64 }{{150, 30_000}, {0, 30_000}, {7, 29_995}, {20_000, 20_000},
+		{30_001, 30_001}, {1_000_000, 1_000_000}} {
 		r := export.Request{Fragment: export.Fragment{MaxRecords: c.maxRecords}}
 		if got := r.WindowSize(30_000); got != c.want {
 			t.Errorf("fragments of %d: windows of %d, want %d", c.maxRecords, got, c.want)
@@ -275,7 +280,8 @@ func TestNamesOfWindowsAreReadBack(t *testing.T) {
 			t.Errorf("%s is window %d, %v", export.WindowName(n), got, ok)
 		}
 	}
-	for _, name := range []string{"windows/3.json", "windows/-0003.json", "windows/00003.json.tmp", "data/00003.json", "windows/000003.json"} {
+	for _, name := range []string{"windows/3.json", "windows/-0003.json", "windows/00003.json.tmp", "data/00003.json",
+		"windows/000003.json"} {
 		if n, ok := export.ParseWindowName(name); ok {
 			t.Errorf("%s is window %d", name, n)
 		}
@@ -284,7 +290,8 @@ func TestNamesOfWindowsAreReadBack(t *testing.T) {
 
 func TestThePercentageOfAnExportNeverFalls(t *testing.T) {
 	t.Parallel()
-	p := &export.Plan{Request: &export.Request{}, Rows: 100, Windows: []export.PlannedWindow{{Rows: 40}, {Rows: 40}, {Rows: 20}}}
+	p := &export.Plan{Request: &export.Request{}, Rows: 100,
+		Windows: []export.PlannedWindow{{Rows: 40}, {Rows: 40}, {Rows: 20}}}
 	var tally export.Tally
 	var got []float64
 	for _, rows := range []int64{45, 60, 0} { // more than was planned
@@ -309,17 +316,20 @@ func TestTheCompletionOfEveryOutcomeIsWhatItsSchemaSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := day.Add(time.Millisecond)
-	windows := []*export.WindowManifest{{Rows: 3, RowsUsed: 2, Records: 2, Dropped: map[string]int64{"no_output": 1}, Files: []export.File{{Kind: export.Data, Bytes: 9}}}}
+	windows := []*export.WindowManifest{{Rows: 3, RowsUsed: 2, Records: 2, Dropped: map[string]int64{"no_output": 1},
+		Files: []export.File{{Kind: export.Data, Bytes: 9}}}}
 	for name, c := range map[string]struct {
 		plan    export.Plan
 		status  export.Status
 		why     *export.Error
 		windows []*export.WindowManifest
 	}{
-		"succeeded": {export.Plan{Request: r, AcceptedAt: day, Watermark: day, Warnings: []export.Warning{{Code: "w", Message: "m", Count: 1}}}, export.StatusSucceeded, nil, windows},
-		"empty":     {export.Plan{Request: r, AcceptedAt: day}, export.StatusSucceeded, nil, nil},
-		"refused":   {export.Plan{Request: bad}, export.StatusFailed, mistakes.Refusal(), nil},
-		"failed":    {export.Plan{Request: r, AcceptedAt: day}, export.StatusFailed, &export.Error{Code: "c", Message: "m", Retryable: true}, nil},
+		"succeeded": {export.Plan{Request: r, AcceptedAt: day, Watermark: day,
+			Warnings: []export.Warning{{Code: "w", Message: "m", Count: 1}}}, export.StatusSucceeded, nil, windows},
+		"empty":   {export.Plan{Request: r, AcceptedAt: day}, export.StatusSucceeded, nil, nil},
+		"refused": {export.Plan{Request: bad}, export.StatusFailed, mistakes.Refusal(), nil},
+		"failed": {export.Plan{Request: r, AcceptedAt: day}, export.StatusFailed,
+			&export.Error{Code: "c", Message: "m", Retryable: true}, nil},
 		"cancelled": {export.Plan{Request: r, AcceptedAt: day}, export.StatusCancelled, nil, nil},
 	} {
 		c.plan.ID, c.plan.RequestedAt = r.ID, day

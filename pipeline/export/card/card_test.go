@@ -28,7 +28,8 @@ var firstDay = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 // cardOf returns the plan and the manifest of a request with these fields, which succeeded and has no files yet.
 func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	t.Helper()
-	doc := `{"export_id":"e1","workspace_id":"acme","source":"recipe","app_id":"math-tutor","selection":{"limit":1000},` + fields + `}`
+	doc := `{"export_id":"e1","workspace_id":"acme","source":"recipe","app_id":"math-tutor","selection":{"limit":1000},` +
+		fields + `}`
 	if !strings.Contains(fields, `"purpose"`) {
 		doc = `{"purpose":"export_dataset",` + doc[1:]
 	}
@@ -36,14 +37,16 @@ func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection, Options: r.Options, RequestedAt: firstDay, AcceptedAt: firstDay}
+	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection, Options: r.Options, RequestedAt: firstDay,
+		AcceptedAt: firstDay}
 	return p, export.NewManifest(p, export.StatusSucceeded, nil, nil, "", time.Time{})
 }
 
 func list(split string, n int, records int64) (list []export.File) {
 	for i := range n {
 		list = append(list, export.File{
-			Key: export.DataName(split, i, 0, "a1b2c3d4", "jsonl"), Kind: export.Data, Split: split, Window: i, Records: records, Bytes: 1000 * records,
+			Key: export.DataName(split, i, 0, "a1b2c3d4",
+				"jsonl"), Kind: export.Data, Split: split, Window: i, Records: records, Bytes: 1000 * records,
 			MinStartedAt: firstDay.Add(time.Duration(i) * time.Hour), MaxStartedAt: firstDay.Add(time.Duration(i+1) * time.Hour),
 		})
 	}
@@ -55,12 +58,16 @@ func TestTheCardTellsWhatTheExportIs(t *testing.T) {
 	p, _ := cardOf(t, `"name":"October math tutor","requested_by":"analytics@acme.example","format":"jsonl",
 		"filters":{"app_versions":["v1","v2"],"rating":"thumbsUp","min_score":0.5,"session_id":"s","user_id":"u","metadata":{"region":"eu"}},
 		"split":{"validation":0.1,"test":0.05,"seed":7},"options":{"columns":["run_id","answer"]}`)
-	p.Selection = export.Selection{Limit: 12000, Window: &export.TimeWindow{By: export.ByIngestedAt, From: firstDay, To: firstDay.Add(31 * 24 * time.Hour)}}
+	p.Selection = export.Selection{Limit: 12000, Window: &export.TimeWindow{By: export.ByIngestedAt, From: firstDay,
+		To: firstDay.Add(31 * 24 * time.Hour)}}
 	p.Watermark = p.Selection.Window.To
 	p.Warnings = []export.Warning{{Code: "runs_not_found", Message: "2 of the run_ids do not exist"}}
 	windows := []*export.WindowManifest{
-		{Rows: 7000, RowsUsed: 6000, Records: 6000, Dropped: map[string]int64{"record_too_large": 600, "no_output": 400}, Files: append(list("validation", 1, 1000), list("train", 2, 2500)...)},
-		{Rows: 5000, RowsUsed: 4990, Vanished: 10, Records: 4990, Files: append(list("train", 3, 1663)[2:], export.File{Key: "__meta__/lineage-00001-a1b2c3d4.jsonl", Kind: export.Lineage, Records: 4990, Bytes: 7})},
+		{Rows: 7000, RowsUsed: 6000, Records: 6000, Dropped: map[string]int64{"record_too_large": 600, "no_output": 400},
+			Files: append(list("validation", 1, 1000), list("train", 2, 2500)...)},
+		{Rows: 5000, RowsUsed: 4990, Vanished: 10, Records: 4990,
+			Files: append(list("train", 3, 1663)[2:], export.File{Key: "__meta__/lineage-00001-a1b2c3d4.jsonl",
+				Kind: export.Lineage, Records: 4990, Bytes: 7})},
 	}
 	m := export.NewManifest(p, export.StatusSucceeded, nil, windows, "", time.Time{})
 	got := card.README(p, m)
@@ -83,7 +90,8 @@ func TestTheCardTellsWhatTheExportIs(t *testing.T) {
 	if m.Totals.Files != 4 || m.Totals.Bytes != 7663000 || m.Totals.Vanished != 10 {
 		t.Errorf("totals %+v count more than data files", m.Totals)
 	}
-	if card := m.Files[len(m.Files)-1]; card.Key != "README.md" || card.Kind != export.Card || card.Bytes != int64(len(got)) || card.SHA256 != export.HashText(got) {
+	if card := m.Files[len(m.Files)-1]; card.Key != "README.md" || card.Kind != export.Card ||
+		card.Bytes != int64(len(got)) || card.SHA256 != export.HashText(got) {
 		t.Errorf("it is listed as %+v", card)
 	}
 }
@@ -152,7 +160,8 @@ func TestTheHeadListsTheExactFilesOfEachSplitInOrder(t *testing.T) {
 			t.Errorf("%s has %d files, want %d", d.Split, len(d.Path), len(want[d.Split]))
 		}
 	}
-	if !slices.Equal(splits, []string{"train", "validation", "test"}) || h.Configs[0].ConfigName != "default" || h.SizeCategories[0] != "1M<n<10M" {
+	if !slices.Equal(splits, []string{"train", "validation", "test"}) || h.Configs[0].ConfigName != "default" ||
+		h.SizeCategories[0] != "1M<n<10M" {
 		t.Errorf("splits %v, config %q, %v", splits, h.Configs[0].ConfigName, h.SizeCategories)
 	}
 	for _, s := range h.DatasetInfo.Splits {
@@ -195,7 +204,8 @@ func TestHostileTextsStayTexts(t *testing.T) {
 		p.Request.Options = map[string]any{"o": s}
 		// Of a request these may not be everything; a plan that another release wrote may say more.
 		p.Request.Name, p.Request.RequestedBy, p.Request.AppID, m.Name = s, s, s, s
-		p.Request.Filters = export.Filters{AppVersions: []string{s, s}, SessionID: &s, UserID: &s, Metadata: map[string]string{s: s}}
+		p.Request.Filters = export.Filters{AppVersions: []string{s, s}, SessionID: &s, UserID: &s,
+			Metadata: map[string]string{s: s}}
 		m.Files, m.Totals.Records = list("train", 1, 1), 1
 		m.Warnings = []export.Warning{{Code: "c", Message: s}}
 		m.Dropped = map[string]int64{"no_output": 1}
@@ -215,7 +225,8 @@ func TestHostileTextsStayTexts(t *testing.T) {
 			t.Errorf("text %d, %.100q, changes the structure from\n%s\nto\n%s", i, s, want, got)
 		}
 	}
-	if !strings.Contains(want, "Heading") || !strings.Contains(want, "CodeSpan") || !strings.Contains(want, "FencedCodeBlock") || strings.Contains(want, "HTML") {
+	if !strings.Contains(want, "Heading") || !strings.Contains(want, "CodeSpan") ||
+		!strings.Contains(want, "FencedCodeBlock") || strings.Contains(want, "HTML") {
 		t.Errorf("the structure is %s", want)
 	}
 }
@@ -275,7 +286,8 @@ func TestTheCardDeclaresTheColumnsOfParquet(t *testing.T) {
 		if string(got) != want {
 			t.Errorf("%s: features\n%s, want\n%s", format, got, want)
 		}
-		if !strings.Contains(text, "| `feedback.score` | number | may be null |") || !strings.Contains(text, "| `run_id` | text |  |") {
+		if !strings.Contains(text, "| `feedback.score` | number | may be null |") ||
+			!strings.Contains(text, "| `run_id` | text |  |") {
 			t.Errorf("%s: no table of columns in\n%s", format, text)
 		}
 	}

@@ -52,17 +52,20 @@ func TestTargetsAreLoadedIntoTheirReaders(t *testing.T) {
 		files []export.File
 		want  string
 	}{
-		"one file":                   {"file:///data/it's%20here/", list("train", 1, 10), `cd '/data/it'\''s here/' && ` + in("data/train-00000-00000-a1b2c3d4.jsonl")},
-		"several files":              {"file:///data/", list("train", 2, 10), download + in("train.jsonl")},
-		"in an object store":         {"s3://bucket/prefix/", list("train", 1, 10), download + in("train.jsonl")},
-		"splits, of which the first": {"s3://bucket/", append(list("test", 1, 10), list("train", 1, 10)...), download + in("train.jsonl")},
-		"nothing":                    {"file:///data/", nil, ""},
+		"one file": {"file:///data/it's%20here/", list("train", 1, 10), `cd '/data/it'\''s here/' && ` +
+			in("data/train-00000-00000-a1b2c3d4.jsonl")},
+		"several files":      {"file:///data/", list("train", 2, 10), download + in("train.jsonl")},
+		"in an object store": {"s3://bucket/prefix/", list("train", 1, 10), download + in("train.jsonl")},
+		"splits, of which the first": {"s3://bucket/", append(list("test", 1, 10), list("train", 1, 10)...), download +
+			in("train.jsonl")},
+		"nothing": {"file:///data/", nil, ""},
 	} {
 		if got := completionOf(t, ragas, c.dir, c.files).LoadWith; got != c.want {
 			t.Errorf("%s: %s\nwant %s", name, got, c.want)
 		}
 	}
-	if got := completionOf(t, `"format":"jsonl"`, "file:///data/", list("train", 1, 10)).LoadWith; !strings.HasPrefix(got, "duckdb -c ") {
+	if got := completionOf(t, `"format":"jsonl"`, "file:///data/", list("train", 1, 10)).LoadWith; !strings.HasPrefix(got,
+		"duckdb -c ") {
 		t.Errorf("canonical records are loaded with %s", got)
 	}
 }
@@ -71,11 +74,14 @@ func TestTargetsAreLoadedIntoTheirReaders(t *testing.T) {
 func TestWarningsSayWhatTheReaderShouldKnow(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
-		`"purpose":"fine_tuning"`:                                               "thumbs_down_included 3, trimmed_tail 5, too_few_records 9",
-		`"purpose":"fine_tuning","target":"bedrock_conversation"`:               "thumbs_down_included 3, trimmed_tail 5",
-		`"purpose":"fine_tuning","target":"bedrock_distillation"`:               "thumbs_down_included 3, trimmed_tail 5, too_few_records 9",
-		`"purpose":"fine_tuning","target":"bedrock_conversation","name":"many"`: "thumbs_down_included 3, trimmed_tail 5, too_many_records 20009",
-		`"purpose":"recipe_evaluation"`:                                         "thumbs_down_included 3, trimmed_tail 5",
+		`"purpose":"fine_tuning"`: "thumbs_down_included 3, trimmed_tail 5, " +
+			"too_few_records 9",
+		`"purpose":"fine_tuning","target":"bedrock_conversation"`: "thumbs_down_included 3, trimmed_tail 5",
+		`"purpose":"fine_tuning","target":"bedrock_distillation"`: "thumbs_down_included 3, trimmed_tail 5, " +
+			"too_few_records 9",
+		`"purpose":"fine_tuning","target":"bedrock_conversation","name":"many"`: "thumbs_down_included 3, trimmed_tail 5, " +
+			"too_many_records 20009",
+		`"purpose":"recipe_evaluation"`: "thumbs_down_included 3, trimmed_tail 5",
 	} {
 		p, _ := cardOf(t, fields)
 		windows := []*export.WindowManifest{

@@ -38,7 +38,8 @@ func loadRecords(files, each int) [][]loadRecord {
 			r := loadRecord{
 				RunID:    fmt.Sprintf("%04d", f*each+i),
 				Question: []string{"#c", "a \"q\", b\r\nc\n#d", "", "-1.5", "é\u2028"}[i%5],
-				Inputs:   json.RawMessage([]string{`{"n":1}`, `{"n":"one"}`, `{"n":{"deep":[1,"x"]}}`, `{"other":null}`, `{}`}[(f+i)%5]),
+				Inputs: json.RawMessage([]string{`{"n":1}`, `{"n":"one"}`, `{"n":{"deep":[1,"x"]}}`, `{"other":null}`,
+					`{}`}[(f+i)%5]),
 			}
 			if files == 3 && f == files-1 && i == each-1 {
 				r.Inputs = json.RawMessage(`{"n":"` + strings.Repeat("x", 20<<20) + `"}`)
@@ -107,7 +108,8 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 	for _, format := range []string{export.JSONL, export.JSON, export.CSV, export.Parquet} {
 		for _, compression := range []string{export.NoCompression, export.Gzip, export.Zstd} {
 			for _, files := range []int{1, 3, 45} {
-				if files != 3 && compression != export.NoCompression || format == export.Parquet && compression != export.NoCompression {
+				if files != 3 && compression != export.NoCompression || format == export.Parquet &&
+					compression != export.NoCompression {
 					continue // the commands differ in nothing else
 				}
 				t.Run(fmt.Sprint(format, " ", compression, " ", files), func(t *testing.T) {
@@ -118,7 +120,8 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 					for i, records := range loadRecords(files, each) {
 						var body []byte
 						body, extension = encodeForLoad(t, format, compression, records)
-						f := export.File{Kind: export.Data, Split: []string{"train", "validation"}[i*2/(files+1)], Window: i, Records: each, Bytes: int64(len(body))}
+						f := export.File{Kind: export.Data, Split: []string{"train", "validation"}[i*2/(files+1)], Window: i,
+							Records: each, Bytes: int64(len(body))}
 						f.Key = export.DataName(f.Split, i, 0, "mine", extension)
 						write(t, dir+f.Key, body)
 						m.Files = append(m.Files, f)
@@ -133,7 +136,8 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 						t.Fatal(err)
 					}
 					write(t, dir+export.ManifestName, text)
-					c, err := export.NewCompletion(p, text, (&url.URL{Scheme: "file", Path: dir + export.ManifestName}).String(), card.LoadWith)
+					c, err := export.NewCompletion(p, text, (&url.URL{Scheme: "file", Path: dir + export.ManifestName}).String(),
+						card.LoadWith)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -143,8 +147,11 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 						if workDir == dir && compression != export.NoCompression {
 							continue
 						}
-						got := cardtest.Load(t, env, workDir, command, "SELECT 'n=' || count(*) || ' ids=' || count(DISTINCT run_id) || ' from ' || min(run_id) || ' to ' || max(run_id) AS found")
-						if want := fmt.Sprintf("n=%d ids=%d from 0000 to %04d", files*each, files*each, files*each-1); !strings.Contains(got, want) {
+						got := cardtest.Load(t, env, workDir, command,
+							"SELECT 'n=' || count(*) || ' ids=' || count(DISTINCT run_id) || ' from ' || min(run_id) || ' to ' || "+
+								"max(run_id) AS found")
+						if want := fmt.Sprintf("n=%d ids=%d from 0000 to %04d", files*each, files*each,
+							files*each-1); !strings.Contains(got, want) {
 							t.Errorf("%s\nprints %.500s, want %s", command, got, want)
 						}
 					}
@@ -163,12 +170,15 @@ func TestThereIsACommandOnlyForWhatCanBeLoaded(t *testing.T) {
 		uri    string
 		want   string
 	}{
-		"file":      {export.StatusSucceeded, data, "file:///b/x%20y/manifest.json", `duckdb -c "FROM read_json('/b/x y/data/a.jsonl', format = 'newline_delimited', `},
-		"s3":        {export.StatusSucceeded, data, "s3://b/p/manifest.json", `duckdb -c "CREATE SECRET (TYPE s3, PROVIDER credential_chain); FROM read_json('s3://b/p/data/a.jsonl', `},
-		"memory":    {export.StatusSucceeded, data, "mem://p/manifest.json", ""},
-		"empty":     {export.StatusSucceeded, nil, "file:///b/manifest.json", ""},
-		"card only": {export.StatusSucceeded, []export.File{{Key: "README.md", Kind: export.Card}}, "file:///b/manifest.json", ""},
-		"failed":    {export.StatusFailed, nil, "file:///b/manifest.json", ""},
+		"file": {export.StatusSucceeded, data, "file:///b/x%20y/manifest.json",
+			`duckdb -c "FROM read_json('/b/x y/data/a.jsonl', format = 'newline_delimited', `},
+		"s3": {export.StatusSucceeded, data, "s3://b/p/manifest.json",
+			`duckdb -c "CREATE SECRET (TYPE s3, PROVIDER credential_chain); FROM read_json('s3://b/p/data/a.jsonl', `},
+		"memory": {export.StatusSucceeded, data, "mem://p/manifest.json", ""},
+		"empty":  {export.StatusSucceeded, nil, "file:///b/manifest.json", ""},
+		"card only": {export.StatusSucceeded, []export.File{{Key: "README.md", Kind: export.Card}}, "file:///b/manifest.json",
+			""},
+		"failed": {export.StatusFailed, nil, "file:///b/manifest.json", ""},
 	} {
 		p, m := cardOf(t, `"format":"jsonl"`)
 		m.Status, m.Files = c.status, c.files

@@ -35,7 +35,8 @@ func TestSmallExportsGetTheNextSlotsInOrder(t *testing.T) {
 		ask("small 2", true)
 		release()
 		running.Wait()
-		if got := len(order); got != 4 || order[0] != "small 1" || order[1] != "small 2" || order[2] != "large 1" || order[3] != "large 2" {
+		if got := len(order); got != 4 || order[0] != "small 1" || order[1] != "small 2" || order[2] != "large 1" ||
+			order[3] != "large 2" {
 			t.Errorf("%v", order)
 		}
 	})

@@ -42,11 +42,13 @@ func TestARequestInBareJSONIsExportedInFragmentsOf150(t *testing.T) {
 	if strings.Join(sizes, " ") != "data 150 data 150 data 10 card 0" {
 		t.Errorf("files of %v records", sizes)
 	}
-	if first := m.Files[0]; !strings.HasPrefix(first.Key, "data/train-00000-00000-") || !strings.HasSuffix(first.Key, ".jsonl") ||
+	if first := m.Files[0]; !strings.HasPrefix(first.Key, "data/train-00000-00000-") ||
+		!strings.HasSuffix(first.Key, ".jsonl") ||
 		!first.MinStartedAt.Equal(day.Add(90*time.Second)) || !first.MaxStartedAt.Equal(day.Add(239*time.Second)) {
 		t.Errorf("first fragment %+v", first)
 	}
-	if c.Status != export.StatusSucceeded || c.RowsPlanned != 310 || c.RowsUsed != 310 || c.Name != "first" || c.RequestedBy != "me" ||
+	if c.Status != export.StatusSucceeded || c.RowsPlanned != 310 || c.RowsUsed != 310 || c.Name != "first" ||
+		c.RequestedBy != "me" ||
 		c.Target != "canonical" || c.Format != "jsonl" || c.Failure() != nil || c.AcceptedAt == nil || c.Watermark != nil {
 		t.Errorf("%s: %+v", describe(c), *c)
 	}
@@ -62,9 +64,11 @@ func (f *flow) checkEvents(id, trace string) {
 	f.t.Helper()
 	var steps []string
 	for _, p := range f.progress(id) {
-		steps = append(steps, fmt.Sprintf("%s %v%% %d/%d rows %d/%d windows", p.Status, p.PercentDone, p.RowsDone, p.RowsPlanned, p.WindowsDone, p.WindowsPlanned))
+		steps = append(steps, fmt.Sprintf("%s %v%% %d/%d rows %d/%d windows", p.Status, p.PercentDone, p.RowsDone,
+			p.RowsPlanned, p.WindowsDone, p.WindowsPlanned))
 	}
-	if want := []string{"accepted 0% 0/310 rows 0/1 windows", "running 100% 310/310 rows 1/1 windows"}; !slices.Equal(steps, want) {
+	if want := []string{"accepted 0% 0/310 rows 0/1 windows",
+		"running 100% 310/310 rows 1/1 windows"}; !slices.Equal(steps, want) {
 		f.t.Errorf("progress %v, want %v", steps, want)
 	}
 	for _, r := range append(f.seen[event.TopicExportProgress], f.seen[event.TopicExportCompletions]...) {
@@ -94,7 +98,8 @@ func (f *flow) checkTracked(id, want string) {
 	defer conn.Close()
 	var got string
 	for deadline := time.Now().Add(20 * time.Second); got != want; {
-		query := "SELECT concat(status, ' ', records, ' ', fragments, ' ', percent_done, ' ', rows_done, ' ', name) FROM exports WHERE workspace_id = 'acme' AND export_id = '" + id + "'"
+		query := "SELECT concat(status, ' ', records, ' ', fragments, ' ', percent_done, ' ', rows_done, ' ', name) FROM " +
+			"exports WHERE workspace_id = 'acme' AND export_id = '" + id + "'"
 		if err := conn.QueryRow(f.t.Context(), query).Scan(&got); time.Now().After(deadline) {
 			f.t.Fatalf("exports has %q, %v; want %q", got, err, want)
 		}
@@ -116,24 +121,31 @@ func TestExportsEndAsTheyShould(t *testing.T) {
 	f.start()
 	from, to := day.Format(time.RFC3339), day.Add(time.Hour).Format(time.RFC3339)
 	for id, c := range map[string]struct{ fields, want string }{
-		"window":        {`,"selection":{"window":{"from":"` + from + `","to":"` + to + `"}}`, "succeeded 300 records"},
-		"edge":          {`,"selection":{"window":{"from":"2026-03-01T00:00:01Z","to":"2026-03-01T00:00:03Z"}}`, "succeeded 2 records"},
-		"window-limit":  {`,"selection":{"limit":7,"window":{"from":"` + from + `","to":"` + to + `"}}`, "succeeded 7 records"},
-		"all-statuses":  {`,"selection":{"limit":1},"filters":{"statuses":["running","succeeded"]}`, "succeeded 1 records"},
-		"version":       {`,"selection":{"limit":100},"filters":{"app_versions":["v2"]}`, "succeeded 1 records"},
-		"rated":         {`,"selection":{"limit":1000},"filters":{"rating":"thumbsUp"}`, "succeeded 100 records"},
-		"by-id":         {`,"selection":{"run_ids":["run-00001","run-00300","run-00002","nope"]}`, "succeeded 2 records runs_not_found"},
-		"empty":         {`,"selection":{"limit":10},"filters":{"rating":"thumbsDown"}`, "succeeded 0 records"},
-		"fragments":     {`,"selection":{"limit":100},"fragment":{"max_records":40}`, "succeeded 100 records"},
-		"two-windows":   {`,"selection":{"limit":1000},"filters":{"statuses":["running","succeeded","failed"]}`, "succeeded 301 records"},
-		"future":        {`,"selection":{"window":{"by":"ingested_at","from":"2199-01-01T00:00:00Z","to":"2199-02-01T00:00:00Z"}}`, "succeeded 0 records watermark 2199-01-01T00:00:00Z"},
-		"bad":           {`,"selection":{"limit":0},"format":"xml","colour":"red"`, "failed unknown_field /colour wrong_type /format out_of_range /selection/limit"},
-		"bad-one":       {`,"selection":{"limit":0}`, "failed out_of_range /selection/limit"},
-		"other-target":  {`,"selection":{"limit":5},"target":"answer_insights","format":"csv"`, "failed not_possible /format"},
-		"split":         {`,"selection":{"limit":5},"split":{"test":0.5}`, "succeeded 5 records"},
-		"option":        {`,"selection":{"limit":5},"options":{"with_wings":true}`, "failed not_possible /options"},
-		"csv-option":    {`,"selection":{"limit":5},"options":{"csv_raw":true}`, "failed not_possible /options"},
-		"columns":       {`,"selection":{"limit":5},"options":{"columns":["run_id","colour"]}`, "failed not_possible /options"},
+		"window": {`,"selection":{"window":{"from":"` + from + `","to":"` + to + `"}}`, "succeeded 300 records"},
+		"edge": {`,"selection":{"window":{"from":"2026-03-01T00:00:01Z","to":"2026-03-01T00:00:03Z"}}`,
+			"succeeded 2 records"},
+		"window-limit": {`,"selection":{"limit":7,"window":{"from":"` + from + `","to":"` + to + `"}}`,
+			"succeeded 7 records"},
+		"all-statuses": {`,"selection":{"limit":1},"filters":{"statuses":["running","succeeded"]}`, "succeeded 1 records"},
+		"version":      {`,"selection":{"limit":100},"filters":{"app_versions":["v2"]}`, "succeeded 1 records"},
+		"rated":        {`,"selection":{"limit":1000},"filters":{"rating":"thumbsUp"}`, "succeeded 100 records"},
+		"by-id": {`,"selection":{"run_ids":["run-00001","run-00300","run-00002","nope"]}`,
+			"succeeded 2 records runs_not_found"},
+		"empty":     {`,"selection":{"limit":10},"filters":{"rating":"thumbsDown"}`, "succeeded 0 records"},
+		"fragments": {`,"selection":{"limit":100},"fragment":{"max_records":40}`, "succeeded 100 records"},
+		"two-windows": {`,"selection":{"limit":1000},"filters":{"statuses":["running","succeeded","failed"]}`,
+			"succeeded 301 records"},
+		"future": {`,"selection":{"window":{"by":"ingested_at","from":"2199-01-01T00:00:00Z","to":"2199-02-01T00:00:00Z"}}`, "succeeded 0 records watermark 2199-01-01T00:00:00Z"},
+		"bad": {`,"selection":{"limit":0},"format":"xml","colour":"red"`,
+			"failed unknown_field /colour wrong_type /format out_of_range /selection/limit"},
+		"bad-one": {`,"selection":{"limit":0}`, "failed out_of_range /selection/limit"},
+		"other-target": {`,"selection":{"limit":5},"target":"answer_insights","format":"csv"`,
+			"failed not_possible /format"},
+		"split":      {`,"selection":{"limit":5},"split":{"test":0.5}`, "succeeded 5 records"},
+		"option":     {`,"selection":{"limit":5},"options":{"with_wings":true}`, "failed not_possible /options"},
+		"csv-option": {`,"selection":{"limit":5},"options":{"csv_raw":true}`, "failed not_possible /options"},
+		"columns": {`,"selection":{"limit":5},"options":{"columns":["run_id","colour"]}`,
+			"failed not_possible /options"},
 		"with-nodes":    {`,"selection":{"limit":5},"options":{"with_nodes":true}`, "succeeded 5 records"},
 		"other-purpose": {`,"selection":{"limit":5},"nodes":["solve"]`, "succeeded 0 records"},
 	} {
@@ -188,8 +200,9 @@ func TestAnIncrementalExportGoesOnAtTheWatermark(t *testing.T) {
 	defer conn.Close()
 	storedAt := func(table, condition string, at time.Time) {
 		t.Helper()
-		if err := conn.Exec(t.Context(), fmt.Sprintf("ALTER TABLE %s UPDATE ingested_at = fromUnixTimestamp64Micro(%d) WHERE %s SETTINGS mutations_sync = 1",
-			table, at.UnixMicro(), condition)); err != nil {
+		if err := conn.Exec(t.Context(),
+			fmt.Sprintf("ALTER TABLE %s UPDATE ingested_at = fromUnixTimestamp64Micro(%d) WHERE %s SETTINGS mutations_sync = 1",
+				table, at.UnixMicro(), condition)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,7 +210,8 @@ func TestAnIncrementalExportGoesOnAtTheWatermark(t *testing.T) {
 	storedAt("feedback", "1", time.Now().Add(-3*time.Minute))
 	f.start()
 	window := func(from time.Time) string {
-		return `,"selection":{"window":{"by":"ingested_at","from":"` + from.UTC().Format(time.RFC3339Nano) + `","to":"2199-01-01T00:00:00Z"}}`
+		return `,"selection":{"window":{"by":"ingested_at","from":"` + from.UTC().Format(time.RFC3339Nano) +
+			`","to":"2199-01-01T00:00:00Z"}}`
 	}
 	f.send(request("first", window(day)))
 	first := f.completion("first")
@@ -266,7 +280,8 @@ func TestARunningExportIsCancelledAndAnEndedOneIsNot(t *testing.T) {
 	f := newFlow(t)
 	f.insertRuns(200)
 	cancel := func(id string) {
-		f.send(`{"type":"dev.millrace.export.cancelled.v1","export_id":"` + id + `","workspace_id":"acme","requested_by":"me"}`)
+		f.send(`{"type":"dev.millrace.export.cancelled.v1","export_id":"` + id +
+			`","workspace_id":"acme","requested_by":"me"}`)
 	}
 	// The window is held until the export has ended.
 	ended := make(chan struct{})

@@ -56,7 +56,8 @@ func TestAWindowThatAlwaysFailsFailsItsExport(t *testing.T) {
 	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
 	c := f.completions("e1")[0]
 	f.verify(c)
-	if c.Status != export.StatusFailed || c.ErrorCode != "read_failed" || !c.ErrorRetryable || !strings.Contains(c.ErrorMessage, "ClickHouse error") {
+	if c.Status != export.StatusFailed || c.ErrorCode != "read_failed" || !c.ErrorRetryable ||
+		!strings.Contains(c.ErrorMessage, "ClickHouse error") {
 		t.Errorf("%s, error %+v", c.Status, c.Failure())
 	}
 	for _, statement := range []string{"DROP VIEW feedback", "RENAME TABLE feedback_gone TO feedback"} {
@@ -76,7 +77,8 @@ func TestTheFirstWindowManifestCounts(t *testing.T) {
 	f.insertRuns(20)
 	id := export.ID{WorkspaceID: "acme", ExportID: "e1"}
 	other := export.File{
-		Key: export.DataName(export.SplitTrain, 0, 0, "other", "jsonl"), Kind: export.Data, Split: export.SplitTrain, Records: 1,
+		Key: export.DataName(export.SplitTrain, 0, 0, "other",
+			"jsonl"), Kind: export.Data, Split: export.SplitTrain, Records: 1,
 	}
 	var once atomic.Bool
 	f.failpoint = func(_, point string) error {
@@ -131,10 +133,12 @@ func TestTheCommandOfACompletionLoadsTheDataSet(t *testing.T) {
 	for _, format := range []string{export.JSONL, export.JSON, export.CSV, export.Parquet} {
 		for _, compression := range []string{export.NoCompression, export.Gzip, export.Zstd} {
 			id := format + "-" + compression
-			f.send(request(id, fmt.Sprintf(`,"format":%q,"compression":%q,"fragment":{"max_records":30}%s`, format, compression, limit1000)))
+			f.send(request(id, fmt.Sprintf(`,"format":%q,"compression":%q,"fragment":{"max_records":30}%s`, format, compression,
+				limit1000)))
 			f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
 			c := f.completions(id)[0]
-			if got := cardtest.Load(t, env, "/", c.LoadWith, "SELECT 'ids=' || count(DISTINCT run_id) AS found"); c.Fragments != 14 || !strings.Contains(got, "ids=400") {
+			if got := cardtest.Load(t, env, "/", c.LoadWith,
+				"SELECT 'ids=' || count(DISTINCT run_id) AS found"); c.Fragments != 14 || !strings.Contains(got, "ids=400") {
 				t.Errorf("%s: %d fragments, %s prints %s", id, c.Fragments, c.LoadWith, got)
 			}
 		}

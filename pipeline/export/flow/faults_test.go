@@ -55,7 +55,8 @@ func (f *faulty) ask() {
 		records = 1000 // so large that it is the window
 	}
 	f.asked = append(f.asked, id)
-	text := request(id, fmt.Sprintf(`,"selection":{"limit":%d},"fragment":{"max_records":%d}`, faultRuns-len(f.asked), records))
+	text := request(id, fmt.Sprintf(`,"selection":{"limit":%d},"fragment":{"max_records":%d}`, faultRuns-len(f.asked),
+		records))
 	for range 1 + f.random.IntN(2) {
 		f.send(text)
 	}
@@ -138,7 +139,8 @@ func (f *faulty) whole(c *export.Completion) (m *export.Manifest, runIDs []strin
 // slow makes extract's queries take a while: a column is computed for each row that is read.
 func (f *faulty) slow() {
 	f.t.Helper()
-	f.exec("ALTER TABLE runs DROP COLUMN trace_id, ADD COLUMN trace_id String DEFAULT if(sleepEachRow(0.0005) = 0, '', 'never')")
+	f.exec("ALTER TABLE runs DROP COLUMN trace_id, ADD COLUMN trace_id String DEFAULT if(sleepEachRow(0.0005) = 0, '', " +
+		"'never')")
 }
 
 func TestAClickHouseThatIsKilledInTheMiddleOfQueriesBreaksNoExport(t *testing.T) {
@@ -209,7 +211,8 @@ func (f *faulty) ownClickHouse() *local.ClickHouse {
 	if f.dsn, err = clickhouse.ParseDSN("clickhouse://" + server.NativeAddr()); err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := clickhouse.Migrate(f.t.Context(), f.dsn, chschema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := clickhouse.Migrate(f.t.Context(), f.dsn, chschema.Migrations, "",
+		slog.New(slog.DiscardHandler)); err != nil {
 		f.t.Fatal(err)
 	}
 	return server
@@ -226,7 +229,8 @@ func (f *faulty) waitForExtract() {
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	for n := uint64(0); n == 0; {
-		err := conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE query_id LIKE 'acme/%' AND current_database = '"+f.dsn.Database+"'").Scan(&n)
+		err := conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE query_id LIKE 'acme/%' AND current_database "+
+			"= '"+f.dsn.Database+"'").Scan(&n)
 		if ctx.Err() != nil {
 			f.t.Fatalf("no window is extracted: %v", err)
 		}

@@ -76,7 +76,8 @@ func newFlow(t *testing.T) *flow {
 	t.Cleanup(func() { f.bucket.Close() })
 	f.client = f.newClient()
 	f.events = f.newClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond),
-		kgo.ConsumeTopics(topic(event.TopicExportProgress), topic(event.TopicExportCompletions), topic(event.TopicDeadLetters)))
+		kgo.ConsumeTopics(topic(event.TopicExportProgress), topic(event.TopicExportCompletions),
+			topic(event.TopicDeadLetters)))
 	return f
 }
 
@@ -101,7 +102,8 @@ func (f *flow) start() {
 	})
 	for name, start := range map[string]func(stage.Config) func(context.Context) error{
 		export.StagePlan: func(c stage.Config) func(context.Context) error {
-			return plan.New(plan.Config{Config: c, WindowRecords: f.windowRecords, WindowsInFlight: f.windowsInFlight}, f.dsn, f.bucket).Run
+			return plan.New(plan.Config{Config: c, WindowRecords: f.windowRecords, WindowsInFlight: f.windowsInFlight}, f.dsn,
+				f.bucket).Run
 		},
 		export.StageExtract: func(c stage.Config) func(context.Context) error {
 			return extract.New(extract.Config{Config: c, Pause: time.Millisecond}, f.dsn, f.bucket).Run
@@ -173,7 +175,8 @@ func (f *flow) insertRuns(n int, changes ...func(i int, r *runs.Run)) {
 		}
 		list = append(list, r)
 		if i%3 == 0 {
-			judged = append(judged, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Rating: "thumbsUp", UpdatedAt: day})
+			judged = append(judged, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Rating: "thumbsUp",
+				UpdatedAt: day})
 		}
 	}
 	if refused, err := store.InsertRuns(f.t.Context(), list); err != nil || refused != nil {

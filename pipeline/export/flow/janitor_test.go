@@ -100,7 +100,8 @@ func TestTheJanitorRemovesWhatAPausedAttemptUploadedAfterTheEnd(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.client.ProduceSync(t.Context(), message.Result(event.DefaultPrefix, plan, export.Result{Kind: export.WindowDone})).FirstErr(); err != nil {
+	if err := f.client.ProduceSync(t.Context(), message.Result(event.DefaultPrefix, plan,
+		export.Result{Kind: export.WindowDone})).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })

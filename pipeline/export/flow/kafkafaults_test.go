@@ -150,10 +150,12 @@ func (f *faulty) onWire(version *kversion.Versions) *wire {
 	for _, t := range event.Topics {
 		topics = append(topics, topic(t.Name))
 	}
-	f.kafka = localtest.Kafka(f.t, kfake.NumBrokers(3), kfake.MaxVersions(version), kfake.ListenFn(w.listen), kfake.SeedTopics(1, topics...))
+	f.kafka = localtest.Kafka(f.t, kfake.NumBrokers(3), kfake.MaxVersions(version), kfake.ListenFn(w.listen),
+		kfake.SeedTopics(1, topics...))
 	f.client = f.newClient()
 	f.events = f.newClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond),
-		kgo.ConsumeTopics(topic(event.TopicExportProgress), topic(event.TopicExportCompletions), topic(event.TopicDeadLetters)))
+		kgo.ConsumeTopics(topic(event.TopicExportProgress), topic(event.TopicExportCompletions),
+			topic(event.TopicDeadLetters)))
 	return w
 }
 
@@ -172,15 +174,20 @@ var kafkaFaults = map[string]kfake.Fault{
 	"not produced, unknown error":    {Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.UnknownServerError},
 	"offsets stored, timed out":      {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.RequestTimedOut},
 	"offsets stored late, timed out": {Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut},
-	"offsets, another coordinator":   {Keys: []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.OffsetCommit}, Err: kerr.NotCoordinator},
-	"offsets, unknown error":         {Keys: []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.OffsetCommit}, Err: kerr.UnknownServerError},
-	"added, another coordinator":     {Keys: []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn}, TopLevel: true, Err: kerr.NotCoordinator},
-	"added, timed out":               {Keys: []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn}, TopLevel: true, Err: kerr.RequestTimedOut},
+	"offsets, another coordinator": {Keys: []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.OffsetCommit},
+		Err: kerr.NotCoordinator},
+	"offsets, unknown error": {Keys: []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.OffsetCommit},
+		Err: kerr.UnknownServerError},
+	"added, another coordinator": {Keys: []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn}, TopLevel: true,
+		Err: kerr.NotCoordinator},
+	"added, timed out": {Keys: []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn}, TopLevel: true,
+		Err: kerr.RequestTimedOut},
 	"not ended, timed out":           {Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.RequestTimedOut},
 	"not ended, another coordinator": {Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.NotCoordinator},
 	"not ended, fenced":              {Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.ProducerFenced},
 	"not ended, unknown error":       {Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.UnknownServerError},
-	"coordinator is loading":         {Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress},
+	"coordinator is loading": {Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true,
+		Err: kerr.CoordinatorLoadInProgress},
 	"heartbeat, another coordinator": {Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.NotCoordinator},
 	"fetch, another leader":          {Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition},
 }
@@ -251,7 +258,8 @@ func (f *faulty) kafkaActions(w *wire) (actions []func() bool) {
 		actions = append(actions, func() bool { return soon(w.loseOne(key)) })
 	}
 	for range 3 {
-		actions = append(actions, func() bool { w.reset(); return true }, func() bool { f.kafka.RehashCoordinators(); return true })
+		actions = append(actions, func() bool { w.reset(); return true },
+			func() bool { f.kafka.RehashCoordinators(); return true })
 	}
 	return actions
 }

@@ -55,7 +55,8 @@ func (f *flow) stagedRows() (rows uint64) {
 		f.t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.QueryRow(f.t.Context(), "SELECT (SELECT count() FROM export_stage) + (SELECT count() FROM export_stage_rows)").Scan(&rows); err != nil {
+	if err := conn.QueryRow(f.t.Context(),
+		"SELECT (SELECT count() FROM export_stage) + (SELECT count() FROM export_stage_rows)").Scan(&rows); err != nil {
 		f.t.Fatal(err)
 	}
 	return rows
@@ -118,7 +119,8 @@ func TestTheMostRecentRunsOfALongHistoryAreFound(t *testing.T) {
 		"common":   {`,"selection":{"limit":20}`, true, every(all-20, 1)},
 		"rare":     {`,"selection":{"limit":20},"filters":{"app_versions":["rare"]}`, true, rare[len(rare)-20:]},
 		"all-rare": {`,"selection":{"limit":100},"filters":{"app_versions":["rare"]}`, false, rare[len(rare)-100:]},
-		"window":   {`,"selection":{"limit":3,"window":{"from":"2026-01-01T00:00:00Z","to":"2026-01-01T10:00:00Z"}}`, true, every(0, 1)[35_997:36_000]},
+		"window": {`,"selection":{"limit":3,"window":{"from":"2026-01-01T00:00:00Z","to":"2026-01-01T10:00:00Z"}}`, true,
+			every(0, 1)[35_997:36_000]},
 	} {
 		f.send(request(id, c.fields))
 		completion := f.completion(id)
@@ -303,7 +305,8 @@ func TestARecordThatIsTooLargeIsDroppedAndCounted(t *testing.T) {
 	f.start()
 	f.send(request("e1", limit1000))
 	c := f.completion("e1")
-	if _, got := f.verify(c); len(got) != 3 || c.Dropped["record_too_large"] != 1 || c.RowsPlanned != 4 || c.RowsUsed != 3 {
+	if _, got := f.verify(c); len(got) != 3 || c.Dropped["record_too_large"] != 1 || c.RowsPlanned != 4 ||
+		c.RowsUsed != 3 {
 		t.Errorf("%d records, %+v", len(got), *c)
 	}
 }
@@ -314,7 +317,8 @@ func TestQueriesNameTheirExportAndWindow(t *testing.T) {
 	f := newFlow(t)
 	f.windowRecords, f.windowsInFlight = 50, 1
 	f.insertRuns(120)
-	f.exec("ALTER TABLE runs DROP COLUMN trace_id, ADD COLUMN trace_id String DEFAULT if(sleepEachRow(0.005) = 0, '', 'never')")
+	f.exec("ALTER TABLE runs DROP COLUMN trace_id, ADD COLUMN trace_id String DEFAULT if(sleepEachRow(0.005) = 0, '', " +
+		"'never')")
 	f.start()
 	f.send(request("e1", inWindows(120)))
 	conn, err := f.dsn.Open()

@@ -36,13 +36,15 @@ func left(t *testing.T, f Folder) (names []string) {
 func TestASweepLeavesWhatIsNamedAndAllDocuments(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	fill(t, f, "README.md", "__meta__/a", "__meta__/b", "data/a", "data/b", "manifest.json", "plan.json", "windows/00000.json", "windows/00012.json")
+	fill(t, f, "README.md", "__meta__/a", "__meta__/b", "data/a", "data/b", "manifest.json", "plan.json",
+		"windows/00000.json", "windows/00012.json")
 	other := Folder{Bucket: f.Bucket, ID: export.ID{WorkspaceID: "acme", ExportID: "e10"}}
 	fill(t, other, "data/c")
 	if err := f.Sweep(t.Context(), []export.File{{Key: "data/a"}, {Key: "__meta__/b"}}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := left(t, f), []string{"__meta__/b", "data/a", "manifest.json", "plan.json", "windows/00000.json", "windows/00012.json"}; !slices.Equal(got, want) {
+	if got, want := left(t, f), []string{"__meta__/b", "data/a", "manifest.json", "plan.json", "windows/00000.json",
+		"windows/00012.json"}; !slices.Equal(got, want) {
 		t.Errorf("left are %v", got)
 	}
 	if got := left(t, other); !slices.Equal(got, []string{"data/c"}) {
@@ -115,7 +117,8 @@ func TestCleaningLeavesWhatTheManifestLists(t *testing.T) {
 		}
 		slices.Sort(want)
 		if got := left(t, f); !slices.Equal(got, want) {
-			t.Errorf("export %d, ended %t, deleted %t, %s: left are %v, want %v of %v", n, ended, deleted, m.Status, got, want, names)
+			t.Errorf("export %d, ended %t, deleted %t, %s: left are %v, want %v of %v", n, ended, deleted, m.Status, got, want,
+				names)
 		}
 	}
 }
@@ -124,7 +127,8 @@ func TestAManifestThatIsNoneIsNoReasonToDelete(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	for i, m := range []any{
-		struct{}{}, export.Manifest{ID: f.ID, Status: export.StatusRunning}, export.Manifest{Status: export.StatusSucceeded}, "text", nil,
+		struct{}{}, export.Manifest{ID: f.ID,
+			Status: export.StatusRunning}, export.Manifest{Status: export.StatusSucceeded}, "text", nil,
 	} {
 		f.ID.ExportID = fmt.Sprint("e", i)
 		fill(t, f, "data/a")

@@ -128,13 +128,13 @@ func (v visit) id() export.ID { return export.ID{WorkspaceID: v.WorkspaceID, Exp
 // view, because the view would first fold the events of all times.
 func endedQuery(within time.Duration, last visit, page int) clickhouse.Query {
 	var b clickhouse.Binder
-	workspace := b.ID("workspace", last.WorkspaceID)
+	workspace, exportID := b.ID("workspace", last.WorkspaceID), b.ID("export", last.ExportID)
 	return b.Query(`SELECT workspace_id, export_id, max(toUnixTimestamp64Milli(assumeNotNull(completed_at))) AS ended_ms
 FROM export_events
 WHERE completed_at >= now64(3) - toIntervalSecond(` + b.Int("within", int64(within/time.Second)) + `)
 GROUP BY workspace_id, export_id
 HAVING ` + workspace + ` = ''
-    OR (ended_ms, workspace_id, export_id) < (` + b.Int("ended", last.EndedMs) + `, ` + workspace + `, ` + b.ID("export", last.ExportID) + `)
+    OR (ended_ms, workspace_id, export_id) < (` + b.Int("ended", last.EndedMs) + `, ` + workspace + `, ` + exportID + `)
 ORDER BY ended_ms DESC, workspace_id DESC, export_id DESC
 LIMIT ` + b.Count("page", int64(page)))
 }

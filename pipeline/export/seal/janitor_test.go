@@ -61,7 +61,8 @@ func (e *estate) export(id string, status export.Status, age time.Duration) {
 			e.t.Fatal(err)
 		}
 	}
-	insert := "INSERT INTO export_events (workspace_id, export_id, status, requested_at, at) VALUES ('acme', $1, 'running', now(), now())"
+	insert := "INSERT INTO export_events (workspace_id, export_id, status, requested_at, at) VALUES ('acme', $1, " +
+		"'running', now(), now())"
 	if err := e.conn.Exec(e.t.Context(), insert, id); err != nil {
 		e.t.Fatal(err)
 	}
@@ -75,7 +76,8 @@ func (e *estate) export(id string, status export.Status, age time.Duration) {
 	if _, _, err := f.CreateManifest(e.t.Context(), m); err != nil {
 		e.t.Fatal(err)
 	}
-	insert = "INSERT INTO export_events (workspace_id, export_id, status, requested_at, completed_at, at) VALUES ('acme', $1, $2, now(), now64(3) - toIntervalSecond($3), now())"
+	insert = "INSERT INTO export_events (workspace_id, export_id, status, requested_at, completed_at, at) VALUES " +
+		"('acme', $1, $2, now(), now64(3) - toIntervalSecond($3), now())"
 	for range 2 { // a crash of track appends twice
 		if err := e.conn.Exec(e.t.Context(), insert, id, string(status), int64(age/time.Second)); err != nil {
 			e.t.Fatal(err)
@@ -137,7 +139,8 @@ func TestARoundCleansEveryExportThatEndedLately(t *testing.T) {
 		}
 	}
 	visits, err := j.ended(t.Context(), e.conn, visit{})
-	if err != nil || len(visits) != 2 || !slices.ContainsFunc(visits, func(v visit) bool { return v.ExportID == "failed-0" }) {
+	if err != nil || len(visits) != 2 || !slices.ContainsFunc(visits,
+		func(v visit) bool { return v.ExportID == "failed-0" }) {
 		t.Errorf("the first page is %v, %v; want the newest exports", visits, err)
 	}
 }

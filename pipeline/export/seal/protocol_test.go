@@ -55,7 +55,8 @@ func newWorld(t *testing.T, b *bucket.Bucket, seed uint64) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.plan = &export.Plan{Version: export.PlanVersion, ID: w.folder.ID, Request: request, RequestedAt: day, AcceptedAt: day}
+	w.plan = &export.Plan{Version: export.PlanVersion, ID: w.folder.ID, Request: request, RequestedAt: day,
+		AcceptedAt: day}
 	for i := range 1 + w.random.IntN(12)*w.random.IntN(2) {
 		rows := 1 + w.random.Int64N(1000)
 		w.plan.Windows = append(w.plan.Windows, export.PlannedWindow{Rows: rows})
@@ -139,7 +140,8 @@ func (w *world) checkProgress(p *export.Progress) {
 		}
 	}
 	if p.RowsDone != rows || p.WindowsDone != int64(windows) || p.PercentDone != float64(rows)*100/float64(w.plan.Rows) {
-		w.t.Errorf("progress %v%%, %d rows, %d windows; done are %d rows of %d, %d windows", p.PercentDone, p.RowsDone, p.WindowsDone, rows, w.plan.Rows, windows)
+		w.t.Errorf("progress %v%%, %d rows, %d windows; done are %d rows of %d, %d windows", p.PercentDone, p.RowsDone,
+			p.WindowsDone, rows, w.plan.Rows, windows)
 	}
 	if n := len(w.progress); n > 0 && p.PercentDone < w.progress[n-1].PercentDone {
 		w.t.Errorf("progress fell from %v to %v", w.progress[n-1].PercentDone, p.PercentDone)
@@ -200,7 +202,8 @@ func (w *world) extract(window int) {
 		return
 	}
 	rows := w.plan.Windows[window].Rows
-	m := &export.WindowManifest{ID: w.plan.ID, Window: window, Attempt: "a", Rows: rows, Vanished: w.random.Int64N(rows + 1)}
+	m := &export.WindowManifest{ID: w.plan.ID, Window: window, Attempt: "a", Rows: rows,
+		Vanished: w.random.Int64N(rows + 1)}
 	m.RowsUsed = w.random.Int64N(rows - m.Vanished + 1)
 	if rest := rows - m.Vanished - m.RowsUsed; rest > 0 {
 		m.Dropped = map[string]int64{"no_output": rest}
@@ -298,7 +301,10 @@ func (w *world) check() {
 	if c.RowsPlanned != w.plan.Rows || sum != w.plan.Rows {
 		w.t.Errorf("%d rows planned, %d accounted for, of %d", c.RowsPlanned, sum, w.plan.Rows)
 	}
-	warned := slices.IndexFunc(c.Warnings, func(x export.Warning) bool { return x.Code == export.RowsVanished && x.Count == c.Vanished })
+	warned := slices.IndexFunc(c.Warnings, func(x export.Warning) bool {
+		return x.Code == export.RowsVanished &&
+			x.Count == c.Vanished
+	})
 	if (warned >= 0) != (c.Vanished > 0) {
 		w.t.Errorf("%d rows vanished, warnings %v", c.Vanished, c.Warnings)
 	}

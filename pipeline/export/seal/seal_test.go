@@ -53,9 +53,10 @@ func newFixture(t *testing.T) *fixture {
 		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}}}
 	f.client = f.newClient()
-	f.events = f.newClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond), kgo.ConsumeTopics(
-		f.cfg.TopicName(event.TopicExportProgress), f.cfg.TopicName(event.TopicExportWindows), f.cfg.TopicName(event.TopicExportCompletions),
-		f.cfg.TopicName(event.TopicDeadLetters)))
+	f.events = f.newClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond),
+		kgo.ConsumeTopics(
+			f.cfg.TopicName(event.TopicExportProgress), f.cfg.TopicName(event.TopicExportWindows), f.cfg.TopicName(event.TopicExportCompletions),
+			f.cfg.TopicName(event.TopicDeadLetters)))
 	request, err := export.ParseRequest([]byte(`{"export_id":"e1","workspace_id":"acme","purpose":"export_dataset","source":"recipe","app_id":"app","selection":{"limit":100}}`))
 	if err != nil {
 		t.Fatal(err)
@@ -163,12 +164,14 @@ func describe(t *testing.T, r *kgo.Record) string {
 	case event.TopicExportProgress:
 		var p export.Progress
 		decode(&p)
-		return fmt.Sprintf("%s %v%% %d/%d rows %d records %v dropped %d/%d windows", p.Status, p.PercentDone, p.RowsDone, p.RowsPlanned,
+		return fmt.Sprintf("%s %v%% %d/%d rows %d records %v dropped %d/%d windows", p.Status, p.PercentDone, p.RowsDone,
+			p.RowsPlanned,
 			p.Records, p.Dropped, p.WindowsDone, p.WindowsPlanned)
 	case event.TopicExportCompletions:
 		var c export.Completion
 		decode(&c)
-		text := fmt.Sprintf("%s %d planned %d used %v dropped %d records %d fragments", c.Status, c.RowsPlanned, c.RowsUsed, c.Dropped, c.Records, c.Fragments)
+		text := fmt.Sprintf("%s %d planned %d used %v dropped %d records %d fragments", c.Status, c.RowsPlanned, c.RowsUsed,
+			c.Dropped, c.Records, c.Fragments)
 		if c.ErrorCode != "" {
 			text += " " + c.ErrorCode
 		}
@@ -208,7 +211,8 @@ func TestWindowsAreReleasedOneForEachResultAndTheLastOneEndsTheExport(t *testing
 	f.windowDone(1)
 	f.wants("running 100% 99/99 rows 96 records map[no_output:3] dropped 3/3 windows",
 		"succeeded 99 planned 96 used map[no_output:3] dropped 96 records 3 fragments")
-	want := []string{"data/train-00000-00000-mine.jsonl", "data/train-00001-00000-mine.jsonl", "data/train-00002-00000-mine.jsonl"}
+	want := []string{"data/train-00000-00000-mine.jsonl", "data/train-00001-00000-mine.jsonl",
+		"data/train-00002-00000-mine.jsonl"}
 	if got := f.data(); !slices.Equal(got, want) {
 		t.Errorf("objects %v, want %v", got, want)
 	}
@@ -231,7 +235,8 @@ func TestTheFirstFailureEndsAnExportAndWhatComesLaterIsIgnored(t *testing.T) {
 	f.start()
 	f.window(0, 40)
 	f.window(1, 40)
-	f.result(export.Result{Kind: export.WindowFailed, Window: 2, Error: &export.Error{Code: "read_failed", Message: "m", Retryable: true}})
+	f.result(export.Result{Kind: export.WindowFailed, Window: 2,
+		Error: &export.Error{Code: "read_failed", Message: "m", Retryable: true}})
 	f.wants("failed 100 planned 0 used map[] dropped 0 records 0 fragments read_failed")
 	if got := f.data(); got != nil {
 		t.Errorf("objects %v are left", got)
@@ -242,7 +247,8 @@ func TestTheFirstFailureEndsAnExportAndWhatComesLaterIsIgnored(t *testing.T) {
 	f.windowDone(2)
 	f.result(export.Result{Kind: export.Cancelled})
 	f.result(export.Result{Kind: "new"})
-	unknown := message.Result(f.cfg.TopicPrefix, &export.Plan{ID: export.ID{WorkspaceID: "acme", ExportID: "never"}}, export.Result{Kind: export.Cancelled})
+	unknown := message.Result(f.cfg.TopicPrefix, &export.Plan{ID: export.ID{WorkspaceID: "acme", ExportID: "never"}},
+		export.Result{Kind: export.Cancelled})
 	if err := f.client.ProduceSync(t.Context(), unknown).FirstErr(); err != nil {
 		t.Fatal(err)
 	}

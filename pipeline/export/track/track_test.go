@@ -47,10 +47,12 @@ func planned(t *testing.T, id string) *export.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &export.Plan{ID: r.ID, Request: r, RequestedAt: day, AcceptedAt: day, Rows: 100, Windows: []export.PlannedWindow{{Rows: 60}, {Rows: 40}}}
+	return &export.Plan{ID: r.ID, Request: r, RequestedAt: day, AcceptedAt: day, Rows: 100,
+		Windows: []export.PlannedWindow{{Rows: 60}, {Rows: 40}}}
 }
 
-func completed(t *testing.T, p *export.Plan, status export.Status, why *export.Error, windows ...*export.WindowManifest) *export.Completion {
+func completed(t *testing.T, p *export.Plan, status export.Status, why *export.Error,
+	windows ...*export.WindowManifest) *export.Completion {
 	text, err := json.Marshal(export.NewManifest(p, status, why, windows, "t/0/0", day.Add(time.Second)))
 	if err != nil {
 		t.Fatal(err)
@@ -68,17 +70,21 @@ func TestTheViewExportsTellsHowFarEachExportIsOrHowItEnded(t *testing.T) {
 	clickhousetest.Migrate(t, dsn)
 	running, done, failed := planned(t, "running"), planned(t, "done"), planned(t, "failed")
 	done.Watermark = day
-	window := &export.WindowManifest{Rows: 60, RowsUsed: 58, Records: 58, Dropped: map[string]int64{"no_output": 2}, Files: []export.File{{Kind: export.Data, Bytes: 9}}}
+	window := &export.WindowManifest{Rows: 60, RowsUsed: 58, Records: 58, Dropped: map[string]int64{"no_output": 2},
+		Files: []export.File{{Kind: export.Data, Bytes: 9}}}
 	var tally export.Tally
 	accepted := message.Progress(cfg.TopicPrefix, running, export.NewProgress(running, export.StatusAccepted, &tally, day))
 	tally.Add(window)
 	records := []*kgo.Record{
-		message.Progress(cfg.TopicPrefix, running, export.NewProgress(running, export.StatusRunning, &tally, day.Add(time.Second))),
+		message.Progress(cfg.TopicPrefix, running, export.NewProgress(running, export.StatusRunning, &tally,
+			day.Add(time.Second))),
 		accepted, // late
-		message.Progress(cfg.TopicPrefix, done, export.NewProgress(done, export.StatusRunning, &tally, day.Add(2*time.Second))),
+		message.Progress(cfg.TopicPrefix, done, export.NewProgress(done, export.StatusRunning, &tally,
+			day.Add(2*time.Second))),
 		message.Completion(cfg.TopicPrefix, done, completed(t, done, export.StatusSucceeded, nil, window)),
 		message.Completion(cfg.TopicPrefix, done, completed(t, done, export.StatusSucceeded, nil, window)),
-		message.Completion(cfg.TopicPrefix, failed, completed(t, failed, export.StatusFailed, &export.Error{Code: "c", Message: "m", Retryable: true, Pointer: "/p"})),
+		message.Completion(cfg.TopicPrefix, failed, completed(t, failed, export.StatusFailed,
+			&export.Error{Code: "c", Message: "m", Retryable: true, Pointer: "/p"})),
 		{Topic: cfg.TopicName(event.TopicExportProgress), Value: []byte(`{"type":"dev.millrace.run.v1"}`)},
 		{Topic: cfg.TopicName(event.TopicExportCompletions), Value: []byte(`{`)},
 	}
@@ -86,7 +92,8 @@ func TestTheViewExportsTellsHowFarEachExportIsOrHowItEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
-		"done succeeded 100% 60/60 rows 58 used 58 records {'no_output':2} dropped 1 fragments 2026-03-01 00:00:00.123000  N me",
+		"done succeeded 100% 60/60 rows 58 used 58 records {'no_output':2} dropped 1 fragments 2026-03-01 00:00:00.123000 " +
+			" N me",
 		"failed failed 0% 0/100 rows 0 used 0 records {} dropped 0 fragments ᴺᵁᴸᴸ c m true /p N me",
 		"running running 60% 60/100 rows 0 used 58 records {'no_output':2} dropped 1 fragments ᴺᵁᴸᴸ  N me",
 	}, "\n")
@@ -138,7 +145,8 @@ func TestAMissingTableStopsTheStageAndNamesTheCommandThatHelps(t *testing.T) {
 	t.Parallel()
 	cfg, dsn, client := setup(t)
 	p := planned(t, "e1")
-	if err := client.ProduceSync(t.Context(), message.Progress(cfg.TopicPrefix, p, export.NewProgress(p, export.StatusAccepted, &export.Tally{}, day))).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), message.Progress(cfg.TopicPrefix, p,
+		export.NewProgress(p, export.StatusAccepted, &export.Tally{}, day))).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	if err := New(cfg, dsn).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "millrace migrate") {
