@@ -10,13 +10,13 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Encoder returns the encoder of the records of the target. Metadata is for formats
-// that keep some; purpose and target are added to it. Options of the files are
+// Encoder returns the encoder of the target's records in a file format. Formats that keep metadata get metadata, and
+// the purpose and the target with it. Encoder reads FileOptions:
 //
-//   - bom: a byte order mark, for jsonl and csv; JSON must not have one (RFC 8259, section 8.1).
-//   - csv_raw: cells that a spreadsheet takes for formulas stay as they are.
+//   - bom: a byte order mark, for jsonl and csv. JSON must not have one (RFC 8259, section 8.1).
+//   - csv_raw: cells that a spreadsheet would take for a formula stay unchanged.
 //
-// The error says what is possible instead.
+// The error names the wrong option and the possible values.
 func (t *Target) Encoder(purpose, format, compression string, values map[string]any, metadata map[string]string) (fragment.Encoder, error) {
 	formatter, err := t.Formatter(purpose, values)
 	if err != nil {
@@ -32,17 +32,17 @@ func (t *Target) Encoder(purpose, format, compression string, values map[string]
 	}
 	for _, name := range t.SortedBy {
 		if !slices.ContainsFunc(s.Columns, func(c fragment.Column) bool { return c.Name == name }) {
-			break // what comes after ascends only within it
+			break // later columns ascend only within this one
 		}
 		s.SortedBy = append(s.SortedBy, name)
 	}
 	if s.Columns == nil && (format == fragment.CSV || format == fragment.Parquet) {
-		return nil, fmt.Errorf("purpose %s with target %s has no columns, so there is no %s of it", purpose, t.Name, format)
+		return nil, fmt.Errorf("the records of purpose %s with target %s have no columns, so they cannot be written as %s", purpose, t.Name, format)
 	}
 	return fragment.NewEncoder(format, compression, s)
 }
 
-// createdBy is what a Parquet file says of its writer, in the form that its readers know
+// createdBy is the writer that a Parquet file names, in the form that Parquet readers parse
 // (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift, created_by).
 var createdBy = sync.OnceValue(func() string {
 	version, revision := "(devel)", ""

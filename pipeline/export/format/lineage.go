@@ -7,15 +7,15 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// Source is what a record of a group remembers of a row that it is made of.
+// Source is what a GroupFormatter remembers of a row for the records that the row is part of.
 type Source struct {
 	startedAt  int64
 	inputGroup []byte
 	lineage    []byte
 }
 
-// Remember remembers what has to be known of a row, in the memory of the row before. Lineage makes the ids of records that
-// have one, or is nil.
+// Remember copies what a record needs of a row. It reuses the memory of the row before. Lineage makes the ids of the
+// records; it is nil if records have no lineage.
 func (s *Source) Remember(row *record.Row, lineage *record.IDs) {
 	s.startedAt, s.inputGroup, s.lineage = row.Subject().StartedAt, append(s.inputGroup[:0], row.InputGroup...), s.lineage[:0]
 	if lineage != nil {
@@ -23,8 +23,8 @@ func (s *Source) Remember(row *record.Row, lineage *record.IDs) {
 	}
 }
 
-// AppendLineage appends a line of the lineage: of is what a [Record] says of a row, file the name of the fragment that
-// the record is in, and line its number there, from 1.
+// AppendLineage appends a line of the lineage file. Of is an element of [Record.Lineage], file is the name of the
+// fragment that has the record, and line is the line of the record there, from 1.
 func AppendLineage(dst []byte, file string, line int64, of []byte) []byte {
 	dst = append(dst, `{"file":`...)
 	dst = jsonscan.AppendString(dst, []byte(file))
@@ -33,8 +33,8 @@ func AppendLineage(dst []byte, file string, line int64, of []byte) []byte {
 	return append(append(dst, ','), of...)
 }
 
-// appendLineage appends where a record comes from, as the end of an object. Before it come the keys that say where the
-// record is.
+// appendLineage appends the row that a record is made of, as a JSON object without its opening brace. AppendLineage adds
+// the brace and the place of the record.
 func appendLineage(dst []byte, row *record.Row, ids *record.IDs) []byte {
 	e := row.Subject()
 	dst = append(dst, `"id":`...)

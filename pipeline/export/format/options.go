@@ -8,25 +8,26 @@ import (
 	"strings"
 )
 
-// FileOptions are those of the files, which all purposes and targets have.
+// FileOptions are the options of files. All targets have them.
 var FileOptions = []Option{
 	{"bom", "`true`: a byte order mark begins JSONL and CSV files, as Azure OpenAI wants it"},
 	{"csv_raw", "`true`: cells of CSV that a spreadsheet takes for a formula stay as they are"},
 }
 
-// Options reads the options of a request; its err is the first mistake.
+// Options reads the options of a request. Values are as encoding/json reads them.
 type Options struct {
 	Values map[string]any
-	err    error
+	err    error // the first mistake
 }
 
+// Fail reports a mistake in the options. Only the first mistake is kept.
 func (o *Options) Fail(format string, args ...any) {
 	if o.err == nil {
 		o.err = fmt.Errorf(format, args...)
 	}
 }
 
-// Boolean reads an option that is true or false.
+// Boolean returns an option that is true or false, or otherwise if it is not given.
 func (o *Options) Boolean(name string, otherwise bool) bool {
 	value, given := o.Values[name]
 	if !given {
@@ -39,7 +40,7 @@ func (o *Options) Boolean(name string, otherwise bool) bool {
 	return on
 }
 
-// Integer reads an option that is a whole number.
+// Integer returns an option that is a whole number from least to most, or otherwise if it is not given.
 func (o *Options) Integer(name string, otherwise, least, most int) int {
 	value, given := o.Values[name]
 	if !given {
@@ -53,7 +54,7 @@ func (o *Options) Integer(name string, otherwise, least, most int) int {
 	return int(n)
 }
 
-// Text reads an option that is a text.
+// Text returns an option that is a text, or otherwise if it is not given.
 func (o *Options) Text(name, otherwise string) string {
 	value, given := o.Values[name]
 	if !given {
@@ -66,7 +67,7 @@ func (o *Options) Text(name, otherwise string) string {
 	return s
 }
 
-// Names reads an option that is a list of some of the possible names, each once; nil where it is not given.
+// Names returns an option that lists some of the possible names, each once. It returns nil if the option is not given.
 func (o *Options) Names(name, what string, possible []string) (keep []string) {
 	value, given := o.Values[name]
 	if !given {
@@ -92,7 +93,7 @@ func (o *Options) Names(name, what string, possible []string) (keep []string) {
 	return keep
 }
 
-// known refuses an option that neither the target nor the files have.
+// known refuses options that are neither the target's nor FileOptions.
 func (o *Options) known(purpose, target string, options []Option) {
 	var names []string
 	for _, option := range slices.Concat(options, FileOptions) {
@@ -106,7 +107,7 @@ func (o *Options) known(purpose, target string, options []Option) {
 	}
 }
 
-// onlyFor reads an option that is true or false, and may be true for some formats only.
+// onlyFor returns an option that is true or false. It may be true for the given formats only.
 func (o *Options) onlyFor(name, format string, formats ...string) bool {
 	on := o.Boolean(name, false)
 	if on && !slices.Contains(formats, format) {

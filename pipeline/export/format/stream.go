@@ -18,17 +18,17 @@ const (
 	Test       = "test"
 )
 
-// Splits are all of them, in their order.
+// Splits has all splits, in the order in which they are shown.
 var Splits = []string{Train, Validation, Test}
 
-// Shares of the input groups that go to validation and to test; the rest is train.
+// Shares are the shares of the input groups that go to validation and to test. The rest is train.
 type Shares struct {
 	Validation, Test float64
 	Seed             int64
 }
 
-// Of returns the split of an input group. All of a group's rows have one, and it depends on nothing but the
-// group and the seed: the same question never sits in two splits, nor in another one the next time.
+// Of returns the split of an input group. It depends on the group and the seed alone, so all rows of a group have the
+// same split: the same question is never in two splits, and a second export puts it into the same split again.
 func (s *Shares) Of(group []byte) string {
 	if s == nil {
 		return Train
@@ -43,43 +43,44 @@ func (s *Shares) Of(group []byte) string {
 	return Train
 }
 
-// Reasons that any row may be dropped for.
+// Reasons to drop a row that all targets share.
 const (
 	GroupTooLarge  = "group_too_large"
 	RecordTooLarge = "record_too_large"
 	DuplicateInput = "duplicate_input"
 )
 
-// Record is a record of a Stream, valid until the output's method returns.
+// Record is a record of a Stream. It is valid until [Output.Record] returns.
 type Record struct {
 	JSON  []byte // one object on one line
 	Split string
-	// Partition: records share a file only where it is the same.
+	// Records share a file only if their partitions are equal.
 	Partition string
-	StartedAt int64 // of its first row, in milliseconds since 1970
-	Rows      int64 // that it is made of
-	// Lineage has an object for each row, without its opening brace: where the record is comes first.
+	StartedAt int64 // start of its first row, in milliseconds since 1970
+	Rows      int64 // number of rows that it is made of
+	// Lineage has a JSON object for each row, without the opening brace. [AppendLineage] adds the brace and the place
+	// of the record.
 	Lineage [][]byte
 }
 
-// Output takes what a Stream makes of its rows.
+// Output receives the records of a Stream, and counts the rows that are in no record.
 type Output interface {
 	// Record takes a record. An error ends the stream.
 	Record(r *Record) error
-	// Drop counts rows that are in no record.
+	// Drop counts rows that are dropped for a reason.
 	Drop(reason string, rows int64)
-	// Warn counts a warning, see [WarningText].
+	// Warn counts a warning. See [WarningText].
 	Warn(code string)
 }
 
-// Stream turns the rows of a window into records: every row is part of a record that Output gets, or dropped.
-// It is not safe for concurrent use.
+// Stream turns the rows of a window into records. Every row is part of a record, or is dropped; Output receives both.
+// A Stream is not safe for concurrent use.
 type Stream struct {
-	row     RowFormatter   // or else
-	group   GroupFormatter // the target
+	row     RowFormatter   // the target's formatter: this one,
+	group   GroupFormatter // or this one
 	out     Output
 	shares  *Shares
-	lineage *record.IDs // of records that have one
+	lineage *record.IDs // nil if records have no lineage
 
 	partitioned Partitioned
 	warner      Warner
@@ -88,7 +89,7 @@ type Stream struct {
 
 	grouped, dedupe bool
 	current         []byte // group
-	open            bool   // rows of the current group were given
+	open            bool   // the current group has rows
 	best            candidate
 
 	buffer []byte
@@ -96,7 +97,8 @@ type Stream struct {
 	record Record
 }
 
-// Stream returns a stream of the target's records for one window. Shares may be nil.
+// Stream returns a stream of the target's records for one window. With nil shares, all records are in train. The error
+// names a wrong option.
 func (t *Target) Stream(purpose string, options map[string]any, shares *Shares, out Output) (*Stream, error) {
 	f, err := t.Formatter(purpose, options)
 	if err != nil {
@@ -126,7 +128,7 @@ func newStream(f Formatter, shares *Shares, out Output) *Stream {
 	return s
 }
 
-// Row takes the next row. It keeps nothing of it.
+// Row takes the next row. The rows of a group come one after another. Row does not retain row.
 func (s *Stream) Row(row *record.Row) error {
 	if row.TooLarge {
 		s.out.Drop(RecordTooLarge, 1)
@@ -171,7 +173,7 @@ func (s *Stream) Row(row *record.Row) error {
 	return s.write(row)
 }
 
-// Close ends the last group. Every row has been counted then.
+// Close ends the last group. After Close, every row has been counted.
 func (s *Stream) Close() error {
 	if !s.open {
 		return nil
@@ -190,10 +192,10 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-// Keys are what [Keyed] records had for keys so far, sorted.
+// Keys returns the keys of [Keyed] records so far, sorted.
 func (s *Stream) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
 
-// fill makes the record of a row, which is in the buffer.
+// fill returns the record of a row. The text of the record is in the buffer.
 func (s *Stream) fill(row *record.Row) *Record {
 	r := &s.record
 	r.JSON, r.Rows, r.StartedAt, r.Split = s.buffer, 1, row.Subject().StartedAt, s.shares.Of(row.InputGroup)
@@ -217,10 +219,10 @@ func (s *Stream) write(row *record.Row) error {
 	return s.out.Record(s.fill(row))
 }
 
-// MaxKeys is how many keys of records are told of: a reader of columns has no use for more.
+// MaxKeys is the largest number of keys that a Stream remembers: a reader of columns has no use for more.
 const MaxKeys = 1000
 
-// rememberKeys remembers the keys of the record that was made last.
+// rememberKeys remembers the keys of the last record.
 func (s *Stream) rememberKeys() {
 	if s.keyed == nil {
 		return
@@ -235,7 +237,7 @@ func (s *Stream) rememberKeys() {
 // emit writes a record of a group.
 func (s *Stream) emit(record []byte, of ...Source) error {
 	if len(of) == 0 {
-		return errors.New("a record of no row")
+		return errors.New("the formatter emitted a record without a source row")
 	}
 	s.rememberKeys()
 	r := &s.record
@@ -249,7 +251,7 @@ func (s *Stream) emit(record []byte, of ...Source) error {
 	return s.out.Record(r)
 }
 
-// candidate is the best record of a group so far.
+// candidate is the best record of the current group so far.
 type candidate struct {
 	valid    bool
 	record   Record
@@ -258,20 +260,20 @@ type candidate struct {
 	warnings []string
 }
 
-// keepBest keeps the record of a row, which is in the buffer, or the one that was kept before.
+// keepBest keeps the better of two records: the record of row, which is in the buffer, or the candidate.
 func (s *Stream) keepBest(row *record.Row) error {
 	score, rating := row.Verdict()
 	best := &s.best
 	if best.valid {
 		s.out.Drop(DuplicateInput, 1)
-		// Rows ascend by time, so that of equals the later one is the newer.
+		// Rows ascend by time: of equal rows, the later one is newer, and is kept.
 		if score < best.score || score == best.score && rating < best.rating {
 			return nil
 		}
 	}
 	r := s.fill(row)
 	text := append(best.record.JSON[:0], r.JSON...)
-	lineage := append(best.record.Lineage[:0], r.Lineage...) // each is the row's own
+	lineage := append(best.record.Lineage[:0], r.Lineage...) // the texts belong to the rows
 	best.record = *r
 	best.record.JSON, best.record.Lineage = text, lineage
 	best.valid, best.score, best.rating, best.warnings = true, score, rating, nil

@@ -13,52 +13,54 @@ const (
 	FineTuning       = "fine_tuning"
 )
 
-// Purposes are all purposes, in their order.
+// Purposes has all purposes, in the order in which they are shown.
 var Purposes = []string{ExportDataset, RecipeEvaluation, NodeEvaluation, NodeOptimization, FineTuning}
 
-// Target is a shape of records, for one purpose or two. Its texts are what `millrace formats` and the README say;
-// they are Markdown.
+// Target is a shape of records, for one purpose or two. `millrace formats` and README.md show its texts, which are
+// Markdown.
 type Target struct {
 	Name     string
 	Purposes []string
-	Reader   string   // who reads it, and how: "[Ragas](https://…), `EvaluationDataset.from_jsonl`"
+	Reader   string   // the tool that reads it, and how: "[Ragas](https://…), `EvaluationDataset.from_jsonl`"
 	Shape    string   // what a record is
-	Rules    []string // what the reader asks for, each held on every record
-	Options  []Option // beside those of the files
-	Drops    []Drop   // reasons that rows are dropped for, beside group_too_large and record_too_large
-	// Formats are those that it may be written as, the default one first.
+	Rules    []string // what the reader requires; every record is checked
+	Options  []Option // beside FileOptions
+	Drops    []Drop   // reasons to drop a row, beside group_too_large and record_too_large
+	// Formats are the possible file formats, the default first.
 	Formats []string
-	// Limits are those of a file, whatever the request says; 0 is none.
+	// Limits of a file hold whatever the request says. 0 is no limit.
 	Limits fragment.Limits
-	// Least and Most are numbers of records between which its reader takes a data set, 0 is none. Outside, the
-	// export ends with a warning.
+	// Least and Most are the smallest and the largest number of records that the reader accepts; 0 is no limit. An
+	// export outside these limits ends with a warning.
 	Least, Most int64
-	// Load is a shell command that loads a file into its reader: {file} is its path, and {dir} the folder
-	// above it, which has the sidecars in __meta__. "" leaves it to DuckDB.
+	// Load is a shell command that loads a file into the reader. {file} is the path of the file, and {dir} is the
+	// folder above it, which has the sidecars in __meta__. "" stands for a command with DuckDB.
 	Load string
-	// Sidecar is the name of a file in __meta__ that its reader needs, "" for none.
+	// Sidecar is the name of a file in __meta__ that the reader needs, or "".
 	Sidecar string
 
-	SortedBy []string // columns by which the records ascend
-	Make     func(purpose string, o *Options) Formatter
+	SortedBy []string // columns by which records ascend
+	// Make returns a formatter for one of the purposes. It reports wrong options with [Options.Fail].
+	Make func(purpose string, o *Options) Formatter
 }
 
 // Option is an option of a request.
 type Option struct{ Name, Text string }
 
-// Drop is a reason that rows are dropped for.
+// Drop is a reason to drop a row, and its explanation.
 type Drop struct{ Reason, Text string }
 
-// All formats, the default first.
+// AnyFormat has all file formats, the default first.
 var AnyFormat = []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet}
 
-// AnyTool reads canonical records.
+// AnyTool is the Reader of canonical targets.
 const AnyTool = "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face Datasets](https://huggingface.co/docs/datasets)"
 
+// OnlyJSONL is for targets whose reader takes JSON Lines only.
 var OnlyJSONL = []string{fragment.JSONL}
 
-// Formatter returns the formatter of the target for one of its purposes. The error says which option is wrong, and
-// what is possible instead. Options of the files, which [Target.Encoder] reads, are passed over.
+// Formatter returns the formatter of the target for one of its purposes. The error names the wrong option and the
+// possible values. Formatter ignores FileOptions, which [Target.Encoder] reads.
 func (t *Target) Formatter(purpose string, values map[string]any) (Formatter, error) {
 	o := &Options{Values: values}
 	o.known(purpose, t.Name, t.Options)

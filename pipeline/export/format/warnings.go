@@ -8,7 +8,7 @@ const (
 	ThumbsDown  = "thumbs_down_included"
 )
 
-// WarningText says what a warning about that many records means, and what to do.
+// WarningText returns what a warning about a number of records means, and what to do.
 func WarningText(code string, records int64) string {
 	switch code {
 	case TrimmedTail:

@@ -2,20 +2,20 @@ package record
 
 import "slices"
 
-// Clone returns a copy of a node run, which keeps nothing of it, and its size in bytes.
+// Clone returns a copy of a node run that shares no memory with it, and the size of the copy in bytes.
 func (n *Node) Clone() (copied Node, size int) {
 	copied = *n
 	c := cloner{}
-	c.node(&copied) // adds up
+	c.node(&copied) // first pass
 	c.arena = make([]byte, 0, c.size)
 	c.node(&copied)
 	return copied, c.size
 }
 
-// cloner adds up the sizes of texts, and then copies each into one allocation.
+// cloner adds up the sizes of texts in a first pass, and copies all texts into one allocation in a second.
 type cloner struct {
 	size  int
-	arena []byte // nil: add up
+	arena []byte // nil in the first pass
 }
 
 func (c *cloner) texts(texts ...*[]byte) {

@@ -5,9 +5,8 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Records writes rows as records that have every key, null where there is no value, so that each key is a column.
-// Lists are [] and metadata is {} where there is nothing. Documents are as the producer wrote them. Times are RFC 3339,
-// UTC, with milliseconds.
+// Records writes records that all have the same keys, so that each key is a column. Absent values are null, absent lists
+// are [] and absent metadata is {}. Documents are as the producer wrote them. Times are RFC 3339, UTC, with milliseconds.
 type Records struct {
 	Texts
 	ids      IDs
@@ -32,33 +31,35 @@ func (f *Records) Append(dst []byte, row *Row) (out []byte, drop string, err err
 	return f.Finish(row, dst, f.Fields.Append(dst, row), "")
 }
 
-// IDField is that of the record's id.
+// IDField returns the field of the record's id.
 func (f *Records) IDField() Field[Row] {
 	return PlainField(Column{Name: "id", Required: true, Bloom: true}, func(dst []byte, row *Row) []byte {
 		return f.ids.Append(dst, row)
 	})
 }
 
+// Column describes a key of records.
 type Column = fragment.Column
 
-// Field is a member of an object that is made of a T: its column, and what appends its value.
+// Field is a member of a JSON object that describes a T: a column, and a function that appends its value.
 type Field[T any] struct {
 	Column
 	Value func(dst []byte, of *T) []byte
 }
 
-// object is its fields, in their order.
+// object writes a JSON object: its fields in order.
 type object[T any] struct {
 	Columns []Column
 	members []member[T]
 }
 
-// member is what a field writes.
+// member is a field as it is written.
 type member[T any] struct {
-	key   string // with what is before it: `,"run_id":`
+	key   string // with the separator before it: `,"run_id":`
 	value func(dst []byte, of *T) []byte
 }
 
+// NewObject returns an object with the given fields.
 func NewObject[T any](fields ...Field[T]) (o object[T]) {
 	separator := byte('{')
 	for _, f := range fields {
@@ -69,6 +70,7 @@ func NewObject[T any](fields ...Field[T]) (o object[T]) {
 	return o
 }
 
+// Append appends the object of a T.
 func (o *object[T]) Append(dst []byte, of *T) []byte {
 	for i := range o.members {
 		m := &o.members[i]
@@ -78,47 +80,51 @@ func (o *object[T]) Append(dst []byte, of *T) []byte {
 	return append(dst, '}')
 }
 
-// PlainField is a field of a column and what appends its value.
+// PlainField returns a field of a column whose value is appended by a function.
 func PlainField[T any](c Column, value func(dst []byte, of *T) []byte) Field[T] {
 	return Field[T]{Column: c, Value: value}
 }
 
-// TextField is a field of a text, null where it is empty.
+// TextField returns a field of a text. An empty text is null.
 func TextField[T any](c Column, get func(of *T) []byte) Field[T] {
 	return PlainField(c, func(dst []byte, of *T) []byte { return AppendText(dst, get(of)) })
 }
 
+// DocumentField returns a field of a JSON document. An empty document is null.
 func DocumentField[T any](name string, get func(of *T) []byte) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.Document}, func(dst []byte, of *T) []byte { return appendDoc(dst, get(of)) })
 }
 
+// IntegerField returns a field of an integer.
 func IntegerField[T any](name string, get func(of *T) Null[int64]) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.Integer}, func(dst []byte, of *T) []byte { return AppendInt(dst, get(of)) })
 }
 
+// FloatField returns a field of a float.
 func FloatField[T any](name string, get func(of *T) Null[float64]) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.Float}, func(dst []byte, of *T) []byte { return AppendFloat(dst, get(of)) })
 }
 
+// BooleanField returns a field of a boolean.
 func BooleanField[T any](name string, get func(of *T) Null[bool]) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.Boolean}, func(dst []byte, of *T) []byte { return AppendBool(dst, get(of)) })
 }
 
-// RequiredIntegerField is an integer that is always there.
+// RequiredIntegerField returns a field of an integer that is never null.
 func RequiredIntegerField[T any](name string, get func(of *T) int64) Field[T] {
 	f := IntegerField(name, func(of *T) Null[int64] { return Null[int64]{get(of), true} })
 	f.Required = true
 	return f
 }
 
-// TimeField is a time that is always there, in milliseconds since 1970.
+// TimeField returns a field of a time that is never null, in milliseconds since 1970.
 func TimeField[T any](name string, get func(of *T) int64) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.Time, Required: true}, func(dst []byte, of *T) []byte {
 		return jsonscan.AppendTime(dst, get(of))
 	})
 }
 
-// ListField is a field of an array.
+// ListField returns a field of an array.
 func ListField[T, E any](name string, element Column, get func(of *T) []E, value func(dst []byte, of *E) []byte) Field[T] {
 	return PlainField(Column{Name: name, Type: fragment.List, Required: true, Element: &element}, func(dst []byte, of *T) []byte {
 		dst = append(dst, '[')
@@ -133,13 +139,13 @@ func ListField[T, E any](name string, element Column, get func(of *T) []E, value
 	})
 }
 
-// ObjectsField is a field of an array of objects.
+// ObjectsField returns a field of an array of objects.
 func ObjectsField[T, E any](name string, get func(of *T) []E, fields ...Field[E]) Field[T] {
 	o := NewObject(fields...)
 	return ListField(name, Column{Type: fragment.Struct, Required: true, Fields: o.Columns}, get, o.Append)
 }
 
-// TextListField is a field of an array of texts; one that may be null is where it is empty.
+// TextListField returns a field of an array of texts. An empty text is null, unless element is required.
 func TextListField[T any](name string, element Column, get func(of *T) [][]byte) Field[T] {
 	value := AppendText
 	if element.Required {
@@ -148,7 +154,7 @@ func TextListField[T any](name string, element Column, get func(of *T) [][]byte)
 	return ListField(name, element, get, func(dst []byte, of *[]byte) []byte { return value(dst, *of) })
 }
 
-// NestedField is a field of an object, null where get returns nil.
+// NestedField returns a field of an object, which is null if get returns nil.
 func NestedField[T, O any](name string, get func(of *T) *O, fields ...Field[O]) Field[T] {
 	o := NewObject(fields...)
 	return PlainField(Column{Name: name, Type: fragment.Struct, Fields: o.Columns}, func(dst []byte, of *T) []byte {
@@ -159,7 +165,7 @@ func NestedField[T, O any](name string, get func(of *T) *O, fields ...Field[O]) 
 	})
 }
 
-// Required is a field whose value is never null.
+// Required returns the field as one whose value is never null.
 func Required[T any](f Field[T]) Field[T] {
 	f.Required = true
 	return f

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// AppendText appends s as a JSON string, null if it is empty.
+// AppendText appends s as a JSON string, or null if it is empty.
 func AppendText(dst, s []byte) []byte {
 	if len(s) == 0 {
 		return append(dst, "null"...)
@@ -15,7 +15,7 @@ func AppendText(dst, s []byte) []byte {
 	return jsonscan.AppendString(dst, s)
 }
 
-// appendDoc appends a document as it is, on one line, null if it is empty.
+// appendDoc appends a document on one line, or null if it is empty.
 func appendDoc(dst, doc []byte) []byte {
 	if len(doc) == 0 {
 		return append(dst, "null"...)
@@ -23,8 +23,8 @@ func appendDoc(dst, doc []byte) []byte {
 	return AppendOneLine(dst, doc)
 }
 
-// AppendOneLine appends a document, which is JSON, on one line: line breaks, which JSON can only have between two tokens,
-// become spaces. Ingest leaves white space out, other writers of the store may not.
+// AppendOneLine appends a JSON document on one line. Line breaks become spaces: JSON has them only between two tokens.
+// Ingest removes white space, but other writers of the store may not.
 func AppendOneLine(dst, doc []byte) []byte {
 	start := len(dst)
 	dst = append(dst, doc...)
@@ -41,6 +41,7 @@ func AppendOneLine(dst, doc []byte) []byte {
 	return dst
 }
 
+// AppendInt appends an integer, or null.
 func AppendInt(dst []byte, n Null[int64]) []byte {
 	if !n.Valid {
 		return append(dst, "null"...)
@@ -48,6 +49,7 @@ func AppendInt(dst []byte, n Null[int64]) []byte {
 	return strconv.AppendInt(dst, n.Value, 10)
 }
 
+// AppendFloat appends a float, or null.
 func AppendFloat(dst []byte, n Null[float64]) []byte {
 	if !n.Valid {
 		return append(dst, "null"...)
@@ -55,6 +57,7 @@ func AppendFloat(dst []byte, n Null[float64]) []byte {
 	return jsonscan.AppendFloat(dst, n.Value)
 }
 
+// AppendBool appends a boolean, or null.
 func AppendBool(dst []byte, b Null[bool]) []byte {
 	if !b.Valid {
 		return append(dst, "null"...)
@@ -62,7 +65,7 @@ func AppendBool(dst []byte, b Null[bool]) []byte {
 	return strconv.AppendBool(dst, b.Value)
 }
 
-// appendMoment appends a time in milliseconds since 1970, null if there is none.
+// appendMoment appends a time in milliseconds since 1970, or null.
 func appendMoment(dst []byte, t Null[int64]) []byte {
 	if !t.Valid {
 		return append(dst, "null"...)
@@ -82,7 +85,7 @@ func AppendStrings(dst []byte, texts [][]byte) []byte {
 	return append(dst, ']')
 }
 
-// AppendOptional appends a key with a text, and the comma before it, unless the text is empty.
+// AppendOptional appends a comma, a key and its text. It appends nothing if the text is empty.
 func AppendOptional(dst []byte, key string, text []byte) []byte {
 	if len(text) == 0 {
 		return dst

@@ -8,18 +8,18 @@ import (
 
 // Messages are in the shape of OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat/create).
 
-// Message is a chat message: the text of its role, and tokens, nil where there are none.
+// Message is a chat message: the text of its role, and tokens, which are nil if absent.
 type Message struct {
 	Role, Content, Calls, CallID []byte
-	FunctionCall                 []byte // what came before tool_calls
+	FunctionCall                 []byte // the predecessor of tool_calls
 }
 
-// Messages goes over the messages of an array. What is no object is a message that is not ok, and has nothing.
+// Messages iterates over the messages of an array. For an element that is no object, ok is false.
 func (r *Reader) Messages(doc []byte) iter.Seq2[Message, bool] {
 	return func(yield func(m Message, ok bool) bool) { r.walkMessages(doc, yield) }
 }
 
-// walkMessages reads each byte once, which for conversations of megabytes is what takes the time.
+// walkMessages reads each byte once: conversations may have megabytes.
 func (r *Reader) walkMessages(doc []byte, yield func(m Message, ok bool) bool) {
 	var s jsonscan.Scanner
 	if r.open(&s, doc, '[') && r.scan(&s, ']', false, func(_, _ []byte) bool {
@@ -53,8 +53,8 @@ func (r *Reader) message(s *jsonscan.Scanner) (m Message, ok bool) {
 	return m, true
 }
 
-// Content reads the content of a message, which is a text or parts: those of text become one, a line each. Text is nil
-// where there is none, and only false where there is something else, such as an image.
+// Content returns the text of the content of a message. Content is a text, or parts, whose texts become one text with
+// a line each. Text is nil if there is none. Only is false if there is another part, such as an image.
 func (r *Reader) Content(content []byte) (text []byte, only bool) {
 	switch {
 	case len(content) == 0 || content[0] == 'n':
@@ -87,9 +87,10 @@ func (r *Reader) Content(content []byte) (text []byte, only bool) {
 	return text, only
 }
 
-// Call is a call of a tool: tokens, nil where there are none.
+// Call is a call of a tool: tokens, which are nil if absent.
 type Call struct{ ID, Type, Name, Arguments []byte }
 
+// ParseCall reads an element of tool_calls.
 func (r *Reader) ParseCall(value []byte) (c Call) {
 	for key, value := range r.Members(value) {
 		switch string(key) {

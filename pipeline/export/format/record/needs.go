@@ -1,13 +1,13 @@
 package record
 
-// Needs is what rows must bring along for a formatter.
+// Needs is what rows must contain for a formatter.
 type Needs struct {
 	Group      Grouping
 	Comparison bool // Row.Comparison; with Group ByInput
 	Nodes      NodeRuns
 }
 
-// Grouping is what rows are grouped by. Groups have up to MaxGroup rows, the newest.
+// Grouping is what rows are grouped by. A group has the newest rows, at most MaxGroup.
 type Grouping int
 
 // The groupings.
@@ -17,19 +17,19 @@ const (
 	ByTemplate          // Node.PromptTemplate
 )
 
-// MaxGroup is how many rows a group has at most. Others are dropped as group_too_large.
+// MaxGroup is the largest number of rows of a group. Older rows are dropped as group_too_large.
 const MaxGroup = 1000
 
-// NodeRuns is which node runs of a run Row.Nodes has.
+// NodeRuns selects the node runs of a run that Row.Nodes has.
 type NodeRuns int
 
-// The node runs that a row brings along; each has those before it.
+// The selections of node runs. Each includes the one before it.
 const (
 	NoNodes       NodeRuns = iota
-	WithChunks             // those that found chunks
-	WithToolCalls          // and those whose node_type is tool
+	WithChunks             // node runs that have chunks
+	WithToolCalls          // and node runs whose node_type is tool
 	AllNodes
 )
 
-// Canonical is the target of every purpose but fine_tuning that keeps what the producer sent.
+// Canonical is the name of the target that keeps what the producer sent. Every purpose but fine_tuning has it.
 const Canonical = "canonical"

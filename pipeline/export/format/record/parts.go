@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Fields that records of several purposes have. Those of an execution are of what the row is about.
+// Fields that records of several purposes share. Fields of an execution describe the subject of the row.
 var (
 	RunIDField          = TextField(Column{Name: "run_id", Required: true, Bloom: true}, func(r *Row) []byte { return r.RunID })
 	RequestIDField      = TextField(Column{Name: "request_id"}, func(r *Row) []byte { return r.RequestID })
@@ -69,7 +69,7 @@ var FilesField = ObjectsField("files", func(r *Row) []File { return r.Subject().
 	TextField(Column{Name: "direction", Dictionary: true}, func(f *File) []byte { return f.Direction }),
 )
 
-// ChunksField has those that a node run found.
+// ChunksField has the chunks that a node run found.
 var ChunksField = ObjectsField("chunks", func(r *Row) []Chunk { return r.Node.Chunks },
 	TextField(Column{Name: "chunk_id"}, func(c *Chunk) []byte { return c.ChunkID }),
 	TextField(Column{Name: "text", Long: true}, func(c *Chunk) []byte { return c.Text }),
@@ -108,7 +108,7 @@ func feedbackOf(r *Row) *Feedback {
 	return nil
 }
 
-// verdict is a number that an optimizer or a comparison takes.
+// verdict is a number for an optimizer or a comparison.
 type verdict struct {
 	name  []byte
 	value float64
@@ -117,7 +117,8 @@ type verdict struct {
 
 var scoreName, ratingName = []byte("score"), []byte("rating")
 
-// NewScoresField returns the verdict as numbers: the score, and the rating as 1 or 0.
+// NewScoresField returns the field of the verdict as numbers: the score, and the rating as 1 or 0. The field is not safe
+// for concurrent use.
 func NewScoresField() Field[Row] {
 	var both [2]verdict // reused
 	return ObjectsField("scores", func(r *Row) []verdict {
@@ -136,7 +137,7 @@ func NewScoresField() Field[Row] {
 	)
 }
 
-// AppendPairs appends an object.
+// AppendPairs appends pairs as a JSON object.
 func AppendPairs(dst []byte, pairs []Pair, value func(dst, text []byte) []byte) []byte {
 	dst = append(dst, '{')
 	for i, p := range pairs {
@@ -149,8 +150,8 @@ func AppendPairs(dst []byte, pairs []Pair, value func(dst, text []byte) []byte) 
 	return append(dst, '}')
 }
 
-// AppendTemplateID appends what a prompt template is known by, null if there is none: the first 8 bytes of its
-// SHA-256, in hexadecimal digits.
+// AppendTemplateID appends the id of a prompt template: the first 8 bytes of its SHA-256, in hexadecimal digits. Without
+// a template, the id is null.
 func AppendTemplateID(dst, template []byte) []byte {
 	if len(template) == 0 {
 		return append(dst, "null"...)

@@ -9,19 +9,19 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// Reader reads the documents of a row, and allocates nothing once it has seen a few. Ingest lets nothing in but JSON;
-// so, as with [bufio.Scanner], what cannot be read ends what is being read, and fault tells of it in the end.
+// Reader reads the documents of a row. It allocates nothing after the first few rows. Ingest accepts valid JSON only, so
+// errors work as in [bufio.Scanner]: a malformed document ends the iteration, and RowError returns the error at the end.
 //
-// A token is a value as it is in its document; that of a string has its quotes and escapes.
+// A token is a JSON value as it is in its document. The token of a string has quotes and escapes.
 type Reader struct {
-	Memory []byte // what texts are made in; it only grows, so that they stay whole
+	Memory []byte // decoded texts; it only grows within a row, so texts stay valid
 	Err    error  // the first one
 }
 
-// Reset starts with the next row: texts of the one before are overwritten.
+// Reset starts the next row. It overwrites the texts of the row before.
 func (r *Reader) Reset() { r.Memory, r.Err = r.Memory[:0], nil }
 
-// RowError returns an error that names the row, if one of the documents read since begin is no JSON.
+// RowError returns an error that names the row if a document that was read since Reset is malformed.
 func (r *Reader) RowError(row *Row) error {
 	switch {
 	case r.Err == nil:
@@ -32,7 +32,7 @@ func (r *Reader) RowError(row *Row) error {
 	return fmt.Errorf("run %s: %w", row.RunID, r.Err)
 }
 
-// Finish is what [RowFormatter] Append returns of a row that gave out, or was dropped: an error if there was a fault.
+// Finish returns the results of a formatter's Append: the error of the row, or the reason to drop it, or out.
 func (r *Reader) Finish(row *Row, dst, out []byte, drop string) ([]byte, string, error) {
 	if err := r.RowError(row); err != nil {
 		return dst, "", err
@@ -43,17 +43,17 @@ func (r *Reader) Finish(row *Row, dst, out []byte, drop string) ([]byte, string,
 	return out, "", nil
 }
 
-// Members goes over an object: the texts of its keys, and their values. There are none in another document, or none.
+// Members iterates over an object: the texts of its keys, and the tokens of their values. Other documents have no members.
 func (r *Reader) Members(doc []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) { r.walk(doc, '{', '}', yield) }
 }
 
-// Elements goes over the values of an array. There are none in another document, or none.
+// Elements iterates over the values of an array. Other documents have no elements.
 func (r *Reader) Elements(doc []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(_, value []byte) bool) { r.walk(doc, '[', ']', yield) }
 }
 
-// walk is not part of the two above so that they are inlined, and the loops around them do not escape.
+// walk is a function of its own so that Members and Elements are inlined, and the loop bodies of callers do not escape.
 func (r *Reader) walk(doc []byte, begin, end byte, yield func(key, value []byte) bool) {
 	var s jsonscan.Scanner
 	if r.open(&s, doc, begin) && r.scan(&s, end, true, yield) {
@@ -61,8 +61,8 @@ func (r *Reader) walk(doc []byte, begin, end byte, yield func(key, value []byte)
 	}
 }
 
-// open starts with a document, and goes over its first byte if that is begin. One that begins otherwise is read to its
-// end, and there is no more to do.
+// open starts a document and consumes its first byte if that is begin. Otherwise it checks the whole document and
+// returns false.
 func (r *Reader) open(s *jsonscan.Scanner, doc []byte, begin byte) bool {
 	if len(doc) == 0 || r.Err != nil {
 		return false
@@ -77,8 +77,8 @@ func (r *Reader) open(s *jsonscan.Scanner, doc []byte, begin byte) bool {
 	return false
 }
 
-// scan reads what is in an object or array, whose opening bracket has been read, and says whether it got to its end.
-// Where it does not read the values, yield does, and its value is nil.
+// scan reads the members of an object or array after the opening bracket. It reports whether it reached the end. If
+// values is false, yield reads the value itself, and its argument value is nil.
 func (r *Reader) scan(s *jsonscan.Scanner, end byte, values bool, yield func(key, value []byte) bool) bool {
 	var key, value []byte
 	for first := true; !s.Take(end); first = false {
@@ -111,7 +111,7 @@ func (r *Reader) scan(s *jsonscan.Scanner, end byte, values bool, yield func(key
 	return true
 }
 
-// Member returns the value under a key of an object, nil where there is none.
+// Member returns the value of a key of an object, or nil.
 func (r *Reader) Member(doc []byte, name string) []byte {
 	for key, value := range r.Members(doc) {
 		if string(key) == name {
@@ -121,7 +121,7 @@ func (r *Reader) Member(doc []byte, name string) []byte {
 	return nil
 }
 
-// Text returns what a string says, nil for a token that is none. It is valid until the next row.
+// Text returns the decoded text of a string, or nil for another token. It is valid until the next row.
 func (r *Reader) Text(token []byte) []byte {
 	if !IsString(token) {
 		return nil
@@ -137,7 +137,7 @@ func (r *Reader) Text(token []byte) []byte {
 	return r.Memory[from:len(r.Memory):len(r.Memory)]
 }
 
-// Quote returns a text as a token, nil if it is blank. It is valid until the next row.
+// Quote returns a text as the token of a string, or nil if the text is blank. It is valid until the next row.
 func (r *Reader) Quote(text []byte) []byte {
 	if IsBlank(text) {
 		return nil
@@ -147,13 +147,13 @@ func (r *Reader) Quote(text []byte) []byte {
 	return r.Memory[from:len(r.Memory):len(r.Memory)]
 }
 
-// What is put between texts that become one, as in a token.
+// Separators of joined texts, as in a token.
 const (
 	LineBreak = `\n`
 	BlankLine = `\n\n`
 )
 
-// Join returns two strings as one, which is valid until the next row; a may be nil.
+// Join returns the tokens of two strings as one token, which is valid until the next row. a may be nil.
 func (r *Reader) Join(a, b []byte, between string) []byte {
 	if a == nil {
 		return b
@@ -165,7 +165,7 @@ func (r *Reader) Join(a, b []byte, between string) []byte {
 	return r.Memory[from:len(r.Memory):len(r.Memory)]
 }
 
-// HasText says whether a token is a string with something in it to read.
+// HasText reports whether a token is a string that is not blank.
 func (r *Reader) HasText(token []byte) bool {
 	if !IsString(token) {
 		return false
@@ -185,17 +185,18 @@ func (r *Reader) HasText(token []byte) bool {
 	return false
 }
 
+// IsString reports whether a token is a string.
 func IsString(token []byte) bool { return len(token) > 1 && token[0] == '"' }
 
-// IsBlank says whether there is nothing in a text to read.
+// IsBlank reports whether a text is empty or white space.
 func IsBlank(text []byte) bool {
-	if len(text) > 0 && text[0]-'!' <= '~'-'!' { // for most, without a call
+	if len(text) > 0 && text[0]-'!' <= '~'-'!' { // decides most texts without a call
 		return false
 	}
 	return len(bytes.TrimSpace(text)) == 0
 }
 
-// firstByte is the first byte of a document, 0 where there is none.
+// firstByte returns the first byte of a document that is not white space, or 0.
 func firstByte(doc []byte) byte {
 	for _, c := range doc {
 		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
@@ -205,18 +206,18 @@ func firstByte(doc []byte) byte {
 	return 0
 }
 
-// IsOtherKind says whether a document is there, not null, and begins with something else.
+// IsOtherKind reports whether a document is present, is not null, and does not begin with begin.
 func IsOtherKind(begin byte, doc []byte) bool {
 	c := firstByte(doc)
 	return c != begin && c != 'n' && c != 0
 }
 
-// HasNoMembers says whether a document is absent, null, or an object without members.
+// HasNoMembers reports whether a document is absent, null, or an object without members.
 func HasNoMembers(doc []byte) bool {
 	switch firstByte(doc) {
 	case 0, 'n':
 		return true
-	case '{': // what is longer has more than brackets, as ingest takes the white space out
+	case '{': // ingest removes white space, so a longer document has members
 		return len(doc) <= 64 && firstByte(doc[bytes.IndexByte(doc, '{')+1:]) == '}'
 	}
 	return false

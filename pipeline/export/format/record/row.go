@@ -1,11 +1,22 @@
+// Package record has rows of the history, and what records are made of. It is pure.
+//
+//	row.go       Row: what a formatter reads; clone.go copies node runs
+//	needs.go     Needs: what rows must contain for a formatter
+//	reader.go    reads JSON documents
+//	texts.go     the texts of inputs, outputs, rendered prompts and passages
+//	messages.go  chat messages, their content and tool calls
+//	columns.go   records that are columns: each key once, with its type and its value
+//	parts.go     columns that several purposes share
+//	json.go      values of records that are written by hand
+//	id.go        ids of records
 package record
 
 import "math"
 
-// Row is a source row of an export: a run, or for node purposes a node run with the run around it; the newest
-// snapshot of each, with the newest feedback. Texts are UTF-8, and documents are JSON as the producer wrote
-// it; one that is empty is absent. All slices are views into buffers of the reader that filled the row: they
-// are valid until it goes on to the next row.
+// Row is a source row of an export: a run, or for node purposes a node run with the run around it. Each is the newest
+// version, with the newest feedback. Texts are UTF-8. Documents are JSON as the producer wrote it. An empty text or
+// document is absent. All slices are views into buffers of the reader that filled the row: they are valid until the
+// reader goes to the next row.
 type Row struct {
 	WorkspaceID []byte // workspace and run are the identity, with Node.NodeRunID of a node run; never empty
 	RunID       []byte
@@ -17,29 +28,29 @@ type Row struct {
 	UserID      []byte
 	Trigger     []byte
 
-	Execution // of the run. Around a node run it has only Status and InputGroup
+	Execution // of the run; if the row is about a node run, only Status and InputGroup
 
 	Question     []byte
-	SystemInputs []byte // document: object; absent around a node run
+	SystemInputs []byte // document: object; absent if the row is about a node run
 	Answer       []byte
 	Reference    []byte // the ground truth
 
-	HasFeedback bool     // without it, the fields of Feedback mean nothing
-	Feedback    Feedback // on the run; of a node run the one on its node, or else the one on the run
+	HasFeedback bool     // if false, ignore Feedback
+	Feedback    Feedback // on the run; for a node run, the feedback on its node, or else on the run
 	TraceID     []byte
 
-	// Node is the node run that the row is about, nil where it is about a run.
+	// Node is the node run that the row is about, or nil if the row is about a run.
 	Node *Node
-	// Nodes are node runs of the run, by sequence and then by time: those that [Needs] names.
+	// Nodes are the node runs of the run that [Needs] selects, sorted by sequence and then by time.
 	Nodes []Node
-	// TooLarge says that Nodes are cut, since there is more of them than a record may hold.
+	// TooLarge reports that Nodes are incomplete, because they are larger than a record may be.
 	TooLarge bool
-	// Comparison is filled where Needs asks for it.
+	// Comparison is set if Needs asks for it.
 	Comparison Comparison
-	// Split is that of the row's record, nil where none was asked for. The Stream fills it in.
+	// Split is the split of the row's record, or nil if the request has no split. The Stream sets it.
 	Split []byte
-	// Group is what the rows are grouped by, see [Grouping]. Rows of a group come one after another. It is
-	// empty for a row that its group is too large for: MaxGroup newer ones are in it.
+	// Group is what rows are grouped by: see [Grouping]. Rows of a group come one after another. Group is empty for
+	// a row that does not fit into its group, because the group has MaxGroup newer rows.
 	Group []byte
 }
 
@@ -67,12 +78,12 @@ type Execution struct {
 	CostUSD      Null[float64]
 	Metadata     []Pair // in the producer's order
 
-	// InputGroup is the same for all executions of the same input: see runs.Run.InputGroup and
-	// runs.Node.InputGroup. 32 hexadecimal digits; only filled where Needs or a split ask for it.
+	// InputGroup is equal for all executions of the same input: see runs.Run.InputGroup and
+	// runs.Node.InputGroup. It has 32 hexadecimal digits. It is only set if Needs or a split asks for it.
 	InputGroup []byte
 }
 
-// Latency is ended_at - started_at, in milliseconds.
+// Latency returns ended_at - started_at, in milliseconds.
 func (e *Execution) Latency() Null[int64] {
 	if !e.EndedAt.Valid {
 		return Null[int64]{}
@@ -80,7 +91,7 @@ func (e *Execution) Latency() Null[int64] {
 	return Null[int64]{e.EndedAt.Value - e.StartedAt, true}
 }
 
-// Subject is what the row is about: the node run, or else the run.
+// Subject returns what the row is about: the node run, or else the run.
 func (r *Row) Subject() *Execution {
 	if r.Node != nil {
 		return &r.Node.Execution
@@ -88,7 +99,7 @@ func (r *Row) Subject() *Execution {
 	return &r.Execution
 }
 
-// NodeRunID is that of the node run that the row is about; empty where it is about a run.
+// NodeRunID returns the id of the node run that the row is about. It is empty if the row is about a run.
 func (r *Row) NodeRunID() []byte {
 	if r.Node != nil {
 		return r.Node.NodeRunID
@@ -121,7 +132,7 @@ type Chunk struct {
 	SentToLLM, UsedInAnswer Null[bool]
 }
 
-// File is a reference to a file that went into a run or came out of it.
+// File is a reference to a file that was an input or an output of a run.
 type File struct {
 	FileID, Name, URI, ContentType []byte
 	SizeBytes                      Null[int64]
@@ -141,16 +152,16 @@ type Feedback struct {
 	Comment         []byte
 	Tags            [][]byte
 	CorrectedAnswer []byte
-	OnNode          bool // of a row about a node run: it is on the run's node, and not on the whole run
+	OnNode          bool // of a row about a node run: the feedback is on the node, not on the whole run
 }
 
-// Comparison sets a row beside the others of its input group, among those that are exported.
+// Comparison compares a row with the other exported rows of its input group.
 type Comparison struct {
 	Versions    [][]byte // the versions that have a row, in the order of their first started_at
 	RunsInGroup int64
 	Rank        int64 // 1 is the best: by score, then thumbsUp, then the newest
 	BestVersion []byte
-	// Of the version before this row's, its newest row.
+	// The newest row of the version before this one:
 	HasPrevious     bool
 	PreviousVersion []byte
 	PreviousAnswer  []byte // of a run its answer; of a node run its outputs, a document
@@ -160,14 +171,14 @@ type Comparison struct {
 // Pair is a key and its value.
 type Pair struct{ Key, Value []byte }
 
-// Null is a value that may be absent: it is Value where Valid.
+// Null is a value that may be absent. Value counts only if Valid.
 type Null[T any] struct {
 	Value T
 	Valid bool
 }
 
-// Verdict is how good a row is: the score, least where there is none, and then the rating, 1 for thumbsUp and -1 for
-// thumbsDown.
+// Verdict returns how good a row is. Score is -Inf if the feedback has none. Rating is 1 for thumbsUp, -1 for thumbsDown,
+// and 0 for none.
 func (r *Row) Verdict() (score float64, rating int) {
 	score = math.Inf(-1)
 	if !r.HasFeedback {

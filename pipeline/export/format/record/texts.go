@@ -6,22 +6,22 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// Names that frameworks have for the text that goes into a run or node, and for that which comes out: the most telling
-// first. LangChain says output, Dify text and result, the chat APIs content, Bedrock completion.
+// Names that frameworks use for the text of inputs and of outputs, the most specific first. LangChain uses output, Dify
+// text and result, the chat APIs content, Bedrock completion.
 var (
 	inputNames  = []string{"question", "input", "query", "prompt", "message", "text"}
 	OutputNames = []string{"answer", "output", "text", "content", "message", "response", "result", "completion", "solution"}
 )
 
-// Texts finds what tools call input, output and context, in runs and node runs. Blank texts are taken for absent, and
-// what there is none of is empty. What its methods return is valid until the next row.
+// Texts finds the input, the output and the contexts of runs and node runs. Blank texts count as absent. Methods return
+// an empty text for an absent one. Results are valid until the next row.
 type Texts struct {
 	Reader
 	passages [][]byte
 }
 
-// Input is the question of a run. Without it, and for a node run, it is the text of the inputs, of the prompt's
-// variables, and of the last message of the user, whichever of them is there first.
+// Input returns the question of a run. For a node run, or a run without a question, it returns the first that is present
+// of: the text of the inputs, the text of the prompt's variables, the last message of the user.
 func (t *Texts) Input(row *Row) []byte {
 	if row.Node == nil && !IsBlank(row.Question) {
 		return row.Question
@@ -37,8 +37,8 @@ func (t *Texts) Input(row *Row) []byte {
 	return text
 }
 
-// Output is the answer of a run. Without it, and for a node run, it is the text of the outputs, or else of the last
-// message of the assistant.
+// Output returns the answer of a run. For a node run, or a run without an answer, it returns the text of the outputs, or
+// else the last message of the assistant.
 func (t *Texts) Output(row *Row) []byte {
 	if row.Node == nil && !IsBlank(row.Answer) {
 		return row.Answer
@@ -50,7 +50,8 @@ func (t *Texts) Output(row *Row) []byte {
 	return t.LastMessage(e.Messages, "assistant")
 }
 
-// ModelOutput is what the model of a node run said: the output, but for outputs that hold no text.
+// ModelOutput returns what the model of a node run wrote. It differs from Output for outputs without a text: they do not
+// count.
 func (t *Texts) ModelOutput(n *Node) []byte {
 	if token := t.NamedText(n.Outputs, OutputNames); token != nil {
 		return t.Text(token)
@@ -58,7 +59,7 @@ func (t *Texts) ModelOutput(n *Node) []byte {
 	return t.LastMessage(n.Messages, "assistant")
 }
 
-// Document is the text of a document: what named finds, else the document itself, as JSON.
+// Document returns the text of a document: the one that NamedText finds, or else the document itself as JSON.
 func (t *Texts) Document(doc []byte, names []string) []byte {
 	token := t.NamedText(doc, names)
 	switch {
@@ -70,8 +71,8 @@ func (t *Texts) Document(doc []byte, names []string) []byte {
 	return doc
 }
 
-// NamedText is the text of a document, a string: that under the first of the names, else its only one. A document that is
-// a string is its own text.
+// NamedText returns the token of the text of a document: the string under the first of the names, or else its only
+// string. A document that is a string is its own text.
 func (t *Texts) NamedText(doc []byte, names []string) (token []byte) {
 	doc = bytes.TrimSpace(doc)
 	var only []byte
@@ -99,7 +100,7 @@ func (t *Texts) NamedText(doc []byte, names []string) (token []byte) {
 	return nil
 }
 
-// LastMessage is the text of the last message of a role that has one.
+// LastMessage returns the text of the last message of a role that has a text.
 func (t *Texts) LastMessage(messages []byte, role string) []byte {
 	var last []byte
 	for m := range t.Messages(messages) {
@@ -112,8 +113,8 @@ func (t *Texts) LastMessage(messages []byte, role string) []byte {
 	return t.Text(last)
 }
 
-// Contexts are the texts of the passages that were found: for a run by its node runs, for a node run by itself. Where
-// one says that it was sent to the model, those that say so; else all that do not say that they were not.
+// Contexts returns the texts of the chunks of a node run, or of all node runs of a run. If a chunk is marked as sent to
+// the model, only the chunks marked as sent count. Otherwise all chunks count that are not marked as unsent.
 func (t *Texts) Contexts(row *Row) [][]byte {
 	t.passages = t.passages[:0]
 	if row.Node != nil {
@@ -130,7 +131,7 @@ func (t *Texts) Contexts(row *Row) [][]byte {
 	return t.passages
 }
 
-// anySent says whether one of the chunks says that it was sent to the model.
+// anySent reports whether a chunk is marked as sent to the model.
 func anySent(chunks []Chunk) bool {
 	for i := range chunks {
 		if s := chunks[i].SentToLLM; s.Valid && s.Value {
@@ -140,7 +141,7 @@ func anySent(chunks []Chunk) bool {
 	return false
 }
 
-// take adds the texts of chunks: those that were sent, or those that do not say that they were not.
+// take adds the texts of chunks: the chunks marked as sent, and, unless sent, the unmarked ones.
 func (t *Texts) take(chunks []Chunk, sent bool) {
 	for i := range chunks {
 		c := &chunks[i]
@@ -150,7 +151,7 @@ func (t *Texts) take(chunks []Chunk, sent bool) {
 	}
 }
 
-// ExpectedText is what the answer should have been: the reference, or what somebody corrected it to.
+// ExpectedText returns what the answer should have been: the reference, or else the corrected answer.
 func ExpectedText(row *Row) []byte {
 	if !IsBlank(row.Reference) {
 		return row.Reference
@@ -161,13 +162,13 @@ func ExpectedText(row *Row) []byte {
 	return nil
 }
 
-// Variable is a member of a document: the text of its name, and its value.
+// Variable is a member of a document: the text of its name, and the token of its value.
 type Variable struct{ Name, Value []byte }
 
 // Variables are the members of a document that are not null. They are valid until the next row.
 type Variables []Variable
 
-// AppendVariables appends the variables of a document; one that is no object has none.
+// AppendVariables appends the variables of a document. A document that is no object has none.
 func (r *Reader) AppendVariables(dst Variables, doc []byte) Variables {
 	for name, value := range r.Members(doc) {
 		if value[0] != 'n' {
@@ -187,8 +188,8 @@ func (v Variables) Find(name []byte) []byte {
 	return nil
 }
 
-// AppendPrompt appends a prompt template in which each {{name}} has become the variable of that name: a string as its
-// text, anything else as its JSON. A name that is no variable stays.
+// AppendPrompt renders a prompt template: it replaces each {{name}} by the variable of that name. A string becomes its
+// text, any other value its JSON. An unknown name stays.
 func (r *Reader) AppendPrompt(dst, template []byte, values Variables) []byte {
 	for {
 		start, end := NextPlaceholder(template)
@@ -208,7 +209,7 @@ func (r *Reader) AppendPrompt(dst, template []byte, values Variables) []byte {
 	}
 }
 
-// NextPlaceholder finds the first {{…}} without a brace within, and where it ends; start is -1 where there is none.
+// NextPlaceholder returns the place of the first {{…}} without a brace inside. Without one, start is -1.
 func NextPlaceholder(text []byte) (start, end int) {
 	for end = 0; ; {
 		n := bytes.Index(text[end:], []byte("}}"))
@@ -223,12 +224,12 @@ func NextPlaceholder(text []byte) (start, end int) {
 	}
 }
 
-// PlaceholderName is what is between the braces, but for white space.
+// PlaceholderName returns the text between the braces, without the white space around it.
 func PlaceholderName(placeholder []byte) []byte {
 	return bytes.TrimSpace(placeholder[2 : len(placeholder)-2])
 }
 
-// AppendValue appends a value as a string: a string as it is, anything else as its JSON.
+// AppendValue appends a value as a JSON string: a string unchanged, any other value as a string of its JSON.
 func AppendValue(dst, value []byte) []byte {
 	if IsString(value) {
 		return append(dst, value...)

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// examplesText.jsonl has a record of each target, made from sample runs by the golden test.
+// examplesText has a record of each target. The golden test makes them of sample runs.
 //
 //go:embed examples.jsonl
 var examplesText string

@@ -1,3 +1,5 @@
+// Package targets has the list of all targets. A new target is one file in the folder of its purpose and one entry here:
+// see package format.
 package targets
 
 import (
@@ -17,7 +19,7 @@ import (
 var list = []*format.Target{
 	&dataset.Canonical,
 	&dataset.AnswerInsights,
-	&evaluation.RecipeCanonical, &evaluation.NodeCanonical, // and then for both
+	&evaluation.RecipeCanonical, &evaluation.NodeCanonical, // the other targets have both purposes
 	&evaluation.RecipeKarini, &evaluation.NodeKarini,
 	&evaluation.Ragas,
 	&evaluation.DeepEval,
@@ -56,7 +58,7 @@ func Targets(purpose string) (all []*format.Target) {
 	return all
 }
 
-// Names are the names of targets.
+// Names returns the names of targets.
 func Names(all []*format.Target) []string {
 	names := make([]string, len(all))
 	for i, t := range all {
@@ -65,7 +67,7 @@ func Names(all []*format.Target) []string {
 	return names
 }
 
-// Find returns a target. The error says what is possible instead.
+// Find returns a target of a purpose. The error names the possible purposes or targets.
 func Find(purpose, target string) (*format.Target, error) {
 	possible := Targets(purpose)
 	for _, t := range possible {
@@ -79,8 +81,7 @@ func Find(purpose, target string) (*format.Target, error) {
 	return nil, fmt.Errorf("%s has the targets %s", purpose, strings.Join(Names(possible), ", "))
 }
 
-// New returns the formatter of a purpose and target, see [format.Target.Formatter]. The error says what is possible
-// instead.
+// New returns the formatter of a purpose and a target: see [format.Target.Formatter].
 func New(purpose, target string, options map[string]any) (format.Formatter, error) {
 	t, err := Find(purpose, target)
 	if err != nil {
@@ -89,7 +90,7 @@ func New(purpose, target string, options map[string]any) (format.Formatter, erro
 	return t.Formatter(purpose, options)
 }
 
-// NewStream returns a stream for one window, see [format.Target.Stream].
+// NewStream returns a stream for one window: see [format.Target.Stream].
 func NewStream(purpose, target string, options map[string]any, shares *format.Shares, out format.Output) (*format.Stream, error) {
 	t, err := Find(purpose, target)
 	if err != nil {
@@ -98,7 +99,7 @@ func NewStream(purpose, target string, options map[string]any, shares *format.Sh
 	return t.Stream(purpose, options, shares, out)
 }
 
-// NewEncoder returns the encoder of a target's files, see [format.Target.Encoder].
+// NewEncoder returns the encoder of the files of a target: see [format.Target.Encoder].
 func NewEncoder(purpose, target, format, compression string, options map[string]any, metadata map[string]string) (fragment.Encoder, error) {
 	t, err := Find(purpose, target)
 	if err != nil {
