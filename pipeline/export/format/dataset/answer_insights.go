@@ -25,7 +25,7 @@ var AnswerInsights = format.Target{
 
 // insights writes a run in the shape that clients of Answer Insights read.
 //
-//	_id               UUIDv5, see ids: a second export has the same
+//	_id               UUIDv5, see record.IDs: a second export has the same id
 //	searchRequestId   request_id, else run_id
 //	query, answer     question, answer
 //	event             feedback.rating, else "search"
@@ -33,20 +33,20 @@ var AnswerInsights = format.Target{
 //	userId, sessionId user_id, session_id
 //	timeStampValue    started_at, in milliseconds since 1970
 //	createdOn         started_at
-//	model             the run's, else that of the node that answered
+//	model             the model of the run, else of the node that answered
 //	answerDebug[0]
-//	  generativeChunks          chunks of all node runs, in their order
+//	  generativeChunks          chunks of all node runs, in order
 //	    additionalInfo.chunkId  chunk_id
 //	  prompt.promptText         prompt.template of the node that answered with its variables filled in, else the text
 //	                            of its last system message and of its last user message
 //	  prompt.moreInfo           its parameters, values as text
 //	  llmResponse
-//	    responseDetails.completionText.answer    what it said, else the run's answer
-//	    responseDetails.completionText.chunkIds  chunks that are used_in_answer, each once
-//	    responseTime.moreInfo   its latency in milliseconds, else the run's; [] where that is not known
+//	    responseDetails.completionText.answer    its output, else the answer of the run
+//	    responseDetails.completionText.chunkIds  chunks with used_in_answer, each once
+//	    responseTime.moreInfo   its latency in milliseconds, else the run's; [] if unknown
 //
-// The node that answered is the last llm node whose text is the run's answer, else the last llm node: after it there
-// may be others, which check the answer. Where no node is of type llm, it is the last one that has a prompt.
+// The node that answered is the last llm node whose text is the answer of the run, because later nodes may check the
+// answer. If there is none, it is the last llm node. In a run without llm nodes, it is the last node with a prompt.
 type insights struct {
 	record.Texts
 	ids       record.IDs
@@ -59,10 +59,10 @@ func newInsights(_ string, _ *format.Options) format.Formatter {
 	return &insights{ids: record.NewIDs(format.ExportDataset, "answer_insights")}
 }
 
-// Columns implements [Formatter].
+// Columns implements [format.Formatter].
 func (f *insights) Columns() []fragment.Column { return nil }
 
-// Needs implements [Formatter].
+// Needs implements [format.Formatter].
 func (f *insights) Needs() record.Needs { return record.Needs{Nodes: record.AllNodes} }
 
 func (f *insights) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
@@ -116,7 +116,7 @@ func (f *insights) appendQuery(dst []byte, row *record.Row) []byte {
 	return jsonscan.AppendTime(dst, row.StartedAt)
 }
 
-// answering returns the node that answered, nil where there is none, and what it said.
+// answering returns the node that answered, or nil, and its output.
 func (f *insights) answering(row *record.Row) (node *record.Node, said []byte) {
 	var prompted *record.Node
 	for i := len(row.Nodes) - 1; i >= 0; i-- {
@@ -144,7 +144,7 @@ func (f *insights) answering(row *record.Row) (node *record.Node, said []byte) {
 	return node, said
 }
 
-// appendChunks appends the chunks, and remembers which of them the answer uses.
+// appendChunks appends the chunks, and remembers which ones the answer uses.
 func (f *insights) appendChunks(dst []byte, nodes []record.Node) []byte {
 	f.used = f.used[:0]
 	first := true
@@ -184,7 +184,7 @@ func (f *insights) appendChunks(dst []byte, nodes []record.Node) []byte {
 	return dst
 }
 
-// use remembers a chunk, unless it is known: a node that ranks the chunks of another has them too.
+// use remembers a chunk once: a node that ranks the chunks of another node has the same chunks.
 func (f *insights) use(id []byte) {
 	for _, known := range f.used {
 		if bytes.Equal(known, id) {
@@ -194,8 +194,8 @@ func (f *insights) use(id []byte) {
 	f.used = append(f.used, id)
 }
 
-// appendPromptOf appends a prompt from its text to the end of its object. Without a template, the text is that of the
-// last system message and, after an empty line, of the last user message.
+// appendPromptOf appends a prompt from its text to the end of its object. Without a template, the text is the last system
+// message and, after an empty line, the last user message.
 func (f *insights) appendPromptOf(dst []byte, node *record.Node) []byte {
 	if node == nil {
 		return append(dst, `"","moreInfo":[]}`...)
@@ -227,7 +227,7 @@ func (f *insights) appendPromptOf(dst []byte, node *record.Node) []byte {
 	return append(dst, "]}"...)
 }
 
-// appendResponse appends what the model gave and how long it took.
+// appendResponse appends the answer of the model and its latency.
 func (f *insights) appendResponse(dst []byte, row *record.Row, node *record.Node, said []byte) []byte {
 	if len(said) == 0 {
 		said = row.Answer

@@ -1,3 +1,4 @@
+// Package dataset has the targets of export_dataset, a file each: runs as they were, for analysis.
 package dataset
 
 import (
@@ -16,13 +17,13 @@ var Canonical = format.Target{
 	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id"}, Make: newCanonical,
 }
 
-// nodesName is the column that option with_nodes of export_dataset adds.
+// nodesName is the column that the option with_nodes adds.
 const nodesName = "nodes"
 
-// newCanonical returns what writes a run as it is in the history. All files of all exports have the same columns.
+// newCanonical returns the formatter of runs as they are in the history. All files of all exports have the same columns.
 //
-// Option columns keeps only the columns that it names. They stay in their usual order, so that two
-// exports of the same columns have the same files however they were asked for. Option with_nodes adds column nodes.
+// The option columns keeps only the named columns, in their usual order: two exports of the same columns have the same
+// files, in whatever order the requests name the columns. The option with_nodes adds the column nodes.
 func newCanonical(_ string, o *format.Options) format.Formatter {
 	f := record.NewRecords(format.ExportDataset, record.Needs{})
 	all := canonicalFields(f)
@@ -45,7 +46,7 @@ func newCanonical(_ string, o *format.Options) format.Formatter {
 	return f
 }
 
-// canonicalFields are the fields of a run, in the order of the contract.
+// canonicalFields returns the fields of a run, in the order of the contract.
 func canonicalFields(f *record.Records) []record.Field[record.Row] {
 	return []record.Field[record.Row]{
 		f.IDField(),
@@ -82,8 +83,8 @@ func canonicalFields(f *record.Records) []record.Field[record.Row] {
 	}
 }
 
-// newNodesField returns the field of a run's node runs, which have every field of a node event but those of the run
-// around it, and latency_ms. Prompt is null where the node has neither template nor variables.
+// newNodesField returns the field of the node runs of a run. A node run has every field of a node event, except the fields
+// of the run, and latency_ms. Prompt is null if the node has neither template nor variables.
 func newNodesField() record.Field[record.Row] {
 	o := record.NewObject(
 		record.TextField(record.Column{Name: "node_run_id", Required: true}, (*record.Row).NodeRunID),
@@ -120,7 +121,7 @@ func newNodesField() record.Field[record.Row] {
 		record.CostField,
 		record.MetadataField,
 	)
-	row := &record.Row{} // that is about the node run at hand
+	row := &record.Row{} // about the current node run
 	return record.ListField(nodesName, record.Column{Type: fragment.Struct, Required: true, Fields: o.Columns}, func(r *record.Row) []record.Node { return r.Nodes },
 		func(dst []byte, n *record.Node) []byte {
 			row.Node = n

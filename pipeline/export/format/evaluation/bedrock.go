@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// bedrockLimits are those of a job: 1000 prompts.
+// bedrockLimits are the limits of a job: 1000 prompts.
 var bedrockLimits = fragment.Limits{MaxRecords: 1000}
 
 var (
@@ -58,7 +58,7 @@ func newBedrockEval(purpose string, _ *format.Options) format.Formatter {
 	return f
 }
 
-// Partition implements [Partitioned]: by model.
+// Partition implements [format.Partitioned]: by model.
 func (f *bedrockEval) Partition(row *record.Row) []byte {
 	e := row.Subject()
 	f.model = appendBedrockName(f.model[:0], e.Model)
@@ -89,7 +89,7 @@ func (f *bedrockEval) append(_ *formatter, dst []byte, row *record.Row) (out []b
 	return append(out, `}]}`...), ""
 }
 
-// bedrockCategory is the name or id of the app of a run, or of a node run's node.
+// bedrockCategory returns the name or id of the app of a run, or of the node of a node run.
 func bedrockCategory(row *record.Row) []byte {
 	name, id := row.AppName, row.AppID
 	if row.Node != nil {
@@ -107,7 +107,7 @@ type bedrockRAG struct {
 	model  []byte
 }
 
-// bedrockName is what Bedrock takes for the name of a source of answers
+// bedrockName is the syntax of the name of a source of answers
 // (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_EvaluationPrecomputedRetrieveAndGenerateSourceConfig.html
 // and, for models, API_EvaluationPrecomputedInferenceSource.html).
 var bedrockName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,255}$`)
@@ -125,7 +125,7 @@ func newBedrockRAG(purpose string, o *format.Options) format.Formatter {
 
 func (f *bedrockRAG) append(e *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	reference, contexts := record.ExpectedText(row), e.Contexts(row)
-	switch { // before the texts, which take longer to find
+	switch { // before the texts, which are slower to find
 	case reference == nil:
 		return dst, dropNoReference.Reason
 	case len(contexts) == 0:
@@ -155,8 +155,8 @@ func (f *bedrockRAG) append(e *formatter, dst []byte, row *record.Row) (out []by
 	return append(out, `]}}}]}`...), ""
 }
 
-// appendBedrockName appends a name as Bedrock takes it: what it must not begin with is left out, and other characters are
-// "_". It appends nothing for a name without a letter or digit.
+// appendBedrockName appends a name in the syntax of bedrockName. It leaves out leading characters that the syntax forbids,
+// and replaces others by "_". It appends nothing for a name without a letter or digit.
 func appendBedrockName(dst, name []byte) []byte {
 	start := len(dst)
 	for _, c := range string(name) {

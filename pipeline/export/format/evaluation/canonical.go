@@ -6,7 +6,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Both have records that ascend by input group first, which is no column of its own, so they claim no order.
+// The records of both targets ascend by input group, which is no column of its own, so SortedBy is empty.
 var (
 	RecipeCanonical = format.Target{
 		Name: record.Canonical, Purposes: []string{format.RecipeEvaluation},
@@ -32,7 +32,7 @@ var (
 	}
 )
 
-// newCanonical returns what writes a run or a node run beside the others of the same input.
+// newCanonical returns the formatter of runs or node runs, each compared with the others of the same input.
 func newCanonical(purpose string, _ *format.Options) format.Formatter {
 	needs := record.Needs{Group: record.ByInput, Comparison: true}
 	if purpose == format.RecipeEvaluation {
@@ -43,7 +43,7 @@ func newCanonical(purpose string, _ *format.Options) format.Formatter {
 	return f
 }
 
-// canonicalFields are the fields of the record, in their order.
+// canonicalFields returns the fields of the record, in order.
 func canonicalFields(f *record.Records, node bool) (fields []record.Field[record.Row]) {
 	add := func(more ...record.Field[record.Row]) { fields = append(fields, more...) }
 	with := func(name, key string, get func(r *record.Row) (text, doc []byte)) record.Field[record.Row] {
@@ -78,7 +78,7 @@ func canonicalFields(f *record.Records, node bool) (fields []record.Field[record
 	}
 	add(record.NewScoresField(), record.FeedbackField)
 	if node {
-		add(record.Required(record.NestedField("run", func(r *record.Row) *record.Row { return r }, // what is around the node run
+		add(record.Required(record.NestedField("run", func(r *record.Row) *record.Row { return r }, // the run around the node run
 			record.TextField(record.Column{Name: "question", Long: true}, func(r *record.Row) []byte { return r.Question }),
 			record.TextField(record.Column{Name: "answer", Long: true}, func(r *record.Row) []byte { return r.Answer }),
 			record.TextField(record.Column{Name: "status", Dictionary: true}, func(r *record.Row) []byte { return r.Status }),
@@ -90,7 +90,7 @@ func canonicalFields(f *record.Records, node bool) (fields []record.Field[record
 	return fields
 }
 
-// comparisonFields say how the row stands among those of the same input.
+// comparisonFields returns the fields that compare the row with the others of the same input.
 func comparisonFields(f *record.Records) []record.Field[record.Row] {
 	return []record.Field[record.Row]{
 		record.TextField(record.Column{Name: "input_group"}, func(r *record.Row) []byte { return r.Subject().InputGroup }),
@@ -104,7 +104,7 @@ func comparisonFields(f *record.Records) []record.Field[record.Row] {
 			if r.Node == nil {
 				return answer
 			}
-			return f.Document(answer, record.OutputNames) // it is a node run's outputs
+			return f.Document(answer, record.OutputNames) // the outputs of a node run
 		}),
 		record.FloatField("previous_score", func(r *record.Row) record.Null[float64] { return previousOf(r).PreviousScore }),
 	}
@@ -112,7 +112,8 @@ func comparisonFields(f *record.Records) []record.Field[record.Row] {
 
 var noPrevious record.Comparison
 
-// previousOf is the comparison with the version before. Without one, what a row has there is of a row before.
+// previousOf returns the comparison with the previous version. If there is none, the fields of the row are stale, so
+// previousOf returns an empty comparison.
 func previousOf(r *record.Row) *record.Comparison {
 	if r.Comparison.HasPrevious {
 		return &r.Comparison

@@ -23,8 +23,8 @@ var DeepEval = format.Target{
 	Load: `python3 -c "from deepeval.dataset import EvaluationDataset; d = EvaluationDataset(); d.add_goldens_from_jsonl_file('{file}'); print(len(d.goldens))"`,
 }
 
-// deepEval writes goldens (https://github.com/confident-ai/deepeval/blob/main/deepeval/dataset/golden.py). A golden with
-// a scenario would be one of a conversation: there is none.
+// deepEval writes goldens (https://github.com/confident-ai/deepeval/blob/main/deepeval/dataset/golden.py). They have no
+// scenario, which would make them goldens of conversations.
 type deepEval struct {
 	calls []answeredCall
 }
@@ -58,7 +58,7 @@ func (d *deepEval) append(f *formatter, dst []byte, row *record.Row) (out []byte
 	return append(out, '}'), ""
 }
 
-// appendTools appends the key and the calls, or nothing where there are none.
+// appendTools appends the key and the calls, or nothing if there are no calls.
 func (d *deepEval) appendTools(f *formatter, dst []byte, row *record.Row) []byte {
 	d.read(f, row.Subject().Messages)
 	const key = `,"tools_called":[`
@@ -83,8 +83,8 @@ func (d *deepEval) appendTools(f *formatter, dst []byte, row *record.Row) []byte
 	return append(dst, ']')
 }
 
-// read reads the calls of the assistant since the last message of the user: those before belong to questions before. A
-// call without a name is none. Where a call id was used twice, an answer is that to the first call without one.
+// read reads the calls of the assistant since the last message of the user: earlier calls belong to earlier questions. It
+// skips calls without a name. If a call id is used twice, an answer belongs to the first call without an answer.
 func (d *deepEval) read(f *formatter, messages []byte) {
 	d.calls = d.calls[:0]
 	for m := range f.Messages(messages) {
@@ -120,20 +120,20 @@ func (c *answeredCall) append(f *formatter, dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendArguments appends the arguments of a call as an object. They are one written into a string; a string that
-// holds no object is kept under the key "arguments", as it is.
+// appendArguments appends the arguments of a call as an object. Arguments are a string with JSON. If the string has no
+// object, the object has the string under the key "arguments".
 func appendArguments(f *formatter, dst, arguments []byte) []byte {
 	if arguments[0] == '{' {
 		return record.AppendOneLine(dst, arguments)
 	}
-	// A model wrote it, and ingest took it for a text: it is held to what ingest holds documents to.
+	// A model wrote the string, and ingest checked it as a text only: here it is checked as ingest checks documents.
 	if object := bytes.TrimSpace(f.Text(arguments)); len(object) > 0 && object[0] == '{' && strictjson.Check(object) == nil {
 		return record.AppendOneLine(dst, object)
 	}
 	return append(record.AppendValue(append(dst, `{"arguments":`...), arguments), '}')
 }
 
-// appendToolNode appends the node run of a tool as a call of it.
+// appendToolNode appends the node run of a tool as a call of the tool.
 func appendToolNode(f *formatter, dst []byte, n *record.Node) []byte {
 	name := n.NodeName
 	if len(name) == 0 {

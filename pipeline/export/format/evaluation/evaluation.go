@@ -1,3 +1,5 @@
+// Package evaluation has the targets of recipe_evaluation and node_evaluation, a file each. evaluation.go has the
+// formatter that all targets but canonical share.
 package evaluation
 
 import (
@@ -11,17 +13,17 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// purposes are those that share their named targets: a row is a run, or a node run with the run around it.
+// purposes are the two purposes that share most targets. A row is a run, or a node run with the run around it.
 var purposes = []string{format.RecipeEvaluation, format.NodeEvaluation}
 
-// Reasons that rows of several evaluation targets are dropped for.
+// Reasons to drop a row that several targets share.
 var (
 	dropNoQuestion  = format.Drop{Reason: "no_question", Text: "neither the question nor the inputs nor a message of the user has a text"}
 	dropNoAnswer    = format.Drop{Reason: "no_answer", Text: "neither the answer nor the outputs nor a message of the assistant has a text"}
 	dropNoReference = format.Drop{Reason: "no_reference", Text: "neither a reference nor a corrected answer"}
 )
 
-// formatter writes a record for each row that has what its reader asks for.
+// formatter writes a record for each row that has what the reader requires.
 type formatter struct {
 	record.Texts
 	ids   record.IDs
@@ -29,11 +31,11 @@ type formatter struct {
 	write writeFunc
 }
 
-// writeFunc appends the record of a row, or says why its reader cannot take it.
+// writeFunc appends the record of a row, or returns the reason to drop it.
 type writeFunc func(f *formatter, dst []byte, row *record.Row) (out []byte, drop string)
 
-// newFormatter makes the formatter of a target. Runs bring along those of their node runs that the target reads; a
-// node run has its own chunks and messages.
+// newFormatter returns the formatter of a target. Nodes selects the node runs of a run that the target reads. A node run
+// needs no others: it has its own chunks and messages.
 func newFormatter(purpose, target string, nodes record.NodeRuns, write writeFunc) *formatter {
 	if purpose == format.NodeEvaluation {
 		nodes = record.NoNodes
@@ -41,27 +43,27 @@ func newFormatter(purpose, target string, nodes record.NodeRuns, write writeFunc
 	return &formatter{ids: record.NewIDs(purpose, target), needs: nodes, write: write}
 }
 
-// makeFunc is what makes the formatter of a target that has nothing of its own.
+// makeFunc returns the Make of a target without options and state.
 func makeFunc(target string, nodes record.NodeRuns, write writeFunc) func(string, *format.Options) format.Formatter {
 	return func(purpose string, _ *format.Options) format.Formatter {
 		return newFormatter(purpose, target, nodes, write)
 	}
 }
 
-// Needs implements [Formatter].
+// Needs implements [format.Formatter].
 func (f *formatter) Needs() record.Needs { return record.Needs{Nodes: f.needs} }
 
-// Columns implements [Formatter]: keys that a row has no value for are left out, so there are none.
+// Columns implements [format.Formatter]: absent values are left out, so records have no columns.
 func (f *formatter) Columns() []fragment.Column { return nil }
 
-// Append implements [RowFormatter].
+// Append implements [format.RowFormatter].
 func (f *formatter) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
 	f.Reset()
 	out, drop = f.write(f, dst, row)
 	return f.Finish(row, dst, out, drop)
 }
 
-// inputAndOutput returns input and output, or the reason to drop a row that lacks one of them.
+// inputAndOutput returns the input and the output of a row, or the reason to drop a row without one of them.
 func (f *formatter) inputAndOutput(row *record.Row) (input, output []byte, drop string) {
 	if input = f.Input(row); len(input) == 0 {
 		return nil, nil, dropNoQuestion.Reason
@@ -72,9 +74,9 @@ func (f *formatter) inputAndOutput(row *record.Row) (input, output []byte, drop 
 	return input, output, ""
 }
 
-// appendInputs appends the inputs as an object for readers that want one: a run's inputs with its question in front,
-// a node run's inputs, or else its prompt's variables; and where there is none of these, the text that stands in for
-// them. It says whether there is anything.
+// appendInputs appends the inputs of a row as an object. For a run, that is the question and the inputs. For a node run,
+// it is the inputs, or else the variables of the prompt. If these are absent, the object has the text that Input finds.
+// Some is false if the row has no input.
 func (f *formatter) appendInputs(dst []byte, row *record.Row) (out []byte, some bool) {
 	if row.Node != nil {
 		for _, doc := range [...][]byte{row.Node.Inputs, row.Node.PromptVariables} {
@@ -93,7 +95,7 @@ func (f *formatter) appendInputs(dst []byte, row *record.Row) (out []byte, some 
 	return append(jsonscan.AppendString(dst, text), '}'), true
 }
 
-// inputKey is what comes before the text that stands in for inputs.
+// inputKey returns the key of the text that replaces absent inputs.
 func inputKey(row *record.Row) string {
 	if row.Node != nil {
 		return `"input":`
@@ -101,8 +103,8 @@ func inputKey(row *record.Row) string {
 	return `"question":`
 }
 
-// appendWithFirst appends an object with a text put in front under a key, where the object has no such key and the text
-// is not blank. Doc is the object, or absent.
+// appendWithFirst appends the object doc, which may be absent. It puts key and text in front, unless the object has the
+// key or the text is blank.
 func appendWithFirst(r *record.Reader, dst []byte, key string, text, doc []byte) []byte {
 	switch {
 	case record.HasNoMembers(doc) && record.IsBlank(text):
@@ -121,12 +123,12 @@ func appendWithFirst(r *record.Reader, dst []byte, key string, text, doc []byte)
 	return record.AppendOneLine(append(dst, ','), doc[bytes.IndexByte(doc, '{')+1:])
 }
 
-// originKeys are the keys of appendOrigin that are not the producer's.
+// originKeys are the keys that appendOrigin writes before the metadata of the producer.
 var originKeys = []string{"run_id", "node_run_id", "node_id", "app_id", "app_version", "model", "status", "score", "rating"}
 
-// appendOrigin appends where a record comes from and how it was judged, and then the metadata of the producer, flat, so
-// that readers can filter by any of it. Of the producer's keys those that are taken get "metadata." in front. With
-// texts, the score is a string too.
+// appendOrigin appends the origin of a record, its feedback and the metadata of the producer as one flat object, so that
+// readers can filter by any of them. A key of the producer that is already used gets the prefix "metadata.". With texts,
+// the score is a string.
 func appendOrigin(dst []byte, row *record.Row, texts bool) []byte {
 	e := row.Subject()
 	dst = append(dst, `{"run_id":`...)
@@ -154,7 +156,7 @@ func appendOrigin(dst []byte, row *record.Row, texts bool) []byte {
 		dst = append(dst, ',')
 		if bytes.HasPrefix(p.Key, []byte("metadata.")) || slices.Contains(originKeys, string(p.Key)) {
 			dst = append(dst, `"metadata.`...)
-			// The quote that the key would begin with is the dot's place.
+			// The dot of the prefix takes the place of the opening quote of the key.
 			at := len(dst) - 1
 			dst = jsonscan.AppendString(dst[:at], p.Key)
 			dst[at] = '.'

@@ -20,7 +20,7 @@ var Inspect = format.Target{
 }
 
 // appendInspect writes samples (https://github.com/UKGovernmentBEIS/inspect_ai/blob/main/src/inspect_ai/dataset/_util.py). A
-// sample without a target is one with the target "", so there is none.
+// sample without a target would be read as one with the target "", so such a row is dropped.
 func appendInspect(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	target := record.ExpectedText(row)
 	if target == nil {

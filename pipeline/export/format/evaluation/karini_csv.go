@@ -10,11 +10,11 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// KariniCSV is the target whose columns depend on the selection, see [KariniOptions].
+// KariniCSV is the name of the target whose columns depend on the selection: see [KariniOptions].
 const KariniCSV = "karini_csv"
 
-// KariniOptions returns options with those that a selection of node runs decides, where a request leaves them out: of the
-// names of their prompt variables, and of the types of their nodes.
+// KariniOptions returns the options of a request, completed by options that depend on the selection: the names of prompt
+// variables, and the types of nodes, of the selected node runs. Options of the request are kept.
 func KariniOptions(values map[string]any, variables, types []string) map[string]any {
 	all := maps.Clone(values)
 	if all == nil {
@@ -63,18 +63,17 @@ var (
 	}
 )
 
-// maxKariniName is how many characters the name of a column may have.
+// maxKariniName is the largest number of characters of the name of a column.
 const maxKariniName = 60
 
-// karini writes what Karini's evaluation reads. The columns of a CSV file are known before its first row, but variables
-// depend on the rows: so whoever makes the formatter says which there are, in the option variables. Without it there
-// are none.
+// karini writes what Karini's evaluation reads. A CSV file needs its columns before the first row, but variables depend on
+// the rows. So the option variables names them. Without the option, there are no columns of variables.
 type karini struct {
 	*formatter
 	columns []fragment.Column
-	keys    [][]byte       // of the columns, with what is before them: `,"ground_truth":`
-	places  map[string]int // of variables: place in values
-	values  [][]byte       // of the row at hand, nil where it has none
+	keys    [][]byte       // of the columns, with the separator: `,"ground_truth":`
+	places  map[string]int // index in values, by name of the variable
+	values  [][]byte       // of the current row; nil if absent
 }
 
 func newKarini(purpose string, o *format.Options) format.Formatter {
@@ -100,7 +99,7 @@ func newKarini(purpose string, o *format.Options) format.Formatter {
 	return f
 }
 
-// variableNames reads the option variables.
+// variableNames returns the option variables.
 func variableNames(o *format.Options) (names []string) {
 	value, given := o.Values["variables"]
 	if !given {
@@ -126,7 +125,7 @@ func variableNames(o *format.Options) (names []string) {
 	return names
 }
 
-// uniqueName cuts a name to what a column may have, and makes it differ from those that are taken.
+// uniqueName shortens a name to maxKariniName, and makes it different from the names that are already used.
 func uniqueName(name string, taken map[string]bool) string {
 	cut := firstRunes(name, maxKariniName)
 	for n := 2; taken[cut]; n++ {
@@ -137,7 +136,7 @@ func uniqueName(name string, taken map[string]bool) string {
 	return cut
 }
 
-// firstRunes returns up to n characters of a text.
+// firstRunes returns the first n characters of a text.
 func firstRunes(text string, n int) string {
 	for i := range text {
 		if n == 0 {
@@ -157,7 +156,7 @@ func (f *karini) column(name string, required bool) {
 	f.keys = append(f.keys, append(jsonscan.AppendString(key, []byte(name)), ':'))
 }
 
-// Columns implements [Formatter].
+// Columns implements [format.Formatter].
 func (f *karini) Columns() []fragment.Column { return f.columns }
 
 func (f *karini) append(_ *formatter, dst []byte, row *record.Row) (out []byte, drop string) {

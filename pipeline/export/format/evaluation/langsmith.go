@@ -51,7 +51,7 @@ func appendLangSmith(f *formatter, dst []byte, row *record.Row) (out []byte, dro
 	return append(out, '}'), ""
 }
 
-// isUUID says whether an id has the form of RFC 9562, section 4.
+// isUUID reports whether an id has the form of RFC 9562, section 4.
 func isUUID(id []byte) bool {
 	if len(id) != 36 {
 		return false

@@ -31,7 +31,7 @@ func appendMLflow(f *formatter, dst []byte, row *record.Row) (out []byte, drop s
 	if !some {
 		return dst, dropNoQuestion.Reason
 	}
-	if f.Member(out[start:], "goal") != nil { // SESSION_IDENTIFIER_FIELDS: by it MLflow tells conversations
+	if f.Member(out[start:], "goal") != nil { // one of SESSION_IDENTIFIER_FIELDS, which mark conversations for MLflow
 		return dst, dropGoalInput.Reason
 	}
 	output := f.Output(row)

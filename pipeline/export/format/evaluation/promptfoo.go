@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// promptfooAsserts are the assertions that need nothing but a text to compare with. Factuality asks a model whether the
-// answer agrees with the reference in its facts, which is the one that is right for prose; the others need no model.
+// promptfooAsserts are the assertions that only need a text to compare with. Factuality asks a model whether the facts of
+// the answer and of the reference agree, which is right for prose. The others need no model.
 var promptfooAsserts = []string{"factuality", "similar", "rouge-n", "icontains", "equals"}
 
 var Promptfoo = format.Target{
@@ -31,7 +31,7 @@ var Promptfoo = format.Target{
 
 // promptfoo writes test cases (https://www.promptfoo.dev/docs/configuration/test-cases).
 type promptfoo struct {
-	assert []byte // up to the value
+	assert []byte // the text before the value
 	text   []byte // of the description, reused
 }
 
@@ -71,8 +71,8 @@ func (p *promptfoo) append(f *formatter, dst []byte, row *record.Row) (out []byt
 	return append(out, '}'), ""
 }
 
-// appendVars appends the inputs of a run as strings, and before them its question, unless they have one; of a node run
-// the variables of its prompt, or else its inputs. What is null is left out.
+// appendVars appends variables as strings. For a run, they are the question and the inputs. For a node run, they are the
+// variables of the prompt, or else the inputs. Null values are left out.
 func appendVars(f *formatter, dst []byte, row *record.Row) []byte {
 	start := len(dst)
 	doc := row.Inputs
@@ -100,12 +100,12 @@ func appendVars(f *formatter, dst []byte, row *record.Row) []byte {
 	return dst
 }
 
-// appendVerbatim appends a text as a string that promptfoo renders to the same text. It renders variables and values of
-// assertions with Nunjucks, which has the environment for a variable, and takes what begins with "file://" or "package:"
-// for a file to read: neither must happen to what a user wrote.
+// appendVerbatim appends a text as a string that promptfoo renders to the same text. Promptfoo renders variables and
+// values of assertions with Nunjucks, where env is a variable with the environment. It reads a file for a text that begins
+// with "file://" or "package:". Neither must happen to a text of a user.
 //
-// Of each two characters that mean something to Nunjucks, the first is written as an expression. Wrapping the text
-// into {% raw %} would not do: promptfoo replaces {{name}} by itself before, wherever it stands (resolveVariables in its
+// Of each pair of characters with a meaning for Nunjucks, the first one is written as an expression. {% raw %} around the
+// text would not work: before that, promptfoo itself replaces every {{name}} (resolveVariables in its
 // src/evaluatorHelpers.ts). A "#}" without its "{#" is an error.
 func appendVerbatim(dst, text []byte) []byte {
 	at := verbatimUpTo(text)
@@ -127,7 +127,7 @@ func appendVerbatim(dst, text []byte) []byte {
 	return append(appendInner(dst, text), '"')
 }
 
-// verbatimUpTo returns where the first two characters are that mean something to Nunjucks, or -1.
+// verbatimUpTo returns the place of the first pair of characters with a meaning for Nunjucks, or -1.
 func verbatimUpTo(text []byte) int {
 	for i := 0; i < len(text)-1; i++ {
 		n := bytes.IndexAny(text[i:], "{#")

@@ -11,7 +11,7 @@ import (
 // (https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompt-optimization-quotas.html).
 const (
 	apoTemplates    = 10
-	apoFileBytes    = 50_000_000 // the quota says MB
+	apoFileBytes    = 50_000_000 // the quota is in MB
 	apoSamples      = 100        // of a template
 	apoPlaceholders = 20         // of a template
 )
@@ -50,43 +50,43 @@ var BedrockAPO = format.Target{
 // The variables of a sample are an object each, as the user guide asks: "Do NOT put multiple keys in one object", which
 // it calls a silent failure.
 //
-// It keeps the samples that the record will have and no others: of what comes in, the worst one goes when there are
-// more than apoSamples of them, or more bytes than the file may have.
+// It keeps only the samples that the record will have. It drops the worst sample when there are more than apoSamples, or
+// more bytes than a file may have.
 type bedrockAPO struct {
 	record.Reader
 	references bool
 
 	open      bool
-	reason    string // why the template cannot be used
+	reason    string // to drop the rows of the template
 	template  apoTemplate
-	head      []byte           // of the record: all but its samples
-	best      apoQueue         // samples with a reference, and
-	rest      apoQueue         // without; each from old to new
-	bytes     int              // of them, and a comma each
-	number    int              // of samples so far
-	full      int              // samples that went
-	free      []apoSample      // for reuse
-	variables record.Variables // of the row at hand
+	head      []byte           // the record without its samples
+	best      apoQueue         // samples with a reference, from old to new
+	rest      apoQueue         // samples without one, from old to new
+	bytes     int              // of all samples, with a comma each
+	number    int              // number of samples so far
+	full      int              // samples that were dropped
+	free      []apoSample      // memory for reuse
+	variables record.Variables // of the current row
 	sample    []byte
 	record    []byte
 	of        []format.Source
-	made      []apoSample // that the record is made of
+	made      []apoSample // the samples of the record
 }
 
-// apoKeptBytes is how large buffers may be that are kept for the next template.
+// apoKeptBytes is the largest buffer that is kept for the next template.
 const apoKeptBytes = 4 << 20
 
 func newBedrockAPO(_ string, o *format.Options) format.Formatter {
 	return &bedrockAPO{references: o.Boolean("references", true)}
 }
 
-// Columns implements [Formatter].
+// Columns implements [format.Formatter].
 func (f *bedrockAPO) Columns() []fragment.Column { return nil }
 
-// Needs implements [Formatter].
+// Needs implements [format.Formatter].
 func (f *bedrockAPO) Needs() record.Needs { return record.Needs{Group: record.ByTemplate} }
 
-// Add implements [GroupFormatter].
+// Add implements [format.GroupFormatter].
 func (f *bedrockAPO) Add(row *record.Row) (drop string, err error) {
 	if !f.open {
 		f.start(row.Node.PromptTemplate)
@@ -125,9 +125,9 @@ func (f *bedrockAPO) Add(row *record.Row) (drop string, err error) {
 		return "duplicate_sample", nil
 	}
 	for _, q := range [...]*apoQueue{&f.best, &f.rest} {
-		if i := q.find(inputs); i >= 0 { // this one is newer, or has a reference
+		if i := q.find(inputs); i >= 0 { // this sample is newer, or has a reference
 			f.forget(q.remove(i))
-			drop = "duplicate_sample" // as many rows as if that one were dropped
+			drop = "duplicate_sample" // the count is the same as if the other row were dropped
 		}
 	}
 	f.keep(queue, len(inputs), row)
@@ -144,7 +144,7 @@ func (f *bedrockAPO) reference(row *record.Row) []byte {
 	return row.Reference
 }
 
-// start begins the group of a template.
+// start starts the group of a template.
 func (f *bedrockAPO) start(template []byte) {
 	f.open = true
 	if f.reason = f.template.parse(template); f.reason != "" {
@@ -157,7 +157,7 @@ func (f *bedrockAPO) start(template []byte) {
 	f.head = append(head, `,"evaluationSamples":[`...)
 }
 
-// keep puts the sample at hand into a queue, and lets go of the worst ones that are too many.
+// keep puts the current sample into a queue, and drops the worst samples if there are too many.
 func (f *bedrockAPO) keep(queue *apoQueue, inputs int, row *record.Row) {
 	var s apoSample
 	if n := len(f.free); n > 0 {
@@ -182,20 +182,20 @@ func (f *bedrockAPO) keep(queue *apoQueue, inputs int, row *record.Row) {
 	}
 }
 
-// forget lets go of a sample.
+// forget drops a sample.
 func (f *bedrockAPO) forget(s apoSample) {
 	f.bytes -= len(s.text) + 1
 	f.release(s)
 }
 
-// release keeps the memory of a sample for another one, unless it is much.
+// release keeps the memory of a sample for another one, unless it is larger than apoKeptBytes.
 func (f *bedrockAPO) release(s apoSample) {
 	if cap(s.text) <= apoKeptBytes/apoSamples && len(f.free) < apoSamples {
 		f.free = append(f.free, s)
 	}
 }
 
-// Flush implements [GroupFormatter].
+// Flush implements [format.GroupFormatter].
 func (f *bedrockAPO) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int), _ func(code string)) error {
 	record, of := append(f.record[:0], f.head...), f.of[:0]
 	made := f.made[:0]

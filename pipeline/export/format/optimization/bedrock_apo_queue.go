@@ -8,20 +8,20 @@ import (
 
 // apoSample is an element of evaluationSamples.
 type apoSample struct {
-	number int // in the order of the rows
+	number int // position among the rows
 	text   []byte
-	inputs int // length of what its variables are in the text
+	inputs int // length of the variables in the text
 	source format.Source
 }
 
 // apoQueue has samples from old to new.
 type apoQueue struct {
-	ring  [apoSamples + 1]apoSample // one more than there are in the end
+	ring  [apoSamples + 1]apoSample // one more than a record has
 	begin int
 	count int
 }
 
-// at returns the i-th oldest.
+// at returns the i-th oldest sample.
 func (q *apoQueue) at(i int) *apoSample { return &q.ring[(q.begin+i)%len(q.ring)] }
 
 func (q *apoQueue) push(s apoSample) {
@@ -39,7 +39,7 @@ func (q *apoQueue) find(inputs []byte) int {
 	return -1
 }
 
-// remove takes the i-th oldest out.
+// remove removes the i-th oldest sample.
 func (q *apoQueue) remove(i int) apoSample {
 	s := *q.at(i)
 	for ; i > 0; i-- {

@@ -6,22 +6,22 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// apoTemplate is a prompt template as Bedrock's Advanced Prompt Optimization takes it. The rules are those of the user
+// apoTemplate is a prompt template that Bedrock's Advanced Prompt Optimization accepts. The rules are those of the user
 // guide (https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompt-optimization-input.html) and of
 // validate_service_template in the vendor's samples
 // (https://github.com/aws-samples/amazon-bedrock-samples/blob/main/advanced-prompt-optimization/utils.py).
 type apoTemplate struct {
 	text  []byte
-	names [][]byte // of its placeholders, each once
+	names [][]byte // of the placeholders, each once
 	plain []byte   // the text without its placeholders
 	draft []byte
 }
 
-// parse takes a template, or says under which reason its rows are dropped. White space in {{ name }} goes.
+// parse parses a template, or returns the reason to drop its rows. It removes the white space in {{ name }}.
 //
-// A template that has no {{name}} but {name} is one of Python's str.format, as in LangChain: its placeholders get two
-// braces, and its {{ and }}, which are literal braces, one. Where it has both kinds, {name} is a text that the
-// vendor refuses, and that cannot be written otherwise.
+// A template with {name} and without {{name}} is one of Python's str.format, as in LangChain. parse rewrites it: its
+// placeholders get two braces, and its {{ and }}, which are literal braces, get one. In a template with both kinds, {name}
+// is plain text. The vendor refuses such a text, and there is no other way to write it.
 func (t *apoTemplate) parse(template []byte) (fault string) {
 	if len(template) == 0 {
 		return "no_template"
@@ -49,7 +49,7 @@ func (t *apoTemplate) parse(template []byte) (fault string) {
 	return ""
 }
 
-// double takes the placeholders of two braces. It says whether there is one that holds no name.
+// double reads the placeholders with two braces. It reports whether one of them has no valid name.
 func (t *apoTemplate) double(template []byte) (malformed bool) {
 	t.text, t.names, t.plain = t.text[:0], t.names[:0], t.plain[:0]
 	for {
@@ -78,7 +78,7 @@ func (t *apoTemplate) add(name []byte) {
 			return
 		}
 	}
-	if len(t.names) <= apoPlaceholders { // one more is enough to know
+	if len(t.names) <= apoPlaceholders { // one more than allowed is enough
 		t.names = append(t.names, bytes.Clone(name))
 	}
 }
@@ -103,7 +103,7 @@ func (t *apoTemplate) single(template []byte) {
 	}
 }
 
-// nextSingle finds the first {name}.
+// nextSingle returns the place of the first {name}.
 func nextSingle(text []byte) int {
 	for at := 0; ; at++ {
 		n := bytes.IndexByte(text[at:], '{')
@@ -116,7 +116,7 @@ func nextSingle(text []byte) int {
 	}
 }
 
-// singleLength returns the length of the {name} that a text begins with, or 0.
+// singleLength returns the length of the {name} at the start of a text, or 0.
 func singleLength(text []byte) int {
 	n := bytes.IndexAny(text[1:], "{}")
 	if n < 0 || text[1+n] != '}' || !isName(text[1:1+n]) {
@@ -125,7 +125,7 @@ func singleLength(text []byte) int {
 	return n + 2
 }
 
-// isName says whether a text is [A-Za-z_][A-Za-z0-9_]*.
+// isName reports whether a text is [A-Za-z_][A-Za-z0-9_]*.
 func isName(text []byte) bool {
 	for i, c := range text {
 		letter := c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z'

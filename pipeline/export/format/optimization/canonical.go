@@ -1,3 +1,5 @@
+// Package optimization has the targets of node_optimization, a file each: prompts and parameters of a node, tuned from
+// real traces. bedrock_apo.go has two helpers: the queue of samples, and the parser of templates.
 package optimization
 
 import (
@@ -16,12 +18,12 @@ var Canonical = format.Target{
 	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id", "node_run_id"}, Make: newCanonical,
 }
 
-// newCanonical returns what writes a node run as it is in the history.
+// newCanonical returns the formatter of node runs as they are in the history.
 //
-//   - node.version is the node run's app_version.
-//   - template_id are the first 16 hexadecimal digits of the SHA-256 of the template, null where there is none.
-//   - output is a text, see texts.output.
-//   - scores are those that an optimizer takes, by name: "score", and "rating" as 1.0 for thumbsUp and 0.0 for thumbsDown.
+//   - node.version is the app_version of the node run.
+//   - template_id is the first 16 hexadecimal digits of the SHA-256 of the template, or null.
+//   - output is a text: see [record.Texts.Output].
+//   - scores are numbers for an optimizer, by name: "score", and "rating" as 1.0 for thumbsUp and 0.0 for thumbsDown.
 func newCanonical(purpose string, _ *format.Options) format.Formatter {
 	f := record.NewRecords(purpose, record.Needs{})
 	f.Fields = record.NewObject(
@@ -46,7 +48,7 @@ func newCanonical(purpose string, _ *format.Options) format.Formatter {
 		record.LatencyField,
 		record.ErrorField,
 		record.ChunksField,
-		record.Required(record.NestedField("downstream", func(r *record.Row) *record.Row { return r }, // what became of the run that the node run was part of
+		record.Required(record.NestedField("downstream", func(r *record.Row) *record.Row { return r }, // the outcome of the run around the node run
 			record.TextField(record.Column{Name: "status", Dictionary: true}, func(r *record.Row) []byte { return r.Status }),
 			record.TextField(record.Column{Name: "answer", Long: true}, func(r *record.Row) []byte { return r.Answer }),
 		)),

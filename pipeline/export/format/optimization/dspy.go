@@ -34,30 +34,30 @@ var DSPy = format.Target{
 // dspy writes a node run as the fields of a dspy.Example, which is flat
 // (https://github.com/stanfordnlp/dspy/blob/main/dspy/datasets/dataloader.py).
 //
-// Keys of a record are those of its variables, so they differ between prompts; each key has one type. What has no
-// value is absent, and so is a variable that is null.
+// The keys of a record are the names of its variables, so they differ between prompts. Each key has one type. Absent values
+// and null variables have no key.
 type dspy struct {
 	record.Texts
 	variables record.Variables
 	keys      []string
-	known     map[string]string // keys, so that each is allocated once
+	known     map[string]string // keys as strings, so that each is allocated once
 	name      []byte
 }
 
-// maxKnownKeys bounds what is kept of keys, should they be different in every row.
+// maxKnownKeys bounds the memory for keys, in case every row has different ones.
 const maxKnownKeys = 10_000
 
 func newDSPy(string, *format.Options) format.Formatter {
 	return &dspy{known: map[string]string{}}
 }
 
-// Columns implements [Formatter].
+// Columns implements [format.Formatter].
 func (f *dspy) Columns() []fragment.Column { return nil }
 
-// Needs implements [Formatter].
+// Needs implements [format.Formatter].
 func (f *dspy) Needs() record.Needs { return record.Needs{} }
 
-// Keys implements [Keyed].
+// Keys implements [format.Keyed].
 func (f *dspy) Keys() []string { return f.keys }
 
 func (f *dspy) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
@@ -97,7 +97,7 @@ func (f *dspy) append(dst []byte, row *record.Row) (out []byte, drop string) {
 
 var inputName = []byte("input")
 
-// readInputs reads what goes into a node run: the variables of its prompt, or else the texts of its inputs, or else the last
+// readInputs reads the inputs of a node run: the variables of its prompt, or else the texts of its inputs, or else the last
 // message of the user.
 func (f *dspy) readInputs(n *record.Node) {
 	f.variables = f.AppendVariables(f.variables[:0], n.PromptVariables)
@@ -125,7 +125,7 @@ func (f *dspy) appendVariable(dst, name, value []byte) []byte {
 	return append(record.AppendValue(dst, value), ',')
 }
 
-// isReserved says whether a variable's name is a key that every record may have.
+// isReserved reports whether the name of a variable is a key that every record may have.
 func isReserved(name []byte) bool {
 	return bytes.Equal(name, []byte("output")) || bytes.Equal(name, []byte("score")) || bytes.Equal(name, []byte("feedback"))
 }

@@ -19,13 +19,13 @@ func NewRecords(purpose string, needs Needs) *Records {
 	return &Records{ids: NewIDs(purpose, Canonical), RowNeeds: needs}
 }
 
-// Columns implements [Formatter].
+// Columns implements format.Formatter.
 func (f *Records) Columns() []fragment.Column { return f.Fields.Columns }
 
-// Needs implements [Formatter].
+// Needs implements format.Formatter.
 func (f *Records) Needs() Needs { return f.RowNeeds }
 
-// Append implements [RowFormatter].
+// Append implements format.RowFormatter.
 func (f *Records) Append(dst []byte, row *Row) (out []byte, drop string, err error) {
 	f.Reset()
 	return f.Finish(row, dst, f.Fields.Append(dst, row), "")

@@ -52,9 +52,10 @@ var bedrockTurns = turnShape{
 	end:   `"}]}`,
 }
 
-// appendBedrockConversation writes what the validators of AWS take: nova_ft_dataset_validator.py and Llama's
-// dataset_validation.py of https://github.com/aws-samples/amazon-bedrock-samples, custom-models/bedrock-fine-tuning. Both take
-// a conversation without a system message, and the latter no more than one; neither knows toolUse.
+// appendBedrockConversation writes what the validators of AWS accept: nova_ft_dataset_validator.py, and
+// dataset_validation.py for Llama, of https://github.com/aws-samples/amazon-bedrock-samples,
+// custom-models/bedrock-fine-tuning. Both accept a conversation without a system message; the validator for Llama accepts
+// at most one. Neither knows toolUse.
 func appendBedrockConversation(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if !c.userFirst() {
 		return dst, dropAssistant1st
@@ -71,7 +72,7 @@ func appendBedrockConversation(dst []byte, _ *record.Row, c *conversation) (out 
 	return c.appendBedrock(dst), ""
 }
 
-// appendBedrockDistillation writes what dataset_validator.py of custom-models/model_distillation takes.
+// appendBedrockDistillation writes what dataset_validator.py of custom-models/model_distillation accepts.
 func appendBedrockDistillation(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	switch {
 	case len(c.messages) != 2:
@@ -92,12 +93,12 @@ func (c *conversation) appendBedrock(dst []byte) []byte {
 	return append(c.appendFlat(dst, c.messages, bedrockTurns), `]}`...)
 }
 
-// novaReserves says whether a JSON string has one of INVALID_TOKENS_TEXT of nova_ft_dataset_validator.py.
+// novaReserves reports whether a JSON string contains one of INVALID_TOKENS_TEXT of nova_ft_dataset_validator.py.
 func (c *conversation) novaReserves(token []byte) bool {
 	if novaWord(token) {
 		return true
 	}
-	// A producer may have written letters as \u0041.
+	// A producer may write letters as \u0041.
 	return bytes.Contains(token, []byte(`\u00`)) && novaWord(c.Text(token))
 }
 

@@ -8,14 +8,14 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// conversation is what a row has to teach: messages that end with an answer of the assistant, which every target
-// writes in its own shape. Texts are JSON strings, quoted and escaped, so that most are copied from the row
-// as they are; they are views into the row or into the conversation's own memory, valid until the next row.
+// conversation is what a model learns from a row: messages that end with an answer of the assistant. Every target writes
+// it in its own shape. Texts are JSON strings, quoted and escaped, so that most are copied unchanged. They are views into
+// the row or into the memory of the conversation, valid until the next row.
 type conversation struct {
-	system   []byte // nil: none
+	system   []byte // nil if absent
 	messages []message
 	calls    []toolCall // of all messages
-	tools    []byte     // the document, as the row has it
+	tools    []byte     // the document of the row
 
 	trimmed   bool // messages after the answer were cut off
 	corrected bool // the answer is the corrected one
@@ -27,15 +27,15 @@ type conversation struct {
 	ids       []uint64
 }
 
-// message is a message. In a settled conversation roles are user, assistant and tool.
+// message is a chat message. In a settled conversation, roles are user, assistant and tool.
 type message struct {
 	role  role
-	text  []byte // nil: none, or nothing but white space; of a tool whatever it is
-	first int    // its calls are calls[first:last]
+	text  []byte // nil if absent or blank; a tool may have a blank text
+	first int    // the calls of the message are calls[first:last]
 	last  int
-	id    []byte // of the call that a tool message answers; settle replaces it with call
+	id    []byte // id of the call that a tool message answers; settle replaces it by call
 	call  int
-	fault string // why a row that has this message is dropped
+	fault string // reason to drop a row that has this message
 }
 
 type role byte
@@ -56,7 +56,7 @@ type toolCall struct {
 	answered  bool
 }
 
-// prepare makes the conversation of a row. A drop leaves nothing usable, nor does a fault of the row.
+// prepare reads the conversation of a row. After a drop or an error, the conversation must not be used.
 func (c *conversation) prepare(row *record.Row, s *settings) (drop string) {
 	c.Reset()
 	c.system, c.messages, c.calls = nil, c.messages[:0], c.calls[:0]
@@ -78,13 +78,13 @@ func (c *conversation) prepare(row *record.Row, s *settings) (drop string) {
 	return drop
 }
 
-// ofRun takes the run's messages; without them its system input, question and answer.
+// ofRun reads the messages of a run, or else its system input, question and answer.
 func (c *conversation) ofRun(row *record.Row) (drop string) {
 	if drop = c.readMessages(row.Messages); drop != "" {
 		return drop
 	}
 	if len(c.messages) > 0 {
-		// Some producers keep what went to the model in messages, and what came back in answer.
+		// Some producers have only the input of the model in messages, and its output in answer.
 		if !slices.ContainsFunc(c.messages, func(m message) bool { return m.role == roleAssistant }) {
 			c.add(roleAssistant, c.Quote(row.Answer))
 		}
@@ -106,7 +106,7 @@ func (c *conversation) add(role role, text []byte) {
 	}
 }
 
-// systemInput returns the text under "system" of a document.
+// systemInput returns the text under the key "system" of a document.
 func (c *conversation) systemInput(doc []byte) []byte {
 	if text := c.Member(doc, "system"); c.HasText(text) {
 		return text
@@ -114,11 +114,11 @@ func (c *conversation) systemInput(doc []byte) []byte {
 	return nil
 }
 
-// settle cuts the messages after the answer off, holds the others against the rules, and tidies them.
+// settle cuts off the messages after the answer, checks the others against the rules, and repairs them.
 func (c *conversation) settle(s *settings) (drop string) {
 	end := len(c.messages) - 1
 	for ; end >= 0; end-- {
-		// An answer that is not text is the answer still, and no reason to teach the one before it.
+		// An answer that is no text is still the answer: the one before it must not be taught.
 		if m := &c.messages[end]; m.role == roleAssistant && (m.text != nil || m.fault == dropNotText) {
 			break
 		}
@@ -128,7 +128,7 @@ func (c *conversation) settle(s *settings) (drop string) {
 	}
 	c.trimmed = end < len(c.messages)-1
 	kept, user := c.messages[:0], false
-	open, closed := 0, 0 // calls[open:closed] are those of the latest message that has some
+	open, closed := 0, 0 // calls[open:closed] are the calls of the latest message with calls
 	for _, m := range c.messages[:end+1] {
 		if m.role == roleSystem {
 			if s.system != systemKept || m.fault == "" && m.text == nil {
@@ -142,7 +142,7 @@ func (c *conversation) settle(s *settings) (drop string) {
 			return m.fault
 		}
 		if m.role == roleAssistant && m.text == nil && m.first == m.last {
-			continue // it says nothing
+			continue // the message is empty
 		}
 		if m.role != roleTool && slices.ContainsFunc(c.calls[open:closed], func(c toolCall) bool { return !c.answered }) {
 			return dropUnanswered
@@ -159,7 +159,7 @@ func (c *conversation) settle(s *settings) (drop string) {
 		case roleAssistant:
 			open, closed = m.first, m.last
 		case roleTool:
-			// An id that comes back is that of the latest call; calls of one message are answered in their order.
+			// A repeated id means the latest call. Calls of one message are answered in order.
 			n := slices.IndexFunc(c.calls[open:closed], func(call toolCall) bool { return !call.answered && bytes.Equal(call.id, m.id) })
 			if n < 0 || m.id == nil {
 				return dropOrphan
@@ -180,8 +180,8 @@ func (c *conversation) settle(s *settings) (drop string) {
 	return ""
 }
 
-// renumber gives calls new ids where one of the conversation is there twice, or missing. Ids mean nothing outside
-// it.
+// renumber gives all calls new ids if an id of the conversation is missing or repeated. Ids have no meaning outside the
+// conversation.
 func (c *conversation) renumber() {
 	missing := false
 	c.ids = c.ids[:0]
@@ -200,7 +200,7 @@ func (c *conversation) renumber() {
 	}
 }
 
-// hashOf is the FNV-1a hash of a text, 64 bits.
+// hashOf returns the FNV-1a hash of a text, 64 bits.
 func hashOf(text []byte) uint64 {
 	h := uint64(14695981039346656037)
 	for _, b := range text {
@@ -209,7 +209,7 @@ func hashOf(text []byte) uint64 {
 	return h
 }
 
-// correct replaces the answer with the corrected one.
+// correct replaces the answer by the corrected one.
 func (c *conversation) correct(row *record.Row, s *settings) {
 	if s.original || !c.judged(row) {
 		return
@@ -220,8 +220,8 @@ func (c *conversation) correct(row *record.Row, s *settings) {
 	}
 }
 
-// judged says whether the feedback is on this answer. That on a run is on the run's answer, and not on what every
-// node of it said.
+// judged reports whether the feedback is on this answer. Feedback on a run is on the answer of the run, not on the
+// outputs of its nodes.
 func (c *conversation) judged(row *record.Row) bool {
 	if !row.HasFeedback {
 		return false
@@ -229,19 +229,19 @@ func (c *conversation) judged(row *record.Row) bool {
 	return row.Node == nil || row.Feedback.OnNode || bytes.Equal(bytes.TrimSpace(c.Text(c.answer().text)), bytes.TrimSpace(row.Answer))
 }
 
-// answer is the last message: what the conversation teaches.
+// answer returns the last message, which the conversation teaches.
 func (c *conversation) answer() *message { return &c.messages[len(c.messages)-1] }
 
-// prompt are the messages before the answer.
+// prompt returns the messages before the answer.
 func (c *conversation) prompt() []message { return c.messages[:len(c.messages)-1] }
 
-// promptOfModel says whether the prompt ends with the assistant, so that it has no end.
+// promptOfModel reports whether the prompt ends with a message of the assistant.
 func (c *conversation) promptOfModel() bool {
 	prompt := c.prompt()
 	return prompt[len(prompt)-1].role == roleAssistant
 }
 
-// cutCalls removes calls beside the answer, for readers that cannot have them there. Their results were cut off.
+// cutCalls removes calls from the answer, for readers that do not allow them there. Their results were cut off.
 func (c *conversation) cutCalls() {
 	answer := c.answer()
 	answer.last = answer.first

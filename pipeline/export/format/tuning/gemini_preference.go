@@ -20,7 +20,7 @@ var GeminiPreference = format.Target{
 	},
 }
 
-// geminiPreference has its key in snake case, unlike supervised tuning.
+// geminiPreference has the key system_instruction in snake case, unlike supervised tuning.
 var geminiPreference = pairShape{
 	check: func(c *conversation) (drop string) {
 		if !c.userFirst() {

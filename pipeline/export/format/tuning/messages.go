@@ -5,13 +5,13 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// JSON strings of what is there without being written.
+// JSON strings for values that are absent in the row.
 var (
 	emptyText   = []byte(`""`)
 	noArguments = []byte(`"{}"`)
 )
 
-// readMessages reads messages. What is wrong with one is kept with it: it may be one that is cut off.
+// readMessages reads messages. Each message keeps its own fault, because settle may cut the message off.
 func (c *conversation) readMessages(doc []byte) (drop string) {
 	if record.IsOtherKind('[', doc) {
 		drop = dropShape
@@ -20,7 +20,7 @@ func (c *conversation) readMessages(doc []byte) (drop string) {
 		if ok {
 			c.readMessage(&m)
 		} else {
-			drop = dropShape // and on, to where it may be no JSON
+			drop = dropShape // reads on, because the rest may be malformed
 		}
 	}
 	return drop
@@ -37,7 +37,7 @@ func (c *conversation) readMessage(told *record.Message) {
 	text, only := c.Content(told.Content)
 	switch {
 	case m.role == roleTool && text == nil:
-		m.text = emptyText // a tool may have nothing to say
+		m.text = emptyText // a tool may return nothing
 	case m.role == roleTool || c.HasText(text):
 		m.text = text
 	}
@@ -52,7 +52,7 @@ func (c *conversation) readMessage(told *record.Message) {
 
 func roleOf(text []byte) role {
 	switch string(text) {
-	case "system", "developer": // OpenAI's newer name of it
+	case "system", "developer": // OpenAI's newer name of system
 		return roleSystem
 	case "user":
 		return roleUser
@@ -92,14 +92,14 @@ func (c *conversation) readCalls(m *message, doc []byte) {
 func (c *conversation) readCall(value []byte) (call toolCall, ok bool) {
 	told := c.ParseCall(value)
 	call = toolCall{id: c.readID(told.ID), name: c.Text(told.Name)}
-	if told.Type != nil && string(c.Text(told.Type)) != "function" { // some leave the type out
+	if told.Type != nil && string(c.Text(told.Type)) != "function" { // some producers leave the type out
 		return call, false
 	}
 	call.arguments, ok = c.readArguments(told.Arguments)
 	return call, ok && functionName(call.name)
 }
 
-// readArguments returns the JSON string of an object, which the model wrote as one or the producer has parsed.
+// readArguments returns arguments as the JSON string of an object. The producer may have parsed them.
 func (c *conversation) readArguments(value []byte) (token []byte, ok bool) {
 	switch {
 	case value == nil || value[0] == 'n':
@@ -120,7 +120,7 @@ func (c *conversation) readArguments(value []byte) (token []byte, ok bool) {
 	return value, err == nil && s.End() == nil
 }
 
-// readID returns an id in the one way to write it, so that ids can be compared.
+// readID returns an id in canonical form, so that ids can be compared.
 func (c *conversation) readID(value []byte) []byte {
 	switch {
 	case !record.IsString(value):
@@ -131,7 +131,7 @@ func (c *conversation) readID(value []byte) []byte {
 	return c.Quote(c.Text(value))
 }
 
-// functionName says whether it is a name that all readers take
+// functionName reports whether a name is accepted by all readers
 // (https://platform.openai.com/docs/api-reference/chat/create, tools[].function.name).
 func functionName(name []byte) bool {
 	for _, b := range name {

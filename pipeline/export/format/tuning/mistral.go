@@ -29,8 +29,8 @@ var Mistral = format.Target{
 }
 
 // appendMistral writes what mistral-common validates (protocol/instruct/validator.py, MistralRequestValidatorV3, mode
-// finetuning) and what mistral-finetune reads (finetune/data/tokenize.py). Text and calls cannot be in two messages
-// either: the normalizer puts adjacent ones together, and the encoder of version 3 refuses the result.
+// finetuning) and what mistral-finetune reads (finetune/data/tokenize.py). A text and calls cannot be in two adjacent
+// messages either: the normalizer merges them, and the encoder of version 3 refuses the result.
 func appendMistral(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if drop := c.readTools(); drop != "" {
 		return dst, drop
@@ -61,8 +61,8 @@ const (
 	firstShortID = 100_000_000            // nine decimal digits
 )
 
-// shortIDs gives calls ids of 9 letters and digits, made of their own; numbers in the unlikely case that two of the
-// conversation would be the same.
+// shortIDs gives calls ids of 9 letters and digits, which are hashes of the original ids. If two hashes of the
+// conversation are equal, which is unlikely, the ids are numbers.
 func (c *conversation) shortIDs() {
 	c.ids = c.ids[:0]
 	for i := range c.calls {

@@ -27,10 +27,10 @@ var OpenAIChat = format.Target{
 }
 
 // appendOpenAIChat writes FineTuneChatRequestInput of OpenAI's API description
-// (https://github.com/openai/openai-openapi, revision f7f4b05). A last message that calls tools beside its text
-// stays whole: OpenAI's own examples of tool calling end with a call
+// (https://github.com/openai/openai-openapi, revision f7f4b05). A last message with calls beside its text keeps them:
+// OpenAI's own examples of tool calling end with a call
 // (https://learn.microsoft.com/azure/ai-services/openai/how-to/fine-tuning-functions). parallel_tool_calls is left out,
-// since a run does not tell it.
+// because runs do not contain it.
 func appendOpenAIChat(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if drop := c.readTools(); drop != "" {
 		return dst, drop
@@ -41,9 +41,9 @@ func appendOpenAIChat(dst []byte, _ *record.Row, c *conversation) (out []byte, d
 	return append(c.appendTools(dst, false), '}'), ""
 }
 
-// appendMessages appends messages in the shape of OpenAI's chat completions, after the system message if there is
-// one, and without brackets. An assistant's message that only calls tools has no content, or an empty one where the
-// reader wants it.
+// appendMessages appends the system message, if there is one, and messages in the shape of OpenAI's chat completions,
+// without brackets. A message of the assistant that only calls tools has no content, or an empty one if the reader
+// requires it.
 func (c *conversation) appendMessages(dst []byte, messages []message, emptyContent bool) []byte {
 	first := true
 	if c.system != nil {

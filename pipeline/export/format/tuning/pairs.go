@@ -13,26 +13,26 @@ import (
 )
 
 // pairFormatter makes preference pairs of the runs of an input: the best against the worst, the second best against the
-// second worst, and so on while they are opposite; then answers against their corrections.
+// second worst, and so on while they are opposite. Then it pairs answers with their corrections.
 //
-// A group has up to MaxGroup rows of up to megabytes. So what records are made of is kept of no more rows than may end
-// in a pair: of the best and worst that have a verdict, which a row leaves when better and worse ones come, and never
-// comes back to; and of the first rows with a correction. The verdicts of all are kept, to count exactly why each is in
-// no pair.
+// A group has up to MaxGroup rows, and a row may have megabytes. So the formatter keeps the texts of only those rows that
+// may end in a pair: the best and the worst rows with a verdict, and the first rows with a correction. A row that better
+// and worse rows have pushed out never comes back. The formatter keeps the verdicts of all rows, to count exactly why
+// each row is in no pair.
 type pairFormatter struct {
 	shape    pairShape
 	settings settings
-	limit    int // of pairs of a group
+	limit    int // largest number of pairs of a group
 
 	conversation conversation
 	ids          record.IDs
 	rows         []*pairRow // best first
-	corrected    []*pairRow // the first ones, in the order they came
+	corrected    []*pairRow // the first rows with a correction, in order
 	came         int
 
 	unjudged int // rows of the group without a verdict
 
-	// What is below is reused.
+	// Reused memory:
 	freeRows       []*pairRow
 	freeTexts      []*pairTexts
 	record, normal []byte
@@ -41,42 +41,42 @@ type pairFormatter struct {
 
 // pairShape is how a target writes a pair.
 type pairShape struct {
-	// check says why the reader cannot take the conversation.
+	// check returns the reason to drop the conversation, or "".
 	check func(c *conversation) (drop string)
-	// prompt appends the part of the record that both answers share, the part of the conversation before its answer. The
-	// conversation has been checked.
+	// prompt appends the part of the record that both answers share: the conversation before its answer. The
+	// conversation has passed check.
 	prompt func(dst []byte, c *conversation) []byte
-	// record appends the record of a pair: the prompt, and the texts of the answers, JSON strings. Calls beside them went
-	// with their results.
+	// record appends the record of a pair: the prompt, and the texts of the answers as JSON strings. Calls in the
+	// answers have been removed.
 	record func(dst, prompt, preferred, rejected []byte) []byte
 }
 
 // pairRow is a row of the group.
 type pairRow struct {
-	number  int // in the order they came, by time
-	rating  int // 1 thumbsUp, -1 thumbsDown, 0 none
+	number  int // position in the group, by time
+	rating  int // 1 for thumbsUp, -1 for thumbsDown, 0 for none
 	score   float64
-	fixable bool // there is a corrected answer that differs
+	fixable bool // it has a corrected answer that differs
 
 	used   bool
-	reason string // for which it is dropped
+	reason string // to drop the row
 
-	texts     *pairTexts // nil for most
-	extreme   bool       // it is one of the best or worst
-	candidate bool       // it is one of the first that can be corrected
+	texts     *pairTexts // nil for most rows
+	extreme   bool       // it is one of the best or the worst rows
+	candidate bool       // it is one of the first fixable rows
 }
 
-// pairTexts is what a pair is made of.
+// pairTexts are the texts of a row that a pair needs.
 type pairTexts struct {
 	source     format.Source
-	context    [sha256.Size]byte // of the prompt: what was asked
+	context    [sha256.Size]byte // hash of the prompt
 	prompt     []byte
 	answer     []byte
-	correction []byte // of a candidate
+	correction []byte // the corrected answer, of a candidate
 	trimmed    bool   // the conversation was cut after the answer
 }
 
-// Reasons for which the rows of a group are in no pair.
+// Reasons why a row of a group is in no pair.
 const (
 	dropNoOpposite       = "no_opposite"
 	dropPairsPerInput    = "pairs_per_input"
@@ -101,7 +101,7 @@ func pairOptions() []format.Option {
 	return options
 }
 
-// pairRules are those of the engine, before those of a reader.
+// pairRules returns the rules of all preference targets, and the additional ones of a reader.
 func pairRules(more ...string) []string {
 	return slices.Concat([]string{
 		"runs of the same input, the best against the worst: by rating where both have one, else by score; then `answer` against `corrected_answer`",
@@ -117,13 +117,13 @@ func newPairFormatter(target string, o *format.Options, shape pairShape) *pairFo
 	return f
 }
 
-// Columns implements [Formatter].
+// Columns implements [format.Formatter].
 func (f *pairFormatter) Columns() []fragment.Column { return nil }
 
-// Needs implements [Formatter].
+// Needs implements [format.Formatter].
 func (f *pairFormatter) Needs() record.Needs { return record.Needs{Group: record.ByInput} }
 
-// Add implements [GroupFormatter].
+// Add implements [format.GroupFormatter].
 func (f *pairFormatter) Add(row *record.Row) (drop string, err error) {
 	c := &f.conversation
 	if drop = c.prepare(row, &f.settings); drop == "" && c.Err == nil {
@@ -138,7 +138,7 @@ func (f *pairFormatter) Add(row *record.Row) (drop string, err error) {
 		return drop, nil
 	}
 	r := f.newRow(row)
-	if r.rating == 0 && math.IsNaN(r.score) && !r.fixable { // without a verdict it is the opposite of none, and must not stand between two
+	if r.rating == 0 && math.IsNaN(r.score) && !r.fixable { // a row without a verdict has no opposite
 		f.unjudged++
 		f.freeRows = append(f.freeRows, r)
 		return "", nil
@@ -150,14 +150,14 @@ func (f *pairFormatter) Add(row *record.Row) (drop string, err error) {
 	if r.extreme {
 		f.keep(r, row)
 	}
-	// Of those kept before, the new one has pushed one out at most on either side.
+	// The new row has pushed out at most one row on either side.
 	for _, i := range []int{f.limit, n - 1 - f.limit} {
 		if i >= f.limit && i < n-f.limit && f.rows[i].extreme {
 			f.rows[i].extreme = false
 			f.forget(f.rows[i])
 		}
 	}
-	// A row in a pair of runs is in none with its correction, and there are as many as the limit of either at most.
+	// A row in a pair of runs is not paired with its correction. There are at most limit pairs of either kind.
 	if r.fixable && len(f.corrected) < 2*f.limit {
 		r.candidate = true
 		f.keep(r, row)
@@ -189,7 +189,7 @@ func (f *pairFormatter) newRow(row *record.Row) *pairRow {
 	return r
 }
 
-// correctionOf returns the corrected answer as a JSON string, nil for none.
+// correctionOf returns the corrected answer as a JSON string, or nil.
 func (f *pairFormatter) correctionOf(row *record.Row) []byte {
 	if !f.conversation.judged(row) {
 		return nil
@@ -197,7 +197,7 @@ func (f *pairFormatter) correctionOf(row *record.Row) []byte {
 	return f.conversation.Quote(row.Feedback.CorrectedAnswer)
 }
 
-// keep keeps what a pair is made of.
+// keep copies the texts that a pair needs.
 func (f *pairFormatter) keep(r *pairRow, row *record.Row) {
 	if r.texts != nil {
 		return
@@ -215,7 +215,7 @@ func (f *pairFormatter) keep(r *pairRow, row *record.Row) {
 	r.texts.trimmed = c.trimmed
 }
 
-// forget lets go of what no pair will be made of.
+// forget releases the texts of a row that can no longer be in a pair.
 func (f *pairFormatter) forget(r *pairRow) {
 	if r.texts != nil && !r.extreme && !r.candidate {
 		f.freeTexts = append(f.freeTexts, r.texts)
@@ -223,21 +223,21 @@ func (f *pairFormatter) forget(r *pairRow) {
 	}
 }
 
-// compareVerdicts orders rows, the best first: by rating, then by score, then the newest. A row without a score is
-// below one that has one.
+// compareVerdicts orders rows, the best first: by rating, then by score, then the newest. A row without a score comes
+// after a row with one.
 func compareVerdicts(a, b *pairRow) int {
 	return cmp.Or(-cmp.Compare(a.rating, b.rating), -cmp.Compare(a.score, b.score), -cmp.Compare(a.number, b.number))
 }
 
-// opposite says whether one row is better than another by what both have.
+// opposite reports whether one of two rows is better by a rating or a score that both have.
 func opposite(a, b *pairRow) bool {
 	if a.rating != 0 && b.rating != 0 {
 		return a.rating != b.rating
 	}
-	return a.score < b.score || a.score > b.score // neither where one is NaN
+	return a.score < b.score || a.score > b.score // false if one is NaN
 }
 
-// Flush implements [GroupFormatter].
+// Flush implements [format.GroupFormatter].
 func (f *pairFormatter) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int), warn func(code string)) error {
 	n, made := len(f.rows), 0
 	pair := func(preferred *pairTexts, answer, rejected []byte, of ...format.Source) error {
@@ -282,7 +282,7 @@ func (f *pairFormatter) Flush(emit func(record []byte, of ...format.Source) erro
 	return nil
 }
 
-// account drops the rows that are in no pair, and forgets the group.
+// account drops the rows that are in no pair, and resets the group.
 func (f *pairFormatter) account(drop func(reason string, rows int)) {
 	var counts [len(pairReasons)]int
 	counts[slices.Index(pairReasons[:], dropNoOpposite)], f.unjudged = f.unjudged, 0
@@ -291,7 +291,7 @@ func (f *pairFormatter) account(drop func(reason string, rows int)) {
 		case r.used:
 			continue
 		case r.fixable:
-			r.reason = dropPairsPerInput // its correction would have made a pair
+			r.reason = dropPairsPerInput // a pair with its correction was possible
 		case r.reason == "":
 			r.reason = dropNoOpposite
 		}
@@ -310,7 +310,7 @@ func (f *pairFormatter) account(drop func(reason string, rows int)) {
 	f.rows, f.corrected, f.came = f.rows[:0], f.corrected[:0], 0
 }
 
-// same says whether two JSON strings say the same, but for white space.
+// same reports whether two JSON strings have the same words.
 func (f *pairFormatter) same(a, b []byte) bool {
 	f.normal = appendWords(f.normal[:0], f.conversation.Text(a))
 	n := len(f.normal)
@@ -318,15 +318,15 @@ func (f *pairFormatter) same(a, b []byte) bool {
 	return bytes.Equal(f.normal[:n], f.normal[n:])
 }
 
-// context is a hash of what was asked: the roles and texts of the messages before the answer, and the calls in them.
-// White space and the ids of calls do not count.
+// context returns a hash of the prompt: the roles, texts and calls of the messages before the answer. White space and the
+// ids of calls do not count.
 func (f *pairFormatter) context() [sha256.Size]byte {
 	c := &f.conversation
 	text := appendWords(f.normal[:0], c.Text(c.system))
 	prompt := c.prompt()
 	for i := range prompt {
 		m := &prompt[i]
-		// No text has these: NUL is refused at ingest.
+		// No text contains these bytes: ingest refuses NUL.
 		text = append(text, 0, byte(m.role), byte(m.call))
 		text = appendWords(text, c.Text(m.text))
 		for _, call := range c.callsOf(m) {
@@ -338,7 +338,7 @@ func (f *pairFormatter) context() [sha256.Size]byte {
 	return sha256.Sum256(text)
 }
 
-// appendWords appends the words of a text with a single space between them.
+// appendWords appends the words of a text, separated by single spaces.
 func appendWords(dst, text []byte) []byte {
 	first := true
 	for word := range bytes.FieldsSeq(text) {

@@ -105,7 +105,7 @@ type ruledMessage struct {
 	Content    *string
 	ToolCallID string `json:"tool_call_id"`
 	ToolCalls  []struct {
-		id       string
+		ID       string
 		Function struct{ Arguments string }
 	} `json:"tool_calls"`
 }
@@ -129,10 +129,10 @@ func (r ruledMessages) check(messages []ruledMessage) error {
 			if err := json.Unmarshal([]byte(call.Function.Arguments), &arguments); err != nil {
 				return err
 			}
-			if seen[call.id] {
-				return fmt.Errorf("call id %s twice", call.id)
+			if seen[call.ID] {
+				return fmt.Errorf("call id %s twice", call.ID)
 			}
-			seen[call.id], open[call.id] = true, true
+			seen[call.ID], open[call.ID] = true, true
 			if r.callsAlone && (m.Content != nil || messages[i-1].Role == "assistant") {
 				return fmt.Errorf("message %d has calls beside text", i)
 			}

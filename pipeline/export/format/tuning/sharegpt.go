@@ -25,14 +25,13 @@ var ShareGPT = format.Target{
 	Make:    func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendShareGPT) },
 }
 
-// betweenResponses is what LLaMA-Factory puts between the answers to calls of one message: src/llamafactory/data/converter.py,
-// OpenAIDatasetConverter. Its templates put <tool_response> around the whole.
+// betweenResponses is what LLaMA-Factory puts between the answers to the calls of one message:
+// src/llamafactory/data/converter.py, OpenAIDatasetConverter. Its templates put <tool_response> around all of them.
 const betweenResponses = `\n</tool_response>\n<tool_response>\n`
 
-// appendShareGPT writes what SharegptDatasetConverter of src/llamafactory/data/converter.py reads, which skips what it
-// does not like with no more than a warning. It looks up system and tools in every line, hence they are there. A
-// function_call is read by FunctionFormatter of formatter.py, which takes an object or an array of them, and no text
-// beside it.
+// appendShareGPT writes what SharegptDatasetConverter of src/llamafactory/data/converter.py reads. The converter skips
+// invalid lines with only a warning. It looks up system and tools in every line, so every line has them. FunctionFormatter
+// of formatter.py reads a function_call: an object or an array of objects, without a text beside it.
 func appendShareGPT(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if drop := c.readTools(); drop != "" {
 		return dst, drop
@@ -89,7 +88,7 @@ func appendShareGPT(dst []byte, _ *record.Row, c *conversation) (out []byte, dro
 	return append(jsonscan.AppendString(out, c.scratch), '}'), ""
 }
 
-// appendShareGPTCalls appends a call as an object, or several as an array, for within a JSON string.
+// appendShareGPTCalls appends one call as an object, or several as an array, inside a JSON string.
 func appendShareGPTCalls(dst []byte, calls []toolCall) []byte {
 	if len(calls) == 1 {
 		return calls[0].appendFlat(dst)
@@ -105,8 +104,8 @@ func appendShareGPTCalls(dst []byte, calls []toolCall) []byte {
 	return append(dst, ']')
 }
 
-// functions puts the tools into scratch as an array of functions. LLaMA-Factory's default template goes through
-// the properties of each.
+// functions writes the tools into scratch as an array of functions. LLaMA-Factory's default template iterates over the
+// properties of each function.
 func (c *conversation) functions() (drop string) {
 	c.scratch = append(c.scratch[:0], '[')
 	for i := range c.defined {

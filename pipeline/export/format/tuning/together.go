@@ -31,8 +31,8 @@ var Together = format.Target{
 	},
 }
 
-// appendTogether writes what together's checker takes: files.py of the package together, validate_messages. That of
-// 1.5 takes no tool traffic and no two adjacent roles that are the same.
+// appendTogether writes what together's checker accepts: files.py of the package together, validate_messages. Version
+// 1.5 refuses tool traffic and equal adjacent roles.
 func appendTogether(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if slices.ContainsFunc(c.prompt(), func(m message) bool { return m.first < m.last || m.role == roleTool }) {
 		return dst, "tool_traffic"
@@ -54,8 +54,8 @@ func appendTogetherTools(dst []byte, _ *record.Row, c *conversation) (out []byte
 	return append(c.appendTools(dst, false), '}'), ""
 }
 
-// merge makes one of adjacent messages of the user, or of the assistant. Nothing is lost: an assistant's message
-// before another one has no calls, since they would have been answered between.
+// merge makes one message of adjacent messages of the user, or of the assistant. Nothing is lost: a message of the
+// assistant before another one has no calls, because answers to calls would be between them.
 func (c *conversation) merge() {
 	kept := c.messages[:1]
 	for _, m := range c.messages[1:] {

@@ -8,13 +8,13 @@ import (
 // tuningTool is the definition of a function.
 type tuningTool struct {
 	name        []byte
-	description []byte // a JSON string; nil: none
-	parameters  []byte // a JSON Schema; nil: none
-	strict      []byte // true or false; nil: none
+	description []byte // a JSON string; nil if absent
+	parameters  []byte // a JSON Schema; nil if absent
+	strict      []byte // true or false; nil if absent
 }
 
-// readTools reads the definitions of tools. Readers reject what is no function, and without it the conversation
-// would be half of what it was.
+// readTools reads the definitions of tools. Tools that are no functions are a reason to drop the row: readers reject
+// them, and without them the conversation is incomplete.
 func (c *conversation) readTools() (drop string) {
 	c.defined = c.defined[:0]
 	if record.IsOtherKind('[', c.tools) {
@@ -37,7 +37,7 @@ func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool) {
 	ok = true
 	for key, value := range c.Members(c.Member(doc, "function")) {
 		if value[0] == 'n' {
-			continue // null is as good as absent
+			continue // null counts as absent
 		}
 		switch string(key) {
 		case "name":
@@ -53,7 +53,7 @@ func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool) {
 	return t, ok && functionName(t.name)
 }
 
-// hasProperties says whether parameters has properties, each an object.
+// hasProperties reports whether parameters has properties, each an object.
 func (c *conversation) hasProperties(t *tuningTool) bool {
 	properties := c.Member(t.parameters, "properties")
 	for _, property := range c.Members(properties) {
@@ -64,8 +64,7 @@ func (c *conversation) hasProperties(t *tuningTool) bool {
 	return len(properties) > 0 && properties[0] == '{'
 }
 
-// appendTools appends ,"tools":[…] as OpenAI defines them, or nothing where there are none. For full see
-// tuningTool.append.
+// appendTools appends ,"tools":[…] in OpenAI's shape, or nothing if there are no tools. For full see tuningTool.append.
 func (c *conversation) appendTools(dst []byte, full bool) []byte {
 	if len(c.defined) == 0 {
 		return dst
@@ -81,11 +80,11 @@ func (c *conversation) appendTools(dst []byte, full bool) []byte {
 	return append(dst, ']')
 }
 
-// noParameters is the schema of a function without any.
+// noParameters is the schema of a function without parameters.
 const noParameters = `{"type":"object","properties":{}}`
 
-// append appends the function; where full, with a description and parameters whatever the producer left out, and
-// without strict, which not all readers know.
+// append appends the function. With full, it always writes a description and parameters, and never strict, which not all
+// readers know.
 func (t *tuningTool) append(dst []byte, full bool) []byte {
 	dst = append(dst, `{"name":`...)
 	dst = jsonscan.AppendString(dst, t.name)

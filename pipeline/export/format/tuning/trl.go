@@ -52,8 +52,8 @@ var trlRules = []string{
 	"no other keys; definitions of tools are left out",
 }
 
-// appendTRL appends prompt and completion, without the closing brace. TRL's apply_chat_template takes a prompt that
-// ends with the assistant for an answer that goes on, which a second message does not.
+// appendTRL appends prompt and completion, without the closing brace. It drops a prompt that ends with the assistant: TRL's
+// apply_chat_template would continue that message, but the completion is a message of its own.
 func appendTRL(dst []byte, c *conversation) (out []byte, drop string) {
 	if c.promptOfModel() {
 		return dst, dropPromptOfModel

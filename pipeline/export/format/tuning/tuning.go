@@ -1,3 +1,15 @@
+// Package tuning has the targets of fine_tuning. They share how a row becomes a conversation, and differ in how they write
+// it:
+//
+//	tuning.go        options, reasons to drop a row and warnings of all targets; the RowFormatter
+//	conversation.go  a conversation: the messages of a row, their rules, their repair
+//	messages.go      reads the messages of a row, with the fault of each
+//	node.go          the conversation of a node run: its messages, or its prompt and output
+//	tools.go         reads and writes the definitions of tools
+//	flat.go          turns of plain text, for readers that do not know tools
+//	pairs.go         the GroupFormatter of the preference targets
+//
+// Every other file is a target, or the targets of one reader.
 package tuning
 
 import (
@@ -9,19 +21,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// The targets of fine_tuning share how a row becomes a conversation (tuning_conversation.go) and differ in
-// how they write it:
-//
-//	tuning.go               options, reasons and warnings that all of them have; the RowFormatter
-//	tuning_conversation.go  a conversation: which messages of a row, their rules, their repair
-//	tuning_messages.go      a row's messages, with what is wrong with each
-//	tuning_node.go          the conversation of a node run: its messages, or its prompt and output
-//	tuning_tools.go         reading and writing the definitions of tools
-//	tuning_flat.go          turns of text alone, for readers that know no tools
-//	tuning_pairs.go         the GroupFormatter of the preference targets
-//	tuning_<target>.go      a target, or the few of one reader
-
-// renderFunc appends the record of a conversation, or says why its reader cannot take it.
+// renderFunc appends the record of a conversation, or returns the reason to drop it.
 type renderFunc func(dst []byte, row *record.Row, c *conversation) (out []byte, drop string)
 
 // formatter writes a record for each conversation.
@@ -33,18 +33,18 @@ type formatter struct {
 	warnings     []string
 }
 
-// settings are the options of all targets.
+// settings are the options that all targets share.
 type settings struct {
-	onlyRated  bool // with a score or a thumb
+	onlyRated  bool // rows with a score or a rating
 	onlyThumbs bool
 	dedupe     bool
 	system     systemMode
 	text       []byte // a JSON string: the system message of systemReplaced
-	// original keeps the answer that was given where there is a corrected one, for records that say how it was rated.
+	// original keeps the given answer instead of the corrected one, for records that contain the rating.
 	original bool
 }
 
-// systemMode is what becomes of a conversation's system message.
+// systemMode is what a target does with the system message of a conversation.
 type systemMode int
 
 const (
@@ -70,15 +70,15 @@ func newSettings(o *format.Options) (s settings) {
 	return s
 }
 
-// newFormatter makes the formatter of a target that has a record for each row.
+// newFormatter returns the formatter of a target that has a record for each row.
 func newFormatter(o *format.Options, render renderFunc) *formatter {
 	return &formatter{render: render, settings: newSettings(o)}
 }
 
-// Columns implements [Formatter]: the targets are JSON Lines only.
+// Columns implements [format.Formatter]: the targets are JSON Lines only.
 func (f *formatter) Columns() []fragment.Column { return nil }
 
-// Needs implements [Formatter].
+// Needs implements [format.Formatter].
 func (f *formatter) Needs() record.Needs {
 	if f.settings.dedupe {
 		return record.Needs{Group: record.ByInput}
@@ -86,7 +86,7 @@ func (f *formatter) Needs() record.Needs {
 	return record.Needs{}
 }
 
-// Deduplicates implements [Deduplicating].
+// Deduplicates implements [format.Deduplicating].
 func (f *formatter) Deduplicates() bool { return f.settings.dedupe }
 
 func (f *formatter) Append(dst []byte, row *record.Row) (out []byte, drop string, err error) {
@@ -97,8 +97,8 @@ func (f *formatter) Append(dst []byte, row *record.Row) (out []byte, drop string
 	return c.Finish(row, dst, out, drop)
 }
 
-// Warnings implements [Warner]. A corrected answer of a run rated thumbsDown is a good one, and a record that says how
-// its answer was rated teaches nothing wrong.
+// Warnings implements [format.Warner]. It does not warn about a corrected answer of a run rated thumbsDown, nor about a
+// record that contains the rating: neither teaches a wrong answer.
 func (f *formatter) Warnings(row *record.Row) []string {
 	f.warnings = f.warnings[:0]
 	if f.conversation.trimmed {
@@ -110,7 +110,7 @@ func (f *formatter) Warnings(row *record.Row) []string {
 	return f.warnings
 }
 
-// Reasons for which all targets drop rows.
+// Reasons to drop a row that all targets share.
 const (
 	dropNotRated      = "not_rated"
 	dropNotLLM        = "not_an_llm_node"
@@ -131,7 +131,7 @@ const (
 	dropPromptOfModel = "assistant_before_answer"
 )
 
-// tuningDrops are the reasons of all targets, with those of one.
+// tuningDrops returns the reasons of all targets, and the additional ones of a target.
 func tuningDrops(more ...format.Drop) []format.Drop {
 	return slices.Concat([]format.Drop{
 		{Reason: dropNoAssistant, Text: "the assistant never says anything: a run that failed or was cancelled, or one that ended with a tool call"},
@@ -150,7 +150,7 @@ func tuningDrops(more ...format.Drop) []format.Drop {
 	}, more)
 }
 
-// Reasons that several targets have.
+// Reasons that several targets share.
 var (
 	dropsTools        = format.Drop{Reason: dropTools, Text: "an entry of `tools` is no function with a valid name, or none that the reader takes"}
 	dropsAssistant1st = format.Drop{Reason: dropAssistant1st, Text: "the conversation begins with the assistant, and the reader wants the user"}
@@ -158,7 +158,7 @@ var (
 	dropsPrompt       = format.Drop{Reason: dropPromptOfModel, Text: "the message before the answer is the assistant's too, so that the prompt has no end"}
 )
 
-// tuningOptions are the options of all targets, with those of one.
+// tuningOptions returns the options of all targets, and the additional ones of a target.
 func tuningOptions(more ...format.Option) []format.Option {
 	return slices.Concat([]format.Option{
 		{Name: "only_rated", Text: "`true`: only runs with feedback, a score or a thumb"},
