@@ -53,7 +53,7 @@ func (c benchExport) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return a.withServices(ctx, dir, func(ctx context.Context, s *stack) error {
+	return withServices(ctx, a, dir, func(ctx context.Context, s *Services) error {
 		conn, err := a.cfg.dsn.Open()
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ func (c benchExport) Run(ctx context.Context, a *app) error {
 		if err := c.fill(ctx, a, conn); err != nil {
 			return err
 		}
-		process, err := a.startRole(ctx, "export")
+		process, err := startRole(ctx, a, "export")
 		if err != nil {
 			return err
 		}
@@ -78,10 +78,10 @@ const benchApp = "bench"
 // fill makes the table: runs of the sample, and copies of them that start at other times.
 func (c benchExport) fill(ctx context.Context, a *app, conn driver.Conn) error {
 	const originals = 50_000
-	if _, err := a.fillTopic(ctx, originals); err != nil {
+	if _, err := fillTopic(ctx, a, originals); err != nil {
 		return err
 	}
-	if _, err := a.benchMillrace(ctx, conn, originals, 0); err != nil {
+	if _, err := benchMillrace(ctx, a, conn, originals, 0); err != nil {
 		return err
 	}
 	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id, concat(run_id, '-', toString(copy)) AS run_id,
@@ -89,7 +89,7 @@ func (c benchExport) fill(ctx context.Context, a *app, conn driver.Conn) error {
 FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d SETTINGS async_insert = 0`, benchApp, (c.Runs+originals-1)/originals, c.Runs))
 }
 
-func (c benchExport) measure(ctx context.Context, a *app, s *stack, pid int, dir string) error {
+func (c benchExport) measure(ctx context.Context, a *app, s *Services, pid int, dir string) error {
 	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (c benchExport) measure(ctx context.Context, a *app, s *stack, pid int, dir
 		var ours, theirs []ingestResult
 		for range c.Rounds {
 			began := time.Now()
-			done, err := a.benchRequest(ctx, client, c.Runs, f.fields)
+			done, err := benchRequest(ctx, a, client, c.Runs, f.fields)
 			if err != nil {
 				return err
 			}
@@ -107,7 +107,7 @@ func (c benchExport) measure(ctx context.Context, a *app, s *stack, pid int, dir
 				return fmt.Errorf("%d records of %d", done.Records, c.Runs)
 			}
 			ours = append(ours, ingestResult{time.Since(began), peakMemory(pid)})
-			took, err := benchHTTP(ctx, s.clickhouse.HTTPAddr(), a.cfg.dsn.Database, f.clickhouse, filepath.Join(dir, "clickhouse.out"))
+			took, err := benchHTTP(ctx, s.ClickHouse.HTTPAddr(), a.cfg.dsn.Database, f.clickhouse, filepath.Join(dir, "clickhouse.out"))
 			if err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func (c benchExport) measure(ctx context.Context, a *app, s *stack, pid int, dir
 	var latencies []time.Duration
 	for range c.Small {
 		began := time.Now()
-		if _, err := a.benchRequest(ctx, client, 150, benchFormats[0].fields); err != nil {
+		if _, err := benchRequest(ctx, a, client, 150, benchFormats[0].fields); err != nil {
 			return err
 		}
 		latencies = append(latencies, time.Since(began))
@@ -146,7 +146,7 @@ func (c benchExport) print(w io.Writer, what string, r ingestResult) {
 }
 
 // benchRequest asks for the most recent runs and waits for the completion.
-func (a *app) benchRequest(ctx context.Context, client *kgo.Client, limit int, fields map[string]any) (*export.Completion, error) {
+func benchRequest(ctx context.Context, a *app, client *kgo.Client, limit int, fields map[string]any) (*export.Completion, error) {
 	exportID := uuid.Must(uuid.NewV7()).String()
 	document := map[string]any{
 		"export_id": exportID, "workspace_id": a.cfg.DefaultWorkspace, "purpose": export.ExportDataset,
@@ -158,13 +158,13 @@ func (a *app) benchRequest(ctx context.Context, client *kgo.Client, limit int, f
 		return nil, err
 	}
 	id := export.ID{WorkspaceID: a.cfg.DefaultWorkspace, ExportID: exportID}
-	w, err := a.watch(ctx, true, id)
+	w, err := newWatcher(ctx, a, true, id)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
 	e := event.Event{ID: uuid.NewString(), Source: "millrace/bench", Type: export.TypeRequested, Time: time.Now(), Data: data}
-	if err := a.publish(ctx, client, e, id); err != nil {
+	if err := publish(ctx, a, client, e, id); err != nil {
 		return nil, err
 	}
 	done, err := w.wait(ctx, func(*export.Progress) {})
@@ -175,8 +175,8 @@ func (a *app) benchRequest(ctx context.Context, client *kgo.Client, limit int, f
 }
 
 // startRole starts this program as a role on the stack.
-func (a *app) startRole(ctx context.Context, role string) (*exec.Cmd, error) {
-	cmd, err := a.role(ctx, role)
+func startRole(ctx context.Context, a *app, role string) (*exec.Cmd, error) {
+	cmd, err := roleCommand(ctx, a, role)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func (a *app) startRole(ctx context.Context, role string) (*exec.Cmd, error) {
 }
 
 // role is this program as a role on the stack.
-func (a *app) role(ctx context.Context, name string) (*exec.Cmd, error) {
+func roleCommand(ctx context.Context, a *app, name string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err

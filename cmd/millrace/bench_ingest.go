@@ -2,23 +2,21 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"golang.org/x/sync/errgroup"
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
-	"github.com/millrace/millrace/pipeline/local"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
@@ -42,8 +40,8 @@ func (c benchIngest) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return a.withServices(ctx, dir, func(ctx context.Context, _ *stack) error {
-		size, err := a.fillTopic(ctx, c.Events)
+	return withServices(ctx, a, dir, func(ctx context.Context, _ *Services) error {
+		size, err := fillTopic(ctx, a, c.Events)
 		if err != nil {
 			return err
 		}
@@ -55,13 +53,13 @@ func (c benchIngest) Run(ctx context.Context, a *app) error {
 		defer conn.Close()
 		var ours, theirs []ingestResult
 		for round := range c.Rounds {
-			r, err := a.benchMillrace(ctx, conn, c.Events, round)
+			r, err := benchMillrace(ctx, a, conn, c.Events, round)
 			if err != nil {
 				return err
 			}
 			ours = append(ours, r)
 			c.print(a.stdout, "millrace ingest", size, r)
-			if r, err = a.benchKafkaEngine(ctx, conn, c.Events, round); err != nil {
+			if r, err = benchKafkaEngine(ctx, a, conn, c.Events, round); err != nil {
 				return err
 			}
 			theirs = append(theirs, r)
@@ -90,38 +88,15 @@ func median(results []ingestResult) ingestResult {
 	return sorted[len(sorted)/2]
 }
 
-// withServices starts the embedded services alone, without roles.
-func (a *app) withServices(ctx context.Context, dir string, f func(context.Context, *stack) error) error {
-	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.cfg.Libchdb, Progress: a.stderr})
-	if err != nil {
-		return err
-	}
-	quiet := quietLogger()
-	kafka, err := local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Log: quiet})
-	if err != nil {
-		return err
-	}
-	services, stop := context.WithCancel(ctx)
-	defer stop()
-	group, services := errgroup.WithContext(services)
-	group.Go(func() error { return kafka.Run(services) })
-	server, err := local.NewClickHouse(local.ClickHouseConfig{Library: library, Dir: filepath.Join(dir, "clickhouse"), Log: quiet})
-	if err != nil {
-		return err
-	}
-	group.Go(func() error { return server.Run(services) })
-	s := &stack{kafka: kafka, clickhouse: server}
-	a.log = quiet
-	err = a.prepare(services, dir, s)
-	if err == nil {
-		err = f(services, s)
-	}
-	stop()
-	return errors.Join(err, group.Wait())
+// withServices runs the embedded services alone, without roles, on free ports.
+func withServices(ctx context.Context, a *app, dir string, f func(context.Context, *Services) error) error {
+	a.log = slog.New(slog.DiscardHandler)
+	a.cfg.LocalKafkaPort, a.cfg.LocalClickHousePort, a.cfg.LocalClickHouseHTTPPort = 0, 0, 0
+	return WithServices(ctx, a, dir, f)
 }
 
 // fillTopic publishes the events of the benchmark and returns the bytes of their values.
-func (a *app) fillTopic(ctx context.Context, events int) (int64, error) {
+func fillTopic(ctx context.Context, a *app, events int) (int64, error) {
 	client, err := a.kafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return 0, err
@@ -136,17 +111,17 @@ func (a *app) fillTopic(ctx context.Context, events int) (int64, error) {
 }
 
 // benchMillrace measures a process `millrace ingest` with a consumer group of its own.
-func (a *app) benchMillrace(ctx context.Context, conn driver.Conn, events, round int) (r ingestResult, err error) {
+func benchMillrace(ctx context.Context, a *app, conn driver.Conn, events, round int) (r ingestResult, err error) {
 	if err := conn.Exec(ctx, "TRUNCATE TABLE runs"); err != nil {
 		return r, err
 	}
 	if round > 0 { // the group of the round before is at the end
-		if err := a.deleteGroup(ctx, a.cfg.KafkaTopicPrefix+"ingest"); err != nil {
+		if err := deleteGroup(ctx, a, a.cfg.KafkaTopicPrefix+"ingest"); err != nil {
 			return r, err
 		}
 	}
 	began := time.Now()
-	cmd, err := a.startRole(ctx, "ingest")
+	cmd, err := startRole(ctx, a, "ingest")
 	if err != nil {
 		return r, err
 	}
@@ -177,7 +152,7 @@ func peakMemory(pid int) int64 {
 }
 
 // benchKafkaEngine measures ClickHouse's way: a queue table and a materialized view into a table like runs.
-func (a *app) benchKafkaEngine(ctx context.Context, conn driver.Conn, events, round int) (r ingestResult, err error) {
+func benchKafkaEngine(ctx context.Context, a *app, conn driver.Conn, events, round int) (r ingestResult, err error) {
 	queue := fmt.Sprintf(`CREATE TABLE bench_queue
 (
     workspace_id String, run_id String, source String, app_id String, app_name String, app_version String, request_id String,
@@ -245,4 +220,14 @@ func waitForRows(ctx context.Context, conn driver.Conn, table string, want int) 
 		case <-tick.C:
 		}
 	}
+}
+
+func deleteGroup(ctx context.Context, a *app, group string) error {
+	client, err := a.kafkaClient()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = kadm.NewClient(client).DeleteGroup(ctx, group)
+	return err
 }

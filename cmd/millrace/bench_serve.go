@@ -39,7 +39,7 @@ func (c benchServe) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return a.withServices(ctx, dir, func(ctx context.Context, _ *stack) error {
+	return withServices(ctx, a, dir, func(ctx context.Context, _ *Services) error {
 		conn, err := a.cfg.dsn.Open()
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ func (c benchServe) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		cmd, url, err := a.startServer(ctx)
+		cmd, url, err := startServer(ctx, a)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (c benchServe) Run(ctx context.Context, a *app) error {
 
 // export makes the export that is downloaded, and returns its id.
 func (c benchServe) export(ctx context.Context, a *app) (string, error) {
-	process, err := a.startRole(ctx, "export")
+	process, err := startRole(ctx, a, "export")
 	if err != nil {
 		return "", err
 	}
@@ -73,7 +73,7 @@ func (c benchServe) export(ctx context.Context, a *app) (string, error) {
 		return "", err
 	}
 	defer client.Close()
-	done, err := a.benchRequest(ctx, client, c.Runs, map[string]any{"format": "jsonl", "fragment": map[string]any{"max_records": 30000}})
+	done, err := benchRequest(ctx, a, client, c.Runs, map[string]any{"format": "jsonl", "fragment": map[string]any{"max_records": 30000}})
 	process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended; Wait says how
 	if err = errors.Join(err, process.Wait()); err != nil {
 		return "", err
@@ -83,8 +83,8 @@ func (c benchServe) export(ctx context.Context, a *app) (string, error) {
 }
 
 // startServer starts the role serve, and returns its URL.
-func (a *app) startServer(ctx context.Context) (cmd *exec.Cmd, url string, err error) {
-	if cmd, err = a.role(ctx, "serve"); err != nil {
+func startServer(ctx context.Context, a *app) (cmd *exec.Cmd, url string, err error) {
+	if cmd, err = roleCommand(ctx, a, "serve"); err != nil {
 		return nil, "", err
 	}
 	cmd.Env = append(cmd.Env, envPrefix+"HTTP_ADDR=127.0.0.1:0")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -298,53 +297,4 @@ func (c *config) logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
-}
-
-type configCommand struct{}
-
-// Run prints each variable as NAME=value, secrets masked.
-func (configCommand) Run(a *app) error {
-	value := reflect.ValueOf(a.cfg).Elem()
-	for _, v := range variables() {
-		text := fmt.Sprint(value.FieldByIndex(v.field.Index).Interface())
-		if list, ok := value.FieldByIndex(v.field.Index).Interface().([]string); ok {
-			text = strings.Join(list, ",")
-		}
-		if _, err := fmt.Fprintf(a.stdout, "%s=%s\n", v.name, mask(v.secret, text)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func mask(secret, text string) string {
-	switch {
-	case secret == "" || text == "":
-		return text
-	case secret == "dsn":
-		u, err := url.Parse(text)
-		if err != nil {
-			return "***"
-		}
-		q := u.Query()
-		if q.Has("password") {
-			q.Set("password", "***")
-			u.RawQuery = q.Encode()
-		}
-		return strings.ReplaceAll(u.Redacted(), "xxxxx", "***")
-	}
-	return "***"
-}
-
-// workspaceFlag is part of the commands about one workspace.
-type workspaceFlag struct {
-	Workspace string `help:"The workspace; default MILLRACE_DEFAULT_WORKSPACE."`
-}
-
-func (f workspaceFlag) workspace(c *config) (string, error) {
-	name := cmp.Or(f.Workspace, c.DefaultWorkspace)
-	if !runs.ValidWorkspaceID(name) {
-		return "", usage("--workspace must match [a-z0-9][a-z0-9_-]{0,62}")
-	}
-	return name, nil
 }

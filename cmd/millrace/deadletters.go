@@ -73,7 +73,7 @@ type lettersLs struct {
 // Run lists the dead letters, oldest first.
 func (c lettersLs) Run(ctx context.Context, a *app) error {
 	var list []letterInfo
-	err := a.eachLetter(ctx, func(_ *kgo.Client, r *kgo.Record) error {
+	err := eachLetter(ctx, a, func(_ *kgo.Client, r *kgo.Record) error {
 		if info := describeLetter(r); c.Code == "" || c.Code == info.Code {
 			list = append(list, info)
 		}
@@ -128,7 +128,7 @@ func (c lettersShow) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	found := false
-	err := a.eachLetter(ctx, func(_ *kgo.Client, r *kgo.Record) error {
+	err := eachLetter(ctx, a, func(_ *kgo.Client, r *kgo.Record) error {
 		if letterID(r) != c.ID {
 			return nil
 		}
@@ -166,7 +166,7 @@ func (c lettersReplay) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	sent, skipped := 0, 0
-	err := a.eachLetter(ctx, func(client *kgo.Client, r *kgo.Record) error {
+	err := eachLetter(ctx, a, func(client *kgo.Client, r *kgo.Record) error {
 		info := describeLetter(r)
 		if !c.All && !slices.Contains(c.IDs, info.ID) && (c.Code == "" || c.Code != info.Code) {
 			return nil
@@ -211,12 +211,12 @@ func checkLetterIDs(ids ...string) error {
 }
 
 // eachLetter calls f with every record that is in topic dead-letters now.
-func (a *app) eachLetter(ctx context.Context, f func(*kgo.Client, *kgo.Record) error) error {
-	return a.eachRecord(ctx, a.cfg.KafkaTopicPrefix+event.TopicDeadLetters, f)
+func eachLetter(ctx context.Context, a *app, f func(*kgo.Client, *kgo.Record) error) error {
+	return eachRecord(ctx, a, a.cfg.KafkaTopicPrefix+event.TopicDeadLetters, f)
 }
 
 // eachRecord calls f with every record that is in a topic now, in the order of each partition.
-func (a *app) eachRecord(ctx context.Context, topic string, f func(*kgo.Client, *kgo.Record) error) error {
+func eachRecord(ctx context.Context, a *app, topic string, f func(*kgo.Client, *kgo.Record) error) error {
 	client, err := a.kafkaClient(append(kafka.ProducerOptions(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords())...) // the end of a transaction may be the last record
 	if err != nil {

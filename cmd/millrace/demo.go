@@ -41,8 +41,12 @@ ORDER BY app_id, node_runs DESC, node_id
 LIMIT 8`},
 }
 
+// localStack runs the embedded services over dir and all roles on them, and calls f when everything answers. It stops
+// all when f returns.
+type localStack func(ctx context.Context, a *app, dir string, f func(context.Context, *Services) error) error
+
 // Run starts the local stack on free ports, streams sample runs through it, queries and exports them.
-func (c demoCommand) Run(ctx context.Context, a *app) (err error) {
+func (c demoCommand) Run(ctx context.Context, a *app, local localStack) (err error) {
 	began := time.Now()
 	if c.Dir == "" {
 		if c.Dir, err = os.MkdirTemp("", "millrace-demo-"); err != nil {
@@ -61,9 +65,9 @@ func (c demoCommand) Run(ctx context.Context, a *app) (err error) {
 	a.cfg.HTTPAddr = "127.0.0.1:0"
 
 	fmt.Fprintf(a.stdout, "Starting Kafka, ClickHouse and all roles in %s\n", c.Dir)
-	err = a.withStack(ctx, c.Dir, func(ctx context.Context, s *stack) error {
+	err = local(ctx, a, c.Dir, func(ctx context.Context, s *Services) error {
 		fmt.Fprintf(a.stdout, "  Kafka %s, ClickHouse %s and http://%s, log %s (%.1f s)\n",
-			s.kafka.Addr(), s.clickhouse.NativeAddr(), s.clickhouse.HTTPAddr(), logFile.Name(), time.Since(began).Seconds())
+			s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), logFile.Name(), time.Since(began).Seconds())
 		return c.show(ctx, a, s)
 	})
 	if err != nil {
@@ -76,12 +80,12 @@ func (c demoCommand) Run(ctx context.Context, a *app) (err error) {
 	return nil
 }
 
-func (c demoCommand) show(ctx context.Context, a *app, s *stack) error {
+func (c demoCommand) show(ctx context.Context, a *app, s *Services) error {
 	if err := c.stream(ctx, a); err != nil {
 		return err
 	}
 	for _, q := range demoQueries {
-		answer, err := queryHTTP(ctx, s.clickhouse.HTTPAddr(), a.cfg.dsn.Database, q.sql)
+		answer, err := queryHTTP(ctx, s.ClickHouse.HTTPAddr(), a.cfg.dsn.Database, q.sql)
 		if err != nil {
 			return fmt.Errorf("query: %w", err)
 		}
@@ -109,7 +113,7 @@ func (c demoCommand) stream(ctx context.Context, a *app) error {
 	}
 	defer conn.Close()
 	p := newPublisher(client, a.cfg.KafkaTopicPrefix+event.TopicRuns, 0)
-	bar := a.progress("  published", int64(want.Events))
+	bar := eventsBar(a, "  published", int64(want.Events))
 	p.progress = func(events, _ int64) { bar.set(events) }
 	if err := p.sendSample(ctx, sample.New(cfg)); err != nil {
 		return err
@@ -118,7 +122,7 @@ func (c demoCommand) stream(ctx context.Context, a *app) error {
 		return err
 	}
 	bar.finish()
-	bar = a.progress("  queryable", int64(want.Runs+want.Nodes+want.Feedback))
+	bar = eventsBar(a, "  queryable", int64(want.Runs+want.Nodes+want.Feedback))
 	err = poll(ctx, func() (bool, error) {
 		var runs, nodes, feedback uint64
 		err := conn.QueryRow(ctx, "SELECT (SELECT count() FROM runs_latest), (SELECT count() FROM nodes_latest), (SELECT count() FROM feedback_latest)").Scan(&runs, &nodes, &feedback)

@@ -25,23 +25,6 @@ var demoExports = []requestCommand{
 	{Name: "Help desk chats", Source: "copilot", App: "airline-helpdesk", Purpose: export.FineTuning, Split: map[string]float64{"validation": 0.1}},
 }
 
-// commandLine is how a user would type the request.
-func (c *requestCommand) commandLine() string {
-	line := fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s"`, c.Source, c.App, c.Purpose, c.Limit, c.Name)
-	for _, node := range c.Node {
-		line += " --node " + node
-	}
-	for flag, value := range map[string]string{"target": c.Target, "format": c.Format} {
-		if value != "" {
-			line += " --" + flag + " " + value
-		}
-	}
-	for split, share := range c.Split {
-		line += fmt.Sprintf(" --split %s=%g", split, share)
-	}
-	return line
-}
-
 // export files one export for each purpose, and does with them what a user would: each step under the command that does
 // it.
 func (c demoCommand) export(ctx context.Context, a *app) error {
@@ -111,13 +94,13 @@ func fileAll(ctx context.Context, a *app, requests []requestCommand) ([]*export.
 		ids[i] = request.ID
 		events[i] = event.Event{ID: uuid.NewString(), Source: "millrace/demo", Type: export.TypeRequested, Time: time.Now(), Data: data}
 	}
-	w, err := a.watch(ctx, true, ids...)
+	w, err := newWatcher(ctx, a, true, ids...)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
 	for i := range events {
-		if err := a.publish(ctx, client, events[i], ids[i]); err != nil {
+		if err := publish(ctx, a, client, events[i], ids[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -157,22 +140,6 @@ func waitTracked(ctx context.Context, a *app, exports int) error {
 		err := conn.QueryRow(ctx, "SELECT count() FROM exports WHERE completed_at IS NOT NULL").Scan(&ended)
 		return ended >= uint64(exports), err
 	})
-}
-
-// poll calls f until it says that it is done.
-func poll(ctx context.Context, f func() (done bool, err error)) error {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if done, err := f(); done || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
 }
 
 // indented writes lines with two spaces before each.

@@ -28,7 +28,7 @@ func (exportCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	stages, err := a.exportStages(ctx, o)
+	stages, err := newExportStages(ctx, a, o)
 	if ctx.Err() != nil {
 		return nil // it was told to stop before it began
 	}
@@ -44,8 +44,8 @@ func (exportCommand) Run(ctx context.Context, a *app) error {
 // selection.
 const planSlots, sealSlots = 3, 2
 
-// exportStages returns the Run of each stage of the role, and of the janitor. It fails if the bucket cannot be used.
-func (a *app) exportStages(ctx context.Context, o *ops) ([]func(context.Context) error, error) {
+// newExportStages returns the Run of each stage of the role, and of the janitor. It fails if the bucket cannot be used.
+func newExportStages(ctx context.Context, a *app, o *ops) ([]func(context.Context) error, error) {
 	kafka, err := a.kafkaConfig(o.registry)
 	if err != nil {
 		return nil, err

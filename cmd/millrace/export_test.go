@@ -113,7 +113,7 @@ func sourceRecords(t *testing.T, name string) map[string]object {
 }
 
 // checkExport checks a completion, its manifest, its files, and that the records are those wanted.
-func checkExport(t *testing.T, local *localStack, completion object, want map[string]object) {
+func checkExport(t *testing.T, local *runningStack, completion object, want map[string]object) {
 	t.Helper()
 	for field, value := range map[string]string{"status": "succeeded", "records": "5276", "rows_planned": "5276", "rows_used": "5276", "fragments": "36"} {
 		if got := fmt.Sprint(completion[field]); got != value {

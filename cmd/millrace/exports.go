@@ -51,10 +51,10 @@ func (e exportArg) with(ctx context.Context, a *app, f func(export.ID, *files.Da
 	if err != nil {
 		return err
 	}
-	return a.withDataset(ctx, id, func(d *files.Dataset) error { return f(id, d) })
+	return withDataset(ctx, a, id, func(d *files.Dataset) error { return f(id, d) })
 }
 
-func (a *app) withDataset(ctx context.Context, id export.ID, f func(*files.Dataset) error) error {
+func withDataset(ctx context.Context, a *app, id export.ID, f func(*files.Dataset) error) error {
 	b, err := bucket.Open(ctx, a.cfg.BucketURL)
 	if err != nil {
 		return fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)

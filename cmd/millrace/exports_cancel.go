@@ -26,7 +26,7 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if ended, err := a.endedAlready(ctx, id); ended || err != nil {
+	if ended, err := endedAlready(ctx, a, id); ended || err != nil {
 		return err
 	}
 	client, err := a.kafkaClient(kafka.ProducerOptions()...)
@@ -37,13 +37,13 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 	if err := a.requireKafka(ctx, client); err != nil {
 		return err
 	}
-	w, err := a.watch(ctx, true, id)
+	w, err := newWatcher(ctx, a, true, id)
 	if err != nil {
 		return err
 	}
 	defer w.close()
 	// Again, since one that ended before the watch began has no completion left to come.
-	if ended, err := a.endedAlready(ctx, id); ended || err != nil {
+	if ended, err := endedAlready(ctx, a, id); ended || err != nil {
 		return err
 	}
 	data, err := json.Marshal(export.Cancel{ID: id, RequestedBy: user()})
@@ -51,7 +51,7 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	e := event.Event{ID: uuid.NewString(), Source: "millrace/exports", Type: export.TypeCancelled, Time: time.Now(), Data: data}
-	if err := a.publish(ctx, client, e, id); err != nil {
+	if err := publish(ctx, a, client, e, id); err != nil {
 		return err
 	}
 	return c.await(ctx, a, w)
@@ -76,8 +76,8 @@ func (c exportsCancel) await(ctx context.Context, a *app, w *watcher) error {
 }
 
 // endedAlready says how an export has ended, if it has. That it was cancelled before is as good as now.
-func (a *app) endedAlready(ctx context.Context, id export.ID) (ended bool, err error) {
-	err = a.withDataset(ctx, id, func(d *files.Dataset) error {
+func endedAlready(ctx context.Context, a *app, id export.ID) (ended bool, err error) {
+	err = withDataset(ctx, a, id, func(d *files.Dataset) error {
 		if d.Manifest == nil {
 			return nil
 		}

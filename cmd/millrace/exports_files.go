@@ -24,16 +24,16 @@ func (c exportsDownload) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.download(ctx, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.stdout)
+	return download(ctx, a, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.stdout)
 }
 
-// download downloads an export into a folder, "" for one of its own, and says what was written.
-func (a *app) download(ctx context.Context, id export.ID, dir string, o files.DownloadOptions, out io.Writer) error {
-	return a.withDataset(ctx, id, func(d *files.Dataset) error {
+// downloadExport downloads an export into a folder, "" for one of its own, and says what was written.
+func download(ctx context.Context, a *app, id export.ID, dir string, o files.DownloadOptions, out io.Writer) error {
+	return withDataset(ctx, a, id, func(d *files.Dataset) error {
 		if dir == "" {
 			dir = id.ExportID
 		}
-		bar := a.bytesBar("download", d)
+		bar := bytesBar(a, "download", d)
 		o.Progress = bar.add
 		list, err := d.Download(ctx, dir, o)
 		bar.finish()
@@ -76,7 +76,7 @@ type exportsVerify struct {
 // Run verifies an export. One that is not as its manifest says ends with exit code 1.
 func (c exportsVerify) Run(ctx context.Context, a *app) error {
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
-		bar := a.bytesBar("verify", d)
+		bar := bytesBar(a, "verify", d)
 		report, err := d.Verify(ctx, bar.add)
 		bar.finish()
 		if err != nil {

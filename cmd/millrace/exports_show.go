@@ -31,7 +31,7 @@ func (c exportsShow) Run(ctx context.Context, a *app) error {
 		}
 		s := shown{dataset: d, completion: completion}
 		if completion == nil {
-			s.progress, s.unknown = a.trackedProgress(ctx, d.Plan)
+			s.progress, s.unknown = trackedProgress(ctx, a, d.Plan)
 		}
 		if c.JSON {
 			return s.writeJSON(a)
@@ -42,7 +42,7 @@ func (c exportsShow) Run(ctx context.Context, a *app) error {
 }
 
 // trackedProgress is how far the view exports has a running export. Of one that is not there yet, nothing is done.
-func (a *app) trackedProgress(ctx context.Context, p *export.Plan) (*export.Progress, error) {
+func trackedProgress(ctx context.Context, a *app, p *export.Plan) (*export.Progress, error) {
 	progress := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
 	conn, err := a.cfg.dsn.Open()
 	if err != nil {

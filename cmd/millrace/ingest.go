@@ -23,7 +23,7 @@ func (ingestCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	stage, err := a.ingestStage(o.registry)
+	stage, err := newIngestStage(a, o.registry)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (ingestCommand) Run(ctx context.Context, a *app) error {
 	return serving(ctx, o, stage.Run)
 }
 
-func (a *app) ingestStage(registry prometheus.Registerer) (*ingest.Stage, error) {
+func newIngestStage(a *app, registry prometheus.Registerer) (*ingest.Stage, error) {
 	kafka, err := a.kafkaConfig(registry)
 	if err != nil {
 		return nil, err

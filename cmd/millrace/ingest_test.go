@@ -57,7 +57,7 @@ func TestRealRunsReplayedFourTimesInAnyOrderAreStoredOnce(t *testing.T) {
 
 func readLines(t *testing.T, name string) []string {
 	t.Helper()
-	in, err := (&app{}).openEvents(name)
+	in, err := openEvents(&app{}, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,15 +265,15 @@ func TestKillingTheEmbeddedClickHouseLosesNothingAndStoresNothingTwice(t *testin
 	}
 }
 
-// localStack is a running `millrace local`.
-type localStack struct {
+// runningStack is a running `millrace local`.
+type runningStack struct {
 	*process
 	kafka, dsn, bucket string
 	dir                string
 }
 
 // startLocal starts `millrace local` in a fresh folder and returns the environment of its clients.
-func startLocal(t *testing.T) (*localStack, environment) {
+func startLocal(t *testing.T) (*runningStack, environment) {
 	t.Helper()
 	if localtest.OnKafkaCluster() {
 		t.Skip("millrace local brings its own Kafka: `make test` runs this")
@@ -281,7 +281,7 @@ func startLocal(t *testing.T) (*localStack, environment) {
 	localtest.ClickHouse(t) // skips where the engine cannot be had
 	dir := t.TempDir()
 	env := environment{"LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0", "HTTP_ADDR=127.0.0.1:0"}
-	l := &localStack{process: env.start(t, "local", "--data", dir), dir: dir}
+	l := &runningStack{process: env.start(t, "local", "--data", dir), dir: dir}
 	l.kafka = l.field(t, "kafka")
 	l.dsn = "clickhouse://" + l.field(t, "clickhouse") + "/" + l.field(t, "database")
 	l.bucket = l.field(t, "bucket")

@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -84,39 +82,6 @@ func (a *app) requireKafka(ctx context.Context, client *kgo.Client) error {
 		return fmt.Errorf("no Kafka broker answers at %v: start `millrace local`, or set MILLRACE_KAFKA_BROKERS: %w", a.cfg.KafkaBrokers, err)
 	}
 	return nil
-}
-
-type topicsCommand struct {
-	JSON bool `name:"json" help:"List the topics as JSON."`
-}
-
-// Run creates the topics that are missing and lists all.
-func (c topicsCommand) Run(ctx context.Context, a *app) error {
-	client, err := a.kafkaClient()
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	if err := a.requireKafka(ctx, client); err != nil {
-		return err
-	}
-	topics, err := kafka.CreateTopics(ctx, client, a.cfg.KafkaTopicPrefix)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(topics)
-	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TOPIC\tPARTITIONS\t")
-	for _, t := range topics {
-		note := "existed"
-		if t.Created {
-			note = "created"
-		}
-		fmt.Fprintf(w, "%s\t%d\t%s\n", t.Topic, t.Partitions, note)
-	}
-	return w.Flush()
 }
 
 // kafkaConfig returns what a consumer has to know of Kafka.

@@ -2,18 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
-
-	"github.com/millrace/millrace/pipeline/clickhouse"
-	"github.com/millrace/millrace/pipeline/kafka"
-	"github.com/millrace/millrace/pipeline/local"
-	schema "github.com/millrace/millrace/schemas/clickhouse"
 )
 
 // Everything in one process, but for the ClickHouse engine:
@@ -41,7 +32,7 @@ func (c localCommand) Run(ctx context.Context, a *app) error {
 	case dir == "":
 		dir = defaultDataDir()
 	}
-	return a.withStack(ctx, dir, func(ctx context.Context, s *stack) error {
+	return withStack(ctx, a, dir, func(ctx context.Context, s *stack) error {
 		fmt.Fprintf(a.stdout, `millrace local is ready
   pages       %s
   kafka       %s
@@ -50,7 +41,7 @@ func (c localCommand) Run(ctx context.Context, a *app) error {
   bucket      %s
   ops         %s
   data        %s
-`, s.server.url(), s.kafka.Addr(), s.clickhouse.NativeAddr(), s.clickhouse.HTTPAddr(), a.cfg.dsn.Database, a.cfg.BucketURL, s.ops.url(), dir)
+`, s.server.url(), s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), a.cfg.dsn.Database, a.cfg.BucketURL, s.ops.url(), dir)
 		<-ctx.Done()
 		return nil
 	})
@@ -58,67 +49,39 @@ func (c localCommand) Run(ctx context.Context, a *app) error {
 
 // stack is a running local stack.
 type stack struct {
-	kafka      *local.Kafka
-	clickhouse *local.ClickHouse
-	ops        *ops
-	server     *server
+	*Services
+	ops    *ops
+	server *server
 }
 
-// withStack starts the embedded services over dir and all roles, points the configuration at them, and
-// calls f when everything answers. It stops all when f returns: first the roles, then the services.
-func (a *app) withStack(ctx context.Context, dir string, f func(context.Context, *stack) error) error {
-	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.cfg.Libchdb, Progress: a.stderr})
-	if err != nil {
-		return err
-	}
-	s := &stack{}
-	s.kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Port: a.cfg.LocalKafkaPort, Log: a.log})
-	if err != nil {
-		return err
-	}
-	services, stopServices := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopServices()
-	group, failed := errgroup.WithContext(services)
-	group.Go(func() error { return s.kafka.Run(failed) })
-	err = func() error {
-		s.clickhouse, err = local.NewClickHouse(local.ClickHouseConfig{
-			Library: library, Dir: filepath.Join(dir, "clickhouse"),
-			NativePort: a.cfg.LocalClickHousePort, HTTPPort: a.cfg.LocalClickHouseHTTPPort, Log: a.log,
-		})
-		if err != nil {
-			return err
-		}
-		group.Go(func() error { return s.clickhouse.Run(failed) })
-		roles, stopRoles := context.WithCancel(ctx)
-		defer stopRoles()
-		defer context.AfterFunc(failed, stopRoles)() // a service that fails takes the roles with it
-		return a.runRoles(roles, dir, s, f)
-	}()
-	stopServices()
-	return errors.Join(err, group.Wait())
+// withStack runs the embedded services over dir and all roles on them, and calls f when everything answers. It stops
+// all when f returns: first the roles, then the services.
+func withStack(ctx context.Context, a *app, dir string, f func(context.Context, *stack) error) error {
+	return WithServices(ctx, a, dir, func(ctx context.Context, s *Services) error {
+		return runRoles(ctx, a, &stack{Services: s}, f)
+	})
 }
 
-// runRoles runs the roles on a stack whose services are starting, and f beside them.
-func (a *app) runRoles(ctx context.Context, dir string, s *stack, f func(context.Context, *stack) error) (err error) {
-	if err := a.prepare(ctx, dir, s); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
+// withRoles is withStack for those who use nothing of the roles but what they do.
+func withRoles(ctx context.Context, a *app, dir string, f func(context.Context, *Services) error) error {
+	return withStack(ctx, a, dir, func(ctx context.Context, s *stack) error { return f(ctx, s.Services) })
+}
+
+// runRoles runs the roles on the stack's services, and f beside them.
+func runRoles(ctx context.Context, a *app, s *stack, f func(context.Context, *stack) error) (err error) {
 	if s.ops, err = newOps(a.cfg.OpsAddr); err != nil {
 		return err
 	}
-	ingestStage, err := a.ingestStage(s.ops.registry)
+	ingestStage, err := newIngestStage(a, s.ops.registry)
 	if err != nil {
 		return err
 	}
 	s.ops.ready = append(s.ops.ready, ingestStage.Ready())
-	exports, err := a.exportStages(ctx, s.ops)
+	exports, err := newExportStages(ctx, a, s.ops)
 	if err != nil {
 		return err
 	}
-	if s.server, err = a.newServer(ctx, s.ops); err != nil {
+	if s.server, err = newServer(ctx, a, s.ops); err != nil {
 		return err
 	}
 	defer s.server.close()
@@ -136,29 +99,4 @@ func (a *app) runRoles(ctx context.Context, dir string, s *stack, f func(context
 		return f(ctx, s)
 	}
 	return serving(ctx, s.ops, slices.Concat([]func(context.Context) error{ingestStage.Run, inner}, exports, s.server.run)...)
-}
-
-// prepare points the configuration at the stack, and creates the topics and tables.
-func (a *app) prepare(ctx context.Context, dir string, s *stack) (err error) {
-	a.cfg.KafkaBrokers = []string{s.kafka.Addr()}
-	a.cfg.ClickHouseDSN = "clickhouse://" + s.clickhouse.NativeAddr() + "/" + a.cfg.dsn.Database
-	if a.cfg.dsn, err = clickhouse.ParseDSN(a.cfg.ClickHouseDSN); err != nil {
-		return err
-	}
-	if os.Getenv(envPrefix+"BUCKET_URL") == "" {
-		a.cfg.BucketURL = bucketURL(dir)
-	}
-	client, err := a.kafkaClient()
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	if _, err := kafka.CreateTopics(ctx, client, a.cfg.KafkaTopicPrefix); err != nil {
-		return err
-	}
-	if err := s.clickhouse.WaitReady(ctx); err != nil {
-		return err
-	}
-	_, err = clickhouse.Migrate(ctx, a.cfg.dsn, schema.Migrations, "", a.log)
-	return err
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,14 +14,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/millrace/millrace/pipeline/local"
-)
-
-// Exit codes of the contract.
-const (
-	exitFailed       = 1
-	exitUsage        = 2
-	exitExportFailed = 3
-	exitCancelled    = 4
 )
 
 // commands is the command line. One file each holds what they do.
@@ -44,34 +35,6 @@ type commands struct {
 	Token       tokenCommand       `cmd:"" help:"Make a token of the HTTP API, for development."`
 	Bench       benchCommand       `cmd:"" help:"Measure, repeatably; see millrace help measurements."`
 	Help        helpCommand        `cmd:"" help:"List the documents, or print one."`
-}
-
-// app is what every command gets.
-type app struct {
-	cfg    *config
-	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
-	log    *slog.Logger
-}
-
-// exitError ends the process with a code of the contract.
-type exitError struct {
-	code int
-	err  error // nil: everything has been said
-}
-
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return ""
-	}
-	return e.err.Error()
-}
-
-func (e *exitError) Unwrap() error { return e.err }
-
-func usage(format string, args ...any) error {
-	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
 func main() {
@@ -115,7 +78,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		a.log.Warn("environment variable is not one of Millrace's; see `millrace config`", "name", name)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(a)
+	parsed.Bind(a, localStack(withRoles))
 	return fail(stderr, parsed.Run())
 }
 

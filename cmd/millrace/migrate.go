@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	schema "github.com/millrace/millrace/schemas/clickhouse"
@@ -24,21 +23,4 @@ func (migrateCommand) Run(ctx context.Context, a *app) error {
 		fmt.Fprintln(a.stdout, "nothing to do: database", a.cfg.dsn.Database, "is up to date")
 	}
 	return nil
-}
-
-type versionCommand struct{}
-
-// Run prints the version.
-func (versionCommand) Run(a *app) error {
-	_, err := fmt.Fprintln(a.stdout, "millrace", version())
-	return err
-}
-
-// version is what the module was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

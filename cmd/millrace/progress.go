@@ -14,18 +14,18 @@ import (
 type bar struct{ bar *progressbar.ProgressBar }
 
 // progress starts a bar that counts events. A total of -1 is not known.
-func (a *app) progress(what string, total int64) bar {
-	return a.newBar(what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
+func eventsBar(a *app, what string, total int64) bar {
+	return newBar(a, what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
 		progressbar.OptionClearOnFinish())
 }
 
 // rowsBar counts the rows of an export, whose number is not known yet. It stays when it is full.
-func (a *app) rowsBar() bar {
-	return a.newBar("  rows", -1, progressbar.OptionShowCount(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.stderr) }))
+func rowsBar(a *app) bar {
+	return newBar(a, "  rows", -1, progressbar.OptionShowCount(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.stderr) }))
 }
 
 // bytesBar counts the bytes of an export's objects.
-func (a *app) bytesBar(what string, d *files.Dataset) bar {
+func bytesBar(a *app, what string, d *files.Dataset) bar {
 	if d.Manifest == nil {
 		return bar{}
 	}
@@ -33,11 +33,11 @@ func (a *app) bytesBar(what string, d *files.Dataset) bar {
 	for _, f := range d.Manifest.Files {
 		total += f.Bytes
 	}
-	return a.newBar(what, total, progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
+	return newBar(a, what, total, progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
 }
 
 // newBar starts a bar on standard error.
-func (a *app) newBar(what string, total int64, options ...progressbar.Option) bar {
+func newBar(a *app, what string, total int64, options ...progressbar.Option) bar {
 	f, ok := a.stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return bar{}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -56,12 +55,12 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	p := newPublisher(client, a.cfg.KafkaTopicPrefix+event.TopicRuns, c.Rate)
-	bar := a.progress("replay", -1)
+	bar := eventsBar(a, "replay", -1)
 	p.progress = func(events, _ int64) { bar.set(events) }
 	bad := 0
 	for again := true; again && ctx.Err() == nil; again = c.Loop {
 		for _, file := range c.Files {
-			n, err := a.replayFile(ctx, file, p, c.reader(p, workspace))
+			n, err := replayFile(ctx, a, file, p, c.reader(p, workspace))
 			bad += n
 			if err != nil && ctx.Err() == nil {
 				bar.finish()
@@ -81,85 +80,13 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// publisher sends run events to a topic, not faster than a rate.
-type publisher struct {
-	client    *kgo.Client
-	topic     string
-	interval  time.Duration
-	next      time.Time
-	published atomic.Int64
-	bytes     atomic.Int64
-	failed    atomic.Pointer[error]
-	progress  func(events, bytes int64)
-	checker   kafka.Checker
-}
-
-func newPublisher(client *kgo.Client, topic string, rate float64) *publisher {
-	p := &publisher{client: client, topic: topic, progress: func(int64, int64) {}, checker: kafka.Checker{Source: "millrace/replay"}}
-	if rate > 0 {
-		p.interval = time.Duration(float64(time.Second) / rate)
-		p.next = time.Now()
-	}
-	return p
-}
-
-// send hands a record to the producer; it blocks while the producer's buffer is full.
-func (p *publisher) send(ctx context.Context, r *kgo.Record) error {
-	if err := p.failed.Load(); err != nil {
-		return *err
-	}
-	if p.interval > 0 {
-		if err := sleep(ctx, time.Until(p.next)); err != nil {
-			return err
-		}
-		p.next = p.next.Add(p.interval)
-	}
-	r.Topic = p.topic
-	p.client.Produce(ctx, r, func(r *kgo.Record, err error) {
-		if err != nil {
-			err = fmt.Errorf("write to topic %s: %w", p.topic, err)
-			p.failed.CompareAndSwap(nil, &err)
-			return
-		}
-		p.progress(p.published.Add(1), p.bytes.Add(int64(len(r.Value))))
-	})
-	return nil
-}
-
-// flush waits until Kafka has everything, also when ctx is done: what was sent is finished.
-func (p *publisher) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	if err := p.client.Flush(ctx); err != nil {
-		return err
-	}
-	if err := p.failed.Load(); err != nil && !errors.Is(*err, context.Canceled) {
-		return *err
-	}
-	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // lineReader returns what makes records of the lines of a file, which was modified at that time; the zero time is that
 // of standard input. Lines are numbered from 1.
 type lineReader func(modified time.Time) func(line []byte, number int) (*kgo.Record, error)
 
 // replayFile sends the events of a file and returns how many lines it had to skip.
-func (a *app) replayFile(ctx context.Context, name string, p *publisher, read lineReader) (bad int, err error) {
-	in, err := a.openEvents(name)
+func replayFile(ctx context.Context, a *app, name string, p *publisher, read lineReader) (bad int, err error) {
+	in, err := openEvents(a, name)
 	if err != nil {
 		return 0, err
 	}
@@ -199,7 +126,7 @@ func (r *reader) Close() {
 }
 
 // openEvents opens a file, unpacking it by its name, or standard input, unpacking it by its first bytes.
-func (a *app) openEvents(name string) (*reader, error) {
+func openEvents(a *app, name string) (*reader, error) {
 	r := &reader{Reader: a.stdin}
 	if name != "-" {
 		f, err := os.Open(name)

@@ -73,13 +73,13 @@ func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
 	watch := c.Watch || c.Download != ""
 	var w *watcher
 	if watch {
-		if w, err = a.watch(ctx, minted, request.ID); err != nil {
+		if w, err = newWatcher(ctx, a, minted, request.ID); err != nil {
 			return request.ID, err
 		}
 		defer w.close()
 	}
 	e := event.Event{ID: uuid.NewString(), Source: "millrace/request", Type: export.TypeRequested, Time: time.Now(), Data: data}
-	if err := a.publish(ctx, client, e, request.ID); err != nil {
+	if err := publish(ctx, a, client, e, request.ID); err != nil {
 		return request.ID, err
 	}
 	switch {
@@ -130,11 +130,11 @@ func (c requestCommand) download(ctx context.Context, a *app, completion *export
 		_, err := fmt.Fprintln(out, "nothing to download: the export has no records")
 		return err
 	}
-	return a.download(ctx, completion.ID, c.Download, files.DownloadOptions{}, out)
+	return download(ctx, a, completion.ID, c.Download, files.DownloadOptions{}, out)
 }
 
 // publish sends an event about an export to topic export-requests, as any other producer would.
-func (a *app) publish(ctx context.Context, client *kgo.Client, e event.Event, id export.ID) error {
+func publish(ctx context.Context, a *app, client *kgo.Client, e event.Event, id export.ID) error {
 	topic := a.cfg.KafkaTopicPrefix + event.TopicExportRequests
 	if err := client.ProduceSync(ctx, e.Record(topic, id.Key())).FirstErr(); err != nil {
 		return fmt.Errorf("write to topic %s: %w; `millrace topics` creates the topics", topic, err)
@@ -146,7 +146,7 @@ func (a *app) publish(ctx context.Context, client *kgo.Client, e event.Event, id
 func (c requestCommand) document(a *app) (map[string]any, error) {
 	document := map[string]any{}
 	if c.File != "" {
-		text, err := a.readRequest(c.File)
+		text, err := readRequest(a, c.File)
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +192,7 @@ func (c requestCommand) document(a *app) (map[string]any, error) {
 	return document, nil
 }
 
-func (a *app) readRequest(name string) ([]byte, error) {
+func readRequest(a *app, name string) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(a.stdin)
 	}
@@ -260,4 +260,21 @@ func overlay(document map[string]any, key string, fields map[string]any) {
 	}
 	maps.Copy(object, fields)
 	document[key] = object
+}
+
+// commandLine is how a user would type the request.
+func (c *requestCommand) commandLine() string {
+	line := fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s"`, c.Source, c.App, c.Purpose, c.Limit, c.Name)
+	for _, node := range c.Node {
+		line += " --node " + node
+	}
+	for flag, value := range map[string]string{"target": c.Target, "format": c.Format} {
+		if value != "" {
+			line += " --" + flag + " " + value
+		}
+	}
+	for split, share := range c.Split {
+		line += fmt.Sprintf(" --split %s=%g", split, share)
+	}
+	return line
 }

@@ -34,7 +34,7 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.newServer(ctx, o)
+	s, err := newServer(ctx, a, o)
 	if err != nil && ctx.Err() != nil {
 		return nil // it was told to stop before it began
 	}
@@ -65,7 +65,7 @@ func (s *server) close() {
 }
 
 // newServer listens, but does not answer yet.
-func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
+func newServer(ctx context.Context, a *app, o *ops) (s *server, err error) {
 	if err := a.cfg.checkHTTP(); err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 	} else {
 		a.log.Info("tokens are checked", "by", authenticator.Describe())
 	}
-	if s.listener, err = a.listen(); err != nil {
+	if s.listener, err = listenHTTP(a); err != nil {
 		return nil, err
 	}
 	s.closing = append(s.closing, func() { s.listener.Close() })
@@ -122,7 +122,7 @@ func (a *app) newServer(ctx context.Context, o *ops) (s *server, err error) {
 }
 
 // listen takes the address of the configuration, or where nobody has configured one and another process has the default, a free port.
-func (a *app) listen() (net.Listener, error) {
+func listenHTTP(a *app) (net.Listener, error) {
 	listener, err := net.Listen("tcp", a.cfg.HTTPAddr)
 	if errors.Is(err, syscall.EADDRINUSE) && os.Getenv(envPrefix+"HTTP_ADDR") == "" {
 		a.log.Warn("another process has the default address; taking a free port", "address", a.cfg.HTTPAddr)

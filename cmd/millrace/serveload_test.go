@@ -34,7 +34,7 @@ func TestServeLargeDownloadsAndManyPollersInFlatMemory(t *testing.T) {
 	server := append(s.env, "HTTP_ADDR=127.0.0.1:0").start(t, "serve")
 	url := ready(t, server)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: downloads + pollers}}
-	first := download(t, client, url+"/v1/exports/"+large+"/download")
+	first := downloadOnce(t, client, url+"/v1/exports/"+large+"/download")
 	idle := residentMemory(server.cmd.Process.Pid)
 
 	m := watchMemory(t, server)
@@ -87,7 +87,7 @@ func TestServeLargeDownloadsAndManyPollersInFlatMemory(t *testing.T) {
 }
 
 // download downloads a zip, checks it, and returns its size.
-func download(t *testing.T, client *http.Client, url string) int64 {
+func downloadOnce(t *testing.T, client *http.Client, url string) int64 {
 	t.Helper()
 	f, err := os.Create(t.TempDir() + "/export.zip")
 	if err != nil {

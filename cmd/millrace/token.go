@@ -13,14 +13,6 @@ import (
 	"github.com/millrace/millrace/pipeline/api/auth"
 )
 
-// authConfig is how the HTTP server checks tokens.
-func (a *app) authConfig() auth.Config {
-	return auth.Config{
-		JWKSFile: a.cfg.AuthJWKSFile, JWKSURL: a.cfg.AuthJWKSURL, HMACSecretFile: a.cfg.AuthHMACSecretFile,
-		Issuer: a.cfg.AuthIssuer, Audience: a.cfg.AuthAudience, DefaultWorkspace: a.cfg.DefaultWorkspace, Log: a.log,
-	}
-}
-
 // tokenCommand makes tokens where no identity provider does.
 type tokenCommand struct {
 	Scope    []string      `placeholder:"S" help:"A scope; may be given several times. Default: all of them."`

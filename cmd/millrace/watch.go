@@ -25,7 +25,7 @@ type watcher struct {
 
 // watch starts before the exports are asked for, so that nothing of them is missed: from now on, but completions
 // of ids that are not fresh from the start, in case an export was asked for, and ended, before.
-func (a *app) watch(ctx context.Context, fresh bool, ids ...export.ID) (*watcher, error) {
+func newWatcher(ctx context.Context, a *app, fresh bool, ids ...export.ID) (*watcher, error) {
 	client, err := a.kafkaClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func (w *watcher) poll(ctx context.Context, f func(*export.Progress)) (completio
 
 // follow shows the progress of an export, and how it ended: with an error if it did not succeed.
 func (c requestCommand) follow(ctx context.Context, a *app, w *watcher) (*export.Completion, error) {
-	bar := a.rowsBar()
+	bar := rowsBar(a)
 	out := json.NewEncoder(a.stdout)
 	completion, err := w.wait(ctx, func(p *export.Progress) {
 		switch {

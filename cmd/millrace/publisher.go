@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/sample"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// publisher sends run events to a topic, not faster than a rate.
+type publisher struct {
+	client    *kgo.Client
+	topic     string
+	interval  time.Duration
+	next      time.Time
+	published atomic.Int64
+	bytes     atomic.Int64
+	failed    atomic.Pointer[error]
+	progress  func(events, bytes int64)
+	checker   kafka.Checker
+}
+
+func newPublisher(client *kgo.Client, topic string, rate float64) *publisher {
+	p := &publisher{client: client, topic: topic, progress: func(int64, int64) {}, checker: kafka.Checker{Source: "millrace/replay"}}
+	if rate > 0 {
+		p.interval = time.Duration(float64(time.Second) / rate)
+		p.next = time.Now()
+	}
+	return p
+}
+
+// send hands a record to the producer; it blocks while the producer's buffer is full.
+func (p *publisher) send(ctx context.Context, r *kgo.Record) error {
+	if err := p.failed.Load(); err != nil {
+		return *err
+	}
+	if p.interval > 0 {
+		if err := sleep(ctx, time.Until(p.next)); err != nil {
+			return err
+		}
+		p.next = p.next.Add(p.interval)
+	}
+	r.Topic = p.topic
+	p.client.Produce(ctx, r, func(r *kgo.Record, err error) {
+		if err != nil {
+			err = fmt.Errorf("write to topic %s: %w", p.topic, err)
+			p.failed.CompareAndSwap(nil, &err)
+			return
+		}
+		p.progress(p.published.Add(1), p.bytes.Add(int64(len(r.Value))))
+	})
+	return nil
+}
+
+// flush waits until Kafka has everything, also when ctx is done: what was sent is finished.
+func (p *publisher) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	if err := p.client.Flush(ctx); err != nil {
+		return err
+	}
+	if err := p.failed.Load(); err != nil && !errors.Is(*err, context.Canceled) {
+		return *err
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// sendSample publishes everything a generator makes.
+func (p *publisher) sendSample(ctx context.Context, g *sample.Generator) error {
+	for {
+		e, ok := g.Next()
+		if !ok {
+			return nil
+		}
+		r := event.Event{ID: e.ID, Source: e.Source, Type: e.Type, Subject: e.Subject, Time: e.Time, Data: slices.Clone(e.Data)}.
+			Record("", []byte(e.WorkspaceID+"/"+e.RunID))
+		if err := p.send(ctx, r); err != nil {
+			return err
+		}
+	}
+}

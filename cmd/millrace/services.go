@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/local"
+	schema "github.com/millrace/millrace/schemas/clickhouse"
+)
+
+// Services are an embedded Kafka and an embedded ClickHouse, with Millrace's topics and tables.
+type Services struct {
+	Kafka      *local.Kafka
+	ClickHouse *local.ClickHouse
+}
+
+// WithServices starts the embedded services over dir, points the configuration at them, and calls f when they answer.
+// It cancels the context of f when a service fails, and stops the services after f has returned.
+func WithServices(ctx context.Context, a *app, dir string, f func(context.Context, *Services) error) error {
+	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.cfg.Libchdb, Progress: a.stderr})
+	if err != nil {
+		return err
+	}
+	s := &Services{}
+	s.Kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Port: a.cfg.LocalKafkaPort, Log: a.log})
+	if err != nil {
+		return err
+	}
+	services, stopServices := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServices()
+	group, failed := errgroup.WithContext(services)
+	group.Go(func() error { return s.Kafka.Run(failed) })
+	err = func() error {
+		s.ClickHouse, err = local.NewClickHouse(local.ClickHouseConfig{
+			Library: library, Dir: filepath.Join(dir, "clickhouse"),
+			NativePort: a.cfg.LocalClickHousePort, HTTPPort: a.cfg.LocalClickHouseHTTPPort, Log: a.log,
+		})
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return s.ClickHouse.Run(failed) })
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		defer context.AfterFunc(failed, stop)()
+		if err := prepare(ctx, a, dir, s); err != nil {
+			if ctx.Err() != nil { // the process was told to stop, or a service failed: the group has its error
+				return nil
+			}
+			return err
+		}
+		return f(ctx, s)
+	}()
+	stopServices()
+	return errors.Join(err, group.Wait())
+}
+
+// prepare points the configuration at the services, and creates the topics and tables.
+func prepare(ctx context.Context, a *app, dir string, s *Services) (err error) {
+	a.cfg.KafkaBrokers = []string{s.Kafka.Addr()}
+	a.cfg.ClickHouseDSN = "clickhouse://" + s.ClickHouse.NativeAddr() + "/" + a.cfg.dsn.Database
+	if a.cfg.dsn, err = clickhouse.ParseDSN(a.cfg.ClickHouseDSN); err != nil {
+		return err
+	}
+	if os.Getenv(envPrefix+"BUCKET_URL") == "" {
+		a.cfg.BucketURL = bucketURL(dir)
+	}
+	client, err := a.kafkaClient()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := kafka.CreateTopics(ctx, client, a.cfg.KafkaTopicPrefix); err != nil {
+		return err
+	}
+	if err := s.ClickHouse.WaitReady(ctx); err != nil {
+		return err
+	}
+	_, err = clickhouse.Migrate(ctx, a.cfg.dsn, schema.Migrations, "", a.log)
+	return err
+}

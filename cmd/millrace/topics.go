@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+type topicsCommand struct {
+	JSON bool `name:"json" help:"List the topics as JSON."`
+}
+
+// Run creates the topics that are missing and lists all.
+func (c topicsCommand) Run(ctx context.Context, a *app) error {
+	client, err := a.kafkaClient()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := a.requireKafka(ctx, client); err != nil {
+		return err
+	}
+	topics, err := kafka.CreateTopics(ctx, client, a.cfg.KafkaTopicPrefix)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(a.stdout).Encode(topics)
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TOPIC\tPARTITIONS\t")
+	for _, t := range topics {
+		note := "existed"
+		if t.Created {
+			note = "created"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\n", t.Topic, t.Partitions, note)
+	}
+	return w.Flush()
+}
