@@ -228,12 +228,16 @@ func TestDeadLettersAreListedShownAndReplayed(t *testing.T) {
 	if err := client.ProduceSync(t.Context(), e.Record(s.prefix+event.TopicRuns, []byte("acme/refused"))).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	var letters []letterInfo
+	type deadLetter struct {
+		ID, Stage, Topic, Key, Detail string
+		Code                          string `json:"error"`
+	}
+	var letters []deadLetter
 	eventually(t, time.Minute, func() string {
 		out := s.env.run(t, "dead-letters", "ls", "--json")
 		letters = nil
 		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
-			var l letterInfo
+			var l deadLetter
 			if err := d.Decode(&l); err != nil {
 				t.Fatal(err)
 			}
