@@ -96,7 +96,8 @@
 //	../sinks/bucket      object store on files, S3 and memory: atomic create-only writes, ranges, signed URLs
 //	../schemas/          what users rely on: ClickHouse migrations, JSON Schemas, AsyncAPI
 //	../dashboards/web/   templates, styles and scripts of the pages
-//	../cmd/millrace/     one file per role holds its picture and its wiring; config.go
+//	../cmd/millrace/     one file per role holds its picture and its wiring
+//	  app/ services/     what commands share: configuration, log, exit codes; the embedded Kafka and ClickHouse
 //	  client/ demo/ bench/   commands that talk to a running system; the demo; measurements
 //	  e2e/               tests of the binary, which start it and use only what users may rely on
 //

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/auth/authtest"
 	"github.com/millrace/millrace/pipeline/local/localtest"
@@ -29,7 +30,7 @@ func TestBrowserPages(t *testing.T) {
 	p.url = ready(t, append(p.env, "HTTP_ADDR=127.0.0.1:0").start(t, "serve"))
 	withKeys := append(slices.Clone(p.env), "HTTP_ADDR=127.0.0.1:0")
 	for _, v := range keys.Environment() {
-		withKeys = append(withKeys, strings.TrimPrefix(v, envPrefix))
+		withKeys = append(withKeys, strings.TrimPrefix(v, app.EnvPrefix))
 	}
 	p.keyed = ready(t, withKeys.start(t, "serve"))
 	t.Run("flows", func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
@@ -32,7 +33,7 @@ func TestEveryMistakeOfTheConfigurationIsReportedAtOnce(t *testing.T) {
 		"LOG_FORMAT=xml", "LOCAL_KAFKA_PORT=65536", "KAFKA_SASL_PASSWORD_FILE=/does/not/exist", "BUCKET_URL=bucket",
 	}
 	got := environment(wrong).try(t, "", "config")
-	if got.code != exitUsage {
+	if got.code != app.ExitUsage {
 		t.Errorf("exit code %d", got.code)
 	}
 	for _, v := range wrong {
@@ -78,7 +79,7 @@ func TestWrongUsageExitsWith2(t *testing.T) {
 		{}, {"nonsense"}, {"replay"}, {"replay", "--rate", "x", "f"}, {"replay", "--rate", "-1", "f"}, {"replay", "--loop", "-"},
 		{"dead-letters", "replay"}, {"dead-letters", "show", "x"}, {"local", "--data", "d", "--ephemeral"}, {"ingest", "extra"},
 	} {
-		if got := (environment{}).try(t, "", args...); got.code != exitUsage || got.stderr == "" {
+		if got := (environment{}).try(t, "", args...); got.code != app.ExitUsage || got.stderr == "" {
 			t.Errorf("millrace %s: exit code %d, %q", strings.Join(args, " "), got.code, got.stderr)
 		}
 	}
@@ -96,7 +97,7 @@ func TestWithoutKafkaOrClickHouseTheErrorSaysWhatToDo(t *testing.T) {
 		{[]string{"dead-letters", "ls"}, "MILLRACE_KAFKA_BROKERS"},
 		{[]string{"migrate"}, "ClickHouse"},
 	} {
-		if got := nowhere.try(t, "", c.args...); got.code != exitFailed || !strings.Contains(got.stderr, c.want) {
+		if got := nowhere.try(t, "", c.args...); got.code != app.ExitFailed || !strings.Contains(got.stderr, c.want) {
 			t.Errorf("millrace %s: exit code %d, %q", strings.Join(c.args, " "), got.code, got.stderr)
 		}
 	}
@@ -187,7 +188,7 @@ func TestReplayReadsEveryKindOfFileAndPassesOverBadLines(t *testing.T) {
 		"-",
 	}
 	got := s.env.try(t, line("stdin"), append([]string{"replay"}, files...)...)
-	if got.code != exitFailed {
+	if got.code != app.ExitFailed {
 		t.Errorf("exit code %d, want 1, since lines were skipped", got.code)
 	}
 	for _, want := range []string{"a.jsonl:2: skipped: invalid_json", "a.jsonl:3: skipped: bad_id: /run_id"} {
@@ -260,7 +261,7 @@ func TestDeadLettersAreListedShownAndReplayed(t *testing.T) {
 	}
 	s.env.run(t, "dead-letters", "replay", "--code", "row_refused")
 	counted(t, s.conn, time.Minute, map[string]uint64{"SELECT count() FROM runs_latest WHERE run_id = 'refused'": 1})
-	if got := s.env.try(t, "", "dead-letters", "show", "2/99"); got.code != exitFailed {
+	if got := s.env.try(t, "", "dead-letters", "show", "2/99"); got.code != app.ExitFailed {
 		t.Errorf("a letter that does not exist: exit code %d", got.code)
 	}
 }

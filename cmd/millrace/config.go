@@ -1,300 +1,64 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
-	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"reflect"
-	"slices"
+	"runtime/debug"
 	"strings"
-	"time"
 
-	"github.com/caarlos0/env/v11"
-
-	"github.com/millrace/millrace/pipeline/clickhouse"
-	"github.com/millrace/millrace/pipeline/kafka"
-	"github.com/millrace/millrace/pipeline/runs"
-	"github.com/millrace/millrace/sinks/bucket"
+	"github.com/millrace/millrace/cmd/millrace/app"
 )
 
-const envPrefix = "MILLRACE_"
+type configCommand struct{}
 
-// config is the whole configuration: environment variables of these names with the prefix MILLRACE_.
-// The README's table is made from the tags, and a test keeps it so.
-type config struct {
-	KafkaBrokers               []string `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:9092" desc:"Addresses of Kafka brokers, host:port, comma-separated."`
-	KafkaTopicPrefix           string   `env:"KAFKA_TOPIC_PREFIX" envDefault:"millrace." desc:"What the names of all topics and consumer groups begin with."`
-	KafkaTransactionalIDPrefix string   `env:"KAFKA_TRANSACTIONAL_ID_PREFIX" envDefault:"millrace." desc:"What the transactional ids of the export stages begin with, for ACLs."`
-	KafkaTLSEnabled            bool     `env:"KAFKA_TLS_ENABLED" desc:"Whether to speak TLS with Kafka."`
-	KafkaTLSCAFile             string   `env:"KAFKA_TLS_CA_FILE" desc:"PEM file of the authorities to trust; empty = the system's."`
-	KafkaTLSCertFile           string   `env:"KAFKA_TLS_CERT_FILE" desc:"PEM file of the client's certificate, for mutual TLS."`
-	KafkaTLSKeyFile            string   `env:"KAFKA_TLS_KEY_FILE" desc:"PEM file of its key."`
-	KafkaTLSServerName         string   `env:"KAFKA_TLS_SERVER_NAME" desc:"Name expected in the brokers' certificates; empty = the host dialled."`
-	KafkaSASLMechanism         string   `env:"KAFKA_SASL_MECHANISM" desc:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty = no SASL."`
-	KafkaSASLUser              string   `env:"KAFKA_SASL_USER" desc:"SASL user."`
-	KafkaSASLPassword          string   `env:"KAFKA_SASL_PASSWORD" secret:"true" desc:"SASL password; or its file in KAFKA_SASL_PASSWORD_FILE."`
-
-	ClickHouseDSN     string `env:"CLICKHOUSE_DSN" secret:"dsn" envDefault:"clickhouse://127.0.0.1:9000/millrace" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol; or its file in CLICKHOUSE_DSN_FILE."`
-	ClickHouseCluster string `env:"CLICKHOUSE_CLUSTER" desc:"Cluster to create replicated, sharded tables on; empty = a single server."`
-
-	BucketURL string `env:"BUCKET_URL" desc:"Where exports are written, file:///path or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
-
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages of serve and local. Without AUTH_ keys it must be a loopback address."`
-	HTTPURL  string `env:"HTTP_URL" desc:"URL that clients find them under, for links in answers; empty = the host that a request was sent to."`
-	OpsAddr  string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
-
-	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"JWK Set of the public keys that RS256, ES256 and EdDSA tokens of the HTTP API are checked with; read again when it changes."`
-	AuthJWKSURL        string `env:"AUTH_JWKS_URL" desc:"URL of such a set instead; fetched again every five minutes, and when a token names a key that is not in it."`
-	AuthHMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret of at least 32 bytes, for HS256 tokens; a line break at its end is not part of it."`
-	AuthIssuer         string `env:"AUTH_ISSUER" desc:"Issuer that tokens must name; empty = any."`
-	AuthAudience       string `env:"AUTH_AUDIENCE" desc:"Audience that tokens must name; empty = any."`
-	DefaultWorkspace   string `env:"DEFAULT_WORKSPACE" envDefault:"default" desc:"Workspace of commands without --workspace, and of HTTP requests that name none, without AUTH_ keys."`
-
-	ExportWindowRecords   int `env:"EXPORT_WINDOW_RECORDS" envDefault:"30000" min:"1" max:"1000000" desc:"Source rows of a window of an export at most: what one worker reads at a time."`
-	ExportWindowsInFlight int `env:"EXPORT_WINDOWS_IN_FLIGHT" envDefault:"48" min:"1" max:"10000" desc:"Windows of one export that are worked on at a time."`
-	ExportConcurrency     int `env:"EXPORT_CONCURRENCY" envDefault:"4" min:"1" max:"256" desc:"Windows that one process works on at a time."`
-
-	IngestBatchRows     int           `env:"INGEST_BATCH_ROWS" envDefault:"50000" min:"1" max:"1000000" desc:"Events of an insert at most."`
-	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"8388608" min:"1" max:"1073741824" desc:"Bytes of the events of an insert at most; memory is a few times this."`
-	IngestBatchInterval time.Duration `env:"INGEST_BATCH_INTERVAL" envDefault:"1s" min:"1ms" max:"5m" desc:"How long an event waits for others at most."`
-
-	Libchdb   string `env:"LIBCHDB" desc:"A copy of libchdb, the ClickHouse engine of millrace local; empty = fetched through npm on first use."`
-	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error."`
-	LogFormat string `env:"LOG_FORMAT" envDefault:"text" desc:"text or json."`
-
-	LocalKafkaPort          int `env:"LOCAL_KAFKA_PORT" envDefault:"9092" min:"0" max:"65535" desc:"Port of millrace local's Kafka; 0 picks a free one."`
-	LocalClickHousePort     int `env:"LOCAL_CLICKHOUSE_PORT" envDefault:"9000" min:"0" max:"65535" desc:"Native port of millrace local's ClickHouse; 0 picks a free one."`
-	LocalClickHouseHTTPPort int `env:"LOCAL_CLICKHOUSE_HTTP_PORT" envDefault:"8123" min:"0" max:"65535" desc:"HTTP port of millrace local's ClickHouse; 0 picks a free one."`
-
-	dsn     *clickhouse.DSN
-	unknown []string // variables with the prefix that are not configuration
-}
-
-// variable is a field of config.
-type variable struct {
-	name, fallback, desc, secret string // name with the prefix
-	field                        reflect.StructField
-}
-
-func variables() []variable {
-	var list []variable
-	t := reflect.TypeFor[config]()
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if name := f.Tag.Get("env"); name != "" {
-			list = append(list, variable{envPrefix + name, f.Tag.Get("envDefault"), f.Tag.Get("desc"), f.Tag.Get("secret"), f})
+// Run prints each variable as NAME=value, secrets masked.
+func (configCommand) Run(a *app.App) error {
+	value := reflect.ValueOf(a.Config).Elem()
+	for _, v := range app.Variables() {
+		text := fmt.Sprint(value.FieldByIndex(v.Field.Index).Interface())
+		if list, ok := value.FieldByIndex(v.Field.Index).Interface().([]string); ok {
+			text = strings.Join(list, ",")
 		}
-	}
-	return list
-}
-
-// loadConfig reads and checks the whole configuration. The error lists every mistake, one a line.
-func loadConfig(environ []string) (*config, error) {
-	values := env.ToMap(environ)
-	var mistakes []error
-	var cfg config
-	known := map[string]bool{}
-	for _, v := range variables() {
-		known[v.name] = true
-		if v.secret == "" {
-			continue
+		if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", v.Name, mask(v.Secret, text)); err != nil {
+			return err
 		}
-		known[v.name+"_FILE"] = true
-		if path := values[v.name+"_FILE"]; path != "" {
-			secret, err := os.ReadFile(path)
-			if err != nil {
-				mistakes = append(mistakes, fmt.Errorf("%s_FILE: %w", v.name, err))
-			} else if values[v.name] != "" {
-				mistakes = append(mistakes, fmt.Errorf("%s and %s_FILE: set one of them", v.name, v.name))
-			}
-			values[v.name] = strings.TrimSpace(string(secret))
-		}
-	}
-	for name := range values {
-		if strings.HasPrefix(name, envPrefix) && !known[name] {
-			cfg.unknown = append(cfg.unknown, name)
-		}
-	}
-	slices.Sort(cfg.unknown)
-	mistakes = append(mistakes, parseEnv(&cfg, values)...)
-	for _, m := range cfg.check() {
-		name, _, _ := strings.Cut(m.Error(), ":")
-		if !slices.ContainsFunc(mistakes, func(e error) bool { return strings.HasPrefix(e.Error(), name) }) {
-			mistakes = append(mistakes, m)
-		}
-	}
-	if len(mistakes) > 0 {
-		return nil, fmt.Errorf("the configuration has mistakes:\n%w", errors.Join(mistakes...))
-	}
-	return &cfg, nil
-}
-
-func parseEnv(cfg *config, values map[string]string) (mistakes []error) {
-	err := env.ParseWithOptions(cfg, env.Options{Prefix: envPrefix, Environment: values})
-	var all env.AggregateError
-	if err != nil && !errors.As(err, &all) {
-		return []error{err}
-	}
-	for _, e := range all.Errors {
-		var parse env.ParseError
-		if !errors.As(e, &parse) {
-			mistakes = append(mistakes, e)
-			continue
-		}
-		for _, v := range variables() {
-			if v.field.Name == parse.Name {
-				mistakes = append(mistakes, fmt.Errorf("%s: not a valid %s: %w", v.name, v.field.Type, parse.Err))
-			}
-		}
-	}
-	return mistakes
-}
-
-// check returns every mistake of values that parsed.
-func (c *config) check() (mistakes []error) {
-	wrong := func(name, format string, args ...any) {
-		mistakes = append(mistakes, fmt.Errorf("%s%s: %w", envPrefix, name, fmt.Errorf(format, args...)))
-	}
-	c.checkLimits(wrong)
-	for _, broker := range c.KafkaBrokers {
-		if _, _, err := net.SplitHostPort(broker); err != nil {
-			wrong("KAFKA_BROKERS", "%q is not host:port", broker)
-		}
-	}
-	if err := kafka.CheckTopicPrefix(c.KafkaTopicPrefix); err != nil {
-		wrong("KAFKA_TOPIC_PREFIX", "%w", err)
-	}
-	if err := kafka.CheckTransactionalIDPrefix(c.KafkaTransactionalIDPrefix); err != nil {
-		wrong("KAFKA_TRANSACTIONAL_ID_PREFIX", "%w", err)
-	}
-	if m := c.KafkaSASLMechanism; !slices.Contains([]string{"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, m) {
-		wrong("KAFKA_SASL_MECHANISM", "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
-	} else if m != "" && (c.KafkaSASLUser == "" || c.KafkaSASLPassword == "") {
-		wrong("KAFKA_SASL_MECHANISM", "needs MILLRACE_KAFKA_SASL_USER and MILLRACE_KAFKA_SASL_PASSWORD")
-	}
-	if (c.KafkaTLSCertFile == "") != (c.KafkaTLSKeyFile == "") {
-		wrong("KAFKA_TLS_CERT_FILE", "goes together with MILLRACE_KAFKA_TLS_KEY_FILE: set both or neither")
-	}
-	if !c.KafkaTLSEnabled && c.KafkaTLSCAFile+c.KafkaTLSCertFile+c.KafkaTLSServerName != "" {
-		wrong("KAFKA_TLS_ENABLED", "must be true, since other MILLRACE_KAFKA_TLS_ variables are set")
-	}
-	var err error
-	if c.dsn, err = clickhouse.ParseDSN(c.ClickHouseDSN); err != nil {
-		wrong("CLICKHOUSE_DSN", "%w", err)
-	}
-	if c.BucketURL == "" {
-		c.BucketURL = bucketURL(defaultDataDir())
-	}
-	if err := bucket.CheckURL(c.BucketURL); err != nil {
-		wrong("BUCKET_URL", "%w", err)
-	}
-	for _, a := range [][2]string{{"HTTP_ADDR", c.HTTPAddr}, {"OPS_ADDR", c.OpsAddr}} {
-		if _, _, err := net.SplitHostPort(a[1]); err != nil {
-			wrong(a[0], "%q is not host:port", a[1])
-		}
-	}
-	if u, err := url.Parse(c.HTTPURL); c.HTTPURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		wrong("HTTP_URL", "must be a URL such as https://millrace.example.com")
-	}
-	if c.AuthJWKSFile != "" && c.AuthJWKSURL != "" {
-		wrong("AUTH_JWKS_FILE", "goes not together with MILLRACE_AUTH_JWKS_URL: set one of them")
-	}
-	if u, err := url.Parse(c.AuthJWKSURL); c.AuthJWKSURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		wrong("AUTH_JWKS_URL", "must be http://… or https://…")
-	}
-	if !runs.ValidWorkspaceID(c.DefaultWorkspace) {
-		wrong("DEFAULT_WORKSPACE", "must match [a-z0-9][a-z0-9_-]{0,62}")
-	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		wrong("LOG_LEVEL", "must be debug, info, warn or error")
-	}
-	if c.LogFormat != "text" && c.LogFormat != "json" {
-		wrong("LOG_FORMAT", "must be text or json")
-	}
-	return mistakes
-}
-
-// checkHTTP returns the mistakes that hurt only the commands that have the HTTP server: without keys everybody who reaches it may do
-// everything, so that nobody from outside may reach it.
-func (c *config) checkHTTP() error {
-	if c.AuthJWKSFile+c.AuthJWKSURL+c.AuthHMACSecretFile != "" {
-		return nil
-	}
-	const keys = "MILLRACE_AUTH_JWKS_FILE, MILLRACE_AUTH_JWKS_URL or MILLRACE_AUTH_HMAC_SECRET_FILE"
-	var mistakes []error
-	if host, _, err := net.SplitHostPort(c.HTTPAddr); err != nil || !loopback(host) {
-		mistakes = append(mistakes, fmt.Errorf("MILLRACE_HTTP_ADDR: without AUTH_ keys the server listens on loopback only: "+
-			"set %s, or an address such as 127.0.0.1:8080 instead of %q", keys, c.HTTPAddr))
-	}
-	for _, v := range [][2]string{{"ISSUER", c.AuthIssuer}, {"AUDIENCE", c.AuthAudience}} {
-		if v[1] != "" {
-			mistakes = append(mistakes, fmt.Errorf("MILLRACE_AUTH_%s: tokens are not checked without keys: set %s too", v[0], keys))
-		}
-	}
-	if len(mistakes) > 0 {
-		return &exitError{exitUsage, fmt.Errorf("the configuration has mistakes:\n%w", errors.Join(mistakes...))}
 	}
 	return nil
 }
 
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
-}
-
-// checkLimits holds numbers against the min and max of their tags.
-func (c *config) checkLimits(wrong func(name, format string, args ...any)) {
-	value := reflect.ValueOf(c).Elem()
-	for _, v := range variables() {
-		low, high := v.field.Tag.Get("min"), v.field.Tag.Get("max")
-		if low == "" {
-			continue
+func mask(secret, text string) string {
+	switch {
+	case secret == "" || text == "":
+		return text
+	case secret == "dsn":
+		u, err := url.Parse(text)
+		if err != nil {
+			return "***"
 		}
-		n := value.FieldByIndex(v.field.Index).Int()
-		if n < parseLimit(low) || n > parseLimit(high) {
-			wrong(strings.TrimPrefix(v.name, envPrefix), "must be from %s to %s", low, high)
+		q := u.Query()
+		if q.Has("password") {
+			q.Set("password", "***")
+			u.RawQuery = q.Encode()
 		}
+		return strings.ReplaceAll(u.Redacted(), "xxxxx", "***")
 	}
+	return "***"
 }
 
-func parseLimit(s string) int64 {
-	if d, err := time.ParseDuration(s); err == nil && d != 0 {
-		return int64(d)
-	}
-	var n int64
-	fmt.Sscan(s, &n) //nolint:errcheck // the tags are numbers
-	return n
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(a *app.App) error {
+	_, err := fmt.Fprintln(a.Stdout, "millrace", version())
+	return err
 }
 
-// defaultDataDir is where millrace local keeps everything: $XDG_DATA_HOME/millrace.
-func defaultDataDir() string {
-	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "millrace")
+// version is what the module was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = os.TempDir()
-	}
-	return filepath.Join(home, ".local", "share", "millrace")
-}
-
-func bucketURL(dataDir string) string {
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(dataDir, "bucket"))}).String()
-}
-
-func (c *config) logger(w io.Writer) *slog.Logger {
-	var level slog.Level
-	level.UnmarshalText([]byte(c.LogLevel)) //nolint:errcheck // checked
-	options := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return info.Main.Version
 }

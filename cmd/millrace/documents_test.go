@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace"
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/sample"
 )
@@ -72,8 +73,8 @@ func newDocumentReader(t *testing.T) *documentReader {
 	if clickHouse == nil {
 		t.Fatal("millrace local does not print the HTTP address of ClickHouse")
 	}
-	r := &documentReader{t: t, dir: t.TempDir(), site: &site{env: env, kafka: local.kafka, dsn: local.dsn,
-		conn: connect(t, local.dsn)}}
+	r := &documentReader{t: t, dir: t.TempDir(), site: &site{env: env, kafka: local.kafka, DSN: local.DSN,
+		conn: connect(t, local.DSN)}}
 	r.address = strings.NewReplacer("127.0.0.1:9092", local.kafka, "127.0.0.1:8123", clickHouse[1],
 		"http://127.0.0.1:8080", pages)
 	if err := os.Mkdir(filepath.Join(r.dir, "bin"), 0o755); err != nil {
@@ -170,7 +171,7 @@ func (r *documentReader) shell(block string) {
 	cmd.Env = append(r.env.command(ctx).Env, "XDG_DATA_HOME="+filepath.Join(r.dir, "home"))
 	for _, name := range []string{"HTTP_ADDR=127.0.0.1:0", "LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0",
 		"LOCAL_CLICKHOUSE_HTTP_PORT=0"} {
-		cmd.Env = append(cmd.Env, envPrefix+name)
+		cmd.Env = append(cmd.Env, app.EnvPrefix+name)
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		r.t.Fatalf("%s: %v\n%s\n%s", r.place, err, block, out)

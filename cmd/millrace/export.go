@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export/extract"
 	"github.com/millrace/millrace/pipeline/export/plan"
 	"github.com/millrace/millrace/pipeline/export/seal"
@@ -23,8 +24,8 @@ import (
 type exportCommand struct{}
 
 // Run runs the role until it is told to stop.
-func (exportCommand) Run(ctx context.Context, a *app) error {
-	o, err := newOps(a.cfg.OpsAddr)
+func (exportCommand) Run(ctx context.Context, a *app.App) error {
+	o, err := newOps(a.Config.OpsAddr)
 	if err != nil {
 		return err
 	}
@@ -35,8 +36,8 @@ func (exportCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	a.log.Info("millrace export", "version", version(), "ops", o.url(), "kafka", a.cfg.KafkaBrokers, "clickhouse", a.cfg.dsn.Addr(), "bucket", a.cfg.BucketURL)
-	fmt.Fprintf(a.stdout, "ops %s\n", o.url())
+	a.Log.Info("millrace export", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse", a.Config.DSN.Addr(), "bucket", a.Config.BucketURL)
+	fmt.Fprintf(a.Stdout, "ops %s\n", o.url())
 	return serving(ctx, o, stages...)
 }
 
@@ -45,12 +46,12 @@ func (exportCommand) Run(ctx context.Context, a *app) error {
 const planSlots, sealSlots = 3, 2
 
 // newExportStages returns the Run of each stage of the role, and of the janitor. It fails if the bucket cannot be used.
-func newExportStages(ctx context.Context, a *app, o *ops) ([]func(context.Context) error, error) {
-	kafka, err := a.kafkaConfig(o.registry)
+func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Context) error, error) {
+	kafka, err := a.KafkaConfig(o.registry)
 	if err != nil {
 		return nil, err
 	}
-	b, err := bucket.Open(ctx, a.cfg.BucketURL)
+	b, err := bucket.Open(ctx, a.Config.BucketURL)
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
@@ -58,18 +59,18 @@ func newExportStages(ctx context.Context, a *app, o *ops) ([]func(context.Contex
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
 	config := func(slots int) stage.Config {
-		return stage.Config{Config: kafka, TransactionalIDPrefix: a.cfg.KafkaTransactionalIDPrefix, Slots: slots}
+		return stage.Config{Config: kafka, TransactionalIDPrefix: a.Config.KafkaTransactionalIDPrefix, Slots: slots}
 	}
 	planStage := plan.New(plan.Config{
-		Config: config(planSlots), WindowRecords: int64(a.cfg.ExportWindowRecords), WindowsInFlight: a.cfg.ExportWindowsInFlight,
-		Cluster: a.cfg.ClickHouseCluster,
-	}, a.cfg.dsn, b)
-	extractStage := extract.New(extract.Config{Config: config(a.cfg.ExportConcurrency)}, a.cfg.dsn, b)
+		Config: config(planSlots), WindowRecords: int64(a.Config.ExportWindowRecords), WindowsInFlight: a.Config.ExportWindowsInFlight,
+		Cluster: a.Config.ClickHouseCluster,
+	}, a.Config.DSN, b)
+	extractStage := extract.New(extract.Config{Config: config(a.Config.ExportConcurrency)}, a.Config.DSN, b)
 	sealStage := seal.New(seal.Config{
-		Config: config(sealSlots), WindowsInFlight: a.cfg.ExportWindowsInFlight, Cluster: a.cfg.ClickHouseCluster,
-	}, a.cfg.dsn, b)
-	trackStage := track.New(kafka, a.cfg.dsn)
-	janitor := seal.NewJanitor(seal.JanitorConfig{Metrics: o.registry, Log: a.log}, a.cfg.dsn, b)
+		Config: config(sealSlots), WindowsInFlight: a.Config.ExportWindowsInFlight, Cluster: a.Config.ClickHouseCluster,
+	}, a.Config.DSN, b)
+	trackStage := track.New(kafka, a.Config.DSN)
+	janitor := seal.NewJanitor(seal.JanitorConfig{Metrics: o.registry, Log: a.Log}, a.Config.DSN, b)
 	o.ready = append(append(o.ready, planStage.Ready(), sealStage.Ready(), trackStage.Ready()), extractStage.Ready()...)
 	return []func(context.Context) error{planStage.Run, extractStage.Run, sealStage.Run, trackStage.Run, janitor.Run}, nil
 }

@@ -49,7 +49,7 @@ func TestRealRunsAreExportedAsTheyWereSent(t *testing.T) {
 	}
 	local, env := startLocal(t)
 	env.run(t, "replay", events)
-	counted(t, connect(t, local.dsn), time.Minute, map[string]uint64{"SELECT count() FROM runs_with_feedback WHERE feedback_rating != ''": 5276})
+	counted(t, connect(t, local.DSN), time.Minute, map[string]uint64{"SELECT count() FROM runs_with_feedback WHERE feedback_rating != ''": 5276})
 	want := sourceRecords(t, events)
 
 	kcat := exec.Command("kcat", "-P", "-b", local.kafka, "-t", "millrace.export-requests")

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -49,7 +50,7 @@ func TestARunningExportIsShownAndCancelledAndNothingElse(t *testing.T) {
 		return ""
 	})
 	for command, says := range map[string]string{"view": "still running", "download": "still running", "verify": "still running", "delete": "cancel it first"} {
-		if got := s.env.try(t, "", "exports", command, id); got.code != exitFailed || !strings.Contains(got.stderr, says) {
+		if got := s.env.try(t, "", "exports", command, id); got.code != app.ExitFailed || !strings.Contains(got.stderr, says) {
 			t.Errorf("%s: exit code %d, %q", command, got.code, got.stderr)
 		}
 	}
@@ -58,7 +59,7 @@ func TestARunningExportIsShownAndCancelledAndNothingElse(t *testing.T) {
 	for _, id := range []string{id, watched} {
 		eventually(t, time.Minute, func() string {
 			got := s.env.try(t, "", "exports", "cancel", id)
-			if got.code == exitFailed && strings.Contains(got.stderr, "not planned yet") {
+			if got.code == app.ExitFailed && strings.Contains(got.stderr, "not planned yet") {
 				return got.stderr
 			}
 			if got.code != 0 || got.stdout != "cancelled\n" {
@@ -68,14 +69,14 @@ func TestARunningExportIsShownAndCancelledAndNothingElse(t *testing.T) {
 		})
 	}
 	<-watching.done
-	if code := watching.cmd.ProcessState.ExitCode(); code != exitCancelled {
+	if code := watching.cmd.ProcessState.ExitCode(); code != app.ExitCancelled {
 		t.Errorf("request --watch of a cancelled export: exit code %d", code)
 	}
 	if got := s.env.try(t, "", "exports", "cancel", id); got.code != 0 || !strings.Contains(got.stdout, "had been cancelled already") {
 		t.Errorf("cancel again: exit code %d, %q %q", got.code, got.stdout, got.stderr)
 	}
 	for _, command := range []string{"view", "download", "verify"} {
-		if got := s.env.try(t, "", "exports", command, id); got.code != exitCancelled || !strings.Contains(got.stderr, "cancelled") {
+		if got := s.env.try(t, "", "exports", command, id); got.code != app.ExitCancelled || !strings.Contains(got.stderr, "cancelled") {
 			t.Errorf("%s: exit code %d, %q", command, got.code, got.stderr)
 		}
 	}
@@ -95,7 +96,7 @@ func TestACancelThatNobodyTakesSaysSo(t *testing.T) {
 	id := strings.TrimSpace(s.request(t).stdout)
 	eventually(t, time.Minute, func() string { return s.env.try(t, "", "exports", "show", id).stderr })
 	role.stop(t)
-	if got := s.env.try(t, "", "exports", "cancel", id, "--timeout", "1s"); got.code != exitFailed || !strings.Contains(got.stderr, "the cancel is filed") {
+	if got := s.env.try(t, "", "exports", "cancel", id, "--timeout", "1s"); got.code != app.ExitFailed || !strings.Contains(got.stderr, "the cancel is filed") {
 		t.Errorf("exit code %d, %q %q", got.code, got.stdout, got.stderr)
 	}
 	s.env.start(t, "export")
@@ -132,16 +133,16 @@ func TestWhatCannotBeReadSaysWhy(t *testing.T) {
 		code     int
 		says     string
 	}{
-		{"there is none", []string{"nope"}, commands, exitFailed, "no export nope in workspace acme"},
-		{"of another workspace", []string{good, "--workspace", "other"}, commands, exitFailed, "in workspace other"},
-		{"a part of an id", []string{good[:10]}, commands, exitFailed, "there is no export"},
-		{"no id at all", []string{"../" + good}, commands, exitUsage, "is not the id"},
-		{"a workspace that is none", []string{good, "--workspace", "../acme"}, commands, exitUsage, "--workspace"},
-		{"no argument", nil, commands, exitUsage, "expected"},
-		{"no records wanted", []string{good, "-n", "0"}, []string{"view"}, exitUsage, "-n"},
-		{"failed", []string{failed}, []string{"view", "download", "verify"}, exitExportFailed, "/purpose"},
-		{"failed", []string{failed}, []string{"cancel"}, exitFailed, "had ended already"},
-		{"succeeded", []string{good}, []string{"cancel"}, exitFailed, "succeeded"},
+		{"there is none", []string{"nope"}, commands, app.ExitFailed, "no export nope in workspace acme"},
+		{"of another workspace", []string{good, "--workspace", "other"}, commands, app.ExitFailed, "in workspace other"},
+		{"a part of an id", []string{good[:10]}, commands, app.ExitFailed, "there is no export"},
+		{"no id at all", []string{"../" + good}, commands, app.ExitUsage, "is not the id"},
+		{"a workspace that is none", []string{good, "--workspace", "../acme"}, commands, app.ExitUsage, "--workspace"},
+		{"no argument", nil, commands, app.ExitUsage, "expected"},
+		{"no records wanted", []string{good, "-n", "0"}, []string{"view"}, app.ExitUsage, "-n"},
+		{"failed", []string{failed}, []string{"view", "download", "verify"}, app.ExitExportFailed, "/purpose"},
+		{"failed", []string{failed}, []string{"cancel"}, app.ExitFailed, "had ended already"},
+		{"succeeded", []string{good}, []string{"cancel"}, app.ExitFailed, "succeeded"},
 	} {
 		for _, command := range c.commands {
 			got := s.env.try(t, "", append([]string{"exports", command}, c.args...)...)
@@ -157,7 +158,7 @@ func TestWhatCannotBeReadSaysWhy(t *testing.T) {
 		t.Errorf("delete again: %q", out)
 	}
 	for _, command := range []string{"view", "download", "verify"} {
-		if got := s.env.try(t, "", "exports", command, good); got.code != exitFailed || !strings.Contains(got.stderr, "deleted") {
+		if got := s.env.try(t, "", "exports", command, good); got.code != app.ExitFailed || !strings.Contains(got.stderr, "deleted") {
 			t.Errorf("%s: deleted: exit code %d, %q", command, got.code, got.stderr)
 		}
 	}
@@ -198,15 +199,15 @@ func TestVerifyNamesTheObjectThatWasTamperedWith(t *testing.T) {
 			t.Fatal(err)
 		}
 		key := "data/" + filepath.Base(data[1])
-		if got := s.env.try(t, "", "exports", "verify", id); got.code != exitFailed || !strings.Contains(got.stdout, key) || strings.Contains(got.stdout, filepath.Base(data[0])) {
+		if got := s.env.try(t, "", "exports", "verify", id); got.code != app.ExitFailed || !strings.Contains(got.stdout, key) || strings.Contains(got.stdout, filepath.Base(data[0])) {
 			t.Errorf("%s: exit code %d\n%s%s", name, got.code, got.stdout, got.stderr)
 		}
 		report := s.env.try(t, "", "exports", "verify", id, "--json")
-		if report.code != exitFailed || !strings.Contains(report.stdout, `{"key":"`+key+`","code":"`+c.code+`"`) {
+		if report.code != app.ExitFailed || !strings.Contains(report.stdout, `{"key":"`+key+`","code":"`+c.code+`"`) {
 			t.Errorf("%s: exit code %d\n%s%s", name, report.code, report.stdout, report.stderr)
 		}
 		dir := filepath.Join(t.TempDir(), "out")
-		if got := s.env.try(t, "", "exports", "download", id, dir); got.code != exitFailed || !strings.Contains(got.stderr, key) || tree(t, dir) != nil {
+		if got := s.env.try(t, "", "exports", "download", id, dir); got.code != app.ExitFailed || !strings.Contains(got.stderr, key) || tree(t, dir) != nil {
 			t.Errorf("download, %s: exit code %d, left %v\n%s%s", name, got.code, tree(t, dir), got.stdout, got.stderr)
 		}
 	}

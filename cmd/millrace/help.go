@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/millrace/millrace"
+	"github.com/millrace/millrace/cmd/millrace/app"
 )
 
 type helpCommand struct {
@@ -13,28 +14,28 @@ type helpCommand struct {
 }
 
 // Run prints the document of a topic, or the list of topics.
-func (c helpCommand) Run(a *app) error {
+func (c helpCommand) Run(a *app.App) error {
 	if c.Topic == "" {
 		return c.list(a)
 	}
 	d, ok := millrace.FindDocument(c.Topic)
 	if !ok {
-		return usage("there is no topic %q; there are %s. `millrace COMMAND --help` explains a command", c.Topic,
+		return app.Usage("there is no topic %q; there are %s. `millrace COMMAND --help` explains a command", c.Topic,
 			strings.Join(topics(), ", "))
 	}
-	_, err := fmt.Fprint(a.stdout, d.Text())
+	_, err := fmt.Fprint(a.Stdout, d.Text())
 	return err
 }
 
-func (helpCommand) list(a *app) error {
-	fmt.Fprintf(a.stdout, "millrace help TOPIC prints a document. The pages of millrace local and millrace serve have "+
+func (helpCommand) list(a *app.App) error {
+	fmt.Fprintf(a.Stdout, "millrace help TOPIC prints a document. The pages of millrace local and millrace serve have "+
 		"them too, under /docs.\n\n")
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	for _, d := range millrace.Documents {
 		fmt.Fprintf(w, "  %s\t%s\n", d.Name, d.About)
 	}
 	w.Flush()
-	_, err := fmt.Fprintf(a.stdout, "\nmillrace --help lists the commands, and millrace COMMAND --help their flags.\n")
+	_, err := fmt.Fprintf(a.Stdout, "\nmillrace --help lists the commands, and millrace COMMAND --help their flags.\n")
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/ingest"
 	"github.com/millrace/millrace/sinks/runstore"
 )
@@ -18,8 +19,8 @@ import (
 type ingestCommand struct{}
 
 // Run runs the role until it is told to stop.
-func (ingestCommand) Run(ctx context.Context, a *app) error {
-	o, err := newOps(a.cfg.OpsAddr)
+func (ingestCommand) Run(ctx context.Context, a *app.App) error {
+	o, err := newOps(a.Config.OpsAddr)
 	if err != nil {
 		return err
 	}
@@ -28,22 +29,22 @@ func (ingestCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	o.ready = append(o.ready, stage.Ready())
-	a.log.Info("millrace ingest", "version", version(), "ops", o.url(), "kafka", a.cfg.KafkaBrokers, "clickhouse", a.cfg.dsn.Addr())
-	fmt.Fprintf(a.stdout, "ops %s\n", o.url())
+	a.Log.Info("millrace ingest", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse", a.Config.DSN.Addr())
+	fmt.Fprintf(a.Stdout, "ops %s\n", o.url())
 	return serving(ctx, o, stage.Run)
 }
 
-func newIngestStage(a *app, registry prometheus.Registerer) (*ingest.Stage, error) {
-	kafka, err := a.kafkaConfig(registry)
+func newIngestStage(a *app.App, registry prometheus.Registerer) (*ingest.Stage, error) {
+	kafka, err := a.KafkaConfig(registry)
 	if err != nil {
 		return nil, err
 	}
 	return ingest.New(ingest.Config{
 		Config:        kafka,
-		BatchRows:     a.cfg.IngestBatchRows,
-		BatchBytes:    a.cfg.IngestBatchBytes,
-		BatchInterval: a.cfg.IngestBatchInterval,
-	}, runstore.New(a.cfg.dsn)), nil
+		BatchRows:     a.Config.IngestBatchRows,
+		BatchBytes:    a.Config.IngestBatchBytes,
+		BatchInterval: a.Config.IngestBatchInterval,
+	}, runstore.New(a.Config.DSN)), nil
 }
 
 // serving runs all of run at once, with the operators' endpoints beside them as long as any runs. The

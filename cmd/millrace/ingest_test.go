@@ -228,7 +228,7 @@ func TestKillingTheEmbeddedClickHouseLosesNothingAndStoresNothingTwice(t *testin
 	cfg := sample.Config{Seed: random.Uint64(), Runs: 8_000}
 	kills := scale(3, 10)
 	local, env := startLocal(t)
-	conn := connect(t, local.dsn)
+	conn := connect(t, local.DSN)
 	file := sampleFile(t, cfg)
 	replay := env.start(t, "replay", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(4*kills)), file)
 	for i := range kills {
@@ -271,7 +271,7 @@ func TestKillingTheEmbeddedClickHouseLosesNothingAndStoresNothingTwice(t *testin
 // runningStack is a running `millrace local`.
 type runningStack struct {
 	*process
-	kafka, dsn, bucket string
+	kafka, DSN, bucket string
 	dir                string
 }
 
@@ -286,9 +286,9 @@ func startLocal(t *testing.T) (*runningStack, environment) {
 	env := environment{"LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0", "HTTP_ADDR=127.0.0.1:0"}
 	l := &runningStack{process: env.start(t, "local", "--data", dir), dir: dir}
 	l.kafka = l.field(t, "kafka")
-	l.dsn = "clickhouse://" + l.field(t, "clickhouse") + "/" + l.field(t, "database")
+	l.DSN = "clickhouse://" + l.field(t, "clickhouse") + "/" + l.field(t, "database")
 	l.bucket = l.field(t, "bucket")
-	return l, environment{"KAFKA_BROKERS=" + l.kafka, "CLICKHOUSE_DSN=" + l.dsn, "BUCKET_URL=" + l.bucket}
+	return l, environment{"KAFKA_BROKERS=" + l.kafka, "CLICKHOUSE_DSN=" + l.DSN, "BUCKET_URL=" + l.bucket}
 }
 
 func childOf(t *testing.T, pid int) int {

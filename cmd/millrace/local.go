@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/services"
 )
 
 // Everything in one process, but for the ClickHouse engine:
@@ -17,9 +20,9 @@ type localCommand struct {
 }
 
 // Run runs the local stack until it is told to stop.
-func (c localCommand) Run(ctx context.Context, a *app) error {
+func (c localCommand) Run(ctx context.Context, a *app.App) error {
 	if c.Ephemeral && c.Data != "" {
-		return usage("--data and --ephemeral exclude each other")
+		return app.Usage("--data and --ephemeral exclude each other")
 	}
 	dir := c.Data
 	switch {
@@ -30,10 +33,10 @@ func (c localCommand) Run(ctx context.Context, a *app) error {
 		}
 		defer os.RemoveAll(dir)
 	case dir == "":
-		dir = defaultDataDir()
+		dir = app.DefaultDataDir()
 	}
 	return withStack(ctx, a, dir, func(ctx context.Context, s *stack) error {
-		fmt.Fprintf(a.stdout, `millrace local is ready
+		fmt.Fprintf(a.Stdout, `millrace local is ready
   pages       %s
   kafka       %s
   clickhouse  %s (native), http://%s
@@ -41,7 +44,7 @@ func (c localCommand) Run(ctx context.Context, a *app) error {
   bucket      %s
   ops         %s
   data        %s
-`, s.server.url(), s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), a.cfg.dsn.Database, a.cfg.BucketURL, s.ops.url(), dir)
+`, s.server.url(), s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, a.Config.BucketURL, s.ops.url(), dir)
 		<-ctx.Done()
 		return nil
 	})
@@ -49,27 +52,27 @@ func (c localCommand) Run(ctx context.Context, a *app) error {
 
 // stack is a running local stack.
 type stack struct {
-	*Services
+	*services.Services
 	ops    *ops
 	server *server
 }
 
 // withStack runs the embedded services over dir and all roles on them, and calls f when everything answers. It stops
 // all when f returns: first the roles, then the services.
-func withStack(ctx context.Context, a *app, dir string, f func(context.Context, *stack) error) error {
-	return WithServices(ctx, a, dir, func(ctx context.Context, s *Services) error {
+func withStack(ctx context.Context, a *app.App, dir string, f func(context.Context, *stack) error) error {
+	return services.Run(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
 		return runRoles(ctx, a, &stack{Services: s}, f)
 	})
 }
 
 // withRoles is withStack for those who use nothing of the roles but what they do.
-func withRoles(ctx context.Context, a *app, dir string, f func(context.Context, *Services) error) error {
+func withRoles(ctx context.Context, a *app.App, dir string, f func(context.Context, *services.Services) error) error {
 	return withStack(ctx, a, dir, func(ctx context.Context, s *stack) error { return f(ctx, s.Services) })
 }
 
 // runRoles runs the roles on the stack's services, and f beside them.
-func runRoles(ctx context.Context, a *app, s *stack, f func(context.Context, *stack) error) (err error) {
-	if s.ops, err = newOps(a.cfg.OpsAddr); err != nil {
+func runRoles(ctx context.Context, a *app.App, s *stack, f func(context.Context, *stack) error) (err error) {
+	if s.ops, err = newOps(a.Config.OpsAddr); err != nil {
 		return err
 	}
 	ingestStage, err := newIngestStage(a, s.ops.registry)

@@ -13,13 +13,17 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/bench"
+	"github.com/millrace/millrace/cmd/millrace/client"
+	"github.com/millrace/millrace/cmd/millrace/demo"
 	"github.com/millrace/millrace/pipeline/local"
 )
 
 // commands is the command line. One file each holds what they do.
 type commands struct {
 	Local       localCommand       `cmd:"" help:"Run all of it on this machine, with an embedded Kafka and ClickHouse."`
-	Demo        demoCommand        `cmd:"" help:"Start the local stack, stream sample runs, export them, show the results, and exit."`
+	Demo        demo.Command       `cmd:"" help:"Start the local stack, stream sample runs, export them, show the results, and exit."`
 	Ingest      ingestCommand      `cmd:"" help:"Run the role that stores runs: Kafka to ClickHouse."`
 	Export      exportCommand      `cmd:"" help:"Run the role that exports: plan, extract, seal and track."`
 	Serve       serveCommand       `cmd:"" help:"Run the role that serves the HTTP API and the pages."`
@@ -27,13 +31,13 @@ type commands struct {
 	Topics      topicsCommand      `cmd:"" help:"Prepare Kafka: create the topics."`
 	Config      configCommand      `cmd:"" help:"Show the effective configuration, secrets masked."`
 	Version     versionCommand     `cmd:"" help:"Show the version."`
-	Replay      replayCommand      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
-	Request     requestCommand     `cmd:"" help:"Ask for an export."`
-	Exports     exportsCommand     `cmd:"" help:"Look at exports."`
-	Formats     formatsCommand     `cmd:"" help:"List purposes, the targets of each, their rules and an example of each."`
-	DeadLetters deadLettersCommand `cmd:"" help:"Look at records that were refused, and replay them."`
-	Token       tokenCommand       `cmd:"" help:"Make a token of the HTTP API, for development."`
-	Bench       benchCommand       `cmd:"" help:"Measure, repeatably; see millrace help measurements."`
+	Replay      client.Replay      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
+	Request     client.Request     `cmd:"" help:"Ask for an export."`
+	Exports     client.Exports     `cmd:"" help:"Look at exports."`
+	Formats     client.Formats     `cmd:"" help:"List purposes, the targets of each, their rules and an example of each."`
+	DeadLetters client.DeadLetters `cmd:"" help:"Look at records that were refused, and replay them."`
+	Token       client.Token       `cmd:"" help:"Make a token of the HTTP API, for development."`
+	Bench       bench.Command      `cmd:"" help:"Measure, repeatably; see millrace help measurements."`
 	Help        helpCommand        `cmd:"" help:"List the documents, or print one."`
 }
 
@@ -67,18 +71,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "millrace: %v\nRun `millrace --help` for the commands and `millrace COMMAND --help` for their flags.\n", err)
-		return exitUsage
+		return app.ExitUsage
 	}
-	cfg, err := loadConfig(os.Environ())
+	cfg, err := app.Load(os.Environ())
 	if err != nil {
-		return fail(stderr, &exitError{exitUsage, err})
+		return fail(stderr, &app.ExitError{Code: app.ExitUsage, Err: err})
 	}
-	a := &app{cfg: cfg, stdin: stdin, stdout: stdout, stderr: stderr, log: cfg.logger(stderr)}
-	for _, name := range cfg.unknown {
-		a.log.Warn("environment variable is not one of Millrace's; see `millrace config`", "name", name)
+	a := &app.App{Config: cfg, Stdin: stdin, Stdout: stdout, Stderr: stderr, Log: cfg.Logger(stderr)}
+	for _, name := range cfg.Unknown {
+		a.Log.Warn("environment variable is not one of Millrace's; see `millrace config`", "name", name)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(a, localStack(withRoles))
+	parsed.Bind(a, demo.LocalStack(withRoles))
 	return fail(stderr, parsed.Run())
 }
 
@@ -86,12 +90,12 @@ func fail(stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	if text := explainAccess(err).Error(); text != "" {
+	if text := app.ExplainAccess(err).Error(); text != "" {
 		fmt.Fprintln(stderr, "millrace: "+text)
 	}
-	var exit *exitError
+	var exit *app.ExitError
 	if errors.As(err, &exit) {
-		return exit.code
+		return exit.Code
 	}
-	return exitFailed
+	return app.ExitFailed
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/local/localtest"
@@ -59,7 +60,7 @@ type site struct {
 	env    environment
 	kafka  string // brokers, as in MILLRACE_KAFKA_BROKERS
 	prefix string // of topics and consumer groups
-	dsn    string
+	DSN    string
 	conn   driver.Conn
 }
 
@@ -77,15 +78,15 @@ func newKafka(t *testing.T) (brokers, prefix string) {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	server := localtest.ClickHouse(t)
-	s := &site{dsn: server.DSN(server.Database(t))}
+	s := &site{DSN: server.DSN(server.Database(t))}
 	s.kafka, s.prefix = newKafka(t)
 	s.env = environment{
-		"KAFKA_BROKERS=" + s.kafka, "KAFKA_TOPIC_PREFIX=" + s.prefix, "CLICKHOUSE_DSN=" + s.dsn,
+		"KAFKA_BROKERS=" + s.kafka, "KAFKA_TOPIC_PREFIX=" + s.prefix, "CLICKHOUSE_DSN=" + s.DSN,
 		"BUCKET_URL=file://" + filepath.Join(t.TempDir(), "bucket"),
 	}
 	s.env.run(t, "topics")
 	s.env.run(t, "migrate")
-	s.conn = connect(t, s.dsn)
+	s.conn = connect(t, s.DSN)
 	return s
 }
 
@@ -106,9 +107,9 @@ func connect(t *testing.T, dsn string) driver.Conn {
 func (e environment) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, args...)
 	// What selects tests is not Millrace's, which would say so.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, envPrefix+"TEST_") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, app.EnvPrefix+"TEST_") })
 	for _, v := range e {
-		cmd.Env = append(cmd.Env, envPrefix+v)
+		cmd.Env = append(cmd.Env, app.EnvPrefix+v)
 	}
 	return cmd
 }

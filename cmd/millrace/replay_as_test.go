@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/millrace/millrace/cmd/millrace/app"
 )
 
 func TestReplayAsAnotherShapeNeedsItsFlags(t *testing.T) {
@@ -26,7 +27,7 @@ func TestReplayAsAnotherShapeNeedsItsFlags(t *testing.T) {
 		{[]string{"--as", "openai-chat", "--app", "a", "--loop", "-"}, "--loop"},
 	} {
 		got := (environment{}).try(t, "", append([]string{"replay"}, c.args...)...)
-		if got.code != exitUsage || !strings.Contains(got.stderr, c.want) {
+		if got.code != app.ExitUsage || !strings.Contains(got.stderr, c.want) {
 			t.Errorf("millrace replay %s: exit code %d, %q", strings.Join(c.args, " "), got.code, got.stderr)
 		}
 	}
@@ -64,7 +65,7 @@ func TestChatsAreReplayedAsRunsAndTwiceAsTheSame(t *testing.T) {
 	}
 	for range 2 {
 		got := s.env.try(t, "", append([]string{"replay", "--as", "openai-chat", "--app", "helper"}, files...)...)
-		if got.code != exitFailed || !strings.Contains(got.stderr, "2 lines are not chats in OpenAI's shape") {
+		if got.code != app.ExitFailed || !strings.Contains(got.stderr, "2 lines are not chats in OpenAI's shape") {
 			t.Errorf("exit code %d, %q", got.code, got.stderr)
 		}
 		for _, want := range []string{"a.jsonl:5: skipped: missing_field: /messages: is required", "without --as", "a.jsonl:6: skipped: wrong_type: /messages/0/role: must be one of"} {
@@ -78,7 +79,7 @@ func TestChatsAreReplayedAsRunsAndTwiceAsTheSame(t *testing.T) {
 	}
 	// Another workspace, and standard input, which has no time to give.
 	got := s.env.try(t, chat("one")+"\n"+untimed, "replay", "--as", "openai-chat", "--app", "helper", "--workspace", "other", "-")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "-:2: skipped: missing_field: /created") || !strings.Contains(got.stdout, "published 1 events, 1 lines skipped") {
+	if got.code != app.ExitFailed || !strings.Contains(got.stderr, "-:2: skipped: missing_field: /created") || !strings.Contains(got.stdout, "published 1 events, 1 lines skipped") {
 		t.Errorf("exit code %d, %q, %q", got.code, got.stdout, got.stderr)
 	}
 	counted(t, s.conn, time.Minute, map[string]uint64{

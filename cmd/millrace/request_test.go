@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
@@ -26,7 +27,7 @@ func TestRequestDownloadsWhatSucceeded(t *testing.T) {
 	if events := jsonLines(t, empty.stdout); empty.code != 0 || events[len(events)-1]["status"] != "succeeded" || !strings.Contains(empty.stderr, "nothing to download") {
 		t.Errorf("of nothing: exit code %d\n%s%s", empty.code, empty.stdout, empty.stderr)
 	}
-	if other := s.request(t, "--download", dir, "--format", "csv", "--run-id", "r-001", "--limit=0"); other.code != exitFailed || !strings.Contains(other.stderr, "train.csv") {
+	if other := s.request(t, "--download", dir, "--format", "csv", "--run-id", "r-001", "--limit=0"); other.code != app.ExitFailed || !strings.Contains(other.stderr, "train.csv") {
 		t.Errorf("over another download: exit code %d\n%s%s", other.code, other.stdout, other.stderr)
 	}
 	if lines := readLines(t, filepath.Join(dir, "train.csv")); len(lines) < 320 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/sample"
 )
@@ -121,8 +122,8 @@ func TestWrongCredentialsOrSchemaStopIngestWithWhatToDo(t *testing.T) {
 		env        environment
 		spoil      string
 	}{
-		{"a wrong password", "MILLRACE_CLICKHOUSE_DSN", environment{"CLICKHOUSE_DSN=" + strings.Replace(s.dsn, "//", "//nobody:wrong@", 1)}, ""},
-		{"a missing database", "millrace migrate", environment{"CLICKHOUSE_DSN=" + s.dsn + "_missing"}, ""},
+		{"a wrong password", "MILLRACE_CLICKHOUSE_DSN", environment{"CLICKHOUSE_DSN=" + strings.Replace(s.DSN, "//", "//nobody:wrong@", 1)}, ""},
+		{"a missing database", "millrace migrate", environment{"CLICKHOUSE_DSN=" + s.DSN + "_missing"}, ""},
 		{"a missing topic", "millrace topics", environment{"KAFKA_TOPIC_PREFIX=other."}, ""},
 		{"a missing table", "millrace migrate", nil, "DROP TABLE feedback"},
 	} {
@@ -132,7 +133,7 @@ func TestWrongCredentialsOrSchemaStopIngestWithWhatToDo(t *testing.T) {
 			}
 		}
 		env := append(append(environment{}, s.env...), c.env...)
-		if got := env.try(t, "", "ingest"); got.code != exitFailed || !strings.Contains(got.stderr, c.want) || strings.Contains(got.stderr, "wrong@") {
+		if got := env.try(t, "", "ingest"); got.code != app.ExitFailed || !strings.Contains(got.stderr, c.want) || strings.Contains(got.stderr, "wrong@") {
 			t.Errorf("%s: exit code %d, no %q in\n%s", c.name, got.code, c.want, got.stderr)
 		}
 	}
@@ -147,7 +148,7 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 
 	wrong := s.env.try(t, "", request("--purpose", "nonsense", "--limit=-1", "--format", "xml")...)
 	for _, pointer := range []string{"/purpose", "/selection/limit", "/format"} {
-		if wrong.code != exitUsage || !strings.Contains(wrong.stderr, pointer) {
+		if wrong.code != app.ExitUsage || !strings.Contains(wrong.stderr, pointer) {
 			t.Errorf("wrong request: exit code %d, %s is not in %q", wrong.code, pointer, wrong.stderr)
 		}
 	}
@@ -165,7 +166,7 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	failed := s.env.try(t, string(right), "request", "-f", "-", "--watch")
-	if failed.code != exitExportFailed || !strings.Contains(failed.stderr, "/purpose") {
+	if failed.code != app.ExitExportFailed || !strings.Contains(failed.stderr, "/purpose") {
 		t.Errorf("an export that failed: exit code %d, %q", failed.code, failed.stderr)
 	}
 	id := strings.TrimSpace(s.env.run(t, request("--purpose", "export_dataset", "--limit", "10")...))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages"
@@ -29,8 +30,8 @@ import (
 type serveCommand struct{}
 
 // Run runs the role until it is told to stop.
-func (serveCommand) Run(ctx context.Context, a *app) error {
-	o, err := newOps(a.cfg.OpsAddr)
+func (serveCommand) Run(ctx context.Context, a *app.App) error {
+	o, err := newOps(a.Config.OpsAddr)
 	if err != nil {
 		return err
 	}
@@ -42,8 +43,8 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	a.log.Info("millrace serve", "version", version(), "http", s.url(), "ops", o.url(), "kafka", a.cfg.KafkaBrokers, "clickhouse", a.cfg.dsn.Addr(), "bucket", a.cfg.BucketURL)
-	fmt.Fprintf(a.stdout, "http %s\nops %s\n", s.url(), o.url())
+	a.Log.Info("millrace serve", "version", version(), "http", s.url(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse", a.Config.DSN.Addr(), "bucket", a.Config.BucketURL)
+	fmt.Fprintf(a.Stdout, "http %s\nops %s\n", s.url(), o.url())
 	return serving(ctx, o, s.run...)
 }
 
@@ -65,8 +66,8 @@ func (s *server) close() {
 }
 
 // newServer listens, but does not answer yet.
-func newServer(ctx context.Context, a *app, o *ops) (s *server, err error) {
-	if err := a.cfg.checkHTTP(); err != nil {
+func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
+	if err := a.Config.CheckHTTP(); err != nil {
 		return nil, err
 	}
 	s = &server{}
@@ -75,35 +76,35 @@ func newServer(ctx context.Context, a *app, o *ops) (s *server, err error) {
 			s.close()
 		}
 	}()
-	authenticator, err := auth.New(ctx, a.authConfig())
+	authenticator, err := auth.New(ctx, a.AuthConfig())
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_AUTH_%w", err)
 	}
 	if authenticator.Keyless() {
-		a.log.Warn("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may do everything")
+		a.Log.Warn("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may do everything")
 	} else {
-		a.log.Info("tokens are checked", "by", authenticator.Describe())
+		a.Log.Info("tokens are checked", "by", authenticator.Describe())
 	}
 	if s.listener, err = listenHTTP(a); err != nil {
 		return nil, err
 	}
 	s.closing = append(s.closing, func() { s.listener.Close() })
-	kafkaConfig, err := a.kafkaConfig(o.registry)
+	kafkaConfig, err := a.KafkaConfig(o.registry)
 	if err != nil {
 		return nil, err
 	}
 	// Who waits for an answer is told that Kafka does not give one, rather than waiting for ever.
-	producer, err := a.kafkaClient(append(kafka.ProducerOptions(), kgo.AllowIdempotentProduceCancellation())...)
+	producer, err := a.KafkaClient(append(kafka.ProducerOptions(), kgo.AllowIdempotentProduceCancellation())...)
 	if err != nil {
 		return nil, err
 	}
 	s.closing = append(s.closing, producer.Close)
-	conn, err := a.cfg.dsn.Open()
+	conn, err := a.Config.DSN.Open()
 	if err != nil {
 		return nil, err
 	}
 	s.closing = append(s.closing, func() { conn.Close() })
-	b, err := bucket.Open(ctx, a.cfg.BucketURL)
+	b, err := bucket.Open(ctx, a.Config.BucketURL)
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
@@ -112,24 +113,24 @@ func newServer(ctx context.Context, a *app, o *ops) (s *server, err error) {
 	runs := history.New(conn)
 	o.ready = append(o.ready, s.exports.Ready())
 	handlers := api.New(api.Config{
-		Version: version(), TopicPrefix: a.cfg.KafkaTopicPrefix, PublicURL: a.cfg.HTTPURL, Producer: producer, Registry: o.registry, Ready: o.ready, Log: a.log,
+		Version: version(), TopicPrefix: a.Config.KafkaTopicPrefix, PublicURL: a.Config.HTTPURL, Producer: producer, Registry: o.registry, Ready: o.ready, Log: a.Log,
 	}, api.Deps{
-		Auth: authenticator, Exports: s.exports, History: runs, DSN: a.cfg.dsn, Bucket: b,
-		Pages: pages.New(pages.Config{DefaultWorkspace: a.cfg.DefaultWorkspace, Log: a.log}, authenticator, runs, s.exports),
+		Auth: authenticator, Exports: s.exports, History: runs, DSN: a.Config.DSN, Bucket: b,
+		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log}, authenticator, runs, s.exports),
 	})
 	s.run = []func(context.Context) error{s.exports.Run, func(ctx context.Context) error { return handlers.Serve(ctx, s.listener) }}
 	return s, nil
 }
 
 // listen takes the address of the configuration, or where nobody has configured one and another process has the default, a free port.
-func listenHTTP(a *app) (net.Listener, error) {
-	listener, err := net.Listen("tcp", a.cfg.HTTPAddr)
-	if errors.Is(err, syscall.EADDRINUSE) && os.Getenv(envPrefix+"HTTP_ADDR") == "" {
-		a.log.Warn("another process has the default address; taking a free port", "address", a.cfg.HTTPAddr)
+func listenHTTP(a *app.App) (net.Listener, error) {
+	listener, err := net.Listen("tcp", a.Config.HTTPAddr)
+	if errors.Is(err, syscall.EADDRINUSE) && os.Getenv(app.EnvPrefix+"HTTP_ADDR") == "" {
+		a.Log.Warn("another process has the default address; taking a free port", "address", a.Config.HTTPAddr)
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%sHTTP_ADDR: %w", envPrefix, err)
+		return nil, fmt.Errorf("%sHTTP_ADDR: %w", app.EnvPrefix, err)
 	}
 	return listener, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/auth/authtest"
 	"github.com/millrace/millrace/pipeline/local/localtest"
@@ -51,7 +52,7 @@ func newPlaces(t *testing.T) *places {
 	p.keys = authtest.New(t)
 	withKeys := slices.Clone(p.env)
 	for _, v := range p.keys.Environment() {
-		withKeys = append(withKeys, strings.TrimPrefix(v, envPrefix))
+		withKeys = append(withKeys, strings.TrimPrefix(v, app.EnvPrefix))
 	}
 	roles = append(roles, withKeys.start(t, "serve"))
 	p.a.url = ready(t, roles[0])

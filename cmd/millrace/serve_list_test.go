@@ -104,7 +104,7 @@ func listsAreFiltered(t *testing.T, p *places) {
 // row is a row of the view exports, as ClickHouse writes it in JSON.
 func row(t *testing.T, s *site, id string) object {
 	t.Helper()
-	database := s.dsn[strings.LastIndex(s.dsn, "/")+1:]
+	database := s.DSN[strings.LastIndex(s.DSN, "/")+1:]
 	query := url.Values{
 		"database": {database}, "output_format_json_quote_64bit_integers": {"0"}, "date_time_output_format": {"iso"},
 		"query": {"SELECT * FROM exports WHERE export_id = {id:String} FORMAT JSONEachRow"}, "param_id": {id},

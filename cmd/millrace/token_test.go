@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/api/auth"
 )
 
@@ -64,7 +65,7 @@ func TestATokenOfAGeneratedKeyIsGoodForTheServer(t *testing.T) {
 	if caller.Workspace != "acme" {
 		t.Errorf("%+v", caller)
 	}
-	if got := (environment{}).try(t, "", "token", "--generate", dir); got.code != exitFailed || !strings.Contains(got.stderr, "exists") {
+	if got := (environment{}).try(t, "", "token", "--generate", dir); got.code != app.ExitFailed || !strings.Contains(got.stderr, "exists") {
 		t.Errorf("a key was written over another: %d %s", got.code, got.stderr)
 	}
 }
@@ -81,13 +82,13 @@ func TestWithoutAKeyTheCommandSaysWhatToDo(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, nil, exitUsage, "--generate DIR"},
-		{nil, []string{"--key", "/does/not/exist"}, exitFailed, "--key: open /does/not/exist"},
-		{environment{"AUTH_HMAC_SECRET_FILE=" + short}, nil, exitFailed, "at least 32"},
-		{nil, []string{"--scope", "everything"}, exitUsage, auth.RunsRead},
-		{nil, []string{"--ttl", "-1h"}, exitUsage, "--ttl"},
-		{nil, []string{"--workspace", "../x"}, exitUsage, "--workspace"},
-		{nil, []string{"--generate", "d", "--key", "k"}, exitUsage, "--generate"},
+		{nil, nil, app.ExitUsage, "--generate DIR"},
+		{nil, []string{"--key", "/does/not/exist"}, app.ExitFailed, "--key: open /does/not/exist"},
+		{environment{"AUTH_HMAC_SECRET_FILE=" + short}, nil, app.ExitFailed, "at least 32"},
+		{nil, []string{"--scope", "everything"}, app.ExitUsage, auth.RunsRead},
+		{nil, []string{"--ttl", "-1h"}, app.ExitUsage, "--ttl"},
+		{nil, []string{"--workspace", "../x"}, app.ExitUsage, "--workspace"},
+		{nil, []string{"--generate", "d", "--key", "k"}, app.ExitUsage, "--generate"},
 	} {
 		got := test.env.try(t, "", append([]string{"token"}, test.args...)...)
 		if got.code != test.code || !strings.Contains(got.stderr, test.want) || got.stdout != "" {
@@ -105,7 +106,7 @@ func TestOnlyOneSourceOfKeysIsConfigured(t *testing.T) {
 		"AUTH_JWKS_FILE=a AUTH_JWKS_URL=https://idp.example/": "\nMILLRACE_AUTH_JWKS_FILE: ", "AUTH_JWKS_URL=idp.example/jwks.json": "\nMILLRACE_AUTH_JWKS_URL: ",
 		"AUTH_JWKS_URL=file:///etc/passwd": "\nMILLRACE_AUTH_JWKS_URL: ",
 	} {
-		if got := environment(strings.Fields(variables)).try(t, "", "config"); got.code != exitUsage || !strings.Contains(got.stderr, want) {
+		if got := environment(strings.Fields(variables)).try(t, "", "config"); got.code != app.ExitUsage || !strings.Contains(got.stderr, want) {
 			t.Errorf("%s: %d %s", variables, got.code, got.stderr)
 		}
 	}
@@ -117,27 +118,27 @@ func TestWithoutKeysTheServerListensOnLoopbackOnly(t *testing.T) {
 		"127.0.0.1:8080": true, "127.9.9.9:0": true, "localhost:8080": true, "[::1]:8080": true, "[::ffff:127.0.0.1]:8080": true,
 		":8080": false, "0.0.0.0:8080": false, "[::]:8080": false, "10.0.0.1:8080": false, "localhost.example:8080": false, "example:8080": false,
 	} {
-		cfg, err := loadConfig([]string{"MILLRACE_HTTP_ADDR=" + addr})
+		cfg, err := app.Load([]string{"MILLRACE_HTTP_ADDR=" + addr})
 		if err != nil {
 			t.Errorf("%s hurts every command: %v", addr, err)
 			continue
 		}
-		err = cfg.checkHTTP()
+		err = cfg.CheckHTTP()
 		if (err == nil) != good || err != nil && !strings.Contains(err.Error(), "\nMILLRACE_HTTP_ADDR: without AUTH_ keys the server listens on loopback only: ") {
 			t.Errorf("%s: %v", addr, err)
 		}
 		for _, keys := range []string{"JWKS_FILE=a", "JWKS_URL=https://idp.example/", "HMAC_SECRET_FILE=a"} {
-			cfg, err := loadConfig([]string{"MILLRACE_HTTP_ADDR=" + addr, "MILLRACE_AUTH_" + keys, "MILLRACE_AUTH_ISSUER=i"})
-			if err != nil || cfg.checkHTTP() != nil {
+			cfg, err := app.Load([]string{"MILLRACE_HTTP_ADDR=" + addr, "MILLRACE_AUTH_" + keys, "MILLRACE_AUTH_ISSUER=i"})
+			if err != nil || cfg.CheckHTTP() != nil {
 				t.Errorf("%s, %s: %v", addr, keys, err)
 			}
 		}
 	}
-	cfg, err := loadConfig([]string{"MILLRACE_AUTH_ISSUER=i"})
+	cfg, err := app.Load([]string{"MILLRACE_AUTH_ISSUER=i"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cfg.checkHTTP(); err == nil || !strings.Contains(err.Error(), "MILLRACE_AUTH_ISSUER: ") {
+	if err := cfg.CheckHTTP(); err == nil || !strings.Contains(err.Error(), "MILLRACE_AUTH_ISSUER: ") {
 		t.Errorf("an issuer without keys: %v", err)
 	}
 }

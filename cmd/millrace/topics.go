@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"text/tabwriter"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -14,23 +15,23 @@ type topicsCommand struct {
 }
 
 // Run creates the topics that are missing and lists all.
-func (c topicsCommand) Run(ctx context.Context, a *app) error {
-	client, err := a.kafkaClient()
+func (c topicsCommand) Run(ctx context.Context, a *app.App) error {
+	client, err := a.KafkaClient()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	if err := a.requireKafka(ctx, client); err != nil {
+	if err := a.RequireKafka(ctx, client); err != nil {
 		return err
 	}
-	topics, err := kafka.CreateTopics(ctx, client, a.cfg.KafkaTopicPrefix)
+	topics, err := kafka.CreateTopics(ctx, client, a.Config.KafkaTopicPrefix)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(topics)
+		return json.NewEncoder(a.Stdout).Encode(topics)
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TOPIC\tPARTITIONS\t")
 	for _, t := range topics {
 		note := "existed"

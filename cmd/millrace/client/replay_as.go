@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 const asOpenAIChat = "openai-chat"
 
 // validateAs checks --as and the flags that go with it.
-func (c *replayCommand) validateAs() error {
+func (c *Replay) validateAs() error {
 	switch {
 	case c.As == "" && (c.App != "" || c.Workspace != ""):
 		return errors.New("--app and --workspace are for --as " + asOpenAIChat + ": run events name theirs themselves")
@@ -34,7 +34,7 @@ func (c *replayCommand) validateAs() error {
 }
 
 // what the lines are, for messages.
-func (c *replayCommand) what() string {
+func (c *Replay) what() string {
 	if c.As == asOpenAIChat {
 		return "chats in OpenAI's shape"
 	}
@@ -42,7 +42,7 @@ func (c *replayCommand) what() string {
 }
 
 // reader returns what reads the lines of files.
-func (c *replayCommand) reader(p *publisher, workspace string) lineReader {
+func (c *Replay) reader(p *Publisher, workspace string) lineReader {
 	return func(modified time.Time) func(line []byte, number int) (*kgo.Record, error) {
 		if c.As == "" {
 			return func(line []byte, _ int) (*kgo.Record, error) {

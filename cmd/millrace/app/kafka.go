@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 )
 
 // kafkaOptions are the client options that say where Kafka is and who we are.
-func (c *config) kafkaOptions() ([]kgo.Opt, error) {
+func (c *Config) kafkaOptions() ([]kgo.Opt, error) {
 	options := kafka.ClientOptions(c.KafkaBrokers)
 	if c.KafkaTLSEnabled {
 		t, err := c.tlsConfig()
@@ -39,7 +39,7 @@ func (c *config) kafkaOptions() ([]kgo.Opt, error) {
 	return options, nil
 }
 
-func (c *config) tlsConfig() (*tls.Config, error) {
+func (c *Config) tlsConfig() (*tls.Config, error) {
 	t := &tls.Config{ServerName: c.KafkaTLSServerName, MinVersion: tls.VersionTLS12}
 	if c.KafkaTLSCAFile != "" {
 		pem, err := os.ReadFile(c.KafkaTLSCAFile)
@@ -61,9 +61,9 @@ func (c *config) tlsConfig() (*tls.Config, error) {
 	return t, nil
 }
 
-// kafkaClient returns a client with these options beside the configured ones.
-func (a *app) kafkaClient(options ...kgo.Opt) (*kgo.Client, error) {
-	base, err := a.cfg.kafkaOptions()
+// KafkaClient returns a client with these options beside the configured ones.
+func (a *App) KafkaClient(options ...kgo.Opt) (*kgo.Client, error) {
+	base, err := a.Config.kafkaOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -74,24 +74,24 @@ func (a *app) kafkaClient(options ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
-// requireKafka fails soon, and clearly, if no broker answers.
-func (a *app) requireKafka(ctx context.Context, client *kgo.Client) error {
+// RequireKafka fails soon, and clearly, if no broker answers.
+func (a *App) RequireKafka(ctx context.Context, client *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("no Kafka broker answers at %v: start `millrace local`, or set MILLRACE_KAFKA_BROKERS: %w", a.cfg.KafkaBrokers, err)
+		return fmt.Errorf("no Kafka broker answers at %v: start `millrace local`, or set MILLRACE_KAFKA_BROKERS: %w", a.Config.KafkaBrokers, err)
 	}
 	return nil
 }
 
-// kafkaConfig returns what a consumer has to know of Kafka.
-func (a *app) kafkaConfig(registry prometheus.Registerer) (kafka.Config, error) {
-	options, err := a.cfg.kafkaOptions()
-	return kafka.Config{TopicPrefix: a.cfg.KafkaTopicPrefix, Options: options, Metrics: registry, Log: a.log}, err
+// KafkaConfig returns what a consumer has to know of Kafka.
+func (a *App) KafkaConfig(registry prometheus.Registerer) (kafka.Config, error) {
+	options, err := a.Config.kafkaOptions()
+	return kafka.Config{TopicPrefix: a.Config.KafkaTopicPrefix, Options: options, Metrics: registry, Log: a.Log}, err
 }
 
-// explainAccess adds the environment variables to an error of Kafka or ClickHouse that other values of them may mend.
-func explainAccess(err error) error {
+// ExplainAccess adds the environment variables to an error of Kafka or ClickHouse that other values of them may mend.
+func ExplainAccess(err error) error {
 	switch {
 	case errors.Is(err, kafka.ErrAccess):
 		return fmt.Errorf("%w; or change MILLRACE_KAFKA_SASL_USER and MILLRACE_KAFKA_SASL_PASSWORD", err)

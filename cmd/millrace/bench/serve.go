@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bufio"
@@ -18,13 +18,15 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/services"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"golang.org/x/sync/errgroup"
 )
 
-// benchServe measures a process `millrace serve`: clients that poll exports, of which some have ended and some wait, first by themselves
+// Serve measures a process `millrace serve`: clients that poll exports, of which some have ended and some wait, first by themselves
 // and then while others download a large export, all on the machine of the server.
-type benchServe struct {
+type Serve struct {
 	Pollers   int           `default:"200" help:"Clients that poll."`
 	Interval  time.Duration `default:"250ms" help:"How often each polls."`
 	Downloads int           `default:"20" help:"Clients that download, each the whole export, once."`
@@ -33,19 +35,19 @@ type benchServe struct {
 }
 
 // Run prints the measurements and their ratios.
-func (c benchServe) Run(ctx context.Context, a *app) error {
+func (c Serve) Run(ctx context.Context, a *app.App) error {
 	dir, err := os.MkdirTemp("", "millrace-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, _ *Services) error {
-		conn, err := a.cfg.dsn.Open()
+	return withServices(ctx, a, dir, func(ctx context.Context, _ *services.Services) error {
+		conn, err := a.Config.DSN.Open()
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		if err := (benchExport{Runs: c.Runs}).fill(ctx, a, conn); err != nil {
+		if err := (Export{Runs: c.Runs}).fill(ctx, a, conn); err != nil {
 			return err
 		}
 		large, err := c.export(ctx, a)
@@ -63,31 +65,31 @@ func (c benchServe) Run(ctx context.Context, a *app) error {
 }
 
 // export makes the export that is downloaded, and returns its id.
-func (c benchServe) export(ctx context.Context, a *app) (string, error) {
+func (c Serve) export(ctx context.Context, a *app.App) (string, error) {
 	process, err := startRole(ctx, a, "export")
 	if err != nil {
 		return "", err
 	}
-	client, err := a.kafkaClient(kafka.ProducerOptions()...)
+	client, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return "", err
 	}
 	defer client.Close()
-	done, err := benchRequest(ctx, a, client, c.Runs, map[string]any{"format": "jsonl", "fragment": map[string]any{"max_records": 30000}})
+	done, err := request(ctx, a, client, c.Runs, map[string]any{"format": "jsonl", "fragment": map[string]any{"max_records": 30000}})
 	process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended; Wait says how
 	if err = errors.Join(err, process.Wait()); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(a.stdout, "an export of %d MB\n", done.Bytes/1e6)
+	fmt.Fprintf(a.Stdout, "an export of %d MB\n", done.Bytes/1e6)
 	return done.ExportID, nil
 }
 
 // startServer starts the role serve, and returns its URL.
-func startServer(ctx context.Context, a *app) (cmd *exec.Cmd, url string, err error) {
+func startServer(ctx context.Context, a *app.App) (cmd *exec.Cmd, url string, err error) {
 	if cmd, err = roleCommand(ctx, a, "serve"); err != nil {
 		return nil, "", err
 	}
-	cmd.Env = append(cmd.Env, envPrefix+"HTTP_ADDR=127.0.0.1:0")
+	cmd.Env = append(cmd.Env, app.EnvPrefix+"HTTP_ADDR=127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -103,7 +105,7 @@ func startServer(ctx context.Context, a *app) (cmd *exec.Cmd, url string, err er
 	return nil, "", fmt.Errorf("millrace serve ended: %w", cmd.Wait())
 }
 
-func (c benchServe) measure(ctx context.Context, a *app, base string, pid int, large string) error {
+func (c Serve) measure(ctx context.Context, a *app.App, base string, pid int, large string) error {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: c.Pollers + c.Downloads}}
 	var polled []string
 	for range 20 { // they wait, since nobody plans them
@@ -124,7 +126,7 @@ func (c benchServe) measure(ctx context.Context, a *app, base string, pid int, l
 		return err
 	}
 	before := peakMemory(pid)
-	fmt.Fprintf(a.stdout, "%d clients poll every %s:            %s, peak memory %d MB\n", c.Pollers, c.Interval, alone, before/1e6)
+	fmt.Fprintf(a.Stdout, "%d clients poll every %s:            %s, peak memory %d MB\n", c.Pollers, c.Interval, alone, before/1e6)
 	var bytes int64
 	began := time.Now()
 	loaded, err := c.poll(ctx, client, polled, func(ctx context.Context) (err error) {
@@ -136,9 +138,9 @@ func (c benchServe) measure(ctx context.Context, a *app, base string, pid int, l
 	}
 	took := time.Since(began)
 	after := peakMemory(pid)
-	fmt.Fprintf(a.stdout, "the same, while %d download %d MB each: %s, peak memory %d MB; %.0f MB/s\n", c.Downloads, bytes/1e6/int64(c.Downloads), loaded, after/1e6,
+	fmt.Fprintf(a.Stdout, "the same, while %d download %d MB each: %s, peak memory %d MB; %.0f MB/s\n", c.Downloads, bytes/1e6/int64(c.Downloads), loaded, after/1e6,
 		float64(bytes)/1e6/took.Seconds())
-	fmt.Fprintf(a.stdout, "ratio of the 95th percentiles %.1f, of memory %.2f\n", loaded.at(95).Seconds()/alone.at(95).Seconds(), float64(after)/float64(before))
+	fmt.Fprintf(a.Stdout, "ratio of the 95th percentiles %.1f, of memory %.2f\n", loaded.at(95).Seconds()/alone.at(95).Seconds(), float64(after)/float64(before))
 	return nil
 }
 
@@ -153,7 +155,7 @@ func (l latencies) String() string {
 }
 
 // poll polls while something else is done.
-func (c benchServe) poll(ctx context.Context, client *http.Client, urls []string, while func(context.Context) error) (latencies, error) {
+func (c Serve) poll(ctx context.Context, client *http.Client, urls []string, while func(context.Context) error) (latencies, error) {
 	polling, stop := context.WithCancel(ctx)
 	defer stop()
 	var mu sync.Mutex
@@ -176,7 +178,7 @@ func (c benchServe) poll(ctx context.Context, client *http.Client, urls []string
 				}
 				next = tick.C
 				began := time.Now()
-				if _, err := benchGet(polling, client, urls[n%len(urls)], io.Discard); err != nil && polling.Err() == nil {
+				if _, err := get(polling, client, urls[n%len(urls)], io.Discard); err != nil && polling.Err() == nil {
 					return err
 				}
 				own = append(own, time.Since(began))
@@ -194,12 +196,12 @@ func (c benchServe) poll(ctx context.Context, client *http.Client, urls []string
 }
 
 // download downloads with all clients at once, and returns how much.
-func (c benchServe) download(ctx context.Context, client *http.Client, url string) (total int64, err error) {
+func (c Serve) download(ctx context.Context, client *http.Client, url string) (total int64, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	sizes := make([]int64, c.Downloads)
 	for i := range c.Downloads {
 		group.Go(func() (err error) {
-			sizes[i], err = benchGet(ctx, client, url, io.Discard)
+			sizes[i], err = get(ctx, client, url, io.Discard)
 			return err
 		})
 	}
@@ -210,7 +212,7 @@ func (c benchServe) download(ctx context.Context, client *http.Client, url strin
 	return total, err
 }
 
-func benchGet(ctx context.Context, client *http.Client, url string, to io.Writer) (int64, error) {
+func get(ctx context.Context, client *http.Client, url string, to io.Writer) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, err

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export"
 )
 
@@ -38,7 +39,7 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 		var cli requestLine
 		parseArgs(t, &cli, append([]string{"request"}, strings.Fields(c.args)...))
 		stdin := `{"workspace_id":"acme","export_id":"e","selection":{"run_ids":["a"]},"filters":{"min_score":0.25},"options":{"a":1,"b":1}}`
-		document, err := cli.Request.document(&app{cfg: &config{DefaultWorkspace: "default"}, stdin: strings.NewReader(stdin)})
+		document, err := cli.Request.document(&app.App{Config: &app.Config{DefaultWorkspace: "default"}, Stdin: strings.NewReader(stdin)})
 		if err != nil {
 			t.Errorf("%s: %v", c.args, err)
 			continue
@@ -59,7 +60,7 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 
 // requestLine is a command line with this command alone.
 type requestLine struct {
-	Request requestCommand `cmd:""`
+	Request Request `cmd:""`
 }
 
 // canonical returns a JSON document as encoding/json writes it.

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -21,23 +21,26 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/client"
+	"github.com/millrace/millrace/cmd/millrace/services"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// benchExport measures, on one embedded stack and one table of generated runs, an export of all of them by
+// Export measures, on one embedded stack and one table of generated runs, an export of all of them by
 // a process `millrace export`, from the request to the completion, beside what a user would do instead: ask
 // ClickHouse over HTTP for the same rows in its own format, into a file. Then, on the idle system, it
 // measures small exports one after another.
-type benchExport struct {
+type Export struct {
 	Runs   int `default:"1000000" help:"Runs in the table."`
 	Rounds int `default:"3" help:"Times each is measured, in turn; the median counts."`
 	Small  int `default:"100" help:"Exports of 150 records, one after another."`
 }
 
 // benchFormats are the exports, each with the format of ClickHouse that it is compared with.
-var benchFormats = []struct {
+var formats = []struct {
 	name, clickhouse string
 	fields           map[string]any
 }{
@@ -47,14 +50,14 @@ var benchFormats = []struct {
 }
 
 // Run prints the measurements and their ratios.
-func (c benchExport) Run(ctx context.Context, a *app) error {
+func (c Export) Run(ctx context.Context, a *app.App) error {
 	dir, err := os.MkdirTemp("", "millrace-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, s *Services) error {
-		conn, err := a.cfg.dsn.Open()
+	return withServices(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
+		conn, err := a.Config.DSN.Open()
 		if err != nil {
 			return err
 		}
@@ -76,12 +79,12 @@ func (c benchExport) Run(ctx context.Context, a *app) error {
 const benchApp = "bench"
 
 // fill makes the table: runs of the sample, and copies of them that start at other times.
-func (c benchExport) fill(ctx context.Context, a *app, conn driver.Conn) error {
+func (c Export) fill(ctx context.Context, a *app.App, conn driver.Conn) error {
 	const originals = 50_000
 	if _, err := fillTopic(ctx, a, originals); err != nil {
 		return err
 	}
-	if _, err := benchMillrace(ctx, a, conn, originals, 0); err != nil {
+	if _, err := measureIngest(ctx, a, conn, originals, 0); err != nil {
 		return err
 	}
 	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id, concat(run_id, '-', toString(copy)) AS run_id,
@@ -89,55 +92,55 @@ func (c benchExport) fill(ctx context.Context, a *app, conn driver.Conn) error {
 FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d SETTINGS async_insert = 0`, benchApp, (c.Runs+originals-1)/originals, c.Runs))
 }
 
-func (c benchExport) measure(ctx context.Context, a *app, s *Services, pid int, dir string) error {
-	client, err := a.kafkaClient(kafka.ProducerOptions()...)
+func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, pid int, dir string) error {
+	client, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	for _, f := range benchFormats {
-		var ours, theirs []ingestResult
+	for _, f := range formats {
+		var ours, theirs []result
 		for range c.Rounds {
 			began := time.Now()
-			done, err := benchRequest(ctx, a, client, c.Runs, f.fields)
+			done, err := request(ctx, a, client, c.Runs, f.fields)
 			if err != nil {
 				return err
 			}
 			if done.Records != int64(c.Runs) {
 				return fmt.Errorf("%d records of %d", done.Records, c.Runs)
 			}
-			ours = append(ours, ingestResult{time.Since(began), peakMemory(pid)})
-			took, err := benchHTTP(ctx, s.ClickHouse.HTTPAddr(), a.cfg.dsn.Database, f.clickhouse, filepath.Join(dir, "clickhouse.out"))
+			ours = append(ours, result{time.Since(began), peakMemory(pid)})
+			took, err := measureHTTP(ctx, s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, f.clickhouse, filepath.Join(dir, "clickhouse.out"))
 			if err != nil {
 				return err
 			}
-			theirs = append(theirs, ingestResult{took: took})
+			theirs = append(theirs, result{took: took})
 			if err := os.RemoveAll(filepath.Join(dir, "bucket", "exports")); err != nil {
 				return err
 			}
 		}
 		x, y := median(ours), median(theirs)
-		c.print(a.stdout, f.name, x)
-		c.print(a.stdout, "ClickHouse FORMAT "+f.clickhouse, y)
-		fmt.Fprintf(a.stdout, "ratio %.2f\n", y.took.Seconds()/x.took.Seconds())
+		c.print(a.Stdout, f.name, x)
+		c.print(a.Stdout, "ClickHouse FORMAT "+f.clickhouse, y)
+		fmt.Fprintf(a.Stdout, "ratio %.2f\n", y.took.Seconds()/x.took.Seconds())
 	}
 	var latencies []time.Duration
 	for range c.Small {
 		began := time.Now()
-		if _, err := benchRequest(ctx, a, client, 150, benchFormats[0].fields); err != nil {
+		if _, err := request(ctx, a, client, 150, formats[0].fields); err != nil {
 			return err
 		}
 		latencies = append(latencies, time.Since(began))
 	}
 	slices.Sort(latencies)
 	if n := len(latencies); n > 0 {
-		fmt.Fprintf(a.stdout, "%d exports of 150 records, one after another: median %s, 95th percentile %s, slowest %s\n", n,
+		fmt.Fprintf(a.Stdout, "%d exports of 150 records, one after another: median %s, 95th percentile %s, slowest %s\n", n,
 			latencies[n/2].Round(time.Millisecond), latencies[n*95/100].Round(time.Millisecond), latencies[n-1].Round(time.Millisecond))
 	}
 	return nil
 }
 
-func (c benchExport) print(w io.Writer, what string, r ingestResult) {
+func (c Export) print(w io.Writer, what string, r result) {
 	memory := ""
 	if r.memory > 0 {
 		memory = fmt.Sprintf("  peak memory %d MB", r.memory/1e6)
@@ -146,10 +149,10 @@ func (c benchExport) print(w io.Writer, what string, r ingestResult) {
 }
 
 // benchRequest asks for the most recent runs and waits for the completion.
-func benchRequest(ctx context.Context, a *app, client *kgo.Client, limit int, fields map[string]any) (*export.Completion, error) {
+func request(ctx context.Context, a *app.App, producer *kgo.Client, limit int, fields map[string]any) (*export.Completion, error) {
 	exportID := uuid.Must(uuid.NewV7()).String()
 	document := map[string]any{
-		"export_id": exportID, "workspace_id": a.cfg.DefaultWorkspace, "purpose": export.ExportDataset,
+		"export_id": exportID, "workspace_id": a.Config.DefaultWorkspace, "purpose": export.ExportDataset,
 		"source": "recipe", "app_id": benchApp, "selection": map[string]any{"limit": limit},
 	}
 	maps.Copy(document, fields)
@@ -157,25 +160,25 @@ func benchRequest(ctx context.Context, a *app, client *kgo.Client, limit int, fi
 	if err != nil {
 		return nil, err
 	}
-	id := export.ID{WorkspaceID: a.cfg.DefaultWorkspace, ExportID: exportID}
-	w, err := newWatcher(ctx, a, true, id)
+	id := export.ID{WorkspaceID: a.Config.DefaultWorkspace, ExportID: exportID}
+	w, err := client.NewWatcher(ctx, a, true, id)
 	if err != nil {
 		return nil, err
 	}
-	defer w.close()
+	defer w.Close()
 	e := event.Event{ID: uuid.NewString(), Source: "millrace/bench", Type: export.TypeRequested, Time: time.Now(), Data: data}
-	if err := publish(ctx, a, client, e, id); err != nil {
+	if err := client.Publish(ctx, a, producer, e, id); err != nil {
 		return nil, err
 	}
-	done, err := w.wait(ctx, func(*export.Progress) {})
+	done, err := w.Wait(ctx, func(*export.Progress) {})
 	if err == nil && done.Status != export.StatusSucceeded {
-		err = describeFailure(done.Failure())
+		err = client.DescribeFailure(done.Failure())
 	}
 	return done, err
 }
 
 // startRole starts this program as a role on the stack.
-func startRole(ctx context.Context, a *app, role string) (*exec.Cmd, error) {
+func startRole(ctx context.Context, a *app.App, role string) (*exec.Cmd, error) {
 	cmd, err := roleCommand(ctx, a, role)
 	if err != nil {
 		return nil, err
@@ -184,21 +187,21 @@ func startRole(ctx context.Context, a *app, role string) (*exec.Cmd, error) {
 }
 
 // role is this program as a role on the stack.
-func roleCommand(ctx context.Context, a *app, name string) (*exec.Cmd, error) {
+func roleCommand(ctx context.Context, a *app.App, name string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, name)
-	cmd.Env = append(os.Environ(), envPrefix+"KAFKA_BROKERS="+a.cfg.KafkaBrokers[0], envPrefix+"CLICKHOUSE_DSN="+a.cfg.ClickHouseDSN,
-		envPrefix+"BUCKET_URL="+a.cfg.BucketURL, envPrefix+"LOG_LEVEL=error")
-	cmd.Stderr = a.stderr
+	cmd.Env = append(os.Environ(), app.EnvPrefix+"KAFKA_BROKERS="+a.Config.KafkaBrokers[0], app.EnvPrefix+"CLICKHOUSE_DSN="+a.Config.ClickHouseDSN,
+		app.EnvPrefix+"BUCKET_URL="+a.Config.BucketURL, app.EnvPrefix+"LOG_LEVEL=error")
+	cmd.Stderr = a.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	return cmd, nil
 }
 
 // benchHTTP has ClickHouse write all runs of the app, with their feedback, in a format of its own.
-func benchHTTP(ctx context.Context, addr, database, format, file string) (time.Duration, error) {
+func measureHTTP(ctx context.Context, addr, database, format, file string) (time.Duration, error) {
 	out, err := os.Create(file)
 	if err != nil {
 		return 0, err

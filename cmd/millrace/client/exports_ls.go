@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -10,26 +10,28 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/rivo/uniseg"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-type exportsLs struct {
-	workspaceFlag
+// ExportsLs is the command line of millrace exports ls.
+type ExportsLs struct {
+	app.WorkspaceFlag
 	N    int  `short:"n" default:"50" help:"The newest N."`
 	JSON bool `name:"json" help:"One JSON object a line, with every field."`
 }
 
 // Run lists exports as the view `exports` has them.
-func (c exportsLs) Run(ctx context.Context, a *app) error {
-	workspace, err := c.workspace(a.cfg)
+func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
+	workspace, err := c.WorkspaceID(a.Config)
 	if err != nil {
 		return err
 	}
 	if c.N < 1 {
-		return usage("-n must be 1 or more")
+		return app.Usage("-n must be 1 or more")
 	}
-	conn, err := a.cfg.dsn.Open()
+	conn, err := a.Config.DSN.Open()
 	if err != nil {
 		return err
 	}
@@ -40,7 +42,7 @@ func (c exportsLs) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-func (c exportsLs) list(ctx context.Context, a *app, conn driver.Conn, workspace string) error {
+func (c ExportsLs) list(ctx context.Context, a *app.App, conn driver.Conn, workspace string) error {
 	ctx = chgo.Context(ctx, chgo.WithParameters(chgo.Parameters{"workspace": workspace, "n": fmt.Sprint(c.N + 1)}),
 		chgo.WithSettings(chgo.Settings{"date_time_output_format": "iso", "output_format_json_quote_64bit_integers": 0}))
 	columns := "export_id, name, purpose, nodes, records, status, percent_done, requested_by, requested_at, error_code"
@@ -64,7 +66,7 @@ func (c exportsLs) list(ctx context.Context, a *app, conn driver.Conn, workspace
 			if err := rows.Scan(&line); err != nil {
 				return err
 			}
-			fmt.Fprintln(a.stdout, line)
+			fmt.Fprintln(a.Stdout, line)
 			continue
 		}
 		cells, err := exportCells(rows)
@@ -80,12 +82,12 @@ func (c exportsLs) list(ctx context.Context, a *app, conn driver.Conn, workspace
 	case c.JSON:
 		return nil
 	case n == 0:
-		_, err := fmt.Fprintf(a.stdout, "No exports in workspace %s yet. File one:\n\n  millrace request --workspace %s --source recipe --app APP --purpose export_dataset --limit 1000 --watch\n", workspace, workspace)
+		_, err := fmt.Fprintf(a.Stdout, "No exports in workspace %s yet. File one:\n\n  millrace request --workspace %s --source recipe --app APP --purpose export_dataset --limit 1000 --watch\n", workspace, workspace)
 		return err
 	}
-	_, err = fmt.Fprint(a.stdout, t.String())
+	_, err = fmt.Fprint(a.Stdout, t.String())
 	if err == nil && more {
-		_, err = fmt.Fprintf(a.stdout, "These are the newest %d; -n shows more.\n", c.N)
+		_, err = fmt.Fprintf(a.Stdout, "These are the newest %d; -n shows more.\n", c.N)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"encoding/json"
@@ -6,33 +6,35 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-type formatsCommand struct {
+// Formats is the command line of millrace formats.
+type Formats struct {
 	Purpose string `arg:"" optional:"" help:"Only this purpose."`
 	JSON    bool   `name:"json" help:"One JSON object a target."`
 }
 
 // Run lists what can be asked for.
-func (c formatsCommand) Run(a *app) error {
+func (c Formats) Run(a *app.App) error {
 	purposes := format.Purposes
 	if c.Purpose != "" {
 		if !slices.Contains(purposes, c.Purpose) {
-			return usage("there is no purpose %q; there are %s", c.Purpose, strings.Join(purposes, ", "))
+			return app.Usage("there is no purpose %q; there are %s", c.Purpose, strings.Join(purposes, ", "))
 		}
 		purposes = []string{c.Purpose}
 	}
 	if c.JSON {
 		return c.json(a, purposes)
 	}
-	_, err := fmt.Fprint(a.stdout, targets.Describe(purposes))
+	_, err := fmt.Fprint(a.Stdout, targets.Describe(purposes))
 	return err
 }
 
-func (c formatsCommand) json(a *app, purposes []string) error {
-	out := json.NewEncoder(a.stdout)
+func (c Formats) json(a *app.App, purposes []string) error {
+	out := json.NewEncoder(a.Stdout)
 	out.SetEscapeHTML(false)
 	for _, purpose := range purposes {
 		for i, t := range targets.Targets(purpose) {

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -13,14 +13,16 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-type requestCommand struct {
-	workspaceFlag
+// Request is the command line of millrace request.
+type Request struct {
+	app.WorkspaceFlag
 	File        string             `short:"f" name:"file" placeholder:"FILE|-" help:"The request's JSON; flags override its fields."`
 	Name        string             `help:"A name for people."`
 	Source      string             `help:"copilot or recipe."`
@@ -48,48 +50,48 @@ type requestCommand struct {
 }
 
 // Run files the request, and with --watch follows it to its end.
-func (c requestCommand) Run(ctx context.Context, a *app) error {
+func (c Request) Run(ctx context.Context, a *app.App) error {
 	_, err := c.run(ctx, a)
 	return err
 }
 
 // run returns which export it was.
-func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
-	request, data, minted, err := c.request(a)
+func (c Request) run(ctx context.Context, a *app.App) (export.ID, error) {
+	request, data, minted, err := c.Parse(a)
 	if err != nil {
 		return export.ID{}, err
 	}
 	if c.DryRun {
 		return request.ID, c.try(ctx, a, request)
 	}
-	client, err := a.kafkaClient(kafka.ProducerOptions()...)
+	client, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return request.ID, err
 	}
 	defer client.Close()
-	if err := a.requireKafka(ctx, client); err != nil {
+	if err := a.RequireKafka(ctx, client); err != nil {
 		return request.ID, err
 	}
 	watch := c.Watch || c.Download != ""
-	var w *watcher
+	var w *Watcher
 	if watch {
-		if w, err = newWatcher(ctx, a, minted, request.ID); err != nil {
+		if w, err = NewWatcher(ctx, a, minted, request.ID); err != nil {
 			return request.ID, err
 		}
-		defer w.close()
+		defer w.Close()
 	}
 	e := event.Event{ID: uuid.NewString(), Source: "millrace/request", Type: export.TypeRequested, Time: time.Now(), Data: data}
-	if err := publish(ctx, a, client, e, request.ID); err != nil {
+	if err := Publish(ctx, a, client, e, request.ID); err != nil {
 		return request.ID, err
 	}
 	switch {
 	case !watch && c.JSON:
-		return request.ID, json.NewEncoder(a.stdout).Encode(request.ID)
+		return request.ID, json.NewEncoder(a.Stdout).Encode(request.ID)
 	case !watch:
-		_, err := fmt.Fprintln(a.stdout, request.ExportID)
+		_, err := fmt.Fprintln(a.Stdout, request.ExportID)
 		return request.ID, err
 	case !c.JSON:
-		fmt.Fprintf(a.stdout, "export %s\n", request.ExportID)
+		fmt.Fprintf(a.Stdout, "export %s\n", request.ExportID)
 	}
 	completion, err := c.follow(ctx, a, w)
 	if err != nil || !c.downloads(request) {
@@ -98,8 +100,8 @@ func (c requestCommand) run(ctx context.Context, a *app) (export.ID, error) {
 	return request.ID, c.download(ctx, a, completion)
 }
 
-// request returns the request, its JSON, and whether its id was minted.
-func (c requestCommand) request(a *app) (request *export.Request, data []byte, minted bool, err error) {
+// Parse returns the request, its JSON, and whether its id was minted.
+func (c Request) Parse(a *app.App) (request *export.Request, data []byte, minted bool, err error) {
 	document, err := c.document(a)
 	if err != nil {
 		return nil, nil, false, err
@@ -111,20 +113,20 @@ func (c requestCommand) request(a *app) (request *export.Request, data []byte, m
 		return nil, nil, false, err
 	}
 	if request, err = export.ParseRequest(data); err != nil {
-		err = &exitError{exitUsage, fmt.Errorf("the request is not valid:\n%w", err)}
+		err = &app.ExitError{Code: app.ExitUsage, Err: fmt.Errorf("the request is not valid:\n%w", err)}
 	}
 	return request, data, minted, err
 }
 
 // downloads says whether the files are wanted: the evaluation of a recipe is made to be read at once.
-func (c requestCommand) downloads(r *export.Request) bool {
+func (c Request) downloads(r *export.Request) bool {
 	return c.Download != "" || r.Purpose == export.RecipeEvaluation
 }
 
-func (c requestCommand) download(ctx context.Context, a *app, completion *export.Completion) error {
-	out := a.stdout
+func (c Request) download(ctx context.Context, a *app.App, completion *export.Completion) error {
+	out := a.Stdout
 	if c.JSON { // standard output is for the events
-		out = a.stderr
+		out = a.Stderr
 	}
 	if completion.Fragments == 0 {
 		_, err := fmt.Fprintln(out, "nothing to download: the export has no records")
@@ -133,9 +135,9 @@ func (c requestCommand) download(ctx context.Context, a *app, completion *export
 	return download(ctx, a, completion.ID, c.Download, files.DownloadOptions{}, out)
 }
 
-// publish sends an event about an export to topic export-requests, as any other producer would.
-func publish(ctx context.Context, a *app, client *kgo.Client, e event.Event, id export.ID) error {
-	topic := a.cfg.KafkaTopicPrefix + event.TopicExportRequests
+// Publish sends an event about an export to topic export-requests, as any other producer would.
+func Publish(ctx context.Context, a *app.App, client *kgo.Client, e event.Event, id export.ID) error {
+	topic := a.Config.KafkaTopicPrefix + event.TopicExportRequests
 	if err := client.ProduceSync(ctx, e.Record(topic, id.Key())).FirstErr(); err != nil {
 		return fmt.Errorf("write to topic %s: %w; `millrace topics` creates the topics", topic, err)
 	}
@@ -143,7 +145,7 @@ func publish(ctx context.Context, a *app, client *kgo.Client, e event.Event, id 
 }
 
 // document is the request's JSON: the file's, with the flags over it.
-func (c requestCommand) document(a *app) (map[string]any, error) {
+func (c Request) document(a *app.App) (map[string]any, error) {
 	document := map[string]any{}
 	if c.File != "" {
 		text, err := readRequest(a, c.File)
@@ -153,11 +155,11 @@ func (c requestCommand) document(a *app) (map[string]any, error) {
 		d := json.NewDecoder(strings.NewReader(string(text)))
 		d.UseNumber()
 		if err := d.Decode(&document); err != nil {
-			return nil, usage("%s is not a JSON object: %w", c.File, err)
+			return nil, app.Usage("%s is not a JSON object: %w", c.File, err)
 		}
 	}
 	if document["workspace_id"] == nil || c.Workspace != "" {
-		workspace, err := c.workspace(a.cfg)
+		workspace, err := c.WorkspaceID(a.Config)
 		if err != nil {
 			return nil, err
 		}
@@ -192,15 +194,15 @@ func (c requestCommand) document(a *app) (map[string]any, error) {
 	return document, nil
 }
 
-func readRequest(a *app, name string) ([]byte, error) {
+func readRequest(a *app.App, name string) ([]byte, error) {
 	if name == "-" {
-		return io.ReadAll(a.stdin)
+		return io.ReadAll(a.Stdin)
 	}
 	return os.ReadFile(name)
 }
 
 // selection replaces the file's as a whole: half of one and half of another would be neither.
-func (c requestCommand) selection() map[string]any {
+func (c Request) selection() map[string]any {
 	selection := map[string]any{}
 	if c.Limit != 0 {
 		selection["limit"] = c.Limit
@@ -220,7 +222,7 @@ func (c requestCommand) selection() map[string]any {
 	return selection
 }
 
-func (c requestCommand) filters() map[string]any {
+func (c Request) filters() map[string]any {
 	filters := map[string]any{}
 	if len(c.AppVersion) > 0 {
 		filters["app_versions"] = c.AppVersion
@@ -237,7 +239,7 @@ func (c requestCommand) filters() map[string]any {
 	return filters
 }
 
-func (c requestCommand) options() map[string]any {
+func (c Request) options() map[string]any {
 	options := map[string]any{}
 	for key, text := range c.Option {
 		var value any
@@ -262,8 +264,8 @@ func overlay(document map[string]any, key string, fields map[string]any) {
 	document[key] = object
 }
 
-// commandLine is how a user would type the request.
-func (c *requestCommand) commandLine() string {
+// CommandLine is how a user would type the request.
+func (c *Request) CommandLine() string {
 	line := fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s"`, c.Source, c.App, c.Purpose, c.Limit, c.Name)
 	for _, node := range c.Node {
 		line += " --node " + node

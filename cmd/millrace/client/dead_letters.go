@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -16,11 +16,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-type deadLettersCommand struct {
+// DeadLetters are the commands about dead letters.
+type DeadLetters struct {
 	Ls     lettersLs     `cmd:"" help:"List the records that were refused, and why."`
 	Show   lettersShow   `cmd:"" help:"Show one of them, with its headers and value."`
 	Replay lettersReplay `cmd:"" help:"Send records to their topic again, after what refused them was mended."`
@@ -71,7 +73,7 @@ type lettersLs struct {
 }
 
 // Run lists the dead letters, oldest first.
-func (c lettersLs) Run(ctx context.Context, a *app) error {
+func (c lettersLs) Run(ctx context.Context, a *app.App) error {
 	var list []letterInfo
 	err := eachLetter(ctx, a, func(_ *kgo.Client, r *kgo.Record) error {
 		if info := describeLetter(r); c.Code == "" || c.Code == info.Code {
@@ -87,7 +89,7 @@ func (c lettersLs) Run(ctx context.Context, a *app) error {
 		list = list[len(list)-c.N:]
 	}
 	if c.JSON {
-		out := json.NewEncoder(a.stdout)
+		out := json.NewEncoder(a.Stdout)
 		for _, info := range list {
 			if err := out.Encode(info); err != nil {
 				return err
@@ -96,10 +98,10 @@ func (c lettersLs) Run(ctx context.Context, a *app) error {
 		return nil
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(a.stdout, "no dead letters")
+		fmt.Fprintln(a.Stdout, "no dead letters")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tTIME\tSTAGE\tERROR\tFROM\tKEY\tBYTES\tDETAIL")
 	for _, l := range list {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s/%s/%s\t%s\t%d\t%s\n", l.ID, l.Time.Format(time.DateTime), l.Stage, l.Code, l.Topic, l.Partition, l.Offset,
@@ -123,7 +125,7 @@ type lettersShow struct {
 }
 
 // Run shows one dead letter.
-func (c lettersShow) Run(ctx context.Context, a *app) error {
+func (c lettersShow) Run(ctx context.Context, a *app.App) error {
 	if err := checkLetterIDs(c.ID); err != nil {
 		return err
 	}
@@ -133,15 +135,15 @@ func (c lettersShow) Run(ctx context.Context, a *app) error {
 			return nil
 		}
 		found = true
-		fmt.Fprintf(a.stdout, "key: %s\n", printable(string(r.Key)))
+		fmt.Fprintf(a.Stdout, "key: %s\n", printable(string(r.Key)))
 		for _, h := range r.Headers {
-			fmt.Fprintf(a.stdout, "%s: %s\n", printable(h.Key), printable(strings.ToValidUTF8(string(h.Value), "\uFFFD")))
+			fmt.Fprintf(a.Stdout, "%s: %s\n", printable(h.Key), printable(strings.ToValidUTF8(string(h.Value), "\uFFFD")))
 		}
-		fmt.Fprintln(a.stdout)
+		fmt.Fprintln(a.Stdout)
 		if utf8.Valid(r.Value) {
-			fmt.Fprintf(a.stdout, "%s\n", r.Value)
+			fmt.Fprintf(a.Stdout, "%s\n", r.Value)
 		} else {
-			fmt.Fprintf(a.stdout, "%q\n", r.Value)
+			fmt.Fprintf(a.Stdout, "%q\n", r.Value)
 		}
 		return nil
 	})
@@ -158,9 +160,9 @@ type lettersReplay struct {
 }
 
 // Run sends letters to the topics they came from, without the headers that say why they were refused.
-func (c lettersReplay) Run(ctx context.Context, a *app) error {
+func (c lettersReplay) Run(ctx context.Context, a *app.App) error {
 	if len(c.IDs) == 0 && !c.All && c.Code == "" {
-		return usage("say which: PARTITION/OFFSET …, --code CODE or --all")
+		return app.Usage("say which: PARTITION/OFFSET …, --code CODE or --all")
 	}
 	if err := checkLetterIDs(c.IDs...); err != nil {
 		return err
@@ -173,7 +175,7 @@ func (c lettersReplay) Run(ctx context.Context, a *app) error {
 		}
 		if info.Topic == "" || len(r.Value) == 0 {
 			skipped++
-			fmt.Fprintf(a.stderr, "%s: skipped: its value is not here; read it at %s/%s/%s\n", info.ID, info.Topic, info.Partition, info.Offset)
+			fmt.Fprintf(a.Stderr, "%s: skipped: its value is not here; read it at %s/%s/%s\n", info.ID, info.Topic, info.Partition, info.Offset)
 			return nil
 		}
 		again := &kgo.Record{Topic: info.Topic, Key: r.Key, Value: r.Value}
@@ -188,7 +190,7 @@ func (c lettersReplay) Run(ctx context.Context, a *app) error {
 		sent++
 		return nil
 	})
-	fmt.Fprintf(a.stdout, "sent %d records again\n", sent)
+	fmt.Fprintf(a.Stdout, "sent %d records again\n", sent)
 	if err == nil && skipped > 0 {
 		err = fmt.Errorf("%d letters were skipped", skipped)
 	}
@@ -204,26 +206,26 @@ func checkLetterIDs(ids ...string) error {
 		_, err1 := strconv.ParseInt(partition, 10, 32)
 		_, err2 := strconv.ParseInt(offset, 10, 64)
 		if !ok || err1 != nil || err2 != nil {
-			return usage("%q is not PARTITION/OFFSET, such as 0/17", id)
+			return app.Usage("%q is not PARTITION/OFFSET, such as 0/17", id)
 		}
 	}
 	return nil
 }
 
 // eachLetter calls f with every record that is in topic dead-letters now.
-func eachLetter(ctx context.Context, a *app, f func(*kgo.Client, *kgo.Record) error) error {
-	return eachRecord(ctx, a, a.cfg.KafkaTopicPrefix+event.TopicDeadLetters, f)
+func eachLetter(ctx context.Context, a *app.App, f func(*kgo.Client, *kgo.Record) error) error {
+	return eachRecord(ctx, a, a.Config.KafkaTopicPrefix+event.TopicDeadLetters, f)
 }
 
 // eachRecord calls f with every record that is in a topic now, in the order of each partition.
-func eachRecord(ctx context.Context, a *app, topic string, f func(*kgo.Client, *kgo.Record) error) error {
-	client, err := a.kafkaClient(append(kafka.ProducerOptions(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+func eachRecord(ctx context.Context, a *app.App, topic string, f func(*kgo.Client, *kgo.Record) error) error {
+	client, err := a.KafkaClient(append(kafka.ProducerOptions(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords())...) // the end of a transaction may be the last record
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	if err := a.requireKafka(ctx, client); err != nil {
+	if err := a.RequireKafka(ctx, client); err != nil {
 		return err
 	}
 	admin := kadm.NewClient(client)

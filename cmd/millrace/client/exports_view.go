@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"bytes"
@@ -9,20 +9,22 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 )
 
-type exportsView struct {
-	exportArg
+// ExportsView is the command line of millrace exports view.
+type ExportsView struct {
+	ExportArg
 	N    int  `short:"n" default:"20" help:"The first N records."`
 	JSON bool `name:"json" help:"One record a line, as JSON, whatever the export's format."`
 }
 
 // Run prints the first records of an export.
-func (c exportsView) Run(ctx context.Context, a *app) error {
+func (c ExportsView) Run(ctx context.Context, a *app.App) error {
 	if c.N < 1 {
-		return usage("-n must be 1 or more")
+		return app.Usage("-n must be 1 or more")
 	}
 	return c.with(ctx, a, func(_ export.ID, d *files.Dataset) error {
 		n := 0
@@ -34,19 +36,19 @@ func (c exportsView) Run(ctx context.Context, a *app) error {
 				break
 			}
 			n++
-			if err := c.write(a.stdout, n, d.Manifest.Totals.Records, record); err != nil {
+			if err := c.write(a.Stdout, n, d.Manifest.Totals.Records, record); err != nil {
 				return err
 			}
 		}
 		if n == 0 && !c.JSON {
-			_, err := fmt.Fprintln(a.stdout, "The export has no records.")
+			_, err := fmt.Fprintln(a.Stdout, "The export has no records.")
 			return err
 		}
 		return nil
 	})
 }
 
-func (c exportsView) write(w io.Writer, n int, of int64, record json.RawMessage) error {
+func (c ExportsView) write(w io.Writer, n int, of int64, record json.RawMessage) error {
 	if c.JSON {
 		var line bytes.Buffer
 		if err := json.Compact(&line, record); err != nil {

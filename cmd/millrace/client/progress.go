@@ -1,33 +1,34 @@
-package main
+package client
 
 import (
 	"fmt"
 	"os"
 	"time"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
 
-// bar shows how far something is: a bar on a terminal, nothing elsewhere.
-type bar struct{ bar *progressbar.ProgressBar }
+// Bar shows how far something is: a bar on a terminal, nothing elsewhere.
+type Bar struct{ bar *progressbar.ProgressBar }
 
-// progress starts a bar that counts events. A total of -1 is not known.
-func eventsBar(a *app, what string, total int64) bar {
+// EventsBar starts a bar that counts events. A total of -1 is not known.
+func EventsBar(a *app.App, what string, total int64) Bar {
 	return newBar(a, what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
 		progressbar.OptionClearOnFinish())
 }
 
 // rowsBar counts the rows of an export, whose number is not known yet. It stays when it is full.
-func rowsBar(a *app) bar {
-	return newBar(a, "  rows", -1, progressbar.OptionShowCount(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.stderr) }))
+func rowsBar(a *app.App) Bar {
+	return newBar(a, "  rows", -1, progressbar.OptionShowCount(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.Stderr) }))
 }
 
 // bytesBar counts the bytes of an export's objects.
-func bytesBar(a *app, what string, d *files.Dataset) bar {
+func bytesBar(a *app.App, what string, d *files.Dataset) Bar {
 	if d.Manifest == nil {
-		return bar{}
+		return Bar{}
 	}
 	total := int64(0)
 	for _, f := range d.Manifest.Files {
@@ -37,42 +38,44 @@ func bytesBar(a *app, what string, d *files.Dataset) bar {
 }
 
 // newBar starts a bar on standard error.
-func newBar(a *app, what string, total int64, options ...progressbar.Option) bar {
-	f, ok := a.stderr.(*os.File)
+func newBar(a *app.App, what string, total int64, options ...progressbar.Option) Bar {
+	f, ok := a.Stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return bar{}
+		return Bar{}
 	}
-	return bar{progressbar.NewOptions64(total, append(options, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(f),
+	return Bar{progressbar.NewOptions64(total, append(options, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(f),
 		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond))...)}
 }
 
-func (b bar) set(n int64) {
+// Set draws the bar at n.
+func (b Bar) Set(n int64) {
 	if b.bar != nil {
 		b.bar.Set64(n) //nolint:errcheck // a progress bar that cannot be drawn is no failure
 	}
 }
 
-func (b bar) add(n int64) {
+func (b Bar) add(n int64) {
 	if b.bar != nil {
 		b.bar.Add64(n) //nolint:errcheck // as above
 	}
 }
 
 // total sets what the bar is out of, once that is known.
-func (b bar) total(n int64) {
+func (b Bar) total(n int64) {
 	if b.bar != nil && n > 0 {
 		b.bar.ChangeMax64(n)
 	}
 }
 
-func (b bar) finish() {
+// Finish draws the bar full.
+func (b Bar) Finish() {
 	if b.bar != nil {
 		b.bar.Finish() //nolint:errcheck // as above
 	}
 }
 
 // clear takes the bar away.
-func (b bar) clear() {
+func (b Bar) clear() {
 	if b.bar != nil {
 		b.bar.Clear() //nolint:errcheck // as above
 	}

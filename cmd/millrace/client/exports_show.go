@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"cmp"
@@ -12,18 +12,19 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 )
 
 type exportsShow struct {
-	exportArg
+	ExportArg
 	JSON bool `name:"json" help:"One JSON object: the fields of its last event, with the request, the files and deleted_at."`
 }
 
 // Run shows an export as its folder tells; how far a running one is, ClickHouse knows.
-func (c exportsShow) Run(ctx context.Context, a *app) error {
+func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		completion, err := d.Completion()
 		if err != nil {
@@ -36,15 +37,15 @@ func (c exportsShow) Run(ctx context.Context, a *app) error {
 		if c.JSON {
 			return s.writeJSON(a)
 		}
-		_, err = fmt.Fprint(a.stdout, s.text())
+		_, err = fmt.Fprint(a.Stdout, s.text())
 		return err
 	})
 }
 
 // trackedProgress is how far the view exports has a running export. Of one that is not there yet, nothing is done.
-func trackedProgress(ctx context.Context, a *app, p *export.Plan) (*export.Progress, error) {
+func trackedProgress(ctx context.Context, a *app.App, p *export.Plan) (*export.Progress, error) {
 	progress := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
-	conn, err := a.cfg.dsn.Open()
+	conn, err := a.Config.DSN.Open()
 	if err != nil {
 		return progress, err
 	}
@@ -78,7 +79,7 @@ type shown struct {
 }
 
 // writeJSON writes the fields of the last event, and what the folder has beside them.
-func (s shown) writeJSON(a *app) error {
+func (s shown) writeJSON(a *app.App) error {
 	var last any = s.progress
 	if s.completion != nil {
 		last = s.completion
@@ -101,7 +102,7 @@ func (s shown) writeJSON(a *app) error {
 	if deletion := s.dataset.Deletion; deletion != nil {
 		fields["deleted_at"], fields["deleted_by"] = deletion.DeletedAt, deletion.DeletedBy
 	}
-	return json.NewEncoder(a.stdout).Encode(fields)
+	return json.NewEncoder(a.Stdout).Encode(fields)
 }
 
 // sheet is lines of a name and a value.

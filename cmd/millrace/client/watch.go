@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -12,29 +12,30 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// watcher follows exports on the topics of progress and completions.
-type watcher struct {
+// Watcher follows exports on the topics of progress and completions.
+type Watcher struct {
 	client      *kgo.Client
 	ids         map[string]bool // workspace/export
 	completions string
 }
 
-// watch starts before the exports are asked for, so that nothing of them is missed: from now on, but completions
+// NewWatcher starts before the exports are asked for, so that nothing of them is missed: from now on, but completions
 // of ids that are not fresh from the start, in case an export was asked for, and ended, before.
-func newWatcher(ctx context.Context, a *app, fresh bool, ids ...export.ID) (*watcher, error) {
-	client, err := a.kafkaClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+func NewWatcher(ctx context.Context, a *app.App, fresh bool, ids ...export.ID) (*Watcher, error) {
+	client, err := a.KafkaClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{client: client, ids: map[string]bool{}, completions: a.cfg.KafkaTopicPrefix + event.TopicExportCompletions}
+	w := &Watcher{client: client, ids: map[string]bool{}, completions: a.Config.KafkaTopicPrefix + event.TopicExportCompletions}
 	for _, id := range ids {
 		w.ids[id.String()] = true
 	}
-	progress := a.cfg.KafkaTopicPrefix + event.TopicExportProgress
+	progress := a.Config.KafkaTopicPrefix + event.TopicExportProgress
 	admin := kadm.NewClient(client)
 	ends, err := admin.ListEndOffsets(ctx, progress, w.completions)
 	if err == nil {
@@ -56,11 +57,12 @@ func newWatcher(ctx context.Context, a *app, fresh bool, ids ...export.ID) (*wat
 	return w, nil
 }
 
-func (w *watcher) close() { w.client.Close() }
+// Close ends the watching.
+func (w *Watcher) Close() { w.client.Close() }
 
-// wait calls f with the progress of the exports, and returns the first completion that comes. The two are on topics of
+// Wait calls f with the progress of the exports, and returns the first completion that comes. The two are on topics of
 // their own, and the last progress may come too late.
-func (w *watcher) wait(ctx context.Context, f func(*export.Progress)) (*export.Completion, error) {
+func (w *Watcher) Wait(ctx context.Context, f func(*export.Progress)) (*export.Completion, error) {
 	completions, err := []*export.Completion(nil), error(nil)
 	for len(completions) == 0 && err == nil {
 		completions, err = w.poll(ctx, f)
@@ -71,8 +73,8 @@ func (w *watcher) wait(ctx context.Context, f func(*export.Progress)) (*export.C
 	return completions[0], nil
 }
 
-// waitAll calls f with the progress of the exports, and returns when done was called with the completions of all.
-func (w *watcher) waitAll(ctx context.Context, f func(*export.Progress), done func(*export.Completion)) error {
+// WaitAll calls f with the progress of the exports, and returns when done was called with the completions of all.
+func (w *Watcher) WaitAll(ctx context.Context, f func(*export.Progress), done func(*export.Completion)) error {
 	for left := len(w.ids); left > 0; {
 		completions, err := w.poll(ctx, f)
 		if err != nil {
@@ -87,7 +89,7 @@ func (w *watcher) waitAll(ctx context.Context, f func(*export.Progress), done fu
 }
 
 // poll waits for records, calls f with what they tell of progress, and returns the completions.
-func (w *watcher) poll(ctx context.Context, f func(*export.Progress)) (completions []*export.Completion, err error) {
+func (w *Watcher) poll(ctx context.Context, f func(*export.Progress)) (completions []*export.Completion, err error) {
 	fetches := w.client.PollFetches(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -121,23 +123,23 @@ func (w *watcher) poll(ctx context.Context, f func(*export.Progress)) (completio
 }
 
 // follow shows the progress of an export, and how it ended: with an error if it did not succeed.
-func (c requestCommand) follow(ctx context.Context, a *app, w *watcher) (*export.Completion, error) {
+func (c Request) follow(ctx context.Context, a *app.App, w *Watcher) (*export.Completion, error) {
 	bar := rowsBar(a)
-	out := json.NewEncoder(a.stdout)
-	completion, err := w.wait(ctx, func(p *export.Progress) {
+	out := json.NewEncoder(a.Stdout)
+	completion, err := w.Wait(ctx, func(p *export.Progress) {
 		switch {
 		case c.JSON:
 			out.Encode(p) //nolint:errcheck // the completion's is checked
 		case bar.bar != nil:
 			bar.total(p.RowsPlanned)
-			bar.set(p.RowsDone)
+			bar.Set(p.RowsDone)
 		default:
-			fmt.Fprintln(a.stdout, describeProgress(p))
+			fmt.Fprintln(a.Stdout, describeProgress(p))
 		}
 	})
 	if completion != nil && completion.Records > 0 {
 		bar.total(completion.RowsPlanned)
-		bar.finish()
+		bar.Finish()
 	} else {
 		bar.clear()
 	}
@@ -149,21 +151,22 @@ func (c requestCommand) follow(ctx context.Context, a *app, w *watcher) (*export
 	case c.JSON:
 		err = out.Encode(completion)
 	default:
-		_, err = fmt.Fprint(a.stdout, describeCompletion(completion))
+		_, err = fmt.Fprint(a.Stdout, DescribeCompletion(completion))
 	}
 	if err != nil {
 		return nil, err
 	}
 	switch completion.Status {
 	case export.StatusFailed:
-		return nil, &exitError{exitExportFailed, describeFailure(completion.Failure())}
+		return nil, &app.ExitError{Code: app.ExitExportFailed, Err: DescribeFailure(completion.Failure())}
 	case export.StatusCancelled:
-		return nil, &exitError{code: exitCancelled}
+		return nil, &app.ExitError{Code: app.ExitCancelled}
 	}
 	return completion, nil
 }
 
-func describeFailure(e *export.Error) error {
+// DescribeFailure returns the error of a failed export, for people.
+func DescribeFailure(e *export.Error) error {
 	if e == nil {
 		return errors.New("the export failed")
 	}
@@ -174,7 +177,8 @@ func describeProgress(p *export.Progress) string {
 	return fmt.Sprintf("%s %.0f%%: %d of %d rows, %d records in %d files", p.Status, p.PercentDone, p.RowsDone, p.RowsPlanned, p.Records, p.Fragments)
 }
 
-func describeCompletion(c *export.Completion) string {
+// DescribeCompletion returns lines that say how an export ended.
+func DescribeCompletion(c *export.Completion) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d records in %d files, %d bytes\n", c.Status, c.Records, c.Fragments, c.Bytes)
 	for _, reason := range slices.Sorted(maps.Keys(c.Dropped)) {

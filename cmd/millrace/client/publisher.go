@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -14,21 +14,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// publisher sends run events to a topic, not faster than a rate.
-type publisher struct {
+// Publisher sends run events to a topic, not faster than a rate.
+type Publisher struct {
 	client    *kgo.Client
 	topic     string
 	interval  time.Duration
 	next      time.Time
 	published atomic.Int64
-	bytes     atomic.Int64
+	Bytes     atomic.Int64
 	failed    atomic.Pointer[error]
-	progress  func(events, bytes int64)
+	Progress  func(events, bytes int64)
 	checker   kafka.Checker
 }
 
-func newPublisher(client *kgo.Client, topic string, rate float64) *publisher {
-	p := &publisher{client: client, topic: topic, progress: func(int64, int64) {}, checker: kafka.Checker{Source: "millrace/replay"}}
+// NewPublisher returns a publisher to a topic. A rate of 0 is no limit.
+func NewPublisher(client *kgo.Client, topic string, rate float64) *Publisher {
+	p := &Publisher{client: client, topic: topic, Progress: func(int64, int64) {}, checker: kafka.Checker{Source: "millrace/replay"}}
 	if rate > 0 {
 		p.interval = time.Duration(float64(time.Second) / rate)
 		p.next = time.Now()
@@ -37,7 +38,7 @@ func newPublisher(client *kgo.Client, topic string, rate float64) *publisher {
 }
 
 // send hands a record to the producer; it blocks while the producer's buffer is full.
-func (p *publisher) send(ctx context.Context, r *kgo.Record) error {
+func (p *Publisher) send(ctx context.Context, r *kgo.Record) error {
 	if err := p.failed.Load(); err != nil {
 		return *err
 	}
@@ -54,13 +55,13 @@ func (p *publisher) send(ctx context.Context, r *kgo.Record) error {
 			p.failed.CompareAndSwap(nil, &err)
 			return
 		}
-		p.progress(p.published.Add(1), p.bytes.Add(int64(len(r.Value))))
+		p.Progress(p.published.Add(1), p.Bytes.Add(int64(len(r.Value))))
 	})
 	return nil
 }
 
-// flush waits until Kafka has everything, also when ctx is done: what was sent is finished.
-func (p *publisher) flush(ctx context.Context) error {
+// Flush waits until Kafka has everything, also when ctx is done: what was sent is finished.
+func (p *Publisher) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	if err := p.client.Flush(ctx); err != nil {
@@ -86,8 +87,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// sendSample publishes everything a generator makes.
-func (p *publisher) sendSample(ctx context.Context, g *sample.Generator) error {
+// SendSample publishes everything a generator makes.
+func (p *Publisher) SendSample(ctx context.Context, g *sample.Generator) error {
 	for {
 		e, ok := g.Next()
 		if !ok {

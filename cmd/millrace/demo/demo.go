@@ -1,4 +1,5 @@
-package main
+// Package demo has the command that shows all of Millrace on a local stack.
+package demo
 
 import (
 	"context"
@@ -10,18 +11,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/client"
+	"github.com/millrace/millrace/cmd/millrace/services"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-type demoCommand struct {
+// Command is the command line of millrace demo.
+type Command struct {
 	Dir  string `type:"path" placeholder:"DIR" help:"Folder for the data and the exports; default a fresh one, which is named."`
 	Runs int    `default:"3000" hidden:""`
 }
 
 // demoQueries are what an analyst might ask first.
-var demoQueries = []struct{ title, sql string }{
+var queries = []struct{ title, sql string }{
 	{"Runs, success and latency by version", `SELECT app_id, app_version, count() AS runs, round(avg(status = 'succeeded'), 3) AS success,
        round(quantile(0.95)(dateDiff('millisecond', started_at, ended_at))) AS p95_ms
 FROM runs_latest
@@ -41,12 +46,12 @@ ORDER BY app_id, node_runs DESC, node_id
 LIMIT 8`},
 }
 
-// localStack runs the embedded services over dir and all roles on them, and calls f when everything answers. It stops
+// LocalStack runs the embedded services over dir and all roles on them, and calls f when everything answers. It stops
 // all when f returns.
-type localStack func(ctx context.Context, a *app, dir string, f func(context.Context, *Services) error) error
+type LocalStack func(ctx context.Context, a *app.App, dir string, f func(context.Context, *services.Services) error) error
 
 // Run starts the local stack on free ports, streams sample runs through it, queries and exports them.
-func (c demoCommand) Run(ctx context.Context, a *app, local localStack) (err error) {
+func (c Command) Run(ctx context.Context, a *app.App, local LocalStack) (err error) {
 	began := time.Now()
 	if c.Dir == "" {
 		if c.Dir, err = os.MkdirTemp("", "millrace-demo-"); err != nil {
@@ -60,13 +65,13 @@ func (c demoCommand) Run(ctx context.Context, a *app, local localStack) (err err
 		return err
 	}
 	defer logFile.Close()
-	a.log = a.cfg.logger(logFile)
-	a.cfg.LocalKafkaPort, a.cfg.LocalClickHousePort, a.cfg.LocalClickHouseHTTPPort, a.cfg.OpsAddr = 0, 0, 0, "127.0.0.1:0"
-	a.cfg.HTTPAddr = "127.0.0.1:0"
+	a.Log = a.Config.Logger(logFile)
+	a.Config.LocalKafkaPort, a.Config.LocalClickHousePort, a.Config.LocalClickHouseHTTPPort, a.Config.OpsAddr = 0, 0, 0, "127.0.0.1:0"
+	a.Config.HTTPAddr = "127.0.0.1:0"
 
-	fmt.Fprintf(a.stdout, "Starting Kafka, ClickHouse and all roles in %s\n", c.Dir)
-	err = local(ctx, a, c.Dir, func(ctx context.Context, s *Services) error {
-		fmt.Fprintf(a.stdout, "  Kafka %s, ClickHouse %s and http://%s, log %s (%.1f s)\n",
+	fmt.Fprintf(a.Stdout, "Starting Kafka, ClickHouse and all roles in %s\n", c.Dir)
+	err = local(ctx, a, c.Dir, func(ctx context.Context, s *services.Services) error {
+		fmt.Fprintf(a.Stdout, "  Kafka %s, ClickHouse %s and http://%s, log %s (%.1f s)\n",
 			s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), logFile.Name(), time.Since(began).Seconds())
 		return c.show(ctx, a, s)
 	})
@@ -76,62 +81,62 @@ func (c demoCommand) Run(ctx context.Context, a *app, local localStack) (err err
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	fmt.Fprintf(a.stdout, "\nDone in %.0f s; everything is stopped.\n", time.Since(began).Seconds())
+	fmt.Fprintf(a.Stdout, "\nDone in %.0f s; everything is stopped.\n", time.Since(began).Seconds())
 	return nil
 }
 
-func (c demoCommand) show(ctx context.Context, a *app, s *Services) error {
+func (c Command) show(ctx context.Context, a *app.App, s *services.Services) error {
 	if err := c.stream(ctx, a); err != nil {
 		return err
 	}
-	for _, q := range demoQueries {
-		answer, err := queryHTTP(ctx, s.ClickHouse.HTTPAddr(), a.cfg.dsn.Database, q.sql)
+	for _, q := range queries {
+		answer, err := queryHTTP(ctx, s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, q.sql)
 		if err != nil {
 			return fmt.Errorf("query: %w", err)
 		}
-		fmt.Fprintf(a.stdout, "\n%s\n\n%s\n%s", q.title, indent(q.sql), indent(answer))
+		fmt.Fprintf(a.Stdout, "\n%s\n\n%s\n%s", q.title, indent(q.sql), indent(answer))
 	}
 	return c.export(ctx, a)
 }
 
 // stream publishes the sample and waits until all of it can be queried.
-func (c demoCommand) stream(ctx context.Context, a *app) error {
+func (c Command) stream(ctx context.Context, a *app.App) error {
 	cfg := sample.Config{
-		Seed: 1, Runs: c.Runs, Workspaces: []string{a.cfg.DefaultWorkspace},
+		Seed: 1, Runs: c.Runs, Workspaces: []string{a.Config.DefaultWorkspace},
 		Start: time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Hour), Interval: 30 * 24 * time.Hour / time.Duration(c.Runs),
 	}
 	want := sample.Expect(cfg)
-	fmt.Fprintf(a.stdout, "\nStreaming %d events of %d runs through Kafka into ClickHouse\n", want.Events, want.Runs)
-	client, err := a.kafkaClient(kafka.ProducerOptions()...)
+	fmt.Fprintf(a.Stdout, "\nStreaming %d events of %d runs through Kafka into ClickHouse\n", want.Events, want.Runs)
+	producer, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	conn, err := a.cfg.dsn.Open()
+	defer producer.Close()
+	conn, err := a.Config.DSN.Open()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	p := newPublisher(client, a.cfg.KafkaTopicPrefix+event.TopicRuns, 0)
-	bar := eventsBar(a, "  published", int64(want.Events))
-	p.progress = func(events, _ int64) { bar.set(events) }
-	if err := p.sendSample(ctx, sample.New(cfg)); err != nil {
+	p := client.NewPublisher(producer, a.Config.KafkaTopicPrefix+event.TopicRuns, 0)
+	bar := client.EventsBar(a, "  published", int64(want.Events))
+	p.Progress = func(events, _ int64) { bar.Set(events) }
+	if err := p.SendSample(ctx, sample.New(cfg)); err != nil {
 		return err
 	}
-	if err := p.flush(ctx); err != nil {
+	if err := p.Flush(ctx); err != nil {
 		return err
 	}
-	bar.finish()
-	bar = eventsBar(a, "  queryable", int64(want.Runs+want.Nodes+want.Feedback))
-	err = poll(ctx, func() (bool, error) {
+	bar.Finish()
+	bar = client.EventsBar(a, "  queryable", int64(want.Runs+want.Nodes+want.Feedback))
+	err = app.Poll(ctx, func() (bool, error) {
 		var runs, nodes, feedback uint64
 		err := conn.QueryRow(ctx, "SELECT (SELECT count() FROM runs_latest), (SELECT count() FROM nodes_latest), (SELECT count() FROM feedback_latest)").Scan(&runs, &nodes, &feedback)
-		bar.set(int64(runs + nodes + feedback))
+		bar.Set(int64(runs + nodes + feedback))
 		return runs == uint64(want.Runs) && nodes == uint64(want.Nodes) && feedback == uint64(want.Feedback), err
 	})
-	bar.finish()
+	bar.Finish()
 	if err == nil {
-		fmt.Fprintf(a.stdout, "  queryable: %d runs, %d node runs, %d feedback\n", want.Runs, want.Nodes, want.Feedback)
+		fmt.Fprintf(a.Stdout, "  queryable: %d runs, %d node runs, %d feedback\n", want.Runs, want.Nodes, want.Feedback)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"bufio"
@@ -14,22 +14,24 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-type replayCommand struct {
+// Replay is the command line of millrace replay.
+type Replay struct {
 	Files []string `arg:"" name:"file" help:"Files of run events, one a line: CloudEvents or bare JSON; .gz and .zst are unpacked; - is standard input."`
 	Rate  float64  `placeholder:"N/s" help:"Events a second at most; 0 = as fast as Kafka takes them."`
 	Loop  bool     `help:"Start over at the end, until interrupted."`
 
 	As  string `placeholder:"openai-chat" help:"What the lines are, if not run events. openai-chat: chats in OpenAI's shape, {\"messages\": […]}, each of which becomes a run of copilot --app in --workspace."`
 	App string `help:"With --as: id of the copilot."`
-	workspaceFlag
+	app.WorkspaceFlag
 }
 
 // Validate checks the flags.
-func (c *replayCommand) Validate() error {
+func (c *Replay) Validate() error {
 	if c.Rate < 0 {
 		return errors.New("--rate must not be negative")
 	}
@@ -41,41 +43,41 @@ func (c *replayCommand) Validate() error {
 
 // Run publishes the events. A line that is not a run event is reported and passed over; then the exit
 // code is 1.
-func (c *replayCommand) Run(ctx context.Context, a *app) error {
-	workspace, err := c.workspace(a.cfg)
+func (c *Replay) Run(ctx context.Context, a *app.App) error {
+	workspace, err := c.WorkspaceID(a.Config)
 	if err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(kafka.ProducerOptions()...)
+	client, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	if err := a.requireKafka(ctx, client); err != nil {
+	if err := a.RequireKafka(ctx, client); err != nil {
 		return err
 	}
-	p := newPublisher(client, a.cfg.KafkaTopicPrefix+event.TopicRuns, c.Rate)
-	bar := eventsBar(a, "replay", -1)
-	p.progress = func(events, _ int64) { bar.set(events) }
+	p := NewPublisher(client, a.Config.KafkaTopicPrefix+event.TopicRuns, c.Rate)
+	bar := EventsBar(a, "replay", -1)
+	p.Progress = func(events, _ int64) { bar.Set(events) }
 	bad := 0
 	for again := true; again && ctx.Err() == nil; again = c.Loop {
 		for _, file := range c.Files {
 			n, err := replayFile(ctx, a, file, p, c.reader(p, workspace))
 			bad += n
 			if err != nil && ctx.Err() == nil {
-				bar.finish()
+				bar.Finish()
 				return err
 			}
 		}
 	}
-	err = p.flush(ctx)
-	bar.finish()
-	fmt.Fprintf(a.stdout, "published %d events, %d lines skipped\n", p.published.Load(), bad)
+	err = p.Flush(ctx)
+	bar.Finish()
+	fmt.Fprintf(a.Stdout, "published %d events, %d lines skipped\n", p.published.Load(), bad)
 	if err != nil {
 		return err
 	}
 	if bad > 0 {
-		return &exitError{exitFailed, fmt.Errorf("%d lines are not %s and were skipped", bad, c.what())}
+		return &app.ExitError{Code: app.ExitFailed, Err: fmt.Errorf("%d lines are not %s and were skipped", bad, c.what())}
 	}
 	return nil
 }
@@ -85,7 +87,7 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 type lineReader func(modified time.Time) func(line []byte, number int) (*kgo.Record, error)
 
 // replayFile sends the events of a file and returns how many lines it had to skip.
-func replayFile(ctx context.Context, a *app, name string, p *publisher, read lineReader) (bad int, err error) {
+func replayFile(ctx context.Context, a *app.App, name string, p *Publisher, read lineReader) (bad int, err error) {
 	in, err := openEvents(a, name)
 	if err != nil {
 		return 0, err
@@ -99,7 +101,7 @@ func replayFile(ctx context.Context, a *app, name string, p *publisher, read lin
 			record, refused := check(bytes.TrimSpace(line), number)
 			if refused != nil {
 				bad++
-				fmt.Fprintf(a.stderr, "%s:%d: skipped: %v\n", name, number, refused)
+				fmt.Fprintf(a.Stderr, "%s:%d: skipped: %v\n", name, number, refused)
 			} else if err := p.send(ctx, record); err != nil {
 				return bad, err
 			}
@@ -126,8 +128,8 @@ func (r *reader) Close() {
 }
 
 // openEvents opens a file, unpacking it by its name, or standard input, unpacking it by its first bytes.
-func openEvents(a *app, name string) (*reader, error) {
-	r := &reader{Reader: a.stdin}
+func openEvents(a *app.App, name string) (*reader, error) {
+	r := &reader{Reader: a.Stdin}
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {

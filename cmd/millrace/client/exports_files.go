@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -7,28 +7,29 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 )
 
 type exportsDownload struct {
-	exportArg
+	ExportArg
 	Dir       string `arg:"" optional:"" type:"path" help:"Folder for the files; default a new one in the current folder, named by the export's id."`
 	Fragments bool   `help:"Keep the fragments, and the folder as it is in the bucket, instead of one file a split."`
 	Force     bool   `help:"Replace files that are there and differ."`
 }
 
 // Run downloads the files of an export.
-func (c exportsDownload) Run(ctx context.Context, a *app) error {
+func (c exportsDownload) Run(ctx context.Context, a *app.App) error {
 	id, err := c.id(a)
 	if err != nil {
 		return err
 	}
-	return download(ctx, a, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.stdout)
+	return download(ctx, a, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.Stdout)
 }
 
 // downloadExport downloads an export into a folder, "" for one of its own, and says what was written.
-func download(ctx context.Context, a *app, id export.ID, dir string, o files.DownloadOptions, out io.Writer) error {
+func download(ctx context.Context, a *app.App, id export.ID, dir string, o files.DownloadOptions, out io.Writer) error {
 	return withDataset(ctx, a, id, func(d *files.Dataset) error {
 		if dir == "" {
 			dir = id.ExportID
@@ -36,7 +37,7 @@ func download(ctx context.Context, a *app, id export.ID, dir string, o files.Dow
 		bar := bytesBar(a, "download", d)
 		o.Progress = bar.add
 		list, err := d.Download(ctx, dir, o)
-		bar.finish()
+		bar.Finish()
 		switch {
 		case errors.Is(err, files.ErrExists):
 			return fmt.Errorf("%w: choose another folder, or replace it with --force", err)
@@ -68,44 +69,45 @@ func describeFiles(out io.Writer, d *files.Dataset, files []files.LocalFile) err
 	return err
 }
 
-type exportsVerify struct {
-	exportArg
+// ExportsVerify is the command line of millrace exports verify.
+type ExportsVerify struct {
+	ExportArg
 	JSON bool `name:"json" help:"The report as one JSON object."`
 }
 
 // Run verifies an export. One that is not as its manifest says ends with exit code 1.
-func (c exportsVerify) Run(ctx context.Context, a *app) error {
+func (c ExportsVerify) Run(ctx context.Context, a *app.App) error {
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		bar := bytesBar(a, "verify", d)
 		report, err := d.Verify(ctx, bar.add)
-		bar.finish()
+		bar.Finish()
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			if err := json.NewEncoder(a.stdout).Encode(report); err != nil {
+			if err := json.NewEncoder(a.Stdout).Encode(report); err != nil {
 				return err
 			}
 		} else {
 			for _, p := range report.Problems {
-				fmt.Fprintln(a.stdout, printable(p.Error()))
+				fmt.Fprintln(a.Stdout, printable(p.Error()))
 			}
 		}
 		if n := len(report.Problems); n > 0 {
 			return fmt.Errorf("export %s is not what its manifest says: %s", id.ExportID, plural(int64(n), "problem"))
 		}
 		if !c.JSON {
-			_, err = fmt.Fprintf(a.stdout, "verified %s, %s, %s: size, SHA-256 and number of records are what the manifest says\n",
+			_, err = fmt.Fprintf(a.Stdout, "verified %s, %s, %s: size, SHA-256 and number of records are what the manifest says\n",
 				plural(int64(report.Objects), "object"), plural(report.Records, "record"), byteSize(report.Bytes))
 		}
 		return err
 	})
 }
 
-type exportsDelete struct{ exportArg }
+type exportsDelete struct{ ExportArg }
 
 // Run deletes the files of an export that has ended.
-func (c exportsDelete) Run(ctx context.Context, a *app) error {
+func (c exportsDelete) Run(ctx context.Context, a *app.App) error {
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		if d.Manifest == nil {
 			return fmt.Errorf("export %s is still running: cancel it first, with `millrace exports cancel %s`", id.ExportID, id.ExportID)
@@ -115,10 +117,10 @@ func (c exportsDelete) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if before != nil {
-			_, err := fmt.Fprintf(a.stdout, "was deleted %s\n", printable(joined(" by ", moment(before.DeletedAt), before.DeletedBy)))
+			_, err := fmt.Fprintf(a.Stdout, "was deleted %s\n", printable(joined(" by ", moment(before.DeletedAt), before.DeletedBy)))
 			return err
 		}
-		_, err := fmt.Fprintf(a.stdout, "deleted %s with %s, %s; the plan and the manifest stay\n", plural(d.Manifest.Totals.Files, "file"),
+		_, err := fmt.Fprintf(a.Stdout, "deleted %s with %s, %s; the plan and the manifest stay\n", plural(d.Manifest.Totals.Files, "file"),
 			plural(d.Manifest.Totals.Records, "record"), byteSize(d.Manifest.Totals.Bytes))
 		return err
 	})

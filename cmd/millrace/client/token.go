@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"cmp"
@@ -10,21 +10,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/api/auth"
 )
 
-// tokenCommand makes tokens where no identity provider does.
-type tokenCommand struct {
+// Token makes tokens where no identity provider does.
+type Token struct {
 	Scope    []string      `placeholder:"S" help:"A scope; may be given several times. Default: all of them."`
 	Subject  string        `help:"Whose token it is. Default: $USER."`
 	TTL      time.Duration `name:"ttl" default:"1h" help:"How long it is good."`
 	Key      string        `placeholder:"FILE" help:"Private key to sign with: PKCS #8 in PEM, or a JWK. Default: the secret of MILLRACE_AUTH_HMAC_SECRET_FILE."`
 	Generate string        `placeholder:"DIR" help:"Make a key instead: private.jwk for --key, and jwks.json for MILLRACE_AUTH_JWKS_FILE."`
-	workspaceFlag
+	app.WorkspaceFlag
 }
 
 // Validate checks the flags.
-func (c *tokenCommand) Validate() error {
+func (c *Token) Validate() error {
 	if c.TTL < time.Second {
 		return errors.New("--ttl must be at least a second")
 	}
@@ -40,15 +41,15 @@ func (c *tokenCommand) Validate() error {
 }
 
 // Run prints a token, and nothing else, so that it can go into a header: -H "Authorization: Bearer $(millrace token)".
-func (c *tokenCommand) Run(a *app) error {
+func (c *Token) Run(a *app.App) error {
 	if c.Generate != "" {
 		return c.generate(a)
 	}
-	workspace, err := c.workspace(a.cfg)
+	workspace, err := c.WorkspaceID(a.Config)
 	if err != nil {
 		return err
 	}
-	cfg := a.authConfig()
+	cfg := a.AuthConfig()
 	signer, err := c.signer(cfg)
 	if err != nil {
 		return err
@@ -71,11 +72,11 @@ func (c *tokenCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(a.stdout, token)
+	_, err = fmt.Fprintln(a.Stdout, token)
 	return err
 }
 
-func (c *tokenCommand) signer(cfg auth.Config) (*auth.Signer, error) {
+func (c *Token) signer(cfg auth.Config) (*auth.Signer, error) {
 	switch {
 	case c.Key != "":
 		signer, err := auth.KeySigner(c.Key)
@@ -86,14 +87,14 @@ func (c *tokenCommand) signer(cfg auth.Config) (*auth.Signer, error) {
 	case cfg.HMACSecretFile != "":
 		return auth.SecretSigner(cfg.HMACSecretFile)
 	}
-	return nil, usage("there is nothing to sign with: set MILLRACE_AUTH_HMAC_SECRET_FILE, or give --key FILE; --generate DIR makes a key")
+	return nil, app.Usage("there is nothing to sign with: set MILLRACE_AUTH_HMAC_SECRET_FILE, or give --key FILE; --generate DIR makes a key")
 }
 
-func (c *tokenCommand) generate(a *app) error {
+func (c *Token) generate(a *app.App) error {
 	if err := auth.GenerateKey(c.Generate); err != nil {
 		return fmt.Errorf("--generate: %w", err)
 	}
 	private, public := filepath.Join(c.Generate, auth.PrivateKeyFile), filepath.Join(c.Generate, auth.PublicKeysFile)
-	_, err := fmt.Fprintf(a.stdout, "wrote %s and %s\nserver: MILLRACE_AUTH_JWKS_FILE=%s\ntokens: millrace token --key %s\n", private, public, public, private)
+	_, err := fmt.Fprintf(a.Stdout, "wrote %s and %s\nserver: MILLRACE_AUTH_JWKS_FILE=%s\ntokens: millrace token --key %s\n", private, public, public, private)
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
@@ -16,12 +17,12 @@ import (
 )
 
 type exportsCancel struct {
-	exportArg
+	ExportArg
 	Timeout time.Duration `default:"1m" help:"How long to wait for the export to end."`
 }
 
 // Run cancels an export and waits for its completion, which may say that it ended otherwise first.
-func (c exportsCancel) Run(ctx context.Context, a *app) error {
+func (c exportsCancel) Run(ctx context.Context, a *app.App) error {
 	id, err := c.id(a)
 	if err != nil {
 		return err
@@ -29,19 +30,19 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 	if ended, err := endedAlready(ctx, a, id); ended || err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(kafka.ProducerOptions()...)
+	client, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	if err := a.requireKafka(ctx, client); err != nil {
+	if err := a.RequireKafka(ctx, client); err != nil {
 		return err
 	}
-	w, err := newWatcher(ctx, a, true, id)
+	w, err := NewWatcher(ctx, a, true, id)
 	if err != nil {
 		return err
 	}
-	defer w.close()
+	defer w.Close()
 	// Again, since one that ended before the watch began has no completion left to come.
 	if ended, err := endedAlready(ctx, a, id); ended || err != nil {
 		return err
@@ -51,16 +52,16 @@ func (c exportsCancel) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	e := event.Event{ID: uuid.NewString(), Source: "millrace/exports", Type: export.TypeCancelled, Time: time.Now(), Data: data}
-	if err := publish(ctx, a, client, e, id); err != nil {
+	if err := Publish(ctx, a, client, e, id); err != nil {
 		return err
 	}
 	return c.await(ctx, a, w)
 }
 
-func (c exportsCancel) await(ctx context.Context, a *app, w *watcher) error {
+func (c exportsCancel) await(ctx context.Context, a *app.App, w *Watcher) error {
 	wait, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	completion, err := w.wait(wait, func(*export.Progress) {})
+	completion, err := w.Wait(wait, func(*export.Progress) {})
 	switch {
 	case ctx.Err() != nil:
 		return errors.New("stopped waiting; the cancel is filed")
@@ -71,12 +72,12 @@ func (c exportsCancel) await(ctx context.Context, a *app, w *watcher) error {
 	case completion.Status != export.StatusCancelled:
 		return fmt.Errorf("the export ended before the cancel reached it: %s", completion.Status)
 	}
-	_, err = fmt.Fprintln(a.stdout, "cancelled")
+	_, err = fmt.Fprintln(a.Stdout, "cancelled")
 	return err
 }
 
 // endedAlready says how an export has ended, if it has. That it was cancelled before is as good as now.
-func endedAlready(ctx context.Context, a *app, id export.ID) (ended bool, err error) {
+func endedAlready(ctx context.Context, a *app.App, id export.ID) (ended bool, err error) {
 	err = withDataset(ctx, a, id, func(d *files.Dataset) error {
 		if d.Manifest == nil {
 			return nil
@@ -85,7 +86,7 @@ func endedAlready(ctx context.Context, a *app, id export.ID) (ended bool, err er
 		if d.Manifest.Status != export.StatusCancelled {
 			return fmt.Errorf("the export had ended already, %s: %s", moment(d.Manifest.CreatedAt), d.Manifest.Status)
 		}
-		_, err := fmt.Fprintf(a.stdout, "had been cancelled already, %s\n", moment(d.Manifest.CreatedAt))
+		_, err := fmt.Fprintf(a.Stdout, "had been cancelled already, %s\n", moment(d.Manifest.CreatedAt))
 		return err
 	})
 	return ended, err

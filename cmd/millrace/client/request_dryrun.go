@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -8,21 +8,22 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
 // try shows what the export of a request would come to.
-func (c requestCommand) try(ctx context.Context, a *app, r *export.Request) error {
-	d, err := dryrun.Run(ctx, a.cfg.dsn, r, int64(a.cfg.ExportWindowRecords))
+func (c Request) try(ctx context.Context, a *app.App, r *export.Request) error {
+	d, err := dryrun.Run(ctx, a.Config.DSN, r, int64(a.Config.ExportWindowRecords))
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(d)
+		return json.NewEncoder(a.Stdout).Encode(d)
 	}
-	_, err = fmt.Fprint(a.stdout, describeDryRun(r, d))
+	_, err = fmt.Fprint(a.Stdout, describeDryRun(r, d))
 	return err
 }
 

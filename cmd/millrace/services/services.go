@@ -1,4 +1,5 @@
-package main
+// Package services runs the embedded Kafka and ClickHouse, prepared for the roles: for millrace local, demo and bench.
+package services
 
 import (
 	"context"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local"
@@ -20,15 +22,15 @@ type Services struct {
 	ClickHouse *local.ClickHouse
 }
 
-// WithServices starts the embedded services over dir, points the configuration at them, and calls f when they answer.
+// Run starts the embedded services over dir, points the configuration at them, and calls f when they answer.
 // It cancels the context of f when a service fails, and stops the services after f has returned.
-func WithServices(ctx context.Context, a *app, dir string, f func(context.Context, *Services) error) error {
-	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.cfg.Libchdb, Progress: a.stderr})
+func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *Services) error) error {
+	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.Config.Libchdb, Progress: a.Stderr})
 	if err != nil {
 		return err
 	}
 	s := &Services{}
-	s.Kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Port: a.cfg.LocalKafkaPort, Log: a.log})
+	s.Kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Port: a.Config.LocalKafkaPort, Log: a.Log})
 	if err != nil {
 		return err
 	}
@@ -39,7 +41,7 @@ func WithServices(ctx context.Context, a *app, dir string, f func(context.Contex
 	err = func() error {
 		s.ClickHouse, err = local.NewClickHouse(local.ClickHouseConfig{
 			Library: library, Dir: filepath.Join(dir, "clickhouse"),
-			NativePort: a.cfg.LocalClickHousePort, HTTPPort: a.cfg.LocalClickHouseHTTPPort, Log: a.log,
+			NativePort: a.Config.LocalClickHousePort, HTTPPort: a.Config.LocalClickHouseHTTPPort, Log: a.Log,
 		})
 		if err != nil {
 			return err
@@ -61,26 +63,26 @@ func WithServices(ctx context.Context, a *app, dir string, f func(context.Contex
 }
 
 // prepare points the configuration at the services, and creates the topics and tables.
-func prepare(ctx context.Context, a *app, dir string, s *Services) (err error) {
-	a.cfg.KafkaBrokers = []string{s.Kafka.Addr()}
-	a.cfg.ClickHouseDSN = "clickhouse://" + s.ClickHouse.NativeAddr() + "/" + a.cfg.dsn.Database
-	if a.cfg.dsn, err = clickhouse.ParseDSN(a.cfg.ClickHouseDSN); err != nil {
+func prepare(ctx context.Context, a *app.App, dir string, s *Services) (err error) {
+	a.Config.KafkaBrokers = []string{s.Kafka.Addr()}
+	a.Config.ClickHouseDSN = "clickhouse://" + s.ClickHouse.NativeAddr() + "/" + a.Config.DSN.Database
+	if a.Config.DSN, err = clickhouse.ParseDSN(a.Config.ClickHouseDSN); err != nil {
 		return err
 	}
-	if os.Getenv(envPrefix+"BUCKET_URL") == "" {
-		a.cfg.BucketURL = bucketURL(dir)
+	if os.Getenv(app.EnvPrefix+"BUCKET_URL") == "" {
+		a.Config.BucketURL = app.BucketURL(dir)
 	}
-	client, err := a.kafkaClient()
+	client, err := a.KafkaClient()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	if _, err := kafka.CreateTopics(ctx, client, a.cfg.KafkaTopicPrefix); err != nil {
+	if _, err := kafka.CreateTopics(ctx, client, a.Config.KafkaTopicPrefix); err != nil {
 		return err
 	}
 	if err := s.ClickHouse.WaitReady(ctx); err != nil {
 		return err
 	}
-	_, err = clickhouse.Migrate(ctx, a.cfg.dsn, schema.Migrations, "", a.log)
+	_, err = clickhouse.Migrate(ctx, a.Config.DSN, schema.Migrations, "", a.Log)
 	return err
 }

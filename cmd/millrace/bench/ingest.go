@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -14,67 +14,70 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/client"
+	"github.com/millrace/millrace/cmd/millrace/services"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// benchIngest measures, on one embedded stack and one topic of generated run events, the time from
+// Ingest measures, on one embedded stack and one topic of generated run events, the time from
 // starting to consume until every row can be queried: by `millrace ingest`, a process of its own, and by
 // ClickHouse's Kafka engine with a materialized view, its usual way.
-type benchIngest struct {
+type Ingest struct {
 	Events int `default:"500000" help:"Run events in the topic."`
 	Rounds int `default:"3" help:"Times each is measured, in turn; the median counts."`
 }
 
-type ingestResult struct {
+type result struct {
 	took   time.Duration
 	memory int64 // peak resident bytes, 0 = not known
 }
 
 // Run prints the measurements and their ratio.
-func (c benchIngest) Run(ctx context.Context, a *app) error {
+func (c Ingest) Run(ctx context.Context, a *app.App) error {
 	dir, err := os.MkdirTemp("", "millrace-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, _ *Services) error {
+	return withServices(ctx, a, dir, func(ctx context.Context, _ *services.Services) error {
 		size, err := fillTopic(ctx, a, c.Events)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "%d run events, %.0f MB, %.0f bytes each\n", c.Events, float64(size)/1e6, float64(size)/float64(c.Events))
-		conn, err := a.cfg.dsn.Open()
+		fmt.Fprintf(a.Stdout, "%d run events, %.0f MB, %.0f bytes each\n", c.Events, float64(size)/1e6, float64(size)/float64(c.Events))
+		conn, err := a.Config.DSN.Open()
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		var ours, theirs []ingestResult
+		var ours, theirs []result
 		for round := range c.Rounds {
-			r, err := benchMillrace(ctx, a, conn, c.Events, round)
+			r, err := measureIngest(ctx, a, conn, c.Events, round)
 			if err != nil {
 				return err
 			}
 			ours = append(ours, r)
-			c.print(a.stdout, "millrace ingest", size, r)
-			if r, err = benchKafkaEngine(ctx, a, conn, c.Events, round); err != nil {
+			c.print(a.Stdout, "millrace ingest", size, r)
+			if r, err = measureKafkaEngine(ctx, a, conn, c.Events, round); err != nil {
 				return err
 			}
 			theirs = append(theirs, r)
-			c.print(a.stdout, "Kafka engine", size, r)
+			c.print(a.Stdout, "Kafka engine", size, r)
 		}
 		x, y := median(ours), median(theirs)
-		fmt.Fprintln(a.stdout, "median:")
-		c.print(a.stdout, "millrace ingest", size, x)
-		c.print(a.stdout, "Kafka engine", size, y)
-		fmt.Fprintf(a.stdout, "ratio %.2f\n", y.took.Seconds()/x.took.Seconds())
+		fmt.Fprintln(a.Stdout, "median:")
+		c.print(a.Stdout, "millrace ingest", size, x)
+		c.print(a.Stdout, "Kafka engine", size, y)
+		fmt.Fprintf(a.Stdout, "ratio %.2f\n", y.took.Seconds()/x.took.Seconds())
 		return nil
 	})
 }
 
-func (c benchIngest) print(w io.Writer, what string, size int64, r ingestResult) {
+func (c Ingest) print(w io.Writer, what string, size int64, r result) {
 	memory := ""
 	if r.memory > 0 {
 		memory = fmt.Sprintf("  peak memory %d MB", r.memory/1e6)
@@ -83,40 +86,40 @@ func (c benchIngest) print(w io.Writer, what string, size int64, r ingestResult)
 		float64(size)/1e6/r.took.Seconds(), memory)
 }
 
-func median(results []ingestResult) ingestResult {
-	sorted := slices.SortedFunc(slices.Values(results), func(x, y ingestResult) int { return int(x.took - y.took) })
+func median(results []result) result {
+	sorted := slices.SortedFunc(slices.Values(results), func(x, y result) int { return int(x.took - y.took) })
 	return sorted[len(sorted)/2]
 }
 
 // withServices runs the embedded services alone, without roles, on free ports.
-func withServices(ctx context.Context, a *app, dir string, f func(context.Context, *Services) error) error {
-	a.log = slog.New(slog.DiscardHandler)
-	a.cfg.LocalKafkaPort, a.cfg.LocalClickHousePort, a.cfg.LocalClickHouseHTTPPort = 0, 0, 0
-	return WithServices(ctx, a, dir, f)
+func withServices(ctx context.Context, a *app.App, dir string, f func(context.Context, *services.Services) error) error {
+	a.Log = slog.New(slog.DiscardHandler)
+	a.Config.LocalKafkaPort, a.Config.LocalClickHousePort, a.Config.LocalClickHouseHTTPPort = 0, 0, 0
+	return services.Run(ctx, a, dir, f)
 }
 
 // fillTopic publishes the events of the benchmark and returns the bytes of their values.
-func fillTopic(ctx context.Context, a *app, events int) (int64, error) {
-	client, err := a.kafkaClient(kafka.ProducerOptions()...)
+func fillTopic(ctx context.Context, a *app.App, events int) (int64, error) {
+	producer, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return 0, err
 	}
-	defer client.Close()
-	p := newPublisher(client, a.cfg.KafkaTopicPrefix+event.TopicRuns, 0)
-	if err := p.sendSample(ctx, sample.New(sample.Config{Seed: 1, Runs: events, Plain: true})); err != nil {
+	defer producer.Close()
+	p := client.NewPublisher(producer, a.Config.KafkaTopicPrefix+event.TopicRuns, 0)
+	if err := p.SendSample(ctx, sample.New(sample.Config{Seed: 1, Runs: events, Plain: true})); err != nil {
 		return 0, err
 	}
-	err = p.flush(ctx)
-	return p.bytes.Load(), err
+	err = p.Flush(ctx)
+	return p.Bytes.Load(), err
 }
 
 // benchMillrace measures a process `millrace ingest` with a consumer group of its own.
-func benchMillrace(ctx context.Context, a *app, conn driver.Conn, events, round int) (r ingestResult, err error) {
+func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
 	if err := conn.Exec(ctx, "TRUNCATE TABLE runs"); err != nil {
 		return r, err
 	}
 	if round > 0 { // the group of the round before is at the end
-		if err := deleteGroup(ctx, a, a.cfg.KafkaTopicPrefix+"ingest"); err != nil {
+		if err := deleteGroup(ctx, a, a.Config.KafkaTopicPrefix+"ingest"); err != nil {
 			return r, err
 		}
 	}
@@ -152,7 +155,7 @@ func peakMemory(pid int) int64 {
 }
 
 // benchKafkaEngine measures ClickHouse's way: a queue table and a materialized view into a table like runs.
-func benchKafkaEngine(ctx context.Context, a *app, conn driver.Conn, events, round int) (r ingestResult, err error) {
+func measureKafkaEngine(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
 	queue := fmt.Sprintf(`CREATE TABLE bench_queue
 (
     workspace_id String, run_id String, source String, app_id String, app_name String, app_version String, request_id String,
@@ -166,7 +169,7 @@ func benchKafkaEngine(ctx context.Context, a *app, conn driver.Conn, events, rou
 ENGINE = Kafka
 SETTINGS kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = 'bench-%d', kafka_format = 'JSONEachRow',
     kafka_num_consumers = 1, kafka_flush_interval_ms = 1000, date_time_input_format = 'best_effort', input_format_skip_unknown_fields = 1`,
-		a.cfg.KafkaBrokers[0], a.cfg.KafkaTopicPrefix+event.TopicRuns, round)
+		a.Config.KafkaBrokers[0], a.Config.KafkaTopicPrefix+event.TopicRuns, round)
 	for _, statement := range []string{
 		"DROP TABLE IF EXISTS bench_view", "DROP TABLE IF EXISTS bench_queue", "DROP TABLE IF EXISTS bench_runs",
 		"CREATE TABLE bench_runs AS runs", queue,
@@ -222,8 +225,8 @@ func waitForRows(ctx context.Context, conn driver.Conn, table string, want int) 
 	}
 }
 
-func deleteGroup(ctx context.Context, a *app, group string) error {
-	client, err := a.kafkaClient()
+func deleteGroup(ctx context.Context, a *app.App, group string) error {
+	client, err := a.KafkaClient()
 	if err != nil {
 		return err
 	}

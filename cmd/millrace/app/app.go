@@ -1,0 +1,90 @@
+// Package app has what the commands of millrace share: configuration, input and output, log, exit codes, and how to reach
+// Kafka.
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/runs"
+)
+
+// Exit codes of the contract.
+const (
+	ExitFailed       = 1
+	ExitUsage        = 2
+	ExitExportFailed = 3
+	ExitCancelled    = 4
+)
+
+// App is what every command gets.
+type App struct {
+	Config *Config
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Log    *slog.Logger
+}
+
+// ExitError ends the process with a code of the contract.
+type ExitError struct {
+	Code int
+	Err  error // nil: everything has been said
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Usage returns the error of a command line that is not right.
+func Usage(format string, args ...any) error {
+	return &ExitError{ExitUsage, fmt.Errorf(format, args...)}
+}
+
+// AuthConfig is how the HTTP server checks tokens.
+func (a *App) AuthConfig() auth.Config {
+	return auth.Config{
+		JWKSFile: a.Config.AuthJWKSFile, JWKSURL: a.Config.AuthJWKSURL, HMACSecretFile: a.Config.AuthHMACSecretFile,
+		Issuer: a.Config.AuthIssuer, Audience: a.Config.AuthAudience, DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log,
+	}
+}
+
+// WorkspaceFlag is part of the commands about one workspace.
+type WorkspaceFlag struct {
+	Workspace string `help:"The workspace; default MILLRACE_DEFAULT_WORKSPACE."`
+}
+
+// WorkspaceID returns the workspace of the flag, or the configured one.
+func (f WorkspaceFlag) WorkspaceID(c *Config) (string, error) {
+	name := cmp.Or(f.Workspace, c.DefaultWorkspace)
+	if !runs.ValidWorkspaceID(name) {
+		return "", Usage("--workspace must match [a-z0-9][a-z0-9_-]{0,62}")
+	}
+	return name, nil
+}
+
+// Poll calls f ten times a second until f is done or fails, or ctx ends.
+func Poll(ctx context.Context, f func() (done bool, err error)) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if done, err := f(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
