@@ -53,16 +53,20 @@ func TestErrorsAreClassifiedByWhatWouldHelp(t *testing.T) {
 		err  error
 		want clickhouse.Class
 	}{
-		{"too many parts pass by themselves", answer(252, "Too many parts (300 with average size of 1.00 KiB) in table"), clickhouse.Retry},
-		{"too many partitions of one insert do not", answer(252, "Too many partitions for single INSERT block (more than 100)"), clickhouse.Row},
+		{"too many parts pass by themselves", answer(252, "Too many parts (300 with average size of 1.00 KiB) in table"),
+			clickhouse.Retry},
+		{"too many partitions of one insert do not", answer(252,
+			"Too many partitions for single INSERT block (more than 100)"), clickhouse.Row},
 		{"a violated constraint is of a row", answer(469, "Constraint `c` is violated at row 1"), clickhouse.Row},
 		{"a killed query is tried again", answer(394, "Query was cancelled"), clickhouse.Retry},
 		{"a lost ZooKeeper comes back", answer(225, "no zookeeper"), clickhouse.Retry},
 		{"an unknown code is tried a few times", answer(1, "unsupported"), clickhouse.Unknown},
 		{"a code that nobody has given yet, too", answer(12345, "?"), clickhouse.Unknown},
-		{"a refused connection is the network's", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, clickhouse.Retry},
+		{"a refused connection is the network's", &net.OpError{Op: "dial",
+			Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, clickhouse.Retry},
 		{"a reset is the network's", os.NewSyscallError("read", syscall.ECONNRESET), clickhouse.Retry},
-		{"an unknown host may be known later", &net.DNSError{Err: "no such host", Name: "clickhouse", IsNotFound: true}, clickhouse.Retry},
+		{"an unknown host may be known later", &net.DNSError{Err: "no such host", Name: "clickhouse", IsNotFound: true},
+			clickhouse.Retry},
 		{"an end in mid-packet is the network's", fmt.Errorf("packet: %w", io.ErrUnexpectedEOF), clickhouse.Retry},
 		{"a closed connection is the network's", ch.ErrClosed, clickhouse.Retry},
 		{"a deadline that passed is slowness", fmt.Errorf("insert: %w", context.DeadlineExceeded), clickhouse.Retry},
@@ -96,7 +100,8 @@ func TestWhatStopsSaysWhatToDo(t *testing.T) {
 		{"an unknown database", answer(81, "no database"), clickhouse.ErrSchema, []string{"millrace migrate", "81"}},
 		{"an unknown column", answer(16, "no column"), clickhouse.ErrSchema, []string{"millrace migrate", "16"}},
 		{"an unknown error", answer(12345, "?"), nil, []string{"12345", "ErrorCodes.cpp"}},
-		{"a schema found to be another", fmt.Errorf("check: %w", clickhouse.ErrSchema), clickhouse.ErrSchema, []string{"millrace migrate"}},
+		{"a schema found to be another", fmt.Errorf("check: %w", clickhouse.ErrSchema), clickhouse.ErrSchema,
+			[]string{"millrace migrate"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -106,7 +111,8 @@ func TestWhatStopsSaysWhatToDo(t *testing.T) {
 					t.Errorf("%q does not say %q", got, want)
 				}
 			}
-			for _, e := range []error{clickhouse.ErrUnreachable, clickhouse.ErrCredentials, clickhouse.ErrRights, clickhouse.ErrSchema} {
+			for _, e := range []error{clickhouse.ErrUnreachable, clickhouse.ErrCredentials, clickhouse.ErrRights,
+				clickhouse.ErrSchema} {
 				if errors.Is(got, e) != (e == c.is) {
 					t.Errorf("%q is or is not %q", got, e)
 				}

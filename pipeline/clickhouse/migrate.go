@@ -64,7 +64,8 @@ func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *sl
 				return applied, fmt.Errorf("migration %s: %w", m.Name, Explain(err))
 			}
 		}
-		if err := conn.Exec(ctx, "INSERT INTO schema_migrations (version, name, checksum) VALUES (?, ?, ?)", m.Version, m.Name, m.Checksum); err != nil {
+		if err := conn.Exec(ctx, "INSERT INTO schema_migrations (version, name, checksum) VALUES (?, ?, ?)", m.Version,
+			m.Name, m.Checksum); err != nil {
 			return applied, fmt.Errorf("record migration %s: %w", m.Name, Explain(err))
 		}
 		log.Info("migration applied", "database", dsn.Database, "name", m.Name)

@@ -86,7 +86,8 @@ func TestMigrateMakesAnEmptyServerReadyAndThenDoesNothing(t *testing.T) {
 		}
 	}
 	got := strs(t, open(t, dsn), "SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name")
-	want := []string{"export_events", "export_stage", "exports", "feedback", "feedback_latest", "nodes", "nodes_latest", "runs", "runs_latest", "runs_with_feedback", "schema_migrations"}
+	want := []string{"export_events", "export_stage", "exports", "feedback", "feedback_latest", "nodes", "nodes_latest",
+		"runs", "runs_latest", "runs_with_feedback", "schema_migrations"}
 	for _, name := range want {
 		if !slices.Contains(got, name) {
 			t.Errorf("no table or view %s", name)
@@ -139,17 +140,21 @@ func TestMigrationsOfManyProcessesAtOnceAreAllFine(t *testing.T) {
 func TestAMigrationWhoseTextChangedIsRefused(t *testing.T) {
 	t.Parallel()
 	dsn := emptyDatabase(t)
-	files := fstest.MapFS{"0001_a.sql": {Data: []byte("CREATE TABLE IF NOT EXISTS a (n UInt64) ENGINE = {{merge_tree}} ORDER BY n;\n")}}
+	files := fstest.MapFS{"0001_a.sql": {Data: []byte("CREATE TABLE IF NOT EXISTS a (n UInt64) ENGINE = " +
+		"{{merge_tree}} ORDER BY n;\n")}}
 	if _, err := clickhouse.Migrate(t.Context(), dsn, files, "", discard); err != nil {
 		t.Fatal(err)
 	}
-	files["0001_a.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE IF NOT EXISTS b (n UInt64) ENGINE = {{merge_tree}} ORDER BY n;\n")}
-	files["0002_c.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE IF NOT EXISTS c (n UInt64) ENGINE = {{merge_tree}} ORDER BY n;\n")}
+	files["0001_a.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE IF NOT EXISTS b (n UInt64) ENGINE = " +
+		"{{merge_tree}} ORDER BY n;\n")}
+	files["0002_c.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE IF NOT EXISTS c (n UInt64) ENGINE = " +
+		"{{merge_tree}} ORDER BY n;\n")}
 	applied, err := clickhouse.Migrate(t.Context(), dsn, files, "", discard)
 	if err == nil || !strings.Contains(err.Error(), "0001_a.sql") || len(applied) > 0 {
 		t.Fatalf("applied %q, %v", applied, err)
 	}
-	if got := strs(t, open(t, dsn), "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ('b', 'c')"); len(got) > 0 {
+	if got := strs(t, open(t, dsn), "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN "+
+		"('b', 'c')"); len(got) > 0 {
 		t.Errorf("it created %q", got)
 	}
 }
@@ -157,7 +162,8 @@ func TestAMigrationWhoseTextChangedIsRefused(t *testing.T) {
 func TestAMigrationThatFailedHalfwayIsFinishedByTheNext(t *testing.T) {
 	t.Parallel()
 	dsn := emptyDatabase(t)
-	text := "CREATE TABLE IF NOT EXISTS a (n UInt64) ENGINE = {{merge_tree}} ORDER BY n;\n\nCREATE VIEW IF NOT EXISTS v AS SELECT * FROM missing;\n"
+	text := "CREATE TABLE IF NOT EXISTS a (n UInt64) ENGINE = {{merge_tree}} ORDER BY n;\n\nCREATE VIEW IF NOT EXISTS " +
+		"v AS SELECT * FROM missing;\n"
 	files := fstest.MapFS{"0001_a.sql": {Data: []byte(text)}}
 	applied, err := clickhouse.Migrate(t.Context(), dsn, files, "", discard)
 	if err == nil || !strings.Contains(err.Error(), "0001_a.sql") || len(applied) > 0 {
@@ -211,10 +217,12 @@ func TestEveryTableViewAndColumnHasAComment(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := open(t, dsn)
-	for _, name := range strs(t, conn, "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''") {
+	for _, name := range strs(t, conn, "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment "+
+		"= ''") {
 		t.Errorf("%s has no comment", name)
 	}
-	for _, name := range strs(t, conn, "SELECT concat(table, '.', name) FROM system.columns WHERE database = currentDatabase() AND comment = ''") {
+	for _, name := range strs(t, conn, "SELECT concat(table, '.', name) FROM system.columns WHERE database = "+
+		"currentDatabase() AND comment = ''") {
 		t.Errorf("column %s has no comment", name)
 	}
 	// A view says the same of a column as its table.
@@ -249,7 +257,8 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 				continue
 			}
 			if strings.Contains(s, "ENGINE = ") {
-				if !strings.Contains(s, "MergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}'") || !strings.Contains(s, "ENGINE = Replicated") {
+				if !strings.Contains(s, "MergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}'") ||
+					!strings.Contains(s, "ENGINE = Replicated") {
 					t.Errorf("%s: not replicated: %s", m.Name, head(s))
 				}
 				if !strings.Contains(head(s), "_shard ") {
@@ -259,7 +268,8 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"runs": "cityHash64(workspace_id, run_id)", "nodes": "cityHash64(workspace_id, run_id)", "feedback": "cityHash64(workspace_id, run_id)",
+		"runs": "cityHash64(workspace_id, run_id)", "nodes": "cityHash64(workspace_id, run_id)",
+		"feedback":      "cityHash64(workspace_id, run_id)",
 		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)", "export_stage_rows": "cityHash64(stage_id)",
 	}
 	if fmt.Sprint(distributed) != fmt.Sprint(want) {
@@ -311,7 +321,8 @@ func head(statement string) string {
 
 func TestMigratingWithTheWrongPasswordSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	dsn, err := clickhouse.ParseDSN("clickhouse://nobody:canary@" + clickhousetest.Refuse(t, 516, "nobody: Authentication failed") + "/db")
+	dsn, err := clickhouse.ParseDSN("clickhouse://nobody:canary@" +
+		clickhousetest.Refuse(t, 516, "nobody: Authentication failed") + "/db")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,8 @@ func (r *reading) keys(name string, keys []key) string {
 		first, last = min(first, k.started), max(last, k.started)
 	}
 	return "started_at BETWEEN " + r.Milli(name+"_first", first) + " AND " + r.Milli(name+"_last", last) +
-		" AND (source, app_id, started_at, run_id) IN (SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC'), unhex(p[4])" +
+		" AND (source, app_id, started_at, run_id) IN (SELECT unhex(p[1]), unhex(p[2]), " +
+		"fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC'), unhex(p[4])" +
 		" FROM " + r.tuples(name, list) + ")"
 }
 
@@ -148,5 +149,6 @@ const maxMemory = 4 << 30
 // settings returns the settings of every query. Monthly partitions share no key, so FINAL need not merge across them.
 func settings(limit time.Duration) []ch.Setting {
 	return append(clickhouse.ReadSettings("history", limit, maxMemory),
-		ch.SettingInt("do_not_merge_across_partitions_select_final", 1), ch.SettingInt("optimize_move_to_prewhere_if_final", 0))
+		ch.SettingInt("do_not_merge_across_partitions_select_final",
+			1), ch.SettingInt("optimize_move_to_prewhere_if_final", 0))
 }

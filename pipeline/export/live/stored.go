@@ -39,7 +39,8 @@ func columns() string {
 // getQuery selects an export.
 func getQuery(id export.ID) clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT " + columns() + " FROM export_events\nWHERE workspace_id = " + b.ID("workspace", id.WorkspaceID) +
+	return b.Query("SELECT " + columns() + " FROM export_events\nWHERE workspace_id = " +
+		b.ID("workspace", id.WorkspaceID) +
 		" AND export_id = " + b.ID("export", id.ExportID) + " ORDER BY " + newestFirst + " LIMIT 1")
 }
 
@@ -94,7 +95,8 @@ func listQuery(q *Query, after *position) clickhouse.Query {
 	}
 	if after != nil {
 		at := b.Milli("at", after.At)
-		conditions = append(conditions, "requested_at <= "+at, "(requested_at, export_id) < ("+at+", "+b.ID("after", after.ID)+")")
+		conditions = append(conditions, "requested_at <= "+at,
+			"(requested_at, export_id) < ("+at+", "+b.ID("after", after.ID)+")")
 	}
 	status := ""
 	if len(q.Status) > 0 {

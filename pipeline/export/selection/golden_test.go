@@ -40,12 +40,16 @@ var shapes = map[string]export.Request{
 var (
 	goldenDay    = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	goldenBounds = map[string]export.Selection{
-		"limit":             {Limit: 1000},
-		"started_at":        {Window: &export.TimeWindow{By: export.ByStartedAt, From: goldenDay, To: goldenDay.AddDate(0, 1, 0)}},
-		"ingested_at":       {Window: &export.TimeWindow{By: export.ByIngestedAt, From: goldenDay, To: goldenDay.AddDate(0, 1, 0)}},
-		"run_ids":           {RunIDs: []string{"run-1", "run-2"}},
-		"started_at_limit":  {Limit: 10, Window: &export.TimeWindow{By: export.ByStartedAt, From: goldenDay, To: goldenDay.AddDate(0, 1, 0)}},
-		"ingested_at_limit": {Limit: 10, Window: &export.TimeWindow{By: export.ByIngestedAt, From: goldenDay, To: goldenDay.AddDate(0, 1, 0)}},
+		"limit": {Limit: 1000},
+		"started_at": {Window: &export.TimeWindow{By: export.ByStartedAt, From: goldenDay,
+			To: goldenDay.AddDate(0, 1, 0)}},
+		"ingested_at": {Window: &export.TimeWindow{By: export.ByIngestedAt, From: goldenDay,
+			To: goldenDay.AddDate(0, 1, 0)}},
+		"run_ids": {RunIDs: []string{"run-1", "run-2"}},
+		"started_at_limit": {Limit: 10, Window: &export.TimeWindow{By: export.ByStartedAt, From: goldenDay,
+			To: goldenDay.AddDate(0, 1, 0)}},
+		"ingested_at_limit": {Limit: 10, Window: &export.TimeWindow{By: export.ByIngestedAt, From: goldenDay,
+			To: goldenDay.AddDate(0, 1, 0)}},
 	}
 	// wholeShapes are the shapes whose queries are there for all bounds and filters. The others have the same conditions.
 	wholeShapes = []string{"runs", "compared_runs", "nodes"}
@@ -115,7 +119,7 @@ func goldens() map[string]*golden {
 	}
 	other := &golden{}
 	r := shapes["runs"]
-	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", "app", []string{"run-1", "run-2"}
+	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", "app", []string{"run-1"}
 	other.add("newest run", Newest(&r, export.Selection{}, 100))
 	other.add("found runs", FoundRuns(&r))
 	other.add("server time", ServerTime())
@@ -146,7 +150,8 @@ func snapshotGolden(r export.Request) *golden {
 	g.add("keys of windows", SnapshotKeys(&r, "snapshot-1", 100))
 	part := &SnapshotRange{
 		Request: &r, Snapshot: "snapshot-1",
-		From: &export.Key{Group: "a", StartedAt: goldenDay, RunID: "run-1"}, To: &export.Key{Group: "b", StartedAt: goldenDay, RunID: "run-9"},
+		From: &export.Key{Group: "a", StartedAt: goldenDay, RunID: "run-1"},
+		To:   &export.Key{Group: "b", StartedAt: goldenDay, RunID: "run-9"},
 	}
 	if shape := part.shape(); shape.wide() {
 		g.add("rows", part.wideQuery(shape))

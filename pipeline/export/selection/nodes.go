@@ -32,7 +32,8 @@ func (r *SnapshotRange) NodeRuns() RowQuery {
 	if q.needs.Nodes == record.NoNodes || q.nodes != nil {
 		return RowQuery{}
 	}
-	return q.nodeRuns("SELECT group_key, started_at, run_id FROM " + q.snapshotTable() + " WHERE " + and(r.conditions(&q.bind)))
+	return q.nodeRuns("SELECT group_key, started_at, run_id FROM " + q.snapshotTable() + " WHERE " +
+		and(r.conditions(&q.bind)))
 }
 
 // nodeRuns selects the node runs of the runs of these keys.
@@ -40,7 +41,8 @@ func (q *Selection) nodeRuns(keys string) RowQuery {
 	needed := map[record.NodeRuns]string{
 		record.WithChunks: " AND notEmpty(chunks)", record.WithToolCalls: " AND (notEmpty(chunks) OR node_type = 'tool')",
 	}[q.needs.Nodes]
-	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRuns().fields, "n.", "k.") + "\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
+	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRuns().fields, "n.", "k.") +
+		"\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
 		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + needed + ") AS n\n" +
 		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
 		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"), newNodeRuns}
@@ -50,7 +52,8 @@ func (q *Selection) nodeRuns(keys string) RowQuery {
 func newNodeRuns() *window {
 	w := &window{}
 	w.row.Node = &w.node
-	key := []field{text("{f}group_key", &w.row.Group), moment("{f}started_at", &w.row.StartedAt), text("{f}run_id", &w.row.RunID)}
+	key := []field{text("{f}group_key", &w.row.Group), moment("{f}started_at", &w.row.StartedAt),
+		text("{f}run_id", &w.row.RunID)}
 	key[1].name = "row_run_started_at"
 	w.fields = append(key, nodeFields(&w.node)...)
 	return w
@@ -68,13 +71,17 @@ type runNodes struct {
 }
 
 func (n *runNodes) compare(row *record.Row) int {
-	return cmp.Or(bytes.Compare(n.group, row.Group), cmp.Compare(n.startedAt, row.StartedAt), bytes.Compare(n.runID, row.RunID))
+	return cmp.Or(bytes.Compare(n.group, row.Group), cmp.Compare(n.startedAt, row.StartedAt),
+		bytes.Compare(n.runID, row.RunID))
 }
 
 // WithNodes calls read with a function that gives each row its node runs, and then calls fn. The node runs come from query,
 // which needs a connection of its own, in the order of the rows. Those of a run that have more than 64 MiB are cut, and
 // the row is TooLarge. Errors and connections are as in [ReadRows].
-func WithNodes(ctx context.Context, client *ch.Client, query RowQuery, read func(ctx context.Context, fn func(*record.Row) error) error, fn func(*record.Row) error) error {
+func WithNodes(
+	ctx context.Context, client *ch.Client, query RowQuery,
+	read func(ctx context.Context, fn func(*record.Row) error) error, fn func(*record.Row) error,
+) error {
 	group, ctx := errgroup.WithContext(ctx)
 	enough, stop := context.WithCancel(ctx)
 	defer stop()

@@ -70,12 +70,14 @@ func (q *Selection) from(columns, related string, feedback bool) string {
 	}
 	text := "FROM (SELECT " + columns + " FROM " + q.table() + " FINAL WHERE " + and(q.rowConditions) + ") AS s"
 	if q.joinsRun {
-		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM runs FINAL WHERE " + inApp + ") AS r ON s.run_id = r.run_id"
+		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM runs FINAL WHERE " + inApp +
+			") AS r ON s.run_id = r.run_id"
 	}
 	if feedback {
 		text += "\nLEFT JOIN (" + newestRunFeedback(related) + ") AS f ON s.run_id = f.run_id"
 		if q.nodes != nil {
-			text += "\nLEFT JOIN (" + q.newestNodeFeedback(related) + ") AS g ON s.run_id = g.run_id AND s.node_id = g.feedback_node_id"
+			text += "\nLEFT JOIN (" + q.newestNodeFeedback(related) +
+				") AS g ON s.run_id = g.run_id AND s.node_id = g.feedback_node_id"
 		}
 	}
 	if conditions := slices.Concat(q.runConditions, q.feedbackConditions); len(conditions) > 0 {
@@ -88,7 +90,8 @@ func (q *Selection) from(columns, related string, feedback bool) string {
 // is on feedback.
 func (q *Selection) fromWithFeedback(columns, related string) string {
 	if q.nodes == nil && q.feedbackConditions == nil && q.limit > 0 {
-		return "FROM (SELECT " + columns + " FROM runs AS s FINAL WHERE " + and(q.rowConditions) + q.mostRecent() + ") AS s\n" +
+		return "FROM (SELECT " + columns + " FROM runs AS s FINAL WHERE " + and(q.rowConditions) + q.mostRecent() +
+			") AS s\n" +
 			"LEFT JOIN (" + newestRunFeedback(related) + ") AS f ON s.run_id = f.run_id"
 	}
 	return q.from(columns, related, true) + q.mostRecent()
@@ -104,7 +107,8 @@ func (q *Selection) feedbackColumn(column string) string {
 }
 
 // feedbackColumns are the columns of feedback in snapshots and wide rows.
-const feedbackColumns = "feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer"
+const feedbackColumns = "feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, " +
+	"feedback_corrected_answer"
 
 // feedbackList selects feedbackColumns of a joined row.
 func (q *Selection) feedbackList() string {

@@ -150,10 +150,12 @@ func (q *Selection) addFilters(f *export.Filters) {
 		}
 	}
 	if f.Rating != "" {
-		q.feedbackConditions = append(q.feedbackConditions, q.feedbackColumn("feedback_rating")+" = "+q.bind.ID("rating", f.Rating))
+		q.feedbackConditions = append(q.feedbackConditions,
+			q.feedbackColumn("feedback_rating")+" = "+q.bind.ID("rating", f.Rating))
 	}
 	if f.MinScore != nil { // a score that is NULL does not meet it
-		q.feedbackConditions = append(q.feedbackConditions, q.feedbackColumn("feedback_score")+" >= "+q.bind.Float("min_score", *f.MinScore))
+		q.feedbackConditions = append(q.feedbackConditions,
+			q.feedbackColumn("feedback_score")+" >= "+q.bind.Float("min_score", *f.MinScore))
 	}
 }
 
@@ -162,7 +164,8 @@ func (q *Selection) Count(bound int64) clickhouse.Query {
 	if q.limit > 0 {
 		bound = min(bound, q.limit)
 	}
-	return q.bind.Query("SELECT toString(count()) FROM (SELECT 1 " + q.from(keyColumns, "", len(q.feedbackConditions) > 0) +
+	return q.bind.Query("SELECT toString(count()) FROM (SELECT 1 " +
+		q.from(keyColumns, "", len(q.feedbackConditions) > 0) +
 		"\nLIMIT " + q.bind.Count("bound", bound) + ")")
 }
 
@@ -172,8 +175,10 @@ func (q *Selection) Count(bound int64) clickhouse.Query {
 func Newest(r *export.Request, bounds export.Selection, k int64) clickhouse.Query {
 	q := New(&export.Request{ID: r.ID, Source: r.Source, AppID: r.AppID, Nodes: r.Nodes}, bounds)
 	number := q.bind.Count("k", k)
-	return q.bind.Query("SELECT toString(if(count() = " + number + ", min(toUnixTimestamp64Milli(started_at)), 0)) FROM (\n" +
-		"    SELECT started_at FROM " + q.table() + " WHERE " + and(q.rowConditions) + " ORDER BY started_at DESC LIMIT " + number + "\n)")
+	return q.bind.Query("SELECT toString(if(count() = " + number +
+		", min(toUnixTimestamp64Milli(started_at)), 0)) FROM (\n" +
+		"    SELECT started_at FROM " + q.table() + " WHERE " + and(q.rowConditions) + " ORDER BY started_at DESC LIMIT " +
+		number + "\n)")
 }
 
 // FoundRuns is the query for [clickhouse.ReadTexts]: those of the request's run_ids that the app has, in any status.

@@ -49,8 +49,10 @@ func (q *Selection) InsertSnapshot(id string, rows int64) clickhouse.Query {
 	if q.wide() {
 		return q.insertWideSnapshot(snapshot, related)
 	}
-	return q.bind.Query("INSERT INTO " + keysTable + " (workspace_id, stage_id, started_at, run_id, " + feedbackColumns + ")\n" +
-		"SELECT {workspace:String}, " + snapshot + ", s.started_at, s.run_id, " + q.feedbackList() + "\n" + q.fromWithFeedback(keyColumns, related))
+	return q.bind.Query("INSERT INTO " + keysTable + " (workspace_id, stage_id, started_at, run_id, " +
+		feedbackColumns + ")\n" +
+		"SELECT {workspace:String}, " + snapshot + ", s.started_at, s.run_id, " + q.feedbackList() + "\n" +
+		q.fromWithFeedback(keyColumns, related))
 }
 
 // snapshotTable is the table of the selection's snapshot.
@@ -71,21 +73,26 @@ func inSnapshot(b *clickhouse.Binder, workspace, id string) string {
 // partition it (invariant 3). None begins inside a group. A row without a group is a group by itself.
 func SnapshotKeys(r *export.Request, id string, size int64) clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, toInt64(number - 1) AS before FROM (\n" +
+	return b.Query("SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, " +
+		"toInt64(number - 1) AS before FROM (\n" +
 		"    SELECT " + snapshotOrder + ", row_number() OVER w AS number, lagInFrame(group_key) OVER w AS last_group\n" +
 		"    FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " + inSnapshot(&b, r.WorkspaceID, id) + "\n" +
 		"    WINDOW w AS (ORDER BY " + snapshotOrder + " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n" +
-		") WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, " + b.Count("size", size) + ")")
+		") WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, " +
+		b.Count("size", size) + ")")
 }
 
 // SnapshotCount is the query for [clickhouse.ReadInt]: how many rows a request's snapshot has.
 func SnapshotCount(r *export.Request, id string) clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT toString(count()) FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " + inSnapshot(&b, r.WorkspaceID, id))
+	return b.Query("SELECT toString(count()) FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " +
+		inSnapshot(&b, r.WorkspaceID, id))
 }
 
 // ReadWindows returns the windows that [SnapshotKeys] cuts a snapshot of that many rows into.
-func ReadWindows(ctx context.Context, client *ch.Client, q clickhouse.Query, rows int64) (windows []export.PlannedWindow, err error) {
+func ReadWindows(
+	ctx context.Context, client *ch.Client, q clickhouse.Query, rows int64,
+) (windows []export.PlannedWindow, err error) {
 	var group, run, node proto.ColStr
 	var startedAt, before proto.ColInt64
 	var starts []int64 // of each window, the number of rows before it
@@ -128,7 +135,8 @@ func DropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) 
 			table += "_shard"
 		}
 		// A statement of DDL has no parameters.
-		if err := conn.Exec(ctx, "ALTER TABLE "+table+clickhouse.OnCluster(cluster)+" DROP PARTITION "+clickhouse.QuoteText(id)); err != nil {
+		statement := "ALTER TABLE " + table + clickhouse.OnCluster(cluster) + " DROP PARTITION " + clickhouse.QuoteText(id)
+		if err := conn.Exec(ctx, statement); err != nil {
 			return err
 		}
 	}

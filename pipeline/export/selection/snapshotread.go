@@ -87,7 +87,9 @@ type SnapshotReader struct {
 // connections are as in [ReadRows].
 //
 // The caller compares the number of rows with the plan: a snapshot that is gone has none.
-func (s *SnapshotReader) Read(ctx context.Context, r *SnapshotRange, fn func(*record.Row) error) (found SnapshotRows, err error) {
+func (s *SnapshotReader) Read(
+	ctx context.Context, r *SnapshotRange, fn func(*record.Row) error,
+) (found SnapshotRows, err error) {
 	patience := cmp.Or(s.patience, defaultPatience)
 	query := func(q clickhouse.Query, suffix string) clickhouse.Query {
 		q.ID, q.Settings = s.ID+suffix, s.Settings
@@ -134,12 +136,14 @@ type snapshotKey struct {
 
 func newSnapshotKeys() *window {
 	w := &window{}
-	w.fields = append([]field{moment("{r}started_at", &w.row.StartedAt), text("{r}run_id", &w.row.RunID)}, feedbackFields(&w.row)...)
+	w.fields = append([]field{moment("{r}started_at", &w.row.StartedAt), text("{r}run_id", &w.row.RunID)},
+		feedbackFields(&w.row)...)
 	return w
 }
 
 // sendKeys sends the keys in small blocks. The channel bounds the number of blocks in memory.
-func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, patience patience, blocks chan<- []snapshotKey) error {
+func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, patience patience,
+	blocks chan<- []snapshotKey) error {
 	block := make([]snapshotKey, 0, maxReadBlock)
 	send := func() error {
 		select {
@@ -216,7 +220,8 @@ func (m *merge) join(row *record.Row) error {
 		if err != nil {
 			return err
 		}
-		if key == nil || key.startedAt > row.StartedAt || key.startedAt == row.StartedAt && bytes.Compare(key.runID, row.RunID) > 0 {
+		if key == nil || key.startedAt > row.StartedAt || key.startedAt == row.StartedAt &&
+			bytes.Compare(key.runID, row.RunID) > 0 {
 			return fmt.Errorf("%w: run %s", errOrder, row.RunID)
 		}
 		if key.startedAt == row.StartedAt && bytes.Equal(key.runID, row.RunID) {

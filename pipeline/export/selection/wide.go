@@ -20,7 +20,8 @@ import (
 // wideRows selects the wide rows, ordered.
 func (q *Selection) wideRows() RowQuery {
 	rows := q.wideFrom(q.related(), q.limit > 0 || q.feedbackConditions != nil || q.joinsRun)
-	return RowQuery{q.bind.Query("SELECT\n" + selectList(q.newWide().fields, "", "") + "\nFROM (" + rows + ")\nORDER BY " + snapshotOrder), q.newWide}
+	return RowQuery{q.bind.Query("SELECT\n" + selectList(q.newWide().fields, "", "") + "\nFROM (" + rows +
+		")\nORDER BY " + snapshotOrder), q.newWide}
 }
 
 // insertWideSnapshot freezes the wide rows. Snapshot is the expression of its id.
@@ -45,7 +46,9 @@ func (q *Selection) newWide() *window {
 	if q.nodes != nil {
 		w.row.Node = &w.node
 		w.fields = append(w.fields, nodeFields(&w.node)...)
-		w.fields = append(w.fields, boolean("{r}feedback_on_node = 1", "feedback_on_node", &w.row.Feedback.OnNode), inputGroupField(&w.node.Execution), word("{r}run_status", &w.row.Status), text("{r}run_input_group", &w.row.InputGroup))
+		w.fields = append(w.fields, boolean("{r}feedback_on_node = 1", "feedback_on_node", &w.row.Feedback.OnNode),
+			inputGroupField(&w.node.Execution), word("{r}run_status", &w.row.Status),
+			text("{r}run_input_group", &w.row.InputGroup))
 	} else {
 		w.fields = append(w.fields, executionFields(&w.row.Execution)...)
 		w.fields = append(w.fields, text("{r}system_inputs", &w.row.SystemInputs), inputGroupField(&w.row.Execution))
@@ -59,11 +62,14 @@ func (q *Selection) newWide() *window {
 // Columns of wide rows, by their table.
 const (
 	// commonColumns are in table runs and in table nodes.
-	commonColumns = "source, app_id, app_version, status, started_at, ended_at, updated_at, inputs, outputs, messages, tools, model, error_type, " +
+	commonColumns = "source, app_id, app_version, status, started_at, ended_at, updated_at, inputs, outputs, " +
+		"messages, tools, model, error_type, " +
 		"error_message, files, usage_input_tokens, usage_output_tokens, cost_usd, metadata, input_group"
-	runColumns        = "request_id, app_name, session_id, user_id, trigger, question, answer, reference, trace_id"
-	nodeColumns       = "node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, prompt_template, prompt_variables, parameters, chunks"
-	comparisonColumns = "versions, runs_in_group, rank, best_version, has_previous, previous_version, previous_answer, previous_score"
+	runColumns  = "request_id, app_name, session_id, user_id, trigger, question, answer, reference, trace_id"
+	nodeColumns = "node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, prompt_template, " +
+		"prompt_variables, parameters, chunks"
+	comparisonColumns = "versions, runs_in_group, rank, best_version, has_previous, previous_version, " +
+		"previous_answer, previous_score"
 )
 
 // wideColumns are the columns of wide rows other than workspace_id and group_key.
@@ -91,17 +97,20 @@ func (q *Selection) wideFrom(related string, narrow bool) string {
 		}
 		conditions += " AND " + key + " IN (" + q.keys() + ")"
 	}
-	list := []string{"{workspace:String} AS workspace_id", "t.run_id AS run_id", prefixed("t", commonColumns), prefixed("k", "group_key, "+feedbackColumns)}
+	list := []string{"{workspace:String} AS workspace_id", "t.run_id AS run_id", prefixed("t", commonColumns),
+		prefixed("k", "group_key, "+feedbackColumns)}
 	from := "\nFROM (SELECT * FROM " + q.table() + " FINAL WHERE " + conditions + ") AS t\n" +
 		"INNER JOIN (" + q.chosen(related) + ") AS k ON t.run_id = k.run_id AND t.started_at = k.started_at"
 	if q.nodes != nil {
-		list = append(list, "k.feedback_on_node AS feedback_on_node", prefixed("t", nodeColumns), prefixed("r", runColumns), "r.status AS run_status", "r.input_group AS run_input_group")
+		list = append(list, "k.feedback_on_node AS feedback_on_node", prefixed("t", nodeColumns),
+			prefixed("r", runColumns), "r.status AS run_status", "r.input_group AS run_input_group")
 		around := inApp
 		if related != "" {
 			around += " AND " + related
 		}
 		from += " AND t.node_run_id = k.node_run_id\n" +
-			"LEFT JOIN (SELECT run_id, status, input_group, " + runColumns + " FROM runs FINAL WHERE " + around + ") AS r ON t.run_id = r.run_id"
+			"LEFT JOIN (SELECT run_id, status, input_group, " + runColumns + " FROM runs FINAL WHERE " + around +
+			") AS r ON t.run_id = r.run_id"
 	} else {
 		list = append(list, prefixed("t", runColumns), "t.system_inputs AS system_inputs", "'' AS node_run_id")
 	}
@@ -142,12 +151,15 @@ func (q *Selection) chosen(related string) string {
 		columns += ", " + answer
 		answer = "s." + answer
 	}
-	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node + " AS node_run_id, s.app_version AS app_version, " +
-		answer + " AS answer, " + group + " AS whole_group, " + onNode + " AS feedback_on_node, " + q.feedbackList() + "\n" + q.fromWithFeedback(columns, related)
+	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node +
+		" AS node_run_id, s.app_version AS app_version, " +
+		answer + " AS answer, " + group + " AS whole_group, " + onNode + " AS feedback_on_node, " + q.feedbackList() +
+		"\n" + q.fromWithFeedback(columns, related)
 	if q.needs.Group == record.Ungrouped {
 		return "SELECT *, whole_group AS group_key FROM (" + rows + ")"
 	}
-	rows = fmt.Sprintf("SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id DESC, node_run_id DESC) > %d, '', whole_group) AS group_key FROM (\n%s)",
+	rows = fmt.Sprintf("SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id "+
+		"DESC, node_run_id DESC) > %d, '', whole_group) AS group_key FROM (\n%s)",
 		record.MaxGroup, rows)
 	if !q.needs.Comparison {
 		return rows
@@ -161,15 +173,21 @@ func (q *Selection) chosen(related string) string {
 func compared(rows string) string {
 	rows = "SELECT *, toInt64(count() OVER (PARTITION BY group_key)) AS runs_in_group,\n" +
 		"toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NULL, feedback_score DESC, " +
-		"multiIf(feedback_rating = 'thumbsUp', 1, feedback_rating = 'thumbsDown', -1, 0) DESC, started_at DESC, run_id DESC, node_run_id DESC)) AS rank,\n" +
+		"multiIf(feedback_rating = 'thumbsUp', 1, feedback_rating = 'thumbsDown', -1, 0) DESC, started_at DESC, run_id " +
+		"DESC, node_run_id DESC)) AS rank,\n" +
 		"min(started_at) OVER (PARTITION BY group_key, app_version) AS version_began\nFROM (" + rows + ")"
-	rows = "SELECT *, dense_rank() OVER (PARTITION BY group_key ORDER BY version_began, app_version) AS version_number,\n" +
+	rows = "SELECT *, dense_rank() OVER (PARTITION BY group_key ORDER BY version_began, app_version) AS " +
+		"version_number,\n" +
 		"argMin(app_version, rank) OVER (PARTITION BY group_key) AS best_version,\n" +
-		"arrayMap(v -> toString(v.2), arraySort(groupUniqArray((version_began, app_version)) OVER (PARTITION BY group_key))) AS versions\nFROM (" + rows + ")"
+		"arrayMap(v -> toString(v.2), arraySort(groupUniqArray((version_began, app_version)) OVER (PARTITION BY " +
+		"group_key))) AS versions\nFROM (" + rows + ")"
 	rows = "SELECT *, argMax((app_version, answer, feedback_score), (started_at, run_id, node_run_id)) OVER " +
-		"(PARTITION BY group_key ORDER BY version_number RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING) AS previous\nFROM (" + rows + ")"
-	return "SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,\n" +
-		"if(version_number > 1, toString(previous.1), '') AS previous_version, if(version_number > 1, previous.2, '') AS previous_answer,\n" +
+		"(PARTITION BY group_key ORDER BY version_number RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING) AS previous\nFROM (" +
+		rows + ")"
+	return "SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS " +
+		"has_previous,\n" +
+		"if(version_number > 1, toString(previous.1), '') AS previous_version, if(version_number > 1, previous.2, '') AS " +
+		"previous_answer,\n" +
 		"if(version_number > 1, previous.3, NULL) AS previous_score\nFROM (" + rows + ")"
 }
 
@@ -181,6 +199,7 @@ const maxVariables = 1000
 func (q *Selection) Variables() clickhouse.Query {
 	rows := "SELECT s.prompt_variables AS variables, s.node_type AS type " +
 		q.from(keyColumns+", prompt_variables, node_type", "", len(q.feedbackConditions) > 0) + q.mostRecent()
-	return q.bind.Query("SELECT DISTINCT arrayJoin(arrayPushFront(arrayMap(k -> concat('v', k), JSONExtractKeys(variables)), concat('t', type))) AS name\nFROM (" +
+	return q.bind.Query("SELECT DISTINCT arrayJoin(arrayPushFront(arrayMap(k -> concat('v', k), " +
+		"JSONExtractKeys(variables)), concat('t', type))) AS name\nFROM (" +
 		rows + ")\nORDER BY name LIMIT " + strconv.Itoa(maxVariables))
 }

@@ -9,7 +9,7 @@ SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at))
 
 -- found runs
 -- app = app
--- run_ids = run-1,run-2
+-- run_ids = run-1
 -- source = recipe
 -- workspace = acme
 SELECT DISTINCT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}));
