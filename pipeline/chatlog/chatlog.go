@@ -1,12 +1,12 @@
-// Package chatlog reads logs of chats in the format of OpenAI's chat completions, one chat a line, as run events
-// of a copilot. It is pure: it knows neither files nor Kafka.
+// Package chatlog reads logs of chats in the format of OpenAI's chat completions, one chat a line,
+// as run events of a copilot. It is pure: it knows neither files nor Kafka.
 //
 //	chatlog.go   Converter: from a line to the data of a run event
 //	line.go      reading a line
 //
-// A line is an object with messages, and optionally tools, as in a request or in a line of training data
-// (https://platform.openai.com/docs/api-reference/chat/create). It may have id, model, created, created_at or
-// timestamp, metadata, user and session_id. Other keys are ignored.
+// A line is an object with messages, and optionally tools, as in a request or in a line of training
+// data (https://platform.openai.com/docs/api-reference/chat/create). It may have id, model,
+// created, created_at or timestamp, metadata, user and session_id. Other keys are ignored.
 package chatlog
 
 import (
@@ -25,8 +25,8 @@ import (
 type Converter struct {
 	// Workspace and App are the ids of the workspace and of the copilot. They must be valid.
 	Workspace, App string
-	// Base gives a time to lines without one: line n started n milliseconds after Base. Convert refuses such lines
-	// if Base is zero.
+	// Base gives a time to lines without one: line n started n milliseconds after Base. Convert
+	// refuses such lines if Base is zero.
 	Base time.Time
 
 	r strictjson.Reader
@@ -39,19 +39,19 @@ type Run struct {
 	Data      []byte    // of an event of type runs.TypeRun
 }
 
-// Convert returns the run of a line. The number is that of the line in its log, from 1. The same line gives the
-// same run. The error is a *strictjson.Refusal with the field and the rule.
+// Convert returns the run of a line. The number is that of the line in its log, from 1. The same
+// line gives the same run. The error is a *strictjson.Refusal with the field and the rule.
 //
-//   - run_id is a UUIDv5 of the workspace, the app, and the line's id or else its text. If the line has no time,
-//     run_id depends on started_at too: a run has one started_at for ever, and Base may differ between two readings
-//     of a log.
-//   - started_at and updated_at are the first of created, created_at and timestamp that the line has: a time of RFC
-//     3339, or seconds or milliseconds since 1970.
-//   - question is the text of the first message of a user that has text, and answer the text of the last message of
-//     the assistant. The text of content in parts is that of the parts of type text, joined by line breaks. messages
-//     and tools are as sent.
-//   - request_id is the line's id, user_id its user; session_id, model and metadata are those of the line. source is
-//     copilot, status is succeeded.
+//   - run_id is a UUIDv5 of the workspace, the app, and the line's id or else its text. If the line
+//     has no time, run_id depends on started_at too: a run has one started_at for ever, and Base
+//     may differ between two readings of a log.
+//   - started_at and updated_at are the first of created, created_at and timestamp that the line
+//     has: a time of RFC 3339, or seconds or milliseconds since 1970.
+//   - question is the text of the first message of a user that has text, and answer the text of the
+//     last message of the assistant. The text of content in parts is that of the parts of type
+//     text, joined by line breaks. messages and tools are as sent.
+//   - request_id is the line's id, user_id its user; session_id, model and metadata are those of
+//     the line. source is copilot, status is succeeded.
 func (c *Converter) Convert(line []byte, number int) (Run, error) {
 	c.r.Reset(line, "", strictjson.MaxDepth)
 	chat := chat{r: &c.r}
@@ -65,12 +65,14 @@ func (c *Converter) Convert(line []byte, number int) (Run, error) {
 	started, timed := chat.time()
 	if !timed {
 		if c.Base.IsZero() {
-			return Run{}, c.r.RefuseField(strictjson.MissingField, "created", "the line has no time, and neither has its log: add created, in seconds since 1970, "+
-				"or read the log from a file, whose time of modification is used")
+			return Run{}, c.r.RefuseField(strictjson.MissingField, "created",
+				"the line has no time, and neither has its log: add created, in seconds since 1970, "+
+					"or read the log from a file, whose time of modification is used")
 		}
 		started = c.Base.UTC().Truncate(time.Millisecond).Add(time.Duration(number) * time.Millisecond)
 		if !isValidTime(started.UnixMilli()) {
-			return Run{}, c.r.RefuseField(strictjson.OutOfRange, "created", "the line has no time, and the time of its log is not from 1970 to 2199: add created, in seconds since 1970")
+			return Run{}, c.r.RefuseField(strictjson.OutOfRange, "created",
+				"the line has no time, and the time of its log is not from 1970 to 2199: add created, in seconds since 1970")
 		}
 	}
 	id := c.runID(&chat, content, started, timed)

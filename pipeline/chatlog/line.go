@@ -76,7 +76,9 @@ func (c *chat) read() error {
 	case err != nil:
 		return err
 	case c.messages == "":
-		return c.r.RefuseField(strictjson.MissingField, "messages", `is required: a line is {"messages": [{"role": "user", "content": "…"}, …]}; run events are replayed without --as`)
+		return c.r.RefuseField(strictjson.MissingField, "messages",
+			`is required: a line is {"messages": [{"role": "user", "content": "…"}, …]}; `+
+				`run events are replayed without --as`)
 	case count == 0:
 		return c.r.RefuseField(strictjson.MissingField, "messages", "must have a message; leave out lines of empty chats")
 	}
@@ -86,12 +88,14 @@ func (c *chat) read() error {
 	return c.checkLength("answer", c.answer)
 }
 
-// checkLength refuses a text whose parts are valid but are together longer than a string of a run may be.
+// checkLength refuses a text whose parts are valid but are together longer than a string of a run
+// may be.
 func (c *chat) checkLength(what, text string) error {
 	if len(text) <= strictjson.MaxString {
 		return nil
 	}
-	return c.r.RefuseField(strictjson.TooLarge, "messages", "the text parts of the "+what+" have "+strconv.Itoa(len(text))+" bytes together; a text may have "+strconv.Itoa(strictjson.MaxString))
+	return c.r.RefuseField(strictjson.TooLarge, "messages", "the text parts of the "+what+" have "+strconv.Itoa(len(text))+
+		" bytes together; a text may have "+strconv.Itoa(strictjson.MaxString))
 }
 
 // message reads a message. It keeps the text if that is the question, or may be the answer.
@@ -201,7 +205,8 @@ func (c *chat) identifier() (string, error) {
 
 const timeRule = "must be seconds or milliseconds since 1970, or an RFC 3339 time such as 2026-01-31T23:59:59Z"
 
-// timestamp reads a time, to the millisecond. Numbers from 1e11 on are milliseconds: as seconds they would be after
+// timestamp reads a time, to the millisecond. Numbers from 1e11 on are milliseconds: as seconds
+// they would be after
 // 2199. Smaller numbers are seconds: as milliseconds they would be before 1974.
 func (c *chat) timestamp() (time.Time, error) {
 	switch c.r.Kind() {

@@ -23,7 +23,8 @@ const (
 	HeaderTimestamp = "millrace_timestamp" // the record's, RFC 3339
 )
 
-// IsDeadLetterHeader reports whether DeadLetter writes the header. DeadLetter replaces such headers of a record.
+// IsDeadLetterHeader reports whether DeadLetter writes the header. DeadLetter replaces such headers
+// of a record.
 func IsDeadLetterHeader(key string) bool {
 	switch key {
 	case HeaderError, HeaderDetail, HeaderStage, HeaderTopic, HeaderPartition, HeaderOffset, HeaderTimestamp:
@@ -32,8 +33,8 @@ func IsDeadLetterHeader(key string) bool {
 	return false
 }
 
-// DeadLetter returns the record of topic dead-letters for a record that a stage refuses: the same key, value
-// and headers, and the refusal.
+// DeadLetter returns the record of topic dead-letters for a record that a stage refuses: the same
+// key, value and headers, and the refusal.
 func DeadLetter(topic, stage string, r *kgo.Record, refusal *strictjson.Refusal) *kgo.Record {
 	headers := make([]kgo.RecordHeader, 0, len(r.Headers)+7)
 	for _, h := range r.Headers {
@@ -54,8 +55,8 @@ func DeadLetter(topic, stage string, r *kgo.Record, refusal *strictjson.Refusal)
 	return &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value, Headers: headers}
 }
 
-// AsRefusal returns the refusal that err is or wraps. An error of another kind becomes a refusal with code
-// invalid_json and the error's text.
+// AsRefusal returns the refusal that err is or wraps. An error of another kind becomes a refusal
+// with code invalid_json and the error's text.
 func AsRefusal(err error) *strictjson.Refusal {
 	var refusal *strictjson.Refusal
 	if errors.As(err, &refusal) {
@@ -64,8 +65,8 @@ func AsRefusal(err error) *strictjson.Refusal {
 	return &strictjson.Refusal{Code: strictjson.InvalidJSON, Rule: err.Error()}
 }
 
-// DeadLetterWithoutValue returns a dead letter without its value, which topic dead-letters cannot hold. Its
-// detail says where the value is.
+// DeadLetterWithoutValue returns a dead letter without its value, which topic dead-letters cannot
+// hold. Its detail says where the value is.
 func DeadLetterWithoutValue(r *kgo.Record) *kgo.Record {
 	letter := *r
 	letter.Value = nil
@@ -79,8 +80,8 @@ func DeadLetterWithoutValue(r *kgo.Record) *kgo.Record {
 	return &letter
 }
 
-// DeadLetterWithoutRecord returns a dead letter without key, value and headers of its record, where topic
-// dead-letters cannot hold those.
+// DeadLetterWithoutRecord returns a dead letter without key, value and headers of its record, where
+// topic dead-letters cannot hold those.
 func DeadLetterWithoutRecord(r *kgo.Record) *kgo.Record {
 	letter := DeadLetterWithoutValue(r)
 	letter.Key = nil

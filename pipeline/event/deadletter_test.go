@@ -18,7 +18,8 @@ var refusal = &strictjson.Refusal{Code: strictjson.BadID, Pointer: "/run_id", Ru
 
 // added are the headers that a dead letter of record has because of the refusal.
 var added = []string{
-	"millrace_error=bad_id", "millrace_error_detail=/run_id: must match", "millrace_stage=ingest", "millrace_topic=t", "millrace_partition=3",
+	"millrace_error=bad_id", "millrace_error_detail=/run_id: must match", "millrace_stage=ingest", "millrace_topic=t",
+	"millrace_partition=3",
 	"millrace_offset=17", "millrace_timestamp=2026-01-31T12:00:00.123Z",
 }
 
@@ -38,11 +39,15 @@ func TestADeadLetterIsTheRecordAndWhy(t *testing.T) {
 		kept    []string
 	}{
 		{"no headers", nil, nil},
-		{"headers of its own, one twice and one no text", []string{"a", "1", "ce_type", "T", "a", "\xff", "", ""}, []string{"a=1", "ce_type=T", "a=\xff", "="}},
-		{"headers of a dead letter", []string{"millrace_error", "x", "a", "1", "millrace_error_detail", "x", "millrace_stage", "x", "millrace_topic", "x",
+		{"headers of its own, one twice and one no text", []string{"a", "1", "ce_type", "T", "a", "\xff", "", ""},
+			[]string{"a=1", "ce_type=T", "a=\xff", "="}},
+		{"headers of a dead letter", []string{"millrace_error", "x", "a", "1", "millrace_error_detail", "x", "millrace_stage",
+			"x", "millrace_topic", "x",
 			"millrace_partition", "x", "millrace_offset", "x", "millrace_timestamp", "x"}, []string{"a=1"}},
-		{"many of one of these", []string{"millrace_error", "x", "millrace_error", "y", "b", "2", "millrace_error", "z"}, []string{"b=2"}},
-		{"headers that begin like these", []string{"millrace_errors", "x", "millrace_", "y", "Millrace_Error", "z"}, []string{"millrace_errors=x", "millrace_=y", "Millrace_Error=z"}},
+		{"many of one of these", []string{"millrace_error", "x", "millrace_error", "y", "b", "2", "millrace_error", "z"},
+			[]string{"b=2"}},
+		{"headers that begin like these", []string{"millrace_errors", "x", "millrace_", "y", "Millrace_Error", "z"},
+			[]string{"millrace_errors=x", "millrace_=y", "Millrace_Error=z"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

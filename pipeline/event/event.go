@@ -4,9 +4,9 @@
 //	deadletter.go   dead letters: refused records, and why they were refused
 //	topics.go       the topics of the contract
 //
-// It reads the binary mode (attributes in ce_* headers), the structured mode (a JSON envelope) and bare JSON,
-// which is the data with its type beside its keys. It writes the binary mode. The rules are those of the
-// Kafka protocol binding,
+// It reads the binary mode (attributes in ce_* headers), the structured mode (a JSON envelope) and
+// bare JSON, which is the data with its type beside its keys. It writes the binary mode. The rules
+// are those of the Kafka protocol binding,
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md,
 // and of the JSON format,
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md.
@@ -38,14 +38,15 @@ type Event struct {
 	Time    time.Time // default: the record's timestamp
 	// TraceParent is the W3C trace context, from the header or the attribute of that name.
 	TraceParent string
-	// Data is the JSON document. After Decode it is a slice of the record's value, unless it came as base64.
+	// Data is the JSON document. After Decode it is a slice of the record's value, unless it came
+	// as base64.
 	Data []byte
 	// Pointer is the JSON pointer of Data in the record's value: "", "/data" or "/data_base64".
 	Pointer string
 }
 
-// Decode reads the event of a record. It checks Data only as far as it has to in order to read a structured
-// or bare record. The error is a *strictjson.Refusal.
+// Decode reads the event of a record. It checks Data only as far as it has to in order to read a
+// structured or bare record. The error is a *strictjson.Refusal.
 func Decode(r *kgo.Record) (Event, error) {
 	e, err := decode(r)
 	if e.ID == "" {
@@ -79,7 +80,8 @@ func decode(r *kgo.Record) (Event, error) {
 	case strings.HasPrefix(media, "application/cloudevents"):
 		return e, &strictjson.Refusal{
 			Code: strictjson.UnknownType,
-			Rule: "content-type must be application/cloudevents+json: other formats of CloudEvents and batches are not read from Kafka",
+			Rule: "content-type must be application/cloudevents+json: other formats of CloudEvents and batches are not read " +
+				"from Kafka",
 		}
 	}
 	for _, h := range r.Headers {
@@ -99,7 +101,8 @@ func decode(r *kgo.Record) (Event, error) {
 	return e, nil
 }
 
-// stripConfluent removes the prefix of Confluent's wire format: a zero byte and a schema id of 4 bytes.
+// stripConfluent removes the prefix of Confluent's wire format: a zero byte and a schema id of 4
+// bytes.
 func stripConfluent(value []byte) []byte {
 	if len(value) >= 5 && value[0] == 0 {
 		return value[5:]
@@ -140,7 +143,8 @@ func (e Event) structured(value []byte) (Event, error) {
 	return e, nil
 }
 
-// data reads the data of an envelope: JSON under the key data, or JSON in base64 under the key data_base64.
+// data reads the data of an envelope: JSON under the key data, or JSON in base64 under the key
+// data_base64.
 func (e *Event) data(r *strictjson.Reader, key string) (err error) {
 	if e.Data != nil {
 		return r.Refuse(strictjson.DuplicateKey, "an event has data or data_base64, not both")

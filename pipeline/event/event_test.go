@@ -27,13 +27,15 @@ func record(value string, headers ...string) *kgo.Record {
 
 const (
 	data     = `{"run_id":"r1"}`
-	envelope = `{"specversion":"1.0","id":"1","source":"/s","type":"T","time":"2026-01-31T10:00:00Z","subject":"sub","traceparent":"00-1",` +
+	envelope = `{"specversion":"1.0","id":"1","source":"/s","type":"T","time":"2026-01-31T10:00:00Z",` +
+		`"subject":"sub","traceparent":"00-1",` +
 		`"datacontenttype":"application/json","dataschema":"urn:x","ext":1,"flag":true,"data":` + data + `}`
 )
 
 // want is an event of type T with every attribute. The cases change it.
 var want = event.Event{
-	ID: "1", Source: "/s", Type: "T", Subject: "sub", Time: time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC), TraceParent: "00-1", Data: []byte(data),
+	ID: "1", Source: "/s", Type: "T", Subject: "sub", Time: time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC),
+	TraceParent: "00-1", Data: []byte(data),
 }
 
 // bareWant is a bare event of type T.
@@ -49,7 +51,8 @@ func structured(e event.Event) event.Event { e.Pointer = "/data"; return e }
 func withData(e event.Event, data string) event.Event { e.Data = []byte(data); return e }
 
 var binaryHeaders = []string{
-	"ce_specversion", "1.0", "ce_id", "1", "ce_source", "/s", "ce_type", "T", "ce_time", "2026-01-31T10:00:00Z", "ce_subject", "sub",
+	"ce_specversion", "1.0", "ce_id", "1", "ce_source", "/s", "ce_type", "T", "ce_time", "2026-01-31T10:00:00Z",
+	"ce_subject", "sub",
 	"ce_traceparent", "00-1", "ce_dataschema", "urn:x", "ce_ext", "1", "content-type", "application/json",
 }
 
@@ -77,52 +80,74 @@ func TestEveryModeOfCloudEventsIsRead(t *testing.T) {
 		want   event.Event
 	}{
 		{"binary", record(data, binaryHeaders...), want},
-		{"binary without optional attributes", record(data, "ce_specversion", "1.0", "ce_id", "1", "ce_source", "/s", "ce_type", "T"),
+		{"binary without optional attributes", record(data, "ce_specversion", "1.0", "ce_id", "1", "ce_source", "/s",
+			"ce_type", "T"),
 			withData(event.Event{ID: "1", Source: "/s", Type: "T", Time: recordTime}, data)},
 		{"binary with only a type", record(data, "ce_type", "T"), withData(bareWant, data)},
-		{"binary with an empty id", record(data, append(replace(binaryHeaders, "ce_id", ""), "ce_id", "")...), edit(want, func(e *event.Event) { e.ID = "t/3/17" })},
-		{"binary with a charset", record(data, replace(binaryHeaders, "content-type", "application/json; charset=utf-8")...), want},
-		{"binary with a media type in capitals", record(data, replace(binaryHeaders, "content-type", "Application/JSON;Charset=\"UTF-8\"")...), want},
+		{"binary with an empty id", record(data, append(replace(binaryHeaders, "ce_id", ""), "ce_id", "")...),
+			edit(want, func(e *event.Event) { e.ID = "t/3/17" })},
+		{"binary with a charset", record(data, replace(binaryHeaders, "content-type", "application/json; charset=utf-8")...),
+			want},
+		{"binary with a media type in capitals", record(data, replace(binaryHeaders, "content-type",
+			"Application/JSON;Charset=\"UTF-8\"")...), want},
 		{"binary with text/json", record(data, replace(binaryHeaders, "content-type", "text/json")...), want},
-		{"binary with a +json type", record(data, replace(binaryHeaders, "content-type", "application/vnd.acme.run+json")...), want},
+		{"binary with a +json type", record(data, replace(binaryHeaders, "content-type", "application/vnd.acme.run+json")...),
+			want},
 		{"binary without a content type", record(data, replace(binaryHeaders, "content-type", "")...), want},
 		{"binary with Confluent's prefix", record(confluent+data, binaryHeaders...), want},
-		{"binary, the time with an offset", record(data, replace(binaryHeaders, "ce_time", "2026-01-31T12:00:00.0000009+02:00")...), want},
-		{"binary, its data with a type of its own", record(`{"type":"other"}`, binaryHeaders...), withData(want, `{"type":"other"}`)},
+		{"binary, the time with an offset", record(data, replace(binaryHeaders, "ce_time",
+			"2026-01-31T12:00:00.0000009+02:00")...), want},
+		{"binary, its data with a type of its own", record(`{"type":"other"}`, binaryHeaders...),
+			withData(want, `{"type":"other"}`)},
 		{"binary, its data not looked at", record("\xff", binaryHeaders...), withData(want, "\xff")},
 		{"binary of nothing", record("", binaryHeaders...), withData(want, "")},
 		{"binary, with a header of the trace", record(data, append([]string{"traceparent", "00-2"}, binaryHeaders...)...),
 			edit(want, func(e *event.Event) { e.TraceParent = "00-2" })},
 
 		{"structured", record(envelope, ce("application/cloudevents+json")...), structured(want)},
-		{"structured with a charset", record(envelope, ce("application/cloudevents+json; charset=UTF-8")...), structured(want)},
+		{"structured with a charset", record(envelope, ce("application/cloudevents+json; charset=UTF-8")...),
+			structured(want)},
 		{"structured without a format", record(envelope, ce("application/cloudevents")...), structured(want)},
 		{"structured without a content type", record(envelope), structured(want)},
 		{"structured as application/json", record(envelope, ce("application/json")...), structured(want)},
-		{"structured with Confluent's prefix", record(confluent+envelope, ce("application/cloudevents+json")...), structured(want)},
+		{"structured with Confluent's prefix", record(confluent+envelope, ce("application/cloudevents+json")...),
+			structured(want)},
 		{"structured without a content type, with Confluent's prefix", record(confluent + envelope), structured(want)},
-		{"structured, with copies of attributes as headers", record(envelope, "content-type", "application/cloudevents+json", "ce_type", "X", "ce_id", "9"), structured(want)},
-		{"structured with nulls", record(`{"specversion":"1.0","id":null,"source":null,"type":"T","subject":null,"time":null,"datacontenttype":null,"ext":null,"data_base64":null,"data":` + data + `}`),
+		{"structured, with copies of attributes as headers", record(envelope, "content-type", "application/cloudevents+json",
+			"ce_type", "X", "ce_id", "9"), structured(want)},
+		{"structured with nulls", record(
+			`{"specversion":"1.0","id":null,"source":null,"type":"T","subject":null,"time":null,"datacontenttype":null,` +
+				`"ext":null,"data_base64":null,"data":` + data + `}`),
 			structured(withData(bareWant, data))},
-		{"structured with base64", record(`{"specversion":"1.0","type":"T","data_base64":"` + base64.StdEncoding.EncodeToString([]byte(data)) + `"}`),
+		{"structured with base64", record(`{"specversion":"1.0","type":"T","data_base64":"` +
+			base64.StdEncoding.EncodeToString([]byte(data)) + `"}`),
 			edit(withData(bareWant, data), func(e *event.Event) { e.Pointer = "/data_base64" })},
 		{"structured with base64 beside a null", record(`{"specversion":"1.0","type":"T","data":null,"data_base64":"e30="}`),
 			edit(withData(bareWant, "{}"), func(e *event.Event) { e.Pointer = "/data_base64" })},
-		{"structured, extensions of every type", record(`{"specversion":"1.0","type":"T","s":"x","n":1.5,"b":false,"o":{"a":[1]},"data":{}}`), structured(withData(bareWant, "{}"))},
-		{"structured, the data any JSON", record(`{"specversion":"1.0","type":"T","data": [1] }`), structured(withData(bareWant, "[1]"))},
-		{"structured, a type in escapes", record(`{"specversion":"1.0","\u0074ype":"\u0054","data":{}}`), structured(withData(bareWant, "{}"))},
-		{"structured without a type", record(`{"specversion":"1.0","data":{}}`), structured(withData(edit(bareWant, func(e *event.Event) { e.Type = "" }), "{}"))},
-		{"structured, with a header of the trace", record(envelope, "traceparent", "00-2"), structured(edit(want, func(e *event.Event) { e.TraceParent = "00-2" }))},
+		{"structured, extensions of every type",
+			record(`{"specversion":"1.0","type":"T","s":"x","n":1.5,"b":false,"o":{"a":[1]},"data":{}}`),
+			structured(withData(bareWant, "{}"))},
+		{"structured, the data any JSON", record(`{"specversion":"1.0","type":"T","data": [1] }`),
+			structured(withData(bareWant, "[1]"))},
+		{"structured, a type in escapes", record(`{"specversion":"1.0","\u0074ype":"\u0054","data":{}}`),
+			structured(withData(bareWant, "{}"))},
+		{"structured without a type", record(`{"specversion":"1.0","data":{}}`),
+			structured(withData(edit(bareWant, func(e *event.Event) { e.Type = "" }), "{}"))},
+		{"structured, with a header of the trace", record(envelope, "traceparent", "00-2"),
+			structured(edit(want, func(e *event.Event) { e.TraceParent = "00-2" }))},
 
 		{"bare", record(`{"type":"T","run_id":"r1"}`), withData(bareWant, `{"type":"T","run_id":"r1"}`)},
 		{"bare as application/json", record(`{"type":"T"}`, ce("application/json")...), withData(bareWant, `{"type":"T"}`)},
 		{"bare without a type", record(data), withData(edit(bareWant, func(e *event.Event) { e.Type = "" }), data)},
-		{"bare with a type of null", record(`{"type":null}`), withData(edit(bareWant, func(e *event.Event) { e.Type = "" }), `{"type":null}`)},
+		{"bare with a type of null", record(`{"type":null}`), withData(edit(bareWant, func(e *event.Event) { e.Type = "" }),
+			`{"type":null}`)},
 		{"bare with Confluent's prefix", record(confluent + `{"type":"T"}`), withData(bareWant, `{"type":"T"}`)},
-		{"bare with a header of the trace", record(`{"type":"T"}`, "traceparent", "00-2"), withData(edit(bareWant, func(e *event.Event) { e.TraceParent = "00-2" }), `{"type":"T"}`)},
+		{"bare with a header of the trace", record(`{"type":"T"}`, "traceparent", "00-2"),
+			withData(edit(bareWant, func(e *event.Event) { e.TraceParent = "00-2" }), `{"type":"T"}`)},
 		{"bare with attributes as headers", record(`{"type":"T"}`, "ce_id", "9", "ce_time", "2026-01-31T10:00:00Z"),
 			withData(edit(bareWant, func(e *event.Event) { e.ID, e.Time = "9", want.Time }), `{"type":"T"}`)},
-		{"bare with a type deep inside", record(`{"a":{"type":"X","specversion":"1.0"}}`), withData(edit(bareWant, func(e *event.Event) { e.Type = "" }), `{"a":{"type":"X","specversion":"1.0"}}`)},
+		{"bare with a type deep inside", record(`{"a":{"type":"X","specversion":"1.0"}}`),
+			withData(edit(bareWant, func(e *event.Event) { e.Type = "" }), `{"a":{"type":"X","specversion":"1.0"}}`)},
 		{"bare with a newline, as kcat sends it", record("{\"type\":\"T\"}\n"), withData(bareWant, "{\"type\":\"T\"}\n")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -147,7 +172,8 @@ func TestEveryModeOfCloudEventsIsRead(t *testing.T) {
 }
 
 func equal(a, b event.Event) bool {
-	return a.ID == b.ID && a.Source == b.Source && a.Type == b.Type && a.Subject == b.Subject && a.TraceParent == b.TraceParent && a.Pointer == b.Pointer
+	return a.ID == b.ID && a.Source == b.Source && a.Type == b.Type && a.Subject == b.Subject &&
+		a.TraceParent == b.TraceParent && a.Pointer == b.Pointer
 }
 
 func TestARecordThatIsNoEventIsRefused(t *testing.T) {
@@ -160,26 +186,44 @@ func TestARecordThatIsNoEventIsRefused(t *testing.T) {
 		pointer string
 	}{
 		{"a batch", record(`[]`, "content-type", "application/cloudevents-batch+json"), strictjson.UnknownType, ""},
-		{"a batch with a charset", record(`[]`, "content-type", "application/cloudevents-batch+json; charset=utf-8"), strictjson.UnknownType, ""},
+		{"a batch with a charset", record(`[]`, "content-type", "application/cloudevents-batch+json; charset=utf-8"),
+			strictjson.UnknownType, ""},
 		{"another format", record(``, "content-type", "application/cloudevents+avro"), strictjson.UnknownType, ""},
-		{"binary of another version", record(data, replace(binaryHeaders, "ce_specversion", "0.3")...), strictjson.UnknownType, "header ce_specversion"},
-		{"binary of another media type", record(data, replace(binaryHeaders, "content-type", "application/avro")...), strictjson.UnknownType, "header content-type"},
-		{"binary with a bad time", record(data, replace(binaryHeaders, "ce_time", "yesterday")...), strictjson.WrongType, "header ce_time"},
-		{"binary before 1970", record(data, replace(binaryHeaders, "ce_time", "1969-12-31T23:59:59.999Z")...), strictjson.OutOfRange, "header ce_time"},
-		{"binary after 2199", record(data, replace(binaryHeaders, "ce_time", "2199-12-31T23:59:59-00:01")...), strictjson.OutOfRange, "header ce_time"},
-		{"structured of another version", record(strings.Replace(envelope, "1.0", "2.0", 1)), strictjson.UnknownType, "/specversion"},
-		{"structured, the version a number", record(strings.Replace(envelope, `"1.0"`, `1.0`, 1)), strictjson.WrongType, "/specversion"},
-		{"structured, the type a number", record(strings.Replace(envelope, `"T"`, `7`, 1), "content-type", "application/cloudevents+json"), strictjson.WrongType, "/type"},
-		{"structured with data of another media type", record(strings.Replace(envelope, "application/json", "text/xml", 1)), strictjson.UnknownType, "/datacontenttype"},
-		{"structured with a bad time", record(strings.Replace(envelope, "2026-01-31T10:00:00Z", "2026", 1)), strictjson.WrongType, "/time"},
+		{"binary of another version", record(data, replace(binaryHeaders, "ce_specversion", "0.3")...),
+			strictjson.UnknownType, "header ce_specversion"},
+		{"binary of another media type", record(data, replace(binaryHeaders, "content-type", "application/avro")...),
+			strictjson.UnknownType, "header content-type"},
+		{"binary with a bad time", record(data, replace(binaryHeaders, "ce_time", "yesterday")...), strictjson.WrongType,
+			"header ce_time"},
+		{"binary before 1970", record(data, replace(binaryHeaders, "ce_time", "1969-12-31T23:59:59.999Z")...),
+			strictjson.OutOfRange, "header ce_time"},
+		{"binary after 2199", record(data, replace(binaryHeaders, "ce_time", "2199-12-31T23:59:59-00:01")...),
+			strictjson.OutOfRange, "header ce_time"},
+		{"structured of another version", record(strings.Replace(envelope, "1.0", "2.0", 1)), strictjson.UnknownType,
+			"/specversion"},
+		{"structured, the version a number", record(strings.Replace(envelope, `"1.0"`, `1.0`, 1)), strictjson.WrongType,
+			"/specversion"},
+		{"structured, the type a number", record(strings.Replace(envelope, `"T"`, `7`, 1), "content-type",
+			"application/cloudevents+json"), strictjson.WrongType, "/type"},
+		{"structured with data of another media type", record(strings.Replace(envelope, "application/json", "text/xml", 1)),
+			strictjson.UnknownType, "/datacontenttype"},
+		{"structured with a bad time", record(strings.Replace(envelope, "2026-01-31T10:00:00Z", "2026", 1)),
+			strictjson.WrongType, "/time"},
 		{"structured without data", record(`{"specversion":"1.0","type":"T"}`), strictjson.MissingField, "/data"},
-		{"structured with data of null", record(`{"specversion":"1.0","type":"T","data":null}`), strictjson.MissingField, "/data"},
-		{"structured with data twice", record(`{"specversion":"1.0","data":{},"data_base64":"e30="}`), strictjson.DuplicateKey, "/data_base64"},
-		{"structured with bad base64", record(`{"specversion":"1.0","data_base64":"e30"}`), strictjson.WrongType, "/data_base64"},
-		{"structured with base64 that is a number", record(`{"specversion":"1.0","data_base64":1}`), strictjson.WrongType, "/data_base64"},
-		{"structured with base64 over 1 MiB", record(`{"specversion":"1.0","data_base64":"` + base64Of(strings.Repeat("x", 1<<20)) + `"}`), strictjson.TooLarge, "/data_base64"},
-		{"structured with an attribute twice", record(`{"specversion":"1.0","id":"1","id":"2","data":{}}`), strictjson.DuplicateKey, "/id"},
-		{"structured that is no object", record(`[]`, "content-type", "application/cloudevents+json"), strictjson.WrongType, ""},
+		{"structured with data of null", record(`{"specversion":"1.0","type":"T","data":null}`), strictjson.MissingField,
+			"/data"},
+		{"structured with data twice", record(`{"specversion":"1.0","data":{},"data_base64":"e30="}`),
+			strictjson.DuplicateKey, "/data_base64"},
+		{"structured with bad base64", record(`{"specversion":"1.0","data_base64":"e30"}`), strictjson.WrongType,
+			"/data_base64"},
+		{"structured with base64 that is a number", record(`{"specversion":"1.0","data_base64":1}`), strictjson.WrongType,
+			"/data_base64"},
+		{"structured with base64 over 1 MiB", record(`{"specversion":"1.0","data_base64":"` +
+			base64Of(strings.Repeat("x", 1<<20)) + `"}`), strictjson.TooLarge, "/data_base64"},
+		{"structured with an attribute twice", record(`{"specversion":"1.0","id":"1","id":"2","data":{}}`),
+			strictjson.DuplicateKey, "/id"},
+		{"structured that is no object", record(`[]`, "content-type", "application/cloudevents+json"), strictjson.WrongType,
+			""},
 		{"structured that goes on", record(envelope + envelope), strictjson.InvalidJSON, ""},
 		{"bare that is no object", record(`[]`), strictjson.WrongType, ""},
 		{"bare with a type that is a number", record(`{"type":1}`), strictjson.WrongType, "/type"},
@@ -238,7 +282,8 @@ func TestAnEventThatIsWrittenIsReadBack(t *testing.T) {
 	for name, e := range map[string]event.Event{
 		"everything": want,
 		"the least":  {ID: "1", Type: "T", Time: recordTime, Data: []byte(`{}`)},
-		"text":       {ID: "é\"\n", Source: "日本", Type: "T", Subject: "😀", Time: recordTime.Add(time.Microsecond), Data: []byte("{ }")},
+		"text": {ID: "é\"\n", Source: "日本", Type: "T", Subject: "😀", Time: recordTime.Add(time.Microsecond),
+			Data: []byte("{ }")},
 	} {
 		r := e.Record("topic", []byte("k"))
 		if r.Topic != "topic" || string(r.Key) != "k" {

@@ -12,7 +12,8 @@ import (
 // FuzzDecode checks that, whatever the record:
 //
 //   - decoding does not panic;
-//   - an error is a refusal with a code and a rule, and its code is invalid_json only if the value is not JSON;
+//   - an error is a refusal with a code and a rule, and its code is invalid_json only if the value
+//     is not JSON;
 //   - an event has an id and a time;
 //   - the data of a structured or bare event is valid JSON unless it came as base64;
 //   - the event, written in binary mode, is read back the same.

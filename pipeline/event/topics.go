@@ -29,9 +29,9 @@ const (
 	forever = "-1"
 )
 
-// Topics are all topics, as `millrace topics` creates them. Kafka keeps runs for a week, so that ClickHouse may
-// be down over a long weekend, or be refilled after a mishap. It keeps the last completion of each export for
-// ever.
+// Topics are all topics, as `millrace topics` creates them. Kafka keeps runs for a week, so that
+// ClickHouse may be down over a long weekend, or be refilled after a mishap. It keeps the last
+// completion of each export for ever.
 var Topics = []Topic{
 	{TopicRuns, 12, configs("delete", week, size8M)},
 	{TopicExportRequests, 6, configs("delete", week, size8M)},

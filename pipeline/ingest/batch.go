@@ -85,9 +85,9 @@ func (b *batch) setEnd(p kafka.Partition, e end) {
 	b.ends[p] = e
 }
 
-// owned are the partitions of this process, each with the number of its assignment. The stage commits an offset
-// only if it owns the partition since before it polled it: Kafka lets a member of a group commit any partition,
-// and would set back the progress of the partition's next owner.
+// owned are the partitions of this process, each with the number of its assignment. The stage
+// commits an offset only if it owns the partition since before it polled it: Kafka lets a member of
+// a group commit any partition, and would set back the progress of the partition's next owner.
 type owned struct {
 	mu          sync.Mutex
 	assignments uint64
@@ -133,7 +133,8 @@ func (o *owned) setStarts(starts map[string]map[int32]kgo.Offset) {
 	}
 }
 
-// polled notes the offset that is polled next, and returns the partition's assignment, 0 if it is not owned.
+// polled notes the offset that is polled next, and returns the partition's assignment, 0 if it is
+// not owned.
 func (o *owned) polled(p kafka.Partition, next int64) (assignment uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -143,9 +144,9 @@ func (o *owned) polled(p kafka.Partition, next int64) (assignment uint64) {
 	return assignment
 }
 
-// resume returns where all partitions are polled next, for the client's SetOffsets, or nil if that is not
-// necessary. It is necessary after a batch was skipped, and after partitions were removed: the client then drops
-// the fetches that it holds, see kafka.Positions.
+// resume returns where all partitions are polled next, for the client's SetOffsets, or nil if that
+// is not necessary. It is necessary after a batch was skipped, and after partitions were removed:
+// the client then drops the fetches that it holds, see kafka.Positions.
 func (o *owned) resume(skipped bool) map[string]map[int32]kgo.EpochOffset {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -162,8 +163,8 @@ func (o *owned) assignment(p kafka.Partition) uint64 {
 	return o.partitions[p]
 }
 
-// commit calls f with the ends of partitions that this process has owned since they were polled. A rebalance
-// waits for f.
+// commit calls f with the ends of partitions that this process has owned since they were polled. A
+// rebalance waits for f.
 func (o *owned) commit(ends map[kafka.Partition]end, f func(map[string]map[int32]kgo.EpochOffset) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

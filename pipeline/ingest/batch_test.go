@@ -18,8 +18,8 @@ import (
 // ofTopicT returns partitions of topic t.
 func ofTopicT(ids ...int32) map[string][]int32 { return map[string][]int32{"t": ids} }
 
-// commits returns the offsets that o commits for a batch that ends at offset 10 × partition. The partitions were
-// polled in these assignments.
+// commits returns the offsets that o commits for a batch that ends at offset 10 × partition. The
+// partitions were polled in these assignments.
 func commits(t *testing.T, o *owned, assignments map[int32]uint64) string {
 	t.Helper()
 	ends := map[kafka.Partition]end{}
@@ -67,7 +67,8 @@ func TestOnlyPartitionsThatAreOwnedSinceTheyWerePolledAreCommitted(t *testing.T)
 		t.Errorf("polled while it was not owned: %s", got)
 	}
 	want := errors.New("no")
-	if err := o.commit(map[kafka.Partition]end{{Topic: "t", ID: 1}: {assignment: first}}, func(map[string]map[int32]kgo.EpochOffset) error { return want }); !errors.Is(err, want) {
+	if err := o.commit(map[kafka.Partition]end{{Topic: "t", ID: 1}: {assignment: first}},
+		func(map[string]map[int32]kgo.EpochOffset) error { return want }); !errors.Is(err, want) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -163,7 +164,8 @@ func TestPollingResumesAtItsPositionsAfterPartitionsWereRemoved(t *testing.T) {
 		t.Errorf("owning nothing: %s", got)
 	}
 	o.add(ofTopicT(1, 2, 3))
-	o.setStarts(map[string]map[int32]kgo.Offset{"t": {1: kgo.NewOffset().At(10), 2: kgo.NewOffset().At(20), 9: kgo.NewOffset().At(90)}})
+	o.setStarts(map[string]map[int32]kgo.Offset{"t": {1: kgo.NewOffset().At(10), 2: kgo.NewOffset().At(20),
+		9: kgo.NewOffset().At(90)}})
 	if got := resume(false); got != "map[]" {
 		t.Errorf("nothing happened: %s", got)
 	}
@@ -199,7 +201,8 @@ func TestAPanicOfTheDecoderRefusesTheRecordAndLogsItsStack(t *testing.T) {
 	var log strings.Builder
 	s := &Stage{log: slog.New(slog.NewTextHandler(&log, nil))}
 	decoder := &runs.Decoder{Unknown: func(string) { panic("fault") }}
-	value := `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"r","source":"recipe","app_id":"a","started_at":"2026-01-31T10:00:00Z","status":"succeeded","x":1}`
+	value := `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"r","source":"recipe","app_id":"a",` +
+		`"started_at":"2026-01-31T10:00:00Z","status":"succeeded","x":1}`
 	_, err := s.decodeRecord(decoder, &kgo.Record{Topic: "t", Partition: 3, Offset: 7, Value: []byte(value)})
 	var refusal *strictjson.Refusal
 	if !errors.As(err, &refusal) {

@@ -76,14 +76,15 @@ func size(r *kgo.Record) int {
 	return n
 }
 
-// decodeRecord decodes one record. If the decoder panics, the record becomes a dead letter, and the stage goes on
-// (invariant 10).
+// decodeRecord decodes one record. If the decoder panics, the record becomes a dead letter, and the
+// stage goes on (invariant 10).
 func (s *Stage) decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs.Event, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			s.log.Error("the decoder panicked; the record becomes a dead letter",
 				"record", kafka.Position(r), "panic", fault, "stack", string(debug.Stack()))
-			decoded, err = nil, &strictjson.Refusal{Code: strictjson.InvalidJSON, Rule: "the decoder failed on this record; please report it"}
+			decoded, err = nil, &strictjson.Refusal{Code: strictjson.InvalidJSON,
+				Rule: "the decoder failed on this record; please report it"}
 		}
 	}()
 	e, err := event.Decode(r)
@@ -91,12 +92,14 @@ func (s *Stage) decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs
 		return nil, err
 	}
 	if e.Type == "" {
-		return nil, &strictjson.Refusal{Code: strictjson.MissingField, Pointer: "/type", Rule: "is required: the event's type, as the ce_type header or beside the data's keys"}
+		return nil, &strictjson.Refusal{Code: strictjson.MissingField, Pointer: "/type",
+			Rule: "is required: the event's type, as the ce_type header or beside the data's keys"}
 	}
 	return decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
 }
 
-// checkFetches steps over batches that cannot be decompressed. It returns an error where the stage has to stop.
+// checkFetches steps over batches that cannot be decompressed. It returns an error where the stage
+// has to stop.
 func (s *Stage) checkFetches(client *kgo.Client, fetches kgo.Fetches, b *batch) error {
 	faults := s.cfg.Faults(fetches)
 	for _, oversize := range faults.Oversize {
@@ -106,7 +109,8 @@ func (s *Stage) checkFetches(client *kgo.Client, fetches kgo.Fetches, b *batch) 
 	return faults.Permanent
 }
 
-// skip steps over a batch that decompresses to more than the client holds, and adds its dead letter.
+// skip steps over a batch that decompresses to more than the client holds, and adds its dead
+// letter.
 func (s *Stage) skip(oversize *kgo.ErrDecompressTooLarge, b *batch) {
 	p := kafka.Partition{Topic: oversize.Topic, ID: oversize.Partition}
 	assignment := s.owned.polled(p, oversize.NextOffset)

@@ -59,7 +59,8 @@ func TestAStageThatTheGroupForgotJoinsAgain(t *testing.T) {
 	s := w.start(ingest.Config{}, "")
 	w.produce(runEvents("before", 24)...)
 	w.allCommitted()
-	// Kafka forgets the member: it refuses the member's heartbeats and commits until the member joins again.
+	// Kafka forgets the member: it refuses the member's heartbeats and commits until the member
+	// joins again.
 	w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnknownMemberID, Count: 3})
 	w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID, TopLevel: true, Count: 1})
 	w.produce(runEvents("after", 24)...)
@@ -110,7 +111,8 @@ func TestPartitionsOfOnlyPoisonAreCommitted(t *testing.T) {
 
 func TestAnErrorThatDoesNotPassEndsTheStage(t *testing.T) {
 	t.Parallel()
-	// Each case breaks a stage that has many batches to store, so that another batch waits when the error occurs.
+	// Each case breaks a stage that has many batches to store, so that another batch waits when the
+	// error occurs.
 	for name, c := range map[string]struct {
 		breakIt func(*world)
 		texts   []string // of the error

@@ -54,7 +54,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, server: localtest.ClickHouse(t), kafka: localtest.Kafka(t)}
 	w.brokers = w.kafka.ListenAddrs()
 	w.database = w.server.Database(t)
-	if _, err := clickhouse.Migrate(t.Context(), w.dsn(w.server.NativeAddr), schema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := clickhouse.Migrate(t.Context(), w.dsn(w.server.NativeAddr), schema.Migrations, "",
+		slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	w.connect()
@@ -66,7 +67,8 @@ func newWorld(t *testing.T) *world {
 func (w *world) connect() {
 	w.Helper()
 	var err error
-	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.ProducerBatchMaxBytes(90<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.ProducerBatchMaxBytes(90<<20),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		w.Fatal(err)
@@ -118,7 +120,8 @@ func (s *stage) OnFetchRecordUnbuffered(_ *kgo.Record, polled bool) {
 	}
 }
 
-// start runs a stage until it is stopped or the test ends. It reaches ClickHouse at the address, "" = directly.
+// start runs a stage until it is stopped or the test ends. It reaches ClickHouse at the address, ""
+// = directly.
 func (w *world) start(cfg ingest.Config, addr string, options ...kgo.Opt) *stage {
 	w.Helper()
 	if addr == "" {
@@ -131,7 +134,8 @@ func (w *world) start(cfg ingest.Config, addr string, options ...kgo.Opt) *stage
 		cfg.BatchInterval = 50 * time.Millisecond
 	}
 	s := &stage{w: w, registry: prometheus.NewRegistry(), done: make(chan struct{})}
-	cfg.Options = append([]kgo.Opt{kgo.SeedBrokers(w.brokers...), kgo.WithHooks(s), kgo.MetadataMinAge(100 * time.Millisecond)}, options...)
+	cfg.Options = append([]kgo.Opt{kgo.SeedBrokers(w.brokers...), kgo.WithHooks(s),
+		kgo.MetadataMinAge(100 * time.Millisecond)}, options...)
 	cfg.Metrics = s.registry
 	cfg.Log = slog.New(slog.NewTextHandler(w.Output(), nil))
 	run := ingest.New(cfg, runstore.New(w.dsn(addr)))
@@ -197,7 +201,8 @@ func (w *world) produce(records ...*kgo.Record) {
 
 // runEvent returns the record of a run with further fields, given as JSON.
 func runEvent(id string, partition int, fields string) *kgo.Record {
-	value := `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"` + id + `","source":"recipe","app_id":"a1","started_at":"2026-01-31T10:00:00Z","status":"succeeded"` + fields + `}`
+	value := `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"` + id +
+		`","source":"recipe","app_id":"a1","started_at":"2026-01-31T10:00:00Z","status":"succeeded"` + fields + `}`
 	return &kgo.Record{Partition: int32(partition), Key: []byte("acme/" + id), Value: []byte(value)}
 }
 
@@ -242,7 +247,8 @@ func (w *world) allCommitted() {
 // one returns the single value that a query selects.
 func (w *world) one(query string) string {
 	w.Helper()
-	resp, err := http.Post("http://"+w.server.HTTPAddr+"/?"+url.Values{"database": {w.database}}.Encode(), "text/plain", strings.NewReader(query))
+	resp, err := http.Post("http://"+w.server.HTTPAddr+"/?"+url.Values{"database": {w.database}}.Encode(), "text/plain",
+		strings.NewReader(query))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -267,7 +273,8 @@ func (w *world) letters() []*kgo.Record {
 		left += int(e.Offset)
 		at[e.Partition] = kgo.NewOffset().At(0)
 	})
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{lettersTopic: at}))
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{lettersTopic: at}))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -316,8 +323,8 @@ func (s *stage) series(name string) int {
 	return 0
 }
 
-// metric returns the value of a metric, summed over the series with these labels, given in pairs of name and
-// value. It is 0 without such a series, and the count of a histogram.
+// metric returns the value of a metric, summed over the series with these labels, given in pairs of
+// name and value. It is 0 without such a series, and the count of a histogram.
 func (s *stage) metric(name string, labels ...string) float64 {
 	s.w.Helper()
 	sum := 0.0

@@ -4,9 +4,9 @@
 //	                                                 │
 //	                                                 └─ the next batch fills while this one is stored
 //
-// The stage commits offsets after the rows are in ClickHouse and the refused records in topic dead-letters
-// (invariant 1). A crash before the commit repeats records, which changes nothing (invariant 2). There are at
-// most two batches; polling waits for them (invariant 8).
+// The stage commits offsets after the rows are in ClickHouse and the refused records in topic
+// dead-letters (invariant 1). A crash before the commit repeats records, which changes nothing
+// (invariant 2). There are at most two batches; polling waits for them (invariant 8).
 //
 //	ingest.go    Stage: its configuration, and filling batches
 //	kafka.go     the client, committing, the lag
@@ -30,7 +30,8 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// Name is the stage's name: in dead letters and metrics, and with the prefix of topics that of the consumer group.
+// Name is the stage's name: in dead letters and metrics, and with the prefix of topics that of the
+// consumer group.
 const Name = "ingest"
 
 // Config of the stage. The zero value of a limit is its default.
@@ -39,8 +40,8 @@ type Config struct {
 	BatchRows     int           // a batch is full with so many events; the last poll may exceed it; default 50,000
 	BatchBytes    int           // a batch is full with so many bytes of records, likewise; default 8 MiB
 	BatchInterval time.Duration // a batch is full after so long; default 1 s
-	// StopTimeout is how long a stop waits until the last batch is stored; default 6 s. The stage does not commit
-	// the records of a batch that is not stored by then; they come again.
+	// StopTimeout is how long a stop waits until the last batch is stored; default 6 s. The stage
+	// does not commit the records of a batch that is not stored by then; they come again.
 	StopTimeout time.Duration
 }
 
@@ -60,8 +61,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Limits of the consumer. One poll adds at most pollRecords to a batch. Beside that the client holds at most one
-// fetch a broker, compressed: run events decompress to ten times their size and more.
+// Limits of the consumer. One poll adds at most pollRecords to a batch. Beside that the client
+// holds at most one fetch a broker, compressed: run events decompress to ten times their size and
+// more.
 const (
 	pollRecords   = 5_000
 	fetchMaxBytes = 4 << 20
@@ -90,18 +92,20 @@ func New(cfg Config, store *runstore.Store) *Stage {
 	return s
 }
 
-// The pauses between attempts are shorter than those of other stages: what is late here is late in ClickHouse.
+// The pauses between attempts are shorter than those of other stages: what is late here is late in
+// ClickHouse.
 const (
 	minPause = 100 * time.Millisecond
 	maxPause = 10 * time.Second
 )
 
-// Ready is closed when ClickHouse answered and has the right schema, Kafka has the topics, and the consumer is
-// started.
+// Ready is closed when ClickHouse answered and has the right schema, Kafka has the topics, and the
+// consumer is started.
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
-// Run consumes until ctx is done, and then stores and commits what it has polled. It returns an error only where
-// waiting does not help: wrong credentials or schema, a topic that is missing or was recreated.
+// Run consumes until ctx is done, and then stores and commits what it has polled. It returns an
+// error only where waiting does not help: wrong credentials or schema, a topic that is missing or
+// was recreated.
 func (s *Stage) Run(ctx context.Context) error {
 	defer s.store.Close()
 	if err := s.untilStored(ctx, "check", func() error { return s.store.Check(ctx) }); err != nil {

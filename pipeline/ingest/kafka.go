@@ -26,7 +26,8 @@ func (s *Stage) connect() (*kgo.Client, error) {
 		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
-		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, starts map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, starts map[string]map[int32]kgo.Offset) (
+			map[string]map[int32]kgo.Offset, error) {
 			err := resolveStarts(ctx, self.Load(), starts)
 			s.owned.setStarts(starts)
 			return starts, err
@@ -41,8 +42,8 @@ func (s *Stage) connect() (*kgo.Client, error) {
 	return client, nil
 }
 
-// leaveTimeout bounds the request to leave the group, since Kafka may be down. The group notices a member that
-// did not leave when the session times out.
+// leaveTimeout bounds the request to leave the group, since Kafka may be down. The group notices a
+// member that did not leave when the session times out.
 const leaveTimeout = time.Second
 
 func leave(client *kgo.Client) {
@@ -59,8 +60,8 @@ func (s *Stage) release(partitions map[string][]int32) {
 	}
 }
 
-// resolveStarts replaces "the start" of partitions without a committed offset by an offset: the client's
-// SetOffsets ignores partitions without an offset.
+// resolveStarts replaces "the start" of partitions without a committed offset by an offset: the
+// client's SetOffsets ignores partitions without an offset.
 func resolveStarts(ctx context.Context, client *kgo.Client, at map[string]map[int32]kgo.Offset) (err error) {
 	for topic, partitions := range at {
 		var starts kadm.ListedOffsets // listed when the first is needed
@@ -86,8 +87,8 @@ func resolveStarts(ctx context.Context, client *kgo.Client, at map[string]map[in
 // topic returns the name of topic runs.
 func (s *Stage) topic() string { return s.cfg.TopicName(event.TopicRuns) }
 
-// commit commits the ends of the partitions that this process still owns, however long Kafka needs: there may be
-// no later batch that commits the last records of a partition.
+// commit commits the ends of the partitions that this process still owns, however long Kafka needs:
+// there may be no later batch that commits the last records of a partition.
 func (s *Stage) commit(ctx context.Context, client *kgo.Client, ends map[kafka.Partition]end) error {
 	return s.retry.Do(ctx, "commit", s.topic(), func() error {
 		err := s.owned.commit(ends, func(offsets map[string]map[int32]kgo.EpochOffset) error {
@@ -100,8 +101,8 @@ func (s *Stage) commit(ctx context.Context, client *kgo.Client, ends map[kafka.P
 	})
 }
 
-// watchLag measures every two seconds how many records of each partition are not yet committed, also while the
-// stage waits for ClickHouse.
+// watchLag measures every two seconds how many records of each partition are not yet committed,
+// also while the stage waits for ClickHouse.
 func (s *Stage) watchLag(ctx context.Context, client *kgo.Client) error {
 	ticker := time.NewTicker(2 * time.Second)
 	defer ticker.Stop()

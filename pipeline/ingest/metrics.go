@@ -37,27 +37,36 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return f.NewCounterVec(prometheus.CounterOpts(opts(name, help)), labels)
 	}
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
-		return f.NewHistogram(prometheus.HistogramOpts{Namespace: "millrace", Subsystem: Name, Name: name, Help: help, Buckets: buckets})
+		return f.NewHistogram(prometheus.HistogramOpts{Namespace: "millrace", Subsystem: Name, Name: name, Help: help,
+			Buckets: buckets})
 	}
 	seconds := prometheus.ExponentialBuckets(0.005, 2, 14) // 5 ms … 41 s
 	return &metrics{
-		records:           counter("records_total", "Records that were stored or dead-lettered."),
-		bytes:             counter("bytes_total", "Bytes of the keys, values and headers of these records."),
-		rows:              counters("rows_total", "Rows stored, by table.", "table"),
-		deadLetters:       counters("dead_letters_total", "Records refused, by code.", "code"),
-		retries:           counters("retries_total", "Failed attempts at ClickHouse, by what was tried and by class of error.", "what", "class"),
-		commitFailures:    counter("commit_failures_total", "Commits of offsets that failed and were tried again."),
-		startedAtConflict: counter("started_at_conflicts_total", "Events whose started_at differs from that of an earlier event of the same run or node run; each makes a second row. Producers must not change started_at."),
-		unknownFields:     counters("unknown_fields_total", "Fields that the contract does not have, by name; they are ignored.", "field"),
-		batchRecords:      histogram("batch_records", "Records of a batch.", prometheus.ExponentialBuckets(1, 4, 10)),
-		batchBytes:        histogram("batch_bytes", "Bytes of a batch.", prometheus.ExponentialBuckets(1024, 4, 10)),
-		batchSeconds:      histogram("batch_seconds", "Time to store and commit a batch.", seconds),
-		freshness:         histogram("event_to_queryable_seconds", "Time from the timestamp of a batch's oldest record in Kafka until its row can be queried.", prometheus.ExponentialBuckets(0.01, 2, 18)),
+		records:     counter("records_total", "Records that were stored or dead-lettered."),
+		bytes:       counter("bytes_total", "Bytes of the keys, values and headers of these records."),
+		rows:        counters("rows_total", "Rows stored, by table.", "table"),
+		deadLetters: counters("dead_letters_total", "Records refused, by code.", "code"),
+		retries: counters("retries_total",
+			"Failed attempts at ClickHouse, by what was tried and by class of error.", "what", "class"),
+		commitFailures: counter("commit_failures_total", "Commits of offsets that failed and were tried again."),
+		startedAtConflict: counter("started_at_conflicts_total",
+			"Events whose started_at differs from that of an earlier event of the same run or node run; each makes a second "+
+				"row. Producers must not change started_at."),
+		unknownFields: counters("unknown_fields_total", "Fields that the contract does not have, by name; they are ignored.",
+			"field"),
+		batchRecords: histogram("batch_records", "Records of a batch.", prometheus.ExponentialBuckets(1, 4, 10)),
+		batchBytes:   histogram("batch_bytes", "Bytes of a batch.", prometheus.ExponentialBuckets(1024, 4, 10)),
+		batchSeconds: histogram("batch_seconds", "Time to store and commit a batch.", seconds),
+		freshness: histogram("event_to_queryable_seconds",
+			"Time from the timestamp of a batch's oldest record in Kafka until its row can be queried.",
+			prometheus.ExponentialBuckets(0.01, 2, 18)),
 		insertSeconds: f.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "millrace", Subsystem: Name, Name: "insert_seconds", Help: "Time to insert a batch into a table, retries included.", Buckets: seconds,
+			Namespace: "millrace", Subsystem: Name, Name: "insert_seconds",
+			Help: "Time to insert a batch into a table, retries included.", Buckets: seconds,
 		}, []string{"table"}),
-		lag: f.NewGaugeVec(prometheus.GaugeOpts(opts("lag_records", "Records not yet committed, by partition of topic runs.")), []string{"partition"}),
-		up:  f.NewGauge(prometheus.GaugeOpts(opts("clickhouse_up", "1 if the last attempt at ClickHouse succeeded, else 0."))),
+		lag: f.NewGaugeVec(prometheus.GaugeOpts(opts("lag_records",
+			"Records not yet committed, by partition of topic runs.")), []string{"partition"}),
+		up: f.NewGauge(prometheus.GaugeOpts(opts("clickhouse_up", "1 if the last attempt at ClickHouse succeeded, else 0."))),
 
 		fields: map[string]prometheus.Counter{},
 	}
@@ -121,7 +130,8 @@ func (m *metrics) unknownField(name string) {
 	c.Inc()
 }
 
-// identities remembers the started_at of recent runs and node runs: up to two generations of maxIdentities hashes.
+// identities remembers the started_at of recent runs and node runs: up to two generations of
+// maxIdentities hashes.
 type identities struct {
 	mu                sync.Mutex
 	seed              maphash.Seed
@@ -130,7 +140,8 @@ type identities struct {
 
 const maxIdentities = 100_000
 
-// conflict remembers an identity, and reports whether it had another started_at before, in milliseconds.
+// conflict remembers an identity, and reports whether it had another started_at before, in
+// milliseconds.
 func (i *identities) conflict(workspaceID, runID, nodeRunID string, startedAt int64) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()

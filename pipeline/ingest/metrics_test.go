@@ -21,7 +21,8 @@ func TestTheMetricsCountRecordsRowsAndDeadLetters(t *testing.T) {
 	old.Timestamp = time.Now().Add(-100 * time.Second)
 	node := edited(goodNode, "ID", "n1")
 	feedback := edited(goodFeedback, "ID", "f1")
-	records := []*kgo.Record{runEvent("r1", 0, ""), runEvent("r2", 0, ""), old, node, feedback, bare("no JSON"), bare(`{"type":"dev.millrace.run.v1"}`)}
+	records := []*kgo.Record{runEvent("r1", 0, ""), runEvent("r2", 0, ""), old, node, feedback, bare("no JSON"),
+		bare(`{"type":"dev.millrace.run.v1"}`)}
 	bytes := 0
 	for _, r := range records {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "h", Value: []byte("header")})
@@ -53,7 +54,8 @@ func TestTheMetricsCountRecordsRowsAndDeadLetters(t *testing.T) {
 			t.Errorf("%s %v is %v, want %v", c.name, c.labels, got, c.want)
 		}
 	}
-	for _, name := range []string{"batch_records", "batch_bytes", "batch_seconds", "event_to_queryable_seconds", "insert_seconds"} {
+	for _, name := range []string{"batch_records", "batch_bytes", "batch_seconds", "event_to_queryable_seconds",
+		"insert_seconds"} {
 		if s.metric(name) == 0 {
 			t.Errorf("%s has no observation", name)
 		}
@@ -85,7 +87,8 @@ func TestLagIsMeasuredAlsoWhileClickHouseIsDown(t *testing.T) {
 	for range 10 { // retention deletes these before anybody reads them
 		w.produce(runEvent("gone", 5, ""))
 	}
-	if _, err := w.admin.DeleteRecords(t.Context(), kadm.Offsets{runsTopic: {5: {Topic: runsTopic, Partition: 5, At: 10, LeaderEpoch: -1}}}); err != nil {
+	if _, err := w.admin.DeleteRecords(t.Context(), kadm.Offsets{runsTopic: {5: {Topic: runsTopic, Partition: 5, At: 10,
+		LeaderEpoch: -1}}}); err != nil {
 		t.Fatal(err)
 	}
 	s := w.start(ingest.Config{BatchRows: 1}, proxy.Addr)
@@ -144,7 +147,8 @@ func TestARunWhoseStartChangesIsCounted(t *testing.T) {
 	finer := runEvent("finer", 0, "")
 	finer.Value = []byte(strings.Replace(string(finer.Value), "10:00:00Z", "10:00:00.000999Z", 1))
 	w.produce(runEvent("same", 0, ""), runEvent("same", 0, `,"answer":"x"`), runEvent("finer", 0, ""), finer,
-		runEvent("moved", 0, ""), other(runEvent("moved", 0, "")), edited(goodNode, "ID", "n1"), other(edited(goodNode, "ID", "n1")), edited(goodNode, "ID", "n2"))
+		runEvent("moved", 0, ""), other(runEvent("moved", 0, "")), edited(goodNode, "ID", "n1"),
+		other(edited(goodNode, "ID", "n1")), edited(goodNode, "ID", "n2"))
 	s := w.start(ingest.Config{}, "")
 	w.allCommitted()
 	s.stop()

@@ -73,7 +73,8 @@ func TestWhileClickHouseIsDownABacklogWaitsInKafka(t *testing.T) {
 
 	proxy.Pass()
 	w.allCommitted()
-	if got := w.one("SELECT concat(toString(count()), ' ', toString(uniqExact(run_id)), ' ', toString(sum(length(answer) > 900))) FROM runs"); got != fmt.Sprintf("%d %d %d", n+1, n+1, n) {
+	if got := w.one("SELECT concat(toString(count()), ' ', toString(uniqExact(run_id)), ' ', " +
+		"toString(sum(length(answer) > 900))) FROM runs"); got != fmt.Sprintf("%d %d %d", n+1, n+1, n) {
 		t.Errorf("stored %s", got)
 	}
 	if got := len(w.letters()); got != 1 {
@@ -110,7 +111,8 @@ func TestTheStageWaitsForAClickHouseThatIsDownAtTheStart(t *testing.T) {
 
 func TestAStopWhileClickHouseIsDownIsInTimeAndCommitsNothing(t *testing.T) {
 	t.Parallel()
-	for name, breakIt := range map[string]func(*clickhousetest.Proxy){"refusing": (*clickhousetest.Proxy).Refuse, "silent": (*clickhousetest.Proxy).Silence} {
+	for name, breakIt := range map[string]func(*clickhousetest.Proxy){"refusing": (*clickhousetest.Proxy).Refuse,
+		"silent": (*clickhousetest.Proxy).Silence} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -181,7 +183,10 @@ func TestAStopWhileKafkaIsDownIsInTime(t *testing.T) {
 		"silent about dead letters": func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.Produce) },
 		"silent about commits":      func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.OffsetCommit) },
 		"silent about leaving":      func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.LeaveGroup) },
-		"silent about all of these": func(t *testing.T, c *kfake.Cluster) { silence(t, c, kmsg.Produce, kmsg.OffsetCommit, kmsg.LeaveGroup) },
+		"silent about all of these": func(t *testing.T, c *kfake.Cluster) {
+			silence(t, c, kmsg.Produce, kmsg.OffsetCommit,
+				kmsg.LeaveGroup)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -43,7 +43,8 @@ func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
 	for _, l := range letters {
 		first := header(l, event.HeaderOffset)
 		var last string
-		if _, err := fmt.Sscanf(header(l, event.HeaderDetail), "offsets "+first+" to %s are one compressed batch", &last); err != nil {
+		if _, err := fmt.Sscanf(header(l, event.HeaderDetail), "offsets "+first+" to %s are one compressed batch",
+			&last); err != nil {
 			t.Errorf("%v: %s", err, header(l, event.HeaderDetail))
 		}
 		place := header(l, event.HeaderPartition) + "/" + first + "/" + last
@@ -55,7 +56,9 @@ func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
 	if len(want) > 0 || len(letters) != 6 {
 		t.Errorf("%d letters, none of %v", len(letters), want)
 	}
-	if got := w.one("SELECT arrayStringConcat(arraySort(groupArray(run_id)), ' ') FROM runs_latest"); got != "after1 after2 before2 before3" {
+	if got := w.one(
+		"SELECT arrayStringConcat(arraySort(groupArray(run_id)), ' ') FROM runs_latest",
+	); got != "after1 after2 before2 before3" {
 		t.Errorf("stored %s", got)
 	}
 

@@ -45,9 +45,11 @@ func edited(event, old, new string) *kgo.Record {
 const (
 	goodRun = `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"ID","source":"recipe","app_id":"a1",` +
 		`"started_at":"2026-01-31T10:00:00Z","updated_at":"2026-01-31T10:00:00Z","status":"succeeded","question":"Q"}`
-	goodNode = `{"type":"dev.millrace.node.v1","workspace_id":"acme","run_id":"r1","node_run_id":"ID","source":"recipe","app_id":"a1","node_id":"solve",` +
+	goodNode = `{"type":"dev.millrace.node.v1","workspace_id":"acme","run_id":"r1","node_run_id":"ID",` +
+		`"source":"recipe","app_id":"a1","node_id":"solve",` +
 		`"started_at":"2026-01-31T10:00:00Z","updated_at":"2026-01-31T10:00:00Z","status":"succeeded","sequence":1}`
-	goodFeedback = `{"type":"dev.millrace.feedback.v1","workspace_id":"acme","run_id":"r1","feedback_id":"ID","rating":"thumbsUp","updated_at":"2026-01-31T10:00:00Z"}`
+	goodFeedback = `{"type":"dev.millrace.feedback.v1","workspace_id":"acme","run_id":"r1","feedback_id":"ID",` +
+		`"rating":"thumbsUp","updated_at":"2026-01-31T10:00:00Z"}`
 )
 
 func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
@@ -95,8 +97,10 @@ func poisons() []poison {
 
 		{"another version of the type", "unknown_type", run("run.v1", "run.v2")},
 		{"a type of another topic", "unknown_type", run("run.v1", "export.requested.v1")},
-		{"another version of CloudEvents", "unknown_type", withHeaders(goodRun, "ce_specversion", "0.3", "ce_type", "dev.millrace.run.v1")},
-		{"a batch", "unknown_type", withHeaders("["+envelope(goodRun)+"]", "content-type", "application/cloudevents-batch+json; charset=utf-8")},
+		{"another version of CloudEvents", "unknown_type", withHeaders(goodRun, "ce_specversion", "0.3", "ce_type",
+			"dev.millrace.run.v1")},
+		{"a batch", "unknown_type", withHeaders("["+envelope(goodRun)+"]", "content-type",
+			"application/cloudevents-batch+json; charset=utf-8")},
 		{"another format", "unknown_type", withHeaders("Obj\x01", append(binary, "content-type", "application/avro")...)},
 
 		{"no type", "missing_field", run(`"type":"dev.millrace.run.v1",`, "")},
@@ -133,11 +137,14 @@ func poisons() []poison {
 		{"a parent with a space", "bad_id", node(`"sequence":1`, `"parent_node_run_id":"a b"`)},
 
 		{"a text over 1 MiB", "too_large", question(`"` + strings.Repeat("x", mebibyte+1) + `"`)},
-		{"a text over 1 MiB deep inside", "too_large", run(`"Q"`, `"Q","inputs":{"a":["`+strings.Repeat("x", mebibyte+1)+`"]}`)},
+		{"a text over 1 MiB deep inside", "too_large", run(`"Q"`, `"Q","inputs":{"a":["`+strings.Repeat("x", mebibyte+1)+
+			`"]}`)},
 		{"a value over 8 MiB", "too_large", bare(goodRun + strings.Repeat(" ", event.MaxValue+1-len(goodRun)))},
 		{"a value that no letter holds", "too_large", bare(goodRun + strings.Repeat(" ", 10*mebibyte))},
-		{"another, with headers", "too_large", withHeaders(strings.Repeat("x", 12*mebibyte), "a", "1", "millrace_error_detail", "mine")},
-		{"a header that no letter holds", "too_large", withHeaders(strings.Repeat("x", 10*mebibyte), "a", strings.Repeat("x", 10*mebibyte))},
+		{"another, with headers", "too_large", withHeaders(strings.Repeat("x", 12*mebibyte), "a", "1",
+			"millrace_error_detail", "mine")},
+		{"a header that no letter holds", "too_large", withHeaders(strings.Repeat("x", 10*mebibyte), "a",
+			strings.Repeat("x", 10*mebibyte))},
 
 		{"depth 65", "too_deep", run(`"Q"`, `"Q","inputs":{"a":`+nested(63)+`}`)},
 		{"depth 65 in an unknown field", "too_deep", run(`"Q"`, `"Q","mood":`+nested(64))},
@@ -148,7 +155,8 @@ func poisons() []poison {
 		{"a NUL in a document", "nul_character", run(`"Q"`, `"Q","outputs":{"a":["\u0000"]}`)},
 
 		{"a run ClickHouse refuses", "row_refused", question(`"refuse me"`)},
-		{"another run ClickHouse refuses", "row_refused", withHeaders(strings.Replace(goodRun, `"Q"`, `"refuse me"`, 1), append(binary, "traceparent", "00-1")...)},
+		{"another run ClickHouse refuses", "row_refused", withHeaders(strings.Replace(goodRun, `"Q"`, `"refuse me"`, 1),
+			append(binary, "traceparent", "00-1")...)},
 		{"a node run ClickHouse refuses", "row_refused", node(`"sequence":1`, `"sequence":-1`)},
 		{"a feedback ClickHouse refuses", "row_refused", feedback(`"rating"`, `"comment":"refuse me","rating"`)},
 	}
@@ -176,7 +184,8 @@ func goods() []*kgo.Record {
 	for _, value := range list {
 		records = append(records, bare(value))
 	}
-	return append(records, withHeaders(goodRun, "ce_specversion", "1.0", "ce_id", "1", "ce_type", "dev.millrace.run.v1", "ce_time", "2026-01-31T12:00:00+02:00",
+	return append(records, withHeaders(goodRun, "ce_specversion", "1.0", "ce_id", "1", "ce_type", "dev.millrace.run.v1",
+		"ce_time", "2026-01-31T12:00:00+02:00",
 		"content-type", "application/json; charset=utf-8"))
 }
 
@@ -202,7 +211,8 @@ func TestEveryPoisonIsOneDeadLetterAndEveryGoodEventIsStored(t *testing.T) {
 	addGood()
 	for i, p := range list {
 		p.record.Key = []byte{byte(i), 0xff, 0}
-		p.record.Headers = append(p.record.Headers, kgo.RecordHeader{Key: "x", Value: []byte("\x00\xff" + p.name)}, kgo.RecordHeader{Key: "millrace_stage", Value: []byte("forged")})
+		p.record.Headers = append(p.record.Headers, kgo.RecordHeader{Key: "x", Value: []byte("\x00\xff" + p.name)},
+			kgo.RecordHeader{Key: "millrace_stage", Value: []byte("forged")})
 		records = append(records, p.record, edited(goodRun, "ID", fmt.Sprintf("between-%d", i)))
 	}
 	addGood()
@@ -234,8 +244,10 @@ func TestEveryPoisonIsOneDeadLetterAndEveryGoodEventIsStored(t *testing.T) {
 		}
 		checkLetter(t, p, l)
 	}
-	if got, want := w.one("SELECT uniqExact(run_id, node_run_id, feedback_id) FROM (SELECT run_id, '' AS node_run_id, '' AS feedback_id FROM runs_latest "+
-		"UNION ALL SELECT '', node_run_id, '' FROM nodes_latest UNION ALL SELECT '', '', feedback_id FROM feedback_latest)"), fmt.Sprint(stored+len(list)); got != want {
+	if got, want := w.one("SELECT uniqExact(run_id, node_run_id, feedback_id) FROM (SELECT run_id, '' AS node_run_id, "+
+		"'' AS feedback_id FROM runs_latest "+
+		"UNION ALL SELECT '', node_run_id, '' FROM nodes_latest UNION ALL SELECT '', '', feedback_id FROM feedback_latest)"),
+		fmt.Sprint(stored+len(list)); got != want {
 		t.Errorf("%s good events are stored, want %s", got, want)
 	}
 	for _, q := range []string{
@@ -276,8 +288,12 @@ func checkLetter(t *testing.T, p poison, l *kgo.Record) {
 	if got, want := header(l, event.HeaderTimestamp), p.record.Timestamp.UTC().Format(time.RFC3339Nano); got != want {
 		t.Errorf("%s: timestamp %s, want %s", p.name, got, want)
 	}
-	own := slices.DeleteFunc(slices.Clone(l.Headers), func(h kgo.RecordHeader) bool { return event.IsDeadLetterHeader(h.Key) })
-	want := slices.DeleteFunc(slices.Clone(p.record.Headers), func(h kgo.RecordHeader) bool { return event.IsDeadLetterHeader(h.Key) })
+	own := slices.DeleteFunc(slices.Clone(l.Headers), func(h kgo.RecordHeader) bool {
+		return event.IsDeadLetterHeader(h.Key)
+	})
+	want := slices.DeleteFunc(slices.Clone(p.record.Headers), func(h kgo.RecordHeader) bool {
+		return event.IsDeadLetterHeader(h.Key)
+	})
 	if len(l.Headers)-len(own) != 7 {
 		t.Errorf("%s: %d headers of dead letters", p.name, len(l.Headers)-len(own))
 	}
@@ -298,7 +314,10 @@ func checkLetter(t *testing.T, p poison, l *kgo.Record) {
 	if !bytes.Equal(l.Key, wantKey) || !bytes.Equal(l.Value, wantValue) || (l.Value == nil) != (wantValue == nil) {
 		t.Errorf("%s: key %q and %d bytes of value, want %q and %d", p.name, l.Key, len(l.Value), wantKey, len(wantValue))
 	}
-	if !slices.EqualFunc(own, want, func(a, b kgo.RecordHeader) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }) {
+	if !slices.EqualFunc(own, want, func(a, b kgo.RecordHeader) bool {
+		return a.Key == b.Key &&
+			bytes.Equal(a.Value, b.Value)
+	}) {
 		t.Errorf("%s: another header of its own", p.name)
 	}
 }

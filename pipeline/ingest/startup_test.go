@@ -30,7 +30,8 @@ func TestAMissingTopicIsReportedAtTheStart(t *testing.T) {
 	t.Run("with another prefix", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.wantError(w.start(ingest.Config{Config: kafka.Config{TopicPrefix: "other."}}, "").wait(), "millrace topics", "other.runs")
+		w.wantError(w.start(ingest.Config{Config: kafka.Config{TopicPrefix: "other."}}, "").wait(), "millrace topics",
+			"other.runs")
 	})
 }
 
@@ -60,7 +61,8 @@ func TestWrongCredentialsAreReportedAtTheStart(t *testing.T) {
 	t.Run("ClickHouse", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.wantError(w.start(ingest.Config{}, clickhousetest.Refuse(t, 516, "default: Authentication failed")).wait(), "refused the credentials")
+		w.wantError(w.start(ingest.Config{}, clickhousetest.Refuse(t, 516, "default: Authentication failed")).wait(),
+			"refused the credentials")
 	})
 	t.Run("Kafka's password", func(t *testing.T) {
 		t.Parallel()
@@ -79,13 +81,15 @@ func TestWrongCredentialsAreReportedAtTheStart(t *testing.T) {
 	t.Run("Kafka's rights", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: runsTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: runsTopic, Err: kerr.TopicAuthorizationFailed,
+			Count: -1})
 		w.wantError(w.start(ingest.Config{}, "").wait(), "kafka refused access", "READ", runsTopic)
 	})
 	t.Run("the group's rights", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, TopLevel: true, Count: -1})
+		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, TopLevel: true,
+			Count: -1})
 		w.wantError(w.start(ingest.Config{}, "").wait(), "kafka refused access", group)
 	})
 }
@@ -93,7 +97,8 @@ func TestWrongCredentialsAreReportedAtTheStart(t *testing.T) {
 func TestAKafkaThatComesLaterIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	fault := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: runsTopic, Err: kerr.LeaderNotAvailable, Count: -1})
+	fault := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: runsTopic, Err: kerr.LeaderNotAvailable,
+		Count: -1})
 	s := w.start(ingest.Config{}, "")
 	w.eventually("it to ask twice", func() bool { return fault.Hits() >= 2 })
 	fault.Remove()

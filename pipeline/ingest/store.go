@@ -17,7 +17,8 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// storeBatch stores a batch, sends its dead letters and commits its offsets, in this order (invariant 1).
+// storeBatch stores a batch, sends its dead letters and commits its offsets, in this order
+// (invariant 1).
 func (s *Stage) storeBatch(ctx context.Context, client *kgo.Client, b *batch) error {
 	began := time.Now()
 	var refused [3][]letter
@@ -47,9 +48,10 @@ func (s *Stage) storeBatch(ctx context.Context, client *kgo.Client, b *batch) er
 	return nil
 }
 
-// insert stores the rows of one table, however long ClickHouse needs, and returns the rows that ClickHouse
-// refuses.
-func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E], f func(context.Context, []E) ([]runstore.Refused, error)) ([]letter, error) {
+// insert stores the rows of one table, however long ClickHouse needs, and returns the rows that
+// ClickHouse refuses.
+func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E],
+	f func(context.Context, []E) ([]runstore.Refused, error)) ([]letter, error) {
 	if len(rows.events) == 0 {
 		return nil, nil
 	}
@@ -78,8 +80,8 @@ func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E], f 
 // unknownAttempts is how often an error of class Unknown is tried.
 const unknownAttempts = 5
 
-// untilStored calls f until it succeeds, with growing pauses while ClickHouse is unavailable. It returns an
-// error where waiting does not help, and the cause of ctx when it is done.
+// untilStored calls f until it succeeds, with growing pauses while ClickHouse is unavailable. It
+// returns an error where waiting does not help, and the cause of ctx when it is done.
 func (s *Stage) untilStored(ctx context.Context, what string, f func() error) error {
 	err := s.retry.Limited(unknownAttempts, 0).Do(ctx, what, "ClickHouse", func() error {
 		err := f()
@@ -122,7 +124,8 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return fmt.Errorf("write to topic %s, which `millrace topics` creates where it is missing: %w", topic, s.cfg.Explain(err, topic))
+			return fmt.Errorf("write to topic %s, which `millrace topics` creates where it is missing: %w", topic,
+				s.cfg.Explain(err, topic))
 		}
 	}
 	for i, l := range letters {
@@ -141,10 +144,11 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 // maxLoggedLetters is how many dead letters of a batch are logged one by one.
 const maxLoggedLetters = 10
 
-// sendLarge sends a dead letter that was too large for the topic: first alone, since only its batch may have been
-// too large; then without its value; then without anything of the record.
+// sendLarge sends a dead letter that was too large for the topic: first alone, since only its batch
+// may have been too large; then without its value; then without anything of the record.
 func sendLarge(ctx context.Context, client *kgo.Client, letter *kgo.Record) (err error) {
-	for _, record := range []*kgo.Record{letter, event.DeadLetterWithoutValue(letter), event.DeadLetterWithoutRecord(letter)} {
+	for _, record := range []*kgo.Record{letter, event.DeadLetterWithoutValue(letter),
+		event.DeadLetterWithoutRecord(letter)} {
 		if err = client.ProduceSync(ctx, record).FirstErr(); !tooLarge(err) {
 			break
 		}

@@ -1,5 +1,6 @@
-// Package jsonscan writes and reads the JSON of records, without reflection and without copies. Writing and
-// reading agree to the byte: a value that was written, read and written again has the same bytes.
+// Package jsonscan writes and reads the JSON of records, without reflection and without copies.
+// Writing and reading agree to the byte: a value that was written, read and written again has the
+// same bytes.
 //
 //	append.go   writing strings and floats
 //	scan.go     Scanner: reading, and the text of strings
@@ -13,8 +14,8 @@ import (
 	"strconv"
 )
 
-// AppendString appends s, which must be valid UTF-8, as a JSON string. It escapes only the characters that RFC
-// 8259 requires to be escaped.
+// AppendString appends s, which must be valid UTF-8, as a JSON string. It escapes only the
+// characters that RFC 8259 requires to be escaped.
 func AppendString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for {
@@ -44,8 +45,8 @@ func AppendString(dst, s []byte) []byte {
 	}
 }
 
-// IndexSpecial returns the position of the first quote, backslash or control character of s, or len(s). It
-// looks at eight bytes at a time.
+// IndexSpecial returns the position of the first quote, backslash or control character of s, or
+// len(s). It looks at eight bytes at a time.
 func IndexSpecial(s []byte) int {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	i := 0
@@ -53,8 +54,8 @@ func IndexSpecial(s []byte) int {
 		w := binary.LittleEndian.Uint64(s[i:])
 		quote := w ^ ones*'"'
 		slash := w ^ ones*'\\'
-		// A byte's high bit is set where w < 0x20, w == '"' or w == '\\'. A borrow can set it one byte too
-		// high, but only above a true hit, and the lowest hit is the one taken.
+		// A byte's high bit is set where w < 0x20, w == '"' or w == '\\'. A borrow can set it one
+		// byte too high, but only above a true hit, and the lowest hit is the one taken.
 		if hit := ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & high; hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
@@ -67,9 +68,9 @@ func IndexSpecial(s []byte) int {
 	return i
 }
 
-// AppendFloat appends the shortest text that reads back as the same float. It always has a fraction or
-// an exponent, so that a reader which infers types from the first rows infers a column of floats. NaN and the
-// infinities, which JSON does not have, become null.
+// AppendFloat appends the shortest text that reads back as the same float. It always has a fraction
+// or an exponent, so that a reader which infers types from the first rows infers a column of
+// floats. NaN and the infinities, which JSON does not have, become null.
 func AppendFloat(dst []byte, x float64) []byte {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return append(dst, "null"...)

@@ -30,8 +30,8 @@ func TestStringsEscapeOnlyWhatJSONRequires(t *testing.T) {
 	}
 }
 
-// FuzzStringsReadBack checks that the text reads back as the same string, whatever its length and wherever its
-// escapes are.
+// FuzzStringsReadBack checks that the text reads back as the same string, whatever its length and
+// wherever its escapes are.
 func FuzzStringsReadBack(f *testing.F) {
 	f.Add("12345678\"\x00ż")
 	f.Fuzz(func(t *testing.T, s string) {
@@ -66,8 +66,10 @@ func TestEscapesAreFoundAtEveryOffset(t *testing.T) {
 func TestFloatsReadBackAndStayFloats(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[float64]string{
-		0: "0.0", 1: "1.0", -1: "-1.0", 0.5: "0.5", 0.1: "0.1", 1e-7: "1e-07", 123456789: "123456789.0", 1e20: "100000000000000000000.0",
-		1e21: "1e+21", 1.0 / 3: "0.3333333333333333", 5e-324: "5e-324", math.MaxFloat64: "1.7976931348623157e+308", 0.000123: "0.000123",
+		0: "0.0", 1: "1.0", -1: "-1.0", 0.5: "0.5", 0.1: "0.1", 1e-7: "1e-07", 123456789: "123456789.0",
+		1e20: "100000000000000000000.0",
+		1e21: "1e+21", 1.0 / 3: "0.3333333333333333", 5e-324: "5e-324", math.MaxFloat64: "1.7976931348623157e+308",
+		0.000123:             "0.000123",
 		math.Copysign(0, -1): "-0.0", math.NaN(): "null", math.Inf(1): "null", math.Inf(-1): "null",
 	} {
 		got := string(AppendFloat(nil, in))

@@ -12,8 +12,8 @@ import (
 // maxDepth bounds the recursion of Value. Documents are at most 64 deep at ingest.
 const maxDepth = 512
 
-// Scanner reads one JSON text (RFC 8259), which must be valid UTF-8, from front to back. It does not panic,
-// whatever the text. It returns slices of the text.
+// Scanner reads one JSON text (RFC 8259), which must be valid UTF-8, from front to back. It does
+// not panic, whatever the text. It returns slices of the text.
 type Scanner struct {
 	data []byte
 	pos  int
@@ -51,7 +51,8 @@ func (s *Scanner) TakeText(text []byte) bool {
 	return true
 }
 
-// Key reads a key of an object and the colon behind it, and returns the key as written, with its quotes.
+// Key reads a key of an object and the colon behind it, and returns the key as written, with its
+// quotes.
 func (s *Scanner) Key() ([]byte, error) {
 	if s.Peek() != '"' {
 		return nil, s.Error("a key")
@@ -237,8 +238,8 @@ func hex4(b []byte) (r rune, ok bool) {
 
 var errSurrogate = errors.New("a string has half of a surrogate pair")
 
-// AppendText appends the text of a string, without its escapes, which is at most as long as the token. The token
-// is one that Value returned.
+// AppendText appends the text of a string, without its escapes, which is at most as long as the
+// token. The token is one that Value returned.
 func AppendText(dst, token []byte) ([]byte, error) {
 	token = token[1 : len(token)-1]
 	for {
@@ -280,5 +281,6 @@ func AppendText(dst, token []byte) ([]byte, error) {
 	}
 }
 
-// IsPlain reports whether the string of a token has no escapes: its text is then what stands between the quotes.
+// IsPlain reports whether the string of a token has no escapes: its text is then what stands
+// between the quotes.
 func IsPlain(token []byte) bool { return bytes.IndexByte(token, '\\') < 0 }

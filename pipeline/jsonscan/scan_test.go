@@ -64,10 +64,11 @@ func FuzzTimesReadBack(f *testing.F) {
 	})
 }
 
-// FuzzScannerAgreesWithEncodingJSON checks that the scanner and encoding/json accept the same documents, except for their depth, and read
-// the same texts.
+// FuzzScannerAgreesWithEncodingJSON checks that the scanner and encoding/json accept the same
+// documents, except for their depth, and read the same texts.
 func FuzzScannerAgreesWithEncodingJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5e-3,true,false,null,"x\u00e9\ud83d\ude00\n"],"b":{}}`, ` [ ] `, `"\ud800"`, `01`, `-`, `1.`, `{"a":1,}`, "\"\x01\"", strings.Repeat("[", 600)} {
+	for _, s := range []string{`{"a":[1,2.5e-3,true,false,null,"x\u00e9\ud83d\ude00\n"],"b":{}}`, ` [ ] `, `"\ud800"`,
+		`01`, `-`, `1.`, `{"a":1,}`, "\"\x01\"", strings.Repeat("[", 600)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -93,7 +94,8 @@ func FuzzScannerAgreesWithEncodingJSON(f *testing.F) {
 		if err := json.Unmarshal(token, &want); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := AppendText(nil, token); err == nil && string(got) != want || err != nil && !strings.Contains(want, "\ufffd") {
+		if got, err := AppendText(nil, token); err == nil && string(got) != want || err != nil &&
+			!strings.Contains(want, "\ufffd") {
 			t.Fatalf("%s is %q, %v, want %q", token, got, err, want)
 		}
 	})

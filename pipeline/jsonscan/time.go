@@ -3,7 +3,8 @@ package jsonscan
 // zeroTime is the layout of every time: RFC 3339 in UTC with milliseconds, in quotes.
 const zeroTime = `"0000-00-00T00:00:00.000Z"`
 
-// AppendTime appends milliseconds since 1970 as an RFC 3339 time in UTC with milliseconds. Years are 0 to
+// AppendTime appends milliseconds since 1970 as an RFC 3339 time in UTC with milliseconds. Years
+// are 0 to
 // 9999. With time.AppendFormat, half of the time of a record would go into its times.
 func AppendTime(dst []byte, ms int64) []byte {
 	const perDay = 86_400_000
@@ -63,8 +64,8 @@ func get2(b []byte) uint32 {
 }
 
 // civil returns the date of a day since 1970, by the algorithm of
-// https://howardhinnant.github.io/date_algorithms.html#civil_from_days. Its years start in March, so that
-// the leap day is the last.
+// https://howardhinnant.github.io/date_algorithms.html#civil_from_days. Its years start in March,
+// so that the leap day is the last.
 func civil(day int64) (year, month, date uint32) {
 	z := uint32(day + 719_468) // since 0000-03-01
 	if day < -719_468 {        // January and February of the year 0: as 400 years later

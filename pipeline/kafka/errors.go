@@ -18,8 +18,8 @@ var accessErrors = []error{
 	kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
 }
 
-// IsPermanent reports whether an operator has to act before what failed can succeed: Kafka refused access,
-// a topic was recreated, or Permanent marked the error.
+// IsPermanent reports whether only an operator can mend an error: Kafka refused access, a topic was
+// recreated, or Permanent marked the error.
 func IsPermanent(err error) bool {
 	if errors.As(err, new(permanent)) || isRecreated(err) {
 		return true
@@ -36,16 +36,21 @@ func isRecreated(err error) bool {
 	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.InconsistentTopicID)
 }
 
-// Explain adds to an error of Kafka what an operator has to do, where only an operator can help, and marks it
-// Permanent. Other errors it returns as they are. The topics are the full names of those concerned.
+// Explain adds to a permanent error of Kafka what the operator has to do, and marks the error as
+// Permanent. It returns other errors as they are. The topics are the full names of the topics that
+// the failed request was about.
 func (c *Config) Explain(err error, topics ...string) error {
 	if errors.As(err, new(permanent)) || !IsPermanent(err) {
 		return err
 	}
 	name := "topic " + strings.Join(topics, ", topic ")
+	if len(topics) == 0 || topics[0] == "" { // an error of the client as a whole
+		name = "the topics of " + c.Name
+	}
 	switch {
 	case isRecreated(err):
-		err = fmt.Errorf("%s was deleted or recreated while it was consumed: start again to consume the new one from its beginning: %w", name, err)
+		err = fmt.Errorf("%s was deleted or recreated while it was consumed: start again to consume the new one from its "+
+			"beginning: %w", name, err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		err = fmt.Errorf("%w: check user and password: %w", ErrAccess, err)
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
@@ -55,24 +60,25 @@ func (c *Config) Explain(err error, topics ...string) error {
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
 		err = fmt.Errorf("%w: grant IDEMPOTENT_WRITE on the cluster: %w", ErrAccess, err)
 	default:
-		err = fmt.Errorf("%w: grant READ on %s where it is consumed, and WRITE where it is produced to: %w", ErrAccess, name, err)
+		err = fmt.Errorf("%w: grant READ on %s where it is consumed, and WRITE where it is produced to: %w", ErrAccess, name,
+			err)
 	}
 	return Permanent(err)
 }
 
-// Faults are what a poll found wrong.
+// Faults are the errors of a poll.
 type Faults struct {
-	// Oversize are batches that decompress to more than MaxDecompress. The client has given up their
-	// partitions: the consumer has to step over each batch, see SkipOversize and Positions.
+	// Oversize are batches that decompress to more than MaxDecompress. The client has given up
+	// their partitions: the consumer has to step over each batch, see SkipOversize and Positions.
 	Oversize []*kgo.ErrDecompressTooLarge
-	// Transient are errors after which the client goes on by itself.
+	// Transient are errors after which the client continues by itself.
 	Transient []error
 	// Permanent is an error that ends the consumer, explained; or nil.
 	Permanent error
 }
 
-// Faults returns what a poll found wrong, and logs what is no reason to stop. It ignores that ctx of the poll
-// is done, and that the client is closed.
+// Faults sorts the errors of a poll, and logs those that are no reason to stop. It ignores the end
+// of the poll's context and of the client.
 func (c *Config) Faults(fetches kgo.Fetches) (f Faults) {
 	log := c.Log.With("stage", c.Name)
 	fetches.EachError(func(topic string, partition int32, err error) {
@@ -88,7 +94,8 @@ func (c *Config) Faults(fetches kgo.Fetches) (f Faults) {
 		case errors.As(err, &loss):
 			log.Error("kafka lost records", "topic", topic, "partition", partition, "error", err)
 		case errors.As(err, &group):
-			// The client joins again by itself. A new client would be one more member, and two rebalances.
+			// The client joins again by itself. A new client would be one more member, and two
+			// rebalances.
 			log.Warn("kafka group session failed; the client joins again", "error", group.Err)
 		default:
 			f.Transient = append(f.Transient, err)

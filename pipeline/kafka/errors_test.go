@@ -21,9 +21,11 @@ func TestAnErrorThatOnlyAnOperatorMendsIsPermanentAndSaysWhatToDo(t *testing.T) 
 		access    bool
 		texts     []string // of what Explain returns
 	}{
-		{kerr.TopicAuthorizationFailed, true, true, []string{"kafka refused access", "READ", "WRITE", "topic t.a, topic t.b"}},
+		{kerr.TopicAuthorizationFailed, true, true, []string{"kafka refused access", "READ", "WRITE",
+			"topic t.a, topic t.b"}},
 		{kerr.GroupAuthorizationFailed, true, true, []string{"kafka refused access", "READ on group t.track"}},
-		{kerr.TransactionalIDAuthorizationFailed, true, true, []string{"kafka refused access", "WRITE on the transactional ids"}},
+		{kerr.TransactionalIDAuthorizationFailed, true, true, []string{"kafka refused access",
+			"WRITE on the transactional ids"}},
 		{kerr.ClusterAuthorizationFailed, true, true, []string{"kafka refused access", "IDEMPOTENT_WRITE"}},
 		{kerr.SaslAuthenticationFailed, true, true, []string{"kafka refused access", "password"}},
 		{kerr.UnknownTopicID, true, false, []string{"topic t.a", "recreated", "start again"}},

@@ -3,7 +3,7 @@
 //	kafka.go     Config of a consumer, and the options of its client
 //	names.go     which prefixes of names Kafka takes
 //	topics.go    creating topics, and requiring them at start
-//	errors.go    which errors last, what an operator does about them, and what a poll found wrong
+//	errors.go    which errors are permanent, what an operator does about them, and the errors of a poll
 //	oversize.go  batches that decompress to more than a client holds
 //	retry.go     Retrier: repeating what failed
 //	metrics.go   Register: collectors that survive a second start in one process
@@ -22,7 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Config is what a consumer has to know of Kafka.
+// Config says which Kafka a consumer uses, and by which names.
 type Config struct {
 	Name        string                // in metrics, logs and dead letters; with TopicPrefix the name of the consumer group
 	TopicPrefix string                // of topics and consumer groups
@@ -40,14 +40,16 @@ func (c *Config) Group() string { return c.TopicName(c.Name) }
 // Limits of the clients that consume.
 const (
 	SessionTimeout = 10 * time.Second
-	// A heartbeat tells a member to join again, and a rebalance waits for the heartbeats of all members, twice.
+	// A heartbeat tells a member to join again, and a rebalance waits for the heartbeats of all
+	// members, twice.
 	heartbeatInterval = time.Second
 	rebalanceTimeout  = 15 * time.Second // how long a group waits for a member that was killed or is stuck
 	fetchMaxBytes     = 16 << 20
-	// A fetch that waits keeps its connection busy: a client that is given other partitions, or leaves the
-	// group, waits for it. Records are delivered at once, whatever this is.
+	// A fetch that waits keeps its connection busy: a client that is given other partitions, or
+	// leaves the group, waits for it. Records are delivered at once, whatever this is.
 	fetchMaxWait = 500 * time.Millisecond
-	// MaxDecompress bounds the decompressed bytes of one batch. A producer's batch has at most 8 MiB as sent.
+	// MaxDecompress bounds the decompressed bytes of one batch. A producer's batch has at most 8
+	// MiB as sent.
 	MaxDecompress  = 64 << 20
 	deadLetterSize = 9 << 20 // a dead letter is a record of 8 MiB and why it was refused
 )
@@ -64,8 +66,8 @@ func (c *Config) FetchOptions() []kgo.Opt {
 	}, c.Options...)
 }
 
-// GroupOptions returns the options of a client that consumes as a member of the consumer group, and produces
-// dead letters.
+// GroupOptions returns the options of a client that consumes as a member of the consumer group, and
+// produces dead letters.
 func (c *Config) GroupOptions() []kgo.Opt {
 	return append([]kgo.Opt{
 		kgo.ConsumerGroup(c.Group()),
@@ -82,17 +84,17 @@ const (
 	maxRequestPause = time.Second
 )
 
-// ClientOptions returns the options of every client: the addresses of brokers, and how long a request is
-// repeated.
+// ClientOptions returns the options of every client: the addresses of brokers, and how long a
+// request is repeated.
 func ClientOptions(brokers []string) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.SeedBrokers(brokers...),
 		kgo.ClientID("millrace"),
 		kgo.RetryTimeout(time.Minute),
 		kgo.RequestRetries(200), // the minute ends before
-		// The client's default pauses, 0.25 s growing to 5 s, are long at both ends. A broker that is still
-		// writing the end of a transaction refuses the next one for some milliseconds. A broker that is gone
-		// is missed for 9 s, and its partitions should be found soon after.
+		// The client's default pauses, 0.25 s growing to 5 s, are long at both ends. A broker that
+		// is still writing the end of a transaction refuses the next one for some milliseconds. A
+		// broker that is gone is missed for 9 s, and its partitions should be found soon after.
 		kgo.MetadataMinAge(maxRequestPause),
 		kgo.RetryBackoffFn(func(failures int) time.Duration {
 			pause := min(minRequestPause<<min(max(failures-1, 0), 10), maxRequestPause)

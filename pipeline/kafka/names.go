@@ -9,8 +9,9 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 )
 
-// Kafka takes topic names of at most 249 of these characters, org.apache.kafka.common.internals.Topic. A name
-// of a consumer group or a transactional id may be any string of the protocol.
+// Kafka takes topic names of at most 249 of these characters,
+// org.apache.kafka.common.internals.Topic. A name of a consumer group or a transactional id may be
+// any string of the protocol.
 const maxTopicName = 249
 
 var topicCharacters = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
@@ -22,12 +23,14 @@ func CheckTopicPrefix(prefix string) error {
 		longest = max(longest, len(topic.Name))
 	}
 	if !topicCharacters.MatchString(prefix) || len(prefix)+longest > maxTopicName {
-		return fmt.Errorf("must be 1 to %d letters, digits, '.', '_' or '-', which is what Kafka takes in names of topics", maxTopicName-longest)
+		return fmt.Errorf("must be 1 to %d letters, digits, '.', '_' or '-', which is what Kafka takes in names of topics",
+			maxTopicName-longest)
 	}
 	return nil
 }
 
-// maxTransactionalIDPrefix leaves room in a string of the protocol, 32,767 bytes, for the rest of an id.
+// maxTransactionalIDPrefix leaves room in a string of the protocol, 32,767 bytes, for the rest of
+// an id.
 const maxTransactionalIDPrefix = 32_000
 
 // CheckTransactionalIDPrefix returns an error unless Kafka takes transactional ids with the prefix.

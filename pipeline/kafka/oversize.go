@@ -12,17 +12,20 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// RefuseOversize returns a record in the place of a batch that decompresses to more than MaxDecompress, and why
-// it is refused, for a dead letter. The record has no value: the records of the batch cannot be read.
+// RefuseOversize returns a record in the place of a batch that decompresses to more than
+// MaxDecompress, and why it is refused, for a dead letter. The record has no value: the records of
+// the batch cannot be read.
 func RefuseOversize(batch *kgo.ErrDecompressTooLarge) (*kgo.Record, *strictjson.Refusal) {
 	r := &kgo.Record{Topic: batch.Topic, Partition: batch.Partition, Offset: batch.Offset, Timestamp: time.Now()}
 	return r, &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf(
-		"offsets %d to %d are one compressed batch that decompresses to more than %d bytes; its records are not here: send smaller batches",
+		"offsets %d to %d are one compressed batch that decompresses to more than %d bytes; its records are not here: send "+
+			"smaller batches",
 		batch.Offset, batch.NextOffset-1, MaxDecompress)}
 }
 
-// SkipOversize commits the offset behind a batch for the client's group. The client has given the partition up,
-// and does not consume it again: the next client of the group goes on behind the batch.
+// SkipOversize commits the offset behind a batch for the client's group. The client has given the
+// partition up, and does not consume it again: the next client of the group goes on behind the
+// batch.
 func SkipOversize(ctx context.Context, client *kgo.Client, batch *kgo.ErrDecompressTooLarge) error {
 	return CommitOffsets(ctx, client, map[string]map[int32]kgo.EpochOffset{
 		batch.Topic: {batch.Partition: {Epoch: batch.Epoch, Offset: batch.NextOffset}},
@@ -30,10 +33,12 @@ func SkipOversize(ctx context.Context, client *kgo.Client, batch *kgo.ErrDecompr
 }
 
 // CommitOffsets commits offsets for the client's group, and returns the error of any partition.
-func CommitOffsets(ctx context.Context, client *kgo.Client, offsets map[string]map[int32]kgo.EpochOffset) (failed error) {
+func CommitOffsets(ctx context.Context, client *kgo.Client, offsets map[string]map[int32]kgo.EpochOffset) (
+	failed error) {
 	ctx, cancel := context.WithTimeout(ctx, SessionTimeout)
 	defer cancel()
-	client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+	client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest,
+		resp *kmsg.OffsetCommitResponse, err error) {
 		if failed = err; err != nil {
 			return
 		}
@@ -48,7 +53,8 @@ func CommitOffsets(ctx context.Context, client *kgo.Client, offsets map[string]m
 	return failed
 }
 
-// Positions are the offsets that a client polls next, by partition. They are not safe for concurrent use.
+// Positions are the offsets that a client polls next, by partition. They are not safe for
+// concurrent use.
 type Positions struct {
 	next  map[Partition]int64
 	epoch int32 // of the last Offsets
@@ -68,11 +74,11 @@ func (p *Positions) Next(at Partition) int64 { return p.next[at] }
 // Forget removes a partition.
 func (p *Positions) Forget(at Partition) { delete(p.next, at) }
 
-// Offsets returns all positions for the client's SetOffsets, which has to be called after a batch was stepped
-// over. SetOffsets makes the client drop the fetches that it holds. One of them may tell of another oversize
-// batch, of which the client never tells again, and it fetches only partitions that are set. Therefore all
-// partitions are set, and with an epoch that no broker has, since the client ignores an offset that is no
-// news.
+// Offsets returns all positions for the client's SetOffsets, which has to be called after a batch
+// was stepped over. SetOffsets makes the client drop the fetches that it holds. One of them may
+// tell of another oversize batch, of which the client never tells again, and it fetches only
+// partitions that are set. Therefore all partitions are set, and with an epoch that no broker has,
+// since the client ignores an offset that is no news.
 func (p *Positions) Offsets() map[string]map[int32]kgo.EpochOffset {
 	p.epoch = min(p.epoch, -1) - 1
 	offsets := map[string]map[int32]kgo.EpochOffset{}

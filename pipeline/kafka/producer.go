@@ -10,7 +10,8 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// ProducerOptions returns the options of an idempotent producer (the default) of large compressed batches.
+// ProducerOptions returns the options of an idempotent producer (the default) of large compressed
+// batches.
 func ProducerOptions() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.ProducerBatchMaxBytes(event.MaxValue),
@@ -21,16 +22,16 @@ func ProducerOptions() []kgo.Opt {
 	}
 }
 
-// Checker checks run events before they are produced, by the rules that ingest applies to them again. It is not
-// safe for concurrent use.
+// Checker checks run events before they are produced, by the rules that ingest applies to them
+// again. It is not safe for concurrent use.
 type Checker struct {
 	// Source is the CloudEvents source of events without one.
 	Source  string
 	decoder runs.Decoder
 }
 
-// Record returns the record of a run event, given as structured or bare JSON, and the workspace of the event. The
-// record has no topic, and refers to text. The error is a *strictjson.Refusal.
+// Record returns the record of a run event, given as structured or bare JSON, and the workspace of
+// the event. The record has no topic, and refers to text. The error is a *strictjson.Refusal.
 func (c *Checker) Record(text []byte) (r *kgo.Record, workspace string, err error) {
 	e, err := event.Decode(&kgo.Record{Value: text, Timestamp: time.Now()})
 	if err != nil {

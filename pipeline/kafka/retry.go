@@ -13,7 +13,8 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// Retrier repeats what failed, in place, with growing pauses. The zero value of a limit is no limit.
+// Retrier repeats what failed, in place, with growing pauses. The zero value of a limit is no
+// limit.
 type Retrier struct {
 	Attempts int           // at most, without those that failed as Unavailable
 	Within   time.Duration // no attempt begins later than this after the first
@@ -24,8 +25,8 @@ type Retrier struct {
 	retries *prometheus.CounterVec
 }
 
-// Retrier returns the retrier of a consumer, without limits: it repeats for ever, after pauses of 0.25 s to
-// 30 s.
+// Retrier returns the retrier of a consumer, without limits: it repeats for ever, after pauses of
+// 0.25 s to 30 s.
 func (c *Config) Retrier() Retrier {
 	opts := prometheus.CounterOpts{
 		Namespace: "millrace", Subsystem: "stage", Name: "retries_total",
@@ -66,9 +67,9 @@ func IsMarked(err error) bool {
 	return errors.As(err, new(permanent)) || errors.As(err, new(unavailable))
 }
 
-// Do calls try until it succeeds, fails as Permanent or with a *strictjson.Refusal, or reaches a limit. It
-// returns the last error, without its mark, or the cause of ctx. The log and the metrics name the work by what,
-// and the log names the thing it is done for by about.
+// Do calls try until it succeeds, fails as Permanent or with a *strictjson.Refusal, or reaches a
+// limit. It returns the last error, without its mark, or the cause of ctx. The log and the metrics
+// name the work by what, and the log names the thing it is done for by about.
 func (r Retrier) Do(ctx context.Context, what, about string, try func() error) error {
 	began, pause := time.Now(), r.Pause
 	var logged time.Time
@@ -97,7 +98,8 @@ func (r Retrier) Do(ctx context.Context, what, about string, try func() error) e
 		r.retries.WithLabelValues(what).Inc()
 		if time.Since(logged) >= logInterval {
 			logged = time.Now()
-			r.log.Warn("failed; trying again", "what", what, "about", about, "tries", tries, "in", wait.Round(time.Millisecond), "error", err)
+			r.log.Warn("failed; trying again", "what", what, "about", about, "tries", tries, "in", wait.Round(time.Millisecond),
+				"error", err)
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -35,12 +35,14 @@ func TestRetriesGrowSlowerAndStopAtTheirLimits(t *testing.T) {
 		min, max time.Duration
 		fails    bool
 	}{
-		"at once":    {retrier(), func(int) error { return nil }, 1, 0, 0, false},
-		"in the end": {retrier(), func(n int) error { return map[bool]error{true: errFault}[n < 20] }, 20, 4 * time.Minute, 9 * time.Minute, false},
-		"attempts":   {retrier().Limited(5, 0), always, 5, 10 * time.Second, 22 * time.Second, true},
-		"time":       {retrier().Limited(0, 10*time.Minute), always, -1, 9 * time.Minute, 10 * time.Minute, true},
-		"permanent":  {retrier(), func(int) error { return Permanent(errFault) }, 1, 0, 0, true},
-		"unavailable counts not as an attempt": {retrier().Limited(5, 10*time.Minute), func(int) error { return Unavailable(errFault) },
+		"at once": {retrier(), func(int) error { return nil }, 1, 0, 0, false},
+		"in the end": {retrier(), func(n int) error { return map[bool]error{true: errFault}[n < 20] }, 20, 4 * time.Minute,
+			9 * time.Minute, false},
+		"attempts":  {retrier().Limited(5, 0), always, 5, 10 * time.Second, 22 * time.Second, true},
+		"time":      {retrier().Limited(0, 10*time.Minute), always, -1, 9 * time.Minute, 10 * time.Minute, true},
+		"permanent": {retrier(), func(int) error { return Permanent(errFault) }, 1, 0, 0, true},
+		"unavailable counts not as an attempt": {retrier().Limited(5, 10*time.Minute),
+			func(int) error { return Unavailable(errFault) },
 			-1, 9 * time.Minute, 10 * time.Minute, true},
 		"unavailable and then failing": {retrier().Limited(2, 0), func(n int) error {
 			if n < 10 {

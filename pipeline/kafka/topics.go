@@ -17,9 +17,9 @@ import (
 // listTimeout bounds one attempt to list topics.
 const listTimeout = 10 * time.Second
 
-// RequireTopics waits until Kafka answers, and returns an error if a topic, named without the prefix, is
-// missing or may not be seen. Without this check a consumer would wait for its topic in silence. It returns
-// nil when ctx is done.
+// RequireTopics waits until Kafka answers, and returns an error if a topic, named without the
+// prefix, is missing or may not be seen. Without this check a consumer would wait for its topic in
+// silence. It returns nil when ctx is done.
 func (c *Config) RequireTopics(ctx context.Context, names ...string) error {
 	client, err := kgo.NewClient(c.Options...)
 	if err != nil {
@@ -62,8 +62,9 @@ type CreatedTopic struct {
 	Created    bool   `json:"created"` // false: it existed
 }
 
-// CreateTopics creates the topics of the contract that do not exist, with three replicas where there are
-// three brokers. Topics that exist keep their configuration. It returns all topics, in the contract's order.
+// CreateTopics creates the topics of the contract that do not exist, with three replicas where
+// there are three brokers. Topics that exist keep their configuration. It returns all topics, in
+// the contract's order.
 func CreateTopics(ctx context.Context, client *kgo.Client, prefix string) ([]CreatedTopic, error) {
 	admin := kadm.NewClient(client)
 	brokers, err := admin.ListBrokers(ctx)
@@ -99,9 +100,9 @@ func CreateTopics(ctx context.Context, client *kgo.Client, prefix string) ([]Cre
 // topicsTimeout is how long the brokers may take to learn of new topics.
 const topicsTimeout = 30 * time.Second
 
-// waitTopics waits until every broker that answers knows the topics, and returns their numbers of partitions.
-// The controller creates topics before the other brokers know of them, and a role that asks another broker
-// too early would find them missing.
+// waitTopics waits until every broker that answers knows the topics, and returns their numbers of
+// partitions. The controller creates topics before the other brokers know of them, and a role that
+// asks another broker too early would find them missing.
 func waitTopics(ctx context.Context, client *kgo.Client, brokers []int32, names []string) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, topicsTimeout)
 	defer cancel()

@@ -20,7 +20,8 @@ import (
 
 func config(t *testing.T, c *kfake.Cluster) *kafka.Config {
 	return &kafka.Config{
-		Name: "test", TopicPrefix: "t.", Options: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.MetadataMinAge(10 * time.Millisecond)},
+		Name: "test", TopicPrefix: "t.", Options: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...),
+			kgo.MetadataMinAge(10 * time.Millisecond)},
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }
@@ -35,9 +36,10 @@ func TestRequiredTopicsAreThereOrNamed(t *testing.T) {
 		faults []kfake.Fault
 		texts  []string // of the error; none: there is no error
 	}{
-		"all are there":    {[]string{"in", "out"}, nil, nil},
-		"one is missing":   {[]string{"in", "other"}, nil, []string{"test: topic t.other", "run `millrace topics`"}},
-		"one is forbidden": {[]string{"in", "out"}, []kfake.Fault{metadata("t.out", kerr.TopicAuthorizationFailed)}, []string{"kafka refused access", "t.out"}},
+		"all are there":  {[]string{"in", "out"}, nil, nil},
+		"one is missing": {[]string{"in", "other"}, nil, []string{"test: topic t.other", "run `millrace topics`"}},
+		"one is forbidden": {[]string{"in", "out"}, []kfake.Fault{metadata("t.out", kerr.TopicAuthorizationFailed)},
+			[]string{"kafka refused access", "t.out"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +61,8 @@ func TestRequiredTopicsAreThereOrNamed(t *testing.T) {
 func TestTopicsOfAKafkaThatComesLaterAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	cluster := localtest.Kafka(t, kfake.SeedTopics(1, "t.in"))
-	fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "t.in", Err: kerr.LeaderNotAvailable, Count: -1})
+	fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "t.in", Err: kerr.LeaderNotAvailable,
+		Count: -1})
 	done := make(chan error, 1)
 	go func() { done <- config(t, cluster).RequireTopics(t.Context(), "in") }()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -105,7 +108,8 @@ func TestTopicsAreCreatedOnce(t *testing.T) {
 			t.Fatalf("got %v, %v", topics, err)
 		}
 		for i, topic := range topics {
-			want := kafka.CreatedTopic{Topic: "t." + event.Topics[i].Name, Partitions: event.Topics[i].Partitions, Created: created}
+			want := kafka.CreatedTopic{Topic: "t." + event.Topics[i].Name, Partitions: event.Topics[i].Partitions,
+				Created: created}
 			if topic != want {
 				t.Errorf("got %+v, want %+v", topic, want)
 			}
@@ -117,13 +121,15 @@ func TestPrefixesAreThoseThatKafkaTakes(t *testing.T) {
 	t.Parallel()
 	for prefix, valid := range map[string]bool{
 		"millrace.": true, "a": true, "A-1_b.": true, strings.Repeat("x", 231): true,
-		"": false, "acme:": false, "acme~": false, "a b": false, "é": false, "a/": false, "a\n": false, strings.Repeat("x", 232): false,
+		"": false, "acme:": false, "acme~": false, "a b": false, "é": false, "a/": false, "a\n": false,
+		strings.Repeat("x", 232): false,
 	} {
 		if err := kafka.CheckTopicPrefix(prefix); (err == nil) != valid {
 			t.Errorf("topic prefix %q: %v", prefix, err)
 		}
 	}
-	for prefix, valid := range map[string]bool{"": true, "acme:millrace~é": true, "\xff": false, strings.Repeat("x", 40_000): false} {
+	for prefix, valid := range map[string]bool{"": true, "acme:millrace~é": true, "\xff": false,
+		strings.Repeat("x", 40_000): false} {
 		if err := kafka.CheckTransactionalIDPrefix(prefix); (err == nil) != valid {
 			t.Errorf("transactional id prefix of %d bytes: %v", len(prefix), err)
 		}

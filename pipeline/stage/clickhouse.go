@@ -9,9 +9,9 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// WithClickHouse calls do with a new connection, and marks errors for [kafka.Retrier.Do]. An error is Permanent if
-// the schema, rights or the configuration are wrong, and Unavailable if the server did not answer. Errors that
-// do has marked stay as they are.
+// WithClickHouse calls do with a new connection, and marks errors for [kafka.Retrier.Do]. An error
+// is Permanent if the schema, rights or the configuration are wrong, and Unavailable if the server
+// did not answer. Errors that do has marked stay as they are.
 func WithClickHouse(ctx context.Context, dsn *clickhouse.DSN, do func(*ch.Client) error) error {
 	client, err := dsn.Dial(ctx)
 	if err == nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// Decode reads the data of a record whose event has the given type. The error is a *strictjson.Refusal.
+// Decode reads the data of a record whose event has the given type. The error is a
+// *strictjson.Refusal.
 func Decode[T any](r *kgo.Record, eventType string) (*T, error) {
 	e, err := event.Decode(r)
 	if err != nil {

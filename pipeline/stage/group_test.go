@@ -14,7 +14,8 @@ import (
 func TestAMemberThatTheGroupForgotJoinsAgainWithItsSession(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 1)
-	forgotten := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 1})
+	forgotten := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID,
+		Count: 1})
 	cfg := config(t, c)
 	stop := start(t, New(cfg, copyTo(out)))
 	produce(t, c, &kgo.Record{Topic: in, Value: []byte("before")})

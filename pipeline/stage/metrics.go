@@ -12,8 +12,8 @@ type metrics struct {
 	sessions              prometheus.Counter
 }
 
-// newMetrics returns the metrics of a stage. All stages have the same metrics, so that one dashboard serves all:
-// the stage's name is a constant label.
+// newMetrics returns the metrics of a stage. All stages have the same metrics, so that one
+// dashboard serves all: the stage's name is a constant label.
 func newMetrics(registry prometheus.Registerer, stage string) *metrics {
 	labels := prometheus.Labels{"stage": stage}
 	opts := func(name, help string) prometheus.Opts {
@@ -21,11 +21,13 @@ func newMetrics(registry prometheus.Registerer, stage string) *metrics {
 	}
 	return &metrics{
 		records: kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts(
-			opts("records_total", "Records worked on, by outcome: done, dead_letter; aborted and lost records come again; a failed record stops the stage.")), []string{"outcome"})),
+			opts("records_total", "Records worked on, by outcome: done, dead_letter; aborted and lost records come again; a "+
+				"failed record stops the stage.")), []string{"outcome"})),
 		transactions: kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts(
 			opts("transactions_total", "Kafka transactions, by outcome: committed, aborted, unknown.")), []string{"outcome"})),
 		seconds: kafka.Register(registry, prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "millrace", Subsystem: "stage", Name: "work_seconds", Help: "Time to work on a record, before its transaction.",
+			Namespace: "millrace", Subsystem: "stage", Name: "work_seconds",
+			Help:        "Time to work on a record, before its transaction.",
 			ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.001, 2, 20), // 1 ms … 9 min
 		})),
 		sessions: kafka.Register(registry, prometheus.NewCounter(prometheus.CounterOpts(

@@ -4,10 +4,11 @@
 //	          ▲                  │                                         │
 //	          └── again ─────────┴── partition lost: work is cancelled ────┴── not committed: work is void
 //
-// One Kafka transaction holds the records that a handler returns and the offset of the record that it worked
-// on. A read_committed consumer therefore sees the results once, however often the work was repeated. The work
-// itself has to be idempotent in the bucket. It happens before the transaction begins, so it may take longer
-// than a transaction may. A slot works on one record at a time, so slow work delays only its own slot.
+// One Kafka transaction holds the records that a handler returns and the offset of the record that
+// it worked on. A read_committed consumer therefore sees the results once, however often the work
+// was repeated. The work itself has to be idempotent in the bucket. It happens before the
+// transaction begins, so it may take longer than a transaction may. A slot works on one record at a
+// time, so slow work delays only its own slot.
 //
 //	stage.go        Stage and its slots; Config, Handler
 //	worker.go       a session: polling, working, transactions, lost partitions
@@ -33,10 +34,11 @@ import (
 
 // Handler does a stage's work for one record and returns the resulting records, which may be none.
 //
-// The stage calls it again for the same record after a crash, a rebalance or an aborted transaction. It may
-// block: ctx is done when the partition is lost or the stage stops, and the stage then ignores what the
-// handler returns. A *strictjson.Refusal makes the record a dead letter. Any other error stops the stage:
-// the handler itself repeats what can succeed later, see [kafka.Retrier].
+// The stage calls it again for the same record after a crash, a rebalance or an aborted
+// transaction. It may block: ctx is done when the partition is lost or the stage stops, and the
+// stage then ignores what the handler returns. A *strictjson.Refusal makes the record a dead
+// letter. Any other error stops the stage: the handler itself repeats what can succeed later, see
+// [kafka.Retrier].
 type Handler func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error)
 
 // Config of a stage.
@@ -47,8 +49,8 @@ type Config struct {
 	// TransactionalIDPrefix begins the transactional ids, for ACLs.
 	TransactionalIDPrefix string
 	Slots                 int // records worked on at a time; default 1
-	// Failpoint is nil outside of tests. A stage calls it at the points where it must survive a crash, and an
-	// error stops the stage there, as a crash would.
+	// Failpoint is nil outside of tests. A stage calls it at the points where it must survive a
+	// crash, and an error stops the stage there, as a crash would.
 	Failpoint func(name string) error
 }
 
@@ -91,8 +93,8 @@ func New(cfg Config, work Handler) *Stage {
 // Ready is closed when Kafka answers and has the topics.
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
-// Run consumes until ctx is done, and then soon returns nil: it cancels the work at hand, which the next owner
-// of the partition does again. It returns an error where waiting does not help.
+// Run consumes until ctx is done, and then soon returns nil: it cancels the work at hand, which the
+// next owner of the partition does again. It returns an error where waiting does not help.
 func (s *Stage) Run(ctx context.Context) error {
 	topics := append([]string{s.cfg.Topic, event.TopicDeadLetters}, s.cfg.Outputs...)
 	if err := s.cfg.RequireTopics(ctx, topics...); err != nil || ctx.Err() != nil {
@@ -112,8 +114,8 @@ func (s *Stage) Run(ctx context.Context) error {
 // errRenew ends a session after which another may succeed.
 var errRenew = errors.New("the session has to be renewed")
 
-// slot runs one session after the other with the same transactional id, so that a new session fences what is
-// left of the session before it.
+// slot runs one session after the other with the same transactional id, so that a new session
+// fences what is left of the session before it.
 func (s *Stage) slot(ctx context.Context, number int) error {
 	id := fmt.Sprintf("%s%s-%d-%s", s.cfg.TransactionalIDPrefix, s.cfg.Name, number, s.process)
 	for {
@@ -150,8 +152,8 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	}
 	defer session.Close()
 	w.session = session
-	// This ends the transaction that the session before may have left open. Until an open transaction times
-	// out, nobody can read the group's offsets.
+	// This ends the transaction that the session before may have left open. Until an open
+	// transaction times out, nobody can read the group's offsets.
 	_, _, err = session.Client().ProducerID(ctx)
 	if kafka.IsPermanent(err) {
 		return s.cfg.Explain(err, s.cfg.TopicName(s.cfg.Topic))

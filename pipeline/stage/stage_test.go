@@ -56,7 +56,8 @@ func produce(t *testing.T, c *kfake.Cluster, records ...*kgo.Record) {
 	}
 }
 
-// start runs the stage until the test ends or the returned function is called, which returns its error.
+// start runs the stage until the test ends or the returned function is called, which returns its
+// error.
 func start(t *testing.T, s *Stage) (stop func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -70,7 +71,8 @@ func start(t *testing.T, s *Stage) (stop func() error) {
 }
 
 func reader(t *testing.T, c *kfake.Cluster, topics ...string) *kgo.Client {
-	return client(t, c, kgo.ConsumeTopics(topics...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond))
+	return client(t, c, kgo.ConsumeTopics(topics...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(200*time.Millisecond))
 }
 
 // read waits for n committed records.
@@ -150,7 +152,8 @@ func TestARefusedRecordBecomesADeadLetterAndTheNextOneIsWorkedOn(t *testing.T) {
 	for _, h := range letter.Headers {
 		headers[h.Key] = string(h.Value)
 	}
-	if string(letter.Value) != "0" || headers[event.HeaderError] != "bad_id" || headers[event.HeaderStage] != "test" || headers[event.HeaderOffset] != "0" {
+	if string(letter.Value) != "0" || headers[event.HeaderError] != "bad_id" || headers[event.HeaderStage] != "test" ||
+		headers[event.HeaderOffset] != "0" {
 		t.Errorf("dead letter %s %v", letter.Value, headers)
 	}
 }
@@ -208,7 +211,8 @@ func TestStoppingCancelsTheWorkAtHand(t *testing.T) {
 	read(t, reader(t, c, out), 1)
 }
 
-// After a crash between producing and the commit, no read_committed consumer may see the produced records.
+// After a crash between producing and the commit, no read_committed consumer may see the produced
+// records.
 func TestACrashBeforeTheCommitVoidsWhatWasProduced(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 1)
@@ -235,8 +239,9 @@ func TestACrashBeforeTheCommitVoidsWhatWasProduced(t *testing.T) {
 	}
 }
 
-// The request to end a transaction fails, so the stage does not know whether Kafka committed it. A new session with
-// the same transactional id ends a transaction that is still open, and continues at the committed offset.
+// The request to end a transaction fails, so the stage does not know whether Kafka committed it. A
+// new session with the same transactional id ends a transaction that is still open, and continues
+// at the committed offset.
 func TestAnUnknownEndOfATransactionIsNeitherLostNorRepeated(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]*kerr.Error{
@@ -309,7 +314,8 @@ func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
 	for _, h := range letter.Headers {
 		got[h.Key] = string(h.Value)
 	}
-	if got[event.HeaderError] != "too_large" || got[event.HeaderOffset] != "0" || !strings.HasPrefix(got[event.HeaderDetail], "offsets 0 to 9 ") {
+	if got[event.HeaderError] != "too_large" || got[event.HeaderOffset] != "0" ||
+		!strings.HasPrefix(got[event.HeaderDetail], "offsets 0 to 9 ") {
 		t.Errorf("dead letter %v", got)
 	}
 }

@@ -29,16 +29,16 @@ type worker struct {
 
 var errRevoked = errors.New("the partition went to another member of the group")
 
-// The client calls revoked when partitions go to another member, and without partitions when only other members
-// exchange some.
+// The client calls revoked when partitions go to another member, and without partitions when only
+// other members exchange some.
 func (w *worker) revoked(ctx context.Context, client *kgo.Client, partitions map[string][]int32) {
 	if len(partitions) > 0 {
 		w.lost(ctx, client, partitions)
 	}
 }
 
-// The client calls lost when partitions belong to another member. It must not wait: to end a transaction here
-// would deadlock.
+// The client calls lost when partitions belong to another member. It must not wait: to end a
+// transaction here would deadlock.
 func (w *worker) lost(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +62,8 @@ func (w *worker) next(ctx context.Context) error {
 		return nil
 	}
 	if w.takeStale() {
-		// The session aborts the next transaction in any case. Aborting now spares the work before it.
+		// The session aborts the next transaction in any case. Aborting now spares the work before
+		// it.
 		if _, err := w.session.End(ctx, kgo.TryAbort); err != nil {
 			return errors.Join(errRenew, err)
 		}
@@ -161,9 +162,9 @@ func carryTrace(r *kgo.Record, out []*kgo.Record) {
 	}
 }
 
-// produce sends the records and commits the polled offsets, in one transaction. An error means that the outcome
-// is unknown and the session is over. It does not end early when ctx is done: a transaction that is left open
-// blocks the readers of the partition until it times out.
+// produce sends the records and commits the polled offsets, in one transaction. An error means that
+// the outcome is unknown and the session is over. It does not end early when ctx is done: a
+// transaction that is left open blocks the readers of the partition until it times out.
 func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool, err error) {
 	s := w.stage
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*transactionTimeout)
@@ -174,10 +175,10 @@ func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool
 	if err := w.session.ProduceSync(ctx, out...).FirstErr(); err != nil {
 		s.metrics.transactions.WithLabelValues("aborted").Inc()
 		_, aborted := w.session.End(ctx, kgo.TryAbort)
-		// Kafka may have stored the records nevertheless. In its next transaction this client would give the same
-		// numbers to other records, before Kafka 4 with the same epoch (franz-go 1.22.2). Kafka would take those
-		// records for duplicates of the aborted ones: it would acknowledge them and not store them. The next
-		// session has another epoch.
+		// Kafka may have stored the records nevertheless. In its next transaction this client would
+		// give the same numbers to other records, before Kafka 4 with the same epoch (franz-go
+		// 1.22.2). Kafka would take those records for duplicates of the aborted ones: it would
+		// acknowledge them and not store them. The next session has another epoch.
 		return false, fmt.Errorf("%w: produce: %w", errRenew, errors.Join(err, aborted))
 	}
 	if err := s.cfg.ReachFailpoint(BeforeCommit); err != nil {
@@ -196,9 +197,9 @@ func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool
 	return true, nil
 }
 
-// commit commits the polled offsets without a transaction, where there are no resulting records. Such records
-// follow each other fast, and Kafka refuses offsets in a transaction that begins some milliseconds after the end
-// of the last.
+// commit commits the polled offsets without a transaction, where there are no resulting records.
+// Such records follow each other fast, and Kafka refuses offsets in a transaction that begins some
+// milliseconds after the end of the last.
 func (w *worker) commit(ctx context.Context, _ []*kgo.Record) (committed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transactionTimeout)
 	defer cancel()
@@ -213,7 +214,8 @@ func (w *worker) commit(ctx context.Context, _ []*kgo.Record) (committed bool, e
 	return false, nil
 }
 
-// checkFetches steps over batches that cannot be decompressed. It returns an error if the session is over.
+// checkFetches steps over batches that cannot be decompressed. It returns an error if the session
+// is over.
 func (w *worker) checkFetches(ctx context.Context, fetches kgo.Fetches) error {
 	if fetches.IsClientClosed() {
 		return fmt.Errorf("%w: the client is closed", errRenew)
@@ -230,12 +232,13 @@ func (w *worker) checkFetches(ctx context.Context, fetches kgo.Fetches) error {
 	return nil
 }
 
-// skip steps over a batch that decompresses to more than the client holds. A crash between the dead letter
-// and the commit writes the dead letter again. The error says why the session is over.
+// skip steps over a batch that decompresses to more than the client holds. A crash between the dead
+// letter and the commit writes the dead letter again. The error says why the session is over.
 func (w *worker) skip(ctx context.Context, batch *kgo.ErrDecompressTooLarge) error {
 	r, refusal := kafka.RefuseOversize(batch)
 	w.stage.log.Error("batch refused", "record", kafka.Position(r), "code", string(refusal.Code))
-	committed, err := w.produce(ctx, []*kgo.Record{event.DeadLetter(w.stage.deadLetterTopic(), w.stage.cfg.Name, r, refusal)})
+	committed, err := w.produce(ctx, []*kgo.Record{event.DeadLetter(w.stage.deadLetterTopic(), w.stage.cfg.Name, r,
+		refusal)})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@ func reader(doc string) *Reader {
 
 func TestEachKindOfValueIsReadAsWritten(t *testing.T) {
 	t.Parallel()
-	r := reader(` { "n" : -1.50e+3 , "t" : true , "f" : false , "z" : null , "a" : [ "x" , [ ] ] , "raw" : { "k" : "v w" } , "span" : [ 1 , 2 ] } `)
+	r := reader(
+		` { "n" : -1.50e+3 , "t" : true , "f" : false , "z" : null , "a" : [ "x" , [ ] ] , "raw" : { "k" : "v w" } ,` +
+			` "span" : [ 1 , 2 ] } `)
 	var keys []string
 	err := r.Object(func(key string) error {
 		keys = append(keys, key)
@@ -73,7 +75,8 @@ func TestAValueOfTheWrongTypeIsNamedWhereItIs(t *testing.T) {
 		Bool:   func(r *Reader) error { _, err := r.Boolean(); return err },
 		Null:   func(r *Reader) error { return r.Null() },
 	}
-	values := map[Kind]string{Object: `{"k":[1]}`, Array: `[{"k":1}]`, String: `"s"`, Number: `1`, Bool: `true`, Null: `null`}
+	values := map[Kind]string{Object: `{"k":[1]}`, Array: `[{"k":1}]`, String: `"s"`, Number: `1`, Bool: `true`,
+		Null: `null`}
 	for want, read := range reads {
 		for got, value := range values {
 			r := reader(`{"a":[` + value + `,0]}`)

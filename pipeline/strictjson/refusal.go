@@ -26,8 +26,8 @@ const (
 	UnknownExport    Code = "unknown_export"
 )
 
-// Refusal says why a document is refused. It contains no value of the document, only the pointer, which is
-// made of the document's keys, and the rule of the contract.
+// Refusal says why a document is refused. It contains no value of the document, only the pointer,
+// which is made of the document's keys, and the rule of the contract.
 type Refusal struct {
 	Code    Code
 	Pointer string // RFC 6901, "" is the whole document
@@ -57,8 +57,8 @@ func (r *Reader) RefuseField(code Code, field, rule string) error {
 	return &Refusal{Code: code, Pointer: r.Pointer() + "/" + escapePointer(field), Rule: rule}
 }
 
-// Pointer returns the JSON pointer (RFC 6901) of the value at the cursor. Control characters are replaced, and
-// a long pointer is cut at 512 bytes.
+// Pointer returns the JSON pointer (RFC 6901) of the value at the cursor. Control characters are
+// replaced, and a long pointer is cut at 512 bytes.
 func (r *Reader) Pointer() string {
 	var p strings.Builder
 	p.WriteString(r.prefix)
@@ -98,8 +98,8 @@ func (r *Reader) unexpected(got, want Kind) error {
 	return r.WrongType("must be " + want.String() + ", not " + got.String())
 }
 
-// WrongType returns a refusal of the value at the cursor because of its type. If the value is not JSON, the
-// refusal says so instead.
+// WrongType returns a refusal of the value at the cursor because of its type. If the value is not
+// JSON, the refusal says so instead.
 func (r *Reader) WrongType(rule string) error {
 	depth := len(r.path)
 	if err := r.Skip(); err != nil {

@@ -8,8 +8,8 @@
 //	text.go         Reader: strings and their escapes
 //	refusal.go      Refusal: why a document is refused, and where
 //
-// A Reader is a cursor. The caller asks for the value that it expects at the cursor. It gets the value,
-// or a *Refusal with the code, the JSON pointer and the rule, and no value of the document.
+// A Reader is a cursor. The caller asks for the value that it expects at the cursor. It gets the
+// value, or a *Refusal with the code, the JSON pointer and the rule, and no value of the document.
 package strictjson
 
 import (
@@ -63,9 +63,9 @@ type step struct {
 	index int
 }
 
-// Reset points the reader at doc, which must not change until the last value is read. The prefix is the
-// JSON pointer of doc inside the document that the user sent: the pointers of refusals start with it. The
-// depth is the deepest nesting allowed, usually MaxDepth.
+// Reset points the reader at doc, which must not change until the last value is read. The prefix is
+// the JSON pointer of doc inside the document that the user sent: the pointers of refusals start
+// with it. The depth is the deepest nesting allowed, usually MaxDepth.
 func (r *Reader) Reset(doc []byte, prefix string, depth int) {
 	*r = Reader{
 		b: doc, s: string(doc), valid: utf8.Valid(doc), limit: depth, prefix: prefix,
@@ -106,7 +106,8 @@ func (r *Reader) Kind() Kind {
 	return Invalid
 }
 
-// Object reads an object. It calls f for each key with the cursor at the key's value, which f must read.
+// Object reads an object. It calls f for each key with the cursor at the key's value, which f must
+// read.
 func (r *Reader) Object(f func(key string) error) error {
 	if k := r.Kind(); k != Object {
 		return r.unexpected(k, Object)
@@ -177,8 +178,8 @@ func duplicate(keys []string, many map[string]struct{}, key string) bool {
 	return false
 }
 
-// Array reads an array. It calls f for each element, numbered from 0, with the cursor at the element, which f
-// must read.
+// Array reads an array. It calls f for each element, numbered from 0, with the cursor at the
+// element, which f must read.
 func (r *Reader) Array(f func(i int) error) error {
 	if k := r.Kind(); k != Array {
 		return r.unexpected(k, Array)
@@ -272,11 +273,12 @@ func (r *Reader) Skip() error {
 func (r *Reader) skipKey(string) error  { return r.Skip() }
 func (r *Reader) skipElement(int) error { return r.Skip() }
 
-// Raw reads a value of any kind, with every check, and returns its text as sent, without the white space
-// between its tokens.
+// Raw reads a value of any kind, with every check, and returns its text as sent, without the white
+// space between its tokens.
 func (r *Reader) Raw() (string, error) { return r.Capture(r.Skip) }
 
-// Capture runs read, which reads the value at the cursor, and returns that value's text as Raw does.
+// Capture runs read, which reads the value at the cursor, and returns that value's text as Raw
+// does.
 func (r *Reader) Capture(read func() error) (string, error) {
 	r.space()
 	start, spaces := r.i, r.spaces
@@ -368,30 +370,4 @@ func (r *Reader) digits() bool {
 		r.i++
 	}
 	return r.i > start
-}
-
-// compact returns valid JSON without the white space between its tokens; size is the result's length.
-func compact(s string, size int) string {
-	var out strings.Builder
-	out.Grow(size)
-	for i := 0; i < len(s); {
-		switch s[i] {
-		case ' ', '\n', '\r', '\t':
-			i++
-		case '"':
-			end := i + 1
-			for s[end] != '"' {
-				if s[end] == '\\' {
-					end++
-				}
-				end++
-			}
-			out.WriteString(s[i : end+1])
-			i = end + 1
-		default:
-			out.WriteByte(s[i])
-			i++
-		}
-	}
-	return out.String()
 }

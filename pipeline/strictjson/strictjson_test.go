@@ -115,7 +115,8 @@ func TestRawKeepsTheTextAndDropsWhiteSpaceBetweenTokens(t *testing.T) {
 
 func TestTextResolvesEscapes(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{`"a"`, `""`, `"\"\\\/\b\f\n\r\t"`, `"é\u00e9日本\ud83d\ude00x"`, `"0123456\n89"`, `"01234567\"9abcdefgh"`} {
+	for _, in := range []string{`"a"`, `""`, `"\"\\\/\b\f\n\r\t"`, `"é\u00e9日本\ud83d\ude00x"`, `"0123456\n89"`,
+		`"01234567\"9abcdefgh"`} {
 		var r Reader
 		r.Reset([]byte(in), "", MaxDepth)
 		got, err := r.Text()
@@ -136,7 +137,8 @@ func TestTextResolvesEscapes(t *testing.T) {
 //   - a document that it refuses as invalid_json is invalid;
 //   - a document that it accepts has the same value for encoding/json.
 func FuzzCheck(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5e3,"x\u00e9\n",null,true]}`, `[[[]]]`, `"\ud83d\ude00"`, "{\"a\":\"\xff\"}", `{"a":1,"a":2}`, ` [ 1 , 2 ] `} {
+	for _, s := range []string{`{"a":[1,2.5e3,"x\u00e9\n",null,true]}`, `[[[]]]`, `"\ud83d\ude00"`, "{\"a\":\"\xff\"}",
+		`{"a":1,"a":2}`, ` [ 1 , 2 ] `} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
@@ -172,9 +174,12 @@ func FuzzCheck(f *testing.F) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	doc := []byte(`{"workspace_id":"acme","run_id":"8743c0db-f9db-59db-9187-7dafbc115c6a","source":"recipe","app_id":"math-tutor",` +
-		`"question":"` + strings.Repeat("How many eggs does she sell every day at the market? ", 8) + `","inputs":{"question":"` +
-		strings.Repeat("How many eggs does she sell? ", 8) + `","n":[1,2,3,{"a":1.5}]},"answer":"` + strings.Repeat("She sells 9.\\n", 8) + `","status":"succeeded"}`)
+	doc := []byte(
+		`{"workspace_id":"acme","run_id":"8743c0db-f9db-59db-9187-7dafbc115c6a","source":"recipe","app_id":"math-tutor",` +
+			`"question":"` + strings.Repeat("How many eggs does she sell every day at the market? ", 8) +
+			`","inputs":{"question":"` +
+			strings.Repeat("How many eggs does she sell? ", 8) + `","n":[1,2,3,{"a":1.5}]},"answer":"` +
+			strings.Repeat("She sells 9.\\n", 8) + `","status":"succeeded"}`)
 	b.SetBytes(int64(len(doc)))
 	b.ReportAllocs()
 	var r Reader

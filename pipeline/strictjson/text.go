@@ -104,10 +104,38 @@ func (r *Reader) hex(i int) (rune, bool) {
 
 func (r *Reader) checked(s string) (string, error) {
 	if len(s) > MaxString {
-		return "", r.Refuse(TooLarge, "a string may have "+strconv.Itoa(MaxString)+" bytes; this one has "+strconv.Itoa(len(s)))
+		return "", r.Refuse(TooLarge, "a string may have "+strconv.Itoa(MaxString)+" bytes; this one has "+
+			strconv.Itoa(len(s)))
 	}
 	if !r.valid && !utf8.ValidString(s) {
 		return "", r.Refuse(InvalidUTF8, "text must be valid UTF-8")
 	}
 	return s, nil
+}
+
+// compact returns valid JSON without the white space between its tokens; size is the result's
+// length.
+func compact(s string, size int) string {
+	var out strings.Builder
+	out.Grow(size)
+	for i := 0; i < len(s); {
+		switch s[i] {
+		case ' ', '\n', '\r', '\t':
+			i++
+		case '"':
+			end := i + 1
+			for s[end] != '"' {
+				if s[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			out.WriteString(s[i : end+1])
+			i = end + 1
+		default:
+			out.WriteByte(s[i])
+			i++
+		}
+	}
+	return out.String()
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka/kafkatest"
 )
 
-// A batch that decompresses too far must not hide what follows it, nor keep a server from being ready.
+// A batch that decompresses too far must not hide what follows it, nor keep a server from being
+// ready.
 func TestABatchThatDecompressesTooFarIsPassedOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

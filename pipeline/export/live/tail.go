@@ -18,8 +18,8 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// topics are the topics that a server consumes, each from the offsets that a stage has committed: what plan has
-// committed is in plan.json, and what track has committed is in ClickHouse.
+// topics are the topics that a server consumes, each from the offsets that a stage has committed:
+// what plan has committed is in plan.json, and what track has committed is in ClickHouse.
 var topics = []struct{ name, stage string }{
 	{event.TopicExportRequests, export.StagePlan},
 	{event.TopicExportProgress, export.StageTrack},
@@ -45,7 +45,8 @@ func newTail() tail {
 	return tail{moved: make(chan struct{}), questions: make(chan chan<- ends)}
 }
 
-// Run consumes the topics until ctx is done, and then returns nil. It returns an error where waiting does not help.
+// Run consumes the topics until ctx is done, and then returns nil. It returns an error where
+// waiting does not help.
 func (e *Exports) Run(ctx context.Context) error {
 	names := make([]string, len(topics))
 	for i, t := range topics {
@@ -94,9 +95,10 @@ func (e *Exports) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// begin makes the client consume the topics from the offsets up to which ClickHouse and the bucket have their
-// records, and returns the end offsets of the topics.
-func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Client) (map[kafka.Partition]int64, error) {
+// begin makes the client consume the topics from the offsets up to which ClickHouse and the bucket
+// have their records, and returns the end offsets of the topics.
+func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Client) (map[kafka.Partition]int64,
+	error) {
 	from := map[string]map[int32]kgo.Offset{}
 	goal := map[kafka.Partition]int64{}
 	for _, t := range topics {
@@ -117,7 +119,8 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 		}
 		committed, err := admin.FetchOffsets(ctx, e.cfg.TopicName(t.stage))
 		if errors.Is(err, kerr.GroupAuthorizationFailed) {
-			return nil, kafka.Permanent(fmt.Errorf("%w: grant DESCRIBE on group %s: %w", kafka.ErrAccess, e.cfg.TopicName(t.stage), err))
+			return nil, kafka.Permanent(fmt.Errorf("%w: grant DESCRIBE on group %s: %w", kafka.ErrAccess,
+				e.cfg.TopicName(t.stage), err))
 		}
 		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // the stage has never run
 			return nil, fmt.Errorf("group %s: %w", e.cfg.TopicName(t.stage), err)
@@ -207,8 +210,8 @@ func (t *tail) reach(ctx context.Context, goal map[kafka.Partition]int64) error 
 	}
 }
 
-// answer answers questions. All questions that wait at the same time share one request to Kafka, which begins after
-// the last of them.
+// answer answers questions. All questions that wait at the same time share one request to Kafka,
+// which begins after the last of them.
 func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, timeout time.Duration) {
 	for {
 		var waiting []chan<- ends
@@ -246,7 +249,8 @@ func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, tim
 // ErrBehind says that the server could not find out which requests were filed just now.
 var ErrBehind = errors.New("the requests of this moment are not known, since Kafka does not answer: try again")
 
-// catchUp returns when the board has every request that was filed before the call, with this server or another.
+// catchUp returns when the board has every request that was filed before the call, with this server
+// or another.
 func (e *Exports) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout/3)
 	defer cancel()

@@ -12,8 +12,8 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// appendEvents inserts the events as one block; ClickHouse fills in ingested_at. The driver's asynchronous inserts
-// are off, because ClickHouse acknowledges them by rules of their own.
+// appendEvents inserts the events as one block; ClickHouse fills in ingested_at. The driver's
+// asynchronous inserts are off, because ClickHouse acknowledges them by rules of their own.
 func appendEvents(ctx context.Context, conn driver.Conn, rows []row) error {
 	ctx = chgo.Context(ctx, chgo.WithSettings(chgo.Settings{"async_insert": 0}))
 	batch, err := conn.PrepareBatch(ctx, insertEvents())

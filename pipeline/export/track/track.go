@@ -1,11 +1,12 @@
-// Package track is the stage that stores the state of exports in ClickHouse: it appends every progress and completion
-// event to export_events. The view exports folds the events into one row an export.
+// Package track is the stage that stores the state of exports in ClickHouse: it appends every
+// progress and completion event to export_events. The view exports folds the events into one row an
+// export.
 //
 //	export-progress ────┬──▶ track ──▶ export_events ──▶ view exports
 //	export-completions ─┘      └─────▶ dead-letters
 //
-// The stage commits offsets after the insert. A crash between the two appends events again; the view exports
-// ignores the repetition.
+// The stage commits offsets after the insert. A crash between the two appends events again; the
+// view exports ignores the repetition.
 //
 //	track.go   the stage
 //	rows.go    inserting into export_events
@@ -62,7 +63,8 @@ func New(cfg kafka.Config, dsn *clickhouse.DSN) *Stage {
 // Ready is closed when Kafka answers and has the topics.
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
-// Run consumes until ctx is done, and then returns nil. It returns an error that a retry cannot mend.
+// Run consumes until ctx is done, and then returns nil. It returns an error that a retry cannot
+// mend.
 func (s *Stage) Run(ctx context.Context) (err error) {
 	err = s.cfg.RequireTopics(ctx, event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters)
 	if err != nil || ctx.Err() != nil {
@@ -81,8 +83,8 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// consume consumes with one client, until ctx is done or a batch was skipped: the client does not consume the
-// partition of such a batch.
+// consume consumes with one client, until ctx is done or a batch was skipped: the client does not
+// consume the partition of such a batch.
 func (s *Stage) consume(ctx context.Context) (err error) {
 	s.client, err = kgo.NewClient(append(s.cfg.GroupOptions(),
 		kgo.ConsumeTopics(s.cfg.TopicName(event.TopicExportProgress), s.cfg.TopicName(event.TopicExportCompletions)),
@@ -129,8 +131,8 @@ func (s *Stage) poll(ctx context.Context) (skipped bool, err error) {
 	return len(faults.Oversize) > 0, nil
 }
 
-// skip steps over a batch that decompresses to more than the client holds. If the commit fails, the next client
-// meets the batch again.
+// skip steps over a batch that decompresses to more than the client holds. If the commit fails, the
+// next client meets the batch again.
 func (s *Stage) skip(ctx context.Context, oversize *kgo.ErrDecompressTooLarge) error {
 	r, refusal := kafka.RefuseOversize(oversize)
 	if err := s.deadLetter(ctx, r, refusal); err != nil {
@@ -177,8 +179,8 @@ func decode(r *kgo.Record) (*export.State, error) {
 	return state, nil
 }
 
-// store appends the rows. If ClickHouse refuses them because of a row, it appends them one by one, and
-// dead-letters the rows that ClickHouse refuses.
+// store appends the rows. If ClickHouse refuses them because of a row, it appends them one by one,
+// and dead-letters the rows that ClickHouse refuses.
 func (s *Stage) store(ctx context.Context, rows []row) error {
 	if len(rows) == 0 {
 		return nil

@@ -43,7 +43,9 @@ func setup(t *testing.T) (kafka.Config, *clickhouse.DSN, *kgo.Client) {
 }
 
 func planned(t *testing.T, id string) *export.Plan {
-	r, err := export.ParseRequest([]byte(`{"export_id":"` + id + `","workspace_id":"acme","name":"N","requested_by":"me","purpose":"export_dataset","source":"recipe","app_id":"app","selection":{"limit":100}}`))
+	r, err := export.ParseRequest([]byte(`{"export_id":"` + id +
+		`","workspace_id":"acme","name":"N","requested_by":"me","purpose":"export_dataset","source":"recipe",` +
+		`"app_id":"app","selection":{"limit":100}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +99,18 @@ func TestTheViewExportsTellsHowFarEachExportIsOrHowItEnded(t *testing.T) {
 		"failed failed 0% 0/100 rows 0 used 0 records {} dropped 0 fragments ᴺᵁᴸᴸ c m true /p N me",
 		"running running 60% 60/100 rows 0 used 58 records {'no_output':2} dropped 1 fragments ᴺᵁᴸᴸ  N me",
 	}, "\n")
-	runUntil(t, cfg, dsn, `SELECT arrayStringConcat(arraySort(groupArray(concat(export_id, ' ', status, ' ', percent_done, '% ', rows_done, '/', rows_planned, ' rows ',
-		rows_used, ' used ', records, ' records ', toString(dropped), ' dropped ', fragments, ' fragments ', ifNull(toString(watermark), 'ᴺᵁᴸᴸ'), ' ',
-		if(error_code = '', '', concat(error_code, ' ', error_message, ' ', toString(error_retryable), ' ', error_pointer)), ' ', name, ' ', requested_by))), '\n') FROM exports`,
+	runUntil(t, cfg, dsn,
+		`SELECT arrayStringConcat(arraySort(groupArray(concat(export_id, ' ', status, ' ', percent_done, '% ',
+		rows_done, '/', rows_planned, ' rows ',
+		rows_used, ' used ', records, ' records ', toString(dropped), ' dropped ', fragments, ' fragments ',
+		ifNull(toString(watermark), 'ᴺᵁᴸᴸ'), ' ',
+		if(error_code = '', '', concat(error_code, ' ', error_message, ' ', toString(error_retryable), ' ',
+		error_pointer)), ' ', name, ' ', requested_by))), '\n') FROM exports`,
 		want, func() { deadLetters(t, client, 2) })
 }
 
-// runUntil runs the stage until the query returns the wanted text, and calls check before it stops the stage.
+// runUntil runs the stage until the query returns the wanted text, and calls check before it stops
+// the stage.
 func runUntil(t *testing.T, cfg kafka.Config, dsn *clickhouse.DSN, query, want string, check func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -15,8 +15,8 @@ import (
 // OversizeRecords is how many records a batch of ProduceOversize has.
 const OversizeRecords = 10
 
-// ProduceOversize produces one compressed batch of OversizeRecords records that decompresses to more than
-// kafka.MaxDecompress. The options say where Kafka is.
+// ProduceOversize produces one compressed batch of OversizeRecords records that decompresses to
+// more than kafka.MaxDecompress. The options say where Kafka is.
 func ProduceOversize(t testing.TB, topic string, partition int32, options ...kgo.Opt) {
 	t.Helper()
 	client, err := kgo.NewClient(append(options,
@@ -32,12 +32,13 @@ func ProduceOversize(t testing.TB, topic string, partition int32, options ...kgo
 	var sent sync.WaitGroup
 	for range OversizeRecords {
 		sent.Add(1)
-		client.Produce(t.Context(), &kgo.Record{Topic: topic, Partition: partition, Value: value}, func(_ *kgo.Record, err error) {
-			defer sent.Done()
-			if err != nil {
-				t.Error(err)
-			}
-		})
+		client.Produce(t.Context(), &kgo.Record{Topic: topic, Partition: partition, Value: value},
+			func(_ *kgo.Record, err error) {
+				defer sent.Done()
+				if err != nil {
+					t.Error(err)
+				}
+			})
 	}
 	sent.Wait()
 }
