@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -100,8 +101,8 @@ func (s *Stage) decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs
 
 // checkFetches steps over batches that cannot be decompressed. It returns an error where the stage
 // has to stop.
-func (s *Stage) checkFetches(client *kgo.Client, fetches kgo.Fetches, b *batch) error {
-	faults := s.cfg.Faults(fetches)
+func (s *Stage) checkFetches(ctx context.Context, client *kgo.Client, fetches kgo.Fetches, b *batch) error {
+	faults := s.cfg.Faults(ctx, client, fetches)
 	for _, oversize := range faults.Oversize {
 		s.skip(oversize, b)
 	}

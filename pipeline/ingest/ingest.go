@@ -167,7 +167,7 @@ func (s *Stage) poll(ctx, storing context.Context, client *kgo.Client, batches c
 	for {
 		fetches := s.pollOnce(ctx, client, b)
 		s.decode(fetches, b)
-		if err := s.checkFetches(client, fetches, b); err != nil { // after the records of the same partition
+		if err := s.checkFetches(ctx, client, fetches, b); err != nil { // after the records of the same partition
 			return err
 		}
 		stopping := ctx.Err() != nil || fetches.IsClientClosed()

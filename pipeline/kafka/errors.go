@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -78,8 +79,9 @@ type Faults struct {
 }
 
 // Faults sorts the errors of a poll, and logs those that are no reason to stop. It ignores the end
-// of the poll's context and of the client.
-func (c *Config) Faults(fetches kgo.Fetches) (f Faults) {
+// of the poll's context and of the client. After a transient error it waits for a moment, or until
+// ctx is done: the client fetches again at once, and a batch that is damaged fails every time.
+func (c *Config) Faults(ctx context.Context, client *kgo.Client, fetches kgo.Fetches) (f Faults) {
 	log := c.Log.With("stage", c.Name)
 	fetches.EachError(func(topic string, partition int32, err error) {
 		var oversize *kgo.ErrDecompressTooLarge
@@ -100,9 +102,33 @@ func (c *Config) Faults(fetches kgo.Fetches) (f Faults) {
 		default:
 			f.Transient = append(f.Transient, err)
 			if !kgo.IsRetryableBrokerErr(err) {
-				log.Warn("fetch failed; trying again", "topic", topic, "partition", partition, "error", err)
+				log.Warn("fetch failed; trying again", "topic", topic, "partition", partition,
+					"offset", nextOffset(client, topic, partition), "error", err)
 			}
 		}
 	})
+	if len(f.Transient) > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(faultPause):
+		}
+	}
 	return f
+}
+
+// faultPause is the pause after a transient error of a poll. Meanwhile other partitions wait too.
+const faultPause = 250 * time.Millisecond
+
+// nextOffset returns the offset that a member of a group fetches next, -1 if it is not known.
+func nextOffset(client *kgo.Client, topic string, partition int32) int64 {
+	if client == nil {
+		return -1
+	}
+	for _, offsets := range []map[string]map[int32]kgo.EpochOffset{client.UncommittedOffsets(),
+		client.CommittedOffsets()} {
+		if o, ok := offsets[topic][partition]; ok {
+			return o.Offset
+		}
+	}
+	return -1
 }

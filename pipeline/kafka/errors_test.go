@@ -82,7 +82,7 @@ func TestWhatAPollFindsWrongIsSorted(t *testing.T) {
 	} {
 		var log strings.Builder
 		cfg := &Config{Name: "test", Log: slog.New(slog.NewTextHandler(&log, nil))}
-		faults := cfg.Faults(kgo.Fetches{{Topics: []kgo.FetchTopic{{
+		faults := cfg.Faults(t.Context(), nil, kgo.Fetches{{Topics: []kgo.FetchTopic{{
 			Topic: "t.in", Partitions: []kgo.FetchPartition{{Partition: 3, Err: c.err}},
 		}}}})
 		got := ""

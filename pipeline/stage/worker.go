@@ -220,7 +220,7 @@ func (w *worker) checkFetches(ctx context.Context, fetches kgo.Fetches) error {
 	if fetches.IsClientClosed() {
 		return fmt.Errorf("%w: the client is closed", errRenew)
 	}
-	faults := w.stage.cfg.Faults(fetches)
+	faults := w.stage.cfg.Faults(ctx, w.session.Client(), fetches)
 	switch {
 	case len(faults.Oversize) > 0:
 		return w.skip(ctx, faults.Oversize[0]) // the next session meets the others

@@ -147,7 +147,7 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 // poll applies the records of one poll to the board.
 func (e *Exports) poll(ctx context.Context, client *kgo.Client) error {
 	fetches := client.PollFetches(ctx)
-	faults := e.cfg.Faults(fetches)
+	faults := e.cfg.Faults(ctx, client, fetches)
 	if faults.Permanent != nil {
 		return faults.Permanent
 	}

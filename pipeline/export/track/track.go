@@ -104,7 +104,7 @@ func (s *Stage) consume(ctx context.Context) (err error) {
 // poll stores the events of one poll, and reports whether it skipped a batch.
 func (s *Stage) poll(ctx context.Context) (skipped bool, err error) {
 	fetches := s.client.PollRecords(ctx, maxEvents)
-	faults := s.cfg.Faults(fetches)
+	faults := s.cfg.Faults(ctx, s.client, fetches)
 	if faults.Permanent != nil {
 		return false, faults.Permanent
 	}
