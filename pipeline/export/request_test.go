@@ -18,7 +18,7 @@ import (
 
 var day = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
-// with is a request's JSON with fields replaced; null removes one.
+// with returns the JSON of a request with replaced fields; null removes a field.
 func with(fields string) string {
 	doc := map[string]any{
 		"export_id": "e1", "workspace_id": "acme", "purpose": "export_dataset", "source": "recipe", "app_id": "app",
@@ -40,9 +40,8 @@ func with(fields string) string {
 	return string(text)
 }
 
-// What the JSON Schema of requests refuses is refused, and what it allows is taken — but for what a schema
-// cannot say.
-func TestRequestsAreJudgedAsTheirSchemaSays(t *testing.T) {
+// ParseRequest and the JSON Schema of requests agree, except for rules that a schema cannot express.
+func TestParserAndSchemaAgreeOnRequests(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
 		``: "",
@@ -126,7 +125,7 @@ func mistakes(t *testing.T, text []byte) string {
 	return strings.Join(codes, ", ")
 }
 
-func TestWhatASchemaCannotSayIsRefusedToo(t *testing.T) {
+func TestRulesThatASchemaCannotExpressAreChecked(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
 		`"split":{"validation":0.6,"test":0.5}`: "out_of_range /split",
@@ -139,8 +138,8 @@ func TestWhatASchemaCannotSayIsRefusedToo(t *testing.T) {
 	}
 }
 
-// Who asked for an export that nobody can name cannot be told.
-func TestADocumentThatNamesNoExportIsRefusedAsAWhole(t *testing.T) {
+// A request without a valid identity has no export that could fail, so that it is a dead letter.
+func TestADocumentWithoutAnIdentityIsRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]strictjson.Code{
 		`{"export_id":"e1"`:          strictjson.InvalidJSON,
@@ -157,8 +156,8 @@ func TestADocumentThatNamesNoExportIsRefusedAsAWhole(t *testing.T) {
 	}
 }
 
-// Options are the target's, which the schema does not know.
-func TestOptionsAreJudgedByTheTarget(t *testing.T) {
+// The target defines the options. The schema does not know them.
+func TestTheTargetChecksOptions(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
 		`"purpose":"fine_tuning","options":{"pairs_per_input":2}`:                        "not_possible /options",
@@ -175,7 +174,7 @@ func TestOptionsAreJudgedByTheTarget(t *testing.T) {
 	}
 }
 
-func TestRequestsThatMeanTheSameHaveOneHash(t *testing.T) {
+func TestRequestsWithTheSameMeaningHaveOneHash(t *testing.T) {
 	t.Parallel()
 	parse := func(text string) *export.Request {
 		r, err := export.ParseRequest([]byte(text))
@@ -212,8 +211,8 @@ func TestRequestsThatMeanTheSameHaveOneHash(t *testing.T) {
 	}
 }
 
-// plan.json and manifest.json hold the normalised request; reading it back changes nothing.
-func TestANormalisedRequestIsARequestOfItsOwn(t *testing.T) {
+// plan.json and manifest.json contain the normalised request. Parsing it again changes nothing.
+func TestANormalisedRequestParsesToItself(t *testing.T) {
 	t.Parallel()
 	example, err := events.FS.ReadFile(export.TypeRequested + ".example.json")
 	if err != nil {
@@ -228,7 +227,7 @@ func TestANormalisedRequestIsARequestOfItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Purpose == export.FineTuning { // its target's own limit of bytes has no number yet
+		if r.Purpose == export.FineTuning { // the target has no limit of bytes yet
 			normalised = []byte(strings.Replace(string(normalised), `,"max_bytes":0`, "", 1))
 		}
 		eventstest.Validate(t, export.TypeRequested, normalised)
@@ -304,7 +303,7 @@ func TestThePercentageOfAnExportNeverFalls(t *testing.T) {
 	}
 }
 
-func TestTheCompletionOfEveryOutcomeIsWhatItsSchemaSays(t *testing.T) {
+func TestTheCompletionOfEveryOutcomeMatchesItsSchema(t *testing.T) {
 	t.Parallel()
 	r, err := export.ParseRequest([]byte(with(`"nodes":["n"],"purpose":"node_evaluation"`)))
 	if err != nil {

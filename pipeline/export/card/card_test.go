@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 var firstDay = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
-// cardOf returns the plan and the manifest of a request with these fields, which succeeded and has no files yet.
+// cardOf returns the plan and the manifest of a successful export with the request's fields, still without files.
 func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	t.Helper()
 	doc := `{"export_id":"e1","workspace_id":"acme","source":"recipe","app_id":"math-tutor","selection":{"limit":1000},` +
@@ -53,7 +53,7 @@ func list(split string, n int, records int64) (list []export.File) {
 	return list
 }
 
-func TestTheCardTellsWhatTheExportIs(t *testing.T) {
+func TestTheCardDescribesTheExport(t *testing.T) {
 	t.Parallel()
 	p, _ := cardOf(t, `"name":"October math tutor","requested_by":"analytics@acme.example","format":"jsonl",
 		"filters":{"app_versions":["v1","v2"],"rating":"thumbsUp","min_score":0.5,"session_id":"s","user_id":"u","metadata":{"region":"eu"}},
@@ -104,7 +104,7 @@ func TestAnExportWithoutFilesHasNoCard(t *testing.T) {
 	}
 }
 
-// head is the front matter as a program reads it.
+// head is the parsed front matter.
 type head struct {
 	PrettyName     string   `yaml:"pretty_name"`
 	SizeCategories []string `yaml:"size_categories"`
@@ -194,7 +194,7 @@ var hostile = []string{
 	"\x01\x1b[2J\x7f", "\u0085\u2028\u2029\ufeff\ufffe\uffff", "\u202eabc", "a\tb", "漢字 é 👩‍💻 \U0010ffff \ue000", strings.Repeat("`", 300), strings.Repeat("x\n", 10_000),
 }
 
-// Whoever chose a name, a filter or a warning's text: the head says it as it is, and the body has the same
+// Names, filters and texts of warnings may contain anything. The head repeats them exactly, and the body has the same
 // structure as with plain texts.
 func TestHostileTextsStayTexts(t *testing.T) {
 	t.Parallel()
@@ -202,7 +202,7 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	for i, s := range hostile {
 		p, m := cardOf(t, `"name":"n","requested_by":"r","format":"jsonl","filters":{"app_versions":["v"],"user_id":"u"}`)
 		p.Request.Options = map[string]any{"o": s}
-		// Of a request these may not be everything; a plan that another release wrote may say more.
+		// Requests restrict these fields, but a plan of another release may contain anything.
 		p.Request.Name, p.Request.RequestedBy, p.Request.AppID, m.Name = s, s, s, s
 		p.Request.Filters = export.Filters{AppVersions: []string{s, s}, SessionID: &s, UserID: &s,
 			Metadata: map[string]string{s: s}}
@@ -231,7 +231,7 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	}
 }
 
-// structure is the nodes of a Markdown document without their texts, and where its links lead.
+// structure returns the nodes of a Markdown document without their texts, and the targets of its links.
 func structure(body []byte) string {
 	var b strings.Builder
 	doc := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(body))
@@ -257,7 +257,7 @@ func structure(body []byte) string {
 	return b.String()
 }
 
-// The features of Parquet are its columns: the library casts the files to them.
+// The features of Parquet are its columns, because the library casts the files to the features.
 func TestTheCardDeclaresTheColumnsOfParquet(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"jsonl", "parquet"} {

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// completionOf is the completion of an export with these fields and files, whose folder is at dir.
+// completionOf returns the completion of an export with the request's fields and the files, in the folder dir.
 func completionOf(t *testing.T, fields, dir string, files []export.File) *export.Completion {
 	t.Helper()
 	p, m := cardOf(t, fields)
@@ -27,8 +27,8 @@ func completionOf(t *testing.T, fields, dir string, files []export.File) *export
 	return c
 }
 
-// A target's reader takes one local file: that of the folder, or the one that a download makes of fragments and of what is
-// in an object store.
+// A target's reader takes one local file: the only file of a local folder, or the file into which a download joins the
+// fragments.
 func TestTargetsAreLoadedIntoTheirReaders(t *testing.T) {
 	t.Parallel()
 	const ragas = `"purpose":"recipe_evaluation","target":"ragas"`
@@ -70,8 +70,8 @@ func TestTargetsAreLoadedIntoTheirReaders(t *testing.T) {
 	}
 }
 
-// What the vendor wants in numbers is held against the number of records, and what was noticed in windows is summed up.
-func TestWarningsSayWhatTheReaderShouldKnow(t *testing.T) {
+// The number of records is checked against the vendor's limits, and warnings of windows are summed up.
+func TestWarningsSumUpAndCheckTheNumberOfRecords(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
 		`"purpose":"fine_tuning"`: "thumbs_down_included 3, trimmed_tail 5, " +

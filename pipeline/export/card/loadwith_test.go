@@ -21,15 +21,15 @@ import (
 	"github.com/millrace/millrace/pipeline/export/card/cardtest"
 )
 
-// loadRecord is a record of the files that are loaded.
+// loadRecord is a record of the loaded files.
 type loadRecord struct {
 	RunID    string          `json:"run_id" parquet:"run_id"`
 	Question string          `json:"question" parquet:"question"`
 	Inputs   json.RawMessage `json:"inputs" parquet:"inputs,json"`
 }
 
-// loadRecords has the shapes that readers stumble over: of a key of every type, of texts that look like numbers
-// or like a comment, quotes and line breaks, and, of 3 files, a line of 20 MB.
+// loadRecords returns records that are hard for readers: a key with values of every type, texts that look like numbers
+// or comments, quotes and line breaks, and a line of 20 MB in one of 3 files.
 func loadRecords(files, each int) [][]loadRecord {
 	var all [][]loadRecord
 	for f := range files {
@@ -51,7 +51,7 @@ func loadRecords(files, each int) [][]loadRecord {
 	return all
 }
 
-// encodeForLoad is another writer of each format than Millrace's.
+// encodeForLoad writes each format with another library than Millrace does.
 func encodeForLoad(t *testing.T, format, compression string, records []loadRecord) (body []byte, extension string) {
 	t.Helper()
 	var b bytes.Buffer
@@ -74,7 +74,7 @@ func encodeForLoad(t *testing.T, format, compression string, records []loadRecor
 		err = w.Error()
 	case export.Parquet:
 		err = parquet.Write(&b, records)
-		compression = export.NoCompression // which is its columns' own
+		compression = export.NoCompression // Parquet compresses its columns
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +99,8 @@ func encodeForLoad(t *testing.T, format, compression string, records []loadRecor
 	return packed.Bytes(), extension
 }
 
-// The command that a completion names loads exactly the files of the manifest, in all formats and however many
-// they are, wherever the bucket is; the card's does so in the folder.
+// The command of a completion loads exactly the files of the manifest, in all formats, for any number of files and any
+// address of the bucket. The command of the card loads them from the folder.
 func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 	t.Parallel()
 	env := cardtest.DuckDB(t)
@@ -110,7 +110,7 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 			for _, files := range []int{1, 3, 45} {
 				if files != 3 && compression != export.NoCompression || format == export.Parquet &&
 					compression != export.NoCompression {
-					continue // the commands differ in nothing else
+					continue // the commands are the same
 				}
 				t.Run(fmt.Sprint(format, " ", compression, " ", files), func(t *testing.T) {
 					t.Parallel()
@@ -161,7 +161,7 @@ func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 	}
 }
 
-func TestThereIsACommandOnlyForWhatCanBeLoaded(t *testing.T) {
+func TestThereIsACommandOnlyForLoadableFiles(t *testing.T) {
 	t.Parallel()
 	data := []export.File{{Key: "data/a.jsonl", Kind: export.Data}}
 	for name, c := range map[string]struct {

@@ -59,7 +59,7 @@ func TestARequestInBareJSONIsExportedInFragmentsOf150(t *testing.T) {
 	f.checkTracked("e1", "succeeded 310 3 100 310 first")
 }
 
-// checkEvents holds what users saw of a succeeded export of one window against the contract.
+// checkEvents checks the events of a successful export of one window against the contract.
 func (f *flow) checkEvents(id, trace string) {
 	f.t.Helper()
 	var steps []string
@@ -88,7 +88,7 @@ func (f *flow) checkEvents(id, trace string) {
 	}
 }
 
-// checkTracked waits for what the view exports says of an export.
+// checkTracked waits until the view exports has the final state of an export.
 func (f *flow) checkTracked(id, want string) {
 	f.t.Helper()
 	conn, err := f.dsn.Open()
@@ -106,7 +106,7 @@ func (f *flow) checkTracked(id, want string) {
 	}
 }
 
-func TestExportsEndAsTheyShould(t *testing.T) {
+func TestEveryKindOfRequestEndsAsExpected(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.windowRecords = 300
@@ -187,9 +187,9 @@ func describe(c *export.Completion) string {
 	return text
 }
 
-// Two exports by ingested_at, the second from the first's watermark, have every row once: what is stored
-// at the watermark, or judged there, is in the second one.
-func TestAnIncrementalExportGoesOnAtTheWatermark(t *testing.T) {
+// Two exports by ingested_at, the second from the first one's watermark, have every row once. Rows that are stored or get
+// feedback at the watermark are in the second one.
+func TestAnIncrementalExportContinuesAtTheWatermark(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.insertRuns(30)
@@ -253,7 +253,7 @@ func TestTheSameRequestTwiceIsOneExport(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoRequestIsADeadLetter(t *testing.T) {
+func TestAMalformedRequestIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.start()
@@ -283,7 +283,7 @@ func TestARunningExportIsCancelledAndAnEndedOneIsNot(t *testing.T) {
 		f.send(`{"type":"dev.millrace.export.cancelled.v1","export_id":"` + id +
 			`","workspace_id":"acme","requested_by":"me"}`)
 	}
-	// The window is held until the export has ended.
+	// The window waits until the export has ended.
 	ended := make(chan struct{})
 	f.failpoint = func(_, point string) error {
 		if point == extract.InsideWindow {
@@ -321,7 +321,7 @@ func (f *flow) read(c *export.Completion) (*export.Manifest, error) {
 	return m, json.Unmarshal(text, m)
 }
 
-// The crashes of the protocol's table, and one between producing and committing in each stage.
+// A crash at each failpoint, and a crash between producing and committing in each stage.
 func TestEveryCrashLeadsToExactlyOneCompletion(t *testing.T) {
 	t.Parallel()
 	for _, at := range []struct{ stage, point string }{

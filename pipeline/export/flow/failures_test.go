@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// A stream that is cut leaves no trace: the window is read again, whole.
+// After a cut stream the window is read again from its start.
 func TestACutStreamIsReadAgain(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -33,7 +33,7 @@ func TestACutStreamIsReadAgain(t *testing.T) {
 	}
 }
 
-// A query that always fails fails its export, and no other.
+// A query that always fails ends only its own export.
 func TestAWindowThatAlwaysFailsFailsItsExport(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -43,7 +43,7 @@ func TestAWindowThatAlwaysFailsFailsItsExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	for _, statement := range []string{ // counting reads no feedback, extracting does
+	for _, statement := range []string{ // extract reads feedback, plan does not
 		"RENAME TABLE feedback TO feedback_gone",
 		"CREATE VIEW feedback AS SELECT * FROM feedback_gone WHERE throwIf(1) = 0",
 	} {
@@ -69,9 +69,9 @@ func TestAWindowThatAlwaysFailsFailsItsExport(t *testing.T) {
 	f.verify(f.completion("e2"))
 }
 
-// Two workers have the same window, since one of them lost its partition without noticing yet. The one that
-// creates the window's manifest second deletes its own objects, and reports the other's work.
-func TestTheFirstWindowManifestCounts(t *testing.T) {
+// Two workers have the same window, because one of them has not noticed that it lost its partition. The second one to
+// create the window's manifest deletes its own objects, and reports the window as done.
+func TestTheFirstWindowManifestStays(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.insertRuns(20)
@@ -103,8 +103,8 @@ func TestTheFirstWindowManifestCounts(t *testing.T) {
 	}
 }
 
-// A zombie wakes up after the export has ended: what it writes is not part of it.
-func TestWhatIsWrittenAfterTheEndIsNotPartOfTheExport(t *testing.T) {
+// A paused process wakes up after the end of the export. Its objects are not part of the export.
+func TestObjectsWrittenAfterTheEndAreNotPartOfTheExport(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.insertRuns(20)
@@ -121,7 +121,7 @@ func TestWhatIsWrittenAfterTheEndIsNotPartOfTheExport(t *testing.T) {
 	}
 }
 
-// The command that a completion names loads the data set; documents may have any shape.
+// The command of a completion loads the data set, even where documents differ in shape.
 func TestTheCommandOfACompletionLoadsTheDataSet(t *testing.T) {
 	t.Parallel()
 	env := cardtest.DuckDB(t)

@@ -21,11 +21,10 @@ import (
 	chschema "github.com/millrace/millrace/schemas/clickhouse"
 )
 
-// faultRuns is how many runs there are; the exports of a fault test select almost all of them, some in one window
-// and some in many.
+// faultRuns is the number of runs. The exports of a fault test select almost all of them, in one window or in many.
 const faultRuns = 200
 
-// faulty is a flow that exports are asked of while something it needs does not do its work.
+// faulty is a flow whose exports run while one of its services fails.
 type faulty struct {
 	*flow
 	random *rand.Rand
@@ -47,12 +46,12 @@ func newFaulty(t *testing.T) *faulty {
 	return f
 }
 
-// ask asks for an export, of one window or of many, and now and then a second time.
+// ask requests an export, of one window or of many, and sometimes requests it twice.
 func (f *faulty) ask() {
 	f.t.Helper()
-	id, records := fmt.Sprint("e", len(f.asked)), 10 // a fragment; a window of 40 rows holds four
+	id, records := fmt.Sprint("e", len(f.asked)), 10 // four fragments in a window of 40 rows
 	if len(f.asked)%2 == 0 {
-		records = 1000 // so large that it is the window
+		records = 1000 // larger than all rows: one window
 	}
 	f.asked = append(f.asked, id)
 	text := request(id, fmt.Sprintf(`,"selection":{"limit":%d},"fragment":{"max_records":%d}`, faultRuns-len(f.asked),
@@ -62,7 +61,7 @@ func (f *faulty) ask() {
 	}
 }
 
-// pause waits for up to d, a random part of an experiment.
+// pause waits for a random time up to d.
 func (f *faulty) pause(d time.Duration) {
 	select {
 	case <-time.After(time.Duration(f.random.Int64N(int64(d)))):
@@ -70,14 +69,14 @@ func (f *faulty) pause(d time.Duration) {
 	}
 }
 
-// check waits until all exports have ended, and one more that is asked for now that all is well: each is whole or
-// failed with a reason, and has one completion.
+// check waits until all exports have ended, and one more that is requested without faults. Each is complete or failed with
+// a reason, and has one completion.
 func (f *faulty) check() (failed int) {
 	f.t.Helper()
 	f.ask()
 	last := len(f.asked) - 1
 	f.settle()
-	f.completion(f.asked[last]) // and another one's after it, behind which no more of these can come
+	f.completion(f.asked[last]) // of the export after them, behind which no other completion can follow
 	for i, id := range f.asked {
 		list := f.completions(id)
 		if len(list) != 1 {
@@ -104,7 +103,7 @@ func (f *faulty) check() (failed int) {
 	return failed
 }
 
-// whole reads an export through the bucket, whatever that is, and holds the objects against the manifest.
+// whole reads an export through the bucket, and checks the objects against the manifest.
 func (f *faulty) whole(c *export.Completion) (m *export.Manifest, runIDs []string) {
 	f.t.Helper()
 	read := func(name string) []byte {
@@ -136,7 +135,7 @@ func (f *faulty) whole(c *export.Completion) (m *export.Manifest, runIDs []strin
 	return m, runIDs
 }
 
-// slow makes extract's queries take a while: a column is computed for each row that is read.
+// slow slows down the queries of extract: ClickHouse computes a column for each row that it reads.
 func (f *faulty) slow() {
 	f.t.Helper()
 	f.exec("ALTER TABLE runs DROP COLUMN trace_id, ADD COLUMN trace_id String DEFAULT if(sleepEachRow(0.0005) = 0, '', " +
@@ -169,7 +168,7 @@ func TestAClickHouseThatIsKilledInTheMiddleOfQueriesBreaksNoExport(t *testing.T)
 	f.check()
 }
 
-// inTheMiddle calls fault while windows of exports are read, and then waits until these have ended.
+// inTheMiddle calls fault while windows of exports are read, and then waits until the exports have ended.
 func (f *faulty) inTheMiddle(fault func()) {
 	f.t.Helper()
 	f.ask()
@@ -180,7 +179,7 @@ func (f *faulty) inTheMiddle(fault func()) {
 	f.settle()
 }
 
-// settle waits until all exports have ended, so that the next fault is met with no pause left.
+// settle waits until all exports have ended, so that no retry is waiting at the next fault.
 func (f *faulty) settle() {
 	f.t.Helper()
 	for _, id := range f.asked {
@@ -188,7 +187,7 @@ func (f *faulty) settle() {
 	}
 }
 
-// ownClickHouse lets the flow use a server that the test may kill; it is started again by itself.
+// ownClickHouse gives the flow a server that the test may kill. The server restarts by itself.
 func (f *faulty) ownClickHouse() *local.ClickHouse {
 	f.t.Helper()
 	server, err := local.NewClickHouse(localtest.Config(f.t))
@@ -199,7 +198,7 @@ func (f *faulty) ownClickHouse() *local.ClickHouse {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		server.Run(ctx) // WaitReady returns what it returns
+		server.Run(ctx) // WaitReady returns its error
 	}()
 	f.t.Cleanup(func() {
 		cancel()
@@ -218,7 +217,7 @@ func (f *faulty) ownClickHouse() *local.ClickHouse {
 	return server
 }
 
-// waitForExtract waits until ClickHouse is in the middle of a window's query.
+// waitForExtract waits until ClickHouse runs the query of a window.
 func (f *faulty) waitForExtract() {
 	f.t.Helper()
 	conn, err := f.dsn.Open()
@@ -256,7 +255,7 @@ func TestConnectionsToClickHouseThatAreCutOrFreezeBreakNoExport(t *testing.T) {
 			proxy.Pass()
 		})
 	}
-	if failed := f.check(); failed > 0 { // a server that does not answer is waited for
+	if failed := f.check(); failed > 0 { // the stages wait for a server that does not answer
 		t.Errorf("%d exports failed", failed)
 	}
 }

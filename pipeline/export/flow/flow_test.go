@@ -39,7 +39,7 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// flow is the whole path of an export in this process: Kafka, ClickHouse, a bucket and the four stages.
+// flow runs the whole path of an export in this process: Kafka, ClickHouse, a bucket and the four stages.
 type flow struct {
 	t      *testing.T
 	kafka  *kfake.Cluster
@@ -47,7 +47,7 @@ type flow struct {
 	dir    string // of the bucket
 	bucket *bucket.Bucket
 	client *kgo.Client
-	events *kgo.Client // read_committed, of what users see
+	events *kgo.Client // read_committed, as users read
 	seen   map[string][]*kgo.Record
 
 	windowRecords   int64
@@ -92,9 +92,9 @@ func (f *flow) newClient(opts ...kgo.Opt) *kgo.Client {
 	return client
 }
 
-// start runs the four stages. One that crashes is started again, as a new process would.
+// start runs the four stages. It restarts a crashed stage, as a new process would.
 func (f *flow) start() {
-	t := f.t // a subtest may take its place
+	t := f.t // f.t may change to a subtest
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(func() {
 		cancel()
@@ -132,10 +132,10 @@ func (f *flow) start() {
 	}
 }
 
-// crashOnce makes the first arrival of a stage at a failpoint a crash.
+// crashOnce crashes a stage at its first arrival at a failpoint.
 func (f *flow) crashOnce(at, point string) (crashed func() bool) { return f.crashAt(at, point, 1) }
 
-// crashAt makes one arrival of a stage at a failpoint a crash.
+// crashAt crashes a stage at one of its arrivals at a failpoint.
 func (f *flow) crashAt(at, point string, arrival int) (crashed func() bool) {
 	var mu sync.Mutex
 	arrivals := 0
@@ -157,7 +157,7 @@ func (f *flow) crashAt(at, point string, arrival int) (crashed func() bool) {
 	}
 }
 
-// insertRuns stores n runs of acme's recipe app, a second apart; every third has feedback.
+// insertRuns stores n runs of acme's recipe app, one each second. Every third run has feedback.
 func (f *flow) insertRuns(n int, changes ...func(i int, r *runs.Run)) {
 	f.t.Helper()
 	store := runstore.New(f.dsn)
@@ -187,7 +187,7 @@ func (f *flow) insertRuns(n int, changes ...func(i int, r *runs.Run)) {
 	}
 }
 
-// request is the bare JSON of a request for an export, with further fields.
+// request returns the bare JSON of a request with further fields.
 func request(id, fields string) string {
 	return fmt.Sprintf(`{"export_id":%q,"workspace_id":"acme","purpose":"export_dataset","source":"recipe","app_id":"app"%s}`, id, fields)
 }
@@ -202,7 +202,7 @@ func (f *flow) send(value string, headers ...kgo.RecordHeader) {
 	}
 }
 
-// poll waits until found returns true of the records that users see.
+// poll reads records until found returns true.
 func (f *flow) poll(what string, found func() bool) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
@@ -219,7 +219,7 @@ func (f *flow) poll(what string, found func() bool) {
 	}
 }
 
-// completions returns those of an export that were seen so far.
+// completions returns the completions of an export that have been read.
 func (f *flow) completions(id string) (list []*export.Completion) {
 	f.t.Helper()
 	for _, r := range f.seen[event.TopicExportCompletions] {
@@ -235,8 +235,8 @@ func (f *flow) completions(id string) (list []*export.Completion) {
 	return list
 }
 
-// completion waits for an export's completion, and then for that of another export that went the same way
-// after it: so it is the only one.
+// completion waits for the completion of an export, and then for the completion of another export that follows it on the
+// same partitions, so that a second completion would have been read.
 func (f *flow) completion(id string) *export.Completion {
 	f.t.Helper()
 	f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
@@ -279,8 +279,8 @@ func (f *flow) deadLetter(n int) string {
 	return ""
 }
 
-// verify holds the bucket against a completion: the manifest it names lists every object of data/, with its
-// size, count and hash, and what is counted adds up. It returns the ids of the records' runs.
+// verify checks the bucket against a completion: the manifest lists every object of data/ with its size, count and hash,
+// and the counts add up. It returns the manifest and the run ids of the records.
 func (f *flow) verify(c *export.Completion) (m *export.Manifest, runIDs []string) {
 	f.t.Helper()
 	uri, err := url.Parse(c.ManifestURI)
@@ -352,7 +352,7 @@ func runsOf(t *testing.T, body []byte) (ids []string) {
 	return ids
 }
 
-// objects lists the keys of a part of an export's folder, relative to it.
+// objects lists the keys of a part of an export's folder, relative to the folder.
 func (f *flow) objects(id export.ID, dir string) (keys []string) {
 	f.t.Helper()
 	list, err := f.bucket.List(f.t.Context(), id.Prefix()+dir)

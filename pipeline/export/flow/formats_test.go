@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/files"
 )
 
-// What was asked for in another format is the same data set: in windows, in order, each run once.
+// The data set is the same in every format: in windows, in order, each run once.
 func TestEveryFormatHoldsTheSameRuns(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -38,7 +38,7 @@ func TestEveryFormatHoldsTheSameRuns(t *testing.T) {
 	}
 }
 
-// runIDs reads the records of an export in whatever format, after verifying it.
+// runIDs verifies an export and returns the run ids of its records, in any format.
 func (f *flow) runIDs(c *export.Completion) (ids []string) {
 	f.t.Helper()
 	d, err := files.Open(f.t.Context(), f.bucket, c.ID)

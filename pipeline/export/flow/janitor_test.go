@@ -28,7 +28,7 @@ func (f *flow) wait(what string, signal <-chan struct{}) {
 	}
 }
 
-// janitor runs one with short rounds until the test ends.
+// janitor runs a janitor with short rounds until the test ends.
 func (f *flow) janitor() {
 	t := f.t
 	j := seal.NewJanitor(seal.JanitorConfig{
@@ -41,7 +41,7 @@ func (f *flow) janitor() {
 	})
 }
 
-// waitForFiles waits until an export has exactly these objects under data/ and __meta__/, and README.md.
+// waitForFiles waits until an export has exactly the given files.
 func (f *flow) waitForFiles(id export.ID, want []string) {
 	f.t.Helper()
 	slices.Sort(want)
@@ -60,9 +60,9 @@ func (f *flow) waitForFiles(id export.ID, want []string) {
 	}
 }
 
-// An attempt is paused while it reads. Its successor writes the window and the export succeeds; then the attempt
-// wakes up, uploads, and its process dies. The janitor removes what it wrote, and nothing else.
-func TestTheJanitorRemovesWhatAPausedAttemptUploadedAfterTheEnd(t *testing.T) {
+// An attempt is paused while it reads. Its successor writes the window, and the export succeeds. Then the attempt wakes
+// up, uploads, and its process dies. The janitor removes the objects of the attempt, and nothing else.
+func TestTheJanitorRemovesObjectsOfAPausedAttempt(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) }) // 1.8 MB, compressed on the wire
@@ -125,8 +125,8 @@ func TestTheJanitorRemovesWhatAPausedAttemptUploadedAfterTheEnd(t *testing.T) {
 	}
 }
 
-// The same with an export that is cancelled meanwhile: nothing of it is kept.
-func TestTheJanitorRemovesWhatIsUploadedAfterACancel(t *testing.T) {
+// Of an export that is cancelled during the pause, the janitor removes all files.
+func TestTheJanitorRemovesObjectsUploadedAfterACancel(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) })
@@ -147,7 +147,7 @@ func TestTheJanitorRemovesWhatIsUploadedAfterACancel(t *testing.T) {
 	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
 	close(v.open)
 	f.wait("an attempt that uploads late", uploaded)
-	c := f.completion("e1") // by then the attempt is over, since it was first
+	c := f.completion("e1") // the attempt ended before, because it was first
 	if got := f.objects(c.ID, "data"); len(got) < 10 {
 		t.Errorf("the attempt left %v", got)
 	}

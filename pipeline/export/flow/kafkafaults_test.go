@@ -20,12 +20,12 @@ import (
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
-// wire is what connections of clients to Kafka go through: it loses answers to requests, after the work was done,
-// by closing the connection, and resets all connections.
+// wire is the network between clients and Kafka. It loses answers to finished requests by closing the connection, and
+// resets all connections.
 type wire struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
-	lose  map[kmsg.Key]int // how many answers are still to be lost
+	lose  map[kmsg.Key]int // answers to lose
 	lost  int
 }
 
@@ -50,16 +50,16 @@ func (l *wireListener) Accept() (net.Conn, error) {
 	return &wireConn{Conn: c, wire: l.wire, keys: map[uint32]kmsg.Key{}}, nil
 }
 
-// wireConn is the broker's end. A request begins with its size, key, version and correlation id, an answer with its
-// size and the same correlation id, and kfake writes an answer at once.
+// wireConn is the broker's end of a connection. A request starts with its size, key, version and correlation id, and an
+// answer with its size and the same correlation id. kfake writes each answer with one call.
 type wireConn struct {
 	net.Conn
 	wire *wire
-	head []byte // of the request at hand, up to 12 bytes
-	left int    // bytes of it that are still to come
+	head []byte // of the current request, up to 12 bytes
+	left int    // remaining bytes of the request
 
 	mu   sync.Mutex
-	keys map[uint32]kmsg.Key // of requests that are not answered, by correlation id
+	keys map[uint32]kmsg.Key // of unanswered requests, by correlation id
 }
 
 func (c *wireConn) Read(p []byte) (int, error) {
@@ -123,7 +123,7 @@ func (w *wire) reset() {
 	}
 }
 
-// loseOne lets the next answer to a request be lost, and returns how to see whether it was.
+// loseOne loses the next answer to a request, and returns a function that reports whether it is lost.
 func (w *wire) loseOne(key kmsg.Key) (lost func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -142,7 +142,7 @@ func (w *wire) well() {
 	clear(w.lose)
 }
 
-// onWire lets the flow use three brokers of a version behind a wire.
+// onWire gives the flow three brokers of a version behind a wire.
 func (f *faulty) onWire(version *kversion.Versions) *wire {
 	f.t.Helper()
 	w := &wire{conns: map[net.Conn]struct{}{}, lose: map[kmsg.Key]int{}}
@@ -159,13 +159,13 @@ func (f *faulty) onWire(version *kversion.Versions) *wire {
 	return w
 }
 
-// ofStages leaves the test's own producer alone, which has no transactions.
+// ofStages excludes the test's own producer, which has no transactions.
 func ofStages(r kmsg.Request) bool {
 	p, ok := r.(*kmsg.ProduceRequest)
 	return !ok || p.TransactionID != nil
 }
 
-// kafkaFaults are what a broker may say. Where it says that it took too long, the work is done, but at the end of a
+// kafkaFaults are errors that a broker may answer. A request that times out has its effect, except for the end of a
 // transaction.
 var kafkaFaults = map[string]kfake.Fault{
 	"produced, timed out":            {Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut},
@@ -192,14 +192,14 @@ var kafkaFaults = map[string]kfake.Fault{
 	"fetch, another leader":          {Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition},
 }
 
-// Requests whose answers are lost; the end of a transaction most of all.
+// Requests whose answers are lost, most often the end of a transaction.
 var lostAnswers = []kmsg.Key{
 	kmsg.EndTxn, kmsg.EndTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.TxnOffsetCommit, kmsg.Produce, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.AddPartitionsToTxn,
 	kmsg.InitProducerID, kmsg.OffsetCommit, kmsg.Fetch, kmsg.JoinGroup, kmsg.SyncGroup,
 }
 
-// Whatever goes wrong between the stages and Kafka, in any order, each export succeeds with one completion. Leaders do
-// not move here: kfake then tells consumers that all records are lost, which Kafka does not.
+// With faults between the stages and Kafka in any order, each export succeeds with one completion. Leaders do not move
+// in this test: kfake would tell consumers that all records are lost, which Kafka does not.
 func TestKafkaFaultsLoseNoExportAndEndNoneTwice(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]*kversion.Versions{
@@ -235,7 +235,7 @@ func TestKafkaFaultsLoseNoExportAndEndNoneTwice(t *testing.T) {
 	}
 }
 
-// kafkaActions each let something go wrong, and say whether a request has met it before long.
+// kafkaActions are faults. Each reports whether a request met it in time.
 func (f *faulty) kafkaActions(w *wire) (actions []func() bool) {
 	soon := func(met func() bool) bool {
 		for began := time.Now(); !met(); f.pause(10 * time.Millisecond) {

@@ -21,13 +21,13 @@ import (
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
-// inWindows are the fields of a request for the n most recent runs in fragments of 10 records, which windows of
-// 100 rows or less hold a whole number of.
+// inWindows returns the fields of a request for the n most recent runs in fragments of 10 records, so that windows of up
+// to 100 rows have whole fragments.
 func inWindows(n int) string {
 	return fmt.Sprintf(`,"selection":{"limit":%d},"fragment":{"max_records":10}`, n)
 }
 
-// lastRuns are the ids of the n most recent of all runs that insertRuns stored, ascending.
+// lastRuns returns the ids of the n most recent of all runs of insertRuns, ascending.
 func lastRuns(n, all int) (ids []string) {
 	for i := all - n; i < all; i++ {
 		ids = append(ids, fmt.Sprintf("run-%05d", i))
@@ -47,8 +47,8 @@ func (f *flow) exec(statement string) {
 	}
 }
 
-// stagedRows is how many rows all stages have.
-func (f *flow) stagedRows() (rows uint64) {
+// snapshotRows returns the number of rows of all snapshots.
+func (f *flow) snapshotRows() (rows uint64) {
 	f.t.Helper()
 	conn, err := f.dsn.Open()
 	if err != nil {
@@ -77,7 +77,7 @@ func TestALargeSelectionIsExportedInWindows(t *testing.T) {
 	if c.RowsPlanned != 1234 || c.RowsUsed != 1234 || c.Vanished != 0 || c.Fragments != 124 {
 		t.Errorf("%s: %+v", describe(c), *c)
 	}
-	if last := m.Files[len(m.Files)-2]; last.Window != 12 || last.Records != 4 { // before the card
+	if last := m.Files[len(m.Files)-2]; last.Window != 12 || last.Records != 4 { // the last file is the card
 		t.Errorf("the last fragment is %+v", last)
 	}
 	percent, windows := -1.0, int64(-1)
@@ -90,12 +90,12 @@ func TestALargeSelectionIsExportedInWindows(t *testing.T) {
 	if percent != 100 || windows != 13 {
 		t.Errorf("the last progress is %v%%, %d windows", percent, windows)
 	}
-	if rows := f.stagedRows(); rows != 0 {
+	if rows := f.snapshotRows(); rows != 0 {
 		t.Errorf("%d rows are staged after the end", rows)
 	}
 }
 
-// Of a long history only the end is read, however rare the runs are that the filters leave.
+// Only the end of a long history is read, even where few runs match the filters.
 func TestTheMostRecentRunsOfALongHistoryAreFound(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -134,7 +134,7 @@ func TestTheMostRecentRunsOfALongHistoryAreFound(t *testing.T) {
 	}
 }
 
-// The crashes of the protocol's table, in the middle of an export of many windows.
+// A crash at each failpoint in the middle of an export of many windows.
 func TestACrashBetweenWindowsLosesNoneAndRepeatsNone(t *testing.T) {
 	t.Parallel()
 	for _, at := range []struct {
@@ -169,7 +169,7 @@ func TestACrashBetweenWindowsLosesNoneAndRepeatsNone(t *testing.T) {
 	}
 }
 
-// Whatever crashes, and however often, until the export has ended.
+// Random crashes until the export has ended.
 func TestManyCrashesLeadToExactlyOneCompletion(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -194,7 +194,7 @@ func TestManyCrashesLeadToExactlyOneCompletion(t *testing.T) {
 	}
 }
 
-// whileHeld sends a request whose windows after the first wait until do has returned.
+// whileHeld sends a request whose windows beyond those in flight wait until do has returned.
 func (f *flow) whileHeld(id, fields string, do func(p *export.Plan)) {
 	f.t.Helper()
 	released := make(chan struct{})
@@ -221,7 +221,7 @@ func (f *flow) whileHeld(id, fields string, do func(p *export.Plan)) {
 	do(p)
 }
 
-func TestRunsDeletedMeanwhileAreVanishedAndNotMissing(t *testing.T) {
+func TestRunsDeletedDuringAnExportAreCountedAsVanished(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.windowRecords, f.windowsInFlight = 50, 1
@@ -238,7 +238,7 @@ func TestRunsDeletedMeanwhileAreVanishedAndNotMissing(t *testing.T) {
 	}
 }
 
-func TestAStageThatIsGoneFailsTheExport(t *testing.T) {
+func TestAMissingSnapshotFailsTheExport(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.windowRecords, f.windowsInFlight = 50, 1
@@ -255,13 +255,13 @@ func TestAStageThatIsGoneFailsTheExport(t *testing.T) {
 	}
 }
 
-func TestACancelledExportLeavesNeitherFragmentsNorItsStage(t *testing.T) {
+func TestACancelledExportLeavesNeitherFragmentsNorItsSnapshot(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.windowRecords, f.windowsInFlight = 50, 2
 	f.insertRuns(400)
 	f.whileHeld("e1", inWindows(400), func(p *export.Plan) {
-		if rows := f.stagedRows(); rows != 400 || p.Snapshot == "" {
+		if rows := f.snapshotRows(); rows != 400 || p.Snapshot == "" {
 			t.Errorf("%d rows are staged", rows)
 		}
 		f.send(`{"type":"dev.millrace.export.cancelled.v1","export_id":"e1","workspace_id":"acme"}`)
@@ -271,12 +271,12 @@ func TestACancelledExportLeavesNeitherFragmentsNorItsStage(t *testing.T) {
 	if m, _ := f.read(c); c.Status != export.StatusCancelled || len(m.Files) != 0 {
 		t.Errorf("%s, %d files", describe(c), len(m.Files))
 	}
-	if rows := f.stagedRows(); rows != 0 {
+	if rows := f.snapshotRows(); rows != 0 {
 		t.Errorf("%d rows are staged after the end", rows)
 	}
 }
 
-// A window may be planned while ClickHouse cannot be asked, and must wait for it.
+// Planning waits for an unavailable ClickHouse.
 func TestPlanningWaitsForClickHouse(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -299,7 +299,7 @@ func TestARecordThatIsTooLargeIsDroppedAndCounted(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	f.insertRuns(3)
-	// Ingest takes no event so large; a table may have it all the same.
+	// Ingest refuses such a large event, but the table may contain it.
 	f.exec(`INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, question, answer, reference, version)
 		SELECT 'acme', 'run-99999', 'recipe', 'app', 'succeeded', '2026-03-02', '2026-03-02', repeat(repeat('x', 30), 1000000), repeat(repeat('y', 30), 1000000), repeat(repeat('z', 30), 1000000), 1`)
 	f.start()
@@ -311,7 +311,7 @@ func TestARecordThatIsTooLargeIsDroppedAndCounted(t *testing.T) {
 	}
 }
 
-// Whoever looks at ClickHouse can see whose query it is, and that it can change nothing.
+// Queries name their export for operators of ClickHouse, and are read-only.
 func TestQueriesNameTheirExportAndWindow(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)

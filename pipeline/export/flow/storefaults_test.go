@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/sinks/bucket/buckettest"
 )
 
-// store is a proxy of an S3 server, that does its work or not.
+// store is a faulty proxy of an S3 server.
 type store struct {
 	fault atomic.Int32
 	met   [storeFaults]atomic.Int64 // requests that met each fault
@@ -23,13 +23,13 @@ type store struct {
 	next  http.Handler
 }
 
-// What may be wrong with a store.
+// Faults of a store.
 const (
 	storeWell = iota
 	storeRefuses
 	storeThrottles
 	storeHangs
-	storeLosesAnswers // of what it has done
+	storeLosesAnswers // to finished requests
 	storeCutsAnswers
 	storeFaults
 )
@@ -44,7 +44,7 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "<Error><Code>SlowDown</Code></Error>", http.StatusServiceUnavailable)
 	case storeHangs:
 		select {
-		case <-r.Context().Done(): // only once the body was read
+		case <-r.Context().Done(): // Done is closed only after the body was read
 		case <-s.over:
 		}
 	case storeLosesAnswers:
@@ -62,7 +62,7 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// meet asks for exports until a request meets a fault of the store.
+// meet requests exports until a request to the store meets the fault.
 func (s *store) meet(f *faulty, fault int32) {
 	f.t.Helper()
 	s.fault.Store(fault)
@@ -76,7 +76,7 @@ func (s *store) meet(f *faulty, fault int32) {
 	}
 }
 
-// onS3 lets the flow use a bucket on S3, behind a proxy.
+// onS3 gives the flow a bucket on S3 behind a proxy.
 func (f *faulty) onS3() *store {
 	f.t.Helper()
 	text, _ := buckettest.S3(f.t)
@@ -92,7 +92,7 @@ func (f *faulty) onS3() *store {
 	s := &store{over: make(chan struct{}), next: &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(server)
-			r.Out.Host = r.In.Host // which is signed
+			r.Out.Host = r.In.Host // the host is part of the signature
 		},
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}}
@@ -125,12 +125,12 @@ func TestAStoreThatRefusesHangsOrLosesAnswersBreaksNoExport(t *testing.T) {
 		s.fault.Store(storeWell)
 		f.settle()
 	}
-	if failed := f.check(); failed > 0 { // a store that does not answer is waited for
+	if failed := f.check(); failed > 0 { // the stages wait for a store that does not answer
 		t.Errorf("%d exports failed", failed)
 	}
 }
 
-// A store that hangs keeps nobody from stopping, and what was begun is done by whoever comes next.
+// Stages stop while the store hangs, and the next processes finish their work.
 func TestStagesStopWhileTheStoreHangs(t *testing.T) {
 	t.Parallel()
 	f := newFaulty(t)

@@ -33,7 +33,7 @@ func left(t *testing.T, f Folder) (names []string) {
 	return names
 }
 
-func TestASweepLeavesWhatIsNamedAndAllDocuments(t *testing.T) {
+func TestASweepKeepsListedFilesAndAllDocuments(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	fill(t, f, "README.md", "__meta__/a", "__meta__/b", "data/a", "data/b", "manifest.json", "plan.json",
@@ -55,9 +55,9 @@ func TestASweepLeavesWhatIsNamedAndAllDocuments(t *testing.T) {
 	}
 }
 
-// Whatever is in a folder: what a manifest lists and what is no file stays, and everything else goes, but only
-// after the end.
-func TestCleaningLeavesWhatTheManifestLists(t *testing.T) {
+// Clean keeps the files of the manifest and all documents, deletes all other files, and does so only after the end of the
+// export.
+func TestCleaningKeepsTheFilesOfTheManifest(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	seed := rand.Uint64()
@@ -67,7 +67,7 @@ func TestCleaningLeavesWhatTheManifestLists(t *testing.T) {
 	for n := range 60 {
 		f.ID.ExportID = fmt.Sprint("random-", n)
 		m := &export.Manifest{Status: statuses[random.IntN(3)], ID: f.ID}
-		var names, want []string // want holds what stays of an export that has ended
+		var names, want []string // want has the objects that remain after the end
 		add := func(stays bool, format string, args ...any) {
 			name := fmt.Sprintf(format, args...)
 			names = append(names, name)
@@ -109,7 +109,7 @@ func TestCleaningLeavesWhatTheManifestLists(t *testing.T) {
 			want = append(want, "manifest.json")
 			names = append(names, "manifest.json")
 		}
-		for i, removes := range []int{len(names) - len(want), 0} { // the second time there is nothing to do
+		for i, removes := range []int{len(names) - len(want), 0} { // the second call removes nothing
 			removed, err := f.Clean(t.Context())
 			if err != nil || removed != removes {
 				t.Errorf("export %d, round %d: removed %d, want %d, %v", n, i, removed, removes, err)
@@ -123,7 +123,7 @@ func TestCleaningLeavesWhatTheManifestLists(t *testing.T) {
 	}
 }
 
-func TestAManifestThatIsNoneIsNoReasonToDelete(t *testing.T) {
+func TestAnInvalidManifestDeletesNothing(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	for i, m := range []any{
@@ -148,7 +148,7 @@ func TestAManifestThatIsNoneIsNoReasonToDelete(t *testing.T) {
 	}
 }
 
-func TestTheCardThatIsThereCounts(t *testing.T) {
+func TestTheFirstCardStays(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	for _, text := range []string{"first", "first", "second"} {
@@ -159,7 +159,7 @@ func TestTheCardThatIsThereCounts(t *testing.T) {
 	}
 }
 
-func TestWindowsAreReadInTheOrderAskedFor(t *testing.T) {
+func TestWindowsAreReadInTheGivenOrder(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	var numbers []int

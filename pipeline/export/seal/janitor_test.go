@@ -19,7 +19,7 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// estate is the exports that a janitor looks after.
+// estate has the exports that a janitor visits.
 type estate struct {
 	t      *testing.T
 	dsn    *clickhouse.DSN
@@ -51,8 +51,8 @@ func (e *estate) folder(id string) folder.Folder {
 	return folder.Folder{Bucket: e.bucket, ID: export.ID{WorkspaceID: "acme", ExportID: id}}
 }
 
-// export makes an export with the objects data/kept, which its manifest lists if it succeeded, and data/late.
-// An age below 0 is of one without an end.
+// export creates an export with the objects data/kept, which the manifest of a successful export lists, and data/late.
+// An export with a negative age has not ended.
 func (e *estate) export(id string, status export.Status, age time.Duration) {
 	e.t.Helper()
 	f := e.folder(id)
@@ -101,7 +101,7 @@ func (e *estate) files(id string) string {
 	return strings.Join(names, " ")
 }
 
-func TestARoundCleansEveryExportThatEndedLately(t *testing.T) {
+func TestARoundCleansEveryRecentlyEndedExport(t *testing.T) {
 	t.Parallel()
 	e := newEstate(t)
 	const all, kept = "__meta__/late data/kept data/late", "data/kept"
@@ -112,7 +112,7 @@ func TestARoundCleansEveryExportThatEndedLately(t *testing.T) {
 			status    export.Status
 			age       time.Duration
 		}{
-			{"succeeded", kept, export.StatusSucceeded, time.Hour}, // all at one time
+			{"succeeded", kept, export.StatusSucceeded, time.Hour}, // all at the same time
 			{"failed", "", export.StatusFailed, time.Duration(i) * time.Minute},
 			{"cancelled", "", export.StatusCancelled, 23 * time.Hour},
 			{"old", all, export.StatusSucceeded, 25 * time.Hour},
@@ -124,7 +124,7 @@ func TestARoundCleansEveryExportThatEndedLately(t *testing.T) {
 		}
 	}
 	j := e.janitor(JanitorConfig{})
-	j.page = 2 // so that there are many pages
+	j.page = 2 // for many pages
 	for range 2 {
 		if err := j.round(t.Context()); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestARoundCleansEveryExportThatEndedLately(t *testing.T) {
 	}
 }
 
-func TestAJanitorOutlivesItsServices(t *testing.T) {
+func TestAJanitorSurvivesFailuresOfItsServices(t *testing.T) {
 	t.Parallel()
 	e := newEstate(t)
 	proxy := clickhousetest.NewProxy(t, e.dsn.Addr())
@@ -154,7 +154,7 @@ func TestAJanitorOutlivesItsServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy.Refuse()
-	e.export("broken", export.StatusSucceeded, 0) // the newest, so the round comes to it first
+	e.export("broken", export.StatusSucceeded, 0) // the newest: the round visits it first
 	if err := e.bucket.Delete(t.Context(), e.folder("broken").Key(export.ManifestName)); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestAJanitorOutlivesItsServices(t *testing.T) {
 	}
 }
 
-// eventually polls until a condition holds.
+// eventually polls until the condition holds.
 func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

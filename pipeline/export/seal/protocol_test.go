@@ -20,27 +20,27 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// world is an export and the processes around it, without Kafka: the partition of its results is a list, and
-// a transaction is what this test makes of it. Steps are taken in an order that a seed decides.
+// world is an export and its processes, without Kafka: the partition of results is a list, and the test decides the
+// outcome of transactions. A seed decides the order of steps.
 type world struct {
 	t         *testing.T
 	random    *rand.Rand
 	folder    folder.Folder
 	plan      *export.Plan
 	log       []*kgo.Record // the results
-	committed int           // how many of them
+	committed int           // number of committed results
 	processes []*Stage
 	zombies   []*zombie
-	kinds     []export.ResultKind // of the log
+	kinds     []export.ResultKind // of the results in log
 
-	released   []int // windows sent out, not extracted yet
-	extracted  []int // windows with a manifest, whose result is not sent yet
+	released   []int // windows that were sent, and not extracted yet
+	extracted  []int // windows with a manifest, before their result
 	windows    []*export.WindowManifest
 	progress   []*export.Progress
 	completion []*export.Completion
 }
 
-// zombie is a process that was paused with a record of which its successor knows nothing.
+// zombie is a process that was paused while it handled a record; its successor does not know.
 type zombie struct {
 	resume, done chan struct{}
 }
@@ -103,7 +103,7 @@ func decoded[T any](t *testing.T, r *kgo.Record) *T {
 	return doc
 }
 
-// handle has the owner of the partition work on the next record. Its transaction may be aborted.
+// handle lets the owner of the partition handle the next record. The transaction may abort.
 func (w *world) handle() {
 	r := w.log[w.committed]
 	out, err := w.processes[w.random.IntN(2)].handle(w.t.Context(), r)
@@ -128,7 +128,7 @@ func (w *world) handle() {
 	}
 }
 
-// checkProgress holds a progress event against the windows that are done, and the events before it.
+// checkProgress checks a progress event against the finished windows and the events before it.
 func (w *world) checkProgress(p *export.Progress) {
 	w.t.Helper()
 	var rows int64
@@ -152,8 +152,8 @@ func (w *world) checkProgress(p *export.Progress) {
 	w.progress = append(w.progress, p)
 }
 
-// pause has a process that lost its partition begin with a record that it polled before, now or when it wakes
-// up; it goes on when it is resumed. Nothing that it sends is committed.
+// pause lets a process that lost its partition start with a record that it polled before, now or when it wakes up, and
+// continue when it is resumed. Nothing that it sends is committed.
 func (w *world) pause() {
 	if w.committed == len(w.log) {
 		return
@@ -195,7 +195,7 @@ func (w *world) resume() {
 	w.zombies = slices.Delete(w.zombies, i, i+1)
 }
 
-// extract writes what an attempt at a window leaves.
+// extract writes the objects of an attempt at a window.
 func (w *world) extract(window int) {
 	w.extracted = append(w.extracted, window)
 	if w.windows[window] != nil {
@@ -233,7 +233,7 @@ func take(random *rand.Rand, list *[]int) int {
 	return taken
 }
 
-// run takes steps until there is nothing left to do. Trouble, if any, ends the export before its windows do.
+// run takes steps until no step is left. Trouble, if any, ends the export before its windows do.
 func (w *world) run(trouble *export.Result) {
 	for w.committed < len(w.log) || len(w.released)+len(w.extracted)+len(w.zombies) > 0 {
 		switch step := w.random.IntN(12); {
@@ -248,7 +248,7 @@ func (w *world) run(trouble *export.Result) {
 				w.send(done) // by a second attempt
 			}
 		case step == 8:
-			w.processes[w.random.IntN(2)] = w.newProcess(nil) // which has no cache
+			w.processes[w.random.IntN(2)] = w.newProcess(nil) // a new process has no cache
 		case step == 9:
 			w.pause()
 		case step == 10 && len(w.zombies) > 0:
@@ -260,7 +260,7 @@ func (w *world) run(trouble *export.Result) {
 	}
 }
 
-// check holds the end against the first record that ends an export.
+// check checks the outcome against the first record that ends an export.
 func (w *world) check() {
 	want := map[export.ResultKind]export.Status{
 		export.AllDone: export.StatusSucceeded, export.Cancelled: export.StatusCancelled, export.WindowFailed: export.StatusFailed,
@@ -280,7 +280,7 @@ func (w *world) check() {
 	if err != nil || export.HashText(text) != c.ManifestSHA256 {
 		w.t.Fatal("the manifest is not that of the completion", err)
 	}
-	if _, err := w.folder.Clean(w.t.Context()); err != nil { // what attempts wrote after the end
+	if _, err := w.folder.Clean(w.t.Context()); err != nil { // removes objects that attempts wrote after the end
 		w.t.Fatal(err)
 	}
 	var listed []string
@@ -310,7 +310,7 @@ func (w *world) check() {
 	}
 	n := len(w.progress)
 	if n == 0 && len(w.plan.Windows) == 1 {
-		return // its transaction was aborted after the manifest was there; the completion says all
+		return // its transaction was aborted after the manifest; the completion is checked instead
 	}
 	if last := w.progress[n-1]; last.PercentDone != 100 {
 		w.t.Errorf("it ended at %v%%", last.PercentDone)
@@ -331,8 +331,8 @@ func (w *world) files() (names []string) {
 	return names
 }
 
-// Whatever the order of results, however often transactions abort, caches are lost and paused processes wake
-// up: there is one completion, progress is exact and never falls, and what the manifest lists is there.
+// In any order of results, with aborted transactions, lost caches and paused processes that wake up: there is one
+// completion, progress is exact and never falls, and the files of the manifest exist.
 func TestAnExportEndsOnceAndItsProgressNeverFalls(t *testing.T) {
 	t.Parallel()
 	b, err := bucket.Open(t.Context(), "mem://")

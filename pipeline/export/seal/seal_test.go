@@ -28,7 +28,7 @@ var (
 	day = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// fixture is an export of three windows, and seal running with one window in flight.
+// fixture is an export of three windows, and a running seal with one window in flight.
 type fixture struct {
 	t      *testing.T
 	cfg    stage.Config
@@ -92,7 +92,7 @@ func (f *fixture) start() {
 	})
 }
 
-// window writes what an attempt at a window leaves: one fragment of rows, of which one is dropped.
+// window writes the objects of an attempt at a window: one fragment. One of the rows is dropped.
 func (f *fixture) window(window int, rows int64) {
 	f.t.Helper()
 	name := export.DataName(export.SplitTrain, window, 0, "mine", "jsonl")
@@ -127,8 +127,8 @@ func (f *fixture) windowDone(window int) {
 	f.result(export.Result{Kind: export.WindowDone, Window: window})
 }
 
-// wants waits for that many events and returns them as short texts, in alphabetical order: topics have no
-// common order.
+// wants waits for the events and compares them as short texts in alphabetical order, because topics have no common
+// order.
 func (f *fixture) wants(want ...string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), 20*time.Second)
@@ -202,9 +202,9 @@ func TestWindowsAreReleasedOneForEachResultAndTheLastOneEndsTheExport(t *testing
 	f.orphan("__meta__/lineage-00000-other.jsonl")
 	f.windowDone(0)
 	f.wants("running 40% 40/100 rows 39 records map[no_output:1] dropped 1/3 windows", "window 1")
-	f.windowDone(0) // sent again by a second attempt
+	f.windowDone(0) // a second attempt sends it again
 	f.wants("running 40% 40/100 rows 39 records map[no_output:1] dropped 1/3 windows", "window 1")
-	f.window(2, 20) // windows end in any order
+	f.window(2, 20) // windows finish in any order
 	f.windowDone(2)
 	f.wants("running 60% 60/100 rows 58 records map[no_output:2] dropped 2/3 windows")
 	f.window(1, 39)
@@ -229,7 +229,7 @@ func TestWindowsAreReleasedOneForEachResultAndTheLastOneEndsTheExport(t *testing
 	}
 }
 
-func TestTheFirstFailureEndsAnExportAndWhatComesLaterIsIgnored(t *testing.T) {
+func TestTheFirstFailureEndsAnExportAndLaterResultsAreIgnored(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.start()
@@ -252,5 +252,5 @@ func TestTheFirstFailureEndsAnExportAndWhatComesLaterIsIgnored(t *testing.T) {
 	if err := f.client.ProduceSync(t.Context(), unknown).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	f.wants("dead letter") // of the export without a plan: of all the others nothing came
+	f.wants("dead letter") // for the export without a plan; the other results have no effect
 }
