@@ -13,13 +13,13 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// evaluationTest is a row and the record that it gives: its ids stand as ID. Or the reason that it is dropped for.
+// evaluationTest is a row and its record, with ID for its ids, or the reason to drop it.
 type evaluationTest struct {
 	name, want, drop string
 	row              *record.Row
 }
 
-// checkEvaluation holds the records of rows, one after another from one formatter, against what they should be.
+// checkEvaluation compares the records of rows, written by one formatter, with the wanted ones.
 func checkEvaluation(t *testing.T, purpose, target string, options map[string]any, tests []evaluationTest) {
 	t.Helper()
 	f := formattest.NewRowFormatter(t, purpose, target, options)

@@ -13,7 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// evaluationSchema is the schema of a target's record, which was written from the rules of its reader.
+// evaluationSchema returns the schema of a target's records. It was written from the rules of the reader.
 func evaluationSchema(t *testing.T, purpose, target string) *jsonschema.Schema {
 	t.Helper()
 	path := filepath.Join("testdata", "schemas", purpose+"_"+target+".schema.json")
@@ -82,7 +82,7 @@ func tellsOfDrop(target *format.Target, reason string) bool {
 	return false
 }
 
-// The schemas are of use only if they refuse something.
+// A schema that refuses nothing would check nothing.
 func TestEvaluationSchemasRefuseOtherRecords(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range bothPurposes {

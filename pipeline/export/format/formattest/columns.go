@@ -17,8 +17,8 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// CheckColumns holds records against their columns, each of which must have a value somewhere, and writes and reads them in
-// every format.
+// CheckColumns checks records against their columns. Each column must have a value in some record. CheckColumns also writes
+// and reads the records in every format.
 func CheckColumns(t *testing.T, purpose string, target *format.Target, options map[string]any, columns []fragment.Column, records [][]byte) {
 	t.Helper()
 	seen := map[string]bool{} // columns that had a value
@@ -68,7 +68,7 @@ func CheckColumns(t *testing.T, purpose string, target *format.Target, options m
 	}
 }
 
-// checkObject holds an object against its columns: names, order and types.
+// checkObject checks an object against its columns: names, order and types.
 func checkObject(d *json.Decoder, at string, columns []fragment.Column, seen map[string]bool) error {
 	if token, err := d.Token(); err != nil || token != json.Delim('{') {
 		return fmt.Errorf("%s: %v is no object, %w", at, token, err)

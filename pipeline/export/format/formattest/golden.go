@@ -13,9 +13,10 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
+// Update is the flag -update of `make golden`.
 var Update = flag.Bool("update", false, "write the golden files anew")
 
-// NewRowFormatter returns the formatter of a target that has a record for each row.
+// NewRowFormatter returns the formatter of a target with a record for each row.
 func NewRowFormatter(t testing.TB, purpose, target string, options map[string]any) format.RowFormatter {
 	t.Helper()
 	f, err := targets.New(purpose, target, options)
@@ -25,7 +26,7 @@ func NewRowFormatter(t testing.TB, purpose, target string, options map[string]an
 	return f.(format.RowFormatter)
 }
 
-// KeysOf returns the keys of a record in order, as encoding/json reads them.
+// KeysOf returns the keys of a record, in order.
 func KeysOf(t *testing.T, record []byte) (keys []string) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(record))
@@ -46,7 +47,7 @@ func KeysOf(t *testing.T, record []byte) (keys []string) {
 	return keys
 }
 
-// Golden holds what was made against a file of testdata, or writes it.
+// Golden compares got with a file of testdata. With -update, it writes the file.
 func Golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)

@@ -1,3 +1,4 @@
+// Package formattest has rows, histories and checks that the tests of targets share.
 package formattest
 
 import (
@@ -17,12 +18,12 @@ import (
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// history is what events told: the newest snapshot of everything, as ClickHouse would have it.
+// history has the newest version of every run, node run and feedback, as ClickHouse would have it after the events.
 type history struct {
 	runs     map[string]*runs.Run             // by run
 	nodes    map[string]map[string]*runs.Node // by run and node run
 	feedback map[string]*runs.Feedback        // by run/node: the newest on each
-	order    []string                         // runs, as they came
+	order    []string                         // run ids, in the order of their first events
 }
 
 func newHistory() *history {
@@ -58,7 +59,7 @@ func (h *history) add(e runs.Event) {
 	}
 }
 
-// SampleHistory is what n sample runs come to. Tests share it: it must not be changed.
+// SampleHistory returns the history of n sample runs. Tests share it and must not change it.
 func SampleHistory(t testing.TB, n int) *history {
 	t.Helper()
 	made, _ := histories.LoadOrStore(n, sync.OnceValues(func() (*history, error) {
@@ -69,7 +70,7 @@ func SampleHistory(t testing.TB, n int) *history {
 			if !more {
 				return h, nil
 			}
-			var decoder runs.Decoder // whose events are not reused
+			var decoder runs.Decoder // a new decoder, so that its event is not reused
 			event, err := decoder.Decode(e.Type, e.Data, "", e.Time)
 			if err != nil {
 				return nil, err
@@ -86,8 +87,8 @@ func SampleHistory(t testing.TB, n int) *history {
 
 var histories sync.Map // by number of runs
 
-// Rows are the rows that a formatter with these needs would get: of runs, or of the node runs of these nodes. Where
-// apps are named, only theirs.
+// Rows returns the rows that a formatter with these needs would get: runs, or the node runs of the given nodes. If apps
+// are given, Rows returns only their rows.
 func (h *history) Rows(needs record.Needs, nodes []string, apps ...string) (rows []*record.Row) {
 	wanted := func(app, status string) bool {
 		return status != "running" && (len(apps) == 0 || slices.Contains(apps, app))
@@ -207,7 +208,7 @@ func (h *history) nodesOf(run string, which record.NodeRuns) (nodes []record.Nod
 	return nodes
 }
 
-// group sorts rows by group, start and id, and gives them their groups and comparisons.
+// group sorts rows by group, start and id, and sets their groups and comparisons.
 func group(rows []*record.Row, needs record.Needs) {
 	for _, row := range rows {
 		switch needs.Group {
@@ -244,7 +245,7 @@ func Chunked(rows []*record.Row) iter.Seq[[]*record.Row] {
 	}
 }
 
-// compareRows fills in the comparison of a group's rows, which ascend by time.
+// compareRows sets the comparisons of the rows of a group, which ascend by time.
 func compareRows(members []*record.Row) {
 	var versions [][]byte
 	newest := map[string]*record.Row{}
@@ -311,7 +312,7 @@ func EveryTarget() iter.Seq2[string, *format.Target] {
 	}
 }
 
-// Outcome is what a Stream made of rows.
+// Outcome collects the records and counts of a Stream.
 type Outcome struct {
 	Records    [][]byte
 	splits     []string // of each record
@@ -336,7 +337,7 @@ func (o *Outcome) Record(r *format.Record) error {
 func (o *Outcome) Drop(reason string, rows int64) { o.Dropped[reason] += rows }
 func (o *Outcome) Warn(code string)               { o.Warned[code]++ }
 
-// StreamRows sends rows through a target, and checks that each is accounted for.
+// StreamRows sends rows through a target, and checks that each row is used or dropped.
 func StreamRows(t testing.TB, purpose, target string, options map[string]any, rows []*record.Row) *Outcome {
 	t.Helper()
 	o := &Outcome{Dropped: map[string]int64{}, Warned: map[string]int64{}}
@@ -363,7 +364,7 @@ func StreamRows(t testing.TB, purpose, target string, options map[string]any, ro
 	return o
 }
 
-// StreamHistory sends the rows of a history through a target: all runs, or for node purposes all node runs.
+// StreamHistory sends the rows of a history through a target: all runs, or all node runs for node purposes.
 func StreamHistory(t testing.TB, purpose, target string, options map[string]any, h *history, apps ...string) *Outcome {
 	t.Helper()
 	f, err := targets.New(purpose, target, options)
@@ -373,7 +374,7 @@ func StreamHistory(t testing.TB, purpose, target string, options map[string]any,
 	return StreamRows(t, purpose, target, options, h.Rows(f.Needs(), NodesFor(purpose), apps...))
 }
 
-// NodesFor are the nodes whose node runs are the rows of a purpose: all, or nil where runs are.
+// NodesFor returns the nodes whose node runs are the rows of a purpose: all nodes, or nil if the rows are runs.
 func NodesFor(purpose string) []string {
 	if purpose == format.NodeEvaluation || purpose == format.NodeOptimization {
 		return []string{"*"}

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// NodeRow is a node run that has everything, with a change.
+// NodeRow returns a node run with every field, after a change.
 func NodeRow(change func(*record.Row)) *record.Row {
 	r := &record.Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("run-1"), Source: []byte("recipe"), AppID: []byte("invoices"),
@@ -39,7 +39,7 @@ func NodeRow(change func(*record.Row)) *record.Row {
 	return r
 }
 
-// BareNodeRow has nothing but what is required.
+// BareNodeRow returns a node run with only the required fields.
 func BareNodeRow() *record.Row {
 	return &record.Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("run-0"), Source: []byte("recipe"), AppID: []byte("invoices"), Execution: record.Execution{Status: []byte("running")},
@@ -47,10 +47,10 @@ func BareNodeRow() *record.Row {
 	}
 }
 
-// HostileText has every kind of character that may do harm.
+// HostileText has every kind of character that a formatter could mishandle.
 const HostileText = "\"\\\b\f\n\r\t\x01\x1f\x7f /</script> \u2028\u2029 \ufeff żółw 漢字 👩\u200d👩\u200d👧 \U0010ffff ${x} {{y}} '--"
 
-// AsJSON reads a record as encoding/json does, and checks that it is one line.
+// AsJSON decodes a record with encoding/json, and checks that the record is one line.
 func AsJSON(t *testing.T, record []byte) (v map[string]any) {
 	t.Helper()
 	if bytes.ContainsAny(record, "\n\r") {
@@ -64,6 +64,7 @@ func AsJSON(t *testing.T, record []byte) (v map[string]any) {
 	return v
 }
 
+// Quoted returns a text as a JSON string.
 func Quoted(text string) []byte {
 	q, err := json.Marshal(text)
 	if err != nil {
@@ -72,7 +73,7 @@ func Quoted(text string) []byte {
 	return q
 }
 
-// EvaluationRun is a run with what evaluation targets read, and changes to it.
+// EvaluationRun returns a run with the fields that evaluation targets read, after changes.
 func EvaluationRun(changes ...func(*record.Row)) *record.Row {
 	r := &record.Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("r1"), Source: []byte("copilot"), AppID: []byte("helper"), AppName: []byte("Helper"),
@@ -88,7 +89,7 @@ func EvaluationRun(changes ...func(*record.Row)) *record.Row {
 	return r
 }
 
-// EvaluationNode is a node run of it.
+// EvaluationNode returns a node run of the run of EvaluationRun, after changes.
 func EvaluationNode(changes ...func(*record.Row)) *record.Row {
 	r := EvaluationRun()
 	r.Node = &record.Node{

@@ -11,7 +11,7 @@ type namedRow struct {
 	Row  *record.Row
 }
 
-// CanonicalRows go from a run that has everything to one that has nothing but what is required.
+// CanonicalRows returns runs from one with every field to one with only the required fields.
 func CanonicalRows() []namedRow {
 	hostile := FullRow()
 	text := []byte("\"\\\b\f\n\r\t\x00\x01\x1f\x7f /</script> \u2028\u2029 \ufeff żółw 漢字 👩\u200d👩\u200d👧 \U0010ffff ${x} {{y}} '--")
@@ -27,11 +27,11 @@ func CanonicalRows() []namedRow {
 	halves := EmptyRow()
 	halves.ErrorMessage = []byte("only a message")
 	halves.OutputTokens = record.Null[int64]{Value: -1, Valid: true}
-	halves.HasFeedback = true // a score and nothing else
+	halves.HasFeedback = true // feedback with only a score
 	halves.Feedback.Score = record.Null[float64]{Value: 0, Valid: true}
 	halves.Files = []record.File{{}, {Name: []byte("a.pdf")}}
 
-	stale := EmptyRow() // values of an earlier row that are not valid must not show
+	stale := EmptyRow() // invalid values of an earlier row must not appear
 	stale.EndedAt = record.Null[int64]{Value: 1, Valid: false}
 	stale.InputTokens, stale.OutputTokens = record.Null[int64]{Value: 5, Valid: false}, record.Null[int64]{Value: 6, Valid: false}
 	stale.CostUSD = record.Null[float64]{Value: 7, Valid: false}

@@ -11,9 +11,8 @@ import (
 )
 
 // BenchmarkTargets sends the rows of 2,000 sample runs, or of their node runs, through each target, one after another as the
-// stage does. A row that is dropped costs its time too. MB/s are of the records that are made; but where several rows make
-// one record, and most of them none, they are of the documents and texts of the rows that are read, and those of the
-// records are beside it as out-MB/s.
+// stage does. The time includes dropped rows. MB/s counts the bytes of the records. For targets that make one record of
+// several rows, MB/s counts the documents and texts of the rows, and out-MB/s counts the records.
 func BenchmarkTargets(b *testing.B) {
 	for purpose, target := range formattest.EveryTarget() {
 		b.Run(purpose+"/"+target.Name, func(b *testing.B) { benchmarkSample(b, purpose, target.Name, nil, 2000) })

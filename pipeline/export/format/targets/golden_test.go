@@ -15,7 +15,7 @@ import (
 // goldenApps are the apps of the sample whose runs the golden files hold: one copilot and one recipe.
 var goldenApps = []string{"airline-helpdesk", "knowledge-answer"}
 
-// goldenRecords is how many records of a target are kept, which somebody reads.
+// goldenRecords is the number of records of a target in a golden file: few enough to be read.
 const goldenRecords = 12
 
 func TestGoldenRecordsOfEveryTarget(t *testing.T) {
@@ -58,7 +58,7 @@ func TestGoldenExamplesAreRecordsOfTheirTargets(t *testing.T) {
 	}
 }
 
-// Whatever a target tells its users is there, and names nothing that is not.
+// Every target has the texts that users read.
 func TestEveryTargetIsDescribed(t *testing.T) {
 	t.Parallel()
 	for purpose, target := range formattest.EveryTarget() {

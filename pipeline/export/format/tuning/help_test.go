@@ -33,14 +33,14 @@ func corrected(row *record.Row, text string) *record.Row {
 	return row
 }
 
-// tuned is a row and what becomes of it: a record, or the reason that begins with "drop ".
+// tuned is a row and its result: a record, or "drop " and the reason.
 type tuned struct {
 	name string
 	row  *record.Row
 	want string
 }
 
-// checkTuned sends each row through a target, twice so that nothing of a row is left for the next.
+// checkTuned sends each row through a target twice, to check that a row leaves nothing for the next one.
 func checkTuned(t *testing.T, target string, options map[string]any, tests []tuned) {
 	t.Helper()
 	all, err := targets.Find(format.FineTuning, target)
