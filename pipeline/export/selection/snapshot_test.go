@@ -17,8 +17,8 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// stage freezes a selection as the stage of that id, and returns the windows that it is cut into.
-func (h *history) stage(id string, r export.Request, s export.Selection, rows, size int64) []export.PlannedWindow {
+// freeze freezes a selection as the snapshot of an id, and returns the windows that it is cut into.
+func (h *history) freeze(id string, r export.Request, s export.Selection, rows, size int64) []export.PlannedWindow {
 	h.t.Helper()
 	r.WorkspaceID, r.Source, r.AppID = "acme", "recipe", "app"
 	client := h.dial()
@@ -29,13 +29,13 @@ func (h *history) stage(id string, r export.Request, s export.Selection, rows, s
 	}
 	query := selection.SnapshotCount(&r, id)
 	query.Settings = selection.ReadSettings("test", time.Minute)
-	staged, err := clickhouse.ReadInt(h.t.Context(), client, query)
+	count, err := clickhouse.ReadInt(h.t.Context(), client, query)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	query = selection.SnapshotKeys(&r, id, size)
 	query.Settings = selection.ReadSettings("test", time.Minute)
-	windows, err := selection.ReadWindows(h.t.Context(), client, query, staged)
+	windows, err := selection.ReadWindows(h.t.Context(), client, query, count)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -58,8 +58,8 @@ func (h *history) reader(id string) *selection.SnapshotReader {
 	return &selection.SnapshotReader{Keys: h.dial(), Runs: h.dial(), ID: id, Settings: selection.ReadSettings("test", time.Minute)}
 }
 
-// staged reads a window of a stage; each run as in selected.
-func (h *history) staged(r selection.SnapshotRange) (list []string, found selection.SnapshotRows) {
+// readSnapshot reads a window of a snapshot; each run as in selected.
+func (h *history) readSnapshot(r selection.SnapshotRange) (list []string, found selection.SnapshotRows) {
 	h.t.Helper()
 	if r.Request == nil {
 		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
@@ -75,7 +75,7 @@ func (h *history) staged(r selection.SnapshotRange) (list []string, found select
 	return list, found
 }
 
-// windows reads all windows of a stage, each of which must have size rows, but for the last.
+// windows reads all windows of a snapshot. Each must have size rows, except the last one.
 func (h *history) windows(id string, windows []export.PlannedWindow, size int) (list []string, vanished int64) {
 	h.t.Helper()
 	for i := range windows {
@@ -83,7 +83,7 @@ func (h *history) windows(id string, windows []export.PlannedWindow, size int) (
 		if i+1 < len(windows) {
 			r.To = windows[i+1].From
 		}
-		rows, found := h.staged(r)
+		rows, found := h.readSnapshot(r)
 		if r.To != nil && found.Rows != int64(size) || found.Rows != windows[i].Rows || found.Rows == 0 || int64(len(rows)) != found.Rows-found.Vanished {
 			h.t.Errorf("window %d of %d has %d rows, %+v", i, len(windows), len(rows), found)
 		}
@@ -98,7 +98,7 @@ func (h *history) fill(n int) {
 	h.t.Helper()
 	dice := rand.New(rand.NewPCG(1, 2))
 	var list []*runs.Run
-	var judged []*runs.Feedback
+	var feedback []*runs.Feedback
 	for i := range n {
 		r := &runs.Run{
 			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%04d", dice.IntN(1e4)*1000+i), Source: "recipe", AppID: "app", Status: "succeeded",
@@ -106,12 +106,12 @@ func (h *history) fill(n int) {
 		}
 		list = append(list, r)
 		if i%5 > 0 {
-			judged = append(judged, &runs.Feedback{
+			feedback = append(feedback, &runs.Feedback{
 				WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f1", Rating: "thumbsDown", Comment: "old", Tags: []string{"a", ""}, UpdatedAt: day,
 			})
 		}
 		if i%2 > 0 {
-			judged = append(judged, &runs.Feedback{
+			feedback = append(feedback, &runs.Feedback{
 				WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f0", Rating: "thumbsUp", Comment: fmt.Sprint("new ", i), UpdatedAt: day.Add(time.Second),
 			})
 		}
@@ -119,7 +119,7 @@ func (h *history) fill(n int) {
 	if refused, err := h.store.InsertRuns(h.t.Context(), list); err != nil || refused != nil {
 		h.t.Fatal(refused, err)
 	}
-	if refused, err := h.store.InsertFeedback(h.t.Context(), judged); err != nil || refused != nil {
+	if refused, err := h.store.InsertFeedback(h.t.Context(), feedback); err != nil || refused != nil {
 		h.t.Fatal(refused, err)
 	}
 }
@@ -150,7 +150,7 @@ func TestTheWindowsOfAStagePartitionTheSelection(t *testing.T) {
 		for _, rows := range []int64{int64(len(want)), 2e6} { // feedback is looked up, or joined
 			for _, size := range []int{1000, 50, 7} {
 				id := fmt.Sprintf("%s/%d/%d", strings.ReplaceAll(name, " ", "-"), rows, size)
-				keys := h.stage(id, c.request, c.selection, rows, int64(size))
+				keys := h.freeze(id, c.request, c.selection, rows, int64(size))
 				if windows := (len(want) + size - 1) / size; len(keys) != windows {
 					t.Errorf("%s: %d windows of %d, want %d", name, len(keys), size, windows)
 				}
@@ -176,7 +176,7 @@ func TestAStageIsNotChangedByWhatComesLater(t *testing.T) {
 	h := newHistory(t)
 	h.fill(100)
 	want := h.selected(export.Request{}, always)
-	keys := h.stage("s", export.Request{}, always, 100, 30)
+	keys := h.freeze("s", export.Request{}, always, 100, 30)
 	for i, id := range ids(want) {
 		if i%2 == 0 {
 			h.feedback(id, "f9", func(f *runs.Feedback) { f.Comment, f.UpdatedAt = "late", day.Add(time.Hour) })
@@ -184,7 +184,7 @@ func TestAStageIsNotChangedByWhatComesLater(t *testing.T) {
 	}
 	h.run("late", 3)
 	if got, vanished := h.windows("s", keys, 30); !slices.Equal(got, want) || vanished != 0 {
-		t.Errorf("%d rows, want %d as they were staged", len(got), len(want))
+		t.Errorf("%d rows, want %d as they were frozen", len(got), len(want))
 	}
 }
 
@@ -193,7 +193,7 @@ func TestRunsThatAreDeletedAfterTheyWereStagedAreCounted(t *testing.T) {
 	h := newHistory(t)
 	h.fill(100)
 	before := h.selected(export.Request{}, always)
-	keys := h.stage("s", export.Request{}, always, 100, 30)
+	keys := h.freeze("s", export.Request{}, always, 100, 30)
 	gone := []int{0, 1, 29, 30, 31, 50, 98, 99} // at the edges of windows and inside
 	var want, names []string
 	for i, s := range before {
@@ -208,7 +208,7 @@ func TestRunsThatAreDeletedAfterTheyWereStagedAreCounted(t *testing.T) {
 		t.Errorf("%d rows and %d vanished, want %d and %d", len(got), vanished, len(want), len(gone))
 	}
 	h.exec("TRUNCATE TABLE runs")
-	if got, found := h.staged(selection.SnapshotRange{Snapshot: "s"}); len(got) != 0 || found.Rows != 100 || found.Vanished != 100 {
+	if got, found := h.readSnapshot(selection.SnapshotRange{Snapshot: "s"}); len(got) != 0 || found.Rows != 100 || found.Vanished != 100 {
 		t.Errorf("%d rows, %+v", len(got), found)
 	}
 }
@@ -217,9 +217,9 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
 	h.fill(20)
-	h.stage("s1", export.Request{}, always, 20, 30)
-	h.stage("s2", export.Request{}, always, 20, 30)
-	if got, found := h.staged(selection.SnapshotRange{Snapshot: "s1", Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 || found.Rows != 0 {
+	h.freeze("s1", export.Request{}, always, 20, 30)
+	h.freeze("s2", export.Request{}, always, 20, 30)
+	if got, found := h.readSnapshot(selection.SnapshotRange{Snapshot: "s1", Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 || found.Rows != 0 {
 		t.Errorf("another workspace reads %d rows", len(got))
 	}
 	for range 2 { // the second time there is none
@@ -231,7 +231,7 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 		query := selection.SnapshotCount(&export.Request{ID: export.ID{WorkspaceID: "acme"}}, id)
 		query.Settings = selection.ReadSettings("test", time.Minute)
 		if n, err := clickhouse.ReadInt(t.Context(), h.dial(), query); err != nil || n != want {
-			t.Errorf("stage %s has %d rows, %v; want %d", id, n, err, want)
+			t.Errorf("snapshot %s has %d rows, %v; want %d", id, n, err, want)
 		}
 	}
 }

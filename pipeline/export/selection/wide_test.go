@@ -97,10 +97,10 @@ func (h *history) read(nodes selection.RowQuery, read func(context.Context, func
 	return rows
 }
 
-// inWindows stages a selection and reads it window by window, each of about size rows.
+// inWindows freezes a selection and reads it window by window. A window has about size rows.
 func (h *history) inWindows(id string, r export.Request, size int64) (rows []kept) {
 	h.t.Helper()
-	windows := h.stage(id, r, r.Selection, 1000, size)
+	windows := h.freeze(id, r, r.Selection, 1000, size)
 	for i := range windows {
 		part := selection.SnapshotRange{Request: &r, Snapshot: id, From: windows[i].From}
 		if i+1 < len(windows) {
@@ -127,7 +127,7 @@ func (h *history) invent(n int) {
 	dice := rand.New(rand.NewPCG(3, 4))
 	var list []*runs.Run
 	var nodes []*runs.Node
-	var judged []*runs.Feedback
+	var feedback []*runs.Feedback
 	score := func() *float64 {
 		if dice.IntN(3) == 0 {
 			return nil
@@ -151,10 +151,10 @@ func (h *history) invent(n int) {
 			})
 		}
 		if dice.IntN(4) > 0 {
-			judged = append(judged, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Rating: []string{"thumbsUp", "thumbsDown"}[dice.IntN(2)], Score: score(), Comment: "run", UpdatedAt: day})
+			feedback = append(feedback, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Rating: []string{"thumbsUp", "thumbsDown"}[dice.IntN(2)], Score: score(), Comment: "run", UpdatedAt: day})
 		}
 		if dice.IntN(4) == 0 {
-			judged = append(judged,
+			feedback = append(feedback,
 				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "g", NodeID: "node1", Rating: "thumbsUp", Comment: "old", UpdatedAt: day},
 				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "h", NodeID: "node1", Rating: "thumbsDown", Score: score(), Comment: "node", UpdatedAt: day.Add(time.Second)})
 		}
@@ -165,7 +165,7 @@ func (h *history) invent(n int) {
 	if refused, err := h.store.InsertNodes(h.t.Context(), nodes); err != nil || refused != nil {
 		h.t.Fatal(refused, err)
 	}
-	if refused, err := h.store.InsertFeedback(h.t.Context(), judged); err != nil || refused != nil {
+	if refused, err := h.store.InsertFeedback(h.t.Context(), feedback); err != nil || refused != nil {
 		h.t.Fatal(refused, err)
 	}
 }
@@ -294,7 +294,7 @@ func TestRunsBringTheirNodeRunsAlong(t *testing.T) {
 			t.Errorf("%s: %d rows, %d with several node runs", name, len(rows), several)
 		}
 		if got := h.inWindows("s"+strings.ReplaceAll(name, " ", "-"), r, 9); fmt.Sprint(got) != fmt.Sprint(rows) {
-			t.Errorf("%s: staged rows have other node runs", name)
+			t.Errorf("%s: rows of the snapshot have other node runs", name)
 		}
 	}
 }
@@ -313,7 +313,7 @@ func TestOfAGroupThatIsTooLargeTheNewestAreKept(t *testing.T) {
 		t.Fatal(refused, err)
 	}
 	r := evaluated(export.RecipeEvaluation)
-	for name, rows := range map[string][]kept{"direct": h.direct(r), "staged": h.inWindows("s", r, 20)} {
+	for name, rows := range map[string][]kept{"direct": h.direct(r), "snapshot": h.inWindows("s", r, 20)} {
 		if len(rows) != 1050 || rows[49].group != "" || rows[50].group == "" || rows[50].run != "run-0050" || rows[1049].comparison.RunsInGroup != 1000 {
 			t.Errorf("%s: %d rows, %+v", name, len(rows), rows[min(50, len(rows)-1)])
 		}

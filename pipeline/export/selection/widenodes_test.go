@@ -74,7 +74,7 @@ func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T)
 			t.Errorf("%s: %d rows, want %d", name, len(got), len(want))
 		}
 		if got := h.inWindows("s-"+strings.NewReplacer(" ", "", ",", "", "'", "").Replace(name), narrower, 9); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%s, staged: %d rows, want %d", name, len(got), len(want))
+			t.Errorf("%s, snapshot: %d rows, want %d", name, len(got), len(want))
 		}
 	}
 }
