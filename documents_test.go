@@ -54,7 +54,6 @@ func parseMarkdown(source []byte) parsed {
 	p := parsed{anchors: map[string]bool{}}
 	md := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithParserOptions(parser.WithAutoHeadingID()))
 	root := md.Parser().Parse(text.NewReader(source))
-	//nolint:errcheck // the function returns no error
 	ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil

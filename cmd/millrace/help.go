@@ -34,7 +34,9 @@ func (helpCommand) list(a *app.App) error {
 	for _, d := range millrace.Documents {
 		fmt.Fprintf(w, "  %s\t%s\n", d.Name, d.About)
 	}
-	w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(a.Stdout, "\nmillrace --help lists the commands, and millrace COMMAND --help their flags.\n")
 	return err
 }

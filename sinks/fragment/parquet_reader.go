@@ -221,7 +221,7 @@ func columnsOf(group parquet.Node) ([]Column, error) {
 	return columns, nil
 }
 
-var errForeign = errors.New("Millrace does not write columns of its type")
+var errForeign = errors.New("columns of its type are not written by Millrace")
 
 func columnOf(n parquet.Node) (Column, error) {
 	c := Column{Required: n.Required()}
