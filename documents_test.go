@@ -108,23 +108,25 @@ func TestEveryLinkBetweenFilesLeadsToAFileAndItsHeading(t *testing.T) {
 
 func TestEveryDocumentHasItsTitleAndTheREADMEListsIt(t *testing.T) {
 	readme := Documents[0].Text()
-	for name, source := range repositoryFiles(t, ".md") {
-		var document *Document
-		for i, d := range Documents {
-			if d.Path == name {
-				document = &Documents[i]
-			}
+	files := repositoryFiles(t, ".md")
+	linked := map[string]bool{}
+	for _, d := range Documents {
+		p := parseMarkdown(files[d.Path])
+		if p.title != d.Title {
+			t.Errorf("%s has the title %q, want %q", d.Path, p.title, d.Title)
 		}
-		if document == nil {
-			t.Errorf("%s is not in Documents", name)
-			continue
-		}
-		if p := parseMarkdown(source); p.title != document.Title {
-			t.Errorf("%s has the title %q, want %q", name, p.title, document.Title)
-		}
-		if row := fmt.Sprintf("| [%s](%s) | %s |\n", document.Title, name, document.About); name != "README.md" &&
-			!strings.Contains(readme, row) {
+		row := fmt.Sprintf("| [%s](%s) | %s |\n", d.Title, d.Path, d.About)
+		if d.Path != "README.md" && !strings.Contains(readme, row) {
 			t.Errorf("README.md has no row\n%s", row)
+		}
+		linked[d.Path] = true
+		for _, link := range p.links {
+			linked[path.Join(path.Dir(d.Path), link)] = true
+		}
+	}
+	for name := range files {
+		if !linked[name] {
+			t.Errorf("no document links to %s", name)
 		}
 	}
 }

@@ -98,7 +98,10 @@
 //	../dashboards/web/   templates, styles and scripts of the pages
 //	../cmd/millrace/     one file per role holds its picture and its wiring
 //	  app/ services/     what commands share: configuration, log, exit codes; the embedded Kafka and ClickHouse
-//	  client/ demo/ bench/   commands that talk to a running system; the demo; measurements
+//	  app/               configuration, and what the commands share
+//	  client/            commands that talk to a running system
+//	  demo/ bench/       the demo; measurements
+//	  services/          the embedded services of local, demo and bench
 //	  e2e/               tests of the binary, which start it and use only what users may rely on
 //
 // Imports point downwards only; the linter checks the arrows.
