@@ -24,7 +24,6 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/cmd/millrace/client"
 	"github.com/millrace/millrace/cmd/millrace/services"
-	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
@@ -161,16 +160,15 @@ func request(ctx context.Context, a *app.App, producer *kgo.Client, limit int, f
 		return nil, err
 	}
 	id := export.ID{WorkspaceID: a.Config.DefaultWorkspace, ExportID: exportID}
-	w, err := client.NewWatcher(ctx, a, true, id)
+	f, err := client.Follow(ctx, a, false, id)
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
-	e := event.Event{ID: uuid.NewString(), Source: "millrace/bench", Type: export.TypeRequested, Time: time.Now(), Data: data}
-	if err := client.Publish(ctx, a, producer, e, id); err != nil {
+	defer f.Close()
+	if err := client.ExportRequests(a, producer, "millrace/bench").File(ctx, id, data); err != nil {
 		return nil, err
 	}
-	done, err := w.Wait(ctx, func(*export.Progress) {})
+	done, err := client.WaitCompletion(ctx, f, func(*export.Progress) {})
 	if err == nil && done.Status != export.StatusSucceeded {
 		err = client.DescribeFailure(done.Failure())
 	}

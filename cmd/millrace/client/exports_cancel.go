@@ -2,17 +2,14 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/millrace/millrace/cmd/millrace/app"
-	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -38,30 +35,25 @@ func (c exportsCancel) Run(ctx context.Context, a *app.App) error {
 	if err := a.RequireKafka(ctx, client); err != nil {
 		return err
 	}
-	w, err := NewWatcher(ctx, a, true, id)
+	f, err := Follow(ctx, a, false, id)
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	// Again, since one that ended before the watch began has no completion left to come.
+	defer f.Close()
+	// Again: an export that ended before Follow began has no completion to come.
 	if ended, err := endedAlready(ctx, a, id); ended || err != nil {
 		return err
 	}
-	data, err := json.Marshal(export.Cancel{ID: id, RequestedBy: user()})
-	if err != nil {
-		return err
+	if err := ExportRequests(a, client, "millrace/exports").Cancel(ctx, id, user()); err != nil {
+		return withTopicsHint(err)
 	}
-	e := event.Event{ID: uuid.NewString(), Source: "millrace/exports", Type: export.TypeCancelled, Time: time.Now(), Data: data}
-	if err := Publish(ctx, a, client, e, id); err != nil {
-		return err
-	}
-	return c.await(ctx, a, w)
+	return c.await(ctx, a, f)
 }
 
-func (c exportsCancel) await(ctx context.Context, a *app.App, w *Watcher) error {
+func (c exportsCancel) await(ctx context.Context, a *app.App, f *live.Follower) error {
 	wait, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	completion, err := w.Wait(wait, func(*export.Progress) {})
+	completion, err := WaitCompletion(wait, f, func(*export.Progress) {})
 	switch {
 	case ctx.Err() != nil:
 		return errors.New("stopped waiting; the cancel is filed")

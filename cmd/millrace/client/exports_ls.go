@@ -2,17 +2,16 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/rivo/uniseg"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
-	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/live"
 )
 
 // ExportsLs is the command line of millrace exports ls.
@@ -22,7 +21,7 @@ type ExportsLs struct {
 	JSON bool `name:"json" help:"One JSON object a line, with every field."`
 }
 
-// Run lists exports as the view `exports` has them.
+// Run lists the exports that ClickHouse has.
 func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 	workspace, err := c.WorkspaceID(a.Config)
 	if err != nil {
@@ -36,82 +35,48 @@ func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	defer conn.Close()
-	if err := c.list(ctx, a, conn, workspace); err != nil {
-		return fmt.Errorf("list the exports: %w", clickhouse.Explain(err))
-	}
-	return nil
-}
-
-func (c ExportsLs) list(ctx context.Context, a *app.App, conn driver.Conn, workspace string) error {
-	ctx = chgo.Context(ctx, chgo.WithParameters(chgo.Parameters{"workspace": workspace, "n": fmt.Sprint(c.N + 1)}),
-		chgo.WithSettings(chgo.Settings{"date_time_output_format": "iso", "output_format_json_quote_64bit_integers": 0}))
-	columns := "export_id, name, purpose, nodes, records, status, percent_done, requested_by, requested_at, error_code"
-	if c.JSON {
-		columns = "formatRowNoNewline('JSONEachRow', *)"
-	}
-	rows, err := conn.Query(ctx, "SELECT "+columns+" FROM exports WHERE workspace_id = {workspace:String} ORDER BY requested_at DESC, export_id LIMIT {n:UInt32}")
+	page, err := live.Stored{Conn: conn}.List(ctx, live.Query{Workspace: workspace, Limit: c.N})
 	if err != nil {
-		return err
+		return fmt.Errorf("list the exports: %w", err)
 	}
-	defer rows.Close()
-	t := table{right: map[int]bool{4: true}, rows: [][]string{{"EXPORT", "NAME", "PURPOSE", "NODES", "RECORDS", "STATUS", "CREATOR", "CREATED"}}}
-	n, more := 0, false
-	for rows.Next() {
-		if more = n == c.N; more {
-			break
-		}
-		n++
-		if c.JSON {
-			var line string
-			if err := rows.Scan(&line); err != nil {
+	if c.JSON {
+		out := json.NewEncoder(a.Stdout)
+		for _, x := range page.Exports {
+			if err := out.Encode(x); err != nil {
 				return err
 			}
-			fmt.Fprintln(a.Stdout, line)
-			continue
 		}
-		cells, err := exportCells(rows)
-		if err != nil {
-			return err
-		}
-		t.rows = append(t.rows, cells)
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	switch {
-	case c.JSON:
 		return nil
-	case n == 0:
-		_, err := fmt.Fprintf(a.Stdout, "No exports in workspace %s yet. File one:\n\n  millrace request --workspace %s --source recipe --app APP --purpose export_dataset --limit 1000 --watch\n", workspace, workspace)
+	}
+	if len(page.Exports) == 0 {
+		_, err := fmt.Fprintf(a.Stdout, "No exports in workspace %s yet. File one:\n\n  millrace request --workspace %s --source recipe "+
+			"--app APP --purpose export_dataset --limit 1000 --watch\n", workspace, workspace)
 		return err
+	}
+	t := table{right: map[int]bool{4: true}, rows: [][]string{{"EXPORT", "NAME", "PURPOSE", "NODES", "RECORDS", "STATUS", "CREATOR", "CREATED"}}}
+	for i := range page.Exports {
+		t.rows = append(t.rows, exportCells(&page.Exports[i].State))
 	}
 	_, err = fmt.Fprint(a.Stdout, t.String())
-	if err == nil && more {
+	if err == nil && page.Next != "" {
 		_, err = fmt.Fprintf(a.Stdout, "These are the newest %d; -n shows more.\n", c.N)
 	}
 	return err
 }
 
-// exportCells is a row of the list.
-func exportCells(rows driver.Rows) ([]string, error) {
-	var id, name, purpose, status, creator, code string
-	var nodes []string
-	var records uint64
-	var percent float64
-	var created time.Time
-	if err := rows.Scan(&id, &name, &purpose, &nodes, &records, &status, &percent, &creator, &created, &code); err != nil {
-		return nil, err
-	}
-	switch export.Status(status) {
+// exportCells returns the cells of a row.
+func exportCells(x *export.State) []string {
+	status := string(x.Status)
+	switch x.Status {
 	case export.StatusRunning:
-		status = fmt.Sprintf("running %.0f%%", percent)
+		status = fmt.Sprintf("running %.0f%%", x.PercentDone)
 	case export.StatusFailed:
-		status += ": " + code
+		status += ": " + x.ErrorCode
 	}
 	return []string{
-		id, shorten(printable(name), 40), purpose, shorten(printable(strings.Join(nodes, ", ")), 30), fmt.Sprint(records), printable(status),
-		shorten(printable(creator), 32), created.UTC().Format(time.DateTime),
-	}, nil
+		x.ExportID, shorten(printable(x.Name), 40), x.Purpose, shorten(printable(strings.Join(x.Nodes, ", ")), 30),
+		fmt.Sprint(x.Records), printable(status), shorten(printable(x.RequestedBy), 32), x.RequestedAt.UTC().Format(time.DateTime),
+	}
 }
 
 // table aligns cells by their width on a terminal, which is not their number of characters.

@@ -10,12 +10,10 @@ import (
 	"strings"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
-
 	"github.com/millrace/millrace/cmd/millrace/app"
-	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/export/live"
 )
 
 type exportsShow struct {
@@ -42,32 +40,19 @@ func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 	})
 }
 
-// trackedProgress is how far the view exports has a running export. Of one that is not there yet, nothing is done.
+// trackedProgress returns the progress of a running export that ClickHouse has. Until ClickHouse has any, nothing is done.
 func trackedProgress(ctx context.Context, a *app.App, p *export.Plan) (*export.Progress, error) {
-	progress := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
+	accepted := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
 	conn, err := a.Config.DSN.Open()
 	if err != nil {
-		return progress, err
+		return accepted, err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	ctx = chgo.Context(ctx, chgo.WithParameters(chgo.Parameters{"workspace": p.WorkspaceID, "export": p.ExportID}))
-	rows, err := conn.Query(ctx, `SELECT status, percent_done, toInt64(rows_done), toInt64(rows_planned), toInt64(records), toInt64(fragments), toInt64(bytes), updated_at
-FROM exports WHERE workspace_id = {workspace:String} AND export_id = {export:String}`)
-	if err != nil {
-		return progress, clickhouse.Explain(err)
+	s, err := live.Stored{Conn: conn}.Get(ctx, p.ID)
+	if err != nil || s == nil {
+		return accepted, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var status string
-		if err := rows.Scan(&status, &progress.PercentDone, &progress.RowsDone, &progress.RowsPlanned, &progress.Records, &progress.Fragments,
-			&progress.Bytes, &progress.UpdatedAt); err != nil {
-			return progress, err
-		}
-		progress.Status = export.Status(status)
-	}
-	return progress, rows.Err()
+	return &export.Progress{State: *s}, nil
 }
 
 // shown is an export to be shown: completion or, while it runs, progress.

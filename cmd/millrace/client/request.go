@@ -8,15 +8,13 @@ import (
 	"maps"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
-	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -73,16 +71,15 @@ func (c Request) run(ctx context.Context, a *app.App) (export.ID, error) {
 		return request.ID, err
 	}
 	watch := c.Watch || c.Download != ""
-	var w *Watcher
-	if watch {
-		if w, err = NewWatcher(ctx, a, minted, request.ID); err != nil {
+	var f *live.Follower
+	if watch { // before the request is filed, so that no state is missed
+		if f, err = Follow(ctx, a, !minted, request.ID); err != nil {
 			return request.ID, err
 		}
-		defer w.Close()
+		defer f.Close()
 	}
-	e := event.Event{ID: uuid.NewString(), Source: "millrace/request", Type: export.TypeRequested, Time: time.Now(), Data: data}
-	if err := Publish(ctx, a, client, e, request.ID); err != nil {
-		return request.ID, err
+	if err := ExportRequests(a, client, "millrace/request").File(ctx, request.ID, data); err != nil {
+		return request.ID, withTopicsHint(err)
 	}
 	switch {
 	case !watch && c.JSON:
@@ -93,7 +90,7 @@ func (c Request) run(ctx context.Context, a *app.App) (export.ID, error) {
 	case !c.JSON:
 		fmt.Fprintf(a.Stdout, "export %s\n", request.ExportID)
 	}
-	completion, err := c.follow(ctx, a, w)
+	completion, err := c.follow(ctx, a, f)
 	if err != nil || !c.downloads(request) {
 		return request.ID, err
 	}
@@ -133,15 +130,6 @@ func (c Request) download(ctx context.Context, a *app.App, completion *export.Co
 		return err
 	}
 	return download(ctx, a, completion.ID, c.Download, files.DownloadOptions{}, out)
-}
-
-// Publish sends an event about an export to topic export-requests, as any other producer would.
-func Publish(ctx context.Context, a *app.App, client *kgo.Client, e event.Event, id export.ID) error {
-	topic := a.Config.KafkaTopicPrefix + event.TopicExportRequests
-	if err := client.ProduceSync(ctx, e.Record(topic, id.Key())).FirstErr(); err != nil {
-		return fmt.Errorf("write to topic %s: %w; `millrace topics` creates the topics", topic, err)
-	}
-	return nil
 }
 
 // document is the request's JSON: the file's, with the flags over it.

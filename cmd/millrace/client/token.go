@@ -85,7 +85,11 @@ func (c *Token) signer(cfg auth.Config) (*auth.Signer, error) {
 		}
 		return signer, nil
 	case cfg.HMACSecretFile != "":
-		return auth.SecretSigner(cfg.HMACSecretFile)
+		signer, err := auth.SecretSigner(cfg.HMACSecretFile)
+		if err != nil {
+			return nil, fmt.Errorf("MILLRACE_AUTH_%w", err)
+		}
+		return signer, nil
 	}
 	return nil, app.Usage("there is nothing to sign with: set MILLRACE_AUTH_HMAC_SECRET_FILE, or give --key FILE; --generate DIR makes a key")
 }

@@ -8,125 +8,59 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
-	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/live"
 )
 
-// Watcher follows exports on the topics of progress and completions.
-type Watcher struct {
-	client      *kgo.Client
-	ids         map[string]bool // workspace/export
-	completions string
+// publishTimeout is how long Kafka may take to acknowledge a request or a cancel.
+const publishTimeout = time.Minute
+
+// ExportRequests returns what files and cancels exports. Source is the CloudEvents source.
+func ExportRequests(a *app.App, producer *kgo.Client, source string) *live.Requests {
+	return &live.Requests{Producer: producer, TopicPrefix: a.Config.KafkaTopicPrefix, Source: source, Timeout: publishTimeout}
 }
 
-// NewWatcher starts before the exports are asked for, so that nothing of them is missed: from now on, but completions
-// of ids that are not fresh from the start, in case an export was asked for, and ended, before.
-func NewWatcher(ctx context.Context, a *app.App, fresh bool, ids ...export.ID) (*Watcher, error) {
-	client, err := a.KafkaClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+// Follow starts to follow exports, see [live.Follow].
+func Follow(ctx context.Context, a *app.App, ended bool, ids ...export.ID) (*live.Follower, error) {
+	cfg, err := a.KafkaConfig(nil)
 	if err != nil {
 		return nil, err
 	}
-	w := &Watcher{client: client, ids: map[string]bool{}, completions: a.Config.KafkaTopicPrefix + event.TopicExportCompletions}
-	for _, id := range ids {
-		w.ids[id.String()] = true
-	}
-	progress := a.Config.KafkaTopicPrefix + event.TopicExportProgress
-	admin := kadm.NewClient(client)
-	ends, err := admin.ListEndOffsets(ctx, progress, w.completions)
+	f, err := live.Follow(ctx, cfg, ended, ids...)
+	return f, withTopicsHint(err)
+}
+
+// withTopicsHint adds what to do when topics are missing.
+func withTopicsHint(err error) error {
 	if err == nil {
-		err = ends.Error()
+		return nil
 	}
-	if err != nil {
-		client.Close()
-		return nil, fmt.Errorf("look at topics %s and %s: %w; `millrace topics` creates the topics", progress, w.completions, err)
-	}
-	from := map[string]map[int32]kgo.Offset{progress: {}, w.completions: {}}
-	ends.Each(func(end kadm.ListedOffset) {
-		offset := kgo.NewOffset().At(end.Offset)
-		if end.Topic == w.completions && !fresh {
-			offset = kgo.NewOffset().AtStart()
+	return fmt.Errorf("%w; `millrace topics` creates the topics", err)
+}
+
+// WaitCompletion waits for the end of the export that f follows, and calls progress with its states before that.
+func WaitCompletion(ctx context.Context, f *live.Follower, progress func(*export.Progress)) (c *export.Completion, err error) {
+	err = f.Wait(ctx, func(s *export.State) error {
+		if s.Status.Final() {
+			c = &export.Completion{State: *s}
+		} else {
+			progress(&export.Progress{State: *s})
 		}
-		from[end.Topic][end.Partition] = offset
+		return nil
 	})
-	client.AddConsumePartitions(from)
-	return w, nil
-}
-
-// Close ends the watching.
-func (w *Watcher) Close() { w.client.Close() }
-
-// Wait calls f with the progress of the exports, and returns the first completion that comes. The two are on topics of
-// their own, and the last progress may come too late.
-func (w *Watcher) Wait(ctx context.Context, f func(*export.Progress)) (*export.Completion, error) {
-	completions, err := []*export.Completion(nil), error(nil)
-	for len(completions) == 0 && err == nil {
-		completions, err = w.poll(ctx, f)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return completions[0], nil
-}
-
-// WaitAll calls f with the progress of the exports, and returns when done was called with the completions of all.
-func (w *Watcher) WaitAll(ctx context.Context, f func(*export.Progress), done func(*export.Completion)) error {
-	for left := len(w.ids); left > 0; {
-		completions, err := w.poll(ctx, f)
-		if err != nil {
-			return err
-		}
-		for _, c := range completions {
-			done(c)
-			left--
-		}
-	}
-	return nil
-}
-
-// poll waits for records, calls f with what they tell of progress, and returns the completions.
-func (w *Watcher) poll(ctx context.Context, f func(*export.Progress)) (completions []*export.Completion, err error) {
-	fetches := w.client.PollFetches(ctx)
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := fetches.Err(); err != nil {
-		return nil, fmt.Errorf("watch the export: %w", err)
-	}
-	for _, r := range fetches.Records() {
-		if !w.ids[string(r.Key)] {
-			continue
-		}
-		e, err := event.Decode(r)
-		if err != nil {
-			return nil, fmt.Errorf("read topic %s: %w", r.Topic, err)
-		}
-		if r.Topic == w.completions {
-			completion := new(export.Completion)
-			if err := json.Unmarshal(e.Data, completion); err != nil {
-				return nil, fmt.Errorf("read the completion: %w", err)
-			}
-			completions = append(completions, completion)
-			continue // what came with it on the other topic is from before
-		}
-		progress := new(export.Progress)
-		if err := json.Unmarshal(e.Data, progress); err != nil {
-			return nil, fmt.Errorf("read the progress: %w", err)
-		}
-		f(progress)
-	}
-	return completions, nil
+	return c, err
 }
 
 // follow shows the progress of an export, and how it ended: with an error if it did not succeed.
-func (c Request) follow(ctx context.Context, a *app.App, w *Watcher) (*export.Completion, error) {
+func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*export.Completion, error) {
 	bar := rowsBar(a)
 	out := json.NewEncoder(a.Stdout)
-	completion, err := w.Wait(ctx, func(p *export.Progress) {
+	completion, err := WaitCompletion(ctx, f, func(p *export.Progress) {
 		switch {
 		case c.JSON:
 			out.Encode(p) //nolint:errcheck // the completion's is checked

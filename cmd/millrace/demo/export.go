@@ -7,14 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/cmd/millrace/client"
-	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -87,22 +84,22 @@ func fileAll(ctx context.Context, a *app.App, requests []client.Request) ([]*exp
 		return nil, err
 	}
 	defer producer.Close()
-	ids, events := make([]export.ID, len(requests)), make([]event.Event, len(requests))
+	ids, documents := make([]export.ID, len(requests)), make([][]byte, len(requests))
 	for i := range requests {
-		request, data, _, err := requests[i].Parse(a)
+		request, document, _, err := requests[i].Parse(a)
 		if err != nil {
 			return nil, err
 		}
-		ids[i] = request.ID
-		events[i] = event.Event{ID: uuid.NewString(), Source: "millrace/demo", Type: export.TypeRequested, Time: time.Now(), Data: data}
+		ids[i], documents[i] = request.ID, document
 	}
-	w, err := client.NewWatcher(ctx, a, true, ids...)
+	f, err := client.Follow(ctx, a, false, ids...)
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
-	for i := range events {
-		if err := client.Publish(ctx, a, producer, events[i], ids[i]); err != nil {
+	defer f.Close()
+	door := client.ExportRequests(a, producer, "millrace/demo")
+	for i := range documents {
+		if err := door.File(ctx, ids[i], documents[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -114,9 +111,14 @@ func fileAll(ctx context.Context, a *app.App, requests []client.Request) ([]*exp
 		}
 		fmt.Fprintln(a.Stdout)
 	}
-	err = w.WaitAll(ctx, func(p *export.Progress) { show(p.ID, p.PercentDone) }, func(c *export.Completion) {
-		completions[slices.Index(ids, c.ID)] = c
-		show(c.ID, 100)
+	err = f.Wait(ctx, func(s *export.State) error {
+		if s.Status.Final() {
+			completions[slices.Index(ids, s.ID)] = &export.Completion{State: *s}
+			show(s.ID, 100)
+		} else {
+			show(s.ID, s.PercentDone)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -130,7 +132,7 @@ func fileAll(ctx context.Context, a *app.App, requests []client.Request) ([]*exp
 	return completions, nil
 }
 
-// waitTracked waits until the view exports knows how the exports ended, which is a moment after their events.
+// waitTracked waits until ClickHouse has the ends of the exports, which is a moment after their events.
 func waitTracked(ctx context.Context, a *app.App, exports int) error {
 	conn, err := a.Config.DSN.Open()
 	if err != nil {
@@ -138,9 +140,10 @@ func waitTracked(ctx context.Context, a *app.App, exports int) error {
 	}
 	defer conn.Close()
 	return app.Poll(ctx, func() (bool, error) {
-		var ended uint64
-		err := conn.QueryRow(ctx, "SELECT count() FROM exports WHERE completed_at IS NOT NULL").Scan(&ended)
-		return ended >= uint64(exports), err
+		page, err := live.Stored{Conn: conn}.List(ctx, live.Query{
+			Workspace: a.Config.DefaultWorkspace, Status: []string{string(export.StatusSucceeded)}, Limit: exports,
+		})
+		return err == nil && len(page.Exports) >= exports, err
 	})
 }
 
