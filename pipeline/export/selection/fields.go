@@ -4,11 +4,13 @@ import (
 	"fmt"
 
 	"github.com/ClickHouse/ch-go/proto"
+
 	"github.com/millrace/millrace/pipeline/columns"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// What a row is read from: the fields of runs, of executions, of node runs, of feedback and of comparisons.
+// The lists below bind columns to the fields of a row: of runs, executions, node runs, feedback and
+// comparisons.
 
 func runFields(r *record.Row) []field {
 	return append(identityFields(r), append(executionFields(&r.Execution), runField("system_inputs", &r.SystemInputs))...)
@@ -101,20 +103,20 @@ func feedbackField(name string, to any) field {
 	return tableField("{f}feedback_"+name, columns.TypeOf(columns.Feedback, name), to)
 }
 
-// tableField reads an expression that has the type of a table's column. It panics where the field of
-// the row has another type: the lists above are constant.
+// tableField binds an expression of this column type to a field of the row. It panics where no column
+// fills a field of that Go type: the lists above are constant, so a test finds it.
 func tableField(expression string, of columns.Type, to any) field {
 	switch to := to.(type) {
 	case *[]byte:
 		if of == columns.LowCardinality {
-			return word(expression, to)
+			return lowCardinality(expression, to)
 		}
 		return text(expression, to)
 	case *int64:
-		return moment(expression, to)
+		return milliseconds(expression, to)
 	case *record.Null[int64]:
 		if of == columns.NullableMilliseconds {
-			return nullableMoment(expression, to)
+			return nullableMilliseconds(expression, to)
 		}
 		return integer(expression, to)
 	case *record.Null[float64]:

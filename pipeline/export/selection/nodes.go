@@ -41,28 +41,29 @@ func (q *Selection) nodeRuns(keys string) RowQuery {
 	needed := map[record.NodeRuns]string{
 		record.WithChunks: " AND notEmpty(chunks)", record.WithToolCalls: " AND (notEmpty(chunks) OR node_type = 'tool')",
 	}[q.needs.Nodes]
-	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRuns().fields, "n.", "k.") +
+	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRunReader().fields, "n.", "k.") +
 		"\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
 		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + needed + ") AS n\n" +
 		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
-		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"), newNodeRuns}
+		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"), newNodeRunReader}
 }
 
-// newNodeRuns returns the columns of a node run, and of the run that it belongs to.
-func newNodeRuns() *window {
-	w := &window{}
-	w.row.Node = &w.node
-	key := []field{text("{f}group_key", &w.row.Group), moment("{f}started_at", &w.row.StartedAt),
-		text("{f}run_id", &w.row.RunID)}
+// newNodeRunReader returns the reader of a node run and of the key of its run.
+func newNodeRunReader() *rowReader {
+	reader := &rowReader{}
+	reader.row.Node = &reader.node
+	key := []field{text("{f}group_key", &reader.row.Group), milliseconds("{f}started_at", &reader.row.StartedAt),
+		text("{f}run_id", &reader.row.RunID)}
 	key[1].name = "row_run_started_at"
-	w.fields = append(key, nodeFields(&w.node)...)
-	return w
+	reader.fields = append(key, nodeFields(&reader.node)...)
+	return reader
 }
 
-// maxNodes is how many bytes of node runs a run may bring along. No record may be so large, see package extract.
+// maxNodes bounds the bytes of node runs that a run brings along. No record may be so large, see package
+// extract.
 const maxNodes = 64 << 20
 
-// runNodes are the node runs of a run.
+// runNodes are the node runs of a run. Size is their memory in bytes.
 type runNodes struct {
 	group, runID []byte
 	startedAt    int64
@@ -75,9 +76,9 @@ func (n *runNodes) compare(row *record.Row) int {
 		bytes.Compare(n.runID, row.RunID))
 }
 
-// WithNodes calls read with a function that gives each row its node runs, and then calls fn. The node runs come from query,
-// which needs a connection of its own, in the order of the rows. Those of a run that have more than 64 MiB are cut, and
-// the row is TooLarge. Errors and connections are as in [ReadRows].
+// WithNodes calls read with a function that adds the node runs to each row and then calls fn. The node runs
+// come from query, in the order of the rows; the query needs a connection of its own. The node runs of a run
+// are cut at 64 MiB, and such a row is TooLarge. Errors and connections are as in [ReadRows].
 func WithNodes(
 	ctx context.Context, client *ch.Client, query RowQuery,
 	read func(ctx context.Context, fn func(*record.Row) error) error, fn func(*record.Row) error,
@@ -89,7 +90,7 @@ func WithNodes(
 	group.Go(func() error {
 		err := sendNodes(enough, client, query, runs)
 		if err != nil && errors.Is(context.Cause(enough), context.Canceled) && ctx.Err() == nil {
-			return nil // the rows have all been read
+			return nil // all rows have been read
 		}
 		if err == nil {
 			close(runs)
@@ -121,7 +122,7 @@ func WithNodes(
 	return group.Wait()
 }
 
-// sendNodes sends the node runs of one run after the other.
+// sendNodes sends the node runs of each run, one run after the other.
 func sendNodes(ctx context.Context, client *ch.Client, query RowQuery, runs chan<- *runNodes) error {
 	var run *runNodes
 	send := func() error {

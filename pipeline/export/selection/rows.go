@@ -10,7 +10,7 @@ import (
 // RowQuery is a query for [ReadRows].
 type RowQuery struct {
 	clickhouse.Query
-	columns func() *window // what it selects; nil: [RowColumns]
+	reader func() *rowReader // reads what the query selects; nil: [RowColumns]
 }
 
 // Rows is the query for [ReadRows]: the selected rows, ordered by their group, if they are grouped, and then by
@@ -25,11 +25,11 @@ func (q *Selection) Rows() RowQuery {
 		related = "run_id IN (SELECT run_id FROM (" + q.keys() + "))"
 		conditions = append(conditions, "(started_at, run_id) IN ("+q.keys()+")")
 	}
-	columns := func() *window { return newRuns(q.split, feedbackFields) }
-	return RowQuery{q.bind.Query("SELECT\n" + selectList(columns().fields, "r.", "f.") +
+	reader := func() *rowReader { return newRunReader(q.split, feedbackFields) }
+	return RowQuery{q.bind.Query("SELECT\n" + selectList(reader().fields, "r.", "f.") +
 		"\nFROM (SELECT * FROM runs FINAL WHERE " + and(conditions) + ") AS r\n" +
 		"LEFT JOIN (" + newestRunFeedback(related) + ") AS f ON r.run_id = f.run_id\n" +
-		"ORDER BY r.started_at, r.run_id"), columns}
+		"ORDER BY r.started_at, r.run_id"), reader}
 }
 
 // keyColumns are the columns that keys and ingested_at windows need.

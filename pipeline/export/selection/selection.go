@@ -6,8 +6,8 @@
 //	nodes.go         the node runs that some targets need beside each run
 //	snapshot.go      freezing a selection, cutting it into windows, and dropping it
 //	snapshotread.go  reading a part of a snapshot
-//	window.go        streaming the rows of a query from ClickHouse
-//	windowcolumns.go columns of a block, and the fields of a row that they fill
+//	read.go          streaming the rows of a query from ClickHouse
+//	rowreader.go     columns of a block, and the fields of a row that they fill
 //	fields.go        the columns of runs, node runs, feedback and comparisons
 //
 // Every query that it generates can be read whole in testdata.

@@ -46,7 +46,7 @@ func (r *SnapshotRange) conditions(b *clickhouse.Binder) []string {
 // keysQuery selects the keys and the feedback of the range, in the order of the snapshot.
 func (r *SnapshotRange) keysQuery() clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT\n" + selectList(newSnapshotKeys().fields, "", "") + "\nFROM " + keysTable +
+	return b.Query("SELECT\n" + selectList(newKeyReader().fields, "", "") + "\nFROM " + keysTable +
 		" WHERE " + and(r.conditions(&b)) + "\nORDER BY " + snapshotOrder)
 }
 
@@ -63,7 +63,7 @@ func (r *SnapshotRange) runsQuery() clickhouse.Query {
 		conditions = append(conditions, "started_at <= "+b.Milli("to", r.To.StartedAt.UnixMilli()))
 	}
 	conditions = append(conditions, "(started_at, run_id) IN ("+keys+")")
-	return b.Query("SELECT\n" + selectList(newRuns(r.Request.Split != nil, nil).fields, "", "") +
+	return b.Query("SELECT\n" + selectList(newRunReader(r.Request.Split != nil, nil).fields, "", "") +
 		"\nFROM runs FINAL WHERE " + and(conditions) + "\nORDER BY started_at, run_id")
 }
 
@@ -96,7 +96,7 @@ func (s *SnapshotReader) Read(
 		return q
 	}
 	if shape := r.shape(); shape.wide() {
-		n, err := shape.newWide().read(ctx, s.Keys, query(r.wideQuery(shape), ""), patience, fn)
+		n, err := shape.newWideReader().read(ctx, s.Keys, query(r.wideQuery(shape), ""), patience, fn)
 		return SnapshotRows{Rows: int64(n)}, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -110,8 +110,8 @@ func (s *SnapshotReader) Read(
 	})
 	group.Go(func() error {
 		m := &merge{ctx: ctx, blocks: blocks, found: &found}
-		w := newRuns(r.Request.Split != nil, nil)
-		_, err := w.read(ctx, s.Runs, query(r.runsQuery(), "/runs"), patience, func(row *record.Row) error {
+		reader := newRunReader(r.Request.Split != nil, nil)
+		_, err := reader.read(ctx, s.Runs, query(r.runsQuery(), "/runs"), patience, func(row *record.Row) error {
 			if err := m.join(row); err != nil {
 				return err
 			}
@@ -134,11 +134,11 @@ type snapshotKey struct {
 	feedback    record.Feedback
 }
 
-func newSnapshotKeys() *window {
-	w := &window{}
-	w.fields = append([]field{moment("{r}started_at", &w.row.StartedAt), text("{r}run_id", &w.row.RunID)},
-		feedbackFields(&w.row)...)
-	return w
+func newKeyReader() *rowReader {
+	reader := &rowReader{}
+	reader.fields = append([]field{milliseconds("{r}started_at", &reader.row.StartedAt), text("{r}run_id", &reader.row.RunID)},
+		feedbackFields(&reader.row)...)
+	return reader
 }
 
 // sendKeys sends the keys in small blocks. The channel bounds the number of blocks in memory.
@@ -154,7 +154,7 @@ func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, pa
 			return context.Cause(ctx)
 		}
 	}
-	_, err := newSnapshotKeys().read(ctx, client, query, patience, func(row *record.Row) error {
+	_, err := newKeyReader().read(ctx, client, query, patience, func(row *record.Row) error {
 		block = append(block, cloneKey(row))
 		if len(block) < maxReadBlock {
 			return nil

@@ -40,7 +40,7 @@ func chunks(expression string, to *[]record.Chunk) field {
 	}}
 }
 
-// tuples is a column of arrays of named tuples. proto has tuples, but none inside of an array.
+// tuples is a column of arrays of named tuples. Package proto has tuples, but not inside an array.
 type tuples struct {
 	columnType proto.ColumnType
 	offsets    proto.ColUInt64
@@ -66,8 +66,8 @@ func newTuples[E any](list []columns.Column[E]) *tuples {
 	return t
 }
 
-// element returns the column of an element. It panics where the list has none of that name and type:
-// the lists are constant.
+// element returns the column of an element. It panics where the list has no element of that name and
+// type: the lists are constant.
 func element[C proto.ColResult](t *tuples, name string) C {
 	for i, n := range t.names {
 		if n == name {

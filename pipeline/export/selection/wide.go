@@ -20,8 +20,8 @@ import (
 // wideRows selects the wide rows, ordered.
 func (q *Selection) wideRows() RowQuery {
 	rows := q.wideFrom(q.related(), q.limit > 0 || q.feedbackConditions != nil || q.joinsRun)
-	return RowQuery{q.bind.Query("SELECT\n" + selectList(q.newWide().fields, "", "") + "\nFROM (" + rows +
-		")\nORDER BY " + snapshotOrder), q.newWide}
+	return RowQuery{q.bind.Query("SELECT\n" + selectList(q.newWideReader().fields, "", "") + "\nFROM (" + rows +
+		")\nORDER BY " + snapshotOrder), q.newWideReader}
 }
 
 // insertWideSnapshot freezes the wide rows. Snapshot is the expression of its id.
@@ -34,29 +34,29 @@ func (q *Selection) insertWideSnapshot(snapshot, related string) clickhouse.Quer
 // wideQuery selects the rows of the range of a snapshot that has whole rows, in the order of the snapshot.
 func (r *SnapshotRange) wideQuery(shape *Selection) clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT\n" + selectList(shape.newWide().fields, "", "") + "\nFROM " + rowsTable +
+	return b.Query("SELECT\n" + selectList(shape.newWideReader().fields, "", "") + "\nFROM " + rowsTable +
 		" WHERE " + and(r.conditions(&b)) + "\nORDER BY " + snapshotOrder)
 }
 
-// newWide returns the columns of wide rows.
-func (q *Selection) newWide() *window {
-	w := &window{}
-	w.fields = append(identityFields(&w.row), feedbackFields(&w.row)...)
-	w.fields = append(w.fields, text("{r}group_key", &w.row.Group))
+// newWideReader returns the reader of wide rows.
+func (q *Selection) newWideReader() *rowReader {
+	reader := &rowReader{}
+	reader.fields = append(identityFields(&reader.row), feedbackFields(&reader.row)...)
+	reader.fields = append(reader.fields, text("{r}group_key", &reader.row.Group))
 	if q.nodes != nil {
-		w.row.Node = &w.node
-		w.fields = append(w.fields, nodeFields(&w.node)...)
-		w.fields = append(w.fields, boolean("{r}feedback_on_node = 1", "feedback_on_node", &w.row.Feedback.OnNode),
-			inputGroupField(&w.node.Execution), word("{r}run_status", &w.row.Status),
-			text("{r}run_input_group", &w.row.InputGroup))
+		reader.row.Node = &reader.node
+		reader.fields = append(reader.fields, nodeFields(&reader.node)...)
+		reader.fields = append(reader.fields, boolean("{r}feedback_on_node = 1", "feedback_on_node", &reader.row.Feedback.OnNode),
+			inputGroupField(&reader.node.Execution), lowCardinality("{r}run_status", &reader.row.Status),
+			text("{r}run_input_group", &reader.row.InputGroup))
 	} else {
-		w.fields = append(w.fields, executionFields(&w.row.Execution)...)
-		w.fields = append(w.fields, text("{r}system_inputs", &w.row.SystemInputs), inputGroupField(&w.row.Execution))
+		reader.fields = append(reader.fields, executionFields(&reader.row.Execution)...)
+		reader.fields = append(reader.fields, text("{r}system_inputs", &reader.row.SystemInputs), inputGroupField(&reader.row.Execution))
 	}
 	if q.needs.Comparison {
-		w.fields = append(w.fields, comparisonFields(&w.row.Comparison)...)
+		reader.fields = append(reader.fields, comparisonFields(&reader.row.Comparison)...)
 	}
-	return w
+	return reader
 }
 
 // Columns of wide rows, by their table.
