@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxVersions is how many versions of an app are listed, of the runs of the last recentDays.
+// maxVersions bounds the listed versions of an app. They are the versions of runs of the last recentDays.
 const (
 	maxVersions = 50
 	recentDays  = 90
 )
 
-// Apps returns the apps of a workspace, the one that ran last first, with the numbers of the last days. Source "" is both.
+// Apps returns the apps of a workspace, the one that ran last first, with the numbers of the last days.
+// Source "" is both sources.
 func (s *Store) Apps(ctx context.Context, workspace, source string, days int) ([]App, error) {
 	apps, err := s.apps(ctx, workspace, source, "", days)
 	if err != nil {
@@ -26,7 +27,7 @@ func (s *Store) Apps(ctx context.Context, workspace, source string, days int) ([
 	return apps, nil
 }
 
-// App is one of Apps, or ErrNotFound.
+// App returns one of Apps, or ErrNotFound.
 func (s *Store) App(ctx context.Context, workspace, source, appID string, days int) (*App, error) {
 	if appID == "" {
 		return nil, ErrNotFound
@@ -55,21 +56,22 @@ func (s *Store) apps(ctx context.Context, workspace, source, appID string, days 
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { apps, err = r.listApps(ctx, counts.inApp); return err })
 	all.Go(func() error { return counts.runs(ctx) })
-	all.Go(func() error { return counts.judged(ctx) })
+	all.Go(func() error { return counts.rated(ctx) })
 	if err := all.Wait(); err != nil {
 		return nil, err
 	}
 	for i := range apps {
-		counts.of(&apps[i])
+		counts.fill(&apps[i])
 	}
 	return apps, nil
 }
 
-// appKey tells the apps of a workspace apart.
+// appKey identifies an app of a workspace.
 type appKey struct{ source, app string }
 
-// listApps reads the apps with when they ran and their versions. What is in the key of the table need not be read FINAL.
-// A version may be that of a superseded snapshot: to filter by it finds nothing, and a merge forgets it.
+// listApps reads the apps with their names, versions and the time of their last runs. Columns of the table's
+// key need no FINAL. A version may come from a superseded snapshot: a filter by that version finds nothing,
+// and the next merge removes it.
 func (r *reading) listApps(ctx context.Context, inApp string) ([]App, error) {
 	places := map[appKey]*App{}
 	err := r.each(ctx, "SELECT DISTINCT source, app_id FROM runs WHERE "+inApp, func(rows driver.Rows) error {
@@ -100,11 +102,11 @@ func (r *reading) listApps(ctx context.Context, inApp string) ([]App, error) {
 	return apps, nil
 }
 
-// recentVersions reads the versions of the last days, and with them when each app ran.
+// recentVersions reads the versions of the last days, and the time of each app's last run.
 func (r *reading) recentVersions(ctx context.Context, inApp string, apps map[appKey]*App) error {
 	sql := "SELECT source, app_id, app_version, max(started_at) AS last FROM runs WHERE " + inApp +
 		" AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC') GROUP BY source, app_id, app_version" +
-		// One more than there may be: "" is none, but when it ran counts.
+		// One more than maxVersions: "" is not listed, but its last run counts.
 		fmt.Sprintf("\nORDER BY source, app_id, last DESC, app_version DESC LIMIT %d BY source, app_id", maxVersions+1)
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey
@@ -114,7 +116,7 @@ func (r *reading) recentVersions(ctx context.Context, inApp string, apps map[app
 			return err
 		}
 		a := apps[k]
-		if a == nil { // it came just now
+		if a == nil { // its first run came after the apps were read
 			return nil
 		}
 		if a.LastRunAt.IsZero() {
@@ -127,7 +129,7 @@ func (r *reading) recentVersions(ctx context.Context, inApp string, apps map[app
 	})
 }
 
-// lastRuns reads when those apps ran that did not run lately.
+// lastRuns reads the last run of the apps without runs in the last days.
 func (r *reading) lastRuns(ctx context.Context, apps map[appKey]*App) error {
 	var old []string
 	for k, a := range apps {
@@ -152,7 +154,7 @@ func (r *reading) lastRuns(ctx context.Context, apps map[appKey]*App) error {
 	})
 }
 
-// nameApps reads the name that the newest run of each app has.
+// nameApps reads the name of each app from its newest run.
 func (r *reading) nameApps(ctx context.Context, apps map[appKey]*App) error {
 	lasts := make([]string, 0, len(apps))
 	for k, a := range apps {

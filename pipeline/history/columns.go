@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/millrace/millrace/pipeline/columns"
 )
 
@@ -19,7 +20,8 @@ type target struct {
 // targets are the columns of a query, in its order.
 type targets []target
 
-// selectList returns the SELECT list. It panics where the table has no column of a name: a test reads all.
+// selectList returns the SELECT list of the targets. It panics where the table lacks a column: the targets
+// are constant, and tests read all of them.
 func selectList[R any](table []columns.Column[R], all targets) string {
 	names := make([]string, len(all))
 	for i, t := range all {
@@ -50,8 +52,8 @@ func (run *Run) targets(e *Error, u *Usage) targets {
 	}
 }
 
-// some is nil where all that p points at is absent.
-func some[T Usage | Error](p *T) *T {
+// orNil returns p, or nil where all fields of p are absent.
+func orNil[T Usage | Error](p *T) *T {
 	var none T
 	if *p == none {
 		return nil
@@ -73,7 +75,8 @@ func (f *files) targets() targets {
 	}
 }
 
-// elements are the expressions of the elements of an array of tuples: one array an element.
+// elements returns a SELECT list of an array of tuples: one array for each element. Format is the format
+// of each expression.
 func elements[E any](array string, tuple []columns.Column[E], all targets, format string) string {
 	list := make([]string, len(all))
 	for i, t := range all {
@@ -91,36 +94,40 @@ func (f *files) list() []File {
 	return list
 }
 
-// listed returns the files of a run in a list, or their number where they are too large for it.
+// listed returns the expressions of a run's files in a list: the files, or only their number where they are
+// over 64 KiB.
 func (f *files) listed() string {
 	return elements("files", columns.Files, f.targets(), "if(byteSize(files) > 65536, [], %s)") +
 		", if(byteSize(files) > 65536, toInt64(length(files)), 0)"
 }
 
-// page reads the runs of a condition on their key.
+// page reads the runs that a condition on their key selects.
 func (r *reading) page(ctx context.Context, condition string, found map[key]*Run) error {
-	sql := "SELECT " + selectList(columns.Runs, new(Run).targets(&Error{}, &Usage{})) + ", substringUTF8(error_message, 1, " + longText + "), " + cut("question") + ", " + cut("answer") + ", " + new(files).listed() +
+	sql := "SELECT " + selectList(columns.Runs, new(Run).targets(&Error{}, &Usage{})) +
+		", substringUTF8(error_message, 1, " + longText + "), " + cut("question") + ", " + cut("answer") + ", " +
+		new(files).listed() +
 		"\nFROM runs FINAL PREWHERE " + inWorkspace + " AND " + condition
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var run Run
 		var e Error
 		var u Usage
 		var f files
-		to := append(run.targets(&e, &u).places(), &e.Message, &run.Question, &run.QuestionTruncated, &run.Answer, &run.AnswerTruncated)
+		to := append(run.targets(&e, &u).places(),
+			&e.Message, &run.Question, &run.QuestionTruncated, &run.Answer, &run.AnswerTruncated)
 		to = append(append(to, f.targets().places()...), &run.FilesOmitted)
 		if err := rows.Scan(to...); err != nil {
 			return err
 		}
-		run.Error, run.Usage, run.Files = some(&e), some(&u), f.list()
+		run.Error, run.Usage, run.Files = orNil(&e), orNil(&u), f.list()
 		found[key{run.StartedAt.UnixMilli(), run.RunID, run.Source, run.AppID}] = &run
 		return nil
 	})
 }
 
-// documents are the JSON documents of the columns, in which "" is absent.
+// documents are JSON documents as their columns have them: "" is absent.
 type documents []string
 
-func (d documents) at(i int) json.RawMessage {
+func (d documents) json(i int) json.RawMessage {
 	if d[i] == "" {
 		return nil
 	}
@@ -136,9 +143,9 @@ func (d *Detail) allTargets(e *Error, u *Usage, docs documents) targets {
 		target{"metadata", &d.Metadata}, target{"updated_at", &d.UpdatedAt})
 }
 
-// detail reads the run of r, less its node runs and feedback.
+// detail reads the run without its node runs and feedback; nil where there is none.
 func (r *reading) detail(ctx context.Context) (detail *Detail, err error) {
-	// By the contract there is one; of two that started at different times, the newer snapshot counts.
+	// The contract allows one. Where two started at different times, the newer snapshot counts.
 	sql := "SELECT " + selectList(columns.Runs, new(Detail).allTargets(&Error{}, &Usage{}, make(documents, 5))) + ", " +
 		elements("files", columns.Files, new(files).targets(), "%s") +
 		"\nFROM runs FINAL PREWHERE " + ofRun + "\nORDER BY version DESC, started_at DESC LIMIT 1"
@@ -152,18 +159,17 @@ func (r *reading) detail(ctx context.Context) (detail *Detail, err error) {
 		if err := rows.Scan(to...); err != nil {
 			return err
 		}
-		d.Error, d.Usage, d.Files = some(&e), some(&u), f.list()
-		d.Inputs, d.SystemInputs, d.Outputs, d.Messages, d.Tools = documents.at(0), documents.at(1), documents.at(2), documents.at(3), documents.at(4)
+		d.Error, d.Usage, d.Files = orNil(&e), orNil(&u), f.list()
+		d.Inputs, d.SystemInputs, d.Outputs = documents.json(0), documents.json(1), documents.json(2)
+		d.Messages, d.Tools = documents.json(3), documents.json(4)
 		detail = &d
 		return nil
 	})
 	return detail, err
 }
 
-// size is what the documents and texts of a run take in an answer, about.
-func (d *Detail) size() (n int64) {
-	for _, s := range [...]string{d.Question, d.Answer, d.Reference, string(d.Inputs), string(d.SystemInputs), string(d.Outputs), string(d.Messages), string(d.Tools)} {
-		n += int64(len(s))
-	}
-	return n
+// size returns roughly the bytes that the documents and texts of a run take in an answer.
+func (d *Detail) size() int64 {
+	return int64(len(d.Question) + len(d.Answer) + len(d.Reference) +
+		len(d.Inputs) + len(d.SystemInputs) + len(d.Outputs) + len(d.Messages) + len(d.Tools))
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// counts are the numbers of some days.
+// counts are the numbers of runs and ratings of some days.
 type counts struct {
 	r          *reading
 	inApp      string
 	first, end time.Time
-	apps       map[appKey]*appCounts // written by runs alone
+	apps       map[appKey]*appCounts // only runs writes it
 	ratings    map[appKey]map[string]int64
 }
 
@@ -23,7 +23,7 @@ type appCounts struct {
 
 const inDays = " AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
 
-// runs counts the runs.
+// runs counts the runs of each app and day.
 func (c *counts) runs(ctx context.Context) error {
 	sql := "SELECT source, app_id, toString(toDate(started_at)) AS day, toInt64(count()), toInt64(countIf(status = 'succeeded')), toInt64(countIf(status = 'failed'))" +
 		"\nFROM runs FINAL PREWHERE " + c.inApp + inDays + "\nGROUP BY source, app_id, day"
@@ -43,9 +43,9 @@ func (c *counts) runs(ctx context.Context) error {
 	})
 }
 
-// judged counts the ratings. The runs are not read FINAL: which there are, their keys tell, and only the few that are rated
-// need to be told apart.
-func (c *counts) judged(ctx context.Context) error {
+// rated counts the ratings of each app. It does not read the runs FINAL: their keys are enough, and DISTINCT
+// removes the repeated keys of the few runs that have a rating.
+func (c *counts) rated(ctx context.Context) error {
 	c.ratings = map[appKey]map[string]int64{}
 	sql := "SELECT source, app_id, rating, toInt64(count()) FROM (" +
 		"\n    SELECT DISTINCT source, app_id, started_at, run_id, rating" +
@@ -65,8 +65,8 @@ func (c *counts) judged(ctx context.Context) error {
 	})
 }
 
-// of gives an app its numbers.
-func (c *counts) of(a *App) {
+// fill sets the numbers of an app.
+func (c *counts) fill(a *App) {
 	k := appKey{a.Source, a.AppID}
 	n := c.apps[k]
 	if n == nil {

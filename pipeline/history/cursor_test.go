@@ -48,7 +48,7 @@ func FuzzCursor(f *testing.F) {
 		if k.cursor() != text {
 			t.Fatalf("%q is %+v, whose cursor is %q", text, k, k.cursor())
 		}
-		if k.started < 0 || k.started >= endsAt || !anID.MatchString(k.run) || !anID.MatchString(k.source) || !anID.MatchString(k.app) {
+		if k.started < 0 || k.started >= endsAt || !idRule.MatchString(k.run) || !idRule.MatchString(k.source) || !idRule.MatchString(k.app) {
 			t.Fatalf("%+v", k)
 		}
 	})

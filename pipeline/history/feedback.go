@@ -5,11 +5,12 @@ import (
 	"strconv"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/millrace/millrace/pipeline/columns"
 )
 
-// newestFeedback selects the newest feedback on a whole run, for each run of the workspace that the condition, on the
-// key, leaves. What is newest is told as the selection of exports tells it: by version, then feedback_id.
+// newestFeedback returns a query for the newest feedback on each whole run of the workspace. Condition
+// narrows the runs by their key; "" is all. The order is that of exports: by version, then feedback_id.
 func newestFeedback(selected, condition string) string {
 	prewhere := inWorkspace
 	if condition != "" {
@@ -19,23 +20,25 @@ func newestFeedback(selected, condition string) string {
 		"\nORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id"
 }
 
-// longText is how many characters of a text a list shows.
+// longText is the number of characters of a text that a list shows.
 const longText = "2000"
 
-// cut is the beginning of a text, and whether there is more.
+// cut returns two expressions: the beginning of a text, and whether there is more.
 func cut(column string) string {
 	return "substringUTF8(" + column + ", 1, " + longText + "), lengthUTF8(" + column + ") > " + longText
 }
 
-// newestFeedback reads it for a page's runs.
+// newestFeedback reads the newest feedback of a page's runs, by run_id.
 func (r *reading) newestFeedback(ctx context.Context, condition string) (map[string]*Feedback, error) {
 	feedback := map[string]*Feedback{}
-	selected := "run_id, feedback_id, node_id, rating, score, " + cut("comment") + ", tags, " + cut("corrected_answer") + ", created_by, created_at"
+	selected := "run_id, feedback_id, node_id, rating, score, " + cut("comment") + ", tags, " +
+		cut("corrected_answer") + ", created_by, created_at"
 	err := r.each(ctx, newestFeedback(selected, condition), func(rows driver.Rows) error {
 		var run string
 		var f Feedback
 		var comment, answer bool
-		err := rows.Scan(&run, &f.FeedbackID, &f.NodeID, &f.Rating, &f.Score, &f.Comment, &comment, &f.Tags, &f.CorrectedAnswer, &answer, &f.CreatedBy, &f.CreatedAt)
+		err := rows.Scan(&run, &f.FeedbackID, &f.NodeID, &f.Rating, &f.Score, &f.Comment, &comment, &f.Tags,
+			&f.CorrectedAnswer, &answer, &f.CreatedBy, &f.CreatedAt)
 		f.Truncated = comment || answer
 		feedback[run] = &f
 		return err
@@ -52,12 +55,12 @@ func (f *Feedback) targets() targets {
 	}
 }
 
-// feedback reads all of a run's, newest first, up to a number.
-func (r *reading) feedback(ctx context.Context, where string, atMost int) ([]Feedback, error) {
+// feedback reads the feedback of the run, newest first, limit rows at most.
+func (r *reading) feedback(ctx context.Context, where string, limit int) ([]Feedback, error) {
 	list := []Feedback{}
 	err := r.each(ctx, "SELECT "+selectList(columns.Feedback, new(Feedback).targets())+
 		" FROM feedback FINAL PREWHERE "+ofRun+where+
-		"\nORDER BY version DESC, feedback_id DESC LIMIT "+strconv.Itoa(atMost), func(rows driver.Rows) error {
+		"\nORDER BY version DESC, feedback_id DESC LIMIT "+strconv.Itoa(limit), func(rows driver.Rows) error {
 		var f Feedback
 		err := rows.Scan(f.targets().places()...)
 		list = append(list, f)

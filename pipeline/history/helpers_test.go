@@ -113,8 +113,8 @@ func (f *fixture) newest(workspace string) []*runs.Run {
 	return list
 }
 
-// judged is the reference for feedback: the newest on each whole run of the workspace.
-func (f *fixture) judged(workspace string) map[string]*runs.Feedback {
+// newestFeedback is the reference implementation: the newest feedback on each whole run of the workspace.
+func (f *fixture) newestFeedback(workspace string) map[string]*runs.Feedback {
 	type id struct{ run, feedback string }
 	byID, byRun := map[id]*runs.Feedback{}, map[string]*runs.Feedback{}
 	for _, j := range f.feedback {
@@ -134,10 +134,10 @@ func (f *fixture) judged(workspace string) map[string]*runs.Feedback {
 
 // want is the reference for lists: what a query selects, one line a run.
 func (f *fixture) want(q Query) (list []string) {
-	judged := f.judged(q.Workspace)
+	newest := f.newestFeedback(q.Workspace)
 	for _, r := range f.newest(q.Workspace) {
 		rating, verdict := unrated, "-"
-		if j := judged[r.RunID]; j != nil {
+		if j := newest[r.RunID]; j != nil {
 			rating, verdict = j.Rating, j.FeedbackID+j.Rating
 		}
 		if (q.Source == "" || r.Source == q.Source) && (q.AppID == "" || r.AppID == q.AppID) &&

@@ -1,4 +1,10 @@
-// Package history reads what the History view shows: runs, their node runs, and the apps they are of.
+// Package history reads what the History view shows: runs, their node runs, and their apps.
+//
+//   - history.go: the types of queries and answers
+//   - runs.go, search.go, cursor.go: pages of runs
+//   - run.go, noderuns.go, feedback.go: one run with all that belongs to it
+//   - apps.go, counts.go, nodes.go: apps and their nodes, with their numbers
+//   - query.go, columns.go: running a query, and the columns it reads
 package history
 
 import (
@@ -7,13 +13,13 @@ import (
 	"time"
 )
 
-// ErrNotFound says that the workspace has no such run or app.
+// ErrNotFound means that the workspace has no such run or app.
 var ErrNotFound = errors.New("not found")
 
-// ErrCursor says that a cursor was not made by this server's kind.
+// ErrCursor means that a cursor was not returned by this listing.
 var ErrCursor = errors.New("is not a cursor of this listing: start without one")
 
-// ErrTooSlow says that there was too much to look through, see [patience].
+// ErrTooSlow means that the answer took longer than [maxDuration].
 var ErrTooSlow = errors.New("the search took longer than 20 seconds: narrow the time range, or choose an app")
 
 // Query selects runs of a workspace, newest first. Zero fields are no condition.
@@ -25,10 +31,10 @@ type Query struct {
 	Versions  []string
 	Rating    string    // thumbsUp, thumbsDown, or none: no feedback on the whole run
 	From, To  time.Time // of started_at, half-open
-	Text      string    // is in the question, whatever its case
+	Text      string    // a part of the question; case does not matter
 	SessionID string
 	RunIDs    []string
-	Cursor    string // where to go on, from Page.Next
+	Cursor    string // from Page.Next; "" is the first page
 	Limit     int    // 1 to 200
 }
 
@@ -38,7 +44,7 @@ type Page struct {
 	Next string `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
 }
 
-// Run is a run as a row of the History view shows it: its long texts are cut in a [Page], and whole in a [Detail].
+// Run is a run as the History view lists it. Its long texts are cut in a [Page] and whole in a [Detail].
 type Run struct {
 	WorkspaceID string     `json:"workspace_id"`
 	RunID       string     `json:"run_id"`
@@ -104,7 +110,7 @@ type Feedback struct {
 	Truncated       bool       `json:"truncated,omitempty" doc:"Whether comment or corrected_answer is cut."`
 }
 
-// Detail is all that is known of a run. Documents are as the producer sent them.
+// Detail is a run with everything stored about it. Documents are as the producer sent them.
 type Detail struct {
 	Run
 	Reference    string            `json:"reference,omitempty"`
@@ -159,7 +165,7 @@ type Chunk struct {
 	UsedInAnswer *bool    `json:"used_in_answer,omitempty"`
 }
 
-// App is a copilot or recipe with what its last days were like.
+// App is a copilot or recipe with the numbers of its last days.
 type App struct {
 	Source     string    `json:"source" enum:"copilot,recipe"`
 	AppID      string    `json:"app_id"`

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/millrace/millrace/pipeline/columns"
 )
 
@@ -26,7 +27,8 @@ type nodeRuns struct {
 // nodeOrder is the order of node runs in their run.
 const nodeOrder = "ORDER BY sequence ASC NULLS LAST, started_at, node_run_id"
 
-// nodeRuns reads all but the documents, which it measures: so many of them may be larger than an answer, or memory.
+// nodeRuns reads the node runs without their documents, and measures those: the documents of many node runs
+// may be too large for an answer, or for memory.
 func (r *reading) nodeRuns(ctx context.Context) (*nodeRuns, error) {
 	nodes := &nodeRuns{list: []NodeRun{}}
 	sql := "SELECT " + selectList(columns.Nodes, new(NodeRun).targets(&Error{}, &Usage{})) + `,
@@ -40,7 +42,7 @@ FROM nodes FINAL PREWHERE ` + ofRun + "\n" + nodeOrder + " LIMIT " + strconv.Ito
 		var u Usage
 		var size, count int64
 		err := rows.Scan(append(n.targets(&e, &u).places(), &size, &count)...)
-		n.Error, n.Usage = some(&e), some(&u)
+		n.Error, n.Usage = orNil(&e), orNil(&u)
 		nodes.list, nodes.sizes = append(nodes.list, n), append(nodes.sizes, size)
 		nodes.omitted = count - int64(len(nodes.list))
 		return err
@@ -67,13 +69,13 @@ func (n *NodeRun) documentTargets(k *nodeKey, e *Error, docs documents) targets 
 	}
 }
 
-// nodeKey tells the node runs of a run apart, even where a producer broke the contract.
+// nodeKey identifies a node run of a run, even where a producer broke the contract.
 type nodeKey struct {
 	node, nodeRun string
 	started       time.Time
 }
 
-// documents reads the documents of node runs, of the first ones that fit beside the run's.
+// documents reads the documents of the first node runs: those that fit beside the documents of the run.
 func (r *reading) documents(ctx context.Context, d *Detail, sizes []int64) error {
 	room, fit := maxDocuments-d.size(), 0
 	for fit < len(sizes) && room >= sizes[fit] {
@@ -107,13 +109,14 @@ FROM nodes FINAL PREWHERE ` + ofRun + " AND node_run_id IN " + r.Texts("node_run
 		if err := rows.Scan(to...); err != nil {
 			return err
 		}
-		if at := places[k]; at != nil { // or it is not one of the first
-			at.PromptTemplate, at.Parameters, at.Chunks = n.PromptTemplate, n.Parameters, c.list()
-			if at.Error != nil {
-				e.Type = at.Error.Type
+		if node := places[k]; node != nil { // otherwise another node run has the same id
+			node.PromptTemplate, node.Parameters, node.Chunks = n.PromptTemplate, n.Parameters, c.list()
+			if node.Error != nil {
+				e.Type = node.Error.Type
 			}
-			at.Error = some(&e)
-			at.PromptVariables, at.Inputs, at.Outputs, at.Messages = documents.at(0), documents.at(1), documents.at(2), documents.at(3)
+			node.Error = orNil(&e)
+			node.PromptVariables, node.Inputs = documents.json(0), documents.json(1)
+			node.Outputs, node.Messages = documents.json(2), documents.json(3)
 		}
 		return nil
 	})

@@ -7,8 +7,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Nodes returns the nodes of an app, the one with the most runs first, or ErrNotFound where there is no such app. Source
-// "" is both. They are those of the last 90 days, or of all times where there are none.
+// Nodes returns the nodes of an app, the one with the most runs first, or ErrNotFound where there is no such
+// app. Source "" is both sources. It counts the node runs of the last 90 days, or all where there are none.
 func (s *Store) Nodes(ctx context.Context, workspace, source, appID string) ([]Node, error) {
 	if appID == "" {
 		return nil, ErrNotFound
@@ -52,7 +52,7 @@ func (r *reading) countNodes(ctx context.Context, condition string) ([]Node, err
 	return nodes, err
 }
 
-// nameNodes reads the name and type that the newest run of each node has.
+// nameNodes reads the name and type of each node from its newest run.
 func (r *reading) nameNodes(ctx context.Context, inApp string, nodes []Node) error {
 	lasts := make([]string, len(nodes))
 	places := make(map[string]*Node, len(nodes))

@@ -14,24 +14,24 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 )
 
-// patience is how long one answer may take, with all of its queries.
-const patience = 20 * time.Second
+// maxDuration bounds the time of one answer with all its queries.
+const maxDuration = 20 * time.Second
 
-// grace is how long the server may take to say that the time is over, until it is taken for one that does not answer.
+// grace is how long the server may take to report its timeout. After that it counts as not answering.
 const grace = 3 * time.Second
 
 // Store reads ClickHouse.
 type Store struct {
-	conn     driver.Conn
-	patience time.Duration
-	now      func() time.Time
+	conn        driver.Conn
+	maxDuration time.Duration
+	now         func() time.Time
 }
 
 // New returns a store.
-func New(conn driver.Conn) *Store { return &Store{conn, patience, time.Now} }
+func New(conn driver.Conn) *Store { return &Store{conn, maxDuration, time.Now} }
 
-// reading is what the queries of one answer share. All of them are about one workspace, which is bound from the start
-// (invariant 9).
+// reading is the state that the queries of one answer share. All of them read one workspace, which is bound
+// from the start (invariant 9).
 //
 // Filters are in WHERE. PREWHERE, which ClickHouse evaluates before FINAL, has only columns that all versions of a run
 // share: those of the table's key.
@@ -46,7 +46,7 @@ type reading struct {
 const inWorkspace = "workspace_id = unhex({workspace:String})"
 
 func (s *Store) read(workspace string) *reading {
-	r := &reading{Binder: &clickhouse.Binder{}, conn: s.conn, deadline: time.Now().Add(s.patience), now: s.now()}
+	r := &reading{Binder: &clickhouse.Binder{}, conn: s.conn, deadline: time.Now().Add(s.maxDuration), now: s.now()}
 	r.Text("workspace", workspace)
 	return r
 }
@@ -58,7 +58,7 @@ func (r *reading) fork() *reading {
 	return &f
 }
 
-// keys binds a set of keys, not an empty one, and returns a condition on the columns of the key.
+// keys binds a non-empty set of keys and returns a condition on the columns of the key.
 func (r *reading) keys(name string, keys []key) string {
 	list := make([]string, len(keys))
 	first, last := keys[0].started, keys[0].started
@@ -72,7 +72,7 @@ func (r *reading) keys(name string, keys []key) string {
 		" FROM " + r.tuples(name, list) + ")"
 }
 
-// runs binds the run_id of keys, and returns what may follow IN.
+// runs binds the run_id of each key and returns the right side of an IN.
 func (r *reading) runs(name string, keys []key) string {
 	ids := make([]string, len(keys))
 	for i, k := range keys {
@@ -87,7 +87,7 @@ func (r *reading) tuples(name string, tuples []string) string {
 	return "(SELECT splitByChar('.', arrayJoin(splitByChar(',', " + r.ID(name, strings.Join(tuples, ",")) + "))) AS p)"
 }
 
-// app is the conditions on the app, of which either part may be "" for any.
+// app returns the conditions on workspace and app. A source or app of "" is no condition.
 func (r *reading) app(source, app string) string {
 	conditions := inWorkspace
 	if source != "" {
@@ -99,7 +99,7 @@ func (r *reading) app(source, app string) string {
 	return conditions
 }
 
-// each runs a query with those of the parameters that are in it, and calls scan for each of its rows.
+// each runs a query and calls scan for each of its rows. The query gets the bound parameters that it names.
 func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Rows) error) error {
 	left := time.Until(r.deadline)
 	if left <= 0 {
@@ -109,7 +109,7 @@ func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Ro
 	query.Settings = settings(left)
 	limited, cancel := context.WithDeadline(ctx, r.deadline.Add(grace))
 	defer cancel()
-	err := r.stream(query.Context(undated{limited}), sql, scan)
+	err := r.stream(query.Context(noDeadline{limited}), sql, scan)
 	switch code := clickhouse.Code(err); {
 	case err == nil:
 		return nil
@@ -124,10 +124,10 @@ func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Ro
 	}
 }
 
-// undated hides its deadline from the driver, which would tell the server another one, 5 seconds later.
-type undated struct{ context.Context }
+// noDeadline hides the deadline from the driver, which would send the server another one, 5 seconds later.
+type noDeadline struct{ context.Context }
 
-func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (noDeadline) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 func (r *reading) stream(ctx context.Context, sql string, scan func(rows driver.Rows) error) (err error) {
 	rows, err := r.conn.Query(ctx, sql)
@@ -143,12 +143,12 @@ func (r *reading) stream(ctx context.Context, sql string, scan func(rows driver.
 	return rows.Err()
 }
 
-// maxMemory is what a query may use on the server, in bytes.
+// maxMemory bounds the memory of a query on the server, in bytes.
 const maxMemory = 4 << 30
 
 // settings returns the settings of every query. Monthly partitions share no key, so FINAL need not merge across them.
 func settings(limit time.Duration) []ch.Setting {
 	return append(clickhouse.ReadSettings("history", limit, maxMemory),
-		ch.SettingInt("do_not_merge_across_partitions_select_final",
-			1), ch.SettingInt("optimize_move_to_prewhere_if_final", 0))
+		ch.SettingInt("do_not_merge_across_partitions_select_final", 1),
+		ch.SettingInt("optimize_move_to_prewhere_if_final", 0))
 }

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// ofRun is the rows of a run, of which the id is bound, in each of the tables. Those that are not in its order have a
-// bloom filter for it.
+// ofRun is the condition on rows of the run in each table. Tables that run_id does not order have a bloom
+// filter for it.
 const ofRun = inWorkspace + " AND run_id = unhex({run:String})"
 
-// maxFeedback is how many a detail has at most.
+// maxFeedback bounds the feedback of a detail.
 const maxFeedback = 100
 
-// Run returns all that is known of a run, or ErrNotFound.
+// Run returns a run with everything stored about it, or ErrNotFound.
 func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, error) {
 	r := s.read(workspace)
 	r.Text("run", runID)

@@ -221,7 +221,7 @@ func TestErrorsOfClickHouseArePassedOn(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	impatient := New(f.conn)
-	impatient.patience = 0
+	impatient.maxDuration = 0
 	for name, c := range map[string]struct {
 		ctx   context.Context
 		store *Store
@@ -270,7 +270,7 @@ func TestAServerThatGoesSilentIsNotWaitedForForEver(t *testing.T) {
 	s := localtest.ClickHouse(t)
 	proxy := clickhousetest.NewProxy(t, s.NativeAddr)
 	store := open(t, proxy.Addr, s.Database(t))
-	store.patience = 100 * time.Millisecond
+	store.maxDuration = 100 * time.Millisecond
 	if err := store.conn.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}

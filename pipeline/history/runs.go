@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxPage is the most runs of a page, and defaultPage how many where the query does not say.
+// maxPage bounds the runs of a page. defaultPage is their number where the query has no limit.
 const (
 	maxPage     = 200
 	defaultPage = 50
 )
 
-// Runs returns a page of runs. A cursor that is not one of Page.Next is ErrCursor. Where more has to be looked through
-// than there is time for, it is ErrTooSlow, and never fewer runs.
+// Runs returns a page of runs. It returns ErrCursor for a cursor that is not a Page.Next, and ErrTooSlow
+// where the search runs out of time; it never returns a page with runs missing.
 func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) {
 	var after *key
 	if q.Cursor != "" {
@@ -35,7 +35,7 @@ func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) {
 
 func (s *Store) page(ctx context.Context, q *Query, after *key) (*Page, error) {
 	page := &Page{Runs: []Run{}}
-	if !utf8.ValidString(q.Text) { // no question has it, and the server reads beyond its end
+	if !utf8.ValidString(q.Text) { // no question contains it, and ClickHouse would read beyond its end
 		return page, nil
 	}
 	limit := q.Limit
@@ -56,20 +56,20 @@ func (s *Store) page(ctx context.Context, q *Query, after *key) (*Page, error) {
 	return page, err
 }
 
-// rows reads the runs of keys, in their order, as a page shows them.
+// rows reads the runs of a page, in the order of keys.
 func (r *reading) rows(ctx context.Context, keys []key) ([]Run, error) {
-	condition, judged := r.keys("page", keys), "run_id IN "+r.runs("page_runs", keys)
+	condition, related := r.keys("page", keys), "run_id IN "+r.runs("page_runs", keys)
 	found := make(map[key]*Run, len(keys))
 	var feedback map[string]*Feedback
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return r.page(ctx, condition, found) })
-	both.Go(func() (err error) { feedback, err = r.newestFeedback(ctx, judged); return err })
+	both.Go(func() (err error) { feedback, err = r.newestFeedback(ctx, related); return err })
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}
 	list := make([]Run, 0, len(keys))
 	for _, k := range keys {
-		if run := found[k]; run != nil { // or it was deleted just now
+		if run := found[k]; run != nil { // it is nil where the run was deleted meanwhile
 			run.Feedback = feedback[k.run]
 			list = append(list, *run)
 		}
@@ -77,8 +77,8 @@ func (r *reading) rows(ctx context.Context, keys []key) ([]Run, error) {
 	return list, nil
 }
 
-// bounds are a time range in milliseconds since 1970, half-open. What is outside of the contract's times is as good as
-// none.
+// bounds returns the time range in milliseconds since 1970, half-open. Bounds outside the contract's times
+// are cut to them.
 func (q *Query) bounds() (from, to int64) {
 	from, to = 0, endsAt
 	if !q.From.IsZero() {
@@ -90,7 +90,7 @@ func (q *Query) bounds() (from, to int64) {
 	return from, to
 }
 
-// ceilMilli is a bound between two of the milliseconds of started_at as the later one.
+// ceilMilli rounds a bound up to a millisecond, the precision of started_at.
 func ceilMilli(t time.Time) int64 {
 	milli := t.UnixMilli()
 	if t.Nanosecond()%int(time.Millisecond) > 0 {

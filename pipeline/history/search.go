@@ -10,25 +10,26 @@ import (
 
 // search finds the keys of a query's runs, the newest first.
 //
-// FINAL cannot be read from a table's end, and merges all that the rest of the key leaves. So a search looks for
-// candidates without it: rows whose snapshot meets the filters, of which the newest of the run is one if it does. That
-// reads no more than what lies before the last of them. Then FINAL reads the candidates, to leave those whose newest
-// snapshot it was. Where most were superseded, which happens to runs that were running until the parts are merged, FINAL
-// reads all of a span instead.
+// A query with FINAL cannot read backwards from the end of the table: it merges all rows that the rest of
+// the key selects. So a search first looks for candidates without FINAL: rows whose snapshot meets the
+// filters, superseded snapshots too. That reads only the rows down to the last candidate. A second query
+// reads the candidates with FINAL and keeps those whose newest snapshot meets the filters. Where most
+// candidates were superseded, FINAL reads the whole span instead. That happens to runs whose first snapshots
+// were of the status running, until ClickHouse merges the parts.
 //
-// It goes back in spans of time, each longer than the one before, since candidates cost a block of each part of
-// the table that the span touches, and without an app all rows of the span.
+// A search goes back in spans of time, each longer than the one before: candidates cost a block of each part
+// of the table that the span touches, and without an app all rows of the span.
 type search struct {
 	r       *reading
 	ordered bool     // source and app are bound: the table is in the order of the list
-	fixed   string   // conditions that all snapshots of a run meet, or none; of the span aside
-	filters []string // conditions that only some may
+	fixed   string   // conditions that all snapshots of a run meet, or none does; without the span
+	filters []string // conditions that only some snapshots of a run may meet
 	rating  string
-	from    int64 // no run started before
-	to      int64 // all started before
-	after   *key  // nor from here on
-	verify  bool  // whether a candidate may not be one of the runs
-	stale   bool  // whether most were not
+	from    int64 // runs start at this time or later
+	to      int64 // and before this one
+	after   *key  // and come after this key in the list; nil: no condition
+	verify  bool  // candidates must be checked with FINAL
+	stale   bool  // most candidates were superseded
 
 	found []key
 }
@@ -63,12 +64,13 @@ func newSearch(r *reading, q *Query, after *key) *search {
 
 const dayMilli = 24 * 60 * 60 * 1000
 
-// spans are how far a search goes back, in days; after the last one, to the beginning.
+// spans are the days that a search goes back, one after the other; after the last one it goes back to the
+// beginning.
 var spans = [...]int64{1, 31, 92, 366}
 
-// find returns the first n keys, or all if there are fewer.
+// find returns the first n keys, or all where there are fewer.
 func (s *search) find(ctx context.Context, n int) ([]key, error) {
-	back := min(s.to, s.r.now.UnixMilli()) // the first span has all that is later
+	back := min(s.to, s.r.now.UnixMilli()) // the first span includes the runs after now
 	for i := 0; s.from < s.to && len(s.found) < n; i++ {
 		first := s.from
 		if i < len(spans) {
@@ -82,17 +84,17 @@ func (s *search) find(ctx context.Context, n int) ([]key, error) {
 	return s.found[:min(n, len(s.found))], nil
 }
 
-// candidates are how many a search reads at most with a query: a few more than are wanted, as some may be superseded;
-// then more, since they were.
+// The first query for candidates reads spareCandidates more than are needed, since some may be superseded.
+// Where that was not enough, the next queries read moreCandidates.
 const (
 	spareCandidates = 16
 	moreCandidates  = 1000
 )
 
-// span looks through what started from first on, until n keys are found.
+// span searches the runs that started at first or later, until n keys are found.
 func (s *search) span(ctx context.Context, first int64, n int) error {
-	for atMost := n - len(s.found) + spareCandidates; !s.stale; atMost = moreCandidates {
-		keys, ended, err := s.candidates(ctx, first, atMost)
+	for limit := n - len(s.found) + spareCandidates; !s.stale; limit = moreCandidates {
+		keys, ended, err := s.candidates(ctx, first, limit)
 		if err != nil || len(keys) == 0 {
 			return err
 		}
@@ -115,7 +117,7 @@ func (s *search) span(ctx context.Context, first int64, n int) error {
 	return err
 }
 
-// started is a condition on the key: first or later, and after where the search has come to.
+// started returns a condition on the key: it started at first or later, and the search has not reached it.
 func (s *search) started(first int64) string {
 	condition := "started_at >= " + s.r.Milli("first", first) + " AND started_at < " + s.r.Milli("end", s.to)
 	if a := s.after; a != nil {
@@ -125,48 +127,49 @@ func (s *search) started(first int64) string {
 	return condition
 }
 
-// candidates returns the next keys of rows that meet the filters, superseded ones too, and whether these are
-// the last that started from first on.
-func (s *search) candidates(ctx context.Context, first int64, atMost int) (keys []key, ended bool, err error) {
+// candidates returns the next keys of rows that meet the filters, superseded rows too. Ended means that no
+// further ones started at first or later.
+func (s *search) candidates(ctx context.Context, first int64, limit int) (keys []key, ended bool, err error) {
 	conditions := append([]string{s.fixed, s.started(first)}, s.filters...)
 	if s.rating != "" && s.rating != unrated {
-		// Not the newest feedback, but that is one of them. Of runs without any there are so many that it need not be looked at.
+		// This reads all feedback, and the newest is part of it. Most runs have none, so unrated filters nothing
+		// here.
 		conditions = append(conditions, "run_id IN (SELECT run_id FROM feedback WHERE "+inWorkspace+" AND node_id = '' AND rating = unhex({rating:String}))")
 	}
-	keys, err = s.keys(ctx, "runs WHERE "+strings.Join(conditions, " AND "), atMost)
-	return keys, len(keys) < atMost, err
+	keys, err = s.keys(ctx, "runs WHERE "+strings.Join(conditions, " AND "), limit)
+	return keys, len(keys) < limit, err
 }
 
-// unrated is the rating of runs that nobody judged as a whole.
+// unrated is the rating of runs without feedback on the whole run.
 const unrated = "none"
 
-// final returns the keys, so many at most, of the runs whose key meets a condition and whose newest snapshot meets the
-// filters. Related narrows their feedback.
-func (s *search) final(ctx context.Context, condition, related string, atMost int) ([]key, error) {
+// final returns the keys of the runs whose key meets a condition and whose newest snapshot meets the filters,
+// limit at most. Related narrows the feedback that it reads.
+func (s *search) final(ctx context.Context, condition, related string, limit int) ([]key, error) {
 	filters := slices.Clone(s.filters)
 	if s.rating != "" {
-		judged := "(SELECT run_id FROM (" + newestFeedback("run_id, rating", related) + ")"
+		newest := "(SELECT run_id FROM (" + newestFeedback("run_id, rating", related) + ")"
 		if s.rating == unrated {
-			filters = append(filters, "run_id NOT IN "+judged+")")
+			filters = append(filters, "run_id NOT IN "+newest+")")
 		} else {
-			filters = append(filters, "run_id IN "+judged+" WHERE rating = unhex({rating:String}))")
+			filters = append(filters, "run_id IN "+newest+" WHERE rating = unhex({rating:String}))")
 		}
 	}
 	from := "runs FINAL PREWHERE " + s.fixed + " AND " + condition
 	if filters != nil {
 		from += " WHERE " + strings.Join(filters, " AND ")
 	}
-	return s.keys(ctx, from, atMost)
+	return s.keys(ctx, from, limit)
 }
 
 // keys reads keys in the order of the list.
-func (s *search) keys(ctx context.Context, from string, atMost int) (keys []key, err error) {
+func (s *search) keys(ctx context.Context, from string, limit int) (keys []key, err error) {
 	order := "started_at DESC, run_id DESC"
 	if !s.ordered {
 		order += ", source DESC, app_id DESC"
 	}
 	sql := "SELECT toUnixTimestamp64Milli(started_at), run_id, source, app_id FROM " + from +
-		"\nORDER BY " + order + " LIMIT " + s.r.Count("at_most", int64(atMost))
+		"\nORDER BY " + order + " LIMIT " + s.r.Count("at_most", int64(limit))
 	err = s.r.each(ctx, sql, func(rows driver.Rows) error {
 		var k key
 		err := rows.Scan(&k.started, &k.run, &k.source, &k.app)

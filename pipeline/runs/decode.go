@@ -6,31 +6,30 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// Decoder decodes run events. The zero Decoder is ready; it is not safe for concurrent use.
+// Decoder decodes run events. The zero value is ready to use. It is not safe for concurrent use.
 type Decoder struct {
-	// Unknown is called with the name of each field that the contract does not have, where it is set.
+	// Unknown, if set, is called with the name of each field that the contract does not have.
 	Unknown func(field string)
 
 	r strictjson.Reader
 }
 
-// Decode decodes the data of an event of the given CloudEvents type. At is the event's time, the
-// default of updated_at; prefix is the JSON pointer of data in what the producer sent. The error is a
-// *strictjson.Refusal.
-func (d *Decoder) Decode(eventType string, data []byte, prefix string, at time.Time) (Event, error) {
+// Decode decodes the data of an event of a CloudEvents type. Prefix is the JSON pointer of data in the
+// producer's message. EventTime is the default of updated_at. The error is a *strictjson.Refusal.
+func (d *Decoder) Decode(eventType string, data []byte, prefix string, eventTime time.Time) (Event, error) {
 	d.r.Reset(data, prefix, strictjson.MaxDepth)
 	f := fields{r: &d.r, unknown: d.Unknown}
 	var event Event
 	var err error
 	switch eventType {
 	case TypeRun:
-		run := &Run{UpdatedAt: at}
+		run := &Run{UpdatedAt: eventTime}
 		event, err = run, f.run(run)
 	case TypeNode:
-		node := &Node{UpdatedAt: at}
+		node := &Node{UpdatedAt: eventTime}
 		event, err = node, f.node(node)
 	case TypeFeedback:
-		feedback := &Feedback{UpdatedAt: at}
+		feedback := &Feedback{UpdatedAt: eventTime}
 		event, err = feedback, f.feedback(feedback)
 	default:
 		return nil, &strictjson.Refusal{

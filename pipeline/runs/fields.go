@@ -16,7 +16,7 @@ var (
 	directions = []string{"input", "output"}
 )
 
-// fields reads the typed fields of an event at a reader's cursor. A null is as good as an absent field.
+// fields reads the typed fields of an event at the reader's cursor. A null counts as an absent field.
 type fields struct {
 	r       *strictjson.Reader
 	unknown func(field string)
@@ -25,7 +25,7 @@ type fields struct {
 func (f *fields) null() bool { return f.r.Kind() == strictjson.Null }
 
 func (f *fields) skip(key string) error {
-	// A bare event has its type beside the data's keys.
+	// A bare event has its type among the keys of the data.
 	if f.unknown != nil && key != "type" {
 		f.unknown(key)
 	}
@@ -63,7 +63,7 @@ const (
 	workspaceRule = "must match [a-z0-9][a-z0-9_-]{0,62}"
 )
 
-// ValidID says whether s is an id of the contract: [A-Za-z0-9][A-Za-z0-9._:~-]{0,127}.
+// ValidID reports whether s is an id of the contract: [A-Za-z0-9][A-Za-z0-9._:~-]{0,127}.
 func ValidID(s string) bool {
 	if s == "" || len(s) > 128 {
 		return false
@@ -79,7 +79,7 @@ func ValidID(s string) bool {
 	return true
 }
 
-// ValidWorkspaceID says whether s is a workspace id of the contract: [a-z0-9][a-z0-9_-]{0,62}.
+// ValidWorkspaceID reports whether s is a workspace id of the contract: [a-z0-9][a-z0-9_-]{0,62}.
 func ValidWorkspaceID(s string) bool {
 	if s == "" || len(s) > 63 {
 		return false
@@ -135,11 +135,11 @@ var (
 	endTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// timeRule is the rule of a time that cannot be read.
+// timeRule is the rule that a malformed time breaks.
 const timeRule = "must be an RFC 3339 time in UTC, such as 2026-01-31T23:59:59.123Z"
 
-// ParseTime reads a time of the contract: RFC 3339 in UTC, from 1970 to 2199. Rule is "" or what is
-// wrong; then inRange tells a time that cannot be read (true) from one outside the years (false).
+// ParseTime reads a time of the contract: RFC 3339 in UTC, from 1970 to 2199. Rule is "", or the rule that s
+// breaks. InRange is false where s is a well-formed time outside these years.
 func ParseTime(s string) (t time.Time, rule string, inRange bool) {
 	t, rule, inRange = ParseTimestamp(s)
 	if rule == "" && !strings.HasSuffix(s, "Z") && !strings.HasSuffix(s, "00:00") {
@@ -148,10 +148,11 @@ func ParseTime(s string) (t time.Time, rule string, inRange bool) {
 	return t, rule, inRange
 }
 
-// ParseTimestamp is ParseTime for a time of another specification, which may have any offset from UTC.
+// ParseTimestamp is ParseTime for times of other specifications: they may have any offset from UTC.
 func ParseTimestamp(s string) (t time.Time, rule string, inRange bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	// RFC 3339 has two digits for the hour and a point before the fraction; time.Parse is not that strict.
+	// time.Parse is less strict than RFC 3339, which has two digits for the hour and a point before the
+	// fraction.
 	if err != nil || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
 		return t, timeRule, true
 	}
@@ -163,13 +164,14 @@ func ParseTimestamp(s string) (t time.Time, rule string, inRange bool) {
 
 func inYears(t time.Time) bool { return !t.Before(minTime) && t.Before(endTime) }
 
-// version checks the time that orders snapshots, which may be the event's: a record's timestamp is
-// whatever its producer's clock and units made it.
+// version checks the time that orders snapshots. It may be the event's time, and so a record's timestamp,
+// which depends on the producer's clock and units.
 func (f *fields) version(updatedAt time.Time) error {
 	if inYears(updatedAt) {
 		return nil
 	}
-	return f.r.RefuseField(strictjson.OutOfRange, "updated_at", "is absent, and its default, the event's time, is not from 1970 to 2199")
+	return f.r.RefuseField(strictjson.OutOfRange, "updated_at",
+		"is absent, and its default, the event's time, is not from 1970 to 2199")
 }
 
 func (f *fields) integer(p **int64) error {
@@ -192,8 +194,8 @@ func (f *fields) integer(p **int64) error {
 	return nil
 }
 
-// wholeNumber returns a JSON number as digits alone, or false if it has a fraction: 5.0 and 5e3 are
-// integers too, as in JSON Schema. What is too long for 64 bits may come back shorter, but still too long.
+// wholeNumber returns a JSON number as a sign and digits, or false where it has a fraction. 5.0 and 5e3 are
+// integers, as in JSON Schema. A number that is too long for 64 bits may be shortened, but stays too long.
 func wholeNumber(s string) (string, bool) {
 	if !strings.ContainsAny(s, ".eE") {
 		return s, true
@@ -205,7 +207,7 @@ func wholeNumber(s string) (string, bool) {
 	mantissa, exponent := digits, 0
 	if i := strings.IndexAny(digits, "eE"); i >= 0 {
 		mantissa = digits[:i]
-		exponent, _ = strconv.Atoi(digits[i+1:]) // too great, it is the greatest that is not
+		exponent, _ = strconv.Atoi(digits[i+1:]) // out of range, Atoi returns the largest int
 		exponent = max(-1<<40, min(exponent, 1<<40))
 	}
 	integer, fraction, _ := strings.Cut(mantissa, ".")
@@ -245,7 +247,7 @@ func (f *fields) boolean(p **bool) error {
 	return err
 }
 
-// object reads a free document, which must be an object, as it was sent.
+// object reads a document as it was sent. It must be an object.
 func (f *fields) object(p *Doc) (err error) {
 	switch got := f.r.Kind(); got {
 	case strictjson.Object, strictjson.Invalid:

@@ -11,10 +11,10 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// InputGroup is the same for all runs of the same input: the hash of question and inputs, normalised, in 32
-// hexadecimal digits. Texts are normalised to NFC and trimmed, and white space in them collapsed; keys of objects are sorted;
-// numbers stay as they are written. Of a run that has neither, it is that of its messages, and without those its
-// own.
+// InputGroup returns a hash in 32 hexadecimal digits that is the same for all runs of the same input. It
+// hashes the normalised question and inputs: texts are trimmed and in NFC, runs of white space are one space,
+// keys of objects are sorted, and numbers stay as they are written. A run without question and inputs is
+// grouped by its messages. A run without those is a group of its own.
 func (r *Run) InputGroup() string {
 	switch {
 	case r.Question != "" || r.Inputs != "":
@@ -25,8 +25,9 @@ func (r *Run) InputGroup() string {
 	return inputGroup("identity", r.RunID, "")
 }
 
-// InputGroup is the same for all runs of a node with the same input: the hash of the node's id and of its inputs,
-// its prompt's variables, and its messages, whichever of them is there first. See [Run.InputGroup].
+// InputGroup returns a hash that is the same for all runs of a node with the same input, see
+// [Run.InputGroup]. It hashes the node's id and the first of these that is present: inputs, prompt variables,
+// messages.
 func (n *Node) InputGroup() string {
 	for _, doc := range []Doc{n.Inputs, n.PromptVariables, n.Messages} {
 		if doc != "" {
@@ -36,7 +37,7 @@ func (n *Node) InputGroup() string {
 	return inputGroup("identity", n.RunID, n.NodeRunID)
 }
 
-// inputGroup hashes a text and a document, or a text instead of one.
+// inputGroup hashes a kind, a text, and a document or, for identity, a second text.
 func inputGroup(kind, text string, doc Doc) string {
 	buffer := append(make([]byte, 0, 512+len(text)+len(doc)), kind...)
 	buffer = append(buffer, 0)
@@ -47,7 +48,7 @@ func inputGroup(kind, text string, doc Doc) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// appendNormal appends a text in NFC, without white space at its ends, and a single space for each within.
+// appendNormal appends a text in NFC, trimmed, with one space for each run of white space.
 func appendNormal(dst []byte, text string) []byte {
 	if !norm.NFC.IsNormalString(text) {
 		text = norm.NFC.String(text)
@@ -62,7 +63,7 @@ func appendNormal(dst []byte, text string) []byte {
 	return dst
 }
 
-// appendNormalDoc appends a document, which was checked, with sorted keys and normal texts.
+// appendNormalDoc appends a document with sorted keys and normal texts. The decoder has checked the document.
 func appendNormalDoc(dst []byte, doc Doc) []byte {
 	if doc == "" {
 		return dst
@@ -72,7 +73,7 @@ func appendNormalDoc(dst []byte, doc Doc) []byte {
 	return appendNormalValue(dst, &r)
 }
 
-// No normal text has these control characters: they end what they follow.
+// These control characters end keys and elements. No normal text contains them.
 const (
 	endKey     = 1
 	endElement = 2
@@ -86,7 +87,7 @@ func appendNormalValue(dst []byte, r *strictjson.Reader) []byte {
 			value []byte
 		}
 		var members []member
-		r.Object(func(key string) error { //nolint:errcheck // checked before
+		r.Object(func(key string) error { //nolint:errcheck // the decoder has checked the document
 			members = append(members, member{key, appendNormalValue(nil, r)})
 			return nil
 		})
@@ -99,7 +100,7 @@ func appendNormalValue(dst []byte, r *strictjson.Reader) []byte {
 		return append(dst, '}')
 	case strictjson.Array:
 		dst = append(dst, '[')
-		r.Array(func(int) error { //nolint:errcheck // checked before
+		r.Array(func(int) error { //nolint:errcheck // the decoder has checked the document
 			dst = append(appendNormalValue(dst, r), endElement)
 			return nil
 		})

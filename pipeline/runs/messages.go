@@ -2,8 +2,8 @@ package runs
 
 import "github.com/millrace/millrace/pipeline/strictjson"
 
-// messages reads an array of chat messages in the shape of OpenAI's chat completions: it is kept as
-// sent, and the keys that the exports read are checked.
+// messages reads an array of chat messages in the shape of OpenAI's chat completions. It keeps the array as
+// it was sent, and checks the keys that exports read.
 // https://platform.openai.com/docs/api-reference/chat/create
 func (f *fields) messages(p *Doc) (err error) {
 	if f.null() {
@@ -58,7 +58,7 @@ func (f *fields) objects() error {
 	})
 }
 
-// tools reads an array of tool definitions, kept as sent.
+// tools reads an array of tool definitions, and keeps it as it was sent.
 func (f *fields) tools(p *Doc) (err error) {
 	if f.null() {
 		return f.r.Null()

@@ -1,5 +1,9 @@
-// Package runs holds the run events of the contract: their types, and their decoding from JSON with
-// every rule of the contract checked. It is pure: it knows neither Kafka nor ClickHouse.
+// Package runs has the run events of the contract: their types, and their decoding from JSON, which checks
+// every rule of the contract. It is pure: it knows neither Kafka nor ClickHouse.
+//
+//   - runs.go: the types of events, and the order of their snapshots
+//   - decode.go, fields.go, messages.go: decoding
+//   - inputgroup.go: which runs have the same input
 //
 // A run is one execution of a copilot (a conversational assistant) or of a recipe (a workflow of
 // nodes); a node run is one node's execution inside it. Every event is a snapshot: a later one, by its
@@ -23,7 +27,7 @@ type Event interface {
 	Workspace() string
 }
 
-// Doc is a JSON document as the producer wrote it, less the white space between its tokens; "" is
+// Doc is a JSON document as the producer wrote it, without the white space between its tokens; "" is
 // absent.
 type Doc = string
 
@@ -110,7 +114,7 @@ type Feedback struct {
 // Error is why a run or a node run failed.
 type Error struct{ Type, Message string }
 
-// File is a reference to a file that went in or came out; never its bytes.
+// File is a reference to a file that went in or came out. It never has the file's bytes.
 type File struct {
 	FileID, Name, URI, ContentType string
 	SizeBytes                      *int64
@@ -140,8 +144,8 @@ func (r *Run) Workspace() string      { return r.WorkspaceID }
 func (n *Node) Workspace() string     { return n.WorkspaceID }
 func (f *Feedback) Workspace() string { return f.WorkspaceID }
 
-// Version orders the snapshots of one identity: microseconds of updated_at, and at equal times a final
-// status wins over running.
+// Version orders the snapshots of one identity: the newer updated_at wins, and at the same microsecond a
+// final status wins over running.
 func (r *Run) Version() uint64 { return version(r.UpdatedAt, r.Status != "running") }
 
 // Version orders the snapshots of one identity, see [Run.Version].
@@ -151,7 +155,7 @@ func (n *Node) Version() uint64 { return version(n.UpdatedAt, n.Status != "runni
 func (f *Feedback) Version() uint64 { return version(f.UpdatedAt, true) }
 
 func version(at time.Time, final bool) uint64 {
-	v := uint64(at.UnixMicro()) * 2 // times before 1970 are refused
+	v := uint64(at.UnixMicro()) * 2 // the decoder refuses times before 1970
 	if final {
 		v++
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// column is a column that is written, and reused for the next insert.
+// column is a column of an insert block. It is reused for the next insert.
 type column interface {
 	proto.ColInput
 	proto.Resettable

@@ -9,11 +9,11 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// hostile is text that has been somebody's undoing: quotes and escapes of SQL, JSON, TSV and shells,
-// control characters, a NUL, texts of both directions, and what is not normalised.
+// hostile is a text that breaks careless code: quotes and escapes of SQL, JSON, TSV and shells, control
+// characters, a NUL, right-to-left text, and text that is not normalised.
 const hostile = "'\"`\\ \\N \\t\t\n\r\x00\x01\x7f ; DROP TABLE runs -- {x:String} %s $1 </script> é e\u0301 日本 😀👨‍👩‍👧 \u202eabc\u202c עברית \ufeff\u2028"
 
-// hostileJSON is hostile in JSON.
+// hostileJSON is hostile as a JSON string.
 const hostileJSON = `"'\"` + "`" + `\\ \\N \\t\t\n\r\u0000\u0001\u007f ; DROP TABLE runs -- {x:String} %s $1 </script> é e` + "\u0301" + ` 日本 😀👨‍👩‍👧 \u202eabc\u202c עברית \ufeff\u2028"`
 
 func TestEveryColumnOfARunIsStored(t *testing.T) {

@@ -19,14 +19,14 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// wantStop checks that an error stops a stage and says what to do.
-func wantStop(t *testing.T, err error, says ...string) {
+// wantStop checks that an error is permanent and that its explanation contains each text.
+func wantStop(t *testing.T, err error, texts ...string) {
 	t.Helper()
 	if err == nil || clickhouse.Classify(err) != clickhouse.Stop {
 		t.Errorf("got %v of class %s, want stop", err, clickhouse.Classify(err))
 		return
 	}
-	for _, text := range says {
+	for _, text := range texts {
 		if !strings.Contains(clickhouse.Explain(err).Error(), text) {
 			t.Errorf("%q does not say %q", clickhouse.Explain(err), text)
 		}
@@ -141,7 +141,7 @@ func TestAnInsertEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// engine starts a ClickHouse of the test's own, which it may stop: on a folder, with a port (0 = any).
+// engine starts a ClickHouse on a folder and a port (0 = any free one). The test may stop it.
 func engine(t *testing.T, dir string, port int) (addr string, stop func()) {
 	t.Helper()
 	cfg := localtest.Config(t)

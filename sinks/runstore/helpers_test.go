@@ -19,7 +19,7 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// database is a test's own, with the tables.
+// database is the test's own database, migrated.
 type database struct {
 	name   string
 	server *localtest.Server
@@ -95,7 +95,7 @@ func (d database) one(t *testing.T, statement string) string {
 	return ""
 }
 
-// wantRow compares a row with JSON.
+// wantRow compares a row with a JSON object.
 func wantRow(t *testing.T, got map[string]any, want string) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(want))
@@ -130,7 +130,7 @@ func wantAll(t *testing.T, refused []runstore.Refused, err error) {
 
 var start = time.Date(2026, 1, 31, 10, 0, 0, 123_000_000, time.UTC)
 
-// leastRun has only what the contract requires.
+// leastRun returns a run with only the fields that the contract requires.
 func leastRun(id string) *runs.Run {
 	return &runs.Run{WorkspaceID: "acme", RunID: id, Source: "recipe", AppID: "a1", Status: "running", StartedAt: start, UpdatedAt: start}
 }

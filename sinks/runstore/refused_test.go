@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// indexes are the rows that were refused.
+// indexes returns the indexes of the refused rows.
 func indexes(t *testing.T, refused []runstore.Refused) []int {
 	t.Helper()
 	list := []int{}

@@ -16,25 +16,25 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// insertTimeout bounds an insert on both sides. Exports rely on it: a row's ingested_at is at most this
-// much older than the moment it can be read.
+// insertTimeout bounds an insert on the client and on the server. Exports rely on it: a row can be read at
+// most this long after its ingested_at.
 const insertTimeout = 30 * time.Second
 
-// Refused is a row that ClickHouse does not take.
+// Refused is a row that ClickHouse rejects.
 type Refused struct {
-	Index int   // in the rows that were given
-	Err   error // ClickHouse's answer; it may quote the row, so it is for logs of class and code only
+	Index int   // in the rows of the call
+	Err   error // ClickHouse's answer; log only its class and code, since it may quote the row
 }
 
-// Store inserts into one database. Each table has a connection of its own, so that the three kinds of
-// rows may be inserted at the same time; two inserts into the same table must not run at once.
+// Store inserts into one database. Each table has its own connection, so that runs, nodes and feedback can
+// be inserted at the same time. Two inserts into the same table must not run at the same time.
 type Store struct {
 	runs     table[runs.Run]
 	nodes    table[runs.Node]
 	feedback table[runs.Feedback]
 }
 
-// New returns a store for a database. It connects on first use.
+// New returns a store for a database. The store connects on first use.
 func New(dsn *clickhouse.DSN) *Store {
 	return &Store{
 		runs:     table[runs.Run]{dsn: dsn, name: "runs", block: newBlock(columns.Runs)},
@@ -43,10 +43,10 @@ func New(dsn *clickhouse.DSN) *Store {
 	}
 }
 
-// InsertRuns stores snapshots of runs. Storing one again changes nothing (invariant 2). Rows that
-// ClickHouse refuses are found and returned, all others are stored. An error means that an unknown part
-// of the rows is stored, and that it is safe to insert all of them again; clickhouse.Classify says
-// whether that is of any use.
+// InsertRuns stores snapshots of runs. Storing a snapshot again changes nothing (invariant 2). It returns
+// the rows that ClickHouse refuses, and stores all others. After an error an unknown part of the rows is
+// stored, and it is safe to insert all of them again; [clickhouse.Classify] tells whether a retry can
+// succeed.
 func (s *Store) InsertRuns(ctx context.Context, rows []*runs.Run) ([]Refused, error) {
 	return s.runs.insertAll(ctx, rows, 0)
 }
@@ -61,9 +61,9 @@ func (s *Store) InsertFeedback(ctx context.Context, rows []*runs.Feedback) ([]Re
 	return s.feedback.insertAll(ctx, rows, 0)
 }
 
-// Check connects and asks for every column that inserts fill and its type, so that wrong credentials or
-// a schema of another version are known before the first row: with a column of another type, rows might
-// be refused one by one.
+// Check connects and compares the type of every column that inserts fill. So wrong credentials and a schema
+// of another version are found before the first row; with a wrong column type, ClickHouse might refuse the
+// rows one by one.
 func (s *Store) Check(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{s.runs.check, s.nodes.check, s.feedback.check} {
 		if err := check(ctx); err != nil {
@@ -87,8 +87,8 @@ type table[R any] struct {
 	client *ch.Client
 }
 
-// insertAll inserts rows, and where ClickHouse blames a row, finds it by halving. Base is the index of
-// the first row in what the caller gave.
+// insertAll inserts rows. Where ClickHouse refuses a row, insertAll finds it by halving. Base is the index of
+// rows[0] in the rows of the caller.
 func (t *table[R]) insertAll(ctx context.Context, rows []*R, base int) ([]Refused, error) {
 	if len(rows) == 0 {
 		return nil, nil
@@ -109,12 +109,13 @@ func (t *table[R]) insertAll(ctx context.Context, rows []*R, base int) ([]Refuse
 	return append(left, right...), err
 }
 
-// settings of every insert. Batches are made here, so the server's own batching is off; a batch may
-// touch any number of months, since a producer's clock must not hold up its neighbours' rows.
+// settings are the settings of every insert. The store makes the batches, so the server's own batching is
+// off. A batch may touch any number of months: a producer's wrong clock must not block other rows.
 var settings = []ch.Setting{
 	ch.SettingInt("async_insert", 0),
 	ch.SettingInt("max_partitions_per_insert_block", 0),
-	ch.SettingInt("optimize_on_insert", 0), // reads deduplicate; doing it here too costs a quarter of the insert and more
+	// Reads deduplicate. Deduplicating here too takes at least a quarter more time.
+	ch.SettingInt("optimize_on_insert", 0),
 	ch.SettingInt("max_execution_time", int(insertTimeout/time.Second)),
 	ch.SettingInt("distributed_foreground_insert", 1),
 	{Key: "log_comment", Value: "millrace ingest"},
