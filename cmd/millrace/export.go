@@ -36,16 +36,18 @@ func (exportCommand) Run(ctx context.Context, a *app.App) error {
 	if err != nil {
 		return err
 	}
-	a.Log.Info("millrace export", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse", a.Config.DSN.Addr(), "bucket", a.Config.BucketURL)
+	a.Log.Info("millrace export", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse",
+		a.Config.DSN.Addr(), "bucket", a.Config.BucketURL)
 	fmt.Fprintf(a.Stdout, "ops %s\n", o.url())
 	return serving(ctx, o, stages...)
 }
 
-// Records that plan and seal work on at a time, in one process. Their work is short, but for staging a large
-// selection.
+// Records that plan and seal work on at a time, in one process. Their work is short, but for
+// staging a large selection.
 const planSlots, sealSlots = 3, 2
 
-// newExportStages returns the Run of each stage of the role, and of the janitor. It fails if the bucket cannot be used.
+// newExportStages returns the Run of each stage of the role, and of the janitor. It fails if the
+// bucket cannot be used.
 func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Context) error, error) {
 	kafka, err := a.KafkaConfig(o.registry)
 	if err != nil {
@@ -62,8 +64,9 @@ func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Co
 		return stage.Config{Config: kafka, TransactionalIDPrefix: a.Config.KafkaTransactionalIDPrefix, Slots: slots}
 	}
 	planStage := plan.New(plan.Config{
-		Config: config(planSlots), WindowRecords: int64(a.Config.ExportWindowRecords), WindowsInFlight: a.Config.ExportWindowsInFlight,
-		Cluster: a.Config.ClickHouseCluster,
+		Config: config(planSlots), WindowRecords: int64(a.Config.ExportWindowRecords),
+		WindowsInFlight: a.Config.ExportWindowsInFlight,
+		Cluster:         a.Config.ClickHouseCluster,
 	}, a.Config.DSN, b)
 	extractStage := extract.New(extract.Config{Config: config(a.Config.ExportConcurrency)}, a.Config.DSN, b)
 	sealStage := seal.New(seal.Config{

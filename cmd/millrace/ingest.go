@@ -29,7 +29,8 @@ func (ingestCommand) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	o.ready = append(o.ready, stage.Ready())
-	a.Log.Info("millrace ingest", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse", a.Config.DSN.Addr())
+	a.Log.Info("millrace ingest", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse",
+		a.Config.DSN.Addr())
 	fmt.Fprintf(a.Stdout, "ops %s\n", o.url())
 	return serving(ctx, o, stage.Run)
 }
@@ -47,8 +48,8 @@ func newIngestStage(a *app.App, registry prometheus.Registerer) (*ingest.Stage, 
 	}, runstore.New(a.Config.DSN)), nil
 }
 
-// serving runs all of run at once, with the operators' endpoints beside them as long as any runs. The
-// first failure stops all.
+// serving runs all of run at once, with the operators' endpoints beside them as long as any runs.
+// The first failure stops all.
 func serving(ctx context.Context, o *ops, run ...func(context.Context) error) error {
 	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)

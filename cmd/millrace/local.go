@@ -44,7 +44,8 @@ func (c localCommand) Run(ctx context.Context, a *app.App) error {
   bucket      %s
   ops         %s
   data        %s
-`, s.server.url(), s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, a.Config.BucketURL, s.ops.url(), dir)
+`, s.server.url(), s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), a.Config.DSN.Database,
+			a.Config.BucketURL, s.ops.url(), dir)
 		<-ctx.Done()
 		return nil
 	})
@@ -57,8 +58,8 @@ type stack struct {
 	server *server
 }
 
-// withStack runs the embedded services over dir and all roles on them, and calls f when everything answers. It stops
-// all when f returns: first the roles, then the services.
+// withStack runs the embedded services over dir and all roles on them, and calls f when everything
+// answers. It stops all when f returns: first the roles, then the services.
 func withStack(ctx context.Context, a *app.App, dir string, f func(context.Context, *stack) error) error {
 	return services.Run(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
 		return runRoles(ctx, a, &stack{Services: s}, f)
@@ -101,5 +102,6 @@ func runRoles(ctx context.Context, a *app.App, s *stack, f func(context.Context,
 		}
 		return f(ctx, s)
 	}
-	return serving(ctx, s.ops, slices.Concat([]func(context.Context) error{ingestStage.Run, inner}, exports, s.server.run)...)
+	return serving(ctx, s.ops, slices.Concat([]func(context.Context) error{ingestStage.Run, inner}, exports,
+		s.server.run)...)
 }

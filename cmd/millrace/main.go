@@ -57,7 +57,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	exited := -1 // set by --help
 	parser, err := kong.New(&cli,
 		kong.Name("millrace"),
-		kong.Description("Millrace carries the runs of LLM applications from Kafka into ClickHouse, and exports them as data sets."),
+		kong.Description("Millrace carries the runs of LLM applications from Kafka into ClickHouse, and exports them as "+
+			"data sets."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
@@ -70,7 +71,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "millrace: %v\nRun `millrace --help` for the commands and `millrace COMMAND --help` for their flags.\n", err)
+		fmt.Fprintf(stderr, "millrace: %v\nRun `millrace --help` for the commands and `millrace COMMAND --help` for their "+
+			"flags.\n", err)
 		return app.ExitUsage
 	}
 	cfg, err := app.Load(os.Environ())

@@ -27,7 +27,8 @@ func newOps(addr string) (*ops, error) {
 		return nil, fmt.Errorf("MILLRACE_OPS_ADDR: %w", err)
 	}
 	o := &ops{registry: prometheus.NewRegistry(), listener: listener}
-	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector())
 	return o, nil
 }
 

@@ -43,7 +43,8 @@ func (serveCommand) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	defer s.close()
-	a.Log.Info("millrace serve", "version", version(), "http", s.url(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse", a.Config.DSN.Addr(), "bucket", a.Config.BucketURL)
+	a.Log.Info("millrace serve", "version", version(), "http", s.url(), "ops", o.url(), "kafka", a.Config.KafkaBrokers,
+		"clickhouse", a.Config.DSN.Addr(), "bucket", a.Config.BucketURL)
 	fmt.Fprintf(a.Stdout, "http %s\nops %s\n", s.url(), o.url())
 	return serving(ctx, o, s.run...)
 }
@@ -81,7 +82,8 @@ func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
 		return nil, fmt.Errorf("MILLRACE_AUTH_%w", err)
 	}
 	if authenticator.Keyless() {
-		a.Log.Warn("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may do everything")
+		a.Log.Warn("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may " +
+			"do everything")
 	} else {
 		a.Log.Info("tokens are checked", "by", authenticator.Describe())
 	}
@@ -113,16 +115,22 @@ func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
 	runs := history.New(conn)
 	o.ready = append(o.ready, s.exports.Ready())
 	handlers := api.New(api.Config{
-		Version: version(), TopicPrefix: a.Config.KafkaTopicPrefix, PublicURL: a.Config.HTTPURL, Producer: producer, Registry: o.registry, Ready: o.ready, Log: a.Log,
+		Version: version(), TopicPrefix: a.Config.KafkaTopicPrefix, PublicURL: a.Config.HTTPURL, Producer: producer,
+		Registry: o.registry, Ready: o.ready, Log: a.Log,
 	}, api.Deps{
 		Auth: authenticator, Exports: s.exports, History: runs, DSN: a.Config.DSN, Bucket: b,
-		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log}, authenticator, runs, s.exports),
+		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log}, authenticator, runs,
+			s.exports),
 	})
-	s.run = []func(context.Context) error{s.exports.Run, func(ctx context.Context) error { return handlers.Serve(ctx, s.listener) }}
+	s.run = []func(context.Context) error{s.exports.Run, func(ctx context.Context) error {
+		return handlers.Serve(ctx,
+			s.listener)
+	}}
 	return s, nil
 }
 
-// listen takes the address of the configuration, or where nobody has configured one and another process has the default, a free port.
+// listen takes the address of the configuration, or where nobody has configured one and another
+// process has the default, a free port.
 func listenHTTP(a *app.App) (net.Listener, error) {
 	listener, err := net.Listen("tcp", a.Config.HTTPAddr)
 	if errors.Is(err, syscall.EADDRINUSE) && os.Getenv(app.EnvPrefix+"HTTP_ADDR") == "" {

@@ -1,5 +1,5 @@
-// Package api serves Millrace over HTTP: the API for programs, the routes of Answer Insights for its existing clients, and
-// the pages of package pages.
+// Package api serves Millrace over HTTP: the API for programs, the routes of Answer Insights for
+// its existing clients, and the pages of package pages.
 //
 //	api.go       New, Handler, Serve: the routes and the server
 //	guard.go     what every request passes first: headers, hosts, origins, limits
@@ -15,8 +15,8 @@
 //	spec.go      the OpenAPI document and Swagger UI
 //	ops.go       health and metrics
 //
-// The server has no state but the board of package live. Requests go to Kafka like those of any producer, so any number
-// of servers can run.
+// The server has no state but the board of package live. Requests go to Kafka like those of any
+// producer, so any number of servers can run.
 package api
 
 import (
@@ -84,7 +84,8 @@ type API struct {
 // Registrar adds its handlers to a mux.
 type Registrar interface{ Register(mux *http.ServeMux) }
 
-// humaOnce sets the hooks of huma, which are variables of its package: errors are problems, and lists are never null.
+// humaOnce sets the hooks of huma, which are variables of its package: errors are problems, and
+// lists are never null.
 var humaOnce sync.Once
 
 // New returns a server that does not listen yet.
@@ -125,13 +126,15 @@ func (a *API) Handler() http.Handler {
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := newTimedWriter(w)
-		t.control.SetWriteDeadline(time.Time{}) //nolint:errcheck // clears the deadline of the request before; a test's writer has none
+		//nolint:errcheck // a writer of tests has no deadline; others lose that of the request before
+		t.control.SetWriteDeadline(time.Time{})
 		defer a.metrics.begin(a, t, r)()
 		inner.ServeHTTP(t, r)
 	})
 }
 
-// notFound answers with a problem where the mux would answer with text: the route does not exist, or has other methods.
+// notFound answers with a problem where the mux would answer with text: the route does not exist,
+// or has other methods.
 func notFound(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	answer := &discarded{header: http.Header{}}
 	handler.ServeHTTP(answer, r)
@@ -153,7 +156,8 @@ func (d *discarded) Header() http.Header         { return d.header }
 func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discarded) WriteHeader(status int)      { d.status = status }
 
-// shutdownTimeout is how long requests may take to end when the server stops. Streams of events end at once.
+// shutdownTimeout is how long requests may take to end when the server stops. Streams of events end
+// at once.
 const shutdownTimeout = 8 * time.Second
 
 // Serve answers on a listener until ctx is done, and closes it.

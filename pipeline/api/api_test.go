@@ -39,8 +39,10 @@ func TestAnInsightsRequestIsARequestOfTheCopilotForWholeDaysOrTimes(t *testing.T
 		}
 		w := r.Selection.Window
 		got := fmt.Sprint(w.From.Format(time.RFC3339Nano), " ", w.To.Format(time.RFC3339Nano), " ", r.Filters.Rating)
-		if got != want || w.By != export.ByStartedAt || r.Target != "answer_insights" || r.Format != "json" || r.Source != "copilot" || r.AppID != "helpdesk" ||
-			r.WorkspaceID != "acme" || r.RequestedBy != "someone" || r.Fragment.MaxRecords != 150 || r.Purpose != export.ExportDataset {
+		if got != want || w.By != export.ByStartedAt || r.Target != "answer_insights" || r.Format != "json" ||
+			r.Source != "copilot" || r.AppID != "helpdesk" ||
+			r.WorkspaceID != "acme" || r.RequestedBy != "someone" || r.Fragment.MaxRecords != 150 ||
+			r.Purpose != export.ExportDataset {
 			t.Errorf("%s: %s of %+v", body, got, r)
 		}
 	}
@@ -49,7 +51,8 @@ func TestAnInsightsRequestIsARequestOfTheCopilotForWholeDaysOrTimes(t *testing.T
 func TestAnInsightsRequestThatIsNotOneIsRefusedWithWhatToChange(t *testing.T) {
 	t.Parallel()
 	for body, pointer := range map[string]string{
-		``: "", `[]`: "", `null`: "/filters", `{}`: "/filters", `{"filters":null}`: "/filters", `{"filters":{}}`: "/filters/from",
+		``: "", `[]`: "", `null`: "/filters", `{}`: "/filters", `{"filters":null}`: "/filters",
+		`{"filters":{}}`:                                                                              "/filters/from",
 		`{"filters":{"from":"2025-01-25"}}`:                                                           "/filters/to",
 		`{"filters":{"from":"yesterday","to":"2025-01-25"}}`:                                          "/filters/from",
 		`{"filters":{"from":"2025-01-25","to":"2025-02-01"}}`:                                         "/filters",
@@ -89,7 +92,8 @@ func TestAPlaceInARequestBecomesAPointerOrAParameter(t *testing.T) {
 func TestADownloadIsNamedByItsExport(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"": "e~1.zip", "October math": "October-math-e~1.zip", "../../etc/passwd": "etc-passwd-e~1.zip", "naïve \"x\"\r\n": "na-ve--x-e~1.zip",
+		"": "e~1.zip", "October math": "October-math-e~1.zip", "../../etc/passwd": "etc-passwd-e~1.zip",
+		"naïve \"x\"\r\n":        "na-ve--x-e~1.zip",
 		strings.Repeat("a", 200): strings.Repeat("a", 60) + "-e~1.zip", "日本語": "e~1.zip",
 	} {
 		m := &export.Manifest{Name: name, ID: export.ID{WorkspaceID: "w", ExportID: "e~1"}}
@@ -134,7 +138,8 @@ func TestASignedURLIsGoodForOneFileUntilItExpires(t *testing.T) {
 		t.Fatal(err)
 	}
 	check := func(id export.ID, key string, expires int64, signature string) error {
-		r := httptest.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("/?expires=%d&signature=%s", expires, signature), nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("/?expires=%d&signature=%s", expires, signature),
+			nil)
 		return other.check(t.Context(), r, id, key)
 	}
 	if err := check(id, "data/a.json", expires, signature); err != nil {
@@ -159,14 +164,16 @@ func TestASignedURLIsGoodForOneFileUntilItExpires(t *testing.T) {
 	}
 }
 
-// A request over HTTP is refused as a problem, or it is what ParseRequest makes of the document that goes to Kafka, in the caller's workspace.
+// A request over HTTP is refused as a problem, or it is what ParseRequest makes of the document
+// that goes to Kafka, in the caller's workspace.
 func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"purpose":"export_dataset","source":"recipe","app_id":"a","selection":{"limit":1}}`), "key")
 	f.Add([]byte(`{"export_id":"e","workspace_id":"other"}`), "")
 	f.Add([]byte(`{"workspace_id":1,"requested_by":null,"a":{"a":1e999}}`), "")
 	ctx := auth.With(context.Background(), caller)
 	f.Fuzz(func(t *testing.T, body []byte, key string) {
-		r, document, err := parseRequest(ctx, &fileExport{ContentType: "application/json", RawBody: body, IdempotencyKey: key})
+		r, document, err := parseRequest(ctx, &fileExport{ContentType: "application/json", RawBody: body,
+			IdempotencyKey: key})
 		if err != nil {
 			var p *Problem
 			if !errors.As(err, &p) || p.Status < 400 || p.Status > 499 || p.Detail == "" {

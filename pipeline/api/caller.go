@@ -35,7 +35,8 @@ func scopeOf(op *huma.Operation) string {
 	return ""
 }
 
-// admit lets callers pass who have the scope of the operation, and puts the caller into the context.
+// admit lets callers pass who have the scope of the operation, and puts the caller into the
+// context.
 func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 	scope := scopeOf(ctx.Operation())
 	if scope == "" {
@@ -48,7 +49,8 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 			a.toProblem(ctx.Context(), err).write(w)
 			return
 		}
-		next(huma.WithContext(ctx, auth.With(ctx.Context(), &auth.Caller{Workspace: id.WorkspaceID, Scopes: []string{scope}})))
+		next(huma.WithContext(ctx, auth.With(ctx.Context(), &auth.Caller{Workspace: id.WorkspaceID,
+			Scopes: []string{scope}})))
 		return
 	}
 	caller, err := a.auth.Caller(r)

@@ -19,12 +19,16 @@ const keepAlive = 15 * time.Second
 
 func (a *API) registerEvents() {
 	op := huma.Operation{
-		OperationID: "watch-export", Method: http.MethodGet, Path: "/v1/exports/{id}/events", Summary: "Watch an export", Tags: []string{"Exports"},
-		Description: "Server-sent events. The first has the present state of the export. Each `progress` has the data of the event `dev.millrace.export.progressed.v1`, " +
-			"and `completion`, the last one, that of `dev.millrace.export.completed.v1`. A client that connects again after the completion is answered with 204, which tells it to stop.",
+		OperationID: "watch-export", Method: http.MethodGet, Path: "/v1/exports/{id}/events", Summary: "Watch an export",
+		Tags: []string{"Exports"},
+		Description: "Server-sent events. The first has the present state of the export. Each `progress` has the data of " +
+			"the event `dev.millrace.export.progressed.v1`, " +
+			"and `completion`, the last one, that of `dev.millrace.export.completed.v1`. A client that connects again after " +
+			"the completion is answered with 204, which tells it to stop.",
 		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
 		Responses: map[string]*huma.Response{
-			"200": {Description: "Events until the export has ended", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}},
+			"200": {Description: "Events until the export has ended", Content: map[string]*huma.MediaType{
+				"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}},
 			"204": {Description: "The client has received the completion before"},
 		},
 	}
@@ -42,8 +46,8 @@ func (a *API) registerEvents() {
 	a.schemaOf("Completion", export.TypeCompleted, nil)
 }
 
-// stream sends states until the final one, and comments while nothing changes. Seen is the id of the last event that the
-// client has received.
+// stream sends states until the final one, and comments while nothing changes. Seen is the id of
+// the last event that the client has received.
 func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, seen string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -72,8 +76,8 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 	}
 }
 
-// send writes an event; a comment where there is none. The completion has the id of its event, which a client that connects
-// again sends back.
+// send writes an event; a comment where there is none. The completion has the id of its event,
+// which a client that connects again sends back.
 func send(w http.ResponseWriter, state *export.State) error {
 	if state == nil {
 		_, err := fmt.Fprint(w, ": still here\n\n")

@@ -24,7 +24,8 @@ import (
 // maxRequest is the size of a request in bytes: 10,000 run ids have 1.3 MB.
 const maxRequest = 4 << 20
 
-// A dry run reads dryRunRows rows. At most maxDryRuns run at a time, because each has ClickHouse count a selection.
+// A dry run reads dryRunRows rows. At most maxDryRuns run at a time, because each has ClickHouse
+// count a selection.
 const (
 	dryRunRows = 1000
 	maxDryRuns = 8
@@ -50,11 +51,15 @@ type filedExport struct {
 
 func (a *API) registerExports() {
 	file := huma.Operation{
-		OperationID: "file-export", Method: http.MethodPost, Path: "/v1/exports", Summary: "File an export request", Tags: []string{"Exports"},
-		Description: "Files the request with Kafka, like any other producer, and answers when Kafka has acknowledged it. The body is the request event's data; " +
-			"`export_id` may be left out, and is then a new UUIDv7, or follows from `Idempotency-Key`; `workspace_id` may be left out, and is the caller's.",
-		Security: requireScope(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout,
-		Errors: []int{400, 401, 403, 409, 413, 415, 422, 503},
+		OperationID: "file-export", Method: http.MethodPost, Path: "/v1/exports", Summary: "File an export request",
+		Tags: []string{"Exports"},
+		Description: "Files the request with Kafka, like any other producer, and answers when Kafka has acknowledged it. " +
+			"The body is the request event's data; " +
+			"`export_id` may be left out, and is then a new UUIDv7, or follows from `Idempotency-Key`; `workspace_id` may be " +
+			"left out, and is the caller's.",
+		Security: requireScope(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxRequest,
+		BodyReadTimeout: bodyTimeout,
+		Errors:          []int{400, 401, 403, 409, 413, 415, 422, 503},
 	}
 	huma.Register(a.api, file, func(ctx context.Context, in *fileExport) (*filedExport, error) {
 		request, document, err := parseRequest(ctx, in)
@@ -71,9 +76,12 @@ func (a *API) registerExports() {
 
 	dryRuns := make(chan struct{}, maxDryRuns)
 	try := huma.Operation{
-		OperationID: "try-export", Method: http.MethodPost, Path: "/v1/exports/dry-run", Summary: "Try an export request", Tags: []string{"Exports"},
-		Description: fmt.Sprintf("Says what an export would come to, and writes nothing: how many rows are selected, and of the most recent %d what becomes of them, with the first records as they would be written.", dryRunRows),
-		Security:    requireScope(auth.ExportsWrite), MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout, Errors: []int{400, 401, 403, 413, 415, 422, 503},
+		OperationID: "try-export", Method: http.MethodPost, Path: "/v1/exports/dry-run", Summary: "Try an export request",
+		Tags: []string{"Exports"},
+		Description: fmt.Sprintf("Says what an export would come to, and writes nothing: how many rows are selected, and "+
+			"of the most recent %d what becomes of them, with the first records as they would be written.", dryRunRows),
+		Security: requireScope(auth.ExportsWrite), MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout,
+		Errors: []int{400, 401, 403, 413, 415, 422, 503},
 	}
 	huma.Register(a.api, try, func(ctx context.Context, in *struct {
 		ContentType string `header:"Content-Type" hidden:"true"`
@@ -94,7 +102,8 @@ func (a *API) registerExports() {
 		d, err := dryrun.Run(ctx, a.dsn, request, dryRunRows)
 		var why *export.Error
 		if errors.As(err, &why) {
-			return nil, problem(http.StatusUnprocessableEntity, why.Message, Mistake{Detail: why.Message, Pointer: why.Pointer, Code: why.Code})
+			return nil, problem(http.StatusUnprocessableEntity, why.Message, Mistake{Detail: why.Message, Pointer: why.Pointer,
+				Code: why.Code})
 		}
 		return &struct{ Body *dryrun.DryRun }{d}, a.toError(ctx, err)
 	})
@@ -105,9 +114,11 @@ func (a *API) registerExports() {
 
 func (a *API) registerExportReads() {
 	huma.Register(a.api, huma.Operation{
-		OperationID: "list-exports", Method: http.MethodGet, Path: "/v1/exports", Summary: "List exports", Tags: []string{"Exports"},
-		Description: "Newest first, a page at a time, with every export that was filed before the call, wherever it was filed.",
-		Security:    requireScope(auth.ExportsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
+		OperationID: "list-exports", Method: http.MethodGet, Path: "/v1/exports", Summary: "List exports",
+		Tags: []string{"Exports"},
+		Description: "Newest first, a page at a time, with every export that was filed before the call, wherever it was " +
+			"filed.",
+		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
 		Source  string   `query:"source" enum:"copilot,recipe"`
 		AppID   string   `query:"app_id" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"`
@@ -117,14 +128,17 @@ func (a *API) registerExportReads() {
 		Limit   int      `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	}) (*struct{ Body *live.Page }, error) {
 		page, err := a.exports.List(ctx, live.Query{
-			Workspace: auth.From(ctx).Workspace, Source: in.Source, AppID: in.AppID, Purpose: in.Purpose, Status: in.Status, Cursor: in.Cursor, Limit: in.Limit,
+			Workspace: auth.From(ctx).Workspace, Source: in.Source, AppID: in.AppID, Purpose: in.Purpose, Status: in.Status,
+			Cursor: in.Cursor, Limit: in.Limit,
 		})
 		return &struct{ Body *live.Page }{page}, a.toError(ctx, err)
 	})
 	huma.Register(a.api, huma.Operation{
-		OperationID: "get-export", Method: http.MethodGet, Path: "/v1/exports/{id}", Summary: "Get an export", Tags: []string{"Exports"},
+		OperationID: "get-export", Method: http.MethodGet, Path: "/v1/exports/{id}", Summary: "Get an export",
+		Tags:        []string{"Exports"},
 		Description: "The present state: the fields of the view `exports`.",
-		Security:    requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
+		Security:    requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503},
+		RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *ExportPath) (*struct{ Body *live.Export }, error) {
 		x, err := a.exports.Get(ctx, exportID(ctx, in.ID))
 		return &struct{ Body *live.Export }{x}, a.toError(ctx, err)
@@ -133,23 +147,30 @@ func (a *API) registerExportReads() {
 
 func (a *API) registerExportEnds() {
 	huma.Register(a.api, huma.Operation{
-		OperationID: "cancel-export", Method: http.MethodPost, Path: "/v1/exports/{id}/cancel", Summary: "Cancel an export", Tags: []string{"Exports"},
-		Description: "Asks for the end of a running export. It ends as `cancelled`, unless it succeeds or fails first. Cancelling again changes nothing.",
-		Security:    requireScope(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 409, 422, 503},
+		OperationID: "cancel-export", Method: http.MethodPost, Path: "/v1/exports/{id}/cancel", Summary: "Cancel an export",
+		Tags: []string{"Exports"},
+		Description: "Asks for the end of a running export. It ends as `cancelled`, unless it succeeds or fails first. " +
+			"Cancelling again changes nothing.",
+		Security: requireScope(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 409, 422,
+			503},
 	}, func(ctx context.Context, in *ExportPath) (*struct{ Body *live.Export }, error) {
 		x, err := a.exports.Cancel(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject)
 		return &struct{ Body *live.Export }{x}, a.toError(ctx, err)
 	})
 	huma.Register(a.api, huma.Operation{
-		OperationID: "delete-export", Method: http.MethodDelete, Path: "/v1/exports/{id}", Summary: "Delete the files of an export", Tags: []string{"Exports"},
-		Description: "Deletes the files of an export that has ended. Its plan and its manifest stay. Deleting again changes nothing.",
-		Security:    requireScope(auth.ExportsWrite), DefaultStatus: http.StatusNoContent, Errors: []int{401, 403, 404, 409, 422, 503},
+		OperationID: "delete-export", Method: http.MethodDelete, Path: "/v1/exports/{id}",
+		Summary: "Delete the files of an export", Tags: []string{"Exports"},
+		Description: "Deletes the files of an export that has ended. Its plan and its manifest stay. Deleting again " +
+			"changes nothing.",
+		Security: requireScope(auth.ExportsWrite), DefaultStatus: http.StatusNoContent, Errors: []int{401, 403, 404, 409, 422,
+			503},
 	}, func(ctx context.Context, in *ExportPath) (*struct{}, error) {
 		return nil, a.toError(ctx, a.exports.Delete(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject))
 	})
 }
 
-// parseRequest parses a request, and sets the ids and the requester where the body does not have them.
+// parseRequest parses a request, and sets the ids and the requester where the body does not have
+// them.
 func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte, error) {
 	if media, _, err := mime.ParseMediaType(in.ContentType); err != nil || media != "application/json" {
 		return nil, nil, problem(http.StatusUnsupportedMediaType, "send the request as Content-Type: application/json")
@@ -159,7 +180,8 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(in.RawBody, &fields); err != nil || fields == nil {
-		return nil, nil, problem(http.StatusUnprocessableEntity, "the body must be a JSON object: an export request", Mistake{Detail: "must be an object", Code: string(strictjson.WrongType)})
+		return nil, nil, problem(http.StatusUnprocessableEntity, "the body must be a JSON object: an export request",
+			Mistake{Detail: "must be an object", Code: string(strictjson.WrongType)})
 	}
 	caller := auth.From(ctx)
 	if workspace, ok := fields["workspace_id"]; ok {
@@ -188,8 +210,8 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 	return request, document, nil
 }
 
-// allMistakes is refused, with the other mistakes of a request whose id is wrong. A record with such a request becomes a
-// dead letter with one reason; a caller gets all of them.
+// allMistakes is refused, with the other mistakes of a request whose id is wrong. A record with
+// such a request becomes a dead letter with one reason; a caller gets all of them.
 func allMistakes(fields map[string]json.RawMessage, err error) *Problem {
 	p := refused(err)
 	var refusal *strictjson.Refusal

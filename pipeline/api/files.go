@@ -29,13 +29,16 @@ const fileOperation = "get-export-file"
 const fileExpiry = 15 * time.Minute
 
 func bytesOf(description string) *huma.Response {
-	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{
+		"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
 }
 
 func (a *API) registerFiles() {
 	huma.Register(a.api, huma.Operation{
-		OperationID: "preview-export", Method: http.MethodGet, Path: "/v1/exports/{id}/preview", Summary: "Look at the first records", Tags: []string{"Exports"},
-		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
+		OperationID: "preview-export", Method: http.MethodGet, Path: "/v1/exports/{id}/preview",
+		Summary: "Look at the first records", Tags: []string{"Exports"},
+		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503},
+		RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
 		ExportPath
 		N int `query:"n" minimum:"1" maximum:"200" default:"20" doc:"How many."`
@@ -44,13 +47,18 @@ func (a *API) registerFiles() {
 		return &struct{ Body *live.Preview }{p}, a.toError(ctx, err)
 	})
 	huma.Register(a.api, huma.Operation{
-		OperationID: fileOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/files/{key...}", Summary: "Get a file of an export", Tags: []string{"Exports"},
-		Description: "A file that the manifest lists, by its `key`, or `manifest.json` itself. The ETag is its SHA-256. If the object store can sign URLs, the answer is 303 to a signed URL. " +
-			"A `fileUrl` of the Answer Insights routes is this route with `workspace`, `expires` and `signature`, and needs no token.",
-		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 412, 416, 422, 503}, RejectUnknownQueryParameters: true,
+		OperationID: fileOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/files/{key...}",
+		Summary: "Get a file of an export", Tags: []string{"Exports"},
+		Description: "A file that the manifest lists, by its `key`, or `manifest.json` itself. The ETag is its SHA-256. If " +
+			"the object store can sign URLs, the answer is 303 to a signed URL. " +
+			"A `fileUrl` of the Answer Insights routes is this route with `workspace`, `expires` and `signature`, and needs " +
+			"no token.",
+		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 412, 416, 422, 503},
+		RejectUnknownQueryParameters: true,
 		Responses: map[string]*huma.Response{
 			"200": bytesOf("The file"), "206": bytesOf("The requested range"),
-			"303": {Description: "The URL of the file, valid for some minutes", Headers: map[string]*huma.Param{"Location": {Schema: &huma.Schema{Type: "string", Format: "uri"}}}},
+			"303": {Description: "The URL of the file, valid for some minutes",
+				Headers: map[string]*huma.Param{"Location": {Schema: &huma.Schema{Type: "string", Format: "uri"}}}},
 			"304": {Description: "The file is the one of If-None-Match"},
 		},
 	}, func(ctx context.Context, in *struct {
@@ -72,10 +80,14 @@ func (a *API) registerFiles() {
 		}}, nil
 	})
 	huma.Register(a.api, huma.Operation{
-		OperationID: "download-export", Method: http.MethodGet, Path: "/v1/exports/{id}/download", Summary: "Download an export", Tags: []string{"Exports"},
-		Description: "All files of the export as one zip, with manifest.json. The server checks the SHA-256 of each file while it sends it: an answer that breaks off has a damaged file.",
-		Security:    requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503}, RejectUnknownQueryParameters: true,
-		Responses: map[string]*huma.Response{"200": {Description: "The zip", Content: map[string]*huma.MediaType{"application/zip": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}},
+		OperationID: "download-export", Method: http.MethodGet, Path: "/v1/exports/{id}/download",
+		Summary: "Download an export", Tags: []string{"Exports"},
+		Description: "All files of the export as one zip, with manifest.json. The server checks the SHA-256 of each file " +
+			"while it sends it: an answer that breaks off has a damaged file.",
+		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503},
+		RejectUnknownQueryParameters: true,
+		Responses: map[string]*huma.Response{"200": {Description: "The zip",
+			Content: map[string]*huma.MediaType{"application/zip": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}},
 	}, func(ctx context.Context, in *ExportPath) (*huma.StreamResponse, error) {
 		d, err := a.exports.Dataset(ctx, exportID(ctx, in.ID))
 		if err == nil {
@@ -106,15 +118,17 @@ func (a *API) file(ctx context.Context, id export.ID, key string) (*files.Datase
 	}
 	f, ok := d.Find(key)
 	if !ok {
-		return nil, f, problem(http.StatusNotFound, "the manifest of this export does not list such a file: manifest.json has the keys")
+		return nil, f, problem(http.StatusNotFound,
+			"the manifest of this export does not list such a file: manifest.json has the keys")
 	}
 	return d, f, nil
 }
 
 // mediaTypes are the media types of file name extensions.
 var mediaTypes = map[string]string{
-	".jsonl": "application/x-ndjson", ".json": "application/json", ".csv": "text/csv; charset=utf-8", ".parquet": "application/vnd.apache.parquet",
-	".md": "text/markdown; charset=utf-8", ".gz": "application/gzip", ".zst": "application/zstd",
+	".jsonl": "application/x-ndjson", ".json": "application/json", ".csv": "text/csv; charset=utf-8",
+	".parquet": "application/vnd.apache.parquet",
+	".md":      "text/markdown; charset=utf-8", ".gz": "application/gzip", ".zst": "application/zstd",
 }
 
 func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *files.Dataset, f export.File) {
@@ -183,8 +197,8 @@ func attachment(name string) string {
 	return mime.FormatMediaType("attachment", map[string]string{"filename": name})
 }
 
-// serveZip sends the files without compression: they are compressed already, or the network is faster than one core
-// deflates.
+// serveZip sends the files without compression: they are compressed already, or the network is
+// faster than one core deflates.
 func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *files.Dataset) {
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", attachment(zipName(d.Manifest)))
@@ -202,7 +216,8 @@ func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *files.Dataset)
 				return err
 			}
 		}
-		entry, err := out.CreateHeader(&zip.FileHeader{Name: export.ManifestName, Method: zip.Store, Modified: d.Manifest.CreatedAt})
+		entry, err := out.CreateHeader(&zip.FileHeader{Name: export.ManifestName, Method: zip.Store,
+			Modified: d.Manifest.CreatedAt})
 		if err != nil {
 			return err
 		}

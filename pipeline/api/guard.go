@@ -13,22 +13,24 @@ import (
 
 // Limits of requests.
 const (
-	maxHeader      = 64 << 10 // bytes
-	headerTimeout  = 10 * time.Second
-	idleTimeout    = 2 * time.Minute
-	maxConcurrent  = 1024 // requests at a time, with streams of events
-	bodyTimeout    = 30 * time.Second
-	dryRunTimeout  = 30 * time.Second // for a dry run
-	largeWrite     = 16 << 10         // bytes, after which other goroutines get a turn: a download to a fast client never waits
+	maxHeader     = 64 << 10 // bytes
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxConcurrent = 1024 // requests at a time, with streams of events
+	bodyTimeout   = 30 * time.Second
+	dryRunTimeout = 30 * time.Second // for a dry run
+	// bytes, after which other goroutines get a turn: a download to a fast client never waits
+	largeWrite     = 16 << 10
 	silenceTimeout = 30 * time.Second // of a client that does not read its answer, or does not send its body
 )
 
-// policy is the Content-Security-Policy of every answer: the pages load nothing from other hosts, and have nothing inline.
+// policy is the Content-Security-Policy of every answer: the pages load nothing from other hosts,
+// and have nothing inline.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// guard is the middleware of every handler: it sets headers, checks host and origin, bounds the number of requests, and
-// answers for panics.
+// guard is the middleware of every handler: it sets headers, checks host and origin, bounds the
+// number of requests, and answers for panics.
 func (a *API) guard(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -50,7 +52,8 @@ func (a *API) guard(next http.Handler) http.Handler {
 		}
 		h.Set("Cache-Control", "no-store")
 		if a.auth.Keyless() && !isLoopback(r.Host) {
-			problem(http.StatusForbidden, "without keys for tokens the server answers to loopback names only, such as localhost: "+
+			problem(http.StatusForbidden, "without keys for tokens the server answers to loopback names only, such as "+
+				"localhost: "+
 				"configure keys to reach it by another name").write(w)
 			return
 		}
@@ -73,7 +76,8 @@ func (a *API) answerPanic(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if fault != http.ErrAbortHandler { //nolint:errorlint // net/http panics with this value
-		a.cfg.Log.Error("a handler panicked", "method", r.Method, "route", r.Pattern, "fault", fault, "stack", string(debug.Stack()))
+		a.cfg.Log.Error("a handler panicked", "method", r.Method, "route", r.Pattern, "fault", fault, "stack",
+			string(debug.Stack()))
 	}
 	if t, ok := w.(*timedWriter); ok && !t.began {
 		problem(http.StatusInternalServerError, "the server has a fault: its log has the details").write(w)
@@ -82,8 +86,8 @@ func (a *API) answerPanic(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler) // the client must not take the part that was sent for the whole
 }
 
-// isLoopback reports whether a Host header names this machine. That of a foreign site whose name resolves to this machine
-// (DNS rebinding) does not.
+// isLoopback reports whether a Host header names this machine. That of a foreign site whose name
+// resolves to this machine (DNS rebinding) does not.
 func isLoopback(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
@@ -97,7 +101,8 @@ func isLoopback(host string) bool {
 // withCaller puts the caller into the context of pages. Without one the visitor has to sign in.
 func (a *API) withCaller(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck // a test's writer has none
+		//nolint:errcheck // a writer of tests has no deadline
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		caller, err := a.auth.Caller(r)
 		if err == nil {
 			r = r.WithContext(auth.With(r.Context(), caller))

@@ -25,7 +25,8 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// Clients of Answer Insights rely on these: https://docs.kore.ai/ai-for-service/apis/searchai/answer-insights.
+// Clients of Answer Insights rely on these:
+// https://docs.kore.ai/ai-for-service/apis/searchai/answer-insights.
 const (
 	insightsTarget  = "answer_insights"
 	insightsRecords = 150                // records a file
@@ -111,8 +112,10 @@ type InsightsApp struct {
 func (a *API) registerInsights() {
 	security := []map[string][]string{{insightsScheme: {auth.AnswerInsights}}}
 	create := huma.Operation{
-		OperationID: "answer-insights-export", Method: http.MethodPost, Path: "/api/public/bot/{appID}/search/analytics-export", Tags: []string{"Answer Insights"},
-		Summary: "Start an analytics export", Description: "As in Answer Insights: files an `export_dataset` request with target `answer_insights`, 150 records a file, for a copilot.",
+		OperationID: "answer-insights-export", Method: http.MethodPost,
+		Path: "/api/public/bot/{appID}/search/analytics-export", Tags: []string{"Answer Insights"},
+		Summary: "Start an analytics export", Description: "As in Answer Insights: files an `export_dataset` request with " +
+			"target `answer_insights`, 150 records a file, for a copilot.",
 		Security: security, MaxBodyBytes: 64 << 10, BodyReadTimeout: bodyTimeout, Errors: []int{400, 401, 403, 413, 503},
 		SkipValidateBody: true,
 	}
@@ -132,11 +135,14 @@ func (a *API) registerInsights() {
 	})
 	schema := a.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[insightsBody](), true, "InsightsRequest")
 	op := a.api.OpenAPI().Paths[create.Path].Post
-	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/json": {Schema: schema}}}
 	poll := huma.Operation{
-		OperationID: "answer-insights-job", Method: http.MethodGet, Path: "/api/public/bot/{appID}/search/jobs/{jobID}", Tags: []string{"Answer Insights"},
-		Summary: "Get the job of an analytics export", Description: "As in Answer Insights. URLs of files appear when the job has succeeded.",
-		Security: security, Errors: []int{401, 403, 404, 422, 503},
+		OperationID: "answer-insights-job", Method: http.MethodGet, Path: "/api/public/bot/{appID}/search/jobs/{jobID}",
+		Tags:        []string{"Answer Insights"},
+		Summary:     "Get the job of an analytics export",
+		Description: "As in Answer Insights. URLs of files appear when the job has succeeded.",
+		Security:    security, Errors: []int{401, 403, 404, 422, 503},
 	}
 	huma.Register(a.api, poll, func(ctx context.Context, in *struct {
 		InsightsApp
@@ -160,14 +166,16 @@ func (a *API) registerInsights() {
 	properties := a.api.OpenAPI().Components.Schemas.SchemaFromRef(job.Ref).Properties
 	properties["error"] = &huma.Schema{OneOf: []*huma.Schema{properties["error"], {Type: "null"}}}
 	for _, op := range []*huma.Operation{op, a.api.OpenAPI().Paths[poll.Path].Get} {
-		op.Responses["200"] = &huma.Response{Description: "The job", Content: map[string]*huma.MediaType{"application/json": {Schema: job}}}
+		op.Responses["200"] = &huma.Response{Description: "The job",
+			Content: map[string]*huma.MediaType{"application/json": {Schema: job}}}
 	}
 }
 
 // insightsRequest returns the export request of a body that a client of Answer Insights sends.
 func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Request, []byte, error) {
 	bad := func(pointer, detail string) error {
-		return problem(http.StatusBadRequest, strings.TrimPrefix(pointer+" ", " ")+detail, Mistake{Pointer: pointer, Detail: detail})
+		return problem(http.StatusBadRequest, strings.TrimPrefix(pointer+" ", " ")+detail,
+			Mistake{Pointer: pointer, Detail: detail})
 	}
 	var b insightsBody
 	if err := strictjson.Check(body); err != nil {
@@ -178,7 +186,9 @@ func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Requ
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&b); err != nil {
-		return nil, nil, bad("", `the body must be {"filters": {"from": …, "to": …}, "event": "thumbsUp" or "thumbsDown"}, event being optional: `+strings.TrimPrefix(err.Error(), "json: "))
+		return nil, nil, bad("",
+			`the body must be {"filters": {"from": …, "to": …}, "event": "thumbsUp" or "thumbsDown"}, event being optional: `+
+				strings.TrimPrefix(err.Error(), "json: "))
 	}
 	switch {
 	case b.Filters == nil:
@@ -200,10 +210,12 @@ func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Requ
 		return nil, nil, bad("/filters", "the range may be 7 days at most")
 	}
 	request := map[string]any{
-		"export_id": mint(caller.Workspace, ""), "workspace_id": caller.Workspace, "name": "Answer Insights " + from.Format(time.DateOnly) + " to " + to.Add(-1).Format(time.DateOnly),
+		"export_id": mint(caller.Workspace, ""), "workspace_id": caller.Workspace, "name": "Answer Insights " +
+			from.Format(time.DateOnly) + " to " + to.Add(-1).Format(time.DateOnly),
 		"purpose": format.ExportDataset, "source": "copilot", "app_id": app, "target": insightsTarget, "format": "json",
-		"selection": map[string]any{"window": map[string]any{"by": export.ByStartedAt, "from": from.Format(time.RFC3339Nano), "to": to.Format(time.RFC3339Nano)}},
-		"fragment":  map[string]any{"max_records": insightsRecords},
+		"selection": map[string]any{"window": map[string]any{"by": export.ByStartedAt, "from": from.Format(time.RFC3339Nano),
+			"to": to.Format(time.RFC3339Nano)}},
+		"fragment": map[string]any{"max_records": insightsRecords},
 	}
 	if b.Event != "" {
 		request["filters"] = map[string]any{"rating": b.Event}
@@ -225,7 +237,8 @@ func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Requ
 }
 
 // isoTimes are the accepted forms of ISO 8601. A time without a zone is UTC.
-var isoTimes = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04:05"}
+var isoTimes = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07:00", "2006-01-02T15:04",
+	"2006-01-02 15:04:05"}
 
 // insightsTime parses a time, or a day, of which it returns the start or the end.
 func insightsTime(text string, end bool) (time.Time, error) {
@@ -243,7 +256,8 @@ func insightsTime(text string, end bool) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, errors.New("must be a day such as 2025-01-25, or a time in ISO 8601 such as 2025-01-25T07:32:58.611Z")
+	return time.Time{}, errors.New("must be a day such as 2025-01-25, or a time in ISO 8601 such as " +
+		"2025-01-25T07:32:58.611Z")
 }
 
 // answerJob answers with the job of an export. The keys are in the order of the struct.
@@ -267,17 +281,22 @@ func (a *API) job(ctx context.Context, base string, x *live.Export) (*InsightsJo
 		return prefix + uuid.NewSHA1(namespace, []byte(x.WorkspaceID+"/"+prefix+"/"+of)).String()
 	}
 	j := &InsightsJob{
-		ID: jobPrefix + x.ExportID, Status: "INPROGRESS", PercentageDone: x.PercentDone, Title: insightsTitle, Message: insightsTitle,
-		LMod: stamp(x.UpdatedAt), StartedAt: stamp(x.RequestedAt), JobType: "DATA_EXPORT", StreamID: derived("st-", x.AppID), SearchIndexID: derived("sidx-", x.AppID),
-		FileInfo: insightsInfo{Ext: "json"}, CreatedBy: derived("u-", x.RequestedBy), OpType: "Manual", CreatedOn: stamp(x.RequestedAt),
+		ID: jobPrefix + x.ExportID, Status: "INPROGRESS", PercentageDone: x.PercentDone, Title: insightsTitle,
+		Message: insightsTitle,
+		LMod:    stamp(x.UpdatedAt), StartedAt: stamp(x.RequestedAt), JobType: "DATA_EXPORT",
+		StreamID: derived("st-", x.AppID), SearchIndexID: derived("sidx-", x.AppID),
+		FileInfo: insightsInfo{Ext: "json"}, CreatedBy: derived("u-", x.RequestedBy), OpType: "Manual",
+		CreatedOn: stamp(x.RequestedAt),
 	}
 	switch x.Status {
 	case export.StatusSucceeded:
 		return j, a.succeeded(ctx, base, x, j)
 	case export.StatusFailed:
-		j.Status, j.Message, j.Error = "FAILED", "ANALYTICS DATA JSON Export Failed", &InsightsError{x.ErrorCode, x.ErrorMessage}
+		j.Status, j.Message, j.Error = "FAILED", "ANALYTICS DATA JSON Export Failed",
+			&InsightsError{x.ErrorCode, x.ErrorMessage}
 	case export.StatusCancelled:
-		j.Status, j.Message, j.Error = "FAILED", "ANALYTICS DATA JSON Export Failed", &InsightsError{"cancelled", "the export was cancelled"}
+		j.Status, j.Message, j.Error = "FAILED", "ANALYTICS DATA JSON Export Failed",
+			&InsightsError{"cancelled", "the export was cancelled"}
 	}
 	j.PercentageDone = min(j.PercentageDone, 99) // 100 means success
 	return j, nil
@@ -286,7 +305,8 @@ func (a *API) job(ctx context.Context, base string, x *live.Export) (*InsightsJo
 // succeeded sets the fields of a job that succeeded.
 func (a *API) succeeded(ctx context.Context, base string, x *live.Export, j *InsightsJob) error {
 	if x.DeletedAt != nil {
-		j.Status, j.Message, j.Error = "FAILED", "ANALYTICS DATA JSON Export Failed", &InsightsError{"deleted", "the export's files were deleted"}
+		j.Status, j.Message, j.Error = "FAILED", "ANALYTICS DATA JSON Export Failed",
+			&InsightsError{"deleted", "the export's files were deleted"}
 		return nil
 	}
 	d, err := a.exports.Dataset(ctx, x.ID)
@@ -309,9 +329,11 @@ func (a *API) succeeded(ctx context.Context, base string, x *live.Export, j *Ins
 		}
 	}
 	j.Status, j.PercentageDone, j.FileInfo = "SUCCESS", 100, insightsInfo{}
-	j.Message = fmt.Sprintf("ANALYTICS DATA JSON Export Completed - %d file(s) with %d total records", len(files), x.Records)
+	j.Message = fmt.Sprintf("ANALYTICS DATA JSON Export Completed - %d file(s) with %d total records", len(files),
+		x.Records)
 	j.HasFragments, j.Fragments = &several, &fragments
-	j.Store = &InsightsStore{URLParams: fmt.Sprintf("&clientfilename=analytics_data_%d.json&batchtesting=true", at), TotalFiles: len(files), TotalRecords: x.Records}
+	j.Store = &InsightsStore{URLParams: fmt.Sprintf("&clientfilename=analytics_data_%d.json&batchtesting=true", at),
+		TotalFiles: len(files), TotalRecords: x.Records}
 	if len(files) == 1 {
 		j.FileInfo = insightsInfo{FileID: fragments[0].FileID, FileName: fragments[0].FileName, FileURL: fragments[0].FileURL}
 	}

@@ -24,7 +24,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
 		}, []string{"method", "route", "status"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "millrace", Subsystem: "http", Name: "requests_in_flight", Help: "Requests that are being answered, with streams.",
+			Namespace: "millrace", Subsystem: "http", Name: "requests_in_flight",
+			Help: "Requests that are being answered, with streams.",
 		}),
 	}
 	registry.MustRegister(m.requests, m.inFlight)
@@ -48,7 +49,8 @@ func (m *metrics) begin(a *API, w *timedWriter, r *http.Request) func() {
 // method returns a method as a label. Clients can send any text as the method.
 func method(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodPut, http.MethodPatch:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodPut,
+		http.MethodPatch:
 		return m
 	}
 	return "other"

@@ -90,8 +90,8 @@ func humaProblem(status int, detail string, errs ...error) huma.StatusError {
 	return p
 }
 
-// mistake turns a place such as body.selection.run_ids[3] or query.limit into a pointer or a parameter. It leaves out the
-// value, which may be secret.
+// mistake turns a place such as body.selection.run_ids[3] or query.limit into a pointer or a
+// parameter. It leaves out the value, which may be secret.
 func mistake(d *huma.ErrorDetail) Mistake {
 	place, name, _ := strings.Cut(d.Location, ".")
 	if place != "body" {
@@ -121,7 +121,8 @@ func refused(err error) *Problem {
 		case strictjson.TooLarge:
 			status = http.StatusRequestEntityTooLarge
 		}
-		return problem(status, "the body is refused: "+refusal.Detail(), Mistake{Detail: refusal.Rule, Pointer: refusal.Pointer, Code: string(refusal.Code)})
+		return problem(status, "the body is refused: "+refusal.Detail(), Mistake{Detail: refusal.Rule,
+			Pointer: refusal.Pointer, Code: string(refusal.Code)})
 	}
 	return problem(http.StatusUnprocessableEntity, err.Error())
 }
@@ -148,10 +149,12 @@ func (a *API) toProblem(ctx context.Context, err error) *Problem {
 	case errors.Is(err, history.ErrTooSlow):
 		return problem(http.StatusServiceUnavailable, history.ErrTooSlow.Error())
 	case errors.Is(err, live.ErrCursor), errors.Is(err, history.ErrCursor):
-		return problem(http.StatusUnprocessableEntity, "the cursor is not one of this listing", Mistake{Parameter: "cursor", Detail: "is not a cursor of this listing: start without one"})
+		return problem(http.StatusUnprocessableEntity, "the cursor is not one of this listing",
+			Mistake{Parameter: "cursor", Detail: "is not a cursor of this listing: start without one"})
 	case errors.Is(err, live.ErrConflict):
 		return problem(http.StatusConflict, "another export has this id",
-			Mistake{Pointer: "/export_id", Code: string(strictjson.ExportIDConflict), Detail: "is that of a request that asks for something else: choose another export_id, or another Idempotency-Key"})
+			Mistake{Pointer: "/export_id", Code: string(strictjson.ExportIDConflict),
+				Detail: "is that of a request that asks for something else: choose another export_id, or another Idempotency-Key"})
 	case errors.Is(err, live.ErrEnded):
 		return problem(http.StatusConflict, err.Error())
 	case errors.Is(err, files.ErrRunning):
@@ -162,10 +165,12 @@ func (a *API) toProblem(ctx context.Context, err error) *Problem {
 		return problem(http.StatusConflict, noData.Error())
 	case errors.Is(err, live.ErrNotAcknowledged), errors.Is(err, live.ErrBehind):
 		a.cfg.Log.Warn("Kafka does not answer", "error", err)
-		return problem(http.StatusServiceUnavailable, "Kafka has not acknowledged it: ask again, with the same export_id or Idempotency-Key")
+		return problem(http.StatusServiceUnavailable,
+			"Kafka has not acknowledged it: ask again, with the same export_id or Idempotency-Key")
 	case ctx.Err() != nil:
 		return problem(http.StatusServiceUnavailable, "the request took too long, or the client gave up")
 	}
 	a.cfg.Log.Error("a request failed", "error", err)
-	return problem(http.StatusServiceUnavailable, "Kafka, ClickHouse or the object store does not answer as it should: try again; the server's log has the reason")
+	return problem(http.StatusServiceUnavailable,
+		"Kafka, ClickHouse or the object store does not answer as it should: try again; the server's log has the reason")
 }

@@ -26,13 +26,15 @@ import (
 
 // Limits of a request with run events.
 const (
-	maxEventsBody  = 64 << 20 // bytes
-	maxEvents      = 100_000
-	maxPublishers  = 16
-	publishTimeout = 20 * time.Second // for Kafka to take an event, and to acknowledge the last one; clients and proxies wait longer
+	maxEventsBody = 64 << 20 // bytes
+	maxEvents     = 100_000
+	maxPublishers = 16
+	// for Kafka to take an event, and to acknowledge the last one; clients and proxies wait longer
+	publishTimeout = 20 * time.Second
 )
 
-// wrongWorkspace is the code of an event of another workspace than the caller's. The other codes are those of dead letters.
+// wrongWorkspace is the code of an event of another workspace than the caller's. The other codes
+// are those of dead letters.
 const wrongWorkspace = "wrong_workspace"
 
 // Published is the answer to a request with run events.
@@ -61,17 +63,22 @@ type PublishProblem struct {
 func (a *API) registerPublish() {
 	slots := make(chan struct{}, maxPublishers)
 	op := huma.Operation{
-		OperationID: "publish-runs", Method: http.MethodPost, Path: "/v1/runs", Summary: "Publish run events", Tags: []string{"Runs"},
-		Description: fmt.Sprintf("Runs, node runs and feedback, for producers without a Kafka client: one event, an array, or with `Content-Type: application/x-ndjson` one a line; up to %d events and %d MiB. "+
-			"Each is a CloudEvent in structured mode, or bare JSON with its `type` beside the data's keys, of the caller's workspace. The answer has a result for each: `accepted` is what Kafka has acknowledged. "+
+		OperationID: "publish-runs", Method: http.MethodPost, Path: "/v1/runs", Summary: "Publish run events",
+		Tags: []string{"Runs"},
+		Description: fmt.Sprintf("Runs, node runs and feedback, for producers without a Kafka client: one event, an array, "+
+			"or with `Content-Type: application/x-ndjson` one a line; up to %d events and %d MiB. "+
+			"Each is a CloudEvent in structured mode, or bare JSON with its `type` beside the data's keys, of the caller's "+
+			"workspace. The answer has a result for each: `accepted` is what Kafka has acknowledged. "+
 			"Publishing an event again changes nothing.", maxEvents, maxEventsBody>>20),
 		Security: requireScope(auth.RunsWrite), Errors: []int{400, 401, 403, 413, 415, 422, 503},
 	}
 	registry := a.api.OpenAPI().Components.Schemas
 	published := registry.Schema(reflect.TypeFor[Published](), true, "Published")
 	op.Responses = map[string]*huma.Response{
-		"200": {Description: "All were accepted", Content: map[string]*huma.MediaType{"application/json": {Schema: published}}},
-		"207": {Description: "Some were accepted, and some refused", Content: map[string]*huma.MediaType{"application/json": {Schema: published}}},
+		"200": {Description: "All were accepted", Content: map[string]*huma.MediaType{
+			"application/json": {Schema: published}}},
+		"207": {Description: "Some were accepted, and some refused",
+			Content: map[string]*huma.MediaType{"application/json": {Schema: published}}},
 	}
 	huma.Register(a.api, op, func(_ context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
@@ -86,10 +93,12 @@ func (a *API) registerPublish() {
 		}}, nil
 	})
 	refused := &huma.Schema{AnyOf: []*huma.Schema{ // a problem before the body is read has no results
-		registry.Schema(reflect.TypeFor[PublishProblem](), true, "PublishProblem"), registry.Schema(reflect.TypeFor[Problem](), true, "Problem"),
+		registry.Schema(reflect.TypeFor[PublishProblem](), true, "PublishProblem"),
+		registry.Schema(reflect.TypeFor[Problem](), true, "Problem"),
 	}}
 	for _, status := range []string{"400", "403", "413", "415", "422", "503"} { // replaces what huma made of Errors
-		op.Responses[status] = &huma.Response{Description: "No event was accepted, or not all that could be", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: refused}}}
+		op.Responses[status] = &huma.Response{Description: "No event was accepted, or not all that could be",
+			Content: map[string]*huma.MediaType{"application/problem+json": {Schema: refused}}}
 	}
 	a.describeEvents(op.Path)
 }
@@ -97,11 +106,13 @@ func (a *API) registerPublish() {
 func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.ContentLength > maxEventsBody {
-		problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d MiB: send several", maxEventsBody>>20)).write(w)
+		problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d MiB: send several", maxEventsBody>>20)).
+			write(w)
 		return
 	}
 	p := &publishing{api: a, workspace: auth.From(r.Context()).Workspace, checker: kafka.Checker{Source: eventSource}}
-	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(r.Context())) // events that were read are published although the client hangs up
+	// events that were read are published although the client hangs up
+	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	defer p.cancel()
 	body := &timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w)}
 	switch {
@@ -109,7 +120,8 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 		err = problem(http.StatusUnsupportedMediaType, unsupported)
 	case media == "application/x-ndjson" || media == "application/jsonl" || media == "application/x-jsonlines":
 		err = p.lines(bufio.NewReaderSize(body, 64<<10))
-	case media == "application/json" || media == "application/cloudevents+json" || media == "application/cloudevents-batch+json":
+	case media == "application/json" || media == "application/cloudevents+json" ||
+		media == "application/cloudevents-batch+json":
 		err = p.values(bufio.NewReaderSize(body, 64<<10))
 	default:
 		err = problem(http.StatusUnsupportedMediaType, unsupported)
@@ -117,7 +129,8 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 	p.finish(w, err)
 }
 
-const unsupported = "send run events as Content-Type: application/json (one event or an array), application/cloudevents+json, or application/x-ndjson (one a line)"
+const unsupported = "send run events as Content-Type: application/json (one event or an array), " +
+	"application/cloudevents+json, or application/x-ndjson (one a line)"
 
 // eventSource is the CloudEvents source of events without one.
 const eventSource = "millrace/serve"
@@ -152,13 +165,15 @@ type publishing struct {
 // errTooMany ends the reading of a body.
 var errTooMany = fmt.Errorf("a request may have %d events: send the rest in another", maxEvents)
 
-// lines publishes one event a line. A line that cannot be read is refused, and the next ones are read.
+// lines publishes one event a line. A line that cannot be read is refused, and the next ones are
+// read.
 func (p *publishing) lines(r *bufio.Reader) error {
 	for number := 1; ; number++ {
 		line, long, err := readLine(r)
 		switch {
 		case long:
-			p.refuse(number, &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf("an event may have %d bytes", event.MaxValue)})
+			p.refuse(number, &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf("an event may have %d bytes",
+				event.MaxValue)})
 		case len(bytes.TrimSpace(line)) > 0:
 			if err := p.event(number, bytes.TrimSpace(line)); err != nil {
 				return err
@@ -225,7 +240,8 @@ func (p *publishing) ended(number int, err error) error {
 	case errors.As(err, &tooLarge) || isTimeout(err):
 		return err
 	}
-	p.refuse(number, &strictjson.Refusal{Code: strictjson.InvalidJSON, Rule: "is not JSON from here on, and what follows was not read"})
+	p.refuse(number, &strictjson.Refusal{Code: strictjson.InvalidJSON,
+		Rule: "is not JSON from here on, and what follows was not read"})
 	return nil
 }
 
@@ -267,10 +283,12 @@ func (p *publishing) event(number int, text []byte) error {
 	record.Topic = p.api.cfg.TopicPrefix + event.TopicRuns
 	p.mu.Lock()
 	i := len(p.results)
-	p.results = append(p.results, PublishResult{Line: number, Status: "failed", Code: "unavailable", Detail: "Kafka has not acknowledged it: send it again"})
+	p.results = append(p.results, PublishResult{Line: number, Status: "failed", Code: "unavailable",
+		Detail: "Kafka has not acknowledged it: send it again"})
 	p.mu.Unlock()
 	p.wait.Add(1)
-	// If Kafka is gone, the buffer of the producer fills up, and Produce waits for room that never comes.
+	// If Kafka is gone, the buffer of the producer fills up, and Produce waits for room that never
+	// comes.
 	defer time.AfterFunc(publishTimeout, p.cancel).Stop()
 	p.api.cfg.Producer.Produce(p.ctx, record, func(_ *kgo.Record, err error) {
 		defer p.wait.Done()
@@ -297,86 +315,4 @@ func (p *publishing) refuse(number int, err error) {
 	p.mu.Lock()
 	p.results = append(p.results, result)
 	p.mu.Unlock()
-}
-
-// finish waits for Kafka, and answers. Err is the reason if the body was not read to its end.
-func (p *publishing) finish(w http.ResponseWriter, err error) {
-	acknowledged := make(chan struct{})
-	go func() { p.wait.Wait(); close(acknowledged) }()
-	timeout := publishTimeout
-	if p.ctx.Err() != nil { // publishTimeout has passed already
-		timeout = time.Second
-	}
-	select {
-	case <-acknowledged:
-	case <-time.After(timeout): // records in flight count as failed, and may arrive all the same
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	body := Published{Results: p.results}
-	for _, r := range p.results {
-		switch r.Status {
-		case "accepted":
-			body.Accepted++
-		case "refused":
-			body.Refused++
-		default:
-			body.Failed++
-		}
-	}
-	if body.Results == nil {
-		body.Results = []PublishResult{}
-	}
-	status := http.StatusOK
-	if trouble := p.trouble(&body, err); trouble != nil {
-		writeJSON(w, trouble.Status, trouble, PublishProblem{*trouble, body})
-		return
-	}
-	if body.Refused > 0 {
-		status = http.StatusMultiStatus
-	}
-	writeJSON(w, status, nil, body)
-}
-
-// trouble returns the problem of a request that was not carried out, and nil if all events were accepted or refused.
-func (p *publishing) trouble(body *Published, err error) *Problem {
-	var tooLarge *http.MaxBytesError
-	var known *Problem
-	switch {
-	case errors.As(err, &known):
-		return known
-	case body.Failed > 0:
-		return problem(http.StatusServiceUnavailable, "Kafka has not acknowledged all events: send those again whose status is failed")
-	case errors.As(err, &tooLarge):
-		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d MiB: send the events after those in results in another request", maxEventsBody>>20))
-	case errors.Is(err, errTooMany):
-		return problem(http.StatusRequestEntityTooLarge, err.Error())
-	case err != nil:
-		return problem(http.StatusBadRequest, "the body ended early: results has the events that were read")
-	case len(body.Results) == 0:
-		return problem(http.StatusUnprocessableEntity, "the body has no events")
-	case body.Accepted == 0 && p.foreign == len(body.Results):
-		return problem(http.StatusForbidden, "the events are of another workspace than the caller's")
-	case body.Accepted == 0:
-		first := body.Results[0]
-		return problem(http.StatusUnprocessableEntity, "no event was accepted: change what results names", Mistake{Detail: first.Detail, Pointer: first.Pointer, Code: first.Code})
-	}
-	return nil
-}
-
-func writeJSON(w http.ResponseWriter, status int, p *Problem, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	if p != nil {
-		for name, values := range p.GetHeaders() {
-			w.Header()[name] = values
-		}
-		w.Header().Set("Content-Type", p.ContentType(""))
-	}
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) //nolint:errcheck // the client is gone
-}
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }

@@ -33,14 +33,17 @@ type listRuns struct {
 func (a *API) registerRuns() {
 	huma.Register(a.api, huma.Operation{
 		OperationID: "list-runs", Method: http.MethodGet, Path: "/v1/runs", Summary: "List runs", Tags: []string{"Runs"},
-		Description: "Newest first, a page at a time. Runs that arrive meanwhile neither repeat nor hide runs on later pages.",
-		Security:    requireScope(auth.RunsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
+		Description: "Newest first, a page at a time. Runs that arrive meanwhile neither repeat nor hide runs on later " +
+			"pages.",
+		Security: requireScope(auth.RunsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *listRuns) (*struct{ Body *history.Page }, error) {
 		if !in.From.IsZero() && !in.To.IsZero() && !in.From.Before(in.To) {
-			return nil, problem(http.StatusUnprocessableEntity, "to must be later than from", Mistake{Parameter: "to", Detail: "must be later than from"})
+			return nil, problem(http.StatusUnprocessableEntity, "to must be later than from",
+				Mistake{Parameter: "to", Detail: "must be later than from"})
 		}
 		page, err := a.history.Runs(ctx, history.Query{
-			Workspace: auth.From(ctx).Workspace, Source: in.Source, AppID: cmp.Or(in.AppID, in.App), Statuses: in.Status, Versions: in.Version, Rating: in.Rating,
+			Workspace: auth.From(ctx).Workspace, Source: in.Source, AppID: cmp.Or(in.AppID, in.App), Statuses: in.Status,
+			Versions: in.Version, Rating: in.Rating,
 			From: in.From, To: in.To, Text: in.Q, SessionID: in.SessionID, Cursor: in.Cursor, Limit: in.Limit,
 		})
 		return &struct{ Body *history.Page }{page}, a.toError(ctx, err)
@@ -56,7 +59,8 @@ func (a *API) registerRuns() {
 		return &struct{ Body *history.Detail }{run}, a.toError(ctx, err)
 	})
 	huma.Register(a.api, huma.Operation{
-		OperationID: "list-apps", Method: http.MethodGet, Path: "/v1/apps", Summary: "List copilots and recipes", Tags: []string{"Runs"},
+		OperationID: "list-apps", Method: http.MethodGet, Path: "/v1/apps", Summary: "List copilots and recipes",
+		Tags:        []string{"Runs"},
 		Description: "The app with the newest run first, with counts of the last days.",
 		Security:    requireScope(auth.RunsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
@@ -67,7 +71,8 @@ func (a *API) registerRuns() {
 		return &struct{ Body *appList }{&appList{apps}}, a.toError(ctx, err)
 	})
 	huma.Register(a.api, huma.Operation{
-		OperationID: "list-nodes", Method: http.MethodGet, Path: "/v1/apps/{id}/nodes", Summary: "List the nodes of an app", Tags: []string{"Runs"},
+		OperationID: "list-nodes", Method: http.MethodGet, Path: "/v1/apps/{id}/nodes", Summary: "List the nodes of an app",
+		Tags:     []string{"Runs"},
 		Security: requireScope(auth.RunsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
 		ID     string `path:"id" doc:"The id of the copilot or recipe." pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"`

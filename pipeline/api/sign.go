@@ -21,9 +21,9 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// signingKey is the object with the key of signed URLs. It is in the bucket, so that all servers have the same key, also
-// after a restart, and nobody has to distribute it; whoever can read the bucket needs no signed URL. Delete it and restart
-// the servers to invalidate all signed URLs.
+// signingKey is the object with the key of signed URLs. It is in the bucket, so that all servers
+// have the same key, also after a restart, and nobody has to distribute it; whoever can read the
+// bucket needs no signed URL. Delete it and restart the servers to invalidate all signed URLs.
 const signingKey = "server/url-signing-key"
 
 // signer signs and checks URLs of files, which need no token.
@@ -51,7 +51,8 @@ func (s *signer) secret(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("read the key of signed URLs: %w", err)
 	}
 	if len(key) < sha256.Size {
-		return nil, fmt.Errorf("the key of signed URLs, object %s, has only %d bytes: delete it, and the server makes a new one", signingKey, len(key))
+		return nil, fmt.Errorf("the key of signed URLs, object %s, has only %d bytes: delete it, and the server makes a "+
+			"new one", signingKey, len(key))
 	}
 	s.key = key
 	return key, nil
@@ -68,8 +69,10 @@ func (s *signer) signature(ctx context.Context, id export.ID, key string, expire
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
 
-// fileURL returns a URL from which anybody can GET a file until it expires: of the object store, or else of this server.
-func (a *API) fileURL(ctx context.Context, base string, d *files.Dataset, f export.File, expiry time.Duration) (string, error) {
+// fileURL returns a URL from which anybody can GET a file until it expires: of the object store, or
+// else of this server.
+func (a *API) fileURL(ctx context.Context, base string, d *files.Dataset, f export.File, expiry time.Duration) (string,
+	error) {
 	signed, err := d.SignedURL(ctx, f, expiry)
 	if err == nil || !errors.Is(err, bucket.ErrNotSupported) {
 		return signed, err
@@ -79,8 +82,10 @@ func (a *API) fileURL(ctx context.Context, base string, d *files.Dataset, f expo
 	if err != nil {
 		return "", err
 	}
-	query := url.Values{"workspace": {id.WorkspaceID}, "expires": {strconv.FormatInt(expires, 10)}, "signature": {signature}}
-	return base + "/v1/exports/" + url.PathEscape(id.ExportID) + "/files/" + (&url.URL{Path: f.Key}).EscapedPath() + "?" + query.Encode(), nil
+	query := url.Values{"workspace": {id.WorkspaceID}, "expires": {strconv.FormatInt(expires, 10)},
+		"signature": {signature}}
+	return base + "/v1/exports/" + url.PathEscape(id.ExportID) + "/files/" + (&url.URL{Path: f.Key}).EscapedPath() + "?" +
+		query.Encode(), nil
 }
 
 // signedFile returns the file of a signed URL, and whether the request has one.

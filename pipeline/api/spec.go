@@ -25,8 +25,10 @@ func (a *API) spec() huma.Config {
 	c.AllowAdditionalPropertiesByDefault = true // fields may be added
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
-	c.Info.Description = "Runs of LLM applications in, data sets out. Every caller is confined to one workspace: that of the token, or, where no keys are " +
-		"configured, that of the header `" + auth.WorkspaceHeader + "`, else the default one. Errors are `application/problem+json` (RFC 9457); times are UTC."
+	c.Info.Description = "Runs of LLM applications in, data sets out. Every caller is confined to one workspace: that " +
+		"of the token, or, where no keys are " +
+		"configured, that of the header `" + auth.WorkspaceHeader +
+		"`, else the default one. Errors are `application/problem+json` (RFC 9457); times are UTC."
 	c.Info.License = &huma.License{Name: "MIT License", Identifier: "MIT"}
 	c.Servers = []*huma.Server{{URL: "/"}}
 	if a.cfg.PublicURL != "" {
@@ -38,13 +40,17 @@ func (a *API) spec() huma.Config {
 		{Name: "Answer Insights", Description: "The analytics export of Answer Insights, for its existing clients."},
 	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		bearerScheme:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Claims `workspace` and `scope`; `millrace token` mints one to try. Not needed where no keys are configured."},
-		insightsScheme: {Type: "apiKey", In: "header", Name: auth.InsightsHeader, Description: "The same token, for the Answer Insights routes."},
+		bearerScheme: {Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+			Description: "Claims `workspace` and `scope`; `millrace token` mints one to try. Not needed where no keys are " +
+				"configured."},
+		insightsScheme: {Type: "apiKey", In: "header", Name: auth.InsightsHeader,
+			Description: "The same token, for the Answer Insights routes."},
 	}
 	return c
 }
 
-// schemaNames are the schema names of types whose own name says too little without the name of the package.
+// schemaNames are the schema names of types whose own name says too little without the name of the
+// package.
 var schemaNames = map[reflect.Type]string{
 	reflect.TypeFor[live.Page]():      "ExportPage",
 	reflect.TypeFor[export.Warning](): "ExportWarning",
@@ -69,7 +75,8 @@ func (a *API) schemaOf(name, eventType string, change func(map[string]any)) *hum
 	text, _ := events.Schema(eventType)
 	place := "#/components/schemas/" + name
 	var schema map[string]any
-	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), `"#/$defs/`, `"`+place+`/$defs/`)), &schema); err != nil {
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), `"#/$defs/`, `"`+place+`/$defs/`)),
+		&schema); err != nil {
 		panic(err) // it is embedded
 	}
 	delete(schema, "$id")
@@ -85,24 +92,29 @@ func (a *API) schemaOf(name, eventType string, change func(map[string]any)) *hum
 func (a *API) describeRequest(path string) {
 	schema := a.schemaOf("ExportRequest", export.TypeRequested, func(s map[string]any) {
 		s["title"], s["required"] = "Export request", []string{"purpose", "source", "app_id", "selection"}
-		s["description"] = "What to export, for which purpose, for which tool. All mistakes come back at once, each with a JSON pointer. Unknown fields are refused."
+		s["description"] = "What to export, for which purpose, for which tool. All mistakes come back at once, each with a " +
+			"JSON pointer. Unknown fields are refused."
 	})
 	a.api.OpenAPI().Paths[path].Post.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/json": {Schema: schema, Example: map[string]any{
-			"name": "October math tutor", "purpose": export.RecipeEvaluation, "source": "recipe", "app_id": "math-tutor", "selection": map[string]any{"limit": 1000},
+			"name": "October math tutor", "purpose": export.RecipeEvaluation, "source": "recipe", "app_id": "math-tutor",
+			"selection": map[string]any{"limit": 1000},
 		}},
 	}}
 }
 
 // describeEvents describes the body of a route that takes run events.
 func (a *API) describeEvents(path string) {
-	one := &huma.Schema{Title: "Run event", Description: "A CloudEvent in structured mode, or its data with `type` beside the keys."}
-	for _, e := range []struct{ name, eventType string }{{"Run", runs.TypeRun}, {"NodeRun", runs.TypeNode}, {"Feedback", runs.TypeFeedback}} {
+	one := &huma.Schema{Title: "Run event",
+		Description: "A CloudEvent in structured mode, or its data with `type` beside the keys."}
+	for _, e := range []struct{ name, eventType string }{{"Run", runs.TypeRun}, {"NodeRun", runs.TypeNode},
+		{"Feedback", runs.TypeFeedback}} {
 		one.AnyOf = append(one.AnyOf, a.schemaOf(e.name+"Event", e.eventType, nil))
 	}
 	one.AnyOf = append(one.AnyOf, &huma.Schema{
 		Type: "object", Title: "CloudEvent", Required: []string{"specversion", "type", "data"}, AdditionalProperties: true,
-		Properties: map[string]*huma.Schema{"specversion": {Type: "string"}, "type": {Type: "string"}, "data": {Type: "object", AdditionalProperties: true}},
+		Properties: map[string]*huma.Schema{"specversion": {Type: "string"}, "type": {Type: "string"},
+			"data": {Type: "object", AdditionalProperties: true}},
 	})
 	a.api.OpenAPI().Components.Schemas.Map()["RunEvent"] = one
 	ref := &huma.Schema{Ref: "#/components/schemas/RunEvent"}
@@ -113,7 +125,8 @@ func (a *API) describeEvents(path string) {
 	}}
 }
 
-// docsPage is the frame of Swagger UI. The frame that the library brings has an inline script, which the policy forbids.
+// docsPage is the frame of Swagger UI. The frame that the library brings has an inline script,
+// which the policy forbids.
 const docsPage = `<!doctype html>
 <html lang="en">
 <head>

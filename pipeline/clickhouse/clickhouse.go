@@ -1,5 +1,5 @@
-// Package clickhouse is what everything that talks to ClickHouse shares. It knows no tables and imports nothing of ours
-// but schemas.
+// Package clickhouse is what everything that talks to ClickHouse shares. It knows no tables and
+// imports nothing of ours but schemas.
 //
 //	clickhouse.go  data source names and connections
 //	query.go       queries with parameters and settings, and reading small answers
@@ -21,15 +21,16 @@ import (
 // DefaultDatabase is the database of a DSN that names no database.
 const DefaultDatabase = "millrace"
 
-// DSN is a parsed data source name: clickhouse://user:password@host:9000/database?secure=true. Other parameters are
-// those of clickhouse-go. Only the native protocol is accepted: over HTTP, a batch that cannot be encoded is lost without
-// an error.
+// DSN is a parsed data source name: clickhouse://user:password@host:9000/database?secure=true.
+// Other parameters are those of clickhouse-go. Only the native protocol is accepted: over HTTP, a
+// batch that cannot be encoded is lost without an error.
 type DSN struct {
 	options  *chgo.Options
 	Database string
 }
 
-// ParseDSN parses a data source name. The error does not contain it, since it may contain a password.
+// ParseDSN parses a data source name. The error does not contain it, since it may contain a
+// password.
 func ParseDSN(dsn string) (*DSN, error) {
 	options, err := chgo.ParseDSN(dsn)
 	if err != nil {
@@ -54,8 +55,9 @@ func (d *DSN) open(database string) (driver.Conn, error) {
 	return chgo.Open(&options)
 }
 
-// Dial opens one connection of ch-go, for large answers and inserts: ch-go works on columns. The connection is not safe
-// for concurrent use. After an error that is not the server's answer, it cannot be used again.
+// Dial opens one connection of ch-go, for large answers and inserts: ch-go works on columns. The
+// connection is not safe for concurrent use. After an error that is not the server's answer, it
+// cannot be used again.
 func (d *DSN) Dial(ctx context.Context) (*ch.Client, error) {
 	var last error
 	for _, address := range d.options.Addr {
@@ -81,14 +83,16 @@ func (d *DSN) Dial(ctx context.Context) (*ch.Client, error) {
 // cancelTimeout is how long a cancelled query may take to end before its connection is closed.
 const cancelTimeout = time.Second
 
-// Do runs a query, and closes the connection 1 second after ctx is done, if the query has not ended by then.
+// Do runs a query, and closes the connection 1 second after ctx is done, if the query has not ended
+// by then.
 func Do(ctx context.Context, client *ch.Client, query ch.Query) error {
 	defer Guard(ctx, client, cancelTimeout)()
 	return client.Do(ctx, query)
 }
 
-// Guard closes a connection when ctx has been done for delay. ch-go checks ctx only between packets, and may wait for the
-// next packet, or for the rest of one, without end. Call end when the query has returned.
+// Guard closes a connection when ctx has been done for delay. ch-go checks ctx only between
+// packets, and may wait for the next packet, or for the rest of one, without end. Call end when the
+// query has returned.
 func Guard(ctx context.Context, client *ch.Client, delay time.Duration) (end func()) {
 	returned := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -18,9 +18,11 @@ type Class int
 const (
 	// Retry: the server or the network cannot do it now. Wait and try again, without end.
 	Retry Class = iota
-	// Row: the server refuses a row of the insert. Find the row, dead-letter it and store the others.
+	// Row: the server refuses a row of the insert. Find the row, dead-letter it and store the
+	// others.
 	Row
-	// Stop: the schema, the rights or the configuration are wrong. Another try or fewer rows would hide it.
+	// Stop: the schema, the rights or the configuration are wrong. Another try or fewer rows would
+	// hide it.
 	Stop
 	// Unknown: try a few times, then stop.
 	Unknown
@@ -37,8 +39,8 @@ var (
 	ErrSchema = errors.New("the ClickHouse schema is not this version's: run `millrace migrate` and start again")
 )
 
-// errorClasses are the classes of the server's error codes, except ErrTooManyParts. ClickHouse explains the codes only
-// by their names and its sources (src/Common/ErrorCodes.cpp).
+// errorClasses are the classes of the server's error codes, except ErrTooManyParts. ClickHouse
+// explains the codes only by their names and its sources (src/Common/ErrorCodes.cpp).
 var errorClasses = map[proto.Error]Class{
 	proto.ErrUnexpectedEndOfFile:        Retry, // the connection broke in the middle of a packet
 	proto.ErrTimeoutExceeded:            Retry,
@@ -93,8 +95,8 @@ var errorClasses = map[proto.Error]Class{
 	proto.ErrAccessDenied:         Stop,
 }
 
-// Classify returns what to do about an error of a query or an insert. An error that is not the server's answer is the
-// network's: Retry.
+// Classify returns what to do about an error of a query or an insert. An error that is not the
+// server's answer is the network's: Retry.
 func Classify(err error) Class {
 	code, text, ok := exception(err)
 	if !ok {
@@ -133,7 +135,8 @@ func exception(err error) (code proto.Error, text string, ok bool) {
 	return 0, "", false
 }
 
-// Explain wraps an error that is not retried with what to do about it: as one of the errors above, if it is one.
+// Explain wraps an error that is not retried with what to do about it: as one of the errors above,
+// if it is one.
 func Explain(err error) error {
 	switch code := Code(err); code {
 	case proto.ErrUnknownUser, proto.ErrWrongPassword, proto.ErrRequiredPassword, proto.ErrIPAddressNotAllowed,

@@ -24,10 +24,11 @@ type Migration struct {
 	Statements []string
 }
 
-// Migrate brings the database of the DSN to the newest schema, and returns the names of the migrations that it applied. It
-// creates the database, applies in order the migrations that schema_migrations does not contain, and records each. Any
-// number of processes may do so at once, since every statement is idempotent (CREATE … IF NOT EXISTS). With the name of a
-// cluster, tables are replicated and sharded.
+// Migrate brings the database of the DSN to the newest schema, and returns the names of the
+// migrations that it applied. It creates the database, applies in order the migrations that
+// schema_migrations does not contain, and records each. Any number of processes may do so at once,
+// since every statement is idempotent (CREATE … IF NOT EXISTS). With the name of a cluster, tables
+// are replicated and sharded.
 func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *slog.Logger) ([]string, error) {
 	migrations, err := Render(files, dsn.Database, cluster)
 	if err != nil {
@@ -105,7 +106,8 @@ COMMENT 'Migrations that were applied'`)
 	return recorded, rows.Err()
 }
 
-// Render returns the migrations in order, with their templates filled in for one server (cluster is "") or for a cluster.
+// Render returns the migrations in order, with their templates filled in for one server (cluster is
+// "") or for a cluster.
 func Render(files fs.FS, database, cluster string) ([]Migration, error) {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
@@ -139,8 +141,8 @@ var (
 	columnComment = regexp.MustCompile(`(?m)^    (\w+) .*COMMENT ('(?:[^'\\]|\\.)*')`)
 )
 
-// commentColumns adds the comments of the columns of each table in a migration, as clauses of ALTER TABLE. Migrations
-// repeat them for views, which do not take them over from their table.
+// commentColumns adds the comments of the columns of each table in a migration, as clauses of ALTER
+// TABLE. Migrations repeat them for views, which do not take them over from their table.
 func commentColumns(text string, comments map[string]string) {
 	for _, table := range createTable.FindAllStringSubmatch(text, -1) {
 		var clauses []string

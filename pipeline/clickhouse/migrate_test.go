@@ -240,7 +240,8 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 		t.Fatal(err)
 	}
 	distributed := map[string]string{}
-	form := regexp.MustCompile(`^CREATE TABLE IF NOT EXISTS (\w+) ON CLUSTER 'c1' AS (\w+) ENGINE = Distributed\('c1', 'millrace', (\w+), (.+)\)$`)
+	form := regexp.MustCompile(
+		`^CREATE TABLE IF NOT EXISTS (\w+) ON CLUSTER 'c1' AS (\w+) ENGINE = Distributed\('c1', 'millrace', (\w+), (.+)\)$`)
 	for _, m := range migrations {
 		for _, s := range m.Statements {
 			if !strings.Contains(s, "ON CLUSTER 'c1'") {
@@ -270,7 +271,8 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 	want := map[string]string{
 		"runs": "cityHash64(workspace_id, run_id)", "nodes": "cityHash64(workspace_id, run_id)",
 		"feedback":      "cityHash64(workspace_id, run_id)",
-		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)", "export_stage_rows": "cityHash64(stage_id)",
+		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)",
+		"export_stage_rows": "cityHash64(stage_id)",
 	}
 	if fmt.Sprint(distributed) != fmt.Sprint(want) {
 		t.Errorf("sharded by %v, want %v", distributed, want)

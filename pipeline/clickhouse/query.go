@@ -15,8 +15,8 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// Query is a query with the values of its parameters. Both clients can run it: ch-go by [Query.Native], and
-// clickhouse-go by [Query.Context].
+// Query is a query with the values of its parameters. Both clients can run it: ch-go by
+// [Query.Native], and clickhouse-go by [Query.Context].
 type Query struct {
 	// ID is the query id that system.query_log shows. With "" the client makes one.
 	ID string
@@ -37,7 +37,8 @@ func (q Query) Native() ch.Query {
 	return query
 }
 
-// Context returns ctx for a call of clickhouse-go with q.SQL, such as conn.Query(q.Context(ctx), q.SQL).
+// Context returns ctx for a call of clickhouse-go with q.SQL, such as conn.Query(q.Context(ctx),
+// q.SQL).
 func (q Query) Context(ctx context.Context) context.Context {
 	options := []chgo.QueryOption{chgo.WithParameters(q.Parameters)}
 	if q.ID != "" {
@@ -53,12 +54,12 @@ func (q Query) Context(ctx context.Context) context.Context {
 	return chgo.Context(ctx, options...)
 }
 
-// Binder collects the values of a query, so that none is part of its text. Each method binds a value to the parameter
-// of a name, and returns the expression that stands for it in the text. A name may be bound again, to another value for
-// the next query.
+// Binder collects the values of a query, so that none is part of its text. Each method binds a
+// value to the parameter of a name, and returns the expression that stands for it in the text. A
+// name may be bound again, to another value for the next query.
 //
-// The server unescapes parameters of type String. So [Binder.Text] binds in hexadecimal, and [Binder.ID] is for texts
-// that need no escaping.
+// The server unescapes parameters of type String. So [Binder.Text] binds in hexadecimal, and
+// [Binder.ID] is for texts that need no escaping.
 //
 // The zero Binder is ready to use. It is not safe for concurrent use, but for [Binder.Query].
 type Binder struct{ values map[string]string }
@@ -71,8 +72,8 @@ func (b *Binder) bind(name, value, kind string) string {
 	return "{" + name + ":" + kind + "}"
 }
 
-// ID binds a text without quotes, backslashes and control characters: an id, a word of the contract, or a list of such
-// that the query takes apart.
+// ID binds a text without quotes, backslashes and control characters: an id, a word of the
+// contract, or a list of such that the query takes apart.
 func (b *Binder) ID(name, value string) string { return b.bind(name, value, "String") }
 
 // IDs binds ids that contain no comma, and returns what may follow IN.
@@ -85,8 +86,8 @@ func (b *Binder) Text(name, value string) string {
 	return "unhex(" + b.ID(name, hex.EncodeToString([]byte(value))) + ")"
 }
 
-// Texts binds at least one text, and returns what may follow IN. It is a subquery, since ClickHouse makes a constant
-// array anew for every row if a lambda makes it.
+// Texts binds at least one text, and returns what may follow IN. It is a subquery, since ClickHouse
+// makes a constant array anew for every row if a lambda makes it.
 func (b *Binder) Texts(name string, values []string) string {
 	encoded := make([]string, len(values))
 	for i, v := range values {
@@ -163,15 +164,16 @@ func ReadInt(ctx context.Context, client *ch.Client, q Query) (int64, error) {
 	return strconv.ParseInt(texts[0], 10, 64)
 }
 
-// ReadSettings returns the settings of a query that only reads. It fails when it meets its limit of time or of memory,
-// where the overflow mode break would return fewer rows and no error (invariant 5). Comment is its log_comment, for
-// system.query_log, and memory is what it may use on the server, in bytes.
+// ReadSettings returns the settings of a query that only reads. It fails when it meets its limit of
+// time or of memory, where the overflow mode break would return fewer rows and no error (invariant
+// 5). Comment is its log_comment, for system.query_log, and memory is what it may use on the
+// server, in bytes.
 func ReadSettings(comment string, limit time.Duration, memory int) []ch.Setting {
 	return append(querySettings(comment, limit, memory), ch.Setting{Key: "readonly", Value: "1", Important: true})
 }
 
-// InsertSettings returns the settings of an INSERT … SELECT, with the limits of [ReadSettings]. When it returns, its
-// rows are in the table, on a cluster too.
+// InsertSettings returns the settings of an INSERT … SELECT, with the limits of [ReadSettings].
+// When it returns, its rows are in the table, on a cluster too.
 func InsertSettings(comment string, limit time.Duration, memory int) []ch.Setting {
 	return append(querySettings(comment, limit, memory),
 		ch.Setting{Key: "async_insert", Value: "0", Important: true},

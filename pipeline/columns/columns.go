@@ -1,7 +1,7 @@
-// Package columns describes the columns of the tables runs, nodes and feedback once: name, ClickHouse
-// type and value. Insert blocks, the readers of exports and the History pages derive from these lists,
-// and a test holds the lists against the migrations. The package is pure: it knows no client of
-// ClickHouse.
+// Package columns describes the columns of the tables runs, nodes and feedback once: name,
+// ClickHouse type and value. Insert blocks, the readers of exports and the History pages derive
+// from these lists, and a test holds the lists against the migrations. The package is pure: it
+// knows no client of ClickHouse.
 //
 //   - columns.go: what a column is, and the types that columns have
 //   - tables.go: the columns of each table, and the elements of the arrays files and chunks
@@ -27,8 +27,8 @@ const (
 	Map                  Type = "Map(LowCardinality(String), String)"
 )
 
-// TypeOf returns the type of the column with this name. It panics where the list has none: names are
-// written in code, and a test constructs each list of columns.
+// TypeOf returns the type of the column with this name. It panics where the list has none: names
+// are written in code, and a test constructs each list of columns.
 func TypeOf[R any](list []Column[R], name string) Type {
 	for _, c := range list {
 		if c.Name == name {
@@ -42,10 +42,10 @@ func TypeOf[R any](list []Column[R], name string) Type {
 type Column[R any] struct {
 	Name string
 	Type Type
-	// Value is a function of *R. It returns a string for String and LowCardinality, a time.Time for the
-	// times (the zero time is NULL), *int64, *float64 or *bool for the other Nullable types, a uint64 for
-	// UInt64, []string for Strings, []runs.Pair for Map, and []runs.File or []runs.Chunk for arrays of
-	// those tuples.
+	// Value is a function of *R. It returns a string for String and LowCardinality, a time.Time for
+	// the times (the zero time is NULL), *int64, *float64 or *bool for the other Nullable types, a
+	// uint64 for UInt64, []string for Strings, []runs.Pair for Map, and []runs.File or []runs.Chunk
+	// for arrays of those tuples.
 	Value any
 }
 

@@ -6,7 +6,8 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// The columns of each table in the order of the table, without ingested_at, which ClickHouse fills in.
+// The columns of each table in the order of the table, without ingested_at, which ClickHouse fills
+// in.
 var (
 	Runs = []Column[runs.Run]{
 		{"workspace_id", LowCardinality, func(r *runs.Run) string { return r.WorkspaceID }},

@@ -13,8 +13,8 @@ import (
 // Progress is the event that tells how far an export is.
 type Progress struct{ State }
 
-// Completion is the event that tells how an export ended. A read_committed consumer sees exactly one for each
-// export (invariant 7).
+// Completion is the event that tells how an export ended. A read_committed consumer sees exactly
+// one for each export (invariant 7).
 type Completion struct{ State }
 
 // NewProgress returns the progress of an export whose finished windows sum up to t.
@@ -35,9 +35,10 @@ func NewProgress(p *Plan, status Status, t *Tally, updatedAt time.Time) *Progres
 	return &Progress{s}
 }
 
-// NewCompletion returns the completion of an export whose plan and manifest are in the bucket. It is a pure
-// function of the two, so that a completion that is sent again is the same. Manifest is the text of
-// manifest.json, and uri is its address for users. LoadWith is the function LoadWith of package card.
+// NewCompletion returns the completion of an export whose plan and manifest are in the bucket. It
+// is a pure function of the two, so that a completion that is sent again is the same. Manifest is
+// the text of manifest.json, and uri is its address for users. LoadWith is the function LoadWith of
+// package card.
 func NewCompletion(p *Plan, manifest []byte, uri string,
 	loadWith func(m *Manifest, folder string) string) (*Completion, error) {
 	var m Manifest

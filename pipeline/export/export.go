@@ -1,6 +1,6 @@
-// Package export defines the documents of an export: the request and its rules, the plan, windows and their
-// results, the manifest, and the events about progress and completion. The package is pure: only the stages
-// use Kafka, ClickHouse and the bucket.
+// Package export defines the documents of an export: the request and its rules, the plan, windows
+// and their results, the manifest, and the events about progress and completion. The package is
+// pure: only the stages use Kafka, ClickHouse and the bucket.
 //
 //	export.go      ID: the identity of an export; mistakes and errors
 //	request.go     Request: normalised, and its hash
@@ -14,9 +14,9 @@
 //	events.go      Progress, Completion: State as the data of events
 //	keys.go        names of an export's objects in the bucket
 //
-// The stages are plan, extract, seal and track; package flow tests them together. They share package message
-// for Kafka records and package folder for documents in the bucket. Package format writes the records of
-// data sets, and package card describes their files.
+// The stages are plan, extract, seal and track; package flow tests them together. They share
+// package message for Kafka records and package folder for documents in the bucket. Package format
+// writes the records of data sets, and package card describes their files.
 package export
 
 import (
@@ -62,15 +62,16 @@ func (id ID) String() string { return id.WorkspaceID + "/" + id.ExportID }
 // Key returns the key of the export's records in Kafka.
 func (id ID) Key() []byte { return []byte(id.String()) }
 
-// WindowKey returns the key of a window's record in Kafka. The windows of one export have different keys, so
-// that they spread over the partitions.
+// WindowKey returns the key of a window's record in Kafka. The windows of one export have different
+// keys, so that they spread over the partitions.
 func (id ID) WindowKey(window int) []byte { return []byte(id.String() + "/" + strconv.Itoa(window)) }
 
-// namespace is the namespace of all UUIDs that Millrace derives, b0759858-e76b-5bf2-83cd-2b119a052fbf.
+// namespace is the namespace of all UUIDs that Millrace derives,
+// b0759858-e76b-5bf2-83cd-2b119a052fbf.
 var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/millrace/millrace"))
 
-// CompletionID returns the id of the export's completion event: UUIDv5(namespace, workspace/export). Ids of
-// records cannot collide with it, because their names have more parts.
+// CompletionID returns the id of the export's completion event: UUIDv5(namespace,
+// workspace/export). Ids of records cannot collide with it, because their names have more parts.
 func (id ID) CompletionID() string { return uuid.NewSHA1(namespace, []byte(id.String())).String() }
 
 // Mistake is one thing that is wrong with a request.
@@ -110,7 +111,8 @@ type Error struct {
 	Message   string `json:"message"`
 	Retryable bool   `json:"retryable"` // whether the same request under a new export_id may succeed
 	Pointer   string `json:"pointer,omitempty"`
-	// Mistakes lists all mistakes of a request that has more than one. Code and Pointer are those of the first.
+	// Mistakes lists all mistakes of a request that has more than one. Code and Pointer are those
+	// of the first.
 	Mistakes []Mistake `json:"errors,omitempty"`
 }
 

@@ -42,8 +42,8 @@ func (p *parser) addMissing(pointer string, fields []string) {
 	}
 }
 
-// object reads an object and calls field for each key. Field reads the value; for an unknown key it reads nothing
-// and returns false. Object returns the missing fields of required.
+// object reads an object and calls field for each key. Field reads the value; for an unknown key it
+// reads nothing and returns false. Object returns the missing fields of required.
 func (p *parser) object(field func(key string) bool, required ...string) (absent []string) {
 	if !p.kind(strictjson.Object) {
 		return nil
@@ -71,7 +71,8 @@ func (p *parser) eventType(want string) bool {
 	return true
 }
 
-// kind reports whether the value has the kind. It skips a value of another kind, which is a mistake.
+// kind reports whether the value has the kind. It skips a value of another kind, which is a
+// mistake.
 func (p *parser) kind(want strictjson.Kind) bool {
 	got := p.r.Kind()
 	if got == want {
@@ -116,7 +117,8 @@ func (p *parser) enum(s *string, values []string) {
 	})
 }
 
-// texts reads an array and calls read for each element. The list stays nil for a value of another kind.
+// texts reads an array and calls read for each element. The list stays nil for a value of another
+// kind.
 func (p *parser) texts(list *[]string, read func(*string)) {
 	if !p.kind(strictjson.Array) {
 		return

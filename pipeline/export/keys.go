@@ -22,8 +22,8 @@ const (
 // SplitTrain is the split of all records of a request without splits.
 const SplitTrain = format.Train
 
-// Prefix returns the prefix of the keys of all objects of the export. Ids contain no "/" and do not start with
-// a dot, so that no export's prefix is a part of another export's prefix.
+// Prefix returns the prefix of the keys of all objects of the export. Ids contain no "/" and do not
+// start with a dot, so that no export's prefix is a part of another export's prefix.
 func (id ID) Prefix() string { return "exports/" + id.WorkspaceID + "/" + id.ExportID + "/" }
 
 // WindowName returns the name of a window's manifest.
@@ -42,8 +42,8 @@ func ParseWindowName(name string) (window int, ok bool) {
 	return window, err == nil && window >= 0 && WindowName(window) == name
 }
 
-// DataName returns the name of a fragment. Attempt makes the name unique among all attempts at the window
-// (invariant 4).
+// DataName returns the name of a fragment. Attempt makes the name unique among all attempts at the
+// window (invariant 4).
 func DataName(split string, window, fragment int, attempt, extension string) string {
 	return fmt.Sprintf("%s%s-%05d-%05d-%s.%s", DataDir, split, window, fragment, attempt, extension)
 }

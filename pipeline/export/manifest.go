@@ -41,8 +41,8 @@ type Manifest struct {
 	// SchemaID names the shape of the records. A changed shape has a new id.
 	SchemaID  string    `json:"schema_id,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
-	// SealedBy is the topic/partition/offset of the result's record that ended the export, by which a
-	// redelivered record recognises that it has to send the completion.
+	// SealedBy is the topic/partition/offset of the result's record that ended the export, by which
+	// a redelivered record recognises that it has to send the completion.
 	SealedBy  string           `json:"sealed_by"`
 	Watermark time.Time        `json:"watermark,omitzero"`
 	Totals    Totals           `json:"totals"`
@@ -55,8 +55,8 @@ type Manifest struct {
 // ManifestVersion is the version of the manifests that this release writes.
 const ManifestVersion = 1
 
-// Totals are the totals of an export. Of a successful export, RowsUsed, the dropped rows and Vanished sum up to
-// RowsPlanned.
+// Totals are the totals of an export. Of a successful export, RowsUsed, the dropped rows and
+// Vanished sum up to RowsPlanned.
 type Totals struct {
 	Records     int64 `json:"records"`
 	RowsPlanned int64 `json:"rows_planned"`
@@ -82,8 +82,9 @@ func SchemaID(purpose, target string) string {
 	return "urn:millrace:records:" + purpose + ":" + target + ":v1"
 }
 
-// NewManifest returns the manifest of an export that the record sealedBy ended. Failure is the error of a failed
-// export. Windows are the manifests of all windows, in order; only a successful export has their files.
+// NewManifest returns the manifest of an export that the record sealedBy ended. Failure is the
+// error of a failed export. Windows are the manifests of all windows, in order; only a successful
+// export has their files.
 func NewManifest(p *Plan, status Status, failure *Error, windows []*WindowManifest, sealedBy string,
 	createdAt time.Time) *Manifest {
 	m := &Manifest{
@@ -128,8 +129,8 @@ const (
 	TooManyRecords = "too_many_records"
 )
 
-// RecordWarnings returns warnings for the reader of the records: the counted ones, by code, and a number of records
-// outside the limits of the target's vendor.
+// RecordWarnings returns warnings for the reader of the records: the counted ones, by code, and a
+// number of records outside the limits of the target's vendor.
 func RecordWarnings(r *Request, records int64, counted map[string]int64) (all []Warning) {
 	for _, code := range slices.Sorted(maps.Keys(counted)) {
 		all = append(all, Warning{Code: code, Count: counted[code], Message: format.WarningText(code, counted[code])})

@@ -12,11 +12,12 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// ParseRequest reads the JSON of a request, checks all rules that need no other data, and fills in the
-// defaults. Package format defines targets, formats and options.
+// ParseRequest reads the JSON of a request, checks all rules that need no other data, and fills in
+// the defaults. Package format defines targets, formats and options.
 //
-// The error is a *strictjson.Refusal where the document is unreadable or has no identity: the record becomes a
-// dead letter. Otherwise the error is Mistakes, with all mistakes, and the request has the readable fields.
+// The error is a *strictjson.Refusal where the document is unreadable or has no identity: the
+// record becomes a dead letter. Otherwise the error is Mistakes, with all mistakes, and the request
+// has the readable fields.
 func ParseRequest(data []byte) (*Request, error) {
 	p, err := newParser(data)
 	if err != nil {

@@ -8,14 +8,15 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// Plan is plan.json: the decisions about an export. It is the first object of the export and never changes.
+// Plan is plan.json: the decisions about an export. It is the first object of the export and never
+// changes.
 type Plan struct {
 	Version int `json:"plan_version"`
 	ID
 	// Hash is the hash of the request, or of its text where the request has mistakes.
 	Hash string `json:"request_hash"`
-	// PlannedBy is the topic/partition/offset of the request's record, by which a redelivered record
-	// recognises its own plan.
+	// PlannedBy is the topic/partition/offset of the request's record, by which a redelivered
+	// record recognises its own plan.
 	PlannedBy   string    `json:"planned_by"`
 	RequestedAt time.Time `json:"requested_at"` // time of the request event
 	AcceptedAt  time.Time `json:"accepted_at,omitzero"`
@@ -27,14 +28,14 @@ type Plan struct {
 	Selection Selection `json:"selection"`
 	// Watermark is the upper bound of a window by ingested_at. The export ignores later rows.
 	Watermark time.Time `json:"watermark,omitzero"`
-	// Since is a lower bound of started_at of the selected rows, or zero where none is known. It follows from
-	// Limit, and saves the reader from older rows.
+	// Since is a lower bound of started_at of the selected rows, or zero where none is known. It
+	// follows from Limit, and saves the reader from older rows.
 	Since time.Time `json:"since,omitzero"`
-	// Snapshot is the id of the snapshot of the selection in ClickHouse. It is empty where one window reads the
-	// selection itself.
+	// Snapshot is the id of the snapshot of the selection in ClickHouse. It is empty where one
+	// window reads the selection itself.
 	Snapshot string `json:"stage_id,omitempty"`
-	// Rows is the number of rows at the time of planning. Without a snapshot the one window reads the rows
-	// later, and the number that it reads replaces Rows: see WindowManifest.
+	// Rows is the number of rows at the time of planning. Without a snapshot the one window reads
+	// the rows later, and the number that it reads replaces Rows: see WindowManifest.
 	Rows     int64           `json:"rows_planned"`
 	Windows  []PlannedWindow `json:"windows"`
 	Warnings []Warning       `json:"warnings,omitempty"`
@@ -53,8 +54,8 @@ func (r *Request) Shares() *format.Shares {
 // PlanVersion is the version of the plans that this release writes.
 const PlanVersion = 1
 
-// PlannedWindow is a part of the selection (invariant 3). Of a snapshot it is the Rows rows from the key From on.
-// Without a snapshot it is the whole selection.
+// PlannedWindow is a part of the selection (invariant 3). Of a snapshot it is the Rows rows from
+// the key From on. Without a snapshot it is the whole selection.
 type PlannedWindow struct {
 	Rows int64 `json:"rows"`
 	From *Key  `json:"from,omitempty"`
@@ -84,7 +85,8 @@ func (p *Plan) Bounded() Selection {
 	return s
 }
 
-// Until returns the key at which a window of the snapshot ends, exclusively; nil for the last window.
+// Until returns the key at which a window of the snapshot ends, exclusively; nil for the last
+// window.
 func (p *Plan) Until(window int) *Key {
 	if window+1 < len(p.Windows) {
 		return p.Windows[window+1].From
@@ -96,7 +98,8 @@ func (p *Plan) Until(window int) *Key {
 type Window struct {
 	ID
 	Window int `json:"window"`
-	// Direct marks the only window of a small export, which should not wait for windows of large ones.
+	// Direct marks the only window of a small export, which should not wait for windows of large
+	// ones.
 	Direct bool `json:"direct,omitempty"`
 }
 
@@ -121,15 +124,15 @@ const (
 	Cancelled    ResultKind = "cancelled"
 )
 
-// WindowManifest is windows/00003.json, the commit point of a window. The attempt whose objects it names creates
-// it, once.
+// WindowManifest is windows/00003.json, the commit point of a window. The attempt whose objects it
+// names creates it, once.
 type WindowManifest struct {
 	ID
 	Window  int    `json:"window"`
 	Attempt string `json:"attempt"` // part of the names of its objects
-	// Rows is the number of source rows of the window. Each of them is used, dropped or vanished. The completion
-	// accounts for these rows and not for the count of the plan: a selection without a snapshot is read after
-	// it was counted, and may have changed in between.
+	// Rows is the number of source rows of the window. Each of them is used, dropped or vanished.
+	// The completion accounts for these rows and not for the count of the plan: a selection without
+	// a snapshot is read after it was counted, and may have changed in between.
 	Rows     int64            `json:"rows"`
 	RowsUsed int64            `json:"rows_used"`
 	Vanished int64            `json:"vanished,omitempty"` // in the snapshot, but deleted before they were read

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// Request is a request for an export. [ParseRequest] normalises requests: it fills in defaults, sorts sets and
-// converts times to UTC, so that two requests with the same meaning are equal.
+// Request is a request for an export. [ParseRequest] normalises requests: it fills in defaults,
+// sorts sets and converts times to UTC, so that two requests with the same meaning are equal.
 type Request struct {
 	ID
 	Name        string    `json:"name,omitempty"`
@@ -51,7 +51,8 @@ const (
 	ByIngestedAt = "ingested_at"
 )
 
-// Filters are conditions on source rows, all of which must hold. The zero value of a field is no condition.
+// Filters are conditions on source rows, all of which must hold. The zero value of a field is no
+// condition.
 type Filters struct {
 	AppVersions []string          `json:"app_versions,omitempty"`
 	Statuses    []string          `json:"statuses,omitempty"`
@@ -62,7 +63,8 @@ type Filters struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
-// Fragment limits the size of a file: the next file starts at the first limit that is reached. 0 is no limit.
+// Fragment limits the size of a file: the next file starts at the first limit that is reached. 0 is
+// no limit.
 type Fragment struct {
 	MaxRecords int64 `json:"max_records"`
 	MaxBytes   int64 `json:"max_bytes"`
@@ -75,7 +77,8 @@ type Split struct {
 	Seed       int64   `json:"seed"`
 }
 
-// Hash returns the SHA-256 of the normalised request in hexadecimal. Equal requests have equal hashes.
+// Hash returns the SHA-256 of the normalised request in hexadecimal. Equal requests have equal
+// hashes.
 func (r *Request) Hash() string {
 	doc, err := json.Marshal(r) // struct fields have an order, and maps are sorted
 	if err != nil {
@@ -90,8 +93,9 @@ func HashText(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// WindowSize returns the number of source rows of a window: the largest multiple of Fragment.MaxRecords up to
-// limit, so that the last fragment of a window is full, or MaxRecords where that is larger than limit.
+// WindowSize returns the number of source rows of a window: the largest multiple of
+// Fragment.MaxRecords up to limit, so that the last fragment of a window is full, or MaxRecords
+// where that is larger than limit.
 func (r *Request) WindowSize(limit int64) int64 {
 	n := r.Fragment.MaxRecords
 	switch {
@@ -103,8 +107,8 @@ func (r *Request) WindowSize(limit int64) int64 {
 	return limit - limit%n
 }
 
-// Needs returns the columns and related rows that the target needs with each source row. A request without a
-// purpose needs none.
+// Needs returns the columns and related rows that the target needs with each source row. A request
+// without a purpose needs none.
 func (r *Request) Needs() record.Needs {
 	f, err := targets.New(r.Purpose, r.Target, r.Options)
 	if err != nil {

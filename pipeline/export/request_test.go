@@ -40,7 +40,8 @@ func with(fields string) string {
 	return string(text)
 }
 
-// ParseRequest and the JSON Schema of requests agree, except for rules that a schema cannot express.
+// ParseRequest and the JSON Schema of requests agree, except for rules that a schema cannot
+// express.
 func TestParserAndSchemaAgreeOnRequests(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
@@ -184,11 +185,13 @@ func TestRequestsWithTheSameMeaningHaveOneHash(t *testing.T) {
 		return r
 	}
 	same := [][]string{
-		{with(``), with(`"target":"canonical","format":"jsonl","compression":"none","fragment":{"max_records":150},"filters":{"statuses":["failed","succeeded","cancelled"]},"split":{"seed":3},"options":{}`),
+		{with(``), with(
+			`"target":"canonical","format":"jsonl","compression":"none","fragment":{"max_records":150},"filters":{"statuses":["failed","succeeded","cancelled"]},"split":{"seed":3},"options":{}`),
 			`{"type":"dev.millrace.export.requested.v1",` + with(`"selection":{"limit":1e1},"filters":{"app_versions":[]}`)[1:]},
 		{with(`"selection":{"run_ids":["a","b"]}`), with(`"selection":{"run_ids":["b","a","b"]}`)},
 		{with(`"selection":{"window":{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}}`),
-			with(`"selection":{"window":{"by":"started_at","from":"2026-01-01T00:00:00.000Z","to":"2026-01-02T00:00:00+00:00"}}`)},
+			with(
+				`"selection":{"window":{"by":"started_at","from":"2026-01-01T00:00:00.000Z","to":"2026-01-02T00:00:00+00:00"}}`)},
 		{with(`"selection":{"limit":11}`)},
 		{with(`"name":"other"`)},
 		{with(`"filters":{"session_id":""}`)},
@@ -309,7 +312,8 @@ func TestTheCompletionOfEveryOutcomeMatchesItsSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad, err := export.ParseRequest([]byte(with(`"purpose":"x","source":"y","app_id":"","selection":1,"target":"t","format":"f"`)))
+	bad, err := export.ParseRequest([]byte(
+		with(`"purpose":"x","source":"y","app_id":"","selection":1,"target":"t","format":"f"`)))
 	var mistakes export.Mistakes
 	if !errors.As(err, &mistakes) {
 		t.Fatal(err)

@@ -64,8 +64,8 @@ const (
 	defaultBytes   = 64 << 20
 )
 
-// defaultFragment returns the limits of a file where the request sets none. Fine-tuning files have only the limits
-// of their target.
+// defaultFragment returns the limits of a file where the request sets none. Fine-tuning files have
+// only the limits of their target.
 func defaultFragment(purpose, format string) Fragment {
 	switch {
 	case purpose == FineTuning:

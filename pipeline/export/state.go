@@ -103,7 +103,8 @@ func (s *State) setFailure(e *Error) {
 // StateColumns are the columns of export_events that State has, in the order of its fields.
 var StateColumns = stateColumns(reflect.TypeFor[State]())
 
-// StateColumn is a column of export_events. Counts of rows, records and bytes are UInt64 there and int64 in State.
+// StateColumn is a column of export_events. Counts of rows, records and bytes are UInt64 there and
+// int64 in State.
 type StateColumn struct {
 	Name string
 	Kind reflect.Kind // of the field
@@ -143,8 +144,8 @@ func (c *Counts) Scan(stored any) error {
 	return nil
 }
 
-// Warnings are what the reader of the data set should know. They are [] in JSON where they are nil. ClickHouse stores
-// the JSON, and an empty text for nil.
+// Warnings are what the reader of the data set should know. They are [] in JSON where they are nil.
+// ClickHouse stores the JSON, and an empty text for nil.
 type Warnings []Warning
 
 // MarshalJSON never writes null.

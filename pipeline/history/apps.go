@@ -11,14 +11,15 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxVersions bounds the listed versions of an app. They are the versions of runs of the last recentDays.
+// maxVersions bounds the listed versions of an app. They are the versions of runs of the last
+// recentDays.
 const (
 	maxVersions = 50
 	recentDays  = 90
 )
 
-// Apps returns the apps of a workspace, the one that ran last first, with the numbers of the last days.
-// Source "" is both sources.
+// Apps returns the apps of a workspace, the one that ran last first, with the numbers of the last
+// days. Source "" is both sources.
 func (s *Store) Apps(ctx context.Context, workspace, source string, days int) ([]App, error) {
 	apps, err := s.apps(ctx, workspace, source, "", days)
 	if err != nil {
@@ -46,7 +47,8 @@ func (s *Store) apps(ctx context.Context, workspace, source, appID string, days 
 	r := s.read(workspace)
 	now := r.now.UTC()
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
-	counts := &counts{r: r, first: today.AddDate(0, 0, 1-max(days, 1)), end: today.AddDate(0, 0, 1), apps: map[appKey]*appCounts{}}
+	counts := &counts{r: r, first: today.AddDate(0, 0, 1-max(days, 1)), end: today.AddDate(0, 0, 1),
+		apps: map[appKey]*appCounts{}}
 	counts.inApp = r.app(source, appID)
 	r.Milli("first", counts.first.UnixMilli())
 	r.Milli("end", counts.end.UnixMilli())
@@ -69,9 +71,9 @@ func (s *Store) apps(ctx context.Context, workspace, source, appID string, days 
 // appKey identifies an app of a workspace.
 type appKey struct{ source, app string }
 
-// listApps reads the apps with their names, versions and the time of their last runs. Columns of the table's
-// key need no FINAL. A version may come from a superseded snapshot: a filter by that version finds nothing,
-// and the next merge removes it.
+// listApps reads the apps with their names, versions and the time of their last runs. Columns of
+// the table's key need no FINAL. A version may come from a superseded snapshot: a filter by that
+// version finds nothing, and the next merge removes it.
 func (r *reading) listApps(ctx context.Context, inApp string) ([]App, error) {
 	places := map[appKey]*App{}
 	err := r.each(ctx, "SELECT DISTINCT source, app_id FROM runs WHERE "+inApp, func(rows driver.Rows) error {
@@ -161,8 +163,10 @@ func (r *reading) nameApps(ctx context.Context, apps map[appKey]*App) error {
 		lasts = append(lasts, fmt.Sprintf("%x.%x.%d", k.source, k.app, a.LastRunAt.UnixMilli()))
 	}
 	r = r.fork()
-	sql := "SELECT source, app_id, app_name FROM runs FINAL PREWHERE " + inWorkspace + " AND (source, app_id, started_at) IN (" +
-		"SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC') FROM " + r.tuples("lasts", lasts) + ")" +
+	sql := "SELECT source, app_id, app_name FROM runs FINAL PREWHERE " + inWorkspace +
+		" AND (source, app_id, started_at) IN (" +
+		"SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC') FROM " + r.tuples("lasts", lasts) +
+		")" +
 		"\nORDER BY run_id DESC LIMIT 1 BY source, app_id"
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey

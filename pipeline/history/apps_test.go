@@ -131,7 +131,8 @@ func TestAnAppHasItsNewestVersions(t *testing.T) {
 	if v := a.Versions; len(v) != 50 || v[0] != "again" || v[1] != "v0" || v[49] != "v48" || !a.LastRunAt.Equal(noon) {
 		t.Errorf("%q, %v", v, a.LastRunAt)
 	}
-	if a, err = f.store.App(t.Context(), "acme", "recipe", "two", 14); err != nil || !slices.Equal(a.Versions, []string{"new", "'older'"}) {
+	if a, err = f.store.App(t.Context(), "acme", "recipe", "two", 14); err != nil ||
+		!slices.Equal(a.Versions, []string{"new", "'older'"}) {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
@@ -151,8 +152,10 @@ func TestNodesOfAnAppAreThoseThatRanLately(t *testing.T) {
 		node("r", "n5", nil, time.Second, as("copilot", "app", "check", "Check them", "router")),
 		node("r", "n6", nil, -91*aDay, as("recipe", "app", "gone", "", "")),
 		node("r", "n7", nil, -91*aDay, as("recipe", "old", "gone", "Gone", "llm")),
-		node("r", "n8", nil, 0, as("recipe", "app", "solve", "Theirs", "llm"), func(n *runs.Node) { n.WorkspaceID = "umbrella" }))
-	f.insertNodes(node("r", "n2", nil, 0, as("recipe", "app", "solve", "Now", "llm"), func(n *runs.Node) { n.UpdatedAt = noon.Add(time.Second) }))
+		node("r", "n8", nil, 0, as("recipe", "app", "solve", "Theirs", "llm"),
+			func(n *runs.Node) { n.WorkspaceID = "umbrella" }))
+	f.insertNodes(node("r", "n2", nil, 0, as("recipe", "app", "solve", "Now", "llm"),
+		func(n *runs.Node) { n.UpdatedAt = noon.Add(time.Second) }))
 	solve, check := Node{"solve", "Now", "llm", 2, noon}, Node{"check", "Check", "code", 1, noon}
 	for _, c := range []struct {
 		source, app string

@@ -20,8 +20,8 @@ type target struct {
 // targets are the columns of a query, in its order.
 type targets []target
 
-// selectList returns the SELECT list of the targets. It panics where the table lacks a column: the targets
-// are constant, and tests read all of them.
+// selectList returns the SELECT list of the targets. It panics where the table lacks a column: the
+// targets are constant, and tests read all of them.
 func selectList[R any](table []columns.Column[R], all targets) string {
 	names := make([]string, len(all))
 	for i, t := range all {
@@ -75,8 +75,8 @@ func (f *files) targets() targets {
 	}
 }
 
-// elements returns a SELECT list of an array of tuples: one array for each element. Format is the format
-// of each expression.
+// elements returns a SELECT list of an array of tuples: one array for each element. Format is the
+// format of each expression.
 func elements[E any](array string, tuple []columns.Column[E], all targets, format string) string {
 	list := make([]string, len(all))
 	for i, t := range all {
@@ -94,8 +94,8 @@ func (f *files) list() []File {
 	return list
 }
 
-// listed returns the expressions of a run's files in a list: the files, or only their number where they are
-// over 64 KiB.
+// listed returns the expressions of a run's files in a list: the files, or only their number where
+// they are over 64 KiB.
 func (f *files) listed() string {
 	return elements("files", columns.Files, f.targets(), "if(byteSize(files) > 65536, [], %s)") +
 		", if(byteSize(files) > 65536, toInt64(length(files)), 0)"

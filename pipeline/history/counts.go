@@ -21,11 +21,13 @@ type appCounts struct {
 	succeeded, failed int64
 }
 
-const inDays = " AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
+const inDays = " AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < " +
+	"fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
 
 // runs counts the runs of each app and day.
 func (c *counts) runs(ctx context.Context) error {
-	sql := "SELECT source, app_id, toString(toDate(started_at)) AS day, toInt64(count()), toInt64(countIf(status = 'succeeded')), toInt64(countIf(status = 'failed'))" +
+	sql := "SELECT source, app_id, toString(toDate(started_at)) AS day, toInt64(count()), toInt64(countIf(status = " +
+		"'succeeded')), toInt64(countIf(status = 'failed'))" +
 		"\nFROM runs FINAL PREWHERE " + c.inApp + inDays + "\nGROUP BY source, app_id, day"
 	return c.r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey
@@ -43,8 +45,8 @@ func (c *counts) runs(ctx context.Context) error {
 	})
 }
 
-// rated counts the ratings of each app. It does not read the runs FINAL: their keys are enough, and DISTINCT
-// removes the repeated keys of the few runs that have a rating.
+// rated counts the ratings of each app. It does not read the runs FINAL: their keys are enough, and
+// DISTINCT removes the repeated keys of the few runs that have a rating.
 func (c *counts) rated(ctx context.Context) error {
 	c.ratings = map[appKey]map[string]int64{}
 	sql := "SELECT source, app_id, rating, toInt64(count()) FROM (" +

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// key is the sort key of a run without its workspace. Lists descend by its fields, in this order. All
-// snapshots of a run have the same key, so a new snapshot does not move the run. By the contract run_id alone
-// identifies a run in its workspace; the other fields make the order total where a producer broke the
-// contract.
+// key is the sort key of a run without its workspace. Lists descend by its fields, in this order.
+// All snapshots of a run have the same key, so a new snapshot does not move the run. By the
+// contract run_id alone identifies a run in its workspace; the other fields make the order total
+// where a producer broke the contract.
 type key struct {
 	started int64 // milliseconds since 1970
 	run     string
@@ -19,8 +19,8 @@ type key struct {
 	app     string
 }
 
-// cursorVersion is the first byte of a cursor. The key of the last run of the page follows: 8 bytes of
-// started_at, then run_id, source and app_id, separated by NUL, which no id contains.
+// cursorVersion is the first byte of a cursor. The key of the last run of the page follows: 8 bytes
+// of started_at, then run_id, source and app_id, separated by NUL, which no id contains.
 const cursorVersion = 1
 
 // cursor returns the cursor to the runs after k.
@@ -35,7 +35,8 @@ var (
 	endsAt = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() // the contract's end of all times
 )
 
-// parseCursor is the inverse of cursor. Each key has exactly one text, and no other text is a cursor.
+// parseCursor is the inverse of cursor. Each key has exactly one text, and no other text is a
+// cursor.
 func parseCursor(text string) (k key, err error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") || len(b) < 9 || b[0] != cursorVersion {
@@ -46,7 +47,8 @@ func parseCursor(text string) (k key, err error) {
 		return key{}, ErrCursor
 	}
 	k = key{int64(binary.BigEndian.Uint64(b[1:9])), parts[0], parts[1], parts[2]}
-	if k.started < 0 || k.started >= endsAt || !idRule.MatchString(k.run) || !idRule.MatchString(k.source) || !idRule.MatchString(k.app) {
+	if k.started < 0 || k.started >= endsAt || !idRule.MatchString(k.run) || !idRule.MatchString(k.source) ||
+		!idRule.MatchString(k.app) {
 		return key{}, ErrCursor
 	}
 	return k, nil

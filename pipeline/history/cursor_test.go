@@ -20,10 +20,14 @@ func TestATamperedCursorIsRefused(t *testing.T) {
 	encode := base64.RawURLEncoding.EncodeToString
 	store := New(nil) // it is not asked
 	for name, cursor := range map[string]string{
-		"cut": good[:len(good)-4], "padded": good + "=", "newline": good + "\n", "other alphabet": "+/+/", "words": "next page", "short": encode(raw[:8]),
-		"another version": encode(append([]byte{2}, raw[1:]...)), "a quote": encode([]byte(strings.Replace(string(raw), "run", "r'n", 1))),
-		"before 1970": key{-1, "run", "recipe", "app"}.cursor(), "after 2199": key{endsAt, "run", "recipe", "app"}.cursor(),
-		"no run": key{1, "", "recipe", "app"}.cursor(), "one more part": encode(append(raw, "\x00x"...)), "long id": key{1, strings.Repeat("r", 129), "recipe", "app"}.cursor(),
+		"cut": good[:len(good)-4], "padded": good + "=", "newline": good + "\n", "other alphabet": "+/+/",
+		"words": "next page", "short": encode(raw[:8]),
+		"another version": encode(append([]byte{2}, raw[1:]...)),
+		"a quote":         encode([]byte(strings.Replace(string(raw), "run", "r'n", 1))),
+		"before 1970":     key{-1, "run", "recipe", "app"}.cursor(), "after 2199": key{endsAt, "run", "recipe",
+			"app"}.cursor(),
+		"no run": key{1, "", "recipe", "app"}.cursor(), "one more part": encode(append(raw, "\x00x"...)),
+		"long id": key{1, strings.Repeat("r", 129), "recipe", "app"}.cursor(),
 	} {
 		if _, err := store.Runs(t.Context(), Query{Workspace: "acme", Cursor: cursor}); !errors.Is(err, ErrCursor) {
 			t.Errorf("%s: %v", name, err)
@@ -31,7 +35,8 @@ func TestATamperedCursorIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzCursor: nothing panics; what is accepted has a key of the contract, and is the one text of it.
+// FuzzCursor: nothing panics; what is accepted has a key of the contract, and is the one text of
+// it.
 func FuzzCursor(f *testing.F) {
 	f.Add(key{0, "r", "copilot", "a"}.cursor())
 	f.Add(key{endsAt - 1, strings.Repeat("r", 128), "recipe", "a:b~c"}.cursor())
@@ -48,7 +53,8 @@ func FuzzCursor(f *testing.F) {
 		if k.cursor() != text {
 			t.Fatalf("%q is %+v, whose cursor is %q", text, k, k.cursor())
 		}
-		if k.started < 0 || k.started >= endsAt || !idRule.MatchString(k.run) || !idRule.MatchString(k.source) || !idRule.MatchString(k.app) {
+		if k.started < 0 || k.started >= endsAt || !idRule.MatchString(k.run) || !idRule.MatchString(k.source) ||
+			!idRule.MatchString(k.app) {
 			t.Fatalf("%+v", k)
 		}
 	})

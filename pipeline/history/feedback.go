@@ -9,8 +9,9 @@ import (
 	"github.com/millrace/millrace/pipeline/columns"
 )
 
-// newestFeedback returns a query for the newest feedback on each whole run of the workspace. Condition
-// narrows the runs by their key; "" is all. The order is that of exports: by version, then feedback_id.
+// newestFeedback returns a query for the newest feedback on each whole run of the workspace.
+// Condition narrows the runs by their key; "" is all. The order is that of exports: by version,
+// then feedback_id.
 func newestFeedback(selected, condition string) string {
 	prewhere := inWorkspace
 	if condition != "" {

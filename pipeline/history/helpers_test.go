@@ -18,7 +18,8 @@ import (
 // noon is now, for the stores of tests.
 var noon = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
-// fixture is a database of its own. What is inserted stays in parts of their own, so that FINAL has something to do.
+// fixture is a database of its own. What is inserted stays in parts of their own, so that FINAL has
+// something to do.
 type fixture struct {
 	t     testing.TB
 	store *Store
@@ -113,7 +114,8 @@ func (f *fixture) newest(workspace string) []*runs.Run {
 	return list
 }
 
-// newestFeedback is the reference implementation: the newest feedback on each whole run of the workspace.
+// newestFeedback is the reference implementation: the newest feedback on each whole run of the
+// workspace.
 func (f *fixture) newestFeedback(workspace string) map[string]*runs.Feedback {
 	type id struct{ run, feedback string }
 	byID, byRun := map[id]*runs.Feedback{}, map[string]*runs.Feedback{}
@@ -125,7 +127,8 @@ func (f *fixture) newestFeedback(workspace string) map[string]*runs.Feedback {
 	}
 	for _, j := range byID {
 		old := byRun[j.RunID]
-		if j.NodeID == "" && (old == nil || j.Version() > old.Version() || j.Version() == old.Version() && j.FeedbackID > old.FeedbackID) {
+		if j.NodeID == "" && (old == nil || j.Version() > old.Version() || j.Version() == old.Version() &&
+			j.FeedbackID > old.FeedbackID) {
 			byRun[j.RunID] = j
 		}
 	}
@@ -155,7 +158,8 @@ func (f *fixture) want(q Query) (list []string) {
 }
 
 func line(id, app, status, version, question string, started time.Time, verdict string) string {
-	return fmt.Sprintf("%s of %s %s %s %s %q %s", id, app, status, version, started.Format(time.RFC3339Nano), question, verdict)
+	return fmt.Sprintf("%s of %s %s %s %s %q %s", id, app, status, version, started.Format(time.RFC3339Nano), question,
+		verdict)
 }
 
 // pages reads a list page by page, with something between any two.
@@ -191,7 +195,8 @@ func (f *fixture) same(q Query) {
 	f.t.Helper()
 	got, want := f.pages(q, func() {}), f.want(q)
 	if i := differ(got, want); i >= 0 {
-		f.t.Errorf("%+v: %d runs, want %d; at %d:\n got %q\nwant %q", q, len(got), len(want), i, got[i:min(i+3, len(got))], want[i:min(i+3, len(want))])
+		f.t.Errorf("%+v: %d runs, want %d; at %d:\n got %q\nwant %q", q, len(got), len(want), i, got[i:min(i+3, len(got))],
+			want[i:min(i+3, len(want))])
 	}
 }
 

@@ -44,7 +44,8 @@ type Page struct {
 	Next string `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
 }
 
-// Run is a run as the History view lists it. Its long texts are cut in a [Page] and whole in a [Detail].
+// Run is a run as the History view lists it. Its long texts are cut in a [Page] and whole in a
+// [Detail].
 type Run struct {
 	WorkspaceID string     `json:"workspace_id"`
 	RunID       string     `json:"run_id"`

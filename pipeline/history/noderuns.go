@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/pipeline/columns"
 )
 
-// maxNodeRuns is how many node runs a detail has at most, and maxDocuments the bytes of documents of the run and its
-// node runs together. A single event has 8 MiB at most.
+// maxNodeRuns is how many node runs a detail has at most, and maxDocuments the bytes of documents
+// of the run and its node runs together. A single event has 8 MiB at most.
 const (
 	maxNodeRuns  = 1000
 	maxDocuments = 16 << 20
@@ -27,12 +27,13 @@ type nodeRuns struct {
 // nodeOrder is the order of node runs in their run.
 const nodeOrder = "ORDER BY sequence ASC NULLS LAST, started_at, node_run_id"
 
-// nodeRuns reads the node runs without their documents, and measures those: the documents of many node runs
-// may be too large for an answer, or for memory.
+// nodeRuns reads the node runs without their documents, and measures those: the documents of many
+// node runs may be too large for an answer, or for memory.
 func (r *reading) nodeRuns(ctx context.Context) (*nodeRuns, error) {
 	nodes := &nodeRuns{list: []NodeRun{}}
 	sql := "SELECT " + selectList(columns.Nodes, new(NodeRun).targets(&Error{}, &Usage{})) + `,
-    toInt64(length(error_message) + length(prompt_template) + length(prompt_variables) + length(inputs) + length(outputs) + length(messages)
+    toInt64(length(error_message) + length(prompt_template) + length(prompt_variables) + length(inputs) +
+    length(outputs) + length(messages)
         + if(empty(chunks), 0, byteSize(chunks)) + if(empty(parameters), 0, byteSize(parameters))),
     toInt64(count() OVER ())
 FROM nodes FINAL PREWHERE ` + ofRun + "\n" + nodeOrder + " LIMIT " + strconv.Itoa(maxNodeRuns)
@@ -75,7 +76,8 @@ type nodeKey struct {
 	started       time.Time
 }
 
-// documents reads the documents of the first node runs: those that fit beside the documents of the run.
+// documents reads the documents of the first node runs: those that fit beside the documents of the
+// run.
 func (r *reading) documents(ctx context.Context, d *Detail, sizes []int64) error {
 	room, fit := maxDocuments-d.size(), 0
 	for fit < len(sizes) && room >= sizes[fit] {
@@ -96,7 +98,8 @@ func (r *reading) documents(ctx context.Context, d *Detail, sizes []int64) error
 	if fit == 0 {
 		return nil
 	}
-	sql := "SELECT " + selectList(columns.Nodes, new(NodeRun).documentTargets(&nodeKey{}, &Error{}, make(documents, 4))) + ", " +
+	sql := "SELECT " + selectList(columns.Nodes, new(NodeRun).documentTargets(&nodeKey{}, &Error{}, make(documents, 4))) +
+		", " +
 		elements("chunks", columns.Chunks, new(chunks).targets(), "%s") + `
 FROM nodes FINAL PREWHERE ` + ofRun + " AND node_run_id IN " + r.Texts("node_runs", ids)
 	return r.each(ctx, sql, func(rows driver.Rows) error {

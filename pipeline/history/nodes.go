@@ -7,8 +7,9 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Nodes returns the nodes of an app, the one with the most runs first, or ErrNotFound where there is no such
-// app. Source "" is both sources. It counts the node runs of the last 90 days, or all where there are none.
+// Nodes returns the nodes of an app, the one with the most runs first, or ErrNotFound where there
+// is no such app. Source "" is both sources. It counts the node runs of the last 90 days, or all
+// where there are none.
 func (s *Store) Nodes(ctx context.Context, workspace, source, appID string) ([]Node, error) {
 	if appID == "" {
 		return nil, ErrNotFound
@@ -42,7 +43,8 @@ func (r *reading) nodes(ctx context.Context, inApp string) (nodes []Node, known 
 
 func (r *reading) countNodes(ctx context.Context, condition string) ([]Node, error) {
 	nodes := []Node{}
-	sql := "SELECT node_id, toInt64(count()) AS n, max(started_at) FROM nodes FINAL PREWHERE " + condition + "\nGROUP BY node_id ORDER BY n DESC, node_id"
+	sql := "SELECT node_id, toInt64(count()) AS n, max(started_at) FROM nodes FINAL PREWHERE " + condition +
+		"\nGROUP BY node_id ORDER BY n DESC, node_id"
 	err := r.each(ctx, sql, func(rows driver.Rows) error {
 		var n Node
 		err := rows.Scan(&n.NodeID, &n.NodeRuns, &n.LastRunAt)

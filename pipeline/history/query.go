@@ -17,7 +17,8 @@ import (
 // maxDuration bounds the time of one answer with all its queries.
 const maxDuration = 20 * time.Second
 
-// grace is how long the server may take to report its timeout. After that it counts as not answering.
+// grace is how long the server may take to report its timeout. After that it counts as not
+// answering.
 const grace = 3 * time.Second
 
 // Store reads ClickHouse.
@@ -30,11 +31,11 @@ type Store struct {
 // New returns a store.
 func New(conn driver.Conn) *Store { return &Store{conn, maxDuration, time.Now} }
 
-// reading is the state that the queries of one answer share. All of them read one workspace, which is bound
-// from the start (invariant 9).
+// reading is the state that the queries of one answer share. All of them read one workspace, which
+// is bound from the start (invariant 9).
 //
-// Filters are in WHERE. PREWHERE, which ClickHouse evaluates before FINAL, has only columns that all versions of a run
-// share: those of the table's key.
+// Filters are in WHERE. PREWHERE, which ClickHouse evaluates before FINAL, has only columns that
+// all versions of a run share: those of the table's key.
 type reading struct {
 	*clickhouse.Binder
 	conn     driver.Conn
@@ -81,8 +82,8 @@ func (r *reading) runs(name string, keys []key) string {
 	return r.Texts(name, ids)
 }
 
-// tuples binds a set of tuples whose parts are joined by dots, and returns a relation of arrays p of their parts. Texts
-// are in hexadecimal.
+// tuples binds a set of tuples whose parts are joined by dots, and returns a relation of arrays p
+// of their parts. Texts are in hexadecimal.
 func (r *reading) tuples(name string, tuples []string) string {
 	return "(SELECT splitByChar('.', arrayJoin(splitByChar(',', " + r.ID(name, strings.Join(tuples, ",")) + "))) AS p)"
 }
@@ -99,7 +100,8 @@ func (r *reading) app(source, app string) string {
 	return conditions
 }
 
-// each runs a query and calls scan for each of its rows. The query gets the bound parameters that it names.
+// each runs a query and calls scan for each of its rows. The query gets the bound parameters that
+// it names.
 func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Rows) error) error {
 	left := time.Until(r.deadline)
 	if left <= 0 {
@@ -124,7 +126,8 @@ func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Ro
 	}
 }
 
-// noDeadline hides the deadline from the driver, which would send the server another one, 5 seconds later.
+// noDeadline hides the deadline from the driver, which would send the server another one, 5 seconds
+// later.
 type noDeadline struct{ context.Context }
 
 func (noDeadline) Deadline() (time.Time, bool) { return time.Time{}, false }
@@ -146,7 +149,8 @@ func (r *reading) stream(ctx context.Context, sql string, scan func(rows driver.
 // maxMemory bounds the memory of a query on the server, in bytes.
 const maxMemory = 4 << 30
 
-// settings returns the settings of every query. Monthly partitions share no key, so FINAL need not merge across them.
+// settings returns the settings of every query. Monthly partitions share no key, so FINAL need not
+// merge across them.
 func settings(limit time.Duration) []ch.Setting {
 	return append(clickhouse.ReadSettings("history", limit, maxMemory),
 		ch.SettingInt("do_not_merge_across_partitions_select_final", 1),

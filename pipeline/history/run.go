@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// ofRun is the condition on rows of the run in each table. Tables that run_id does not order have a bloom
-// filter for it.
+// ofRun is the condition on rows of the run in each table. Tables that run_id does not order have a
+// bloom filter for it.
 const ofRun = inWorkspace + " AND run_id = unhex({run:String})"
 
 // maxFeedback bounds the feedback of a detail.

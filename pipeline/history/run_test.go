@@ -20,7 +20,8 @@ func of[T any](v T) *T { return &v }
 
 func node(runID, id string, sequence *int64, at time.Duration, changes ...func(*runs.Node)) *runs.Node {
 	n := &runs.Node{
-		WorkspaceID: "acme", RunID: runID, NodeRunID: id, Source: "recipe", AppID: "app", NodeID: "solve", Status: "succeeded",
+		WorkspaceID: "acme", RunID: runID, NodeRunID: id, Source: "recipe", AppID: "app", NodeID: "solve",
+		Status:   "succeeded",
 		Sequence: sequence, StartedAt: noon.Add(at), UpdatedAt: noon,
 	}
 	for _, change := range changes {
@@ -44,45 +45,60 @@ func TestADetailHasAllThatIsKnownOfARun(t *testing.T) {
 	ended := noon.Add(time.Second)
 	f.insertRuns(run("r", 0, func(r *runs.Run) { r.Status, r.Inputs = "running", `{"old":1}` }))
 	f.insertRuns(run("r", 0, func(r *runs.Run) {
-		r.AppName, r.AppVersion, r.RequestID, r.SessionID, r.UserID, r.Model, r.TraceID, r.Trigger = "App", "v1", "q", "s", "u", "m", "t", "chat"
+		r.AppName, r.AppVersion, r.RequestID, r.SessionID, r.UserID, r.Model, r.TraceID, r.Trigger = "App", "v1", "q", "s",
+			"u", "m", "t", "chat"
 		r.UpdatedAt, r.EndedAt = noon.Add(time.Minute+time.Microsecond), ended
 		r.Question, r.Answer, r.Reference = `"q" \ 'x'`, "a", "ref"
-		r.Inputs, r.SystemInputs, r.Outputs, r.Messages, r.Tools = `{"x":1.0,"ü":"\\"}`, `{"s":2}`, "", `[{"role":"user"}]`, `[]`
+		r.Inputs, r.SystemInputs, r.Outputs, r.Messages, r.Tools = `{"x":1.0,"ü":"\\"}`, `{"s":2}`, "", `[{"role":"user"}]`,
+			`[]`
 		r.Error = &runs.Error{Type: "timeout", Message: "late"}
-		r.Files = []runs.File{{FileID: "f", Name: "n", URI: "s3://x", ContentType: "text/plain", SizeBytes: of(int64(7)), Direction: "input"}, {FileID: "g"}}
+		r.Files = []runs.File{{FileID: "f", Name: "n", URI: "s3://x", ContentType: "text/plain", SizeBytes: of(int64(7)),
+			Direction: "input"}, {FileID: "g"}}
 		r.Usage, r.CostUSD = &runs.Usage{InputTokens: of(int64(3))}, of(0.25)
 		r.Metadata = []runs.Pair{{Key: "region", Value: "eu"}}
 	}))
 	f.insertNodes(node("r", "n1", of(int64(1)), 0, func(n *runs.Node) {
 		n.NodeName, n.NodeType, n.ParentNodeRunID, n.EndedAt, n.Model = "Solve", "llm", "n0", ended, "gpt"
-		n.PromptTemplate, n.PromptVariables, n.Parameters = "say {x}", `{"x":1}`, []runs.Pair{{Key: "temperature", Value: "0.5"}}
+		n.PromptTemplate, n.PromptVariables, n.Parameters = "say {x}", `{"x":1}`,
+			[]runs.Pair{{Key: "temperature", Value: "0.5"}}
 		n.Inputs, n.Outputs, n.Messages = `{"i":1}`, `{"o":2}`, `[{"role":"assistant"}]`
 		n.Error, n.Usage, n.CostUSD = &runs.Error{Message: "oops"}, &runs.Usage{OutputTokens: of(int64(9))}, of(0.5)
-		n.Chunks = []runs.Chunk{{ChunkID: "c", Text: "passage", Score: of(0.75), SourceURI: "u", Title: "t", SentToLLM: of(true), UsedInAnswer: of(false)}, {Text: "bare"}}
+		n.Chunks = []runs.Chunk{{ChunkID: "c", Text: "passage", Score: of(0.75), SourceURI: "u", Title: "t",
+			SentToLLM: of(true), UsedInAnswer: of(false)}, {Text: "bare"}}
 	}))
-	f.insertFeedback(judgement("r", "old", "thumbsUp", noon), judgement("r", "whole", "thumbsDown", noon.Add(1), func(j *runs.Feedback) {
-		j.UpdatedAt = noon.Add(time.Second)
-		j.Score, j.Comment, j.Tags, j.CorrectedAnswer, j.CreatedBy, j.CreatedAt = of(0.0), "bad", []string{"a", "b"}, "right", "bob", noon
-	}), judgement("r", "node", "thumbsUp", noon.Add(time.Minute), func(j *runs.Feedback) { j.NodeID = "solve" }))
+	f.insertFeedback(judgement("r", "old", "thumbsUp", noon), judgement("r", "whole", "thumbsDown", noon.Add(1),
+		func(j *runs.Feedback) {
+			j.UpdatedAt = noon.Add(time.Second)
+			j.Score, j.Comment, j.Tags, j.CorrectedAnswer, j.CreatedBy, j.CreatedAt = of(0.0), "bad", []string{"a", "b"},
+				"right", "bob", noon
+		}), judgement("r", "node", "thumbsUp", noon.Add(time.Minute), func(j *runs.Feedback) { j.NodeID = "solve" }))
 
-	whole := Feedback{FeedbackID: "whole", Rating: "thumbsDown", Score: of(0.0), Comment: "bad", Tags: []string{"a", "b"}, CorrectedAnswer: "right", CreatedBy: "bob", CreatedAt: of(noon)}
+	whole := Feedback{FeedbackID: "whole", Rating: "thumbsDown", Score: of(0.0), Comment: "bad", Tags: []string{"a", "b"},
+		CorrectedAnswer: "right", CreatedBy: "bob", CreatedAt: of(noon)}
 	want := &Detail{
 		Run: Run{
-			WorkspaceID: "acme", RunID: "r", RequestID: "q", Source: "recipe", AppID: "app", AppName: "App", AppVersion: "v1", SessionID: "s", UserID: "u", Model: "m", TraceID: "t",
-			Trigger: "chat", Status: "succeeded", StartedAt: noon, EndedAt: &ended, Question: `"q" \ 'x'`, Answer: "a", Error: &Error{"timeout", "late"},
+			WorkspaceID: "acme", RunID: "r", RequestID: "q", Source: "recipe", AppID: "app", AppName: "App", AppVersion: "v1",
+			SessionID: "s", UserID: "u", Model: "m", TraceID: "t",
+			Trigger: "chat", Status: "succeeded", StartedAt: noon, EndedAt: &ended, Question: `"q" \ 'x'`, Answer: "a",
+			Error: &Error{"timeout", "late"},
 			Files: []File{{"f", "n", "s3://x", "text/plain", of(int64(7)), "input"}, {FileID: "g"}},
 			Usage: &Usage{InputTokens: of(int64(3))}, CostUSD: of(0.25), Feedback: &whole,
 		},
-		Reference: "ref", Inputs: json.RawMessage(`{"x":1.0,"ü":"\\"}`), SystemInputs: json.RawMessage(`{"s":2}`), Messages: json.RawMessage(`[{"role":"user"}]`), Tools: json.RawMessage(`[]`),
+		Reference: "ref", Inputs: json.RawMessage(`{"x":1.0,"ü":"\\"}`), SystemInputs: json.RawMessage(`{"s":2}`),
+		Messages: json.RawMessage(`[{"role":"user"}]`), Tools: json.RawMessage(`[]`),
 		Metadata: map[string]string{"region": "eu"}, UpdatedAt: noon.Add(time.Minute + time.Microsecond),
 		Nodes: []NodeRun{{
-			NodeRunID: "n1", NodeID: "solve", NodeName: "Solve", NodeType: "llm", ParentNodeRunID: "n0", Sequence: of(int64(1)), Status: "succeeded", StartedAt: noon, EndedAt: &ended, Model: "gpt",
-			PromptTemplate: "say {x}", PromptVariables: json.RawMessage(`{"x":1}`), Parameters: map[string]string{"temperature": "0.5"},
-			Inputs: json.RawMessage(`{"i":1}`), Outputs: json.RawMessage(`{"o":2}`), Messages: json.RawMessage(`[{"role":"assistant"}]`),
-			Error: &Error{Message: "oops"}, Usage: &Usage{OutputTokens: of(int64(9))}, CostUSD: of(0.5),
+			NodeRunID: "n1", NodeID: "solve", NodeName: "Solve", NodeType: "llm", ParentNodeRunID: "n0", Sequence: of(int64(1)),
+			Status: "succeeded", StartedAt: noon, EndedAt: &ended, Model: "gpt",
+			PromptTemplate: "say {x}", PromptVariables: json.RawMessage(`{"x":1}`),
+			Parameters: map[string]string{"temperature": "0.5"},
+			Inputs:     json.RawMessage(`{"i":1}`), Outputs: json.RawMessage(`{"o":2}`),
+			Messages: json.RawMessage(`[{"role":"assistant"}]`),
+			Error:    &Error{Message: "oops"}, Usage: &Usage{OutputTokens: of(int64(9))}, CostUSD: of(0.5),
 			Chunks: []Chunk{{"c", "passage", of(0.75), "u", "t", of(true), of(false)}, {Text: "bare"}},
 		}},
-		AllFeedback: []Feedback{{FeedbackID: "node", NodeID: "solve", Rating: "thumbsUp", Tags: []string{}}, whole, {FeedbackID: "old", Rating: "thumbsUp", Tags: []string{}}},
+		AllFeedback: []Feedback{{FeedbackID: "node", NodeID: "solve", Rating: "thumbsUp", Tags: []string{}}, whole,
+			{FeedbackID: "old", Rating: "thumbsUp", Tags: []string{}}},
 	}
 	if got := f.detail("r"); !reflect.DeepEqual(got, want) {
 		a, _ := json.MarshalIndent(got, "", " ")
@@ -102,10 +118,12 @@ func TestARunOfAnotherWorkspaceIsNotFound(t *testing.T) {
 			t.Errorf("%q: %v, %v", id, d, err)
 		}
 	}
-	if d := f.detail("ours"); len(d.Nodes) != 0 || d.Nodes == nil || len(d.AllFeedback) != 0 || d.AllFeedback == nil || d.Feedback != nil {
+	if d := f.detail("ours"); len(d.Nodes) != 0 || d.Nodes == nil || len(d.AllFeedback) != 0 || d.AllFeedback == nil ||
+		d.Feedback != nil {
 		t.Errorf("%+v", d)
 	}
-	if page, err := f.store.Runs(t.Context(), Query{Workspace: "acme", RunIDs: []string{"theirs", "ours"}}); err != nil || len(page.Runs) != 1 || page.Runs[0].Feedback != nil {
+	if page, err := f.store.Runs(t.Context(), Query{Workspace: "acme", RunIDs: []string{"theirs", "ours"}}); err != nil ||
+		len(page.Runs) != 1 || page.Runs[0].Feedback != nil {
 		t.Errorf("%+v, %v", page, err)
 	}
 	if apps, err := f.store.Apps(t.Context(), "nobody", "", 14); err != nil || apps == nil || len(apps) != 0 {
@@ -129,7 +147,8 @@ func TestNodeRunsAreInTheirOrderAndTheFirstThousand(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.insertRuns(run("few", 0), run("many", 0))
-	f.insertNodes(node("few", "c", nil, time.Second), node("few", "b", nil, 0), node("few", "a", nil, time.Second), node("few", "z", of(int64(1)), 9*time.Second),
+	f.insertNodes(node("few", "c", nil, time.Second), node("few", "b", nil, 0), node("few", "a", nil, time.Second),
+		node("few", "z", of(int64(1)), 9*time.Second),
 		node("few", "superseded", of(int64(9)), 0, func(n *runs.Node) { n.Status = "running" }))
 	f.insertNodes(node("few", "superseded", of(int64(2)), 0, func(n *runs.Node) { n.UpdatedAt = noon.Add(time.Second) }))
 	var ids []string
@@ -142,11 +161,13 @@ func TestNodeRunsAreInTheirOrderAndTheFirstThousand(t *testing.T) {
 
 	var nodes []*runs.Node
 	for i := range int64(1234) {
-		nodes = append(nodes, node("many", fmt.Sprint("n", i), of(1234-i), 0, func(n *runs.Node) { n.Outputs = fmt.Sprintf(`{"i":%d}`, i) }))
+		nodes = append(nodes, node("many", fmt.Sprint("n", i), of(1234-i), 0,
+			func(n *runs.Node) { n.Outputs = fmt.Sprintf(`{"i":%d}`, i) }))
 	}
 	f.insertNodes(nodes...)
 	d := f.detail("many")
-	if len(d.Nodes) != 1000 || d.NodesOmitted != 234 || d.Nodes[0].NodeRunID != "n1233" || d.Nodes[999].NodeRunID != "n234" || string(d.Nodes[999].Outputs) != `{"i":234}` || d.DocumentsOmitted {
+	if len(d.Nodes) != 1000 || d.NodesOmitted != 234 || d.Nodes[0].NodeRunID != "n1233" ||
+		d.Nodes[999].NodeRunID != "n234" || string(d.Nodes[999].Outputs) != `{"i":234}` || d.DocumentsOmitted {
 		t.Errorf("%d node runs, %d omitted, %v", len(d.Nodes), d.NodesOmitted, d.DocumentsOmitted)
 	}
 }
@@ -157,7 +178,10 @@ func TestDocumentsThatAreTooLargeTogetherAreLeftOut(t *testing.T) {
 	mega := `{"x":"` + strings.Repeat("x", 1<<20) + `"}`
 	f.insertRuns(run("r", 0, func(r *runs.Run) { r.Inputs = mega }))
 	for i := range int64(20) {
-		f.insertNodes(node("r", fmt.Sprint("n", i), of(i), 0, func(n *runs.Node) { n.Outputs, n.Error = mega, &runs.Error{Type: "big", Message: "m"} }))
+		f.insertNodes(node("r", fmt.Sprint("n", i), of(i), 0, func(n *runs.Node) {
+			n.Outputs, n.Error = mega,
+				&runs.Error{Type: "big", Message: "m"}
+		}))
 	}
 	d := f.detail("r")
 	if !d.DocumentsOmitted || string(d.Inputs) != mega || len(d.Nodes) != 20 {
@@ -179,11 +203,13 @@ func TestARunHasItsNewestHundredFeedbacks(t *testing.T) {
 	f.insertRuns(run("r", 0))
 	rows := []*runs.Feedback{judgement("r", "whole", "thumbsDown", noon.Add(-time.Hour))}
 	for i := range 120 {
-		rows = append(rows, judgement("r", fmt.Sprint("f", i), "thumbsUp", noon.Add(time.Duration(i)*time.Second), func(j *runs.Feedback) { j.NodeID = "solve" }))
+		rows = append(rows, judgement("r", fmt.Sprint("f", i), "thumbsUp", noon.Add(time.Duration(i)*time.Second),
+			func(j *runs.Feedback) { j.NodeID = "solve" }))
 	}
 	f.insertFeedback(rows...)
 	d := f.detail("r")
-	if len(d.AllFeedback) != 100 || d.AllFeedback[0].FeedbackID != "f119" || d.AllFeedback[99].FeedbackID != "f20" || d.Feedback == nil || d.Feedback.FeedbackID != "whole" {
+	if len(d.AllFeedback) != 100 || d.AllFeedback[0].FeedbackID != "f119" || d.AllFeedback[99].FeedbackID != "f20" ||
+		d.Feedback == nil || d.Feedback.FeedbackID != "whole" {
 		t.Errorf("%d, %+v", len(d.AllFeedback), d.Feedback)
 	}
 }
@@ -227,12 +253,16 @@ func TestErrorsOfClickHouseArePassedOn(t *testing.T) {
 		store *Store
 		ok    func(err error) bool
 	}{
-		"down":        {t.Context(), open(t, down.Addr, "millrace"), func(err error) bool { return strings.Contains(err.Error(), "ClickHouse does not answer") }},
-		"too slow":    {t.Context(), open(t, clickhousetest.Refuse(t, 159, "Timeout exceeded"), "millrace"), func(err error) bool { return errors.Is(err, ErrTooSlow) }},
-		"no time":     {t.Context(), impatient, func(err error) bool { return errors.Is(err, ErrTooSlow) }},
-		"no memory":   {t.Context(), open(t, clickhousetest.Refuse(t, 241, "Memory limit"), "millrace"), func(err error) bool { return clickhouse.Code(err) == 241 }},
-		"credentials": {t.Context(), open(t, clickhousetest.Refuse(t, 516, "Authentication failed"), "millrace"), func(err error) bool { return errors.Is(err, clickhouse.ErrCredentials) }},
-		"cancelled":   {cancelled, f.store, func(err error) bool { return errors.Is(err, context.Canceled) }},
+		"down": {t.Context(), open(t, down.Addr, "millrace"),
+			func(err error) bool { return strings.Contains(err.Error(), "ClickHouse does not answer") }},
+		"too slow": {t.Context(), open(t, clickhousetest.Refuse(t, 159, "Timeout exceeded"), "millrace"),
+			func(err error) bool { return errors.Is(err, ErrTooSlow) }},
+		"no time": {t.Context(), impatient, func(err error) bool { return errors.Is(err, ErrTooSlow) }},
+		"no memory": {t.Context(), open(t, clickhousetest.Refuse(t, 241, "Memory limit"), "millrace"),
+			func(err error) bool { return clickhouse.Code(err) == 241 }},
+		"credentials": {t.Context(), open(t, clickhousetest.Refuse(t, 516, "Authentication failed"), "millrace"),
+			func(err error) bool { return errors.Is(err, clickhouse.ErrCredentials) }},
+		"cancelled": {cancelled, f.store, func(err error) bool { return errors.Is(err, context.Canceled) }},
 	} {
 		for method, err := range every(c.ctx, c.store) {
 			if err == nil || errors.Is(err, ErrNotFound) || !c.ok(err) {
@@ -252,7 +282,8 @@ func TestErrorsOfClickHouseArePassedOn(t *testing.T) {
 func TestASearchThatTakesTooLongIsStoppedByTheServer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	for name, deadline := range map[string]time.Duration{"of the answer": 500 * time.Millisecond, "before the caller's": time.Second} {
+	for name, deadline := range map[string]time.Duration{"of the answer": 500 * time.Millisecond,
+		"before the caller's": time.Second} {
 		r := f.store.read("acme")
 		r.deadline = time.Now().Add(deadline)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -15,8 +15,8 @@ const (
 	defaultPage = 50
 )
 
-// Runs returns a page of runs. It returns ErrCursor for a cursor that is not a Page.Next, and ErrTooSlow
-// where the search runs out of time; it never returns a page with runs missing.
+// Runs returns a page of runs. It returns ErrCursor for a cursor that is not a Page.Next, and
+// ErrTooSlow where the search runs out of time; it never returns a page with runs missing.
 func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) {
 	var after *key
 	if q.Cursor != "" {
@@ -77,8 +77,8 @@ func (r *reading) rows(ctx context.Context, keys []key) ([]Run, error) {
 	return list, nil
 }
 
-// bounds returns the time range in milliseconds since 1970, half-open. Bounds outside the contract's times
-// are cut to them.
+// bounds returns the time range in milliseconds since 1970, half-open. Bounds outside the
+// contract's times are cut to them.
 func (q *Query) bounds() (from, to int64) {
 	from, to = 0, endsAt
 	if !q.From.IsZero() {

@@ -13,22 +13,25 @@ import (
 
 // texts are questions, and what is looked for in them.
 var texts = []string{
-	`'; DROP TABLE runs; --`, `back\slash \N \t`, `100 % of _ it`, "Grüße aus ZÜRICH", "grüße AUS zürich", "Где мой ЗАКАЗ?", "{workspace:String}",
+	`'; DROP TABLE runs; --`, `back\slash \N \t`, `100 % of _ it`, "Grüße aus ZÜRICH", "grüße AUS zürich",
+	"Где мой ЗАКАЗ?", "{workspace:String}",
 	"line\nbreak\ttab", `"quoted" and 'quoted'`, "Ünïcödé 👍 done", "what is the refund?", "WHAT IS THE REFUND?", "",
 }
 
 func pick[T any](rng *rand.Rand, of []T) T { return of[rng.IntN(len(of))] }
 
-// random fills a fixture with runs of two workspaces that have the same ids, superseded snapshots, ties in started_at, and
-// feedback.
+// random fills a fixture with runs of two workspaces that have the same ids, superseded snapshots,
+// ties in started_at, and feedback.
 func (f *fixture) random(rng *rand.Rand, n int) {
 	batches := make([][]*runs.Run, 5)
 	var feedback []*runs.Feedback
-	ages := []time.Duration{0, time.Minute, 20 * time.Hour, 24 * time.Hour, 15 * 24 * time.Hour, 80 * 24 * time.Hour, 300 * 24 * time.Hour, 900 * 24 * time.Hour, -time.Hour}
+	ages := []time.Duration{0, time.Minute, 20 * time.Hour, 24 * time.Hour, 15 * 24 * time.Hour, 80 * 24 * time.Hour,
+		300 * 24 * time.Hour, 900 * 24 * time.Hour, -time.Hour}
 	for i := range n {
 		workspace := pick(rng, []string{"acme", "acme", "acme", "umbrella"})
 		r := run(fmt.Sprintf("run-%d", i), pick(rng, ages)+time.Duration(rng.IntN(20))*time.Millisecond)
-		r.WorkspaceID, r.Source, r.AppID = workspace, pick(rng, []string{"recipe", "copilot"}), pick(rng, []string{"app", "app", "app2", "other"})
+		r.WorkspaceID, r.Source, r.AppID = workspace, pick(rng, []string{"recipe", "copilot"}),
+			pick(rng, []string{"app", "app", "app2", "other"})
 		for s := range 1 + rng.IntN(3) {
 			snapshot := *r
 			snapshot.Status = pick(rng, []string{"running", "succeeded", "succeeded", "failed", "cancelled"})
@@ -40,10 +43,12 @@ func (f *fixture) random(rng *rand.Rand, n int) {
 			batches[b] = append(batches[b], &snapshot)
 		}
 		for j := range rng.IntN(4) {
-			feedback = append(feedback, judgement(r.RunID, fmt.Sprint("f", rng.IntN(2)), pick(rng, []string{"thumbsUp", "thumbsDown", ""}), noon.Add(time.Duration(10*i+j)*time.Second),
+			feedback = append(feedback, judgement(r.RunID, fmt.Sprint("f", rng.IntN(2)),
+				pick(rng, []string{"thumbsUp", "thumbsDown", ""}), noon.Add(time.Duration(10*i+j)*time.Second),
 				func(j *runs.Feedback) {
 					score := rng.Float64()
-					j.WorkspaceID, j.NodeID, j.Score = pick(rng, []string{workspace, workspace, "umbrella"}), pick(rng, []string{"", "", "node"}), &score
+					j.WorkspaceID, j.NodeID, j.Score = pick(rng, []string{workspace, workspace, "umbrella"}),
+						pick(rng, []string{"", "", "node"}), &score
 				}))
 		}
 	}
@@ -90,8 +95,10 @@ func TestAListHasTheNewestSnapshotsThatMeetItsFilters(t *testing.T) {
 		maybe(rng, &q.Text, texts...)
 		maybe(rng, &q.SessionID, "s1", `s'\2`)
 		maybe(rng, &q.RunIDs, []string{"run-1", "run-20", "run-300", "none"}, []string{"run-7"})
-		maybe(rng, &q.From, noon.Add(-20*time.Hour), noon.Add(-310*24*time.Hour), noon.Add(-5*time.Millisecond-time.Microsecond), time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC))
-		maybe(rng, &q.To, noon.Add(-20*time.Hour), noon.Add(-5*time.Millisecond), noon.Add(-10*time.Millisecond+time.Nanosecond), time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC))
+		maybe(rng, &q.From, noon.Add(-20*time.Hour), noon.Add(-310*24*time.Hour),
+			noon.Add(-5*time.Millisecond-time.Microsecond), time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC))
+		maybe(rng, &q.To, noon.Add(-20*time.Hour), noon.Add(-5*time.Millisecond),
+			noon.Add(-10*time.Millisecond+time.Nanosecond), time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC))
 		f.same(q)
 	}
 }
@@ -105,7 +112,8 @@ func TestRunsThatArriveMeanwhileNeitherRepeatNorHideOthers(t *testing.T) {
 	rows := f.runs
 	f.runs = nil
 	f.insertRuns(rows...)
-	for _, q := range []Query{{Source: "recipe", AppID: "app", Limit: 7}, {Limit: 7}, {Statuses: []string{"succeeded"}, Limit: 9}} {
+	for _, q := range []Query{{Source: "recipe", AppID: "app", Limit: 7}, {Limit: 7}, {Statuses: []string{"succeeded"},
+		Limit: 9}} {
 		q.Workspace = "acme"
 		before := f.want(q)
 		rng, arrived := rand.New(rand.NewPCG(1, uint64(q.Limit))), map[string]bool{}
@@ -159,7 +167,8 @@ func TestRunsAreFoundBehindThousandsOfSupersededSnapshots(t *testing.T) {
 	}
 	f.insertFeedback(feedback...)
 	for _, app := range []string{"app", ""} {
-		for _, q := range []Query{{Statuses: []string{"running"}, Limit: 2}, {Rating: "thumbsUp", Limit: 1}, {Rating: "none", Limit: 1}, {Limit: 200}} {
+		for _, q := range []Query{{Statuses: []string{"running"}, Limit: 2}, {Rating: "thumbsUp", Limit: 1},
+			{Rating: "none", Limit: 1}, {Limit: 200}} {
 			q.Workspace, q.AppID = "acme", app
 			if app != "" {
 				q.Source = "recipe"
@@ -178,7 +187,10 @@ func TestLongTextsAreCutInAList(t *testing.T) {
 			r.Question, r.Answer, r.Error = long, long, &runs.Error{Type: "timeout", Message: long}
 			r.Files = []runs.File{{Name: strings.Repeat("f", 70_000)}, {Name: "g"}}
 		}),
-		run("exact", time.Second, func(r *runs.Run) { r.Question, r.Files = exact, []runs.File{{Name: "f", Direction: "input"}} }))
+		run("exact", time.Second, func(r *runs.Run) {
+			r.Question, r.Files = exact,
+				[]runs.File{{Name: "f", Direction: "input"}}
+		}))
 	f.insertFeedback(judgement("long", "f", "thumbsUp", noon, func(j *runs.Feedback) { j.Comment = long }))
 	page, err := f.store.Runs(t.Context(), Query{Workspace: "acme"})
 	if err != nil {
@@ -188,17 +200,20 @@ func TestLongTextsAreCutInAList(t *testing.T) {
 	if r.Question != exact || r.Answer != exact || r.Error.Message != exact || r.Feedback.Comment != exact {
 		t.Errorf("lengths %d, %d, %d, %d", len(r.Question), len(r.Answer), len(r.Error.Message), len(r.Feedback.Comment))
 	}
-	if !r.QuestionTruncated || !r.AnswerTruncated || !r.Feedback.Truncated || r.FilesOmitted != 2 || r.Files == nil || len(r.Files) != 0 {
+	if !r.QuestionTruncated || !r.AnswerTruncated || !r.Feedback.Truncated || r.FilesOmitted != 2 || r.Files == nil ||
+		len(r.Files) != 0 {
 		t.Errorf("%v %v %v %d %v", r.QuestionTruncated, r.AnswerTruncated, r.Feedback.Truncated, r.FilesOmitted, r.Files)
 	}
-	if r = page.Runs[1]; r.Question != exact || r.QuestionTruncated || r.FilesOmitted != 0 || len(r.Files) != 1 || r.Files[0] != (File{Name: "f", Direction: "input"}) {
+	if r = page.Runs[1]; r.Question != exact || r.QuestionTruncated || r.FilesOmitted != 0 || len(r.Files) != 1 ||
+		r.Files[0] != (File{Name: "f", Direction: "input"}) {
 		t.Errorf("%+v", r)
 	}
 	detail, err := f.store.Run(t.Context(), "acme", "long")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if detail.Question != long || detail.Answer != long || len(detail.Files) != 2 || detail.Feedback.Comment != long || detail.QuestionTruncated || detail.Feedback.Truncated {
+	if detail.Question != long || detail.Answer != long || len(detail.Files) != 2 || detail.Feedback.Comment != long ||
+		detail.QuestionTruncated || detail.Feedback.Truncated {
 		t.Error("the detail is cut")
 	}
 }
@@ -208,7 +223,8 @@ func TestTextThatIsNotUTF8IsInNoQuestion(t *testing.T) {
 	f := newFixture(t)
 	f.insertRuns(run("a", 0, func(r *runs.Run) { r.Question = "ü" }))
 	for _, text := range []string{"\xc3", "\xff", "a\xf0\x9f"} {
-		if page, err := f.store.Runs(t.Context(), Query{Workspace: "acme", Text: text}); err != nil || page.Runs == nil || len(page.Runs) > 0 {
+		if page, err := f.store.Runs(t.Context(), Query{Workspace: "acme", Text: text}); err != nil || page.Runs == nil ||
+			len(page.Runs) > 0 {
 			t.Errorf("%q: %v, %v", text, page, err)
 		}
 	}

@@ -10,15 +10,16 @@ import (
 
 // search finds the keys of a query's runs, the newest first.
 //
-// A query with FINAL cannot read backwards from the end of the table: it merges all rows that the rest of
-// the key selects. So a search first looks for candidates without FINAL: rows whose snapshot meets the
-// filters, superseded snapshots too. That reads only the rows down to the last candidate. A second query
-// reads the candidates with FINAL and keeps those whose newest snapshot meets the filters. Where most
-// candidates were superseded, FINAL reads the whole span instead. That happens to runs whose first snapshots
-// were of the status running, until ClickHouse merges the parts.
+// A query with FINAL cannot read backwards from the end of the table: it merges all rows that the
+// rest of the key selects. So a search first looks for candidates without FINAL: rows whose
+// snapshot meets the filters, superseded snapshots too. That reads only the rows down to the last
+// candidate. A second query reads the candidates with FINAL and keeps those whose newest snapshot
+// meets the filters. Where most candidates were superseded, FINAL reads the whole span instead.
+// That happens to runs whose first snapshots were of the status running, until ClickHouse merges
+// the parts.
 //
-// A search goes back in spans of time, each longer than the one before: candidates cost a block of each part
-// of the table that the span touches, and without an app all rows of the span.
+// A search goes back in spans of time, each longer than the one before: candidates cost a block of
+// each part of the table that the span touches, and without an app all rows of the span.
 type search struct {
 	r       *reading
 	ordered bool     // source and app are bound: the table is in the order of the list
@@ -35,7 +36,8 @@ type search struct {
 }
 
 func newSearch(r *reading, q *Query, after *key) *search {
-	s := &search{r: r, ordered: q.Source != "" && q.AppID != "", fixed: r.app(q.Source, q.AppID), rating: q.Rating, after: after}
+	s := &search{r: r, ordered: q.Source != "" && q.AppID != "", fixed: r.app(q.Source, q.AppID), rating: q.Rating,
+		after: after}
 	s.from, s.to = q.bounds()
 	if after != nil {
 		s.to = min(s.to, after.started+1)
@@ -64,8 +66,8 @@ func newSearch(r *reading, q *Query, after *key) *search {
 
 const dayMilli = 24 * 60 * 60 * 1000
 
-// spans are the days that a search goes back, one after the other; after the last one it goes back to the
-// beginning.
+// spans are the days that a search goes back, one after the other; after the last one it goes back
+// to the beginning.
 var spans = [...]int64{1, 31, 92, 366}
 
 // find returns the first n keys, or all where there are fewer.
@@ -84,8 +86,8 @@ func (s *search) find(ctx context.Context, n int) ([]key, error) {
 	return s.found[:min(n, len(s.found))], nil
 }
 
-// The first query for candidates reads spareCandidates more than are needed, since some may be superseded.
-// Where that was not enough, the next queries read moreCandidates.
+// The first query for candidates reads spareCandidates more than are needed, since some may be
+// superseded. Where that was not enough, the next queries read moreCandidates.
 const (
 	spareCandidates = 16
 	moreCandidates  = 1000
@@ -102,7 +104,8 @@ func (s *search) span(ctx context.Context, first int64, n int) error {
 		keys = slices.Compact(keys)
 		if s.verify {
 			all := len(keys)
-			if keys, err = s.final(ctx, s.r.keys("candidates", keys), "run_id IN "+s.r.runs("candidate_runs", keys), all); err != nil {
+			if keys, err = s.final(ctx, s.r.keys("candidates", keys), "run_id IN "+s.r.runs("candidate_runs", keys),
+				all); err != nil {
 				return err
 			}
 			s.stale = len(keys) < all/4
@@ -117,7 +120,8 @@ func (s *search) span(ctx context.Context, first int64, n int) error {
 	return err
 }
 
-// started returns a condition on the key: it started at first or later, and the search has not reached it.
+// started returns a condition on the key: it started at first or later, and the search has not
+// reached it.
 func (s *search) started(first int64) string {
 	condition := "started_at >= " + s.r.Milli("first", first) + " AND started_at < " + s.r.Milli("end", s.to)
 	if a := s.after; a != nil {
@@ -127,14 +131,15 @@ func (s *search) started(first int64) string {
 	return condition
 }
 
-// candidates returns the next keys of rows that meet the filters, superseded rows too. Ended means that no
-// further ones started at first or later.
+// candidates returns the next keys of rows that meet the filters, superseded rows too. Ended means
+// that no further ones started at first or later.
 func (s *search) candidates(ctx context.Context, first int64, limit int) (keys []key, ended bool, err error) {
 	conditions := append([]string{s.fixed, s.started(first)}, s.filters...)
 	if s.rating != "" && s.rating != unrated {
-		// This reads all feedback, and the newest is part of it. Most runs have none, so unrated filters nothing
-		// here.
-		conditions = append(conditions, "run_id IN (SELECT run_id FROM feedback WHERE "+inWorkspace+" AND node_id = '' AND rating = unhex({rating:String}))")
+		// This reads all feedback, and the newest is part of it. Most runs have none, so unrated
+		// filters nothing here.
+		conditions = append(conditions, "run_id IN (SELECT run_id FROM feedback WHERE "+inWorkspace+
+			" AND node_id = '' AND rating = unhex({rating:String}))")
 	}
 	keys, err = s.keys(ctx, "runs WHERE "+strings.Join(conditions, " AND "), limit)
 	return keys, len(keys) < limit, err
@@ -143,8 +148,8 @@ func (s *search) candidates(ctx context.Context, first int64, limit int) (keys [
 // unrated is the rating of runs without feedback on the whole run.
 const unrated = "none"
 
-// final returns the keys of the runs whose key meets a condition and whose newest snapshot meets the filters,
-// limit at most. Related narrows the feedback that it reads.
+// final returns the keys of the runs whose key meets a condition and whose newest snapshot meets
+// the filters, limit at most. Related narrows the feedback that it reads.
 func (s *search) final(ctx context.Context, condition, related string, limit int) ([]key, error) {
 	filters := slices.Clone(s.filters)
 	if s.rating != "" {

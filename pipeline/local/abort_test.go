@@ -141,7 +141,8 @@ func TestTheServerSurvivesKilledClients(t *testing.T) {
 	eventually(t, "no killed client's query runs", func() bool { return count(t, conn, "system.processes") == idle })
 	if got := c.Pid(); got != pid || c.Restarts() != 0 {
 		log, _ := os.ReadFile(c.Dir() + "/clickhouse.log")
-		t.Errorf("of %d killed clients the server died %d times: %s", killed.Load(), c.Restarts(), strings.ToValidUTF8(string(log[max(0, len(log)-2000):]), "?"))
+		t.Errorf("of %d killed clients the server died %d times: %s", killed.Load(), c.Restarts(),
+			strings.ToValidUTF8(string(log[max(0, len(log)-2000):]), "?"))
 	}
 }
 
@@ -176,7 +177,8 @@ func TestTheServerSurvivesClientsItWouldRefuse(t *testing.T) {
 	}
 
 	for _, addr := range []string{c.NativeAddr(), c.HTTPAddr()} {
-		for _, words := range []string{"", "\x00", "\x00\xff\xff\xff\xff\x7f", "\x16\x03\x01\x00\xc8\x01", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "nonsense\r\n\r\n"} {
+		for _, words := range []string{"", "\x00", "\x00\xff\xff\xff\xff\x7f", "\x16\x03\x01\x00\xc8\x01",
+			"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "nonsense\r\n\r\n"} {
 			say(t, addr, words)
 		}
 	}

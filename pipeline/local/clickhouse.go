@@ -115,7 +115,8 @@ func NewClickHouse(cfg ClickHouseConfig) (_ *ClickHouse, err error) {
 func listen(port int, what, variable string) (*net.TCPListener, error) {
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d for the embedded %s is in use: stop what uses it, or set %s to another (0 picks a free one): %w", port, what, variable, err)
+		return nil, fmt.Errorf("port %d for the embedded %s is in use: stop what uses it, or set %s to another (0 picks a "+
+			"free one): %w", port, what, variable, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for the embedded %s (%s): %w", what, variable, err)
@@ -264,9 +265,11 @@ func (c *ClickHouse) supervise(ctx context.Context) error {
 		}
 		var exit *exitError
 		if errors.As(err, &exit) && exit.code == exitUnusable || failures >= maxFailures {
-			return fmt.Errorf("the embedded ClickHouse cannot be started: %w; the end of its log, %s:\n%s", err, c.logPath(), tail)
+			return fmt.Errorf("the embedded ClickHouse cannot be started: %w; the end of its log, %s:\n%s", err, c.logPath(),
+				tail)
 		}
-		log.Warn("embedded clickhouse died; starting it again", "error", err, "answered", answered.Round(time.Millisecond), "delay", backoff, "log", c.logPath())
+		log.Warn("embedded clickhouse died; starting it again", "error", err, "answered", answered.Round(time.Millisecond),
+			"delay", backoff, "log", c.logPath())
 		select {
 		case <-ctx.Done():
 		case <-time.After(backoff):

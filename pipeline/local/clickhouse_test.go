@@ -195,7 +195,8 @@ func TestDataSurvivesACleanRestart(t *testing.T) {
 	cfg := realConfig(t)
 	c, stop := run(t, cfg)
 	waitReady(t, c)
-	execute(t, connect(t, c), "CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id", "INSERT INTO t SELECT number FROM numbers(1000)")
+	execute(t, connect(t, c), "CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id",
+		"INSERT INTO t SELECT number FROM numbers(1000)")
 	start := time.Now()
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -224,7 +225,8 @@ func TestAStopEndsRunningQueries(t *testing.T) {
 		queried <- conn.Exec(context.Background(), "SELECT sleepEachRow(3) FROM numbers(1000) SETTINGS max_block_size = 1")
 	}()
 	eventually(t, "the query runs", func() bool {
-		return strings.TrimSpace(get(t, c, "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleepEachRow%'")) == "1"
+		return strings.TrimSpace(get(t, c,
+			"SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleepEachRow%'")) == "1"
 	})
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -336,10 +338,14 @@ func TestWhatIsTakenIsNamed(t *testing.T) {
 		err  error
 		want []string
 	}{
-		{"native port", clickHouse(local.ClickHouseConfig{Dir: fresh, NativePort: port}), []string{"MILLRACE_LOCAL_CLICKHOUSE_PORT", strconv.Itoa(port)}},
-		{"http port", clickHouse(local.ClickHouseConfig{Dir: fresh, HTTPPort: port}), []string{"MILLRACE_LOCAL_CLICKHOUSE_HTTP_PORT", strconv.Itoa(port)}},
-		{"kafka port", newKafka(local.KafkaConfig{Dir: fresh, Port: port}), []string{"MILLRACE_LOCAL_KAFKA_PORT", strconv.Itoa(port)}},
-		{"kafka port, ephemeral", newKafka(local.KafkaConfig{Ephemeral: true, Port: port}), []string{"MILLRACE_LOCAL_KAFKA_PORT", strconv.Itoa(port)}},
+		{"native port", clickHouse(local.ClickHouseConfig{Dir: fresh, NativePort: port}),
+			[]string{"MILLRACE_LOCAL_CLICKHOUSE_PORT", strconv.Itoa(port)}},
+		{"http port", clickHouse(local.ClickHouseConfig{Dir: fresh, HTTPPort: port}),
+			[]string{"MILLRACE_LOCAL_CLICKHOUSE_HTTP_PORT", strconv.Itoa(port)}},
+		{"kafka port", newKafka(local.KafkaConfig{Dir: fresh, Port: port}), []string{"MILLRACE_LOCAL_KAFKA_PORT",
+			strconv.Itoa(port)}},
+		{"kafka port, ephemeral", newKafka(local.KafkaConfig{Ephemeral: true, Port: port}),
+			[]string{"MILLRACE_LOCAL_KAFKA_PORT", strconv.Itoa(port)}},
 		{"clickhouse folder", clickHouse(local.ClickHouseConfig{Dir: held}), []string{held, strconv.Itoa(os.Getpid())}},
 		{"kafka folder", newKafka(local.KafkaConfig{Dir: heldKafka}), []string{heldKafka, strconv.Itoa(os.Getpid())}},
 		{"no clickhouse folder", clickHouse(local.ClickHouseConfig{}), []string{"folder"}},

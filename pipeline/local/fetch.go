@@ -124,7 +124,8 @@ func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string
 	defer os.RemoveAll(tmp)
 
 	if err := install(ctx, npm, tmp, e, line); err != nil {
-		return "", fmt.Errorf("fetch %s@%s with npm: %w; npm must be >= 9 and reach its registry, or set MILLRACE_LIBCHDB to a copy of that package's %s",
+		return "", fmt.Errorf("fetch %s@%s with npm: %w; npm must be >= 9 and reach its registry, or set MILLRACE_LIBCHDB "+
+			"to a copy of that package's %s",
 			e.npmPackage, LibraryVersion, err, e.file)
 	}
 	pkg := filepath.Join(tmp, "node_modules", filepath.FromSlash(e.npmPackage))
@@ -174,7 +175,8 @@ func install(ctx context.Context, npm, dir string, e engine, line *progress) err
 	}
 
 	// --ignore-scripts: nothing of the package runs, whatever it says.
-	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", dir)
+	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline",
+		"--prefix", dir)
 	cmd.Dir = dir
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -233,7 +235,8 @@ func (p *progress) watch(dir string, e engine, done <-chan struct{}) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		state := fmt.Sprintf("%s %d%% %s", what, min(100*folderSize(dir)/e.unpacked, 99), time.Since(start).Round(time.Second))
+		state := fmt.Sprintf("%s %d%% %s", what, min(100*folderSize(dir)/e.unpacked, 99),
+			time.Since(start).Round(time.Second))
 		if first {
 			state = what
 		}

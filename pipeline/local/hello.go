@@ -139,7 +139,8 @@ func parseHello(b []byte) (h hello, err error) {
 // default, without a password.
 func (d doorkeeper) check(h hello) error {
 	if h.user != "default" && h.user != "" || h.password != "" {
-		return &refusal{codeAuthenticationFailed, h.user + ": Authentication failed: the embedded ClickHouse has one user, default, without a password"}
+		return &refusal{codeAuthenticationFailed, h.user +
+			": Authentication failed: the embedded ClickHouse has one user, default, without a password"}
 	}
 	if h.database == "" {
 		return nil
@@ -149,8 +150,10 @@ func (d doorkeeper) check(h hello) error {
 		return errors.New("the server is gone")
 	}
 	// A parameter's value is in the escaped form of a TSV field.
-	escaped := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`, "\x00", `\0`, "\b", `\b`, "\f", `\f`).Replace(h.database)
-	query := url.Values{"query": {"SELECT count() FROM system.databases WHERE name = {name:String}"}, "param_name": {escaped}}
+	escaped := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`, "\x00", `\0`, "\b", `\b`, "\f", `\f`).
+		Replace(h.database)
+	query := url.Values{"query": {"SELECT count() FROM system.databases WHERE name = {name:String}"},
+		"param_name": {escaped}}
 	resp, err := askClient.Get("http://" + addr.String() + "/?" + query.Encode())
 	if err != nil {
 		return err

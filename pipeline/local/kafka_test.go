@@ -41,7 +41,8 @@ func startKafka(t testing.TB) *local.Kafka {
 
 func newClient(t testing.TB, addr string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}, opts...)...)
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +239,8 @@ func TestKcatProducesAndConsumes(t *testing.T) {
 	}
 	addr := startKafka(t).Addr()
 	createTopic(t, addr, "topic", 1, nil)
-	produce := exec.CommandContext(t.Context(), kcat, "-b", addr, "-t", "topic", "-P", "-k", "key", "-H", "ce_type=test", "-z", "zstd")
+	produce := exec.CommandContext(t.Context(), kcat, "-b", addr, "-t", "topic", "-P", "-k", "key", "-H", "ce_type=test",
+		"-z", "zstd")
 	produce.Stdin = strings.NewReader("one\ntwo\n")
 	if out, err := produce.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -274,7 +276,8 @@ func TestClickHousesKafkaEngineReadsFromKafka(t *testing.T) {
 		"CREATE MATERIALIZED VIEW view TO target AS SELECT * FROM source")
 	eventually(t, "every record is in the table", func() bool { return count(t, conn, "target") == records })
 	var distinct uint64
-	if err := conn.QueryRow(t.Context(), "SELECT uniqExact(n) FROM target").Scan(&distinct); err != nil || distinct != records {
+	if err := conn.QueryRow(t.Context(), "SELECT uniqExact(n) FROM target").Scan(&distinct); err != nil ||
+		distinct != records {
 		t.Errorf("%d different records, want %d (%v)", distinct, records, err)
 	}
 	execute(t, conn, "DROP TABLE view", "DROP TABLE source")

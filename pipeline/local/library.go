@@ -85,7 +85,8 @@ func FindLibrary(ctx context.Context, cfg LibraryConfig) (string, error) {
 	platform := runtime.GOOS + "/" + runtime.GOARCH
 	e, ok := engines[platform]
 	if !ok {
-		return "", fmt.Errorf("%w: none is published for %s; run Kafka and ClickHouse themselves instead", ErrNoLibrary, platform)
+		return "", fmt.Errorf("%w: none is published for %s; run Kafka and ClickHouse themselves instead", ErrNoLibrary,
+			platform)
 	}
 	if cfg.CacheDir == "" {
 		dir, err := os.UserCacheDir()
@@ -102,7 +103,8 @@ func FindLibrary(ctx context.Context, cfg LibraryConfig) (string, error) {
 	}
 	npm, err := exec.LookPath(cfg.Npm)
 	if err != nil {
-		return "", fmt.Errorf("%w and cannot be fetched without npm: install npm >= 9, or set MILLRACE_LIBCHDB to the %s of the npm package %s@%s",
+		return "", fmt.Errorf("%w and cannot be fetched without npm: install npm >= 9, or set MILLRACE_LIBCHDB to the %s "+
+			"of the npm package %s@%s",
 			ErrNoLibrary, e.file, e.npmPackage, LibraryVersion)
 	}
 	return fetch(ctx, npm, cfg, e)

@@ -121,7 +121,8 @@ func TestAFailedFetchLeavesNothing(t *testing.T) {
 	npm, _ := fakeNpm(t, installs+"echo the registry is out >&2; exit 1")
 	cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm}
 	_, err := local.FindLibrary(t.Context(), cfg)
-	for _, want := range []string{"the registry is out", "npm must be >= 9", "MILLRACE_LIBCHDB", "@chdb/lib-linux-x64-gnu@" + local.LibraryVersion} {
+	for _, want := range []string{"the registry is out", "npm must be >= 9", "MILLRACE_LIBCHDB",
+		"@chdb/lib-linux-x64-gnu@" + local.LibraryVersion} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error without %q: %v", want, err)
 		}

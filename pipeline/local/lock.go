@@ -65,7 +65,8 @@ func lockDir(dir, service string) (*os.File, error) {
 		if pid, err := os.ReadFile(path); err == nil && len(pid) > 0 {
 			owner = "process " + strings.TrimSpace(string(pid))
 		}
-		return nil, fmt.Errorf("the folder %s of the embedded %s is in use by %s: stop that one, or choose another folder", dir, service, owner)
+		return nil, fmt.Errorf("the folder %s of the embedded %s is in use by %s: stop that one, or choose another folder",
+			dir, service, owner)
 	}
 	// Who holds it is only a hint for the message above.
 	if f.Truncate(0) == nil {

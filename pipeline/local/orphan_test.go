@@ -55,7 +55,8 @@ func TestNoServerOutlivesAKilledParent(t *testing.T) {
 	var clients sync.WaitGroup
 	for _, work := range clientWork {
 		client := newCutClient(t, up.Native)
-		if err := client.Exec(ctx, "CREATE TABLE IF NOT EXISTS t (n UInt64, s String) ENGINE = MergeTree ORDER BY n"); err != nil {
+		if err := client.Exec(ctx,
+			"CREATE TABLE IF NOT EXISTS t (n UInt64, s String) ENGINE = MergeTree ORDER BY n"); err != nil {
 			t.Fatal(err)
 		}
 		clients.Go(func() {
@@ -81,7 +82,8 @@ func TestAFolderIsGoodAfterAKilledParent(t *testing.T) {
 	t.Parallel()
 	cfg := realConfig(t)
 	p, up := startClickHouseParent(t, cfg)
-	resp, err := http.Post("http://"+up.HTTP+"/?query="+"CREATE+TABLE+t+ENGINE+MergeTree+ORDER+BY+n+AS+SELECT+number+AS+n+FROM+numbers(5000)", "", nil)
+	resp, err := http.Post("http://"+up.HTTP+"/?query="+
+		"CREATE+TABLE+t+ENGINE+MergeTree+ORDER+BY+n+AS+SELECT+number+AS+n+FROM+numbers(5000)", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,9 @@ type Decoder struct {
 	r strictjson.Reader
 }
 
-// Decode decodes the data of an event of a CloudEvents type. Prefix is the JSON pointer of data in the
-// producer's message. EventTime is the default of updated_at. The error is a *strictjson.Refusal.
+// Decode decodes the data of an event of a CloudEvents type. Prefix is the JSON pointer of data in
+// the producer's message. EventTime is the default of updated_at. The error is a
+// *strictjson.Refusal.
 func (d *Decoder) Decode(eventType string, data []byte, prefix string, eventTime time.Time) (Event, error) {
 	d.r.Reset(data, prefix, strictjson.MaxDepth)
 	f := fields{r: &d.r, unknown: d.Unknown}
@@ -115,7 +116,8 @@ func (f *fields) run(v *Run) error {
 	}
 	if err := f.required(
 		need{"workspace_id", v.WorkspaceID != ""}, need{"run_id", v.RunID != ""}, need{"source", v.Source != ""},
-		need{"app_id", v.AppID != ""}, need{"started_at", !v.StartedAt.IsZero()}, need{"status", v.Status != ""}); err != nil {
+		need{"app_id", v.AppID != ""}, need{"started_at", !v.StartedAt.IsZero()},
+		need{"status", v.Status != ""}); err != nil {
 		return err
 	}
 	return f.version(v.UpdatedAt)

@@ -14,10 +14,12 @@ import (
 var full = map[string]object{
 	runs.TypeRun: {
 		"workspace_id": `"acme"`, "run_id": `"r:1~a"`, "source": `"copilot"`, "app_id": `"Bot.7"`,
-		"app_name": `"Bot"`, "app_version": `"175b_verification"`, "request_id": `"req"`, "session_id": `"ses"`, "user_id": `"user"`,
-		"model": `"gpt"`, "trace_id": `"trace"`, "trigger": `"chat"`, "status": `"failed"`,
-		"started_at": `"2026-01-31T10:00:00.1239Z"`, "ended_at": `"2026-01-31T10:00:01.5Z"`, "updated_at": `"2026-01-31T10:00:02.123456789Z"`,
-		"question": `"why?\n\u00e9\ud83d\ude00"`, "answer": `""`, "reference": `"because"`,
+		"app_name": `"Bot"`, "app_version": `"175b_verification"`, "request_id": `"req"`, "session_id": `"ses"`,
+		"user_id": `"user"`,
+		"model":   `"gpt"`, "trace_id": `"trace"`, "trigger": `"chat"`, "status": `"failed"`,
+		"started_at": `"2026-01-31T10:00:00.1239Z"`, "ended_at": `"2026-01-31T10:00:01.5Z"`,
+		"updated_at": `"2026-01-31T10:00:02.123456789Z"`,
+		"question":   `"why?\n\u00e9\ud83d\ude00"`, "answer": `""`, "reference": `"because"`,
 		"inputs": ` { "a" : [ 1.0 , 1e400 ] } `, "system_inputs": `{"b":null}`, "outputs": `{}`,
 		"messages": `[{"role":"user","content":"hi"},{"role":"assistant","content":null,"tool_calls":[{"id":"c"}]},` +
 			`{"role":"tool","tool_call_id":"c","name":"f","content":[{"type":"text","text":"x"}],"more":[1]}]`,
@@ -28,10 +30,12 @@ var full = map[string]object{
 		"cost_usd": `1.5e-3`, "metadata": `{"z":"1","a":"","é":"ü"}`,
 	},
 	runs.TypeNode: {
-		"workspace_id": `"acme"`, "run_id": `"r1"`, "node_run_id": `"n1"`, "source": `"recipe"`, "app_id": `"a1"`, "app_version": `"v2"`,
-		"node_id": `"solve"`, "node_name": `"Solve"`, "node_type": `"llm"`, "parent_node_run_id": `"n0"`, "sequence": `3`,
-		"status": `"succeeded"`, "started_at": `"1970-01-01T00:00:00Z"`, "ended_at": `"2199-12-31T23:59:59.999Z"`, "updated_at": `"2026-01-31T10:00:02Z"`,
-		"inputs": `{"a":1}`, "outputs": `{"b":2}`, "prompt": `{"template":"Solve {{q}}","variables":{"q":"1+1"}}`,
+		"workspace_id": `"acme"`, "run_id": `"r1"`, "node_run_id": `"n1"`, "source": `"recipe"`, "app_id": `"a1"`,
+		"app_version": `"v2"`,
+		"node_id":     `"solve"`, "node_name": `"Solve"`, "node_type": `"llm"`, "parent_node_run_id": `"n0"`, "sequence": `3`,
+		"status": `"succeeded"`, "started_at": `"1970-01-01T00:00:00Z"`, "ended_at": `"2199-12-31T23:59:59.999Z"`,
+		"updated_at": `"2026-01-31T10:00:02Z"`,
+		"inputs":     `{"a":1}`, "outputs": `{"b":2}`, "prompt": `{"template":"Solve {{q}}","variables":{"q":"1+1"}}`,
 		"messages": `[{"role":"user","content":"1+1"}]`, "tools": `[]`, "model": `"gpt"`,
 		"parameters": `{"temperature":0.10,"stop":["\u000a"],"seed":null}`,
 		"chunks":     `[{"chunk_id":"c","text":"t","score":0.5,"source_uri":"u","title":"h","sent_to_llm":true,"used_in_answer":false},{}]`,
@@ -39,8 +43,9 @@ var full = map[string]object{
 		"usage": `{"input_tokens":1,"output_tokens":2}`, "cost_usd": `0`, "metadata": `{"k":"v"}`,
 	},
 	runs.TypeFeedback: {
-		"workspace_id": `"acme"`, "run_id": `"r1"`, "feedback_id": `"f1"`, "rating": `"thumbsDown"`, "score": `-0.25`, "comment": `"no"`,
-		"tags": `["a","","a"]`, "corrected_answer": `"yes"`, "node_id": `"solve"`, "created_by": `"me"`,
+		"workspace_id": `"acme"`, "run_id": `"r1"`, "feedback_id": `"f1"`, "rating": `"thumbsDown"`, "score": `-0.25`,
+		"comment": `"no"`,
+		"tags":    `["a","","a"]`, "corrected_answer": `"yes"`, "node_id": `"solve"`, "created_by": `"me"`,
 		"created_at": `"2026-01-31T10:00:00.999Z"`, "updated_at": `"2026-01-31T10:00:02.000001Z"`,
 	},
 }
@@ -56,44 +61,56 @@ func at(s string) time.Time {
 // want is what full decodes to.
 var want = map[string]runs.Event{
 	runs.TypeRun: &runs.Run{
-		WorkspaceID: "acme", RunID: "r:1~a", Source: "copilot", AppID: "Bot.7", AppName: "Bot", AppVersion: "175b_verification",
-		RequestID: "req", SessionID: "ses", UserID: "user", Model: "gpt", TraceID: "trace", Trigger: "chat", Status: "failed",
-		StartedAt: at("2026-01-31T10:00:00.123Z"), EndedAt: at("2026-01-31T10:00:01.5Z"), UpdatedAt: at("2026-01-31T10:00:02.123456Z"),
-		Question: "why?\né😀", Answer: "", Reference: "because",
+		WorkspaceID: "acme", RunID: "r:1~a", Source: "copilot", AppID: "Bot.7", AppName: "Bot",
+		AppVersion: "175b_verification",
+		RequestID:  "req", SessionID: "ses", UserID: "user", Model: "gpt", TraceID: "trace", Trigger: "chat",
+		Status:    "failed",
+		StartedAt: at("2026-01-31T10:00:00.123Z"), EndedAt: at("2026-01-31T10:00:01.5Z"),
+		UpdatedAt: at("2026-01-31T10:00:02.123456Z"),
+		Question:  "why?\né😀", Answer: "", Reference: "because",
 		Inputs: `{"a":[1.0,1e400]}`, SystemInputs: `{"b":null}`, Outputs: `{}`,
 		Messages: full[runs.TypeRun]["messages"], Tools: full[runs.TypeRun]["tools"],
 		Error: &runs.Error{Type: "Timeout", Message: "too slow"},
-		Files: []runs.File{{FileID: "f", Name: "n", URI: "s3://b/k", ContentType: "text/plain", SizeBytes: ptr[int64](1<<63 - 1), Direction: "input"}, {}},
+		Files: []runs.File{{FileID: "f", Name: "n", URI: "s3://b/k", ContentType: "text/plain",
+			SizeBytes: ptr[int64](1<<63 - 1), Direction: "input"}, {}},
 		Usage: &runs.Usage{InputTokens: ptr[int64](5), OutputTokens: ptr[int64](-5)}, CostUSD: ptr(0.0015),
 		Metadata: []runs.Pair{{Key: "z", Value: "1"}, {Key: "a"}, {Key: "é", Value: "ü"}},
 	},
 	runs.TypeNode: &runs.Node{
-		WorkspaceID: "acme", RunID: "r1", NodeRunID: "n1", Source: "recipe", AppID: "a1", AppVersion: "v2", NodeID: "solve", NodeName: "Solve",
+		WorkspaceID: "acme", RunID: "r1", NodeRunID: "n1", Source: "recipe", AppID: "a1", AppVersion: "v2", NodeID: "solve",
+		NodeName: "Solve",
 		NodeType: "llm", ParentNodeRunID: "n0", Sequence: ptr[int64](3), Status: "succeeded",
 		StartedAt: at("1970-01-01T00:00:00Z"), EndedAt: at("2199-12-31T23:59:59.999Z"), UpdatedAt: at("2026-01-31T10:00:02Z"),
 		Inputs: `{"a":1}`, Outputs: `{"b":2}`, PromptTemplate: "Solve {{q}}", PromptVariables: `{"q":"1+1"}`,
 		Messages: `[{"role":"user","content":"1+1"}]`, Tools: `[]`, Model: "gpt",
-		Parameters: []runs.Pair{{Key: "temperature", Value: "0.10"}, {Key: "stop", Value: `["\u000a"]`}, {Key: "seed", Value: "null"}},
-		Chunks:     []runs.Chunk{{ChunkID: "c", Text: "t", Score: ptr(0.5), SourceURI: "u", Title: "h", SentToLLM: ptr(true), UsedInAnswer: ptr(false)}, {}},
-		Error:      &runs.Error{Type: "T", Message: "m"}, Files: []runs.File{{SizeBytes: ptr[int64](0), Direction: "output"}},
-		Usage: &runs.Usage{InputTokens: ptr[int64](1), OutputTokens: ptr[int64](2)}, CostUSD: ptr(0.0), Metadata: []runs.Pair{{Key: "k", Value: "v"}},
+		Parameters: []runs.Pair{{Key: "temperature", Value: "0.10"}, {Key: "stop", Value: `["\u000a"]`},
+			{Key: "seed", Value: "null"}},
+		Chunks: []runs.Chunk{{ChunkID: "c", Text: "t", Score: ptr(0.5), SourceURI: "u", Title: "h", SentToLLM: ptr(true),
+			UsedInAnswer: ptr(false)}, {}},
+		Error: &runs.Error{Type: "T", Message: "m"}, Files: []runs.File{{SizeBytes: ptr[int64](0), Direction: "output"}},
+		Usage: &runs.Usage{InputTokens: ptr[int64](1), OutputTokens: ptr[int64](2)}, CostUSD: ptr(0.0),
+		Metadata: []runs.Pair{{Key: "k", Value: "v"}},
 	},
 	runs.TypeFeedback: &runs.Feedback{
-		WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Rating: "thumbsDown", Score: ptr(-0.25), Comment: "no", Tags: []string{"a", "", "a"},
-		CorrectedAnswer: "yes", NodeID: "solve", CreatedBy: "me", CreatedAt: at("2026-01-31T10:00:00.999Z"), UpdatedAt: at("2026-01-31T10:00:02.000001Z"),
+		WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Rating: "thumbsDown", Score: ptr(-0.25), Comment: "no",
+		Tags:            []string{"a", "", "a"},
+		CorrectedAnswer: "yes", NodeID: "solve", CreatedBy: "me", CreatedAt: at("2026-01-31T10:00:00.999Z"),
+		UpdatedAt: at("2026-01-31T10:00:02.000001Z"),
 	},
 }
 
 // wantMinimal is what minimal decodes to.
 var wantMinimal = map[string]runs.Event{
 	runs.TypeRun: &runs.Run{
-		WorkspaceID: "acme", RunID: "r1", Source: "recipe", AppID: "a1", Status: "running", StartedAt: at("2026-01-31T10:00:00Z"), UpdatedAt: eventTime,
+		WorkspaceID: "acme", RunID: "r1", Source: "recipe", AppID: "a1", Status: "running",
+		StartedAt: at("2026-01-31T10:00:00Z"), UpdatedAt: eventTime,
 	},
 	runs.TypeNode: &runs.Node{
 		WorkspaceID: "acme", RunID: "r1", NodeRunID: "n1", Source: "recipe", AppID: "a1", NodeID: "solve", Status: "running",
 		StartedAt: at("2026-01-31T10:00:00Z"), UpdatedAt: eventTime,
 	},
-	runs.TypeFeedback: &runs.Feedback{WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Rating: "thumbsUp", UpdatedAt: eventTime},
+	runs.TypeFeedback: &runs.Feedback{WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Rating: "thumbsUp",
+		UpdatedAt: eventTime},
 }
 
 func TestEveryFieldIsDecoded(t *testing.T) {
@@ -150,7 +167,8 @@ func TestNullsInsideAreAbsentToo(t *testing.T) {
 		with("prompt", `{"template":null,"variables":null}`).with("error", `{"type":null,"message":null}`).
 		with("usage", `{"input_tokens":null,"output_tokens":null}`).
 		with("files", `[{"file_id":null,"name":null,"uri":null,"content_type":null,"size_bytes":null,"direction":null}]`).
-		with("chunks", `[{"chunk_id":null,"text":null,"score":null,"source_uri":null,"title":null,"sent_to_llm":null,"used_in_answer":null}]`).
+		with("chunks",
+			`[{"chunk_id":null,"text":null,"score":null,"source_uri":null,"title":null,"sent_to_llm":null,"used_in_answer":null}]`).
 		with("messages", `[{"role":"user","content":null,"tool_calls":null,"tool_call_id":null,"name":null}]`)
 	got := mustDecode[*runs.Node](t, o)
 	want := *wantMinimal[runs.TypeNode].(*runs.Node)
@@ -183,10 +201,12 @@ func TestADecoderForgetsTheEventBefore(t *testing.T) {
 func TestUnknownFieldsAreIgnoredAndReportedByName(t *testing.T) {
 	t.Parallel()
 	o := full[runs.TypeNode].with("mood", `"fine"`).with("version", `[{"deep":1}]`).with("type", `"dev.millrace.node.v1"`).
-		with("error", `{"type":"T","message":"m","stack":"s"}`).with("usage", `{"input_tokens":1,"output_tokens":2,"cached_tokens":3}`).
+		with("error", `{"type":"T","message":"m","stack":"s"}`).with("usage",
+		`{"input_tokens":1,"output_tokens":2,"cached_tokens":3}`).
 		with("prompt", `{"template":"Solve {{q}}","variables":{"q":"1+1"},"id":1}`).
 		with("files", `[{"direction":"output","size_bytes":0,"sha256":"x"}]`).
-		with("chunks", `[{"chunk_id":"c","text":"t","score":0.5,"source_uri":"u","title":"h","sent_to_llm":true,"used_in_answer":false,"rank":1},{}]`)
+		with("chunks",
+			`[{"chunk_id":"c","text":"t","score":0.5,"source_uri":"u","title":"h","sent_to_llm":true,"used_in_answer":false,"rank":1},{}]`)
 	var unknown []string
 	d := runs.Decoder{Unknown: func(field string) { unknown = append(unknown, field) }}
 	got, err := d.Decode(runs.TypeNode, []byte(o.String()), "", eventTime)
@@ -195,7 +215,8 @@ func TestUnknownFieldsAreIgnoredAndReportedByName(t *testing.T) {
 	}
 	slices.Sort(unknown)
 	// The type is no unknown field: a bare event has it there.
-	if want := []string{"chunks.rank", "error.stack", "files.sha256", "mood", "prompt.id", "usage.cached_tokens", "version"}; !slices.Equal(unknown, want) {
+	if want := []string{"chunks.rank", "error.stack", "files.sha256", "mood", "prompt.id", "usage.cached_tokens",
+		"version"}; !slices.Equal(unknown, want) {
 		t.Errorf("reported %q, want %q", unknown, want)
 	}
 	if _, err := decode(runs.TypeNode, o.String()); err != nil {
@@ -218,7 +239,8 @@ func TestDocumentsAreKeptAsSent(t *testing.T) {
 			if c.kept == "" {
 				c.kept = c.sent
 			}
-			run := mustDecode[*runs.Run](t, minimal[runs.TypeRun].with("inputs", c.sent).with("messages", `[ {"role":"user" , "content":[`+c.sent+`]} ]`))
+			run := mustDecode[*runs.Run](t, minimal[runs.TypeRun].with("inputs", c.sent).with("messages",
+				`[ {"role":"user" , "content":[`+c.sent+`]} ]`))
 			if run.Inputs != c.kept {
 				t.Errorf("inputs are %s, want %s", run.Inputs, c.kept)
 			}
@@ -268,5 +290,6 @@ func TestAtEqualTimesAFinalStatusWins(t *testing.T) {
 
 // optional lists the fields that minimal does not have.
 func optional(eventType string) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(full[eventType])), func(key string) bool { return minimal[eventType][key] != "" })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(full[eventType])),
+		func(key string) bool { return minimal[eventType][key] != "" })
 }

@@ -16,7 +16,8 @@ var (
 	directions = []string{"input", "output"}
 )
 
-// fields reads the typed fields of an event at the reader's cursor. A null counts as an absent field.
+// fields reads the typed fields of an event at the reader's cursor. A null counts as an absent
+// field.
 type fields struct {
 	r       *strictjson.Reader
 	unknown func(field string)
@@ -138,8 +139,8 @@ var (
 // timeRule is the rule that a malformed time breaks.
 const timeRule = "must be an RFC 3339 time in UTC, such as 2026-01-31T23:59:59.123Z"
 
-// ParseTime reads a time of the contract: RFC 3339 in UTC, from 1970 to 2199. Rule is "", or the rule that s
-// breaks. InRange is false where s is a well-formed time outside these years.
+// ParseTime reads a time of the contract: RFC 3339 in UTC, from 1970 to 2199. Rule is "", or the
+// rule that s breaks. InRange is false where s is a well-formed time outside these years.
 func ParseTime(s string) (t time.Time, rule string, inRange bool) {
 	t, rule, inRange = ParseTimestamp(s)
 	if rule == "" && !strings.HasSuffix(s, "Z") && !strings.HasSuffix(s, "00:00") {
@@ -151,8 +152,8 @@ func ParseTime(s string) (t time.Time, rule string, inRange bool) {
 // ParseTimestamp is ParseTime for times of other specifications: they may have any offset from UTC.
 func ParseTimestamp(s string) (t time.Time, rule string, inRange bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	// time.Parse is less strict than RFC 3339, which has two digits for the hour and a point before the
-	// fraction.
+	// time.Parse is less strict than RFC 3339, which has two digits for the hour and a point before
+	// the fraction.
 	if err != nil || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
 		return t, timeRule, true
 	}
@@ -164,8 +165,8 @@ func ParseTimestamp(s string) (t time.Time, rule string, inRange bool) {
 
 func inYears(t time.Time) bool { return !t.Before(minTime) && t.Before(endTime) }
 
-// version checks the time that orders snapshots. It may be the event's time, and so a record's timestamp,
-// which depends on the producer's clock and units.
+// version checks the time that orders snapshots. It may be the event's time, and so a record's
+// timestamp, which depends on the producer's clock and units.
 func (f *fields) version(updatedAt time.Time) error {
 	if inYears(updatedAt) {
 		return nil
@@ -194,8 +195,9 @@ func (f *fields) integer(p **int64) error {
 	return nil
 }
 
-// wholeNumber returns a JSON number as a sign and digits, or false where it has a fraction. 5.0 and 5e3 are
-// integers, as in JSON Schema. A number that is too long for 64 bits may be shortened, but stays too long.
+// wholeNumber returns a JSON number as a sign and digits, or false where it has a fraction. 5.0 and
+// 5e3 are integers, as in JSON Schema. A number that is too long for 64 bits may be shortened, but
+// stays too long.
 func wholeNumber(s string) (string, bool) {
 	if !strings.ContainsAny(s, ".eE") {
 		return s, true
@@ -267,135 +269,6 @@ func (f *fields) texts(p *[]string) error {
 	return f.r.Array(func(int) error {
 		s, err := f.r.Text()
 		*p = append(*p, s)
-		return err
-	})
-}
-
-func (f *fields) metadata(p *[]Pair) error {
-	if f.null() {
-		return f.r.Null()
-	}
-	return f.r.Object(func(key string) error {
-		s, err := f.r.Text()
-		*p = append(*p, Pair{key, s})
-		return err
-	})
-}
-
-func (f *fields) parameters(p *[]Pair) error {
-	if f.null() {
-		return f.r.Null()
-	}
-	return f.r.Object(func(key string) error {
-		raw, err := f.r.Raw()
-		*p = append(*p, Pair{key, raw})
-		return err
-	})
-}
-
-func (f *fields) error(p **Error) error {
-	if f.null() {
-		return f.r.Null()
-	}
-	var v Error
-	*p = &v
-	return f.r.Object(func(key string) error {
-		switch key {
-		case "type":
-			return f.text(&v.Type)
-		case "message":
-			return f.text(&v.Message)
-		}
-		return f.skip("error." + key)
-	})
-}
-
-func (f *fields) usage(p **Usage) error {
-	if f.null() {
-		return f.r.Null()
-	}
-	var v Usage
-	*p = &v
-	return f.r.Object(func(key string) error {
-		switch key {
-		case "input_tokens":
-			return f.integer(&v.InputTokens)
-		case "output_tokens":
-			return f.integer(&v.OutputTokens)
-		}
-		return f.skip("usage." + key)
-	})
-}
-
-func (f *fields) prompt(v *Node) error {
-	if f.null() {
-		return f.r.Null()
-	}
-	return f.r.Object(func(key string) error {
-		switch key {
-		case "template":
-			return f.text(&v.PromptTemplate)
-		case "variables":
-			return f.object(&v.PromptVariables)
-		}
-		return f.skip("prompt." + key)
-	})
-}
-
-func (f *fields) files(p *[]File) error {
-	if f.null() {
-		return f.r.Null()
-	}
-	return f.r.Array(func(int) error {
-		var v File
-		err := f.r.Object(func(key string) error {
-			switch key {
-			case "file_id":
-				return f.text(&v.FileID)
-			case "name":
-				return f.text(&v.Name)
-			case "uri":
-				return f.text(&v.URI)
-			case "content_type":
-				return f.text(&v.ContentType)
-			case "size_bytes":
-				return f.integer(&v.SizeBytes)
-			case "direction":
-				return f.enum(&v.Direction, directions)
-			}
-			return f.skip("files." + key)
-		})
-		*p = append(*p, v)
-		return err
-	})
-}
-
-func (f *fields) chunks(p *[]Chunk) error {
-	if f.null() {
-		return f.r.Null()
-	}
-	return f.r.Array(func(int) error {
-		var v Chunk
-		err := f.r.Object(func(key string) error {
-			switch key {
-			case "chunk_id":
-				return f.text(&v.ChunkID)
-			case "text":
-				return f.text(&v.Text)
-			case "score":
-				return f.float(&v.Score)
-			case "source_uri":
-				return f.text(&v.SourceURI)
-			case "title":
-				return f.text(&v.Title)
-			case "sent_to_llm":
-				return f.boolean(&v.SentToLLM)
-			case "used_in_answer":
-				return f.boolean(&v.UsedInAnswer)
-			}
-			return f.skip("chunks." + key)
-		})
-		*p = append(*p, v)
 		return err
 	})
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// FuzzDecode: whatever the data, decoding does not panic; an error is a refusal with a code and a rule;
-// what is accepted is valid JSON with the required fields, and what is kept of it as documents is valid
-// JSON of the right kind, which decodes to the same again.
+// FuzzDecode: whatever the data, decoding does not panic; an error is a refusal with a code and a
+// rule; what is accepted is valid JSON with the required fields, and what is kept of it as
+// documents is valid JSON of the right kind, which decodes to the same again.
 func FuzzDecode(f *testing.F) {
 	types := []string{runs.TypeRun, runs.TypeNode, runs.TypeFeedback}
 	for i, eventType := range types {

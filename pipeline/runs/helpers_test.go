@@ -41,10 +41,12 @@ func (o object) String() string {
 // minimal has the least event of each type.
 var minimal = map[string]object{
 	runs.TypeRun: {
-		"workspace_id": `"acme"`, "run_id": `"r1"`, "source": `"recipe"`, "app_id": `"a1"`, "started_at": `"2026-01-31T10:00:00Z"`, "status": `"running"`,
+		"workspace_id": `"acme"`, "run_id": `"r1"`, "source": `"recipe"`, "app_id": `"a1"`,
+		"started_at": `"2026-01-31T10:00:00Z"`, "status": `"running"`,
 	},
 	runs.TypeNode: {
-		"workspace_id": `"acme"`, "run_id": `"r1"`, "node_run_id": `"n1"`, "source": `"recipe"`, "app_id": `"a1"`, "node_id": `"solve"`,
+		"workspace_id": `"acme"`, "run_id": `"r1"`, "node_run_id": `"n1"`, "source": `"recipe"`, "app_id": `"a1"`,
+		"node_id":    `"solve"`,
 		"started_at": `"2026-01-31T10:00:00Z"`, "status": `"running"`,
 	},
 	runs.TypeFeedback: {"workspace_id": `"acme"`, "run_id": `"r1"`, "feedback_id": `"f1"`, "rating": `"thumbsUp"`},

@@ -11,10 +11,11 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// InputGroup returns a hash in 32 hexadecimal digits that is the same for all runs of the same input. It
-// hashes the normalised question and inputs: texts are trimmed and in NFC, runs of white space are one space,
-// keys of objects are sorted, and numbers stay as they are written. A run without question and inputs is
-// grouped by its messages. A run without those is a group of its own.
+// InputGroup returns a hash in 32 hexadecimal digits that is the same for all runs of the same
+// input. It hashes the normalised question and inputs: texts are trimmed and in NFC, runs of white
+// space are one space, keys of objects are sorted, and numbers stay as they are written. A run
+// without question and inputs is grouped by its messages. A run without those is a group of its
+// own.
 func (r *Run) InputGroup() string {
 	switch {
 	case r.Question != "" || r.Inputs != "":
@@ -26,8 +27,8 @@ func (r *Run) InputGroup() string {
 }
 
 // InputGroup returns a hash that is the same for all runs of a node with the same input, see
-// [Run.InputGroup]. It hashes the node's id and the first of these that is present: inputs, prompt variables,
-// messages.
+// [Run.InputGroup]. It hashes the node's id and the first of these that is present: inputs, prompt
+// variables, messages.
 func (n *Node) InputGroup() string {
 	for _, doc := range []Doc{n.Inputs, n.PromptVariables, n.Messages} {
 		if doc != "" {
@@ -63,7 +64,8 @@ func appendNormal(dst []byte, text string) []byte {
 	return dst
 }
 
-// appendNormalDoc appends a document with sorted keys and normal texts. The decoder has checked the document.
+// appendNormalDoc appends a document with sorted keys and normal texts. The decoder has checked the
+// document.
 func appendNormalDoc(dst []byte, doc Doc) []byte {
 	if doc == "" {
 		return dst

@@ -8,13 +8,15 @@ import (
 
 func TestTheSameInputIsTheSameGroup(t *testing.T) {
 	t.Parallel()
-	base := runs.Run{RunID: "r1", Question: "Wie spät ist es?", Inputs: `{"a":1,"b":{"x":"one two","y":[true,null,"z"]}}`, Messages: `[1]`}
+	base := runs.Run{RunID: "r1", Question: "Wie spät ist es?", Inputs: `{"a":1,"b":{"x":"one two","y":[true,null,"z"]}}`,
+		Messages: `[1]`}
 	same := map[string]runs.Run{
 		"another run":          {RunID: "r2", Question: base.Question, Inputs: base.Inputs},
 		"white space":          {Question: "  Wie\tspät \n ist es?\u00a0", Inputs: base.Inputs},
 		"decomposed":           {Question: "Wie spa\u0308t ist es?", Inputs: base.Inputs},
 		"keys in other orders": {Question: base.Question, Inputs: `{"b":{"y":[true,null,"z"],"x":"one two"},"a":1}`},
-		"escapes":              {Question: base.Question, Inputs: `{"\u0061":1,"b":{"x":"one \t\u0074wo ","y":[true,null,"z"]}}`},
+		"escapes": {Question: base.Question,
+			Inputs: `{"\u0061":1,"b":{"x":"one \t\u0074wo ","y":[true,null,"z"]}}`},
 	}
 	for name, r := range same {
 		if r.InputGroup() != base.InputGroup() {
@@ -65,7 +67,8 @@ func TestNodeRunsAreGroupedByNodeAndInput(t *testing.T) {
 }
 
 func BenchmarkInputGroup(b *testing.B) {
-	text := "A bakery’s oven holds 18 trays and each tray has 24 rolls. On Monday 3 trays burn and the rest is sold for $2 per roll, half of it before noon."
+	text := "A bakery’s oven holds 18 trays and each tray has 24 rolls. On Monday 3 trays burn and the rest is sold for " +
+		"$2 per roll, half of it before noon."
 	r := runs.Run{Question: text, Inputs: `{"question":"` + text + `","n":3}`}
 	b.SetBytes(int64(len(r.Question) + len(r.Inputs)))
 	b.ReportAllocs()

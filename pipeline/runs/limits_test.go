@@ -108,8 +108,10 @@ func TestEveryRuleHoldsOnBothSidesOfItsLimit(t *testing.T) {
 		{"a text of 1 MiB in fewer characters", run, "answer", quote(strings.Repeat("é", mebibyte/2)), accepted, ""},
 		{"a text of 1 MiB and a byte in fewer", run, "answer", quote(strings.Repeat("é", mebibyte/2) + "x"), tooLarge, ""},
 		{"1 MiB deep inside", run, "inputs", `{"a":[` + quote(strings.Repeat("x", mebibyte)) + `]}`, accepted, ""},
-		{"more than 1 MiB deep inside", run, "inputs", `{"a":[` + quote(strings.Repeat("x", mebibyte+1)) + `]}`, tooLarge, "/inputs/a/0"},
-		{"a tag of more than 1 MiB", feedback, "tags", `["",` + quote(strings.Repeat("x", mebibyte+1)) + `]`, tooLarge, "/tags/1"},
+		{"more than 1 MiB deep inside", run, "inputs", `{"a":[` + quote(strings.Repeat("x", mebibyte+1)) + `]}`, tooLarge,
+			"/inputs/a/0"},
+		{"a tag of more than 1 MiB", feedback, "tags", `["",` + quote(strings.Repeat("x", mebibyte+1)) + `]`, tooLarge,
+			"/tags/1"},
 
 		{"depth 64", run, "inputs", `{"a":` + nested(62) + `}`, accepted, ""},
 		{"depth 65", run, "inputs", `{"a":` + nested(63) + `}`, tooDeep, "/inputs/a" + strings.Repeat("/0", 62)},
@@ -213,11 +215,15 @@ func TestFieldsOfFieldsAreChecked(t *testing.T) {
 		{"any role", run, "messages", `[{"role":"developer"}]`, accepted, ""},
 		{"content that is a number", run, "messages", `[{"role":"user","content":1}]`, wrongType, "/messages/0/content"},
 		{"content that is an object", run, "messages", `[{"role":"user","content":{}}]`, wrongType, "/messages/0/content"},
-		{"a part that is a string", run, "messages", `[{"role":"user","content":["hi"]}]`, wrongType, "/messages/0/content/0"},
+		{"a part that is a string", run, "messages", `[{"role":"user","content":["hi"]}]`, wrongType,
+			"/messages/0/content/0"},
 		{"no parts", run, "messages", `[{"role":"user","content":[]}]`, accepted, ""},
-		{"tool calls that are an object", node, "messages", `[{"role":"assistant","tool_calls":{}}]`, wrongType, "/messages/0/tool_calls"},
-		{"a tool call that is a string", node, "messages", `[{"role":"assistant","tool_calls":["f"]}]`, wrongType, "/messages/0/tool_calls/0"},
-		{"a tool call's id that is a number", node, "messages", `[{"role":"tool","tool_call_id":1}]`, wrongType, "/messages/0/tool_call_id"},
+		{"tool calls that are an object", node, "messages", `[{"role":"assistant","tool_calls":{}}]`, wrongType,
+			"/messages/0/tool_calls"},
+		{"a tool call that is a string", node, "messages", `[{"role":"assistant","tool_calls":["f"]}]`, wrongType,
+			"/messages/0/tool_calls/0"},
+		{"a tool call's id that is a number", node, "messages", `[{"role":"tool","tool_call_id":1}]`, wrongType,
+			"/messages/0/tool_call_id"},
 		{"a name that is a number", node, "messages", `[{"role":"tool","name":1}]`, wrongType, "/messages/0/name"},
 		{"a tool that is a string", run, "tools", `["f"]`, wrongType, "/tools/0"},
 		{"a tool that is null", run, "tools", `[null]`, wrongType, "/tools/0"},
@@ -301,7 +307,8 @@ func TestTimesOfOtherSpecificationsMayHaveAnOffset(t *testing.T) {
 	if want := at("2026-01-31T08:00:00.5Z"); rule != "" || !got.Equal(want) || got.Location() != time.UTC {
 		t.Errorf("got %v, %q", got, rule)
 	}
-	for s, wantInRange := range map[string]bool{"1970-01-01T00:00:00+00:01": false, "2199-12-31T23:59:59-00:01": false, "soon": true} {
+	for s, wantInRange := range map[string]bool{"1970-01-01T00:00:00+00:01": false, "2199-12-31T23:59:59-00:01": false,
+		"soon": true} {
 		if _, rule, inRange := runs.ParseTimestamp(s); rule == "" || inRange != wantInRange {
 			t.Errorf("%s: rule %q, in range %t", s, rule, inRange)
 		}
@@ -312,10 +319,14 @@ func TestARefusalNeverContainsAValue(t *testing.T) {
 	t.Parallel()
 	const canary = "CANARY"
 	values := []string{
-		`"` + canary + `"`, `{"` + "key" + `":"` + canary + `"}`, `["` + canary + `"]`, `[{"role":"` + canary + `","content":7}]`, `[{"` + "key" + `":"` + canary + `"}]`,
-		`"` + canary + `\u0000"`, `"` + canary + `\ud83d"`, "\"" + canary + "\xff\"", `"` + canary + "\n\"", `"` + canary, canary, `"/` + canary + `"`, `7` + canary,
-		quote(canary + strings.Repeat("x", mebibyte)), quote(strings.Repeat(canary, 30)), `{"type":"` + canary + `","a":` + nested(70) + `}`,
-		`{"template":"` + canary + `","variables":"` + canary + `"}`, `{"a":"` + canary + `","a":"` + canary + `"}`, `{"input_tokens":"` + canary + `"}`,
+		`"` + canary + `"`, `{"` + "key" + `":"` + canary + `"}`, `["` + canary + `"]`,
+		`[{"role":"` + canary + `","content":7}]`, `[{"` + "key" + `":"` + canary + `"}]`,
+		`"` + canary + `\u0000"`, `"` + canary + `\ud83d"`, "\"" + canary + "\xff\"", `"` + canary + "\n\"", `"` + canary,
+		canary, `"/` + canary + `"`, `7` + canary,
+		quote(canary + strings.Repeat("x", mebibyte)), quote(strings.Repeat(canary, 30)), `{"type":"` + canary + `","a":` +
+			nested(70) + `}`,
+		`{"template":"` + canary + `","variables":"` + canary + `"}`, `{"a":"` + canary + `","a":"` + canary + `"}`,
+		`{"input_tokens":"` + canary + `"}`,
 	}
 	refused := 0
 	for eventType, o := range full {

@@ -2,8 +2,8 @@ package runs
 
 import "github.com/millrace/millrace/pipeline/strictjson"
 
-// messages reads an array of chat messages in the shape of OpenAI's chat completions. It keeps the array as
-// it was sent, and checks the keys that exports read.
+// messages reads an array of chat messages in the shape of OpenAI's chat completions. It keeps the
+// array as it was sent, and checks the keys that exports read.
 // https://platform.openai.com/docs/api-reference/chat/create
 func (f *fields) messages(p *Doc) (err error) {
 	if f.null() {

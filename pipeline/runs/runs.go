@@ -1,13 +1,13 @@
-// Package runs has the run events of the contract: their types, and their decoding from JSON, which checks
-// every rule of the contract. It is pure: it knows neither Kafka nor ClickHouse.
+// Package runs has the run events of the contract: their types, and their decoding from JSON, which
+// checks every rule of the contract. It is pure: it knows neither Kafka nor ClickHouse.
 //
 //   - runs.go: the types of events, and the order of their snapshots
 //   - decode.go, fields.go, messages.go: decoding
 //   - inputgroup.go: which runs have the same input
 //
 // A run is one execution of a copilot (a conversational assistant) or of a recipe (a workflow of
-// nodes); a node run is one node's execution inside it. Every event is a snapshot: a later one, by its
-// Version, replaces an earlier one of the same identity.
+// nodes); a node run is one node's execution inside it. Every event is a snapshot: a later one, by
+// its Version, replaces an earlier one of the same identity.
 package runs
 
 import "time"
@@ -27,8 +27,8 @@ type Event interface {
 	Workspace() string
 }
 
-// Doc is a JSON document as the producer wrote it, without the white space between its tokens; "" is
-// absent.
+// Doc is a JSON document as the producer wrote it, without the white space between its tokens; ""
+// is absent.
 type Doc = string
 
 // Run is a snapshot of a whole run. A text field that is absent is ""; a time that is absent is the
@@ -144,8 +144,8 @@ func (r *Run) Workspace() string      { return r.WorkspaceID }
 func (n *Node) Workspace() string     { return n.WorkspaceID }
 func (f *Feedback) Workspace() string { return f.WorkspaceID }
 
-// Version orders the snapshots of one identity: the newer updated_at wins, and at the same microsecond a
-// final status wins over running.
+// Version orders the snapshots of one identity: the newer updated_at wins, and at the same
+// microsecond a final status wins over running.
 func (r *Run) Version() uint64 { return version(r.UpdatedAt, r.Status != "running") }
 
 // Version orders the snapshots of one identity, see [Run.Version].

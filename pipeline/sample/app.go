@@ -57,8 +57,8 @@ type node struct {
 	files          bool                             // works on the run's files
 }
 
-// topic is a question with its truth. Texts contain {names}, see input.appendSlot. The right answer is core and detail;
-// an incomplete one is the core alone; wrong is what a bad version says.
+// topic is a question with its truth. Texts contain {names}, see input.appendSlot. The right answer
+// is core and detail; an incomplete one is the core alone; wrong is what a bad version says.
 type topic struct {
 	lang, intent        string
 	q                   string
@@ -77,5 +77,6 @@ type call struct {
 // apps in the order that rotation refers to.
 var apps = [...]*app{&airline, &hr, &invoice, &knowledge}
 
-// rotation gives each app its share of a workspace's runs: 3, 2, 2 and 3 in ten, and each an early start.
+// rotation gives each app its share of a workspace's runs: 3, 2, 2 and 3 in ten, and each an early
+// start.
 var rotation = [...]uint8{0, 3, 1, 2, 0, 3, 1, 0, 2, 3}

@@ -2,8 +2,9 @@ package sample
 
 import "strings"
 
-// writeMessages writes the run's conversation in OpenAI's shape: system, earlier turns, the question, tool calls with
-// their results, the answer. The input decides how it is written, so that all runs of an input can be compared.
+// writeMessages writes the run's conversation in OpenAI's shape: system, earlier turns, the
+// question, tool calls with their results, the answer. The input decides how it is written, so that
+// all runs of an input can be compared.
 func (r *run) writeMessages(d *doc, final bool) {
 	d.arr("messages")
 	if in := &r.in; in.style != 7 {
@@ -96,7 +97,8 @@ func (r *run) writeQuestion(d *doc) {
 	}
 }
 
-// writeCalls writes the topic's calls, two of them in parallel in one message, and the answers to them.
+// writeCalls writes the topic's calls, two of them in parallel in one message, and the answers to
+// them.
 func (r *run) writeCalls(d *doc, earlier bool) {
 	n := r.callCount()
 	again := earlier && r.in.style >= 5 // some clients count calls from 0 in every turn

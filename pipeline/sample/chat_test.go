@@ -82,7 +82,8 @@ func TestToolCallsAreAnsweredAndMessagesAreOfEveryShape(t *testing.T) {
 			shapes["no system"]++
 		}
 	}
-	for _, shape := range strings.Split("null,string,empty,parts system,parts user,parts assistant,part text,part image_url,parallel,"+
+	for _, shape := range strings.Split("null,string,empty,parts system,parts user,parts assistant,part text,part "+
+		"image_url,parallel,"+
 		"id again,answered,system,no system,turns,succeeded last assistant,succeeded last user,failed last user", ",") {
 		atLeast(t, shapes[shape], 3, "messages: "+shape)
 	}

@@ -44,7 +44,8 @@ var free = map[string]bool{
 }
 
 // messages.content parts and tool definitions' descriptions are OpenAI's, not ours.
-var openAI = regexp.MustCompile(`^(messages\.content\.(type|text|image_url(\.url)?)|tools\.function(\.description)?|messages\.tool_calls\.function)$`)
+var openAI = regexp.MustCompile(
+	`^(messages\.content\.(type|text|image_url(\.url)?)|tools\.function(\.description)?|messages\.tool_calls\.function)$`)
 
 func walk(path string, v any, visit func(path string, v any)) {
 	switch v := v.(type) {
@@ -108,7 +109,8 @@ func TestEveryIDMatches(t *testing.T) {
 	fields := strings.Fields(`workspace_id run_id node_run_id parent_node_run_id feedback_id app_id node_id request_id
 		session_id user_id trace_id created_by`)
 	for _, e := range sample(t) {
-		if !id.MatchString(e.ID) || e.SpecVersion != "1.0" || e.DataContentType != "application/json" || !strings.HasPrefix(e.Source, "/") {
+		if !id.MatchString(e.ID) || e.SpecVersion != "1.0" || e.DataContentType != "application/json" ||
+			!strings.HasPrefix(e.Source, "/") {
 			t.Errorf("attributes of %s", e.ID)
 		}
 		for _, field := range fields {

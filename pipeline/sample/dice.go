@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// mix hashes two numbers into one (the finaliser of splitmix64 on their combination). It gives what must be known of
-// a run without planning it.
+// mix hashes two numbers into one (the finaliser of splitmix64 on their combination). It gives what
+// must be known of a run without planning it.
 func mix(a, b uint64) uint64 {
 	z := a*0x9e3779b97f4a7c15 + b + 0x632be59bd9b4e019
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -14,8 +14,8 @@ func mix(a, b uint64) uint64 {
 	return z ^ z>>31
 }
 
-// dice draws from a PCG. Only its 64-bit output is used, whose sequence is specified; the arithmetic on it is ours, so
-// that no release of Go can change what a seed gives.
+// dice draws from a PCG. Only its 64-bit output is used, whose sequence is specified; the
+// arithmetic on it is ours, so that no release of Go can change what a seed gives.
 type dice struct{ pcg rand.PCG }
 
 func (d *dice) seed(seed, what, which uint64) {

@@ -5,8 +5,8 @@ type Totals struct {
 	Events int // sent, repeats included
 	// Identities, each counted once.
 	Runs, Nodes, Feedback int
-	// Runs by their last status: by app, `app_id`; by the rating of the run's newest feedback without a node, where
-	// that has a rating.
+	// Runs by their last status: by app, `app_id`; by the rating of the run's newest feedback
+	// without a node, where that has a rating.
 	RunsByStatus, RunsByApp, RunsByRating map[string]int
 	NodesByStatus                         map[string]int
 }
@@ -35,7 +35,8 @@ func Expect(c Config) Totals {
 			if v.revision == 0 {
 				t.Feedback++
 			}
-			if v.node < 0 && (newest == nil || v.updated > newest.updated || v.updated == newest.updated && v.number > newest.number) {
+			if v.node < 0 && (newest == nil || v.updated > newest.updated || v.updated == newest.updated &&
+				v.number > newest.number) {
 				newest = v
 			}
 		}

@@ -34,14 +34,18 @@ const (
 var (
 	praise = []string{
 		"Exactly what I needed.", "Clear, short, correct. 👍", "很清楚，谢谢！", "شكرًا، إجابة دقيقة.", "Perfekt – danke schön!",
-		"👩‍💻 solved it in one go", "+1", "@team look at this one, it is how it should be", "とても助かりました。", "Très bien expliqué.",
+		"👩‍💻 solved it in one go", "+1", "@team look at this one, it is how it should be", "とても助かりました。",
+		"Très bien expliqué.",
 	}
 	blame = []string{
-		"Wrong: this is not our policy.", "It made that up.\nThe manual says something else.", "-1 for the wrong amount", "答案与政策不符。",
-		"=HYPERLINK(\"https://example.org\",\"see here\")", "الإجابة غير صحيحة", "The \"sources\" do not support this.", "Path C:\\docs\\policy.pdf says otherwise",
+		"Wrong: this is not our policy.", "It made that up.\nThe manual says something else.", "-1 for the wrong amount",
+		"答案与政策不符。",
+		"=HYPERLINK(\"https://example.org\",\"see here\")", "الإجابة غير صحيحة", "The \"sources\" do not support this.",
+		"Path C:\\docs\\policy.pdf says otherwise",
 		"Falsch und zu lang.", "\tsee my mail", "\rnot helpful", "Half of it is missing; I had to call 🤷🏽‍♀️",
 	}
-	mixed = []string{"Right, but it leaves out the important part.", "Correct so far.\tWhat about the fee?", "一部正しいです。", "It's OK; <b>too short</b>."}
+	mixed = []string{"Right, but it leaves out the important part.", "Correct so far.\tWhat about the fee?", "一部正しいです。",
+		"It's OK; <b>too short</b>."}
 
 	goodTags  = []string{"accurate", "helpful", "well_sourced", "concise"}
 	badTags   = []string{"wrong_policy", "hallucination", "incomplete", "tone", "out of date", "slow"}
@@ -68,7 +72,8 @@ func (r *run) drawVerdicts() {
 		r.addVerdict(v)
 	}
 	if t.late() && t.variant(0) == 3 {
-		r.addVerdict(verdict{by: byReviewer, node: r.dice.below(len(r.nodes)), rating: r.opinion(), score: r.measured(90), lag: lagLate})
+		r.addVerdict(verdict{by: byReviewer, node: r.dice.below(len(r.nodes)), rating: r.opinion(), score: r.measured(90),
+			lag: lagLate})
 	}
 	if !t.veryLate() {
 		return

@@ -11,13 +11,13 @@ type Config struct {
 	Runs int
 	// Workspaces take turns, run by run; default {"default"}. Each has its own inputs.
 	Workspaces []string
-	// Start is the first run's started_at, to the millisecond; default 2026-01-05T08:00:00Z. A few runs claim to have
-	// started up to six days earlier.
+	// Start is the first run's started_at, to the millisecond; default 2026-01-05T08:00:00Z. A few
+	// runs claim to have started up to six days earlier.
 	Start time.Time
 	// Interval is the mean time between the starts of two runs, to the microsecond; default 1 s.
 	Interval time.Duration
-	// Plain makes one event of each run and all of them alike, for benchmarks: succeeded, about 1.2 kB, no nodes and
-	// no feedback.
+	// Plain makes one event of each run and all of them alike, for benchmarks: succeeded, about 1.2
+	// kB, no nodes and no feedback.
 	Plain bool
 }
 

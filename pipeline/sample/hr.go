@@ -12,7 +12,8 @@ var hr = app{
 	},
 	system: []string{
 		"You answer questions about the company's policies.",
-		"You answer employees' questions about the company's policies. Quote the policy you rely on. You give no legal advice; refer to the HR team where the policy is silent.",
+		"You answer employees' questions about the company's policies. Quote the policy you rely on. You give no legal " +
+			"advice; refer to the HR team where the policy is silent.",
 	},
 	tools:     `[{"type":"function","function":{"name":"get_leave_balance","description":"Days of leave an employee has left.","parameters":{"type":"object","properties":{"year":{"type":"integer"},"kind":{"type":"string","enum":["annual","sick","parental"]}},"required":["year"]}}}]`,
 	toolsFrom: 1,
@@ -20,10 +21,13 @@ var hr = app{
 		{"请假条 {n}.pdf", ".pdf", "application/pdf"},
 		{"payslip-{date}.pdf", ".pdf", "application/pdf"},
 	},
-	outputFile: fileType{"certificate-{date}.docx", ".docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
+	outputFile: fileType{"certificate-{date}.docx", ".docx",
+		"application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
 	earlier: [][2]string{
-		{"Hello, am I talking to a person?", "No, I am an assistant. I know the company's policies; the HR team sees what you mark for them."},
-		{"Where do I find the policies?", "In the intranet under \"People > Policies\"; every answer of mine names the one it uses."},
+		{"Hello, am I talking to a person?", "No, I am an assistant. I know the company's policies; the HR team sees what " +
+			"you mark for them."},
+		{"Where do I find the policies?", "In the intranet under \"People > Policies\"; every answer of mine names the one " +
+			"it uses."},
 		{"ok 👍", "What would you like to know?"},
 	},
 	nodes: []*node{
@@ -31,7 +35,8 @@ var hr = app{
 		&leaveBalance,
 		{id: "answer", name: "Answer", kind: "llm", inputs: contextIn, outputs: answerOut, templates: []string{
 			"Policies:\n{{context}}\n\nEmployee: {{question}}",
-			"An employee in {{country}} asks, in \"{{language}}\":\n\"\"\"\n{{question}}\n\"\"\"\n\nAnswer from these policies and name the one you use.\n\n{{context}}",
+			"An employee in {{country}} asks, in \"{{language}}\":\n\"\"\"\n{{question}}\n\"\"\"\n\nAnswer from these " +
+				"policies and name the one you use.\n\n{{context}}",
 		}},
 		{id: "guardrail", name: "No advice check", kind: "code", from: 1,
 			inputs: func(d *doc, r *run, _ *nodeRun) { d.text("answer", r.answerOrTruth()) },
@@ -71,17 +76,21 @@ var hr = app{
 	topics: hrTopics,
 }
 
-var leaveBalance = node{id: "get_leave_balance", name: "Leave balance", kind: "tool", tool: true, inputs: callIn, outputs: callOut}
+var leaveBalance = node{id: "get_leave_balance", name: "Leave balance", kind: "tool", tool: true, inputs: callIn,
+	outputs: callOut}
 
 var hrTopics = []topic{
 	{
 		lang: "en", intent: "annual_leave",
-		q:      "How many days of annual leave can I carry over into next year?",
-		core:   "You may carry over up to five days of annual leave.",
-		detail: "They lapse on 31 March unless your manager agrees in writing to a later date. You currently have {n} days left.",
-		wrong:  "All of your leave is carried over without limit.",
-		title:  "Annual leave", passage: "Unused annual leave of up to five days is carried over and lapses on 31 March. Exceptions need the manager's written consent before 15 December.",
-		calls: []call{{&leaveBalance, `{"year":2026,"kind":"annual"}`, `{"kind":"annual","days_left":{n},"carried_over":3.5}`}},
+		q:    "How many days of annual leave can I carry over into next year?",
+		core: "You may carry over up to five days of annual leave.",
+		detail: "They lapse on 31 March unless your manager agrees in writing to a later date. You currently have {n} days " +
+			"left.",
+		wrong: "All of your leave is carried over without limit.",
+		title: "Annual leave", passage: "Unused annual leave of up to five days is carried over and lapses on 31 March. " +
+			"Exceptions need the manager's written consent before 15 December.",
+		calls: []call{{&leaveBalance, `{"year":2026,"kind":"annual"}`,
+			`{"kind":"annual","days_left":{n},"carried_over":3.5}`}},
 	},
 	{
 		lang: "en", intent: "expenses",
@@ -89,7 +98,8 @@ var hrTopics = []topic{
 		core:   "Yes, up to 150 EUR a trip with a signed statement in place of the receipt.",
 		detail: "Anything above needs the booking confirmation. File it within {hours} days, category \"Travel > Rail\".",
 		wrong:  "No: without a receipt nothing is ever paid, whatever the amount.",
-		title:  "Travel expenses", passage: "Receipts are required. A lost receipt may be replaced by a signed statement up to 150 EUR a trip, once a quarter; rail and air tickets by the booking confirmation.",
+		title:  "Travel expenses", passage: "Receipts are required. A lost receipt may be replaced by a signed statement " +
+			"up to 150 EUR a trip, once a quarter; rail and air tickets by the booking confirmation.",
 	},
 	{
 		lang: "en", intent: "remote_work",
@@ -97,24 +107,30 @@ var hrTopics = []topic{
 		core:   "Yes, working abroad is allowed for up to 20 days a year, in countries on the list.",
 		detail: "{country} is on it; ask {hours} days ahead, because payroll has to register the stay.",
 		wrong:  "You may work from anywhere for as long as you want; just tell nobody.",
-		title:  "Working from abroad", passage: "Up to 20 working days a calendar year may be worked from a country on the list in annex B. Requests go to the manager, then to payroll, at least {hours} days ahead.",
+		title:  "Working from abroad", passage: "Up to 20 working days a calendar year may be worked from a country on the " +
+			"list in annex B. Requests go to the manager, then to payroll, at least {hours} days ahead.",
 	},
 	{
 		lang: "en", intent: "parental_leave",
-		q:      "Our second child is due on {date}. When do I have to announce parental leave, and can I take it in two parts?",
-		core:   "Announce it seven weeks before it begins; it may be taken in up to three parts.",
-		detail: "For a birth on {date}, the first part may begin on that very day. The form is \"PL-2\", signed by both parents.",
-		wrong:  "Parental leave is only for the first child.",
-		title:  "Parental leave", passage: "Parental leave is announced seven weeks before its beginning, in writing, and may be split into up to three parts until the child's eighth birthday.",
+		q: "Our second child is due on {date}. When do I have to announce parental leave, and can I take it in two " +
+			"parts?",
+		core: "Announce it seven weeks before it begins; it may be taken in up to three parts.",
+		detail: "For a birth on {date}, the first part may begin on that very day. The form is \"PL-2\", signed by both " +
+			"parents.",
+		wrong: "Parental leave is only for the first child.",
+		title: "Parental leave", passage: "Parental leave is announced seven weeks before its beginning, in writing, and " +
+			"may be split into up to three parts until the child's eighth birthday.",
 		calls: []call{{&leaveBalance, `{"year":2026,"kind":"parental"}`, `{"kind":"parental","days_left":{n}}`}},
 	},
 	{
 		lang: "en", intent: "sick_leave",
-		q:      "I'm ill since yesterday. From which day on do you need a doctor's certificate?",
-		core:   "From the fourth day of illness on.",
-		detail: "Tell your manager before 10:00 on the first day; the certificate reaches us electronically. You have been ill {n} days this year.",
-		wrong:  "A certificate is needed after {hours} weeks.",
-		title:  "Illness", passage: "Illness is reported before 10:00 on the first day. A certificate is required from the fourth calendar day on; managers may not ask for it earlier.",
+		q:    "I'm ill since yesterday. From which day on do you need a doctor's certificate?",
+		core: "From the fourth day of illness on.",
+		detail: "Tell your manager before 10:00 on the first day; the certificate reaches us electronically. You have been " +
+			"ill {n} days this year.",
+		wrong: "A certificate is needed after {hours} weeks.",
+		title: "Illness", passage: "Illness is reported before 10:00 on the first day. A certificate is required from the " +
+			"fourth calendar day on; managers may not ask for it earlier.",
 		calls: []call{{&leaveBalance, `{"year":2026,"kind":"sick"}`, `{"kind":"sick","days_taken":{n}}`}},
 	},
 	{
@@ -135,11 +151,12 @@ var hrTopics = []topic{
 	},
 	{
 		lang: "ar", intent: "remote_work",
-		q:      "هل يحق لي العمل من المنزل {n} أيام في الشهر؟ وهل أحتاج إلى موافقة المدير؟",
-		core:   "نعم، يُسمح بالعمل من المنزل حتى يومين في الأسبوع بموافقة المدير.",
-		detail: "تُسجَّل الأيام مسبقًا في النظام (People > Remote)، ولا تُنقل إلى الشهر التالي.",
-		wrong:  "العمل من المنزل ممنوع تمامًا.",
-		title:  "العمل من المنزل", passage: "العمل من المنزل: حتى يومين في الأسبوع بموافقة المدير، ويُسجَّل مسبقًا في النظام.",
+		q:       "هل يحق لي العمل من المنزل {n} أيام في الشهر؟ وهل أحتاج إلى موافقة المدير؟",
+		core:    "نعم، يُسمح بالعمل من المنزل حتى يومين في الأسبوع بموافقة المدير.",
+		detail:  "تُسجَّل الأيام مسبقًا في النظام (People > Remote)، ولا تُنقل إلى الشهر التالي.",
+		wrong:   "العمل من المنزل ممنوع تمامًا.",
+		title:   "العمل من المنزل",
+		passage: "العمل من المنزل: حتى يومين في الأسبوع بموافقة المدير، ويُسجَّل مسبقًا في النظام.",
 	},
 	{
 		lang: "fr", intent: "training",
@@ -147,7 +164,8 @@ var hrTopics = []topic{
 		core:   "Oui, jusqu’à 1 500 € par an, si la formation est liée à votre poste.",
 		detail: "Déposez la demande {hours} jours avant ; au‑delà, un engagement de douze mois est demandé.",
 		wrong:  "Non, aucune formation n’est jamais remboursée.",
-		title:  "Formation continue", passage: "Les formations liées au poste sont prises en charge jusqu’à 1 500 € par an. Au‑delà : accord de la direction et engagement de douze mois.",
+		title:  "Formation continue", passage: "Les formations liées au poste sont prises en charge jusqu’à 1 500 € par " +
+			"an. Au‑delà : accord de la direction et engagement de douze mois.",
 	},
 	{
 		lang: "th", intent: "sick_leave",

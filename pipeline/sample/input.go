@@ -1,7 +1,8 @@
 package sample
 
-// blockRuns is the number of successive runs of a workspace that draw their inputs from the same pools: large enough
-// for comparisons, small enough that no group of equal inputs grows with the data set.
+// blockRuns is the number of successive runs of a workspace that draw their inputs from the same
+// pools: large enough for comparisons, small enough that no group of equal inputs grows with the
+// data set.
 const (
 	blockRuns     = 250
 	poolSize      = 14 // slots from here on are the regression set's
@@ -32,12 +33,14 @@ type input struct {
 }
 
 var (
-	cities    = []string{"Lisbon", "Osaka", "Zürich", "São Paulo", "Kraków", "Nairobi", "Montréal", "Hà Nội", "Reykjavík", "İstanbul", "Cairo", "Auckland"}
+	cities = []string{"Lisbon", "Osaka", "Zürich", "São Paulo", "Kraków", "Nairobi", "Montréal", "Hà Nội", "Reykjavík",
+		"İstanbul", "Cairo", "Auckland"}
 	products  = []string{"Aero 7", "Aero 9 Plus", "TerraLoop 12", "Nimbus Mini", "Nimbus Duo"}
 	countries = []string{"Germany", "Japan", "Brazil", "Kenya", "Canada", "Egypt", "France", "India"}
 )
 
-// draw fills in from a stream of its own: an input depends on the seed, the workspace's number, the app and the slot.
+// draw fills in from a stream of its own: an input depends on the seed, the workspace's number, the
+// app and the slot.
 func (in *input) draw(d *dice, a *app, key, slot uint64) {
 	d.seed(key, 1, 0)
 	*in = input{key: key}
@@ -122,7 +125,8 @@ func appendMoney(b []byte, cents int) []byte {
 	return appendPadded(append(b, '.'), cents%100, 2)
 }
 
-// expand appends text with its {names} replaced. A brace that opens no known name stands for itself, so JSON passes.
+// expand appends text with its {names} replaced. A brace that opens no known name stands for
+// itself, so JSON passes.
 func (in *input) expand(b []byte, text string) []byte {
 	from := 0
 	for i := 0; i < len(text); i++ {

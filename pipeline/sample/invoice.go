@@ -1,7 +1,7 @@
 package sample
 
-// invoice is a recipe, mostly started by a webhook: it classifies an invoice, extracts its fields, looks up the order,
-// validates one against the other and routes the invoice.
+// invoice is a recipe, mostly started by a webhook: it classifies an invoice, extracts its fields,
+// looks up the order, validates one against the other and routes the invoice.
 var invoice = app{
 	source: "recipe", id: "invoice-triage", name: "Invoice triage", uri: "/recipes/invoice-triage",
 	triggers: []string{"webhook", "webhook", "webhook", "api"},
@@ -9,12 +9,14 @@ var invoice = app{
 	versions: []version{
 		{name: "baseline", model: "sluice-mini-1", prompt: 0, skill: 430, since: 0, inputPrice: 150, outputPrice: 600},
 		{name: "few_shot", model: "sluice-mini-2", prompt: 1, skill: 620, since: 20, inputPrice: 150, outputPrice: 600},
-		{name: "few_shot_checked", model: "weir-large-1", prompt: 2, skill: 800, since: 55, inputPrice: 2500, outputPrice: 10_000},
+		{name: "few_shot_checked", model: "weir-large-1", prompt: 2, skill: 800, since: 55, inputPrice: 2500,
+			outputPrice: 10_000},
 	},
 	system: []string{
 		"You read invoices.",
 		"You read invoices and answer with JSON only.",
-		"You read invoices and answer with JSON only: {\"field\": value}. Amounts are numbers with a point. Never guess: use null.",
+		"You read invoices and answer with JSON only: {\"field\": value}. Amounts are numbers with a point. Never guess: " +
+			"use null.",
 	},
 	inputFiles: []fileType{
 		{"{invoice}.pdf", ".pdf", "application/pdf"},
@@ -32,14 +34,16 @@ var invoice = app{
 			says: func(d *doc, r *run, _ *nodeRun) { d.str("category", r.in.topic.category) },
 			templates: []string{
 				"Which of {{categories}} is this invoice?\n{{document_text}}",
-				"Categories: {{categories}}\nSupplier: {{supplier}}\n\nInvoice:\n\"\"\"\n{{document_text}}\n\"\"\"\n\nAnswer with {\"category\": …}.",
+				"Categories: {{categories}}\nSupplier: {{supplier}}\n\nInvoice:\n\"\"\"\n{{document_text}}\n\"\"\"\n\nAnswer " +
+					"with {\"category\": …}.",
 			}},
 		{id: "extract", name: "Extract fields", kind: "llm", files: true, inputs: documentIn,
 			outputs: func(d *doc, r *run, _ *nodeRun) { r.writeFields(d) },
 			says:    func(d *doc, r *run, _ *nodeRun) { r.writeFields(d) },
 			templates: []string{
 				"Extract the number, the date, the order, the currency and the total.\n\n{{document_text}}",
-				"Extract the fields as in the example.\n\nExample: \"Total due 12,00 €\" gives {\"total\": 12.00, \"currency\": \"EUR\"}\n\n{{document_text}}",
+				"Extract the fields as in the example.\n\nExample: \"Total due 12,00 €\" gives {\"total\": 12.00, \"currency\": " +
+					"\"EUR\"}\n\n{{document_text}}",
 				"Extract the fields of this invoice of {{supplier}} ({{country}}). strict={{strict}}\n\n{{document_text}}\n\nJSON:",
 			}},
 		{id: "lookup_po", name: "Look up the order", kind: "tool",
@@ -64,9 +68,14 @@ var invoice = app{
 			},
 			templates: []string{
 				"Does invoice {{document_text}} match order {{purchase_order}}?",
-				"Order {{purchase_order}} of {{supplier}}.\nInvoice:\n{{document_text}}\nList what does not match, then decide: approve, hold, reject.",
-				// Two names of more than 60 characters that differ only at their ends, as tools build them.
-				"Order {{purchase_order}}\nReceived: {{purchase_order_lines_that_the_warehouse_received_and_matched_so_far}}\nOpen: {{purchase_order_lines_that_the_warehouse_received_and_matched_not_yet}}\nInvoice:\n{{document_text}}\nToday: {{today}}\nDecide: approve, hold, reject.",
+				"Order {{purchase_order}} of {{supplier}}.\nInvoice:\n{{document_text}}\nList what does not match, then decide: " +
+					"approve, hold, reject.",
+				// Two names of more than 60 characters that differ only at their ends, as tools
+				// build them.
+				"Order {{purchase_order}}\nReceived: " +
+					"{{purchase_order_lines_that_the_warehouse_received_and_matched_so_far}}\nOpen: " +
+					"{{purchase_order_lines_that_the_warehouse_received_and_matched_not_yet}}\nInvoice:\n{{document_text}}\nToday: " +
+					"{{today}}\nDecide: approve, hold, reject.",
 			}},
 		{id: "route", name: "Route", kind: "router",
 			inputs: func(d *doc, r *run, _ *nodeRun) { r.writeIssues(d) },
@@ -155,8 +164,8 @@ func (r *run) writeIssues(d *doc) {
 	d.endArr()
 }
 
-// renderInvoice writes the text of the invoice as it was read from the page. It depends on the input only, unless the
-// run is one with a long text.
+// renderInvoice writes the text of the invoice as it was read from the page. It depends on the
+// input only, unless the run is one with a long text.
 func renderInvoice(r *run) {
 	in := &r.in
 	start := len(r.arena)
@@ -206,7 +215,8 @@ func (in *input) openAmount() int {
 }
 
 var goods = []string{
-	"Copy paper A4, 80 g", "Water wheel bearing ⌀ 60 mm", "Toner \"XL\"", "Fracht / freight", "コピー用紙", "Dichtung 1/2\"", "حبر طابعة", "=2*3 bolts M8", "润滑油 5L",
+	"Copy paper A4, 80 g", "Water wheel bearing ⌀ 60 mm", "Toner \"XL\"", "Fracht / freight", "コピー用紙", "Dichtung 1/2\"",
+	"حبر طابعة", "=2*3 bolts M8", "润滑油 5L",
 }
 
 var invoiceTopics = []topic{

@@ -135,7 +135,8 @@ func (r *run) drawVersion(turn uint64) int {
 	return r.dice.below(n)
 }
 
-// drawSession gives the run one of the sessions that are open at its time; a session belongs to one user.
+// drawSession gives the run one of the sessions that are open at its time; a session belongs to one
+// user.
 func (r *run) drawSession(turn, who uint64) {
 	r.session, r.user = 0, 0
 	r.trigger = r.dice.pick(r.app.triggers)
@@ -177,7 +178,8 @@ func (r *run) drawOutcome() {
 	}
 }
 
-// drawChunks makes up what retrieval finds. A good answer has the right passage on top, a wrong one has none.
+// drawChunks makes up what retrieval finds. A good answer has the right passage on top, a wrong one
+// has none.
 func (r *run) drawChunks() {
 	d := &r.dice
 	n := d.between(3, 5)
@@ -213,8 +215,8 @@ func (r *run) drawChunks() {
 	}
 }
 
-// drawNodes makes the node runs one after the other; tools run inside the agent before them. A run that did not
-// succeed stops at one of them.
+// drawNodes makes the node runs one after the other; tools run inside the agent before them. A run
+// that did not succeed stops at one of them.
 func (r *run) drawNodes() {
 	d := &r.dice
 	retry := d.oneIn(12)

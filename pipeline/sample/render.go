@@ -1,7 +1,7 @@
 package sample
 
-// texts are a run's texts, rendered when its first event is written. All of them live in one arena, which the next
-// run overwrites.
+// texts are a run's texts, rendered when its first event is written. All of them live in one arena,
+// which the next run overwrites.
 type texts struct {
 	rendered  bool
 	arena     []byte
@@ -17,8 +17,9 @@ type texts struct {
 
 var (
 	openers = []string{"", "", "Thanks for asking. ", "Sure — ", "Good question! ", "Happy to help. "}
-	closers = []string{"", "", "", " Is there anything else I can do?", " 🙂", "\n\nSources are listed below.", " Let me know if that helps."}
-	unsure  = []string{"As far as I can see: ", "If I read it right: ", ""}
+	closers = []string{"", "", "", " Is there anything else I can do?", " 🙂", "\n\nSources are listed below.",
+		" Let me know if that helps."}
+	unsure = []string{"As far as I can see: ", "If I read it right: ", ""}
 )
 
 // take returns what was appended to the arena since from.

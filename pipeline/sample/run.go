@@ -1,6 +1,7 @@
 package sample
 
-// appendRunID appends the run's id. Apps form theirs differently, with all the characters that an id may have.
+// appendRunID appends the run's id. Apps form theirs differently, with all the characters that an
+// id may have.
 func (r *run) appendRunID(b []byte) []byte {
 	h := mix(r.cfg.Seed^0x1d, r.index)
 	switch r.app {
@@ -22,7 +23,8 @@ func (r *run) writeRunID(d *doc) {
 	d.end()
 }
 
-// appendNodeRunID appends an id that is unique everywhere for copilots, and only within its run for recipes.
+// appendNodeRunID appends an id that is unique everywhere for copilots, and only within its run for
+// recipes.
 func (r *run) appendNodeRunID(b []byte, n int) []byte {
 	if r.app.source == "recipe" {
 		return appendPadded(append(append(b, r.nodes[n].node.id...), '~'), n+1, 1)
@@ -181,7 +183,8 @@ func (r *run) cost(in, out int) int {
 var (
 	regions = []string{"eu", "us", "apac"}
 	notes   = []string{
-		`=SUM(A1:A9)`, `"quoted", and a comma`, "two\nlines", "tab\there", `back\slash`, "日本語のメモ", "ملاحظة: عاجل", "👨‍👩‍👧‍👦 family fare", "-", "@later",
+		`=SUM(A1:A9)`, `"quoted", and a comma`, "two\nlines", "tab\there", `back\slash`, "日本語のメモ", "ملاحظة: عاجل",
+		"👨‍👩‍👧‍👦 family fare", "-", "@later",
 	}
 )
 

@@ -74,7 +74,8 @@ func collect(t *testing.T, c Config) []sent {
 		if err := json.Unmarshal(s.Raw, &s.data); err != nil {
 			t.Fatalf("%s: %v", e.ID, err)
 		}
-		if s.str("workspace_id") != e.WorkspaceID || s.str("run_id") != e.RunID || s.Subject != e.RunID || !s.Time.Equal(e.Time) || !bytes.Equal(s.Raw, e.Data) {
+		if s.str("workspace_id") != e.WorkspaceID || s.str("run_id") != e.RunID || s.Subject != e.RunID ||
+			!s.Time.Equal(e.Time) || !bytes.Equal(s.Raw, e.Data) {
 			t.Fatalf("%s: the event and its line differ", e.ID)
 		}
 		all = append(all, s)
@@ -107,7 +108,8 @@ func digest(c Config, events int) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// A failure here means that every data set made from the sample changes. If that is meant, take over the new hash.
+// A failure here means that every data set made from the sample changes. If that is meant, take
+// over the new hash.
 func TestTheFirst2000EventsAreAsEver(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -116,7 +118,9 @@ func TestTheFirst2000EventsAreAsEver(t *testing.T) {
 	}{
 		{"full", Config{Seed: 1}, "eba3ea1211e9f2ed64a5ca74399c940ef00cf07c2a68a94033c0ed6e1b8d71a4"},
 		{"plain", Config{Seed: 1, Plain: true}, "ef3af553c2e1118ef7430ed2d7b78386d8550982ca9adfb10c50508dbd68e5d1"},
-		{"workspaces", Config{Seed: 7, Workspaces: []string{"acme", "beta_2"}, Interval: time.Minute, Start: time.Date(2025, 12, 31, 23, 0, 0, 0, time.UTC)}, "c9ebf52e303152e9ec8d2aabb03ee42b49b76e632f65ff54f37f5a8e296e922b"},
+		{"workspaces", Config{Seed: 7, Workspaces: []string{"acme", "beta_2"}, Interval: time.Minute,
+			Start: time.Date(2025, 12, 31, 23, 0, 0, 0, time.UTC)},
+			"c9ebf52e303152e9ec8d2aabb03ee42b49b76e632f65ff54f37f5a8e296e922b"},
 	} {
 		if got := digest(c.config, 2000); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
@@ -149,7 +153,8 @@ func TestALongerSampleHasTheSameEventsOfARun(t *testing.T) {
 
 func TestExpectEqualsARecount(t *testing.T) {
 	for _, c := range []Config{
-		twoThousand, {Seed: 2, Runs: 1}, {Seed: 9, Runs: 700, Workspaces: []string{"a", "b", "c"}, Interval: time.Millisecond},
+		twoThousand, {Seed: 2, Runs: 1}, {Seed: 9, Runs: 700, Workspaces: []string{"a", "b", "c"},
+			Interval: time.Millisecond},
 		{Seed: 5, Runs: 400, Plain: true},
 	} {
 		if got, want := recount(t, collect(t, c)), Expect(c); !equalTotals(got, want) {
@@ -190,7 +195,8 @@ func recount(t *testing.T, all []sent) Totals {
 			n.Feedback++
 			run := e.str("workspace_id") + "/" + e.str("run_id")
 			old, ok := verdicts[run]
-			newer := !ok || e.version(t) > old.version(t) || e.version(t) == old.version(t) && e.str("feedback_id") > old.str("feedback_id")
+			newer := !ok || e.version(t) > old.version(t) || e.version(t) == old.version(t) &&
+				e.str("feedback_id") > old.str("feedback_id")
 			if e.str("node_id") == "" && newer {
 				verdicts[run] = e
 			}
@@ -248,7 +254,8 @@ func TestPlainEventsAreAlike(t *testing.T) {
 	}
 }
 
-// What an endless generator holds is bounded: its buffers stop growing, and an event costs its id only.
+// What an endless generator holds is bounded: its buffers stop growing, and an event costs its id
+// only.
 func TestMemoryIsFlat(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		g := New(Config{Seed: 1, Plain: plain})

@@ -188,7 +188,8 @@ func TestNodesAreOfEveryTypeAndNestAndRepeat(t *testing.T) {
 		}
 		times[key].add(e.str("node_run_id"))
 	}
-	for _, kind := range strings.Split("copilot agent,copilot llm,copilot retrieval,copilot router,copilot tool,copilot code,"+
+	for _, kind := range strings.Split("copilot agent,copilot llm,copilot retrieval,copilot router,copilot tool,copilot "+
+		"code,"+
 		"recipe llm,recipe retrieval,recipe router,recipe tool,recipe code", ",") {
 		if !kinds[kind] {
 			t.Errorf("no %s node", kind)
@@ -282,8 +283,10 @@ func TestEventsAreLateRepeatedAndOutOfOrder(t *testing.T) {
 		}
 	}
 	for _, what := range []string{
-		"late " + TypeRun, "late " + TypeNode, "late " + TypeFeedback, "very late " + TypeRun, "very late " + TypeFeedback, "repeated " + TypeRun, "repeated " + TypeNode, "out of order",
-		"running after final", "running after final, same time", "running, then final " + TypeRun, "running, then final " + TypeNode,
+		"late " + TypeRun, "late " + TypeNode, "late " + TypeFeedback, "very late " + TypeRun, "very late " + TypeFeedback,
+		"repeated " + TypeRun, "repeated " + TypeNode, "out of order",
+		"running after final", "running after final, same time", "running, then final " + TypeRun,
+		"running, then final " + TypeNode,
 		"revised", "changed feedback",
 	} {
 		atLeast(t, n[what], 10, "events "+what)
@@ -318,17 +321,21 @@ func TestTextsAreLongMultilingualAndHostile(t *testing.T) {
 				starts[(s + " ")[0]]++
 			}
 			for what, has := range map[string]bool{
-				"ZWJ": strings.Contains(s, "👩\u200d"), "combining": strings.Contains(s, "e\u0301"), "newline": strings.Contains(s, "\n"),
+				"ZWJ": strings.Contains(s, "👩\u200d"), "combining": strings.Contains(s, "e\u0301"), "newline": strings.Contains(s,
+					"\n"),
 				"CR": strings.Contains(s, "\r\n"), "quote": strings.Contains(s, `"`), "backslash": strings.Contains(s, `\`),
-				"HTML": strings.Contains(s, "<script>"), "escape": strings.Contains(s, "\u001b["), "separator": strings.Contains(s, "\u2028"),
-				"astral": strings.Contains(s, "𠮷"), "flag": strings.Contains(s, "🏳️"), "blank": s != "" && strings.TrimSpace(s) == "",
+				"HTML": strings.Contains(s, "<script>"), "escape": strings.Contains(s, "\u001b["), "separator": strings.Contains(s,
+					"\u2028"),
+				"astral": strings.Contains(s, "𠮷"), "flag": strings.Contains(s, "🏳️"), "blank": s != "" &&
+					strings.TrimSpace(s) == "",
 			} {
 				if has {
 					n[what]++
 				}
 			}
 			for script, table := range map[string]*unicode.RangeTable{
-				"Han": unicode.Han, "Hiragana": unicode.Hiragana, "Hangul": unicode.Hangul, "Arabic": unicode.Arabic, "Hebrew": unicode.Hebrew,
+				"Han": unicode.Han, "Hiragana": unicode.Hiragana, "Hangul": unicode.Hangul, "Arabic": unicode.Arabic,
+				"Hebrew":     unicode.Hebrew,
 				"Devanagari": unicode.Devanagari, "Thai": unicode.Thai, "Cyrillic": unicode.Cyrillic,
 			} {
 				if len(s) < 2000 && strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(table, r) }) {
@@ -340,7 +347,8 @@ func TestTextsAreLongMultilingualAndHostile(t *testing.T) {
 			n["escaped surrogates"]++
 		}
 	}
-	for _, what := range strings.Fields(`ZWJ combining newline CR quote backslash HTML escape separator astral flag blank Han Hiragana Hangul
+	for _, what := range strings.Fields(
+		`ZWJ combining newline CR quote backslash HTML escape separator astral flag blank Han Hiragana Hangul
 		Arabic Hebrew Devanagari Thai Cyrillic`) {
 		atLeast(t, n[what], 5, "texts with "+what)
 	}

@@ -18,7 +18,8 @@ const supported = "supported are file:///absolute/folder, s3://bucket/prefix?reg
 // Open returns the store at a URL:
 //
 //   - file:///absolute/folder, which is created if it does not exist;
-//   - s3://bucket/prefix?name=value on S3 or a store with the same API; the package comment lists the parameters;
+//   - s3://bucket/prefix?name=value on S3 or a store with the same API; the package comment lists
+//     the parameters;
 //   - mem://, a new store in the memory of this process, for tests and trials.
 //
 // It finds credentials, but sends no request to an S3 store yet: [Bucket.Probe] does. Errors never

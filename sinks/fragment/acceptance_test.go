@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/millrace/millrace/pipeline/jsonscan"
 	"io"
 	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // suite are the tests that every encoder must pass with every compression. A formatter writes such

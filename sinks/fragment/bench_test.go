@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"github.com/millrace/millrace/pipeline/jsonscan"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // runColumns are the columns of a canonical data set, the widest one.

@@ -3,9 +3,10 @@ package fragment
 import (
 	"bytes"
 	"fmt"
-	"github.com/millrace/millrace/pipeline/jsonscan"
 	"io"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // csvEncoder writes CSV (RFC 4180): CR LF after every row, a header row in every fragment, and

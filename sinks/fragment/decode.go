@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/millrace/millrace/pipeline/jsonscan"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // cells receives the values of a record, leaf by leaf.

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // Sizes of Parquet. A reader decompresses a page at once. The writer holds a row group in memory,

@@ -7,9 +7,10 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // readRows is the number of rows that are read together.

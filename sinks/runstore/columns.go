@@ -40,8 +40,8 @@ func (b *block[R]) append(row *R) {
 	}
 }
 
-// encoder returns the wire column of a table's column, and the function that appends a row's value to
-// it. It panics where type and value of the column do not fit: the lists are constant.
+// encoder returns the wire column of a table's column, and the function that appends a row's value
+// to it. It panics where type and value of the column do not fit: the lists are constant.
 func encoder[R any](c columns.Column[R]) (column, func(*R)) {
 	switch value := c.Value.(type) {
 	case func(*R) string:
@@ -117,8 +117,8 @@ func nullable[R, T any](values proto.ColumnOf[T], value func(*R) *T) (column, fu
 	}
 }
 
-// tuples is an array of named tuples, for which ch-go has no column. On the wire it is its offsets and
-// then the columns of the tuple, one after the other.
+// tuples is an array of named tuples, for which ch-go has no column. On the wire it is its offsets
+// and then the columns of the tuple, one after the other.
 type tuples[E any] struct {
 	columnType proto.ColumnType
 	offsets    proto.ColUInt64

@@ -72,8 +72,10 @@ func TestCheckFindsASchemaOfAnotherVersion(t *testing.T) {
 func TestCheckSaysWhatIsWrongWithTheConnection(t *testing.T) {
 	t.Parallel()
 	d := database{name: "db"}
-	wantStop(t, d.store(t, clickhousetest.Refuse(t, 516, "default: Authentication failed")).Check(t.Context()), "refused the credentials", "password")
-	wantStop(t, d.store(t, clickhousetest.Refuse(t, 81, "Database db does not exist")).Check(t.Context()), "millrace migrate")
+	wantStop(t, d.store(t, clickhousetest.Refuse(t, 516, "default: Authentication failed")).Check(t.Context()),
+		"refused the credentials", "password")
+	wantStop(t, d.store(t, clickhousetest.Refuse(t, 81, "Database db does not exist")).Check(t.Context()),
+		"millrace migrate")
 	err := d.store(t, "127.0.0.1:1").Check(t.Context())
 	if err == nil || clickhouse.Classify(err) != clickhouse.Retry {
 		t.Errorf("nobody there: got %v of class %s, want retry", err, clickhouse.Classify(err))
@@ -184,7 +186,8 @@ func TestAServerThatRestartsIsFoundAgain(t *testing.T) {
 	refused, err := s.InsertRuns(t.Context(), []*runs.Run{leastRun("before")})
 	wantAll(t, refused, err)
 	stop()
-	if _, err := s.InsertRuns(t.Context(), []*runs.Run{leastRun("between")}); err == nil || clickhouse.Classify(err) != clickhouse.Retry {
+	if _, err := s.InsertRuns(t.Context(), []*runs.Run{leastRun("between")}); err == nil ||
+		clickhouse.Classify(err) != clickhouse.Retry {
 		t.Errorf("stopped: got %v of class %s, want retry", err, clickhouse.Classify(err))
 	}
 	_, port, err := net.SplitHostPort(addr)
@@ -204,7 +207,8 @@ func TestAServerThatRestartsIsFoundAgain(t *testing.T) {
 	}
 	defer conn.Close()
 	var ids []string
-	if err := conn.QueryRow(t.Context(), "SELECT arraySort(groupArray(run_id)) FROM runs_latest").Scan(&ids); err != nil || strings.Join(ids, " ") != "after before" {
+	if err := conn.QueryRow(t.Context(), "SELECT arraySort(groupArray(run_id)) FROM runs_latest").Scan(&ids); err != nil ||
+		strings.Join(ids, " ") != "after before" {
 		t.Errorf("stored %q, %v", ids, err)
 	}
 }

@@ -29,7 +29,8 @@ func newDatabase(t *testing.T) database {
 	t.Helper()
 	server := localtest.ClickHouse(t)
 	d := database{server.Database(t), server}
-	if _, err := clickhouse.Migrate(t.Context(), d.dsn(t, server.NativeAddr), schema.Migrations, "", slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := clickhouse.Migrate(t.Context(), d.dsn(t, server.NativeAddr), schema.Migrations, "",
+		slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -58,7 +59,8 @@ func (d database) query(t *testing.T, statement string) []map[string]any {
 	t.Helper()
 	settings := url.Values{
 		"database": {d.name}, "default_format": {"JSONEachRow"}, "wait_end_of_query": {"1"},
-		"output_format_json_quote_64bit_integers": {"0"}, "output_format_json_quote_denormals": {"1"}, "output_format_json_named_tuples_as_objects": {"1"},
+		"output_format_json_quote_64bit_integers": {"0"}, "output_format_json_quote_denormals": {"1"},
+		"output_format_json_named_tuples_as_objects": {"1"},
 	}
 	resp, err := http.Post("http://"+d.server.HTTPAddr+"/?"+settings.Encode(), "text/plain", strings.NewReader(statement))
 	if err != nil {
@@ -132,12 +134,14 @@ var start = time.Date(2026, 1, 31, 10, 0, 0, 123_000_000, time.UTC)
 
 // leastRun returns a run with only the fields that the contract requires.
 func leastRun(id string) *runs.Run {
-	return &runs.Run{WorkspaceID: "acme", RunID: id, Source: "recipe", AppID: "a1", Status: "running", StartedAt: start, UpdatedAt: start}
+	return &runs.Run{WorkspaceID: "acme", RunID: id, Source: "recipe", AppID: "a1", Status: "running", StartedAt: start,
+		UpdatedAt: start}
 }
 
 func leastNode(id string) *runs.Node {
 	return &runs.Node{
-		WorkspaceID: "acme", RunID: "r1", NodeRunID: id, Source: "recipe", AppID: "a1", NodeID: "solve", Status: "running", StartedAt: start, UpdatedAt: start,
+		WorkspaceID: "acme", RunID: "r1", NodeRunID: id, Source: "recipe", AppID: "a1", NodeID: "solve", Status: "running",
+		StartedAt: start, UpdatedAt: start,
 	}
 }
 

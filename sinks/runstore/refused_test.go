@@ -62,8 +62,10 @@ func TestRefusedRowsAreFoundAndTheirNeighboursStored(t *testing.T) {
 		if got := indexes(t, refused); !slices.Equal(got, c.poison) {
 			t.Errorf("%s: refused %v, want %v", c.name, got, c.poison)
 		}
-		got := d.query(t, "SELECT count() AS n, uniqExact(run_id) AS ids, countIf(question = 'poison') AS poison FROM runs WHERE session_id = '"+c.name+"'")
-		if want := c.rows - len(c.poison); fmt.Sprintf("%v %v %v", got[0]["n"], got[0]["ids"], got[0]["poison"]) != fmt.Sprintf("%d %d 0", want, want) {
+		got := d.query(t, "SELECT count() AS n, uniqExact(run_id) AS ids, countIf(question = 'poison') AS poison FROM runs "+
+			"WHERE session_id = '"+c.name+"'")
+		if want := c.rows - len(c.poison); fmt.Sprintf("%v %v %v", got[0]["n"], got[0]["ids"],
+			got[0]["poison"]) != fmt.Sprintf("%d %d 0", want, want) {
 			t.Errorf("%s: stored %v, want %d", c.name, got, want)
 		}
 	}
@@ -79,7 +81,8 @@ func TestEveryTableFindsItsRefusedRows(t *testing.T) {
 	if got := indexes(t, refused); err != nil || !slices.Equal(got, []int{1}) {
 		t.Errorf("nodes: %v, %v", got, err)
 	}
-	refused, err = s.InsertFeedback(t.Context(), []*runs.Feedback{leastFeedback("f0"), leastFeedback("f1"), leastFeedback("f2")})
+	refused, err = s.InsertFeedback(t.Context(), []*runs.Feedback{leastFeedback("f0"), leastFeedback("f1"),
+		leastFeedback("f2")})
 	if got := indexes(t, refused); err != nil || !slices.Equal(got, []int{2}) {
 		t.Errorf("feedback: %v, %v", got, err)
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// insertTimeout bounds an insert on the client and on the server. Exports rely on it: a row can be read at
-// most this long after its ingested_at.
+// insertTimeout bounds an insert on the client and on the server. Exports rely on it: a row can be
+// read at most this long after its ingested_at.
 const insertTimeout = 30 * time.Second
 
 // Refused is a row that ClickHouse rejects.
@@ -26,8 +26,9 @@ type Refused struct {
 	Err   error // ClickHouse's answer; log only its class and code, since it may quote the row
 }
 
-// Store inserts into one database. Each table has its own connection, so that runs, nodes and feedback can
-// be inserted at the same time. Two inserts into the same table must not run at the same time.
+// Store inserts into one database. Each table has its own connection, so that runs, nodes and
+// feedback can be inserted at the same time. Two inserts into the same table must not run at the
+// same time.
 type Store struct {
 	runs     table[runs.Run]
 	nodes    table[runs.Node]
@@ -43,10 +44,10 @@ func New(dsn *clickhouse.DSN) *Store {
 	}
 }
 
-// InsertRuns stores snapshots of runs. Storing a snapshot again changes nothing (invariant 2). It returns
-// the rows that ClickHouse refuses, and stores all others. After an error an unknown part of the rows is
-// stored, and it is safe to insert all of them again; [clickhouse.Classify] tells whether a retry can
-// succeed.
+// InsertRuns stores snapshots of runs. Storing a snapshot again changes nothing (invariant 2). It
+// returns the rows that ClickHouse refuses, and stores all others. After an error an unknown part
+// of the rows is stored, and it is safe to insert all of them again; [clickhouse.Classify] tells
+// whether a retry can succeed.
 func (s *Store) InsertRuns(ctx context.Context, rows []*runs.Run) ([]Refused, error) {
 	return s.runs.insertAll(ctx, rows, 0)
 }
@@ -61,9 +62,9 @@ func (s *Store) InsertFeedback(ctx context.Context, rows []*runs.Feedback) ([]Re
 	return s.feedback.insertAll(ctx, rows, 0)
 }
 
-// Check connects and compares the type of every column that inserts fill. So wrong credentials and a schema
-// of another version are found before the first row; with a wrong column type, ClickHouse might refuse the
-// rows one by one.
+// Check connects and compares the type of every column that inserts fill. So wrong credentials and
+// a schema of another version are found before the first row; with a wrong column type, ClickHouse
+// might refuse the rows one by one.
 func (s *Store) Check(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{s.runs.check, s.nodes.check, s.feedback.check} {
 		if err := check(ctx); err != nil {
@@ -87,8 +88,8 @@ type table[R any] struct {
 	client *ch.Client
 }
 
-// insertAll inserts rows. Where ClickHouse refuses a row, insertAll finds it by halving. Base is the index of
-// rows[0] in the rows of the caller.
+// insertAll inserts rows. Where ClickHouse refuses a row, insertAll finds it by halving. Base is
+// the index of rows[0] in the rows of the caller.
 func (t *table[R]) insertAll(ctx context.Context, rows []*R, base int) ([]Refused, error) {
 	if len(rows) == 0 {
 		return nil, nil
@@ -109,8 +110,9 @@ func (t *table[R]) insertAll(ctx context.Context, rows []*R, base int) ([]Refuse
 	return append(left, right...), err
 }
 
-// settings are the settings of every insert. The store makes the batches, so the server's own batching is
-// off. A batch may touch any number of months: a producer's wrong clock must not block other rows.
+// settings are the settings of every insert. The store makes the batches, so the server's own
+// batching is off. A batch may touch any number of months: a producer's wrong clock must not block
+// other rows.
 var settings = []ch.Setting{
 	ch.SettingInt("async_insert", 0),
 	ch.SettingInt("max_partitions_per_insert_block", 0),

@@ -20,7 +20,8 @@ func TestARowStoredAgainIsOneRow(t *testing.T) {
 		refused, err = s.InsertFeedback(t.Context(), []*runs.Feedback{leastFeedback("f1"), leastFeedback("f1")})
 		wantAll(t, refused, err)
 	}
-	for view, want := range map[string]string{"runs_latest": "2", "nodes_latest": "1", "feedback_latest": "1", "runs_with_feedback": "2"} {
+	for view, want := range map[string]string{"runs_latest": "2", "nodes_latest": "1", "feedback_latest": "1",
+		"runs_with_feedback": "2"} {
 		if got := d.one(t, "SELECT count() FROM "+view); got != want {
 			t.Errorf("%s has %s rows, want %s", view, got, want)
 		}
@@ -58,7 +59,8 @@ func TestTheNewestSnapshotWinsInAnyOrder(t *testing.T) {
 		refused, err := s.InsertRuns(t.Context(), batch)
 		wantAll(t, refused, err)
 	}
-	want := map[string]string{"running-first": "succeeded", "final-first": "succeeded", "late-running": "succeeded", "rerun": "running"}
+	want := map[string]string{"running-first": "succeeded", "final-first": "succeeded", "late-running": "succeeded",
+		"rerun": "running"}
 	rows := d.query(t, "SELECT run_id, status FROM runs_latest")
 	if len(rows) != 2*len(want) {
 		t.Errorf("%d rows", len(rows))
@@ -84,13 +86,15 @@ func TestTheNewestFeedbackOnTheRunIsJoined(t *testing.T) {
 		return f
 	}
 	for _, f := range []*runs.Feedback{
-		give("f9", "old", "", 0), give("f2", "tie", "", time.Second), give("f3", "newest", "", time.Second), give("f4", "of a node", "solve", time.Hour),
+		give("f9", "old", "", 0), give("f2", "tie", "", time.Second), give("f3", "newest", "", time.Second),
+		give("f4", "of a node", "solve", time.Hour),
 		give("f3", "f3 before", "", 0), // late
 	} {
 		refused, err := s.InsertFeedback(t.Context(), []*runs.Feedback{f})
 		wantAll(t, refused, err)
 	}
-	rows := d.query(t, "SELECT run_id, feedback_id, feedback_comment, feedback_score FROM runs_with_feedback ORDER BY run_id")
+	rows := d.query(t, "SELECT run_id, feedback_id, feedback_comment, feedback_score FROM runs_with_feedback ORDER BY "+
+		"run_id")
 	if got, want := fmt.Sprint(rows), fmt.Sprint([]map[string]any{
 		{"run_id": "r1", "feedback_id": "f3", "feedback_comment": "newest", "feedback_score": 0.5},
 		{"run_id": "r2", "feedback_id": "", "feedback_comment": "", "feedback_score": nil},
@@ -110,7 +114,8 @@ func TestABatchMaySpanAnyNumberOfMonths(t *testing.T) {
 	}
 	refused, err := d.store(t, d.server.NativeAddr).InsertRuns(t.Context(), list)
 	wantAll(t, refused, err)
-	if got := d.one(t, "SELECT concat(toString(count()), ' in ', toString(uniqExact(toYYYYMM(started_at)))) FROM runs_latest"); got != "150 in 150" {
+	if got := d.one(t, "SELECT concat(toString(count()), ' in ', toString(uniqExact(toYYYYMM(started_at)))) FROM "+
+		"runs_latest"); got != "150 in 150" {
 		t.Errorf("stored %s, want 150 in 150", got)
 	}
 }

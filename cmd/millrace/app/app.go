@@ -1,5 +1,5 @@
-// Package app has what the commands of millrace share: configuration, input and output, log, exit codes, and how to reach
-// Kafka.
+// Package app has what the commands of millrace share: configuration, input and output, log, exit
+// codes, and how to reach Kafka.
 package app
 
 import (

@@ -25,8 +25,8 @@ import (
 
 const EnvPrefix = "MILLRACE_"
 
-// Config is the whole configuration: environment variables of these names with the prefix MILLRACE_.
-// The README's table is made from the tags, and a test keeps it so.
+// Config is the whole configuration: environment variables of these names with the prefix
+// MILLRACE_. The README's table is made from the tags, and a test keeps it so.
 type Config struct {
 	KafkaBrokers               []string `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:9092" desc:"Addresses of Kafka brokers, host:port, comma-separated."`
 	KafkaTopicPrefix           string   `env:"KAFKA_TOPIC_PREFIX" envDefault:"millrace." desc:"What the names of all topics and consumer groups begin with."`
@@ -200,13 +200,15 @@ func (c *Config) check() (mistakes []error) {
 			wrong(a[0], "%q is not host:port", a[1])
 		}
 	}
-	if u, err := url.Parse(c.HTTPURL); c.HTTPURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+	if u, err := url.Parse(c.HTTPURL); c.HTTPURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" ||
+		u.Host == "") {
 		wrong("HTTP_URL", "must be a URL such as https://millrace.example.com")
 	}
 	if c.AuthJWKSFile != "" && c.AuthJWKSURL != "" {
 		wrong("AUTH_JWKS_FILE", "goes not together with MILLRACE_AUTH_JWKS_URL: set one of them")
 	}
-	if u, err := url.Parse(c.AuthJWKSURL); c.AuthJWKSURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+	if u, err := url.Parse(c.AuthJWKSURL); c.AuthJWKSURL != "" && (err != nil || u.Scheme != "http" &&
+		u.Scheme != "https" || u.Host == "") {
 		wrong("AUTH_JWKS_URL", "must be http://… or https://…")
 	}
 	if !runs.ValidWorkspaceID(c.DefaultWorkspace) {
@@ -222,8 +224,8 @@ func (c *Config) check() (mistakes []error) {
 	return mistakes
 }
 
-// CheckHTTP returns the mistakes that hurt only the commands that have the HTTP server: without keys everybody who reaches it may do
-// everything, so that nobody from outside may reach it.
+// CheckHTTP returns the mistakes that hurt only the commands that have the HTTP server: without
+// keys everybody who reaches it may do everything, so that nobody from outside may reach it.
 func (c *Config) CheckHTTP() error {
 	if c.AuthJWKSFile+c.AuthJWKSURL+c.AuthHMACSecretFile != "" {
 		return nil
@@ -236,7 +238,8 @@ func (c *Config) CheckHTTP() error {
 	}
 	for _, v := range [][2]string{{"ISSUER", c.AuthIssuer}, {"AUDIENCE", c.AuthAudience}} {
 		if v[1] != "" {
-			mistakes = append(mistakes, fmt.Errorf("MILLRACE_AUTH_%s: tokens are not checked without keys: set %s too", v[0], keys))
+			mistakes = append(mistakes, fmt.Errorf("MILLRACE_AUTH_%s: tokens are not checked without keys: set %s too", v[0],
+				keys))
 		}
 	}
 	if len(mistakes) > 0 {

@@ -79,7 +79,8 @@ func (a *App) RequireKafka(ctx context.Context, client *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("no Kafka broker answers at %v: start `millrace local`, or set MILLRACE_KAFKA_BROKERS: %w", a.Config.KafkaBrokers, err)
+		return fmt.Errorf("no Kafka broker answers at %v: start `millrace local`, or set MILLRACE_KAFKA_BROKERS: %w",
+			a.Config.KafkaBrokers, err)
 	}
 	return nil
 }
@@ -90,12 +91,14 @@ func (a *App) KafkaConfig(registry prometheus.Registerer) (kafka.Config, error) 
 	return kafka.Config{TopicPrefix: a.Config.KafkaTopicPrefix, Options: options, Metrics: registry, Log: a.Log}, err
 }
 
-// ExplainAccess adds the environment variables to an error of Kafka or ClickHouse that other values of them may mend.
+// ExplainAccess adds the environment variables to an error of Kafka or ClickHouse that other values
+// of them may mend.
 func ExplainAccess(err error) error {
 	switch {
 	case errors.Is(err, kafka.ErrAccess):
 		return fmt.Errorf("%w; or change MILLRACE_KAFKA_SASL_USER and MILLRACE_KAFKA_SASL_PASSWORD", err)
-	case errors.Is(err, clickhouse.ErrUnreachable), errors.Is(err, clickhouse.ErrCredentials), errors.Is(err, clickhouse.ErrRights):
+	case errors.Is(err, clickhouse.ErrUnreachable), errors.Is(err, clickhouse.ErrCredentials),
+		errors.Is(err, clickhouse.ErrRights):
 		return fmt.Errorf("%w; set MILLRACE_CLICKHOUSE_DSN", err)
 	}
 	return err

@@ -28,10 +28,10 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// Export measures, on one embedded stack and one table of generated runs, an export of all of them by
-// a process `millrace export`, from the request to the completion, beside what a user would do instead: ask
-// ClickHouse over HTTP for the same rows in its own format, into a file. Then, on the idle system, it
-// measures small exports one after another.
+// Export measures, on one embedded stack and one table of generated runs, an export of all of them
+// by a process `millrace export`, from the request to the completion, beside what a user would do
+// instead: ask ClickHouse over HTTP for the same rows in its own format, into a file. Then, on the
+// idle system, it measures small exports one after another.
 type Export struct {
 	Runs   int `default:"1000000" help:"Runs in the table."`
 	Rounds int `default:"3" help:"Times each is measured, in turn; the median counts."`
@@ -44,7 +44,8 @@ var formats = []struct {
 	fields           map[string]any
 }{
 	{"jsonl, 150 records a file", "JSONEachRow", map[string]any{"format": "jsonl"}},
-	{"jsonl, a file a window", "JSONEachRow", map[string]any{"format": "jsonl", "fragment": map[string]any{"max_records": 30000}}},
+	{"jsonl, a file a window", "JSONEachRow", map[string]any{"format": "jsonl",
+		"fragment": map[string]any{"max_records": 30000}}},
 	{"parquet", "Parquet", map[string]any{"format": "parquet"}},
 }
 
@@ -86,9 +87,11 @@ func (c Export) fill(ctx context.Context, a *app.App, conn driver.Conn) error {
 	if _, err := measureIngest(ctx, a, conn, originals, 0); err != nil {
 		return err
 	}
-	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id, concat(run_id, '-', toString(copy)) AS run_id,
+	return conn.Exec(ctx, fmt.Sprintf(
+		`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id, concat(run_id, '-', toString(copy)) AS run_id,
     started_at + toIntervalHour(copy) AS started_at)
-FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d SETTINGS async_insert = 0`, benchApp, (c.Runs+originals-1)/originals, c.Runs))
+FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d SETTINGS async_insert = 0`, benchApp,
+		(c.Runs+originals-1)/originals, c.Runs))
 }
 
 func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, pid int, dir string) error {
@@ -109,7 +112,8 @@ func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, p
 				return fmt.Errorf("%d records of %d", done.Records, c.Runs)
 			}
 			ours = append(ours, result{time.Since(began), peakMemory(pid)})
-			took, err := measureHTTP(ctx, s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, f.clickhouse, filepath.Join(dir, "clickhouse.out"))
+			took, err := measureHTTP(ctx, s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, f.clickhouse,
+				filepath.Join(dir, "clickhouse.out"))
 			if err != nil {
 				return err
 			}
@@ -134,7 +138,8 @@ func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, p
 	slices.Sort(latencies)
 	if n := len(latencies); n > 0 {
 		fmt.Fprintf(a.Stdout, "%d exports of 150 records, one after another: median %s, 95th percentile %s, slowest %s\n", n,
-			latencies[n/2].Round(time.Millisecond), latencies[n*95/100].Round(time.Millisecond), latencies[n-1].Round(time.Millisecond))
+			latencies[n/2].Round(time.Millisecond), latencies[n*95/100].Round(time.Millisecond),
+			latencies[n-1].Round(time.Millisecond))
 	}
 	return nil
 }
@@ -148,7 +153,8 @@ func (c Export) print(w io.Writer, what string, r result) {
 }
 
 // benchRequest asks for the most recent runs and waits for the completion.
-func request(ctx context.Context, a *app.App, producer *kgo.Client, limit int, fields map[string]any) (*export.Completion, error) {
+func request(ctx context.Context, a *app.App, producer *kgo.Client, limit int,
+	fields map[string]any) (*export.Completion, error) {
 	exportID := uuid.Must(uuid.NewV7()).String()
 	document := map[string]any{
 		"export_id": exportID, "workspace_id": a.Config.DefaultWorkspace, "purpose": export.ExportDataset,
@@ -191,7 +197,8 @@ func roleCommand(ctx context.Context, a *app.App, name string) (*exec.Cmd, error
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, name)
-	cmd.Env = append(os.Environ(), app.EnvPrefix+"KAFKA_BROKERS="+a.Config.KafkaBrokers[0], app.EnvPrefix+"CLICKHOUSE_DSN="+a.Config.ClickHouseDSN,
+	cmd.Env = append(os.Environ(), app.EnvPrefix+"KAFKA_BROKERS="+a.Config.KafkaBrokers[0],
+		app.EnvPrefix+"CLICKHOUSE_DSN="+a.Config.ClickHouseDSN,
 		app.EnvPrefix+"BUCKET_URL="+a.Config.BucketURL, app.EnvPrefix+"LOG_LEVEL=error")
 	cmd.Stderr = a.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -207,7 +214,8 @@ func measureHTTP(ctx context.Context, addr, database, format, file string) (time
 	defer out.Close()
 	query := "SELECT * FROM runs_latest WHERE app_id = '" + benchApp + "' ORDER BY started_at, run_id FORMAT " + format
 	began := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/?database="+url.QueryEscape(database), strings.NewReader(query))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/?database="+url.QueryEscape(database),
+		strings.NewReader(query))
 	if err != nil {
 		return 0, err
 	}

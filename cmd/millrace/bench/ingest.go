@@ -24,8 +24,8 @@ import (
 )
 
 // Ingest measures, on one embedded stack and one topic of generated run events, the time from
-// starting to consume until every row can be queried: by `millrace ingest`, a process of its own, and by
-// ClickHouse's Kafka engine with a materialized view, its usual way.
+// starting to consume until every row can be queried: by `millrace ingest`, a process of its own,
+// and by ClickHouse's Kafka engine with a materialized view, its usual way.
 type Ingest struct {
 	Events int `default:"500000" help:"Run events in the topic."`
 	Rounds int `default:"3" help:"Times each is measured, in turn; the median counts."`
@@ -48,7 +48,8 @@ func (c Ingest) Run(ctx context.Context, a *app.App) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Stdout, "%d run events, %.0f MB, %.0f bytes each\n", c.Events, float64(size)/1e6, float64(size)/float64(c.Events))
+		fmt.Fprintf(a.Stdout, "%d run events, %.0f MB, %.0f bytes each\n", c.Events, float64(size)/1e6,
+			float64(size)/float64(c.Events))
 		conn, err := a.Config.DSN.Open()
 		if err != nil {
 			return err
@@ -82,7 +83,8 @@ func (c Ingest) print(w io.Writer, what string, size int64, r result) {
 	if r.memory > 0 {
 		memory = fmt.Sprintf("  peak memory %d MB", r.memory/1e6)
 	}
-	fmt.Fprintf(w, "%-16s %6.2f s  %8.0f events/s  %6.1f MB/s%s\n", what, r.took.Seconds(), float64(c.Events)/r.took.Seconds(),
+	fmt.Fprintf(w, "%-16s %6.2f s  %8.0f events/s  %6.1f MB/s%s\n", what, r.took.Seconds(),
+		float64(c.Events)/r.took.Seconds(),
 		float64(size)/1e6/r.took.Seconds(), memory)
 }
 
@@ -92,7 +94,8 @@ func median(results []result) result {
 }
 
 // withServices runs the embedded services alone, without roles, on free ports.
-func withServices(ctx context.Context, a *app.App, dir string, f func(context.Context, *services.Services) error) error {
+func withServices(ctx context.Context, a *app.App, dir string, f func(context.Context,
+	*services.Services) error) error {
 	a.Log = slog.New(slog.DiscardHandler)
 	a.Config.LocalKafkaPort, a.Config.LocalClickHousePort, a.Config.LocalClickHouseHTTPPort = 0, 0, 0
 	return services.Run(ctx, a, dir, f)
@@ -138,8 +141,8 @@ func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, ro
 	return r, err
 }
 
-// peakMemory is a process's greatest resident size so far, in bytes, 0 where the system does not tell.
-// The size that wait(2) tells would begin with this process's own.
+// peakMemory is a process's greatest resident size so far, in bytes, 0 where the system does not
+// tell. The size that wait(2) tells would begin with this process's own.
 func peakMemory(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -154,17 +157,22 @@ func peakMemory(pid int) int64 {
 	return 0
 }
 
-// benchKafkaEngine measures ClickHouse's way: a queue table and a materialized view into a table like runs.
+// benchKafkaEngine measures ClickHouse's way: a queue table and a materialized view into a table
+// like runs.
 func measureKafkaEngine(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
 	queue := fmt.Sprintf(`CREATE TABLE bench_queue
 (
-    workspace_id String, run_id String, source String, app_id String, app_name String, app_version String, request_id String,
+    workspace_id String, run_id String, source String, app_id String, app_name String, app_version String, request_id
+    String,
     session_id String, user_id String, model String, trace_id String, trigger String, status String,
     started_at DateTime64(3, 'UTC'), ended_at Nullable(DateTime64(3, 'UTC')), updated_at DateTime64(6, 'UTC'),
-    question String, answer String, reference String, inputs String, system_inputs String, outputs String, messages String, tools String,
+    question String, answer String, reference String, inputs String, system_inputs String, outputs String, messages
+    String, tools String,
     error Tuple(type String, message String),
-    files Array(Tuple(file_id String, name String, uri String, content_type String, size_bytes Nullable(Int64), direction String)),
-    usage Tuple(input_tokens Nullable(Int64), output_tokens Nullable(Int64)), cost_usd Nullable(Float64), metadata Map(String, String)
+    files Array(Tuple(file_id String, name String, uri String, content_type String, size_bytes Nullable(Int64),
+    direction String)),
+    usage Tuple(input_tokens Nullable(Int64), output_tokens Nullable(Int64)), cost_usd Nullable(Float64), metadata
+    Map(String, String)
 )
 ENGINE = Kafka
 SETTINGS kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = 'bench-%d', kafka_format = 'JSONEachRow',
@@ -180,8 +188,10 @@ SETTINGS kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = '
 	}
 	began := time.Now()
 	err = conn.Exec(ctx, `CREATE MATERIALIZED VIEW bench_view TO bench_runs AS
-SELECT * EXCEPT (error, usage), error.type AS error_type, error.message AS error_message, usage.input_tokens AS usage_input_tokens,
-    usage.output_tokens AS usage_output_tokens, toUInt64(toUnixTimestamp64Micro(updated_at)) * 2 + (status != 'running') AS version
+SELECT * EXCEPT (error, usage), error.type AS error_type, error.message AS error_message, usage.input_tokens AS
+    usage_input_tokens,
+    usage.output_tokens AS usage_output_tokens, toUInt64(toUnixTimestamp64Micro(updated_at)) * 2 + (status !=
+    'running') AS version
 FROM bench_queue`)
 	if err != nil {
 		return r, err
@@ -206,7 +216,8 @@ func waitForRows(ctx context.Context, conn driver.Conn, table string, want int) 
 	moved := time.Now()
 	for {
 		var rows uint64
-		if err := conn.QueryRow(ctx, "SELECT count() FROM "+table).Scan(&rows); err != nil && clickhouse.Classify(err) != clickhouse.Retry {
+		if err := conn.QueryRow(ctx, "SELECT count() FROM "+table).Scan(&rows); err != nil &&
+			clickhouse.Classify(err) != clickhouse.Retry {
 			return err
 		}
 		if rows >= uint64(want) {

@@ -18,14 +18,16 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/cmd/millrace/services"
 	"github.com/millrace/millrace/pipeline/kafka"
-	"golang.org/x/sync/errgroup"
 )
 
-// Serve measures a process `millrace serve`: clients that poll exports, of which some have ended and some wait, first by themselves
-// and then while others download a large export, all on the machine of the server.
+// Serve measures a process `millrace serve`: clients that poll exports, of which some have ended
+// and some wait, first by themselves and then while others download a large export, all on the
+// machine of the server.
 type Serve struct {
 	Pollers   int           `default:"200" help:"Clients that poll."`
 	Interval  time.Duration `default:"250ms" help:"How often each polls."`
@@ -75,7 +77,8 @@ func (c Serve) export(ctx context.Context, a *app.App) (string, error) {
 		return "", err
 	}
 	defer client.Close()
-	done, err := request(ctx, a, client, c.Runs, map[string]any{"format": "jsonl", "fragment": map[string]any{"max_records": 30000}})
+	done, err := request(ctx, a, client, c.Runs, map[string]any{"format": "jsonl",
+		"fragment": map[string]any{"max_records": 30000}})
 	process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended; Wait says how
 	if err = errors.Join(err, process.Wait()); err != nil {
 		return "", err
@@ -126,7 +129,8 @@ func (c Serve) measure(ctx context.Context, a *app.App, base string, pid int, la
 		return err
 	}
 	before := peakMemory(pid)
-	fmt.Fprintf(a.Stdout, "%d clients poll every %s:            %s, peak memory %d MB\n", c.Pollers, c.Interval, alone, before/1e6)
+	fmt.Fprintf(a.Stdout, "%d clients poll every %s:            %s, peak memory %d MB\n", c.Pollers, c.Interval, alone,
+		before/1e6)
 	var bytes int64
 	began := time.Now()
 	loaded, err := c.poll(ctx, client, polled, func(ctx context.Context) (err error) {
@@ -138,9 +142,11 @@ func (c Serve) measure(ctx context.Context, a *app.App, base string, pid int, la
 	}
 	took := time.Since(began)
 	after := peakMemory(pid)
-	fmt.Fprintf(a.Stdout, "the same, while %d download %d MB each: %s, peak memory %d MB; %.0f MB/s\n", c.Downloads, bytes/1e6/int64(c.Downloads), loaded, after/1e6,
+	fmt.Fprintf(a.Stdout, "the same, while %d download %d MB each: %s, peak memory %d MB; %.0f MB/s\n", c.Downloads,
+		bytes/1e6/int64(c.Downloads), loaded, after/1e6,
 		float64(bytes)/1e6/took.Seconds())
-	fmt.Fprintf(a.Stdout, "ratio of the 95th percentiles %.1f, of memory %.2f\n", loaded.at(95).Seconds()/alone.at(95).Seconds(), float64(after)/float64(before))
+	fmt.Fprintf(a.Stdout, "ratio of the 95th percentiles %.1f, of memory %.2f\n", loaded.at(95).Seconds()/alone.at(95).
+		Seconds(), float64(after)/float64(before))
 	return nil
 }
 
@@ -151,11 +157,13 @@ func (l latencies) at(percent int) time.Duration { return l[min(len(l)*percent/1
 
 func (l latencies) String() string {
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-	return fmt.Sprintf("%d polls, median %s, 95th percentile %s, 99th %s, slowest %s", len(l), round(l.at(50)), round(l.at(95)), round(l.at(99)), round(l[len(l)-1]))
+	return fmt.Sprintf("%d polls, median %s, 95th percentile %s, 99th %s, slowest %s", len(l), round(l.at(50)),
+		round(l.at(95)), round(l.at(99)), round(l[len(l)-1]))
 }
 
 // poll polls while something else is done.
-func (c Serve) poll(ctx context.Context, client *http.Client, urls []string, while func(context.Context) error) (latencies, error) {
+func (c Serve) poll(ctx context.Context, client *http.Client, urls []string,
+	while func(context.Context) error) (latencies, error) {
 	polling, stop := context.WithCancel(ctx)
 	defer stop()
 	var mu sync.Mutex
@@ -229,7 +237,8 @@ func get(ctx context.Context, client *http.Client, url string, to io.Writer) (in
 	return n, err
 }
 
-// copyFairly copies so that the pollers of this process get their turn: what they wait for here is not the server's.
+// copyFairly copies so that the pollers of this process get their turn: what they wait for here is
+// not the server's.
 func copyFairly(to io.Writer, from io.Reader) (n int64, err error) {
 	buffer := make([]byte, 256<<10)
 	for {
@@ -252,7 +261,8 @@ func copyFairly(to io.Writer, from io.Reader) (n int64, err error) {
 
 // fileHTTP files a request, and returns the export's id.
 func fileHTTP(ctx context.Context, client *http.Client, base string) (string, error) {
-	body, err := json.Marshal(map[string]any{"purpose": "export_dataset", "source": "recipe", "app_id": benchApp, "selection": map[string]any{"limit": 150}})
+	body, err := json.Marshal(map[string]any{"purpose": "export_dataset", "source": "recipe", "app_id": benchApp,
+		"selection": map[string]any{"limit": 150}})
 	if err != nil {
 		return "", err
 	}

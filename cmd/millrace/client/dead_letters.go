@@ -43,7 +43,8 @@ type letterInfo struct {
 }
 
 func describeLetter(r *kgo.Record) letterInfo {
-	info := letterInfo{ID: letterID(r), Time: r.Timestamp.UTC(), Key: strings.ToValidUTF8(string(r.Key), "\uFFFD"), Bytes: len(r.Value)}
+	info := letterInfo{ID: letterID(r), Time: r.Timestamp.UTC(), Key: strings.ToValidUTF8(string(r.Key), "\uFFFD"),
+		Bytes: len(r.Value)}
 	for _, h := range r.Headers {
 		value := strings.ToValidUTF8(string(h.Value), "\uFFFD")
 		switch h.Key {
@@ -104,13 +105,15 @@ func (c lettersLs) Run(ctx context.Context, a *app.App) error {
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tTIME\tSTAGE\tERROR\tFROM\tKEY\tBYTES\tDETAIL")
 	for _, l := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s/%s/%s\t%s\t%d\t%s\n", l.ID, l.Time.Format(time.DateTime), l.Stage, l.Code, l.Topic, l.Partition, l.Offset,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s/%s/%s\t%s\t%d\t%s\n", l.ID, l.Time.Format(time.DateTime), l.Stage, l.Code, l.Topic,
+			l.Partition, l.Offset,
 			printable(l.Key), l.Bytes, printable(l.Detail))
 	}
 	return w.Flush()
 }
 
-// printable keeps from the terminal what would move the cursor, colour the text, or turn its direction round.
+// printable keeps from the terminal what would move the cursor, colour the text, or turn its
+// direction round.
 func printable(s string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
@@ -159,7 +162,8 @@ type lettersReplay struct {
 	Code string   `help:"All with this code, such as row_refused."`
 }
 
-// Run sends letters to the topics they came from, without the headers that say why they were refused.
+// Run sends letters to the topics they came from, without the headers that say why they were
+// refused.
 func (c lettersReplay) Run(ctx context.Context, a *app.App) error {
 	if len(c.IDs) == 0 && !c.All && c.Code == "" {
 		return app.Usage("say which: PARTITION/OFFSET …, --code CODE or --all")
@@ -175,7 +179,8 @@ func (c lettersReplay) Run(ctx context.Context, a *app.App) error {
 		}
 		if info.Topic == "" || len(r.Value) == 0 {
 			skipped++
-			fmt.Fprintf(a.Stderr, "%s: skipped: its value is not here; read it at %s/%s/%s\n", info.ID, info.Topic, info.Partition, info.Offset)
+			fmt.Fprintf(a.Stderr, "%s: skipped: its value is not here; read it at %s/%s/%s\n", info.ID, info.Topic,
+				info.Partition, info.Offset)
 			return nil
 		}
 		again := &kgo.Record{Topic: info.Topic, Key: r.Key, Value: r.Value}

@@ -1,5 +1,5 @@
-// Package client has the commands that talk to a running system: they publish runs, ask for exports, and look at what
-// came of them.
+// Package client has the commands that talk to a running system: they publish runs, ask for
+// exports, and look at what came of them.
 package client
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Exports are the commands about exports. ls asks ClickHouse, and cancel asks Kafka. The others need the bucket alone, so
-// that they work as soon as the completion is there:
+// Exports are the commands about exports. ls asks ClickHouse, and cancel asks Kafka. The others
+// need the bucket alone, so that they work as soon as the completion is there:
 //
 //	ClickHouse exports ──▶ ls, the progress in show
 //	bucket ──────────────▶ show, view, download, verify, delete
@@ -48,7 +48,8 @@ func (e ExportArg) id(a *app.App) (export.ID, error) {
 	return export.ID{WorkspaceID: workspace, ExportID: e.ID}, nil
 }
 
-// with opens the export and calls f. What is wrong is said for people, with the exit code of the contract.
+// with opens the export and calls f. What is wrong is said for people, with the exit code of the
+// contract.
 func (e ExportArg) with(ctx context.Context, a *app.App, f func(export.ID, *files.Dataset) error) error {
 	id, err := e.id(a)
 	if err != nil {
@@ -74,10 +75,12 @@ func explainDataset(id export.ID, err error) error {
 	var none *files.NoData
 	switch {
 	case errors.Is(err, files.ErrNotFound):
-		return fmt.Errorf("there is no export %s in workspace %s, or it is not planned yet; `millrace exports ls` lists them, --workspace says which workspace, MILLRACE_BUCKET_URL which bucket",
+		return fmt.Errorf("there is no export %s in workspace %s, or it is not planned yet; `millrace exports ls` lists "+
+			"them, --workspace says which workspace, MILLRACE_BUCKET_URL which bucket",
 			id.ExportID, id.WorkspaceID)
 	case errors.Is(err, files.ErrRunning):
-		return fmt.Errorf("export %s is still running: `millrace exports show` tells how far it is, `millrace exports cancel` ends it", id.ExportID)
+		return fmt.Errorf("export %s is still running: `millrace exports show` tells how far it is, `millrace exports "+
+			"cancel` ends it", id.ExportID)
 	case errors.As(err, &none):
 		code := app.ExitExportFailed
 		if none.Status == export.StatusCancelled {

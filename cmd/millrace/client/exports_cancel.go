@@ -58,7 +58,8 @@ func (c exportsCancel) await(ctx context.Context, a *app.App, f *live.Follower) 
 	case ctx.Err() != nil:
 		return errors.New("stopped waiting; the cancel is filed")
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the cancel is filed, but the export has not ended within %s: is `millrace export` running?", c.Timeout)
+		return fmt.Errorf("the cancel is filed, but the export has not ended within %s: is `millrace export` running?",
+			c.Timeout)
 	case err != nil:
 		return err
 	case completion.Status != export.StatusCancelled:
@@ -68,7 +69,8 @@ func (c exportsCancel) await(ctx context.Context, a *app.App, f *live.Follower) 
 	return err
 }
 
-// endedAlready says how an export has ended, if it has. That it was cancelled before is as good as now.
+// endedAlready says how an export has ended, if it has. That it was cancelled before is as good as
+// now.
 func endedAlready(ctx context.Context, a *app.App, id export.ID) (ended bool, err error) {
 	err = withDataset(ctx, a, id, func(d *files.Dataset) error {
 		if d.Manifest == nil {

@@ -28,7 +28,8 @@ func (c exportsDownload) Run(ctx context.Context, a *app.App) error {
 	return download(ctx, a, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.Stdout)
 }
 
-// downloadExport downloads an export into a folder, "" for one of its own, and says what was written.
+// downloadExport downloads an export into a folder, "" for one of its own, and says what was
+// written.
 func download(ctx context.Context, a *app.App, id export.ID, dir string, o files.DownloadOptions, out io.Writer) error {
 	return withDataset(ctx, a, id, func(d *files.Dataset) error {
 		if dir == "" {
@@ -64,7 +65,8 @@ func describeFiles(out io.Writer, d *files.Dataset, files []files.LocalFile) err
 	if more > 0 {
 		rest = fmt.Sprintf("  and %s more\n", plural(more, "file"))
 	}
-	_, err := fmt.Fprintf(out, "downloaded %s\n%s%s  described in %s\n", plural(d.Manifest.Totals.Records, "record"), t.String(), rest,
+	_, err := fmt.Fprintf(out, "downloaded %s\n%s%s  described in %s\n", plural(d.Manifest.Totals.Records, "record"),
+		t.String(), rest,
 		printable(files[len(files)-1].Path))
 	return err
 }
@@ -97,7 +99,8 @@ func (c ExportsVerify) Run(ctx context.Context, a *app.App) error {
 			return fmt.Errorf("export %s is not what its manifest says: %s", id.ExportID, plural(int64(n), "problem"))
 		}
 		if !c.JSON {
-			_, err = fmt.Fprintf(a.Stdout, "verified %s, %s, %s: size, SHA-256 and number of records are what the manifest says\n",
+			_, err = fmt.Fprintf(a.Stdout, "verified %s, %s, %s: size, SHA-256 and number of records are what the manifest "+
+				"says\n",
 				plural(int64(report.Objects), "object"), plural(report.Records, "record"), byteSize(report.Bytes))
 		}
 		return err
@@ -110,17 +113,20 @@ type exportsDelete struct{ ExportArg }
 func (c exportsDelete) Run(ctx context.Context, a *app.App) error {
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		if d.Manifest == nil {
-			return fmt.Errorf("export %s is still running: cancel it first, with `millrace exports cancel %s`", id.ExportID, id.ExportID)
+			return fmt.Errorf("export %s is still running: cancel it first, with `millrace exports cancel %s`", id.ExportID,
+				id.ExportID)
 		}
 		before := d.Deletion
 		if err := d.Delete(ctx, user()); err != nil {
 			return err
 		}
 		if before != nil {
-			_, err := fmt.Fprintf(a.Stdout, "was deleted %s\n", printable(joined(" by ", moment(before.DeletedAt), before.DeletedBy)))
+			_, err := fmt.Fprintf(a.Stdout, "was deleted %s\n", printable(joined(" by ", moment(before.DeletedAt),
+				before.DeletedBy)))
 			return err
 		}
-		_, err := fmt.Fprintf(a.Stdout, "deleted %s with %s, %s; the plan and the manifest stay\n", plural(d.Manifest.Totals.Files, "file"),
+		_, err := fmt.Fprintf(a.Stdout, "deleted %s with %s, %s; the plan and the manifest stay\n",
+			plural(d.Manifest.Totals.Files, "file"),
 			plural(d.Manifest.Totals.Records, "record"), byteSize(d.Manifest.Totals.Bytes))
 		return err
 	})

@@ -49,11 +49,13 @@ func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 		return nil
 	}
 	if len(page.Exports) == 0 {
-		_, err := fmt.Fprintf(a.Stdout, "No exports in workspace %s yet. File one:\n\n  millrace request --workspace %s --source recipe "+
+		_, err := fmt.Fprintf(a.Stdout, "No exports in workspace %s yet. File one:\n\n  millrace request --workspace %s "+
+			"--source recipe "+
 			"--app APP --purpose export_dataset --limit 1000 --watch\n", workspace, workspace)
 		return err
 	}
-	t := table{right: map[int]bool{4: true}, rows: [][]string{{"EXPORT", "NAME", "PURPOSE", "NODES", "RECORDS", "STATUS", "CREATOR", "CREATED"}}}
+	t := table{right: map[int]bool{4: true}, rows: [][]string{{"EXPORT", "NAME", "PURPOSE", "NODES", "RECORDS", "STATUS",
+		"CREATOR", "CREATED"}}}
 	for i := range page.Exports {
 		t.rows = append(t.rows, exportCells(&page.Exports[i].State))
 	}
@@ -75,7 +77,8 @@ func exportCells(x *export.State) []string {
 	}
 	return []string{
 		x.ExportID, shorten(printable(x.Name), 40), x.Purpose, shorten(printable(strings.Join(x.Nodes, ", ")), 30),
-		fmt.Sprint(x.Records), printable(status), shorten(printable(x.RequestedBy), 32), x.RequestedAt.UTC().Format(time.DateTime),
+		fmt.Sprint(x.Records), printable(status), shorten(printable(x.RequestedBy), 32),
+		x.RequestedAt.UTC().Format(time.DateTime),
 	}
 }
 

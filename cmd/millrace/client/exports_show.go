@@ -40,7 +40,8 @@ func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 	})
 }
 
-// trackedProgress returns the progress of a running export that ClickHouse has. Until ClickHouse has any, nothing is done.
+// trackedProgress returns the progress of a running export that ClickHouse has. Until ClickHouse
+// has any, nothing is done.
 func trackedProgress(ctx context.Context, a *app.App, p *export.Plan) (*export.Progress, error) {
 	accepted := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
 	conn, err := a.Config.DSN.Open()
@@ -123,7 +124,8 @@ func (s shown) text() string {
 		s.ending(&t)
 	} else {
 		t.add("rows", "%d of %d", s.progress.RowsDone, s.progress.RowsPlanned)
-		t.add("written", "%s in %s, %s so far", plural(s.progress.Records, "record"), plural(s.progress.Fragments, "file"), byteSize(s.progress.Bytes))
+		t.add("written", "%s in %s, %s so far", plural(s.progress.Records, "record"), plural(s.progress.Fragments, "file"),
+			byteSize(s.progress.Bytes))
 	}
 	if s.unknown != nil {
 		t.add("note", "the progress is not to be had: %v", s.unknown)
@@ -222,7 +224,8 @@ func describeSelection(s export.Selection) string {
 		parts = append(parts, fmt.Sprintf("the most recent %d", s.Limit))
 	}
 	if w := s.Window; w != nil {
-		parts = append(parts, fmt.Sprintf("%s from %s until before %s", w.By, w.From.Format(time.RFC3339Nano), w.To.Format(time.RFC3339Nano)))
+		parts = append(parts, fmt.Sprintf("%s from %s until before %s", w.By, w.From.Format(time.RFC3339Nano),
+			w.To.Format(time.RFC3339Nano)))
 	}
 	return strings.Join(parts, ", ")
 }

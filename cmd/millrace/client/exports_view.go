@@ -110,8 +110,8 @@ func empty(value json.RawMessage) bool {
 	return false
 }
 
-// writeFields writes a key and its value a line, those that say nothing left out; objects within it are
-// indented.
+// writeFields writes a key and its value a line, those that say nothing left out; objects within it
+// are indented.
 func writeFields(b *strings.Builder, indent string, document json.RawMessage) error {
 	list, err := entries(document)
 	if err != nil {
@@ -139,7 +139,8 @@ func writeFields(b *strings.Builder, indent string, document json.RawMessage) er
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(b, "%s%-*s  %s\n", indent, width, e.key, strings.ReplaceAll(value, "\n", "\n"+indent+strings.Repeat(" ", width+2)))
+		fmt.Fprintf(b, "%s%-*s  %s\n", indent, width, e.key, strings.ReplaceAll(value, "\n", "\n"+indent+strings.Repeat(" ",
+			width+2)))
 	}
 	return nil
 }
@@ -191,7 +192,8 @@ func flat(value json.RawMessage) (string, error) {
 	return string(value), nil
 }
 
-// excerpt is the beginning of a text, its lines kept and everything else that could move the cursor taken out.
+// excerpt is the beginning of a text, its lines kept and everything else that could move the cursor
+// taken out.
 func excerpt(text string) string {
 	more := ""
 	if n := utf8.RuneCountInString(text); n > textShown {

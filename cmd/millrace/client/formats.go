@@ -39,8 +39,10 @@ func (c Formats) json(a *app.App, purposes []string) error {
 	for _, purpose := range purposes {
 		for i, t := range targets.Targets(purpose) {
 			err := out.Encode(map[string]any{
-				"purpose": purpose, "target": t.Name, "default": i == 0, "reader": t.Reader, "shape": t.Shape, "rules": nonNil(t.Rules),
-				"formats": t.Formats, "options": optionTexts(t.Options), "dropped": dropTexts(t.Drops), "example": targets.Example(purpose, t.Name),
+				"purpose": purpose, "target": t.Name, "default": i == 0, "reader": t.Reader, "shape": t.Shape,
+				"rules":   nonNil(t.Rules),
+				"formats": t.Formats, "options": optionTexts(t.Options), "dropped": dropTexts(t.Drops),
+				"example": targets.Example(purpose, t.Name),
 			})
 			if err != nil {
 				return err

@@ -5,10 +5,11 @@ import (
 	"os"
 	"time"
 
-	"github.com/millrace/millrace/cmd/millrace/app"
-	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/pipeline/export/files"
 )
 
 // Bar shows how far something is: a bar on a terminal, nothing elsewhere.
@@ -16,13 +17,15 @@ type Bar struct{ bar *progressbar.ProgressBar }
 
 // EventsBar starts a bar that counts events. A total of -1 is not known.
 func EventsBar(a *app.App, what string, total int64) Bar {
-	return newBar(a, what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
+	return newBar(a, what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("events"),
 		progressbar.OptionClearOnFinish())
 }
 
 // rowsBar counts the rows of an export, whose number is not known yet. It stays when it is full.
 func rowsBar(a *app.App) Bar {
-	return newBar(a, "  rows", -1, progressbar.OptionShowCount(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.Stderr) }))
+	return newBar(a, "  rows", -1, progressbar.OptionShowCount(),
+		progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.Stderr) }))
 }
 
 // bytesBar counts the bytes of an export's objects.
@@ -43,7 +46,8 @@ func newBar(a *app.App, what string, total int64, options ...progressbar.Option)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return Bar{}
 	}
-	return Bar{progressbar.NewOptions64(total, append(options, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(f),
+	return Bar{progressbar.NewOptions64(total, append(options, progressbar.OptionSetDescription(what),
+		progressbar.OptionSetWriter(f),
 		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond))...)}
 }
 

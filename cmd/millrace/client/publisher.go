@@ -8,10 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/sample"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Publisher sends run events to a topic, not faster than a rate.
@@ -29,7 +30,8 @@ type Publisher struct {
 
 // NewPublisher returns a publisher to a topic. A rate of 0 is no limit.
 func NewPublisher(client *kgo.Client, topic string, rate float64) *Publisher {
-	p := &Publisher{client: client, topic: topic, Progress: func(int64, int64) {}, checker: kafka.Checker{Source: "millrace/replay"}}
+	p := &Publisher{client: client, topic: topic, Progress: func(int64, int64) {},
+		checker: kafka.Checker{Source: "millrace/replay"}}
 	if rate > 0 {
 		p.interval = time.Duration(float64(time.Second) / rate)
 		p.next = time.Now()
@@ -94,7 +96,8 @@ func (p *Publisher) SendSample(ctx context.Context, g *sample.Generator) error {
 		if !ok {
 			return nil
 		}
-		r := event.Event{ID: e.ID, Source: e.Source, Type: e.Type, Subject: e.Subject, Time: e.Time, Data: slices.Clone(e.Data)}.
+		r := event.Event{ID: e.ID, Source: e.Source, Type: e.Type, Subject: e.Subject, Time: e.Time,
+			Data: slices.Clone(e.Data)}.
 			Record("", []byte(e.WorkspaceID+"/"+e.RunID))
 		if err := p.send(ctx, r); err != nil {
 			return err

@@ -41,8 +41,8 @@ func (c *Replay) Validate() error {
 	return c.validateAs()
 }
 
-// Run publishes the events. A line that is not a run event is reported and passed over; then the exit
-// code is 1.
+// Run publishes the events. A line that is not a run event is reported and passed over; then the
+// exit code is 1.
 func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	workspace, err := c.WorkspaceID(a.Config)
 	if err != nil {
@@ -82,8 +82,8 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	return nil
 }
 
-// lineReader returns what makes records of the lines of a file, which was modified at that time; the zero time is that
-// of standard input. Lines are numbered from 1.
+// lineReader returns what makes records of the lines of a file, which was modified at that time;
+// the zero time is that of standard input. Lines are numbered from 1.
 type lineReader func(modified time.Time) func(line []byte, number int) (*kgo.Record, error)
 
 // replayFile sends the events of a file and returns how many lines it had to skip.
@@ -127,7 +127,8 @@ func (r *reader) Close() {
 	}
 }
 
-// openEvents opens a file, unpacking it by its name, or standard input, unpacking it by its first bytes.
+// openEvents opens a file, unpacking it by its name, or standard input, unpacking it by its first
+// bytes.
 func openEvents(a *app.App, name string) (*reader, error) {
 	r := &reader{Reader: a.Stdin}
 	if name != "-" {

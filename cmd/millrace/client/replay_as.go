@@ -55,8 +55,8 @@ func (c *Replay) reader(p *Publisher, workspace string) lineReader {
 	}
 }
 
-// chatRecord reads a line as a chat and returns the record of its run. The same line gives the same record, so that
-// the log may be replayed again.
+// chatRecord reads a line as a chat and returns the record of its run. The same line gives the same
+// record, so that the log may be replayed again.
 func chatRecord(converter *chatlog.Converter, line []byte, number int) (*kgo.Record, error) {
 	run, err := converter.Convert(line, number)
 	if err != nil {
@@ -68,6 +68,7 @@ func chatRecord(converter *chatlog.Converter, line []byte, number int) (*kgo.Rec
 			Rule: fmt.Sprintf("the run event of a chat may have %d bytes; this one has %d", event.MaxValue, len(run.Data)),
 		}
 	}
-	e := event.Event{ID: run.RunID, Source: "millrace/replay", Type: runs.TypeRun, Subject: run.RunID, Time: run.StartedAt, Data: run.Data}
+	e := event.Event{ID: run.RunID, Source: "millrace/replay", Type: runs.TypeRun, Subject: run.RunID, Time: run.StartedAt,
+		Data: run.Data}
 	return e.Record("", []byte(converter.Workspace+"/"+run.RunID)), nil
 }

@@ -115,7 +115,8 @@ func (c Request) Parse(a *app.App) (request *export.Request, data []byte, minted
 	return request, data, minted, err
 }
 
-// downloads says whether the files are wanted: the evaluation of a recipe is made to be read at once.
+// downloads says whether the files are wanted: the evaluation of a recipe is made to be read at
+// once.
 func (c Request) downloads(r *export.Request) bool {
 	return c.Download != "" || r.Purpose == export.RecipeEvaluation
 }
@@ -254,7 +255,8 @@ func overlay(document map[string]any, key string, fields map[string]any) {
 
 // CommandLine is how a user would type the request.
 func (c *Request) CommandLine() string {
-	line := fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s"`, c.Source, c.App, c.Purpose, c.Limit, c.Name)
+	line := fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s"`, c.Source, c.App, c.Purpose,
+		c.Limit, c.Name)
 	for _, node := range c.Node {
 		line += " --node " + node
 	}

@@ -21,8 +21,10 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 		{"--purpose fine_tuning", `{"purpose":"fine_tuning"}`},
 		{"--limit 7", `{"selection":{"limit":7}}`},
 		{"--run-id a --run-id b,c", `{"selection":{"run_ids":["a","b,c"]}}`},
-		{"--from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z", `{"selection":{"window":{"from":"2026-01-01T00:00:00Z","to":"2026-02-01T00:00:00Z"}}}`},
-		{"--from A --to B --by ingested_at --limit 3", `{"selection":{"limit":3,"window":{"from":"A","to":"B","by":"ingested_at"}}}`},
+		{"--from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z",
+			`{"selection":{"window":{"from":"2026-01-01T00:00:00Z","to":"2026-02-01T00:00:00Z"}}}`},
+		{"--from A --to B --by ingested_at --limit 3",
+			`{"selection":{"limit":3,"window":{"from":"A","to":"B","by":"ingested_at"}}}`},
 		{"--node solve --node check", `{"nodes":["solve","check"]}`},
 		{"--version v1 --version v2", `{"filters":{"app_versions":["v1","v2"]}}`},
 		{"--status failed --status running", `{"filters":{"statuses":["failed","running"]}}`},
@@ -31,15 +33,18 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 		{"--format csv --compression gzip", `{"format":"csv","compression":"gzip"}`},
 		{"--split validation=0.1", `{"split":{"validation":0.1}}`},
 		{"--split validation=0.1;test=0.2;seed=7", `{"split":{"validation":0.1,"test":0.2,"seed":7}}`},
-		{`--option bom=true --option columns=["id"] --option system=drop,it`, `{"options":{"bom":true,"columns":["id"],"system":"drop,it"}}`},
+		{`--option bom=true --option columns=["id"] --option system=drop,it`,
+			`{"options":{"bom":true,"columns":["id"],"system":"drop,it"}}`},
 		{"--name x", `{"name":"x"}`},
 		{"--workspace other", `{"workspace_id":"other"}`},
-		{"-f - --limit 9 --rating thumbsDown --option a=2", `{"workspace_id":"acme","export_id":"e","selection":{"limit":9},"filters":{"rating":"thumbsDown","min_score":0.25},"options":{"a":2,"b":1}}`},
+		{"-f - --limit 9 --rating thumbsDown --option a=2",
+			`{"workspace_id":"acme","export_id":"e","selection":{"limit":9},"filters":{"rating":"thumbsDown","min_score":0.25},"options":{"a":2,"b":1}}`},
 	} {
 		var cli requestLine
 		parseArgs(t, &cli, append([]string{"request"}, strings.Fields(c.args)...))
 		stdin := `{"workspace_id":"acme","export_id":"e","selection":{"run_ids":["a"]},"filters":{"min_score":0.25},"options":{"a":1,"b":1}}`
-		document, err := cli.Request.document(&app.App{Config: &app.Config{DefaultWorkspace: "default"}, Stdin: strings.NewReader(stdin)})
+		document, err := cli.Request.document(&app.App{Config: &app.Config{DefaultWorkspace: "default"},
+			Stdin: strings.NewReader(stdin)})
 		if err != nil {
 			t.Errorf("%s: %v", c.args, err)
 			continue

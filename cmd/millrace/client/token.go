@@ -40,7 +40,8 @@ func (c *Token) Validate() error {
 	return nil
 }
 
-// Run prints a token, and nothing else, so that it can go into a header: -H "Authorization: Bearer $(millrace token)".
+// Run prints a token, and nothing else, so that it can go into a header: -H "Authorization: Bearer
+// $(millrace token)".
 func (c *Token) Run(a *app.App) error {
 	if c.Generate != "" {
 		return c.generate(a)
@@ -91,7 +92,8 @@ func (c *Token) signer(cfg auth.Config) (*auth.Signer, error) {
 		}
 		return signer, nil
 	}
-	return nil, app.Usage("there is nothing to sign with: set MILLRACE_AUTH_HMAC_SECRET_FILE, or give --key FILE; --generate DIR makes a key")
+	return nil, app.Usage("there is nothing to sign with: set MILLRACE_AUTH_HMAC_SECRET_FILE, or give --key FILE; " +
+		"--generate DIR makes a key")
 }
 
 func (c *Token) generate(a *app.App) error {
@@ -99,6 +101,7 @@ func (c *Token) generate(a *app.App) error {
 		return fmt.Errorf("--generate: %w", err)
 	}
 	private, public := filepath.Join(c.Generate, auth.PrivateKeyFile), filepath.Join(c.Generate, auth.PublicKeysFile)
-	_, err := fmt.Fprintf(a.Stdout, "wrote %s and %s\nserver: MILLRACE_AUTH_JWKS_FILE=%s\ntokens: millrace token --key %s\n", private, public, public, private)
+	_, err := fmt.Fprintf(a.Stdout, "wrote %s and %s\nserver: MILLRACE_AUTH_JWKS_FILE=%s\ntokens: millrace token --key "+
+		"%s\n", private, public, public, private)
 	return err
 }

@@ -22,7 +22,8 @@ const publishTimeout = time.Minute
 
 // ExportRequests returns what files and cancels exports. Source is the CloudEvents source.
 func ExportRequests(a *app.App, producer *kgo.Client, source string) *live.Requests {
-	return &live.Requests{Producer: producer, TopicPrefix: a.Config.KafkaTopicPrefix, Source: source, Timeout: publishTimeout}
+	return &live.Requests{Producer: producer, TopicPrefix: a.Config.KafkaTopicPrefix, Source: source,
+		Timeout: publishTimeout}
 }
 
 // Follow starts to follow exports, see [live.Follow].
@@ -43,8 +44,10 @@ func withTopicsHint(err error) error {
 	return fmt.Errorf("%w; `millrace topics` creates the topics", err)
 }
 
-// WaitCompletion waits for the end of the export that f follows, and calls progress with its states before that.
-func WaitCompletion(ctx context.Context, f *live.Follower, progress func(*export.Progress)) (c *export.Completion, err error) {
+// WaitCompletion waits for the end of the export that f follows, and calls progress with its states
+// before that.
+func WaitCompletion(ctx context.Context, f *live.Follower, progress func(*export.Progress)) (c *export.Completion,
+	err error) {
 	err = f.Wait(ctx, func(s *export.State) error {
 		if s.Status.Final() {
 			c = &export.Completion{State: *s}
@@ -108,7 +111,8 @@ func DescribeFailure(e *export.Error) error {
 }
 
 func describeProgress(p *export.Progress) string {
-	return fmt.Sprintf("%s %.0f%%: %d of %d rows, %d records in %d files", p.Status, p.PercentDone, p.RowsDone, p.RowsPlanned, p.Records, p.Fragments)
+	return fmt.Sprintf("%s %.0f%%: %d of %d rows, %d records in %d files", p.Status, p.PercentDone, p.RowsDone,
+		p.RowsPlanned, p.Records, p.Fragments)
 }
 
 // DescribeCompletion returns lines that say how an export ended.

@@ -27,12 +27,14 @@ type Command struct {
 
 // demoQueries are what an analyst might ask first.
 var queries = []struct{ title, sql string }{
-	{"Runs, success and latency by version", `SELECT app_id, app_version, count() AS runs, round(avg(status = 'succeeded'), 3) AS success,
+	{"Runs, success and latency by version",
+		`SELECT app_id, app_version, count() AS runs, round(avg(status = 'succeeded'), 3) AS success,
        round(quantile(0.95)(dateDiff('millisecond', started_at, ended_at))) AS p95_ms
 FROM runs_latest
 GROUP BY app_id, app_version
 ORDER BY app_id, app_version`},
-	{"What people think of the answers", `SELECT app_id, countIf(feedback_rating = 'thumbsUp') AS up, countIf(feedback_rating = 'thumbsDown') AS down,
+	{"What people think of the answers",
+		`SELECT app_id, countIf(feedback_rating = 'thumbsUp') AS up, countIf(feedback_rating = 'thumbsDown') AS down,
        round(avg(feedback_score), 2) AS score
 FROM runs_with_feedback
 GROUP BY app_id
@@ -46,11 +48,13 @@ ORDER BY app_id, node_runs DESC, node_id
 LIMIT 8`},
 }
 
-// LocalStack runs the embedded services over dir and all roles on them, and calls f when everything answers. It stops
-// all when f returns.
-type LocalStack func(ctx context.Context, a *app.App, dir string, f func(context.Context, *services.Services) error) error
+// LocalStack runs the embedded services over dir and all roles on them, and calls f when everything
+// answers. It stops all when f returns.
+type LocalStack func(ctx context.Context, a *app.App, dir string, f func(context.Context,
+	*services.Services) error) error
 
-// Run starts the local stack on free ports, streams sample runs through it, queries and exports them.
+// Run starts the local stack on free ports, streams sample runs through it, queries and exports
+// them.
 func (c Command) Run(ctx context.Context, a *app.App, local LocalStack) (err error) {
 	began := time.Now()
 	if c.Dir == "" {
@@ -66,7 +70,8 @@ func (c Command) Run(ctx context.Context, a *app.App, local LocalStack) (err err
 	}
 	defer logFile.Close()
 	a.Log = a.Config.Logger(logFile)
-	a.Config.LocalKafkaPort, a.Config.LocalClickHousePort, a.Config.LocalClickHouseHTTPPort, a.Config.OpsAddr = 0, 0, 0, "127.0.0.1:0"
+	a.Config.LocalKafkaPort, a.Config.LocalClickHousePort, a.Config.LocalClickHouseHTTPPort, a.Config.OpsAddr = 0, 0, 0,
+		"127.0.0.1:0"
 	a.Config.HTTPAddr = "127.0.0.1:0"
 
 	fmt.Fprintf(a.Stdout, "Starting Kafka, ClickHouse and all roles in %s\n", c.Dir)
@@ -103,7 +108,8 @@ func (c Command) show(ctx context.Context, a *app.App, s *services.Services) err
 func (c Command) stream(ctx context.Context, a *app.App) error {
 	cfg := sample.Config{
 		Seed: 1, Runs: c.Runs, Workspaces: []string{a.Config.DefaultWorkspace},
-		Start: time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Hour), Interval: 30 * 24 * time.Hour / time.Duration(c.Runs),
+		Start:    time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Hour),
+		Interval: 30 * 24 * time.Hour / time.Duration(c.Runs),
 	}
 	want := sample.Expect(cfg)
 	fmt.Fprintf(a.Stdout, "\nStreaming %d events of %d runs through Kafka into ClickHouse\n", want.Events, want.Runs)
@@ -130,7 +136,8 @@ func (c Command) stream(ctx context.Context, a *app.App) error {
 	bar = client.EventsBar(a, "  queryable", int64(want.Runs+want.Nodes+want.Feedback))
 	err = app.Poll(ctx, func() (bool, error) {
 		var runs, nodes, feedback uint64
-		err := conn.QueryRow(ctx, "SELECT (SELECT count() FROM runs_latest), (SELECT count() FROM nodes_latest), (SELECT count() FROM feedback_latest)").Scan(&runs, &nodes, &feedback)
+		err := conn.QueryRow(ctx, "SELECT (SELECT count() FROM runs_latest), (SELECT count() FROM nodes_latest), (SELECT "+
+			"count() FROM feedback_latest)").Scan(&runs, &nodes, &feedback)
 		bar.Set(int64(runs + nodes + feedback))
 		return runs == uint64(want.Runs) && nodes == uint64(want.Nodes) && feedback == uint64(want.Feedback), err
 	})
@@ -143,7 +150,9 @@ func (c Command) stream(ctx context.Context, a *app.App) error {
 
 // queryHTTP asks ClickHouse for a table to look at.
 func queryHTTP(ctx context.Context, addr, database, sql string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/?default_format=PrettyCompactMonoBlock&output_format_pretty_color=0&output_format_pretty_row_numbers=0&database="+database, strings.NewReader(sql))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+
+		"/?default_format=PrettyCompactMonoBlock&output_format_pretty_color=0&output_format_pretty_row_numbers=0&database="+
+		database, strings.NewReader(sql))
 	if err != nil {
 		return "", err
 	}

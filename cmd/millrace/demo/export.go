@@ -17,15 +17,19 @@ import (
 
 // demoExports are an export for each purpose, as a target that fits.
 var exports = []client.Request{
-	{Name: "Knowledge answers", Source: "recipe", App: "knowledge-answer", Purpose: export.ExportDataset, Format: export.Parquet},
+	{Name: "Knowledge answers", Source: "recipe", App: "knowledge-answer", Purpose: export.ExportDataset,
+		Format: export.Parquet},
 	{Name: "Knowledge, by version", Source: "recipe", App: "knowledge-answer", Purpose: export.RecipeEvaluation},
-	{Name: "Retrieval", Source: "recipe", App: "knowledge-answer", Purpose: export.NodeEvaluation, Node: []string{"retrieve"}},
-	{Name: "Answer prompt", Source: "recipe", App: "knowledge-answer", Purpose: export.NodeOptimization, Node: []string{"generate"}, Target: "dspy"},
-	{Name: "Help desk chats", Source: "copilot", App: "airline-helpdesk", Purpose: export.FineTuning, Split: map[string]float64{"validation": 0.1}},
+	{Name: "Retrieval", Source: "recipe", App: "knowledge-answer", Purpose: export.NodeEvaluation,
+		Node: []string{"retrieve"}},
+	{Name: "Answer prompt", Source: "recipe", App: "knowledge-answer", Purpose: export.NodeOptimization,
+		Node: []string{"generate"}, Target: "dspy"},
+	{Name: "Help desk chats", Source: "copilot", App: "airline-helpdesk", Purpose: export.FineTuning,
+		Split: map[string]float64{"validation": 0.1}},
 }
 
-// export files one export for each purpose, and does with them what a user would: each step under the command that does
-// it.
+// export files one export for each purpose, and does with them what a user would: each step under
+// the command that does it.
 func (c Command) export(ctx context.Context, a *app.App) error {
 	inner := *a
 	inner.Stdout = &indented{w: a.Stdout}
@@ -56,7 +60,8 @@ func (c Command) export(ctx context.Context, a *app.App) error {
 	}
 	for _, completion := range completions {
 		arg := client.ExportArg{ID: completion.ExportID}
-		step("The first record of "+completion.Purpose+", made for "+completion.Target, "exports view "+completion.ExportID+" -n 1")
+		step("The first record of "+completion.Purpose+", made for "+completion.Target, "exports view "+completion.ExportID+
+			" -n 1")
 		if err := (client.ExportsView{ExportArg: arg, N: 1}).Run(ctx, &inner); err != nil {
 			return err
 		}
@@ -67,17 +72,19 @@ func (c Command) export(ctx context.Context, a *app.App) error {
 	fmt.Fprintf(a.Stdout, "\nWhat to do with them. The files are in %s\n\n  $ export MILLRACE_BUCKET_URL=%s\n",
 		filepath.Join(c.Dir, "bucket", filepath.FromSlash("exports/"+a.Config.DefaultWorkspace)), a.Config.BucketURL)
 	for _, completion := range completions {
-		fmt.Fprintf(a.Stdout, "\n  %s for %s, %d records:\n  $ %s\n", completion.Purpose, completion.Target, completion.Records, completion.LoadWith)
+		fmt.Fprintf(a.Stdout, "\n  %s for %s, %d records:\n  $ %s\n", completion.Purpose, completion.Target,
+			completion.Records, completion.LoadWith)
 	}
-	fmt.Fprintf(a.Stdout, "\n  Any of them as one file a split, to take along:\n  $ millrace exports download %s\n", completions[0].ExportID)
+	fmt.Fprintf(a.Stdout, "\n  Any of them as one file a split, to take along:\n  $ millrace exports download %s\n",
+		completions[0].ExportID)
 	return nil
 }
 
 // demoLimit is how many rows an export of the demo has at most.
 const maxRows = 600
 
-// fileAll asks for exports, shows how far they are, side by side, and returns their completions in the order of the
-// requests.
+// fileAll asks for exports, shows how far they are, side by side, and returns their completions in
+// the order of the requests.
 func fileAll(ctx context.Context, a *app.App, requests []client.Request) ([]*export.Completion, error) {
 	producer, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
@@ -132,7 +139,8 @@ func fileAll(ctx context.Context, a *app.App, requests []client.Request) ([]*exp
 	return completions, nil
 }
 
-// waitTracked waits until ClickHouse has the ends of the exports, which is a moment after their events.
+// waitTracked waits until ClickHouse has the ends of the exports, which is a moment after their
+// events.
 func waitTracked(ctx context.Context, a *app.App, exports int) error {
 	conn, err := a.Config.DSN.Open()
 	if err != nil {

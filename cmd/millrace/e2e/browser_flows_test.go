@@ -40,8 +40,11 @@ func TestBrowserPages(t *testing.T) {
 			"a cancel, and a delete":                                  cancelAndDelete,
 			"pages with much on them":                                 looksOfMuch,
 			"pages with nothing on them":                              looksOfNothing,
-			"pages of people with tokens":                             func(t *testing.T, p *pagesUnderTest) { looksWithTokens(t, p, keys) },
-			"sign in and out":                                         func(t *testing.T, p *pagesUnderTest) { signInAndOut(t, p, keys) },
+			"pages of people with tokens": func(t *testing.T, p *pagesUnderTest) {
+				looksWithTokens(t,
+					p, keys)
+			},
+			"sign in and out": func(t *testing.T, p *pagesUnderTest) { signInAndOut(t, p, keys) },
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -55,10 +58,12 @@ func TestBrowserPages(t *testing.T) {
 func tutorRuns(workspace string, n int) (lines []string) {
 	for i := range n {
 		at := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * time.Minute).Format(time.RFC3339)
-		lines = append(lines, fmt.Sprintf(`{"type":"dev.millrace.run.v1","workspace_id":%q,"run_id":"r-%03d","request_id":"req-%03d","source":"recipe","app_id":"tutor","app_name":"Math tutor","app_version":"v%d","trigger":"webhook","started_at":%q,"ended_at":%q,"status":"succeeded","question":"How much is %d plus %d?","answer":"%d","reference":"%d"}`,
+		lines = append(lines, fmt.Sprintf(
+			`{"type":"dev.millrace.run.v1","workspace_id":%q,"run_id":"r-%03d","request_id":"req-%03d","source":"recipe","app_id":"tutor","app_name":"Math tutor","app_version":"v%d","trigger":"webhook","started_at":%q,"ended_at":%q,"status":"succeeded","question":"How much is %d plus %d?","answer":"%d","reference":"%d"}`,
 			workspace, i, i, i%2, at, at, i, i, 2*i, 2*i))
 		for j, node := range []string{"extract", "solve"} {
-			lines = append(lines, fmt.Sprintf(`{"type":"dev.millrace.node.v1","workspace_id":%q,"run_id":"r-%03d","node_run_id":"%s-1","source":"recipe","app_id":"tutor","app_version":"v%d","node_id":%q,"node_name":%q,"node_type":"llm","sequence":%d,"started_at":%q,"ended_at":%q,"status":"succeeded","inputs":{"n":%d},"outputs":{"answer":"%d"},"prompt":{"template":"%s {n}","variables":{"n":%d}}}`,
+			lines = append(lines, fmt.Sprintf(
+				`{"type":"dev.millrace.node.v1","workspace_id":%q,"run_id":"r-%03d","node_run_id":"%s-1","source":"recipe","app_id":"tutor","app_version":"v%d","node_id":%q,"node_name":%q,"node_type":"llm","sequence":%d,"started_at":%q,"ended_at":%q,"status":"succeeded","inputs":{"n":%d},"outputs":{"answer":"%d"},"prompt":{"template":"%s {n}","variables":{"n":%d}}}`,
 				workspace, i, node, i%2, node, strings.ToUpper(node[:1])+node[1:], j, at, at, i, 2*i, node, i))
 		}
 	}
@@ -95,14 +100,17 @@ func records(t *testing.T, file string) (list []object) {
 // filed waits for the row of the one export of the page, and returns its id.
 func (b *tab) filed(status string) string {
 	b.Helper()
-	b.wait(`location.pathname === '/exports' && document.querySelector('[data-testid=export-row][data-status=%s]')`, status)
+	b.wait(`location.pathname === '/exports' && document.querySelector('[data-testid=export-row][data-status=%s]')`,
+		status)
 	return evaluate[string](b, `document.querySelector('[data-testid=export-row][data-status=`+status+`]').dataset.id`)
 }
 
 func fromNothingToAnEvaluation(t *testing.T, p *pagesUnderTest) {
 	b := person(t, p, p.url, "school")
 	b.open("/recipes")
-	b.wait(`document.querySelector('main').innerText.includes('/v1/runs') || document.querySelector('main').innerText.includes('millrace replay')`) // what to do
+	// what to do
+	b.wait(
+		`document.querySelector('main').innerText.includes('/v1/runs') || document.querySelector('main').innerText.includes('millrace replay')`)
 	b.screenshot("empty")
 	publishLines(t, p, "school", tutorRuns("school", 30), 30)
 	b.open("/recipes")
@@ -114,7 +122,8 @@ func fromNothingToAnEvaluation(t *testing.T, p *pagesUnderTest) {
 	b.fill("export-name", "November tutor")
 	b.choose("export-purpose", "recipe_evaluation")
 	b.fill("export-limit", "20")
-	b.wait(`(() => { const c = document.querySelector('[data-testid=export-count]'); return c.dataset.state === 'done' && c.dataset.records === '20' })()`)
+	b.wait(
+		`(() => { const c = document.querySelector('[data-testid=export-count]'); return c.dataset.state === 'done' && c.dataset.records === '20' })()`)
 	b.screenshot("form")
 	b.leave(func() { b.click("export-proceed") })
 	b.wait(`document.querySelector('[data-testid=export-row]')`)
@@ -155,13 +164,16 @@ func nodesAreEnforced(t *testing.T, p *pagesUnderTest) {
 	b.click("menu-export-dataset")
 	b.choose("export-purpose", "node_evaluation")
 	b.wait(`document.querySelectorAll('[data-testid=export-node]').length === 2`)
-	if nodes := evaluate[string](b, `[...document.querySelectorAll('[data-testid=export-node]')].map(n => n.value).sort().join()`); nodes != "extract,solve" {
+	if nodes := evaluate[string](b,
+		`[...document.querySelectorAll('[data-testid=export-node]')].map(n => n.value).sort().join()`); nodes != "extract,solve" {
 		t.Errorf("the form offers the nodes %s", nodes)
 	}
 	b.click("export-proceed")
-	b.wait(`(() => { const e = document.querySelector('[data-testid=export-error-nodes]'); return !e.hidden && e.innerText !== '' })()`)
+	b.wait(
+		`(() => { const e = document.querySelector('[data-testid=export-error-nodes]'); return !e.hidden && e.innerText !== '' })()`)
 	b.wait(`document.activeElement.dataset.testid === 'export-node'`)
-	if filed := string(endpoint{url: p.url}.in("nodes").get(t, "/v1/exports").is(t, http.StatusOK).body); !strings.Contains(filed, `"exports":[]`) {
+	if filed := string(endpoint{url: p.url}.in("nodes").get(t, "/v1/exports").is(t, http.StatusOK).
+		body); !strings.Contains(filed, `"exports":[]`) {
 		t.Errorf("filed without nodes: %s", filed)
 	}
 	b.click(`[data-testid=export-node][value=solve]`)
@@ -198,7 +210,8 @@ func checkedRowsAreExported(t *testing.T, p *pagesUnderTest) {
 	check(3, 49)
 	b.fill("filter-text", "119 plus") // of the first page
 	b.leave(func() { b.click("filter-apply") })
-	b.wait(`document.querySelectorAll('[data-testid=run-row]').length === 1 && document.querySelector('[data-testid=run-check]').checked`)
+	b.wait(
+		`document.querySelectorAll('[data-testid=run-row]').length === 1 && document.querySelector('[data-testid=run-check]').checked`)
 	b.open("/history?source=recipe&app=tutor")
 	b.wait(`document.querySelectorAll('[data-testid=run-check]:checked').length === 3`)
 	b.screenshot("checked")
@@ -224,7 +237,8 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 	var lines []string
 	for i := range rows {
 		at := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * time.Second).Format(time.RFC3339)
-		lines = append(lines, fmt.Sprintf(`{"type":"dev.millrace.run.v1","workspace_id":"long","run_id":"r-%04d","source":"copilot","app_id":"desk","started_at":%q,"status":"succeeded","question":"q","answer":"a"}`, i, at))
+		lines = append(lines, fmt.Sprintf(
+			`{"type":"dev.millrace.run.v1","workspace_id":"long","run_id":"r-%04d","source":"copilot","app_id":"desk","started_at":%q,"status":"succeeded","question":"q","answer":"a"}`, i, at))
 	}
 	publishLines(t, p, "long", lines, rows)
 	b := person(t, p, p.url, "long")
@@ -232,7 +246,8 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 	const request = `{"name":%q,"purpose":"export_dataset","source":"copilot","app_id":"desk",%s}`
 	file(t, api, request, "Windows of one run", fmt.Sprintf(`"selection":{"limit":%d},"fragment":{"max_records":1}`, rows))
 	b.open("/exports")
-	evaluate[bool](b, `window.shift = 0, new PerformanceObserver(l => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shift += e.value }).observe({type: 'layout-shift', buffered: true}), true`)
+	evaluate[bool](b,
+		`window.shift = 0, new PerformanceObserver(l => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shift += e.value }).observe({type: 'layout-shift', buffered: true}), true`)
 	b.wait(`Number(document.querySelector('[data-testid=export-progress]')?.value) > 1`) // as it goes, without a reload
 	b.fits("running")
 	b.accessible("running")
@@ -243,7 +258,8 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 	b.click("row-cancel")
 	b.click("confirm-yes")
 	b.filed("cancelled")
-	if n := evaluate[float64](b, `document.querySelectorAll('[data-testid=row-download], [data-testid=row-cancel]').length`); n > 0 {
+	if n := evaluate[float64](b,
+		`document.querySelectorAll('[data-testid=row-download], [data-testid=row-cancel]').length`); n > 0 {
 		t.Error("a cancelled export may be downloaded or cancelled")
 	}
 	if n := evaluate[float64](b, `window.shift ?? -1`); n < 0 {

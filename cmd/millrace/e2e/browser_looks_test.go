@@ -64,12 +64,14 @@ func (b *tab) width(pixels int64) { b.Helper(); b.do(chromedp.EmulateViewport(pi
 func (b *tab) scheme(name string) {
 	b.Helper()
 	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion",
+			Value: "reduce"}},
 	})
 	b.must(err)
 }
 
-// axeCore is the script that finds what keeps people out. Without it the tests are skipped, and fail where CI=true.
+// axeCore is the script that finds what keeps people out. Without it the tests are skipped, and
+// fail where CI=true.
 func axeCore(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../.ci/npm/node_modules/axe-core/axe.min.js")
@@ -111,7 +113,8 @@ func (b *tab) accessible(what string, rules ...string) {
 // fits tells of a page that scrolls sideways.
 func (b *tab) fits(what string) {
 	b.Helper()
-	if sideways := evaluate[float64](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); sideways > 0 {
+	if sideways := evaluate[float64](b,
+		`document.documentElement.scrollWidth - document.documentElement.clientWidth`); sideways > 0 {
 		b.Errorf("%s: the page is %v pixels wider than its window", what, sideways)
 	}
 }
@@ -122,7 +125,8 @@ func file(t *testing.T, api endpoint, format string, args ...any) string {
 	var filed struct {
 		ExportID string `json:"export_id"`
 	}
-	readAs(t, api.call(t, http.MethodPost, "/v1/exports", fmt.Sprintf(format, args...), "Content-Type: application/json").is(t, http.StatusAccepted).body, &filed)
+	readAs(t, api.call(t, http.MethodPost, "/v1/exports", fmt.Sprintf(format, args...), "Content-Type: application/json").
+		is(t, http.StatusAccepted).body, &filed)
 	return filed.ExportID
 }
 
@@ -137,22 +141,32 @@ func ended(t *testing.T, api endpoint, id, status string) {
 	})
 }
 
-// shop fills a workspace with sample runs, and exports of every outcome. It returns the exports' ids by their names.
+// shop fills a workspace with sample runs, and exports of every outcome. It returns the exports'
+// ids by their names.
 func shop(t *testing.T, p *pagesUnderTest, api endpoint) map[string]string {
 	t.Helper()
-	cfg := sample.Config{Seed: 5, Runs: 200, Workspaces: []string{"shop"}, Start: time.Now().Add(-10 * 24 * time.Hour), Interval: time.Hour}
+	cfg := sample.Config{Seed: 5, Runs: 200, Workspaces: []string{"shop"}, Start: time.Now().Add(-10 * 24 * time.Hour),
+		Interval: time.Hour}
 	p.env.run(t, "replay", sampleFile(t, cfg))
-	counted(t, p.conn, time.Minute, map[string]uint64{"SELECT count() FROM runs_latest WHERE workspace_id = 'shop'": uint64(sample.Expect(cfg).Runs)})
+	counted(t, p.conn, time.Minute, map[string]uint64{
+		"SELECT count() FROM runs_latest WHERE workspace_id = 'shop'": uint64(sample.Expect(cfg).Runs)})
 	exports := map[string]string{
-		"tree":    file(t, api, `{"name":"Answers of November","purpose":"recipe_evaluation","source":"recipe","app_id":"knowledge-answer","selection":{"limit":50}}`),
-		"chat":    file(t, api, `{"name":"Help desk, to be tuned with a name that goes on for longer than a column has room for","purpose":"fine_tuning","source":"copilot","app_id":"airline-helpdesk","selection":{"limit":60}}`),
-		"table":   file(t, api, `{"name":"Help desk as a table","purpose":"export_dataset","source":"copilot","app_id":"airline-helpdesk","format":"csv","selection":{"limit":20}}`),
-		"nodes":   file(t, api, `{"name":"Two nodes","purpose":"node_evaluation","source":"recipe","app_id":"knowledge-answer","nodes":["generate","rerank"],"selection":{"limit":20}}`),
-		"warned":  file(t, api, `{"purpose":"export_dataset","source":"copilot","app_id":"airline-helpdesk","selection":{"run_ids":["there-is-none"]}}`),
-		"deleted": file(t, api, `{"name":"Not needed any more","purpose":"export_dataset","source":"copilot","app_id":"hr-assistant","selection":{"limit":5}}`),
-		"failed":  "failed-1",
+		"tree": file(t, api,
+			`{"name":"Answers of November","purpose":"recipe_evaluation","source":"recipe","app_id":"knowledge-answer","selection":{"limit":50}}`),
+		"chat": file(t, api,
+			`{"name":"Help desk, to be tuned with a name that goes on for longer than a column has room for","purpose":"fine_tuning","source":"copilot","app_id":"airline-helpdesk","selection":{"limit":60}}`),
+		"table": file(t, api,
+			`{"name":"Help desk as a table","purpose":"export_dataset","source":"copilot","app_id":"airline-helpdesk","format":"csv","selection":{"limit":20}}`),
+		"nodes": file(t, api,
+			`{"name":"Two nodes","purpose":"node_evaluation","source":"recipe","app_id":"knowledge-answer","nodes":["generate","rerank"],"selection":{"limit":20}}`),
+		"warned": file(t, api,
+			`{"purpose":"export_dataset","source":"copilot","app_id":"airline-helpdesk","selection":{"run_ids":["there-is-none"]}}`),
+		"deleted": file(t, api,
+			`{"name":"Not needed any more","purpose":"export_dataset","source":"copilot","app_id":"hr-assistant","selection":{"limit":5}}`),
+		"failed": "failed-1",
 	}
-	produceTo(t, p.site, "export-requests", `{"export_id":"failed-1","workspace_id":"shop","name":"Not a purpose","purpose":"nonsense","source":"copilot","app_id":"hr-assistant","selection":{"limit":1}}`)
+	produceTo(t, p.site, "export-requests",
+		`{"export_id":"failed-1","workspace_id":"shop","name":"Not a purpose","purpose":"nonsense","source":"copilot","app_id":"hr-assistant","selection":{"limit":1}}`)
 	for name, id := range exports {
 		ended(t, api, id, map[bool]string{false: "succeeded", true: "failed"}[name == "failed"])
 	}
@@ -195,14 +209,23 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 	b.looks(
 		scene{"copilots", "/copilots", nil},
 		scene{"recipes", "/recipes", nil},
-		scene{"recipes-menu", "/recipes", func(b *tab) { b.click("action-menu"); b.wait(`document.querySelector('[popover]:popover-open')`) }},
+		scene{"recipes-menu", "/recipes", func(b *tab) {
+			b.click("action-menu")
+			b.wait(
+				`document.querySelector('[popover]:popover-open')`)
+		}},
 		scene{"workspace", "/copilots", func(b *tab) {
 			b.click("workspace-menu")
 			b.wait(`document.querySelector('#workspace-menu:popover-open')`)
 		}},
 		scene{"history", history, nil},
-		scene{"history-menu", few, func(b *tab) { b.click("action-menu"); b.wait(`document.querySelector('#menu:popover-open')`) }},
-		scene{"history-filters", history + "&status=failed&status=running&feedback=thumbsDown", func(b *tab) { b.click("filter-status"); b.wait(`document.querySelector('#f-status-box:popover-open')`) }},
+		scene{"history-menu", few, func(b *tab) {
+			b.click("action-menu")
+			b.wait(
+				`document.querySelector('#menu:popover-open')`)
+		}},
+		scene{"history-filters", history + "&status=failed&status=running&feedback=thumbsDown",
+			func(b *tab) { b.click("filter-status"); b.wait(`document.querySelector('#f-status-box:popover-open')`) }},
 		scene{"history-nothing-passes", history + "&status=failed&q=nothing+has+this", nil},
 		scene{"history-mistake", history + "&from=2026-11-02T00:00&to=2026-11-01T00:00", func(b *tab) { b.expect("400") }},
 		scene{"form", few, form(func(b *tab) {
@@ -222,8 +245,10 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 			b.wait(`document.querySelector('[data-testid=node-run]').open`)
 		}},
 		scene{"run-failed", failed, nil},
-		scene{"run-of-a-chat", "/history/run?id=" + url.QueryEscape(aRun(t, api, "source=copilot&app_id=airline-helpdesk&rating=thumbsDown")), nil},
-		scene{"run-missing", "/history/run?id=none", func(b *tab) { b.wait(`document.querySelector('[data-testid=message]')`); b.expect("404") }},
+		scene{"run-of-a-chat", "/history/run?id=" + url.QueryEscape(aRun(t, api,
+			"source=copilot&app_id=airline-helpdesk&rating=thumbsDown")), nil},
+		scene{"run-missing", "/history/run?id=none",
+			func(b *tab) { b.wait(`document.querySelector('[data-testid=message]')`); b.expect("404") }},
 		scene{"exports", "/exports", func(b *tab) {
 			evaluate[bool](b, `document.querySelectorAll('details').forEach(d => { d.open = true }), true`)
 		}},
@@ -273,7 +298,11 @@ func looksWithTokens(t *testing.T, p *pagesUnderTest, keys *authtest.Keys) {
 	b.looks(
 		scene{"recipes", "/recipes", nil},
 		scene{"history", "/history?source=recipe&app=tutor", nil},
-		scene{"forbidden", "/exports", func(b *tab) { b.wait(`document.querySelector('[data-testid=message]')`); b.expect("403") }},
+		scene{"forbidden", "/exports", func(b *tab) {
+			b.wait(`document.querySelector('[data-testid=message]')`)
+			b.expect(
+				"403")
+		}},
 	)
 }
 

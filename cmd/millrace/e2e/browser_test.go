@@ -39,7 +39,8 @@ func chromium(t *testing.T) context.Context {
 		}
 		t.Skipf("no browser: %v; make test installs it where it may", err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1280, 1000), chromedp.UserDataDir(t.TempDir()))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.WindowSize(1280, 1000), chromedp.UserDataDir(t.TempDir()))
 	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(allocator)
@@ -73,7 +74,8 @@ func person(t *testing.T, p *pagesUnderTest, url, workspace string) *tab {
 	b.must(err)
 	events := true
 	_, err = chromedp.Call(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: b.downloads, EventsEnabled: &events, BrowserContextID: chromedp.FromContext(ctx).BrowserContextID,
+		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: b.downloads, EventsEnabled: &events,
+		BrowserContextID: chromedp.FromContext(ctx).BrowserContextID,
 	})
 	b.must(err)
 	t.Cleanup(func() {
@@ -123,7 +125,8 @@ func (b *tab) listen(ev any) {
 	}
 }
 
-// expect takes back a problem that belongs to what is tested, such as an answer that the browser counts as an error.
+// expect takes back a problem that belongs to what is tested, such as an answer that the browser
+// counts as an error.
 func (b *tab) expect(text string) {
 	b.Helper()
 	b.mu.Lock()
@@ -172,11 +175,14 @@ func hook(id string) string {
 	return `[data-testid="` + id + `"]`
 }
 
-// click clicks with the mouse, once what is to be clicked is there, enabled, at rest, and on top of all else.
+// click clicks with the mouse, once what is to be clicked is there, enabled, at rest, and on top of
+// all else.
 func (b *tab) click(id string) {
 	b.Helper()
-	b.wait(`(() => { const e = document.querySelector(%q); if (!e || e.disabled) return false; e.scrollIntoView({block: 'center', behavior: 'instant'});
-		const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2, rests = window.at?.join() === [x, y].join(); window.at = [x, y];
+	b.wait(
+		`(() => { const e = document.querySelector(%q); if (!e || e.disabled) return false; e.scrollIntoView({block: 'center', behavior: 'instant'});
+		const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2, rests = window.at?.join() ===
+			[x, y].join(); window.at = [x, y];
 		return rests && r.width > 0 && e.contains(document.elementFromPoint(x, y)) })()`, hook(id))
 	at := evaluate[[]float64](b, `(() => { const at = window.at; window.at = undefined; return at })()`)
 	b.do(chromedp.MouseClickXY(at[0], at[1]))
@@ -193,7 +199,8 @@ func (b *tab) fill(id, text string) {
 // choose chooses an option of a list.
 func (b *tab) choose(id, value string) {
 	b.Helper()
-	b.wait(`(() => { const e = document.querySelector('[data-testid=%s]'); if (![...e.options].some(o => o.value === %q)) return false; e.value = %q;
+	b.wait(
+		`(() => { const e = document.querySelector('[data-testid=%s]'); if (![...e.options].some(o => o.value === %q)) return false; e.value = %q;
 		e.dispatchEvent(new Event('input', {bubbles: true})); e.dispatchEvent(new Event('change', {bubbles: true})); return true })()`, id, value, value)
 }
 
@@ -215,7 +222,8 @@ func (b *tab) wait(format string, args ...any) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			b.Fatalf("never true: %s (%s); the page says %.1500s", expression, last, evaluate[string](b, "document.body.innerText"))
+			b.Fatalf("never true: %s (%s); the page says %.1500s", expression, last,
+				evaluate[string](b, "document.body.innerText"))
 		}
 	}
 }
@@ -260,7 +268,8 @@ func (b *tab) screenshot(name string) {
 	ctx, cancel := context.WithTimeout(b.ctx, tabTimeout)
 	defer cancel()
 	_, test, _ := strings.Cut(b.Name(), "/flows/")
-	size, err := chromedp.Run(ctx, chromedp.Evaluate[[]float64](`scrollTo(0, 0), [innerWidth, Math.max(innerHeight, Math.min(2400, document.documentElement.scrollHeight))]`))
+	size, err := chromedp.Run(ctx, chromedp.Evaluate[[]float64](
+		`scrollTo(0, 0), [innerWidth, Math.max(innerHeight, Math.min(2400, document.documentElement.scrollHeight))]`))
 	var picture page.CaptureScreenshotResult
 	if err == nil {
 		beyond := len(size) == 2 && size[1] > 900
@@ -279,6 +288,8 @@ func (b *tab) screenshot(name string) {
 // publishLines publishes run events of a workspace, and waits until they are stored.
 func publishLines(t *testing.T, p *pagesUnderTest, workspace string, lines []string, runs uint64) {
 	t.Helper()
-	endpoint{url: p.url}.in(workspace).call(t, http.MethodPost, "/v1/runs", strings.Join(lines, "\n"), "Content-Type: application/x-ndjson").is(t, http.StatusOK)
-	counted(t, p.conn, time.Minute, map[string]uint64{"SELECT count() FROM runs_latest WHERE workspace_id = '" + workspace + "'": runs})
+	endpoint{url: p.url}.in(workspace).call(t, http.MethodPost, "/v1/runs", strings.Join(lines, "\n"),
+		"Content-Type: application/x-ndjson").is(t, http.StatusOK)
+	counted(t, p.conn, time.Minute, map[string]uint64{"SELECT count() FROM runs_latest WHERE workspace_id = '" +
+		workspace + "'": runs})
 }

@@ -27,8 +27,10 @@ func TestEveryMistakeOfTheConfigurationIsReportedAtOnce(t *testing.T) {
 	wrong := []string{
 		"KAFKA_BROKERS=nowhere", "KAFKA_TOPIC_PREFIX=acme:", "KAFKA_TRANSACTIONAL_ID_PREFIX=\xff",
 		"KAFKA_SASL_MECHANISM=GSSAPI", "KAFKA_TLS_CERT_FILE=x", "KAFKA_TLS_ENABLED=perhaps",
-		"CLICKHOUSE_DSN=http://127.0.0.1:8123", "HTTP_ADDR=8080", "OPS_ADDR=here", "DEFAULT_WORKSPACE=A", "EXPORT_WINDOW_RECORDS=0",
-		"EXPORT_WINDOWS_IN_FLIGHT=x", "EXPORT_CONCURRENCY=1000000", "INGEST_BATCH_ROWS=-1", "INGEST_BATCH_INTERVAL=1", "LOG_LEVEL=loud",
+		"CLICKHOUSE_DSN=http://127.0.0.1:8123", "HTTP_ADDR=8080", "OPS_ADDR=here", "DEFAULT_WORKSPACE=A",
+		"EXPORT_WINDOW_RECORDS=0",
+		"EXPORT_WINDOWS_IN_FLIGHT=x", "EXPORT_CONCURRENCY=1000000", "INGEST_BATCH_ROWS=-1", "INGEST_BATCH_INTERVAL=1",
+		"LOG_LEVEL=loud",
 		"LOG_FORMAT=xml", "LOCAL_KAFKA_PORT=65536", "KAFKA_SASL_PASSWORD_FILE=/does/not/exist", "BUCKET_URL=bucket",
 	}
 	got := environment(wrong).try(t, "", "config")
@@ -50,7 +52,8 @@ func TestConfigShowsWhatIsInEffectAndMasksSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := environment{
-		"CLICKHOUSE_DSN=clickhouse://me:hunter2@db.example:9440/lake?secure=true", "KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SASL_USER=u",
+		"CLICKHOUSE_DSN=clickhouse://me:hunter2@db.example:9440/lake?secure=true", "KAFKA_SASL_MECHANISM=PLAIN",
+		"KAFKA_SASL_USER=u",
 		"KAFKA_SASL_PASSWORD_FILE=" + secret, "INGEST_BATCH_ROWS=123", "TYPO=1",
 	}.try(t, "", "config")
 	if got.code != 0 {
@@ -75,8 +78,10 @@ func TestConfigShowsWhatIsInEffectAndMasksSecrets(t *testing.T) {
 func TestWrongUsageExitsWith2(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{}, {"nonsense"}, {"replay"}, {"replay", "--rate", "x", "f"}, {"replay", "--rate", "-1", "f"}, {"replay", "--loop", "-"},
-		{"dead-letters", "replay"}, {"dead-letters", "show", "x"}, {"local", "--data", "d", "--ephemeral"}, {"ingest", "extra"},
+		{}, {"nonsense"}, {"replay"}, {"replay", "--rate", "x", "f"}, {"replay", "--rate", "-1", "f"},
+		{"replay", "--loop", "-"},
+		{"dead-letters", "replay"}, {"dead-letters", "show", "x"}, {"local", "--data", "d", "--ephemeral"},
+		{"ingest", "extra"},
 	} {
 		if got := (environment{}).try(t, "", args...); got.code != exitUsage || got.stderr == "" {
 			t.Errorf("millrace %s: exit code %d, %q", strings.Join(args, " "), got.code, got.stderr)
@@ -131,7 +136,8 @@ func TestTopicsAreCreatedAsTheContractSays(t *testing.T) {
 		replicas, inSync = 3, "2"
 	}
 	for _, s := range states {
-		if s.Created || want[s.Topic] != s.Partitions || len(topics[s.Topic].Partitions) != int(s.Partitions) || topics[s.Topic].Partitions.NumReplicas() != replicas {
+		if s.Created || want[s.Topic] != s.Partitions || len(topics[s.Topic].Partitions) != int(s.Partitions) ||
+			topics[s.Topic].Partitions.NumReplicas() != replicas {
 			t.Errorf("%+v, %d replicas", s, topics[s.Topic].Partitions.NumReplicas())
 		}
 	}
@@ -148,7 +154,8 @@ func TestTopicsAreCreatedAsTheContractSays(t *testing.T) {
 			size = "9437184"
 		}
 		for _, config := range c.Configs {
-			wanted, checked := map[string]string{"cleanup.policy": cleanup, "max.message.bytes": size, "min.insync.replicas": inSync}[config.Key]
+			wanted, checked := map[string]string{"cleanup.policy": cleanup, "max.message.bytes": size,
+				"min.insync.replicas": inSync}[config.Key]
 			if checked && *config.Value != wanted {
 				t.Errorf("%s: %s = %s, want %s", c.Name, config.Key, *config.Value, wanted)
 			}
@@ -225,7 +232,8 @@ func TestDeadLettersAreListedShownAndReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := event.Event{ID: "1", Source: "test", Type: "dev.millrace.run.v1", Data: []byte(line("refused"))}
-	if err := client.ProduceSync(t.Context(), e.Record(s.prefix+event.TopicRuns, []byte("acme/refused"))).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), e.Record(s.prefix+event.TopicRuns, []byte("acme/refused"))).
+		FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	type deadLetter struct {
@@ -249,10 +257,12 @@ func TestDeadLettersAreListedShownAndReplayed(t *testing.T) {
 		return ""
 	})
 	l := letters[0]
-	if l.Code != "row_refused" || l.Stage != "ingest" || l.Topic != s.prefix+event.TopicRuns || l.Key != "acme/refused" || strings.Contains(l.Detail, "refused'") {
+	if l.Code != "row_refused" || l.Stage != "ingest" || l.Topic != s.prefix+event.TopicRuns || l.Key != "acme/refused" ||
+		strings.Contains(l.Detail, "refused'") {
 		t.Errorf("%+v", l)
 	}
-	if out := s.env.run(t, "dead-letters", "show", l.ID); !strings.Contains(out, line("refused")) || !strings.Contains(out, "millrace_error: row_refused") {
+	if out := s.env.run(t, "dead-letters", "show", l.ID); !strings.Contains(out, line("refused")) ||
+		!strings.Contains(out, "millrace_error: row_refused") {
 		t.Errorf("show:\n%s", out)
 	}
 	if err := s.conn.Exec(t.Context(), "ALTER TABLE runs DROP CONSTRAINT c"); err != nil {

@@ -247,7 +247,8 @@ func documents() string {
 	return all.String()
 }
 
-// Every query of the documents is run as it is printed there, and finds something in a sample of runs.
+// Every query of the documents is run as it is printed there, and finds something in a sample of
+// runs.
 func TestQueriesOfTheDocumentsWorkWhenPasted(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

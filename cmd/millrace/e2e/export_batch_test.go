@@ -39,11 +39,12 @@ func (b *batch) file(t *testing.T, request object) {
 	id := export.ID{WorkspaceID: request["workspace_id"].(string), ExportID: request["export_id"].(string)}
 	b.filed[id] = true
 	e := event.Event{ID: uuid.NewString(), Source: "test", Type: export.TypeRequested, Time: time.Now(), Data: text}
-	b.client.Produce(t.Context(), e.Record(b.site.prefix+event.TopicExportRequests, id.Key()), func(_ *kgo.Record, err error) {
-		if err != nil && t.Context().Err() == nil {
-			t.Errorf("file export %s: %v", id, err)
-		}
-	})
+	b.client.Produce(t.Context(), e.Record(b.site.prefix+event.TopicExportRequests, id.Key()),
+		func(_ *kgo.Record, err error) {
+			if err != nil && t.Context().Err() == nil {
+				t.Errorf("file export %s: %v", id, err)
+			}
+		})
 }
 
 // ended waits until all exports of the batch have ended, and returns their completions: one each.

@@ -32,18 +32,23 @@ func (a *arrival) snapshot(run, version int) object {
 		status = "running"
 	}
 	return object{
-		"type": "dev.millrace.run.v1", "workspace_id": "acme", "run_id": arrivedID(run), "source": "copilot", "app_id": "a", "status": status,
-		"started_at": arrivalDay.Add(time.Duration(run) * time.Second), "updated_at": arrivalDay.Add(time.Duration(version) * time.Minute),
-		"answer": fmt.Sprintf("version %d", version),
+		"type": "dev.millrace.run.v1", "workspace_id": "acme", "run_id": arrivedID(run), "source": "copilot", "app_id": "a",
+		"status":     status,
+		"started_at": arrivalDay.Add(time.Duration(run) * time.Second),
+		"updated_at": arrivalDay.Add(time.Duration(version) * time.Minute),
+		"answer":     fmt.Sprintf("version %d", version),
 	}
 }
 
-// feedback is an event that is newer than those before, or not; feedback on a node is not the run's.
+// feedback is an event that is newer than those before, or not; feedback on a node is not the
+// run's.
 func (a *arrival) feedback(run int) object {
 	a.judged++
 	f := object{
-		"type": "dev.millrace.feedback.v1", "workspace_id": "acme", "run_id": arrivedID(run), "feedback_id": fmt.Sprint("f", a.random.IntN(2)), "score": a.random.Float64(),
-		"rating": "thumbsUp", "comment": fmt.Sprint("judged ", a.judged), "updated_at": arrivalDay.Add(time.Duration(a.random.IntN(10*60)) * time.Minute),
+		"type": "dev.millrace.feedback.v1", "workspace_id": "acme", "run_id": arrivedID(run), "feedback_id": fmt.Sprint("f",
+			a.random.IntN(2)), "score": a.random.Float64(),
+		"rating": "thumbsUp", "comment": fmt.Sprint("judged ", a.judged),
+		"updated_at": arrivalDay.Add(time.Duration(a.random.IntN(10*60)) * time.Minute),
 	}
 	if a.random.IntN(4) == 0 {
 		f["node_id"], f["feedback_id"] = "n", "of-a-node"
@@ -89,8 +94,9 @@ func (a *arrival) send(t *testing.T, s *site, client *kgo.Client, data object) {
 	})
 }
 
-// Exports by ingested_at, each from the watermark of the one before, while runs, newer snapshots, replays and late feedback
-// keep arriving: together they have every run, and the last one that has a run has its latest state.
+// Exports by ingested_at, each from the watermark of the one before, while runs, newer snapshots,
+// replays and late feedback keep arriving: together they have every run, and the last one that has
+// a run has its latest state.
 func TestIncrementalExportsMissNothingThatArrivesMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -104,10 +110,13 @@ func TestIncrementalExportsMissNothingThatArrivesMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	reachedTheEnd(t, s)
-	counted(t, s.conn, time.Minute, map[string]uint64{"SELECT count() FROM runs": 300, "SELECT count() FROM feedback": 300})
-	// As if they had come over the last 100 s: most are exported while they go on, and are exported again.
+	counted(t, s.conn, time.Minute, map[string]uint64{"SELECT count() FROM runs": 300,
+		"SELECT count() FROM feedback": 300})
+	// As if they had come over the last 100 s: most are exported while they go on, and are exported
+	// again.
 	for _, table := range []string{"runs", "feedback"} {
-		if err := s.conn.Exec(t.Context(), "ALTER TABLE "+table+" UPDATE ingested_at = now64(6) - 1 - cityHash64(run_id) % 100 WHERE 1 SETTINGS mutations_sync = 1"); err != nil {
+		if err := s.conn.Exec(t.Context(), "ALTER TABLE "+table+
+			" UPDATE ingested_at = now64(6) - 1 - cityHash64(run_id) % 100 WHERE 1 SETTINGS mutations_sync = 1"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -146,7 +155,8 @@ func stored61SecondsAgo(t *testing.T, s *site, arrived chan struct{}) bool {
 		return false
 	}
 	reachedTheEnd(t, s)
-	return count(t, s.conn, "SELECT toUInt64(now64(6) > greatest((SELECT max(ingested_at) FROM runs), (SELECT max(ingested_at) FROM feedback)) + INTERVAL 61 SECOND)") == 1
+	return count(t, s.conn, "SELECT toUInt64(now64(6) > greatest((SELECT max(ingested_at) FROM runs), (SELECT "+
+		"max(ingested_at) FROM feedback)) + INTERVAL 61 SECOND)") == 1
 }
 
 // incrementalChain is exports of which each goes on where the one before ended.
@@ -162,7 +172,8 @@ type incrementalChain struct {
 func (c *incrementalChain) export(t *testing.T) {
 	t.Helper()
 	request := asJSON(t, object{
-		"workspace_id": "acme", "purpose": "export_dataset", "source": "copilot", "app_id": "a", "fragment": object{"max_records": 5},
+		"workspace_id": "acme", "purpose": "export_dataset", "source": "copilot", "app_id": "a",
+		"fragment":  object{"max_records": 5},
 		"selection": object{"window": object{"by": "ingested_at", "from": c.watermark, "to": "2199-01-01T00:00:00Z"}},
 	})
 	got := c.site.env.try(t, request, "request", "-f", "-", "--watch", "--json")
@@ -206,13 +217,16 @@ func state(t *testing.T, r object) string {
 // check holds what was exported last of each run against what is stored of it.
 func (c *incrementalChain) check(t *testing.T) {
 	t.Helper()
-	t.Logf("%d exports, %d of them staged, have %d runs, and %d of these again in another state", c.exports, c.staged, len(c.last), c.again)
+	t.Logf("%d exports, %d of them staged, have %d runs, and %d of these again in another state", c.exports, c.staged,
+		len(c.last), c.again)
 	if c.staged == 0 || c.again < 20 {
 		t.Errorf("%d exports were staged and %d runs exported again: too few to show anything", c.staged, c.again)
 	}
 	// An export writes a record from the same row.
-	now := texts(t, c.site.conn, `SELECT concat('{"run_id":', toJSONString(run_id), ',"status":', toJSONString(status), ',"answer":', toJSONString(answer),
-		',"updated_at":"', replaceOne(substring(toString(updated_at), 1, 23), ' ', 'T'), 'Z","feedback":', if(feedback_id = '', 'null', concat('{"comment":', toJSONString(feedback_comment),
+	now := texts(t, c.site.conn,
+		`SELECT concat('{"run_id":', toJSONString(run_id), ',"status":', toJSONString(status), ',"answer":', toJSONString(answer),
+		',"updated_at":"', replaceOne(substring(toString(updated_at), 1, 23), ' ', 'T'), 'Z","feedback":', if(feedback_id =
+			'', 'null', concat('{"comment":', toJSONString(feedback_comment),
 		',"rating":', toJSONString(feedback_rating), ',"score":', toString(feedback_score), '}')), '}') FROM runs_with_feedback WHERE status != 'running' ORDER BY run_id`)
 	for _, line := range now {
 		stored := parse(t, line)

@@ -74,7 +74,8 @@ func newExportKills(t *testing.T) *exportKills {
 // endedRuns are the runs of an app that an export selects by default, ascending; so many at least.
 func endedRuns(t *testing.T, s *site, app string, least int) (runs []loadRun) {
 	t.Helper()
-	rows, err := s.conn.Query(t.Context(), "SELECT run_id, started_at FROM runs_latest WHERE app_id = $1 AND status != 'running' ORDER BY started_at, run_id", app)
+	rows, err := s.conn.Query(t.Context(), "SELECT run_id, started_at FROM runs_latest WHERE app_id = $1 AND status != "+
+		"'running' ORDER BY started_at, run_id", app)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,13 +100,14 @@ func (k *exportKills) send(t *testing.T, id export.ID, kind string, data object)
 		t.Fatal(err)
 	}
 	e := event.Event{ID: uuid.NewString(), Source: "test", Type: kind, Time: time.Now(), Data: text}
-	if err := k.client.ProduceSync(t.Context(), e.Record(k.site.prefix+event.TopicExportRequests, id.Key())).FirstErr(); err != nil {
+	if err := k.client.ProduceSync(t.Context(), e.Record(k.site.prefix+event.TopicExportRequests, id.Key())).
+		FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// file asks for an export of a random part of the runs; one in four is asked for twice, one in five cancelled
-// after a while.
+// file asks for an export of a random part of the runs; one in four is asked for twice, one in five
+// cancelled after a while.
 func (k *exportKills) file(t *testing.T) {
 	t.Helper()
 	const rows = killedWindows*killedWindowRows - killedWindowRows/2
@@ -120,8 +122,10 @@ func (k *exportKills) file(t *testing.T) {
 	}
 	k.asked[id.ExportID] = asked
 	request := object{
-		"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": asked.purpose, "source": "recipe", "app_id": loadApp,
-		"selection": object{"window": export.TimeWindow{By: export.ByStartedAt, From: from, To: to}}, "fragment": object{"max_records": 20},
+		"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": asked.purpose, "source": "recipe",
+		"app_id":    loadApp,
+		"selection": object{"window": export.TimeWindow{By: export.ByStartedAt, From: from, To: to}},
+		"fragment":  object{"max_records": 20},
 	}
 	if asked.purpose == export.FineTuning {
 		request["split"], request["options"] = object{"validation": 0.2, "seed": 1}, object{"dedupe": false}
@@ -136,8 +140,9 @@ func (k *exportKills) file(t *testing.T) {
 	}
 }
 
-// settled waits until the processes, of which one is new, are in their groups and no group is changing hands. On kfake a member that is
-// killed in such a moment stays in its group, with its partitions, for ever; Kafka removes it.
+// settled waits until the processes, of which one is new, are in their groups and no group is
+// changing hands. On kfake a member that is killed in such a moment stays in its group, with its
+// partitions, for ever; Kafka removes it.
 func (k *exportKills) settled(t *testing.T) {
 	t.Helper()
 	if localtest.OnKafkaCluster() {
@@ -145,7 +150,8 @@ func (k *exportKills) settled(t *testing.T) {
 	}
 	admin := kadm.NewClient(k.client)
 	now := map[string]bool{}
-	members := map[string]int{"plan": 3, "extract": defaultConcurrency, "extract-direct": defaultConcurrency, "seal": 2, "track": 1}
+	members := map[string]int{"plan": 3, "extract": defaultConcurrency, "extract-direct": defaultConcurrency, "seal": 2,
+		"track": 1}
 	eventually(t, 2*time.Minute, func() string {
 		for stage, slots := range members {
 			name := k.site.prefix + stage
@@ -172,8 +178,8 @@ func (k *exportKills) settled(t *testing.T) {
 	k.known = now
 }
 
-// disturb ends and starts processes, the given number of times at most, while exports are asked for, and
-// returns when all have ended.
+// disturb ends and starts processes, the given number of times at most, while exports are asked
+// for, and returns when all have ended.
 func (k *exportKills) disturb(t *testing.T, exports, times int, end func(p *process)) {
 	t.Helper()
 	ended := func() int { return len(completionsByExport(t, k.site)) }
@@ -241,7 +247,8 @@ func (k *exportKills) check(t *testing.T) {
 	})
 }
 
-// learnt checks that each run of a fine-tuning export is in one line, as its lineage says, or dropped.
+// learnt checks that each run of a fine-tuning export is in one line, as its lineage says, or
+// dropped.
 func (k *exportKills) learnt(t *testing.T, c *export.Completion, asked *askedFor) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -256,13 +263,15 @@ func (k *exportKills) learnt(t *testing.T, c *export.Completion, asked *askedFor
 	for _, n := range c.Dropped {
 		dropped += n
 	}
-	if records := recordsOf(t, c); int64(len(seen)) != c.Records || len(records) != len(seen) || c.Records == 0 || c.Records+dropped != int64(len(asked.runs)) {
-		t.Errorf("export %s: %d records of %d runs, %v dropped, want %d", c.ExportID, len(records), len(seen), c.Dropped, len(asked.runs))
+	if records := recordsOf(t, c); int64(len(seen)) != c.Records || len(records) != len(seen) || c.Records == 0 ||
+		c.Records+dropped != int64(len(asked.runs)) {
+		t.Errorf("export %s: %d records of %d runs, %v dropped, want %d", c.ExportID, len(records), len(seen), c.Dropped,
+			len(asked.runs))
 	}
 }
 
-// droppedStages checks that no export that has ended keeps its stage. A process that was killed while it planned
-// may have left one that no plan names.
+// droppedStages checks that no export that has ended keeps its stage. A process that was killed
+// while it planned may have left one that no plan names.
 func (k *exportKills) droppedStages(t *testing.T) {
 	t.Helper()
 	stages := []string{}
@@ -274,17 +283,20 @@ func (k *exportKills) droppedStages(t *testing.T) {
 		stages = append(stages, p.Snapshot)
 	}
 	var rows uint64
-	if err := k.site.conn.QueryRow(t.Context(), "SELECT countIf(has($1, stage_id)) FROM (SELECT stage_id FROM export_stage UNION ALL SELECT stage_id FROM export_stage_rows)", stages).Scan(&rows); err != nil || rows != 0 {
+	if err := k.site.conn.QueryRow(t.Context(),
+		"SELECT countIf(has($1, stage_id)) FROM (SELECT stage_id FROM export_stage UNION ALL SELECT stage_id FROM "+
+			"export_stage_rows)", stages).Scan(&rows); err != nil || rows != 0 {
 		t.Errorf("%d rows are staged for exports that have ended, %v", rows, err)
 	}
 }
 
-// leftNothing checks that a cancelled export lists no files and has no card. Fragments that a killed process had
-// begun may be there until the janitor comes.
+// leftNothing checks that a cancelled export lists no files and has no card. Fragments that a
+// killed process had begun may be there until the janitor comes.
 func (k *exportKills) leftNothing(t *testing.T, c *export.Completion) {
 	t.Helper()
 	var m export.Manifest
-	if err := json.Unmarshal(beside(t, c, export.ManifestName), &m); err != nil || len(m.Files) != 0 || m.Status != export.StatusCancelled {
+	if err := json.Unmarshal(beside(t, c, export.ManifestName), &m); err != nil || len(m.Files) != 0 ||
+		m.Status != export.StatusCancelled {
 		t.Errorf("export %s: status %s, %d files, %v", c.ExportID, m.Status, len(m.Files), err)
 	}
 	uri, err := url.Parse(c.ManifestURI)

@@ -91,7 +91,8 @@ func (l *exportLoad) file(t *testing.T, client *kgo.Client, random *rand.Rand) m
 		from, to := l.runs[first].at, l.runs[first+10+random.IntN(loadRows-10)].at
 		id := export.ID{WorkspaceID: "default", ExportID: uuid.NewString()}
 		data, err := json.Marshal(object{
-			"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": "export_dataset", "source": "recipe", "app_id": loadApp,
+			"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": "export_dataset", "source": "recipe",
+			"app_id":    loadApp,
 			"selection": object{"window": export.TimeWindow{By: export.ByStartedAt, From: from, To: to}},
 			"fragment":  object{"max_records": 50},
 		})
@@ -100,11 +101,12 @@ func (l *exportLoad) file(t *testing.T, client *kgo.Client, random *rand.Rand) m
 			return want
 		}
 		e := event.Event{ID: uuid.NewString(), Source: "test", Type: export.TypeRequested, Time: time.Now(), Data: data}
-		client.Produce(t.Context(), e.Record(l.site.prefix+event.TopicExportRequests, id.Key()), func(_ *kgo.Record, err error) {
-			if err != nil && t.Context().Err() == nil {
-				t.Errorf("file an export: %v", err)
-			}
-		})
+		client.Produce(t.Context(), e.Record(l.site.prefix+event.TopicExportRequests, id.Key()),
+			func(_ *kgo.Record, err error) {
+				if err != nil && t.Context().Err() == nil {
+					t.Errorf("file an export: %v", err)
+				}
+			})
 		for _, run := range l.runs {
 			if !run.at.Before(from) && run.at.Before(to) {
 				want[id.ExportID] = append(want[id.ExportID], run.id)
@@ -113,8 +115,8 @@ func (l *exportLoad) file(t *testing.T, client *kgo.Client, random *rand.Rand) m
 	}
 }
 
-// check files no more exports and waits until all have ended: each has one completion, and exactly the
-// runs that were asked for, in files that are as the manifest says.
+// check files no more exports and waits until all have ended: each has one completion, and exactly
+// the runs that were asked for, in files that are as the manifest says.
 func (l *exportLoad) check(t *testing.T) {
 	t.Helper()
 	close(l.stop)
@@ -154,7 +156,8 @@ func (l *exportLoad) check(t *testing.T) {
 	t.Logf("%d exports, the slowest took %s", len(want), slowest.Round(time.Millisecond))
 }
 
-// exported returns the run ids of an export's records, after checking its files against the manifest.
+// exported returns the run ids of an export's records, after checking its files against the
+// manifest.
 func exported(t *testing.T, c export.Completion) (ids []string) {
 	t.Helper()
 	uri, err := url.Parse(c.ManifestURI)

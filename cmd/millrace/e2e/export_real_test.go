@@ -23,8 +23,9 @@ var (
 	airline   = realApp{"copilot", "airline-assistant", "airline-copilot.events.jsonl.gz"}
 )
 
-// The real runs are exported as they were sent, and each selection and filter finds the runs that a query of an analyst
-// does: in one window that reads the selection itself, and from a stage in several.
+// The real runs are exported as they were sent, and each selection and filter finds the runs that a
+// query of an analyst does: in one window that reads the selection itself, and from a stage in
+// several.
 func TestRealRunsAreSelectedAsAnAnalystWould(t *testing.T) {
 	t.Parallel()
 	files := map[realApp]string{mathTutor: shared(t, mathTutor.file), airline: shared(t, airline.file)}
@@ -65,8 +66,10 @@ func realRunsAsSent(t *testing.T, s *site, files map[realApp]string) {
 	}
 	for id, c := range batch.ended(t) {
 		sent := want[c.AppID]
-		if n := len(planOf(t, &c).Windows); c.Status != export.StatusSucceeded || c.Records != int64(len(sent)) || n != windows[id.ExportID] {
-			t.Errorf("export %s: %s, %d records in %d windows, want %d in %d", id, c.Status, c.Records, n, len(sent), windows[id.ExportID])
+		if n := len(planOf(t, &c).Windows); c.Status != export.StatusSucceeded || c.Records != int64(len(sent)) ||
+			n != windows[id.ExportID] {
+			t.Errorf("export %s: %s, %d records in %d windows, want %d in %d", id, c.Status, c.Records, n, len(sent),
+				windows[id.ExportID])
 		}
 		seen := exported(t, c)
 		if !slices.Equal(slices.Sorted(slices.Values(seen)), slices.Sorted(maps.Keys(sent))) {
@@ -95,13 +98,14 @@ func (a realApp) request(id string, windowRows int, selection, filters object) o
 	return r
 }
 
-// changes returns events about some of the runs of a file: newer snapshots with another status, and later
-// feedback, also on nodes, which is not the run's.
+// changes returns events about some of the runs of a file: newer snapshots with another status, and
+// later feedback, also on nodes, which is not the run's.
 func changes(t *testing.T, file string) string {
 	t.Helper()
 	var out strings.Builder
 	line := func(kind string, data object) {
-		text, err := json.Marshal(object{"specversion": "1.0", "id": uuid.NewString(), "source": "test", "type": kind, "data": data})
+		text, err := json.Marshal(object{"specversion": "1.0", "id": uuid.NewString(), "source": "test", "type": kind,
+			"data": data})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +120,8 @@ func changes(t *testing.T, file string) string {
 		status := []string{"succeeded", "failed", "succeeded", "cancelled", "succeeded", "running", "succeeded"}[i%7]
 		run["status"], run["updated_at"] = status, "2026-12-01T00:00:00Z"
 		line("dev.millrace.run.v1", run)
-		feedback := object{"workspace_id": run["workspace_id"], "run_id": run["run_id"], "feedback_id": "later", "updated_at": "2026-12-02T00:00:00.001Z"}
+		feedback := object{"workspace_id": run["workspace_id"], "run_id": run["run_id"], "feedback_id": "later",
+			"updated_at": "2026-12-02T00:00:00.001Z"}
 		switch i % 5 {
 		case 0:
 			feedback["rating"] = "thumbsUp"
@@ -135,8 +140,8 @@ func changes(t *testing.T, file string) string {
 	return out.String()
 }
 
-// age spreads the rows over the last hour, 10 minutes ago and earlier, and a few into the next: what a window by
-// ingested_at must not look at yet. It returns the server's time.
+// age spreads the rows over the last hour, 10 minutes ago and earlier, and a few into the next:
+// what a window by ingested_at must not look at yet. It returns the server's time.
 func (s *site) age(t *testing.T) (now time.Time) {
 	t.Helper()
 	if err := s.conn.QueryRow(t.Context(), "SELECT now64(6, 'UTC')").Scan(&now); err != nil {
@@ -206,28 +211,43 @@ func realCases(t *testing.T, conn driver.Conn, now time.Time) []realCase {
 		{"run ids", airline, object{"run_ids": append([]string{math[3].id, "nobody"}, some...)}, nil, listed, 0},
 		{"most recent", mathTutor, object{"limit": 333}, nil, "1", 333},
 		{"most recent of all", airline, all, nil, "1", 0},
-		{"started", mathTutor, object{"window": window(export.ByStartedAt, mathFrom, mathTo)}, nil, between("r.started_at", mathFrom, mathTo), 0},
-		{"started, most recent", airline, object{"limit": 40, "window": window(export.ByStartedAt, airFrom, airTo)}, nil, between("r.started_at", airFrom, airTo), 40},
-		{"ingested", mathTutor, object{"window": window(export.ByIngestedAt, ago(35), ago(25))}, nil, between(ingested, ago(35), ago(25)), 0},
-		{"ingested up to now", airline, object{"window": window(export.ByIngestedAt, ago(40), never)}, nil, between(ingested, ago(40), ago(1)), 0},
-		{"ingested, most recent", mathTutor, object{"limit": 70, "window": window(export.ByIngestedAt, ago(60), never)}, nil, between(ingested, ago(60), ago(1)), 70},
-		{"version", mathTutor, object{"window": window(export.ByStartedAt, mathFrom, mathTo)}, object{"app_versions": []string{"6b_finetuning"}}, between("r.started_at", mathFrom, mathTo) + " AND r.app_version = '6b_finetuning'", 0},
-		{"versions", mathTutor, object{"limit": 200}, object{"app_versions": []string{"175b_verification", "175b_finetuning", "none"}}, "r.app_version LIKE '175b%'", 200},
+		{"started", mathTutor, object{"window": window(export.ByStartedAt, mathFrom, mathTo)}, nil,
+			between("r.started_at", mathFrom, mathTo), 0},
+		{"started, most recent", airline, object{"limit": 40, "window": window(export.ByStartedAt, airFrom, airTo)}, nil,
+			between("r.started_at", airFrom, airTo), 40},
+		{"ingested", mathTutor, object{"window": window(export.ByIngestedAt, ago(35), ago(25))}, nil,
+			between(ingested, ago(35), ago(25)), 0},
+		{"ingested up to now", airline, object{"window": window(export.ByIngestedAt, ago(40), never)}, nil,
+			between(ingested, ago(40), ago(1)), 0},
+		{"ingested, most recent", mathTutor, object{"limit": 70, "window": window(export.ByIngestedAt, ago(60), never)}, nil,
+			between(ingested, ago(60), ago(1)), 70},
+		{"version", mathTutor, object{"window": window(export.ByStartedAt, mathFrom, mathTo)},
+			object{"app_versions": []string{"6b_finetuning"}}, between("r.started_at", mathFrom, mathTo) +
+				" AND r.app_version = '6b_finetuning'", 0},
+		{"versions", mathTutor, object{"limit": 200}, object{"app_versions": []string{"175b_verification", "175b_finetuning",
+			"none"}}, "r.app_version LIKE '175b%'", 200},
 		{"status", airline, all, object{"statuses": []string{"failed"}}, "r.status = 'failed'", 0},
-		{"statuses", airline, all, object{"statuses": []string{"running", "cancelled"}}, "r.status IN ('running', 'cancelled')", 0},
+		{"statuses", airline, all, object{"statuses": []string{"running", "cancelled"}},
+			"r.status IN ('running', 'cancelled')", 0},
 		{"thumbs up", airline, all, object{"rating": "thumbsUp"}, "r.feedback_rating = 'thumbsUp'", 0},
-		{"thumbs down", mathTutor, object{"limit": 150}, object{"rating": "thumbsDown"}, "r.feedback_rating = 'thumbsDown'", 150},
+		{"thumbs down", mathTutor, object{"limit": 150}, object{"rating": "thumbsDown"}, "r.feedback_rating = 'thumbsDown'",
+			150},
 		{"score", airline, all, object{"min_score": 0.5}, "r.feedback_score >= 0.5", 0},
 		{"higher score", mathTutor, object{"limit": 99}, object{"min_score": 0.75}, "r.feedback_score >= 0.75", 99},
 		{"session", airline, all, object{"session_id": session}, "r.session_id = '" + session + "'", 0},
 		{"user", airline, all, object{"user_id": user}, "r.user_id = '" + user + "'", 0},
 		{"label", airline, all, object{"metadata": object{"trial": "2"}}, "r.metadata['trial'] = '2'", 0},
-		{"labels", mathTutor, all, object{"metadata": object{"item": "7", "benchmark": "gsm8k"}}, "r.metadata['item'] = '7' AND r.metadata['benchmark'] = 'gsm8k'", 0},
-		{"failed in one trial and liked", airline, all, object{"statuses": []string{"failed", "cancelled"}, "rating": "thumbsUp", "metadata": object{"domain": "airline"}},
+		{"labels", mathTutor, all, object{"metadata": object{"item": "7", "benchmark": "gsm8k"}},
+			"r.metadata['item'] = '7' AND r.metadata['benchmark'] = 'gsm8k'", 0},
+		{"failed in one trial and liked", airline, all, object{"statuses": []string{"failed", "cancelled"},
+			"rating": "thumbsUp", "metadata": object{"domain": "airline"}},
 			"r.status IN ('failed', 'cancelled') AND r.feedback_rating = 'thumbsUp' AND r.metadata['domain'] = 'airline'", 0},
-		{"liked lately", mathTutor, object{"limit": 45, "window": window(export.ByIngestedAt, ago(50), never)}, object{"rating": "thumbsUp", "app_versions": []string{"6b_verification", "175b_verification"}},
-			between(ingested, ago(50), ago(1)) + " AND r.feedback_rating = 'thumbsUp' AND r.app_version IN ('6b_verification', '175b_verification')", 45},
-		{"scored by a user of those named", airline, object{"run_ids": some}, object{"min_score": 0.0, "user_id": user}, listed + " AND r.feedback_score >= 0 AND r.user_id = '" + user + "'", 0},
+		{"liked lately", mathTutor, object{"limit": 45, "window": window(export.ByIngestedAt, ago(50), never)},
+			object{"rating": "thumbsUp", "app_versions": []string{"6b_verification", "175b_verification"}},
+			between(ingested, ago(50), ago(1)) + " AND r.feedback_rating = 'thumbsUp' AND r.app_version IN " +
+				"('6b_verification', '175b_verification')", 45},
+		{"scored by a user of those named", airline, object{"run_ids": some}, object{"min_score": 0.0, "user_id": user},
+			listed + " AND r.feedback_score >= 0 AND r.user_id = '" + user + "'", 0},
 		{"nobody's", airline, all, object{"user_id": ""}, "r.user_id = ''", 0},
 	}
 }
@@ -235,7 +255,8 @@ func realCases(t *testing.T, conn driver.Conn, now time.Time) []realCase {
 // everyRun are the runs of an app, in whatever status, ascending.
 func everyRun(t *testing.T, conn driver.Conn, app string) (runs []loadRun) {
 	t.Helper()
-	rows, err := conn.Query(t.Context(), "SELECT run_id, started_at FROM runs_latest WHERE app_id = $1 ORDER BY started_at, run_id", app)
+	rows, err := conn.Query(t.Context(), "SELECT run_id, started_at FROM runs_latest WHERE app_id = $1 ORDER BY "+
+		"started_at, run_id", app)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +277,8 @@ func everyRun(t *testing.T, conn driver.Conn, app string) (runs []loadRun) {
 // mostFrequent is the value of a column that most airline runs have.
 func mostFrequent(t *testing.T, conn driver.Conn, column string) (value string) {
 	t.Helper()
-	query := "SELECT " + column + " FROM runs_latest WHERE app_id = 'airline-assistant' AND status != 'running' GROUP BY 1 ORDER BY count() DESC, 1 LIMIT 1"
+	query := "SELECT " + column + " FROM runs_latest WHERE app_id = 'airline-assistant' AND status != 'running' GROUP " +
+		"BY 1 ORDER BY count() DESC, 1 LIMIT 1"
 	if err := conn.QueryRow(t.Context(), query).Scan(&value); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +315,8 @@ func realRunsSelected(t *testing.T, s *site, now time.Time) {
 				t.Errorf("%s, %s: %d runs, want these %d, in order", c.name, path, len(got), len(want[c.name]))
 			}
 			p := planOf(t, &completion)
-			if path == "direct" && p.Snapshot != "" || path == "staged" && len(want[c.name]) > 1 && (p.Snapshot == "" || len(p.Windows) < 2) {
+			if path == "direct" && p.Snapshot != "" || path == "staged" && len(want[c.name]) > 1 &&
+				(p.Snapshot == "" || len(p.Windows) < 2) {
 				t.Errorf("%s, %s: %d windows, stage %q", c.name, path, len(p.Windows), p.Snapshot)
 			}
 			checkWatermark(t, c.name, p, &completion)
@@ -301,7 +324,8 @@ func realRunsSelected(t *testing.T, s *site, now time.Time) {
 	}
 }
 
-// checkWatermark holds the watermark against the clamp: a minute before the plan, or the end of the window.
+// checkWatermark holds the watermark against the clamp: a minute before the plan, or the end of the
+// window.
 func checkWatermark(t *testing.T, name string, p *export.Plan, c *export.Completion) {
 	t.Helper()
 	w := p.Request.Selection.Window
@@ -314,7 +338,8 @@ func checkWatermark(t *testing.T, name string, p *export.Plan, c *export.Complet
 		if c.Watermark == nil || !c.Watermark.Equal(w.To) {
 			t.Errorf("%s: watermark %s, want %s", name, c.Watermark, w.To)
 		}
-	case c.Watermark == nil || c.Watermark.Before(c.AcceptedAt.Add(-time.Minute)) || c.Watermark.After(c.CompletedAt.Add(time.Millisecond-time.Minute)):
+	case c.Watermark == nil || c.Watermark.Before(c.AcceptedAt.Add(-time.Minute)) ||
+		c.Watermark.After(c.CompletedAt.Add(time.Millisecond-time.Minute)):
 		t.Errorf("%s: watermark %s of an export from %s to %s", name, c.Watermark, c.AcceptedAt, c.CompletedAt)
 	}
 }

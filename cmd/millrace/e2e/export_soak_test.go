@@ -36,7 +36,8 @@ func newLargeSite(t *testing.T, n int) *site {
 	s.env.run(t, "replay", sampleFile(t, cfg))
 	counted(t, s.conn, time.Minute, map[string]uint64{"SELECT count() FROM runs_latest": originals})
 	ingest.stop(t)
-	if err := s.conn.Exec(t.Context(), fmt.Sprintf(`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id,
+	if err := s.conn.Exec(t.Context(), fmt.Sprintf(
+		`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id,
 		concat(run_id, '-', toString(copy)) AS run_id, started_at + toIntervalHour(copy) AS started_at)
 		FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d SETTINGS async_insert = 0`,
 		largeApp, (n+originals-1)/originals, n)); err != nil {
@@ -90,7 +91,8 @@ func residentMemory(pid int) int64 {
 	return 0
 }
 
-// halves returns the greatest size in the first and in the second half of the time since the last call.
+// halves returns the greatest size in the first and in the second half of the time since the last
+// call.
 func (m *memory) halves() (first, second int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -106,7 +108,8 @@ func ask(t *testing.T, s *site, client *kgo.Client, fields object) (exportID str
 	t.Helper()
 	id := export.ID{WorkspaceID: "default", ExportID: uuid.NewString()}
 	request := object{
-		"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": "export_dataset", "source": "recipe", "app_id": largeApp,
+		"export_id": id.ExportID, "workspace_id": id.WorkspaceID, "purpose": "export_dataset", "source": "recipe",
+		"app_id": largeApp,
 	}
 	for key, value := range fields {
 		request[key] = value
@@ -116,7 +119,8 @@ func ask(t *testing.T, s *site, client *kgo.Client, fields object) (exportID str
 		t.Fatal(err)
 	}
 	e := event.Event{ID: uuid.NewString(), Source: "test", Type: export.TypeRequested, Time: time.Now(), Data: text}
-	if err := client.ProduceSync(t.Context(), e.Record(s.prefix+event.TopicExportRequests, id.Key())).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), e.Record(s.prefix+event.TopicExportRequests, id.Key())).
+		FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	return id.ExportID
@@ -129,8 +133,10 @@ type ends struct {
 }
 
 func endsOf(t *testing.T, s *site) *ends {
-	return &ends{kafkaClient(t, s.kafka, kgo.ConsumeTopics(s.prefix+event.TopicExportCompletions), kgo.FetchMaxWait(100*time.Millisecond),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted())), map[string]*export.Completion{}}
+	return &ends{kafkaClient(t, s.kafka, kgo.ConsumeTopics(s.prefix+event.TopicExportCompletions),
+		kgo.FetchMaxWait(100*time.Millisecond),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted())),
+		map[string]*export.Completion{}}
 }
 
 // of waits for the completion of an export.
@@ -169,7 +175,8 @@ func TestALargeExportNeedsLittleMemoryHoweverLongItTakes(t *testing.T) {
 		began := time.Now()
 		c := ends.of(t, ask(t, s, client, object{"format": format, "selection": object{"limit": 10_000_000}}), 20*time.Minute)
 		first, second := memory.halves()
-		t.Logf("%s: %d runs in %s, %d MB; memory at most %d MB, in the second half %d MB", format, runs, time.Since(began).Round(time.Millisecond),
+		t.Logf("%s: %d runs in %s, %d MB; memory at most %d MB, in the second half %d MB", format, runs,
+			time.Since(began).Round(time.Millisecond),
 			c.Bytes/1e6, first/1e6, second/1e6)
 		if c.Records != int64(runs) || c.RowsPlanned != int64(runs) {
 			t.Errorf("%s: %d records of %d rows, want %d", format, c.Records, c.RowsPlanned, runs)
@@ -246,7 +253,8 @@ func TestSmallExportsDoNotWaitForALargeOne(t *testing.T) {
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)
-	t.Logf("%d exports of 100 records beside one of %d: median %s, slowest %s", len(took), ends.seen[large].Records, took[len(took)/2], took[len(took)-1])
+	t.Logf("%d exports of 100 records beside one of %d: median %s, slowest %s", len(took), ends.seen[large].Records,
+		took[len(took)/2], took[len(took)-1])
 	if len(took) < 2 {
 		t.Error("the large export ended before the small ones: it held them up, or was none")
 	}
@@ -261,8 +269,10 @@ func TestPlanningAHugeSelectionTakesNoMemory(t *testing.T) {
 	rows := scale(200_000, 10_000_000)
 	s := newSite(t)
 	for _, statement := range []string{
-		fmt.Sprintf(`INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, question, version)
-			SELECT 'default', lower(hex(sipHash128(number))), 'recipe', '%s', 'succeeded', toDateTime64('2026-01-01 00:00:00', 3, 'UTC') + toIntervalSecond(number), now64(6), 'q', 1
+		fmt.Sprintf(
+			`INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, question, version)
+			SELECT 'default', lower(hex(sipHash128(number))), 'recipe', '%s', 'succeeded', toDateTime64('2026-01-01 00:00:00',
+				3, 'UTC') + toIntervalSecond(number), now64(6), 'q', 1
 			FROM numbers(%d) SETTINGS async_insert = 0`, largeApp, rows),
 		fmt.Sprintf(`INSERT INTO feedback (workspace_id, run_id, feedback_id, rating, updated_at, version)
 			SELECT 'default', lower(hex(sipHash128(number * 3))), 'f', 'thumbsUp', now64(6), 1 FROM numbers(%d) SETTINGS async_insert = 0`, rows/3),
@@ -279,7 +289,8 @@ func TestPlanningAHugeSelectionTakesNoMemory(t *testing.T) {
 	memory := watchMemory(t, role)
 	began := time.Now()
 	id := ask(t, s, client, object{"selection": object{"limit": 100_000_000}})
-	progress := kafkaClient(t, s.kafka, kgo.ConsumeTopics(s.prefix+event.TopicExportProgress), kgo.FetchMaxWait(100*time.Millisecond),
+	progress := kafkaClient(t, s.kafka, kgo.ConsumeTopics(s.prefix+event.TopicExportProgress),
+		kgo.FetchMaxWait(100*time.Millisecond),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	var p export.Progress
 	for p.ExportID != id {
@@ -297,7 +308,8 @@ func TestPlanningAHugeSelectionTakesNoMemory(t *testing.T) {
 	}
 	took := time.Since(began)
 	first, second := memory.halves()
-	t.Logf("%d rows in %d windows were planned in %s with %d MB", p.RowsPlanned, p.WindowsPlanned, took.Round(time.Millisecond), max(first, second)/1e6)
+	t.Logf("%d rows in %d windows were planned in %s with %d MB", p.RowsPlanned, p.WindowsPlanned,
+		took.Round(time.Millisecond), max(first, second)/1e6)
 	if p.RowsPlanned != int64(rows) || p.WindowsPlanned != int64(rows+29_999)/30_000 {
 		t.Errorf("%d rows in %d windows", p.RowsPlanned, p.WindowsPlanned)
 	}

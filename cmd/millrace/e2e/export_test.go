@@ -36,8 +36,9 @@ func parse(t *testing.T, text string) object {
 	return o
 }
 
-// An export request piped into the topic with kcat, in bare JSON, gives back all 5,276 recipe runs of the
-// real data, in 36 fragments, equal to the source events field by field — and so does `millrace request`.
+// An export request piped into the topic with kcat, in bare JSON, gives back all 5,276 recipe runs
+// of the real data, in 36 fragments, equal to the source events field by field — and so does
+// `millrace request`.
 func TestRealRunsAreExportedAsTheyWereSent(t *testing.T) {
 	t.Parallel()
 	events := shared(t, "math-recipe.events.jsonl.gz")
@@ -49,19 +50,22 @@ func TestRealRunsAreExportedAsTheyWereSent(t *testing.T) {
 	}
 	local, env := startLocal(t)
 	env.run(t, "replay", events)
-	counted(t, connect(t, local.DSN), time.Minute, map[string]uint64{"SELECT count() FROM runs_with_feedback WHERE feedback_rating != ''": 5276})
+	counted(t, connect(t, local.DSN), time.Minute, map[string]uint64{
+		"SELECT count() FROM runs_with_feedback WHERE feedback_rating != ''": 5276})
 	want := sourceRecords(t, events)
 
 	kcat := exec.Command("kcat", "-P", "-b", local.kafka, "-t", "millrace.export-requests")
-	kcat.Stdin = strings.NewReader(`{"export_id":"by-kcat","workspace_id":"acme","name":"October math tutor","requested_by":"analytics@acme.example",` +
-		`"purpose":"export_dataset","source":"recipe","app_id":"math-tutor","selection":{"limit":10000}}` + "\n")
+	kcat.Stdin = strings.NewReader(
+		`{"export_id":"by-kcat","workspace_id":"acme","name":"October math tutor","requested_by":"analytics@acme.example",` +
+			`"purpose":"export_dataset","source":"recipe","app_id":"math-tutor","selection":{"limit":10000}}` + "\n")
 	if out, err := kcat.CombinedOutput(); err != nil {
 		t.Fatalf("kcat: %v\n%s", err, out)
 	}
 	completions := completionsOf(t, local.kafka)
 	checkExport(t, local, completions.next(t, "by-kcat"), want)
 
-	got := env.try(t, "", "request", "--workspace", "acme", "--source", "recipe", "--app", "math-tutor", "--purpose", "export_dataset",
+	got := env.try(t, "", "request", "--workspace", "acme", "--source", "recipe", "--app", "math-tutor", "--purpose",
+		"export_dataset",
 		"--from", "2026-01-01T00:00:00Z", "--to", "2027-01-01T00:00:00Z", "--name", "by hand", "--watch")
 	if got.code != 0 {
 		t.Fatalf("request: exit code %d\n%s%s", got.code, got.stdout, got.stderr)
@@ -100,7 +104,8 @@ func sourceRecords(t *testing.T, name string) map[string]object {
 	}
 	for id, r := range records {
 		f := feedback[id]
-		r["feedback"] = object{"rating": f["rating"], "score": f["score"], "comment": f["comment"], "tags": f["tags"], "corrected_answer": f["corrected_answer"]}
+		r["feedback"] = object{"rating": f["rating"], "score": f["score"], "comment": f["comment"], "tags": f["tags"],
+			"corrected_answer": f["corrected_answer"]}
 		began, err1 := time.Parse(time.RFC3339Nano, r["started_at"].(string))
 		ended, err2 := time.Parse(time.RFC3339Nano, r["ended_at"].(string))
 		if err1 != nil || err2 != nil {
@@ -115,7 +120,8 @@ func sourceRecords(t *testing.T, name string) map[string]object {
 // checkExport checks a completion, its manifest, its files, and that the records are those wanted.
 func checkExport(t *testing.T, local *runningStack, completion object, want map[string]object) {
 	t.Helper()
-	for field, value := range map[string]string{"status": "succeeded", "records": "5276", "rows_planned": "5276", "rows_used": "5276", "fragments": "36"} {
+	for field, value := range map[string]string{"status": "succeeded", "records": "5276", "rows_planned": "5276",
+		"rows_used": "5276", "fragments": "36"} {
 		if got := fmt.Sprint(completion[field]); got != value {
 			t.Errorf("completion: %s is %s, want %s", field, got, value)
 		}
@@ -143,7 +149,8 @@ func checkExport(t *testing.T, local *runningStack, completion object, want map[
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != f["sha256"] || fmt.Sprint(len(body)) != fmt.Sprint(f["bytes"]) {
+		if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != f["sha256"] ||
+			fmt.Sprint(len(body)) != fmt.Sprint(f["bytes"]) {
 			t.Errorf("%s is not as the manifest says", f["key"])
 		}
 		lines := strings.Split(strings.TrimSuffix(string(body), "\n"), "\n")
@@ -193,7 +200,8 @@ func compareRecord(t *testing.T, got, want object) {
 	}
 }
 
-// normal makes values comparable: 0.0 and 0 are one number, and an empty list or text is an absent one.
+// normal makes values comparable: 0.0 and 0 are one number, and an empty list or text is an absent
+// one.
 func normal(v any) any {
 	switch v := v.(type) {
 	case json.Number:

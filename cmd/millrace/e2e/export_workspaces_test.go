@@ -12,11 +12,14 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// workspaces are 50 whose ids begin with each other, look like something else, or are as long as they may be.
+// workspaces are 50 whose ids begin with each other, look like something else, or are as long as
+// they may be.
 var workspaces = func() []string {
 	list := []string{
-		"a", "a-", "a_", "a-b", "a_b", "a--b", "a__b", "ab", "a0", "b-a", "0", "00", "0-0", "1e9", "0x0", "null", "true", "nan", "select",
-		"default", "system", "millrace", "exports", "plan", "windows", "data", "manifest", "deleted", "acme", "acme-", "acme_", "acme2", "con", "x--", "c---",
+		"a", "a-", "a_", "a-b", "a_b", "a--b", "a__b", "ab", "a0", "b-a", "0", "00", "0-0", "1e9", "0x0", "null", "true",
+		"nan", "select",
+		"default", "system", "millrace", "exports", "plan", "windows", "data", "manifest", "deleted", "acme", "acme-",
+		"acme_", "acme2", "con", "x--", "c---",
 	}
 	for n := range 14 { // each begins with the one before
 		list = append(list, strings.Repeat("w", n+1))
@@ -26,8 +29,10 @@ var workspaces = func() []string {
 
 // hostile are texts that mean something to SQL, JSON, a path, a template, a shell or a spreadsheet.
 var hostile = []string{
-	`'; DROP TABLE runs; --`, `' OR workspace_id != '`, `\' OR 1=1 --`, `{workspace:String}`, `a') OR ('a' = 'a`, `","workspace_id":"a","owner":"a`,
-	`../../../../exports/a/`, `/etc/passwd`, `{{.WorkspaceID}}`, `${HOME}`, `$(id)`, "`id`", `%s%n%00`, `\N`, `\t\\`, "tab\tline\nreturn\r", `</script>`,
+	`'; DROP TABLE runs; --`, `' OR workspace_id != '`, `\' OR 1=1 --`, `{workspace:String}`, `a') OR ('a' = 'a`,
+	`","workspace_id":"a","owner":"a`,
+	`../../../../exports/a/`, `/etc/passwd`, `{{.WorkspaceID}}`, `${HOME}`, `$(id)`, "`id`", `%s%n%00`, `\N`, `\t\\`,
+	"tab\tline\nreturn\r", `</script>`,
 	`=cmd|' /C calc'!A0`, "\u2028\u202e", `*`, `a,b`, ` `, `null`, `🙂`,
 }
 
@@ -35,7 +40,8 @@ var hostile = []string{
 const manyApp, manyOtherApp = "a..b:c~d", "a..b"
 
 func manyRunID(i int) string {
-	return []string{"r", "R", "r.", "r..", "r-", "r_", "r~", "r:", "r:r", "r.r", "0", "00", "a", strings.Repeat("r", 128)}[i]
+	return []string{"r", "R", "r.", "r..", "r-", "r_", "r~", "r:", "r:r", "r.r", "0", "00", "a",
+		strings.Repeat("r", 128)}[i]
 }
 
 // Those of the exports, by what is asked for.
@@ -52,10 +58,13 @@ func manyRun(workspace, i int) object {
 		app = manyOtherApp
 	}
 	return object{
-		"type": "dev.millrace.run.v1", "workspace_id": workspaces[workspace], "run_id": manyRunID(i), "source": "recipe", "app_id": app, "status": "succeeded",
-		"started_at": time.Date(2026, 11, 1, 0, 0, i/2, 0, time.UTC), "question": text, "answer": "of " + other, "user_id": hostile[i%3], "session_id": other,
-		"inputs":   object{"workspace_id": other, text: hostile},
-		"messages": []object{{"role": "user", "content": text}, {"role": "assistant", "content": `{"workspace_id":"` + other + `"}`}},
+		"type": "dev.millrace.run.v1", "workspace_id": workspaces[workspace], "run_id": manyRunID(i), "source": "recipe",
+		"app_id": app, "status": "succeeded",
+		"started_at": time.Date(2026, 11, 1, 0, 0, i/2, 0, time.UTC), "question": text, "answer": "of " + other,
+		"user_id": hostile[i%3], "session_id": other,
+		"inputs": object{"workspace_id": other, text: hostile},
+		"messages": []object{{"role": "user", "content": text}, {"role": "assistant", "content": `{"workspace_id":"` + other +
+			`"}`}},
 		"metadata": object{"owner": workspaces[workspace], hostile[i%2]: text, "other": other},
 	}
 }
@@ -76,14 +85,16 @@ func manyEvents(t *testing.T) string {
 	for w, id := range workspaces {
 		for i := range manyRuns(w) {
 			line(manyRun(w, i))
-			line(object{"type": "dev.millrace.feedback.v1", "workspace_id": id, "run_id": manyRunID(i), "feedback_id": "f", "rating": "thumbsUp",
+			line(object{"type": "dev.millrace.feedback.v1", "workspace_id": id, "run_id": manyRunID(i), "feedback_id": "f",
+				"rating":  "thumbsUp",
 				"comment": "by " + id, "updated_at": "2026-11-02T00:00:00Z"})
 		}
 	}
 	return out.String()
 }
 
-// 50 workspaces with the same ids of everything, and contents that try to reach each other's, export at once.
+// 50 workspaces with the same ids of everything, and contents that try to reach each other's,
+// export at once.
 func TestWorkspacesThatExportAtOnceGetTheirOwnRunsAndNoOthers(t *testing.T) {
 	t.Parallel()
 	if len(workspaces) != 50 {
@@ -99,7 +110,8 @@ func TestWorkspacesThatExportAtOnceGetTheirOwnRunsAndNoOthers(t *testing.T) {
 		runs += manyRuns(w)
 	}
 	counted(t, s.conn, time.Minute, map[string]uint64{
-		"SELECT count() FROM runs_with_feedback WHERE feedback_id != ''": uint64(runs), "SELECT uniqExact(workspace_id) FROM runs_latest": 50,
+		"SELECT count() FROM runs_with_feedback WHERE feedback_id != ''": uint64(runs),
+		"SELECT uniqExact(workspace_id) FROM runs_latest":                50,
 	})
 	ingest.stop(t)
 	for range 2 {
@@ -134,10 +146,12 @@ func manyRequests(workspace int) (list []object) {
 		allDirect: {1000, object{"limit": 1000}, object{}},
 		allStaged: {4, object{"window": object{"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}}, object{}},
 		byUser:    {2, object{"limit": 1000}, object{"user_id": hostile[1]}},
-		byLabel:   {1000, object{"run_ids": []string{manyRunID(0), manyRunID(2), manyRunID(4), "nobody"}}, object{"metadata": object{hostile[0]: hostile[(workspace+2)%len(hostile)]}}},
+		byLabel: {1000, object{"run_ids": []string{manyRunID(0), manyRunID(2), manyRunID(4), "nobody"}},
+			object{"metadata": object{hostile[0]: hostile[(workspace+2)%len(hostile)]}}},
 	} {
 		list = append(list, object{
-			"export_id": id, "workspace_id": workspaces[workspace], "name": hostile[workspace%len(hostile)], "purpose": "export_dataset", "source": "recipe",
+			"export_id": id, "workspace_id": workspaces[workspace], "name": hostile[workspace%len(hostile)],
+			"purpose": "export_dataset", "source": "recipe",
 			"app_id": manyApp, "selection": r.selection, "filters": r.filters, "fragment": object{"max_records": r.window},
 		})
 	}
@@ -170,7 +184,8 @@ func checkMany(t *testing.T, c *export.Completion) {
 		want[manyRunID(i)] = manyRun(workspace, i)
 	}
 	p := planOf(t, c)
-	if staged := c.ExportID == allStaged || c.ExportID == byUser; staged != (p.Snapshot != "") || staged != (len(p.Windows) > 1) {
+	if staged := c.ExportID == allStaged || c.ExportID == byUser; staged != (p.Snapshot != "") ||
+		staged != (len(p.Windows) > 1) {
 		t.Errorf("export %s has %d windows, stage %q", c.ID, len(p.Windows), p.Snapshot)
 	}
 	got := exported(t, *c)
@@ -236,7 +251,8 @@ func checkManyListed(t *testing.T, s *site) {
 	for w, id := range workspaces {
 		var got []string
 		for _, e := range jsonLines(t, s.env.run(t, "exports", "ls", "--workspace", id, "--json")) {
-			if e["workspace_id"] != id || e["name"] != hostile[w%len(hostile)] || fmt.Sprint(e["records"]) != fmt.Sprint(len(manyWanted(w, e["export_id"].(string)))) {
+			if e["workspace_id"] != id || e["name"] != hostile[w%len(hostile)] ||
+				fmt.Sprint(e["records"]) != fmt.Sprint(len(manyWanted(w, e["export_id"].(string)))) {
 				t.Errorf("exports ls --workspace %s shows %v", id, e)
 			}
 			got = append(got, e["export_id"].(string))

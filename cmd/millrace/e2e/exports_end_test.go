@@ -13,11 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// slow makes queries that read whole runs fail with what is tried again for a time, so that exports stay running: the
-// rows that are there lack the column, and its default is evaluated as they are read.
+// slow makes queries that read whole runs fail with what is tried again for a time, so that exports
+// stay running: the rows that are there lack the column, and its default is evaluated as they are
+// read.
 func (s *site) slow(t *testing.T) {
 	t.Helper()
-	const spoil = "ALTER TABLE runs DROP COLUMN trace_id, ADD COLUMN trace_id String DEFAULT toString(throwIf(app_id != '', 'not now'))"
+	const spoil = "ALTER TABLE runs DROP COLUMN trace_id, ADD COLUMN trace_id String DEFAULT toString(throwIf(app_id != " +
+		"'', 'not now'))"
 	if err := s.conn.Exec(t.Context(), spoil); err != nil {
 		t.Fatal(err)
 	}
@@ -34,12 +36,14 @@ func TestARunningExportIsShownAndCancelledAndNothingElse(t *testing.T) {
 	}
 	id := strings.TrimSpace(got.stdout)
 	eventually(t, time.Minute, func() string {
-		if got := s.env.try(t, "", "exports", "show", id, "--json"); got.code != 0 || !strings.Contains(got.stdout, `"rows_planned":320`) {
+		if got := s.env.try(t, "", "exports", "show", id, "--json"); got.code != 0 ||
+			!strings.Contains(got.stdout, `"rows_planned":320`) {
 			return got.stdout + got.stderr
 		}
 		return ""
 	})
-	if out := s.env.run(t, "exports", "show", id); !strings.Contains(out, "accepted") || !strings.Contains(out, "0 of 320") {
+	if out := s.env.run(t, "exports", "show", id); !strings.Contains(out, "accepted") ||
+		!strings.Contains(out, "0 of 320") {
 		t.Errorf("show:\n%s", out)
 	}
 	eventually(t, 10*time.Second, func() string {
@@ -48,12 +52,14 @@ func TestARunningExportIsShownAndCancelledAndNothingElse(t *testing.T) {
 		}
 		return ""
 	})
-	for command, says := range map[string]string{"view": "still running", "download": "still running", "verify": "still running", "delete": "cancel it first"} {
+	for command, says := range map[string]string{"view": "still running", "download": "still running",
+		"verify": "still running", "delete": "cancel it first"} {
 		if got := s.env.try(t, "", "exports", command, id); got.code != exitFailed || !strings.Contains(got.stderr, says) {
 			t.Errorf("%s: exit code %d, %q", command, got.code, got.stderr)
 		}
 	}
-	watching := s.env.start(t, "request", "--source", "copilot", "--app", "a", "--purpose", "export_dataset", "--limit", "5", "--watch")
+	watching := s.env.start(t, "request", "--source", "copilot", "--app", "a", "--purpose", "export_dataset", "--limit",
+		"5", "--watch")
 	watched := watching.field(t, "export")
 	for _, id := range []string{id, watched} {
 		eventually(t, time.Minute, func() string {
@@ -71,15 +77,18 @@ func TestARunningExportIsShownAndCancelledAndNothingElse(t *testing.T) {
 	if code := watching.cmd.ProcessState.ExitCode(); code != exitCancelled {
 		t.Errorf("request --watch of a cancelled export: exit code %d", code)
 	}
-	if got := s.env.try(t, "", "exports", "cancel", id); got.code != 0 || !strings.Contains(got.stdout, "had been cancelled already") {
+	if got := s.env.try(t, "", "exports", "cancel", id); got.code != 0 ||
+		!strings.Contains(got.stdout, "had been cancelled already") {
 		t.Errorf("cancel again: exit code %d, %q %q", got.code, got.stdout, got.stderr)
 	}
 	for _, command := range []string{"view", "download", "verify"} {
-		if got := s.env.try(t, "", "exports", command, id); got.code != exitCancelled || !strings.Contains(got.stderr, "cancelled") {
+		if got := s.env.try(t, "", "exports", command, id); got.code != exitCancelled ||
+			!strings.Contains(got.stderr, "cancelled") {
 			t.Errorf("%s: exit code %d, %q", command, got.code, got.stderr)
 		}
 	}
-	if out := s.env.run(t, "exports", "show", id); !strings.Contains(out, "status") || !strings.Contains(out, "cancelled") {
+	if out := s.env.run(t, "exports", "show", id); !strings.Contains(out, "status") ||
+		!strings.Contains(out, "cancelled") {
 		t.Errorf("show:\n%s", out)
 	}
 	if out := s.env.run(t, "exports", "delete", id); !strings.Contains(out, "deleted") {
@@ -95,7 +104,8 @@ func TestACancelThatNobodyTakesSaysSo(t *testing.T) {
 	id := strings.TrimSpace(s.request(t).stdout)
 	eventually(t, time.Minute, func() string { return s.env.try(t, "", "exports", "show", id).stderr })
 	role.stop(t)
-	if got := s.env.try(t, "", "exports", "cancel", id, "--timeout", "1s"); got.code != exitFailed || !strings.Contains(got.stderr, "the cancel is filed") {
+	if got := s.env.try(t, "", "exports", "cancel", id, "--timeout", "1s"); got.code != exitFailed ||
+		!strings.Contains(got.stderr, "the cancel is filed") {
 		t.Errorf("exit code %d, %q %q", got.code, got.stdout, got.stderr)
 	}
 	s.env.start(t, "export")
@@ -157,14 +167,16 @@ func TestWhatCannotBeReadSaysWhy(t *testing.T) {
 		t.Errorf("delete again: %q", out)
 	}
 	for _, command := range []string{"view", "download", "verify"} {
-		if got := s.env.try(t, "", "exports", command, good); got.code != exitFailed || !strings.Contains(got.stderr, "deleted") {
+		if got := s.env.try(t, "", "exports", command, good); got.code != exitFailed ||
+			!strings.Contains(got.stderr, "deleted") {
 			t.Errorf("%s: deleted: exit code %d, %q", command, got.code, got.stderr)
 		}
 	}
 	if out := s.env.run(t, "exports", "show", good); !strings.Contains(out, "succeeded, and deleted") {
 		t.Errorf("show:\n%s", out)
 	}
-	if files := tree(t, s.folder(t, "acme", good)); !slices.Equal(files, []string{"deleted.json", "manifest.json", "plan.json", "windows/00000.json"}) {
+	if files := tree(t, s.folder(t, "acme", good)); !slices.Equal(files, []string{"deleted.json", "manifest.json",
+		"plan.json", "windows/00000.json"}) {
 		t.Errorf("left are %v", files)
 	}
 }
@@ -198,7 +210,8 @@ func TestVerifyNamesTheObjectThatWasTamperedWith(t *testing.T) {
 			t.Fatal(err)
 		}
 		key := "data/" + filepath.Base(data[1])
-		if got := s.env.try(t, "", "exports", "verify", id); got.code != exitFailed || !strings.Contains(got.stdout, key) || strings.Contains(got.stdout, filepath.Base(data[0])) {
+		if got := s.env.try(t, "", "exports", "verify", id); got.code != exitFailed || !strings.Contains(got.stdout, key) ||
+			strings.Contains(got.stdout, filepath.Base(data[0])) {
 			t.Errorf("%s: exit code %d\n%s%s", name, got.code, got.stdout, got.stderr)
 		}
 		report := s.env.try(t, "", "exports", "verify", id, "--json")
@@ -206,7 +219,8 @@ func TestVerifyNamesTheObjectThatWasTamperedWith(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s%s", name, report.code, report.stdout, report.stderr)
 		}
 		dir := filepath.Join(t.TempDir(), "out")
-		if got := s.env.try(t, "", "exports", "download", id, dir); got.code != exitFailed || !strings.Contains(got.stderr, key) || tree(t, dir) != nil {
+		if got := s.env.try(t, "", "exports", "download", id, dir); got.code != exitFailed ||
+			!strings.Contains(got.stderr, key) || tree(t, dir) != nil {
 			t.Errorf("download, %s: exit code %d, left %v\n%s%s", name, got.code, tree(t, dir), got.stdout, got.stderr)
 		}
 	}
@@ -224,12 +238,14 @@ func replaceFile(path string, body []byte) error {
 func produceTo(t *testing.T, s *site, topic, value string) {
 	t.Helper()
 	client := kafkaClient(t, s.kafka)
-	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: s.prefix + topic, Value: []byte(value)}).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: s.prefix + topic, Value: []byte(value)}).
+		FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// A download that is killed while it waits for an object has named no file, and the next one does it all.
+// A download that is killed while it waits for an object has named no file, and the next one does
+// it all.
 func TestAKilledDownloadLeavesNoHalfFile(t *testing.T) {
 	t.Parallel()
 	s := exportSite(t)

@@ -36,7 +36,8 @@ func TestExportsOnS3AreWrittenReadAndDeleted(t *testing.T) {
 		events := jsonLines(t, got.stdout)
 		completion := events[len(events)-1]
 		id := completion["export_id"].(string)
-		if uri := completion["manifest_uri"].(string); !strings.HasPrefix(uri, "s3://") || fmt.Sprint(completion["fragments"]) != "16" {
+		if uri := completion["manifest_uri"].(string); !strings.HasPrefix(uri, "s3://") ||
+			fmt.Sprint(completion["fragments"]) != "16" {
 			t.Errorf("%s: %v fragments, the manifest is at %s", format, completion["fragments"], uri)
 		}
 		s.env.run(t, "exports", "verify", id)

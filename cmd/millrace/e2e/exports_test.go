@@ -27,7 +27,8 @@ func exportSite(t *testing.T) *site {
 	ingest := s.env.start(t, "ingest")
 	var lines strings.Builder
 	for i := range 320 {
-		fmt.Fprintf(&lines, `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"r-%03d","source":"copilot","app_id":"a","started_at":"2026-11-01T00:00:00Z","status":"succeeded","question":"say \"%d\"\nمرحبا","metadata":{"k":"v"}}`+"\n", i, i)
+		fmt.Fprintf(&lines,
+			`{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"r-%03d","source":"copilot","app_id":"a","started_at":"2026-11-01T00:00:00Z","status":"succeeded","question":"say \"%d\"\nمرحبا","metadata":{"k":"v"}}`+"\n", i, i)
 	}
 	if got := s.env.try(t, lines.String(), "replay", "-"); got.code != 0 {
 		t.Fatal(got.stderr)
@@ -40,7 +41,8 @@ func exportSite(t *testing.T) *site {
 // request files a request for the 320 runs, with these flags beside.
 func (s *site) request(t *testing.T, args ...string) outcome {
 	t.Helper()
-	return s.env.try(t, "", append([]string{"request", "--source", "copilot", "--app", "a", "--purpose", "export_dataset", "--limit", "1000"}, args...)...)
+	return s.env.try(t, "", append([]string{"request", "--source", "copilot", "--app", "a", "--purpose", "export_dataset",
+		"--limit", "1000"}, args...)...)
 }
 
 // exported files a request, waits for its end and returns its id.
@@ -78,8 +80,8 @@ func (s *site) folder(t *testing.T, workspace, id string) string {
 	return ""
 }
 
-// Everything that is done with an export works the moment its completion is there, in every format, from the bucket
-// alone: neither Kafka nor ClickHouse is asked.
+// Everything that is done with an export works the moment its completion is there, in every format,
+// from the bucket alone: neither Kafka nor ClickHouse is asked.
 func TestAnExportIsLookedAtVerifiedAndDownloadedAsSoonAsItIsComplete(t *testing.T) {
 	t.Parallel()
 	s := exportSite(t)
@@ -103,7 +105,8 @@ func TestAnExportIsLookedAtVerifiedAndDownloadedAsSoonAsItIsComplete(t *testing.
 				if out := alone.run(t, "exports", "verify", id); !strings.Contains(out, "verified 4 objects, 320 records") {
 					t.Errorf("verify: %s", out)
 				}
-				if report := parse(t, alone.run(t, "exports", "verify", id, "--json")); fmt.Sprintf("%v %v", report["records"], report["problems"]) != "320 []" {
+				if report := parse(t, alone.run(t, "exports", "verify", id, "--json")); fmt.Sprintf("%v %v", report["records"],
+					report["problems"]) != "320 []" {
 					t.Errorf("verify --json: %v", report)
 				}
 				checkDownloaded(t, alone, id, format, compression)
@@ -127,7 +130,8 @@ func checkViewed(t *testing.T, env environment, id, format string) {
 		t.Errorf("view shows %d records by default, want 20", n)
 	}
 	out := env.run(t, "exports", "view", id, "-n", "2")
-	for _, want := range []string{"record 1 of 320\n", "record 2 of 320\n", "run_id ", " r-001\n", "say \"1\"\n", "مرحبا\n"} {
+	for _, want := range []string{"record 1 of 320\n", "record 2 of 320\n", "run_id ", " r-001\n", "say \"1\"\n",
+		"مرحبا\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("view: no %q in\n%s", want, out)
 		}
@@ -140,13 +144,16 @@ func checkViewed(t *testing.T, env environment, id, format string) {
 func checkShown(t *testing.T, env environment, id, format string) {
 	t.Helper()
 	out := env.run(t, "exports", "show", id)
-	for _, want := range []string{"runs as " + format + "\n", id, "succeeded", "320 records in 3 files", "320 planned, 320 used", "copilot a", "the most recent 1000", "data/train-00000-00002", "README.md", "manifest.json"} {
+	for _, want := range []string{"runs as " + format + "\n", id, "succeeded", "320 records in 3 files",
+		"320 planned, 320 used", "copilot a", "the most recent 1000", "data/train-00000-00002", "README.md",
+		"manifest.json"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("show: no %q in\n%s", want, out)
 		}
 	}
 	shown := parse(t, env.run(t, "exports", "show", id, "--json"))
-	if shown["status"] != "succeeded" || fmt.Sprint(shown["records"]) != "320" || len(shown["files"].([]any)) != 4 || shown["manifest_sha256"] == "" ||
+	if shown["status"] != "succeeded" || fmt.Sprint(shown["records"]) != "320" || len(shown["files"].([]any)) != 4 ||
+		shown["manifest_sha256"] == "" ||
 		shown["request"].(object)["format"] != format {
 		t.Errorf("show --json: %v", shown)
 	}
@@ -219,7 +226,8 @@ func tree(t *testing.T, dir string) (names []string) {
 func TestExportsAreListedNewestFirstAndHostileNamesDoNoHarm(t *testing.T) {
 	t.Parallel()
 	s := exportSite(t)
-	if out := s.env.run(t, "exports", "ls"); !strings.Contains(out, "No exports in workspace acme") || !strings.Contains(out, "millrace request") {
+	if out := s.env.run(t, "exports", "ls"); !strings.Contains(out, "No exports in workspace acme") ||
+		!strings.Contains(out, "millrace request") {
 		t.Errorf("an empty list: %q", out)
 	}
 	s.env.start(t, "export")
@@ -243,7 +251,8 @@ func TestExportsAreListedNewestFirstAndHostileNamesDoNoHarm(t *testing.T) {
 			t.Errorf("line %d is not of %s:\n%s", i+1, id, out)
 		}
 	}
-	if !strings.Contains(lines[3], "日本語の名前") || !regexp.MustCompile(` 320  succeeded `).MatchString(lines[3]) || !regexp.MustCompile(`  0  succeeded `).MatchString(lines[1]) {
+	if !strings.Contains(lines[3], "日本語の名前") || !regexp.MustCompile(` 320  succeeded `).MatchString(lines[3]) ||
+		!regexp.MustCompile(`  0  succeeded `).MatchString(lines[1]) {
 		t.Errorf("ls:\n%s", out)
 	}
 	for _, text := range []string{out, s.env.run(t, "exports", "show", second)} {
@@ -251,10 +260,12 @@ func TestExportsAreListedNewestFirstAndHostileNamesDoNoHarm(t *testing.T) {
 			t.Errorf("a hostile name is printed as %q", text)
 		}
 	}
-	if out := s.env.run(t, "exports", "ls", "-n", "2"); strings.Contains(out, first) || !strings.Contains(out, "newest 2") {
+	if out := s.env.run(t, "exports", "ls", "-n", "2"); strings.Contains(out, first) ||
+		!strings.Contains(out, "newest 2") {
 		t.Errorf("ls -n 2:\n%s", out)
 	}
-	if list := jsonLines(t, s.env.run(t, "exports", "ls", "--json")); len(list) != 3 || list[1]["name"] != hostile+strings.Repeat("long ", 40) {
+	if list := jsonLines(t, s.env.run(t, "exports", "ls", "--json")); len(list) != 3 || list[1]["name"] != hostile+
+		strings.Repeat("long ", 40) {
 		t.Errorf("ls --json: %v", list)
 	}
 	if out := s.env.run(t, "exports", "view", third); out != "The export has no records.\n" {

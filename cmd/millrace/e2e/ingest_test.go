@@ -162,7 +162,8 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 		t.Fatalf("only %d events", n)
 	}
 	s.env = append(s.env, "INGEST_BATCH_ROWS=2000", "INGEST_BATCH_INTERVAL=100ms")
-	// A killed member keeps its partitions until its session ends, after 10 s: as long as it lasts, so long the events flow.
+	// A killed member keeps its partitions until its session ends, after 10 s: as long as it lasts,
+	// so long the events flow.
 	replay := s.env.start(t, "replay", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(12*kills)), file)
 	ingest := s.env.start(t, "ingest")
 	admin := kadm.NewClient(kafkaClient(t, s.kafka))
@@ -172,7 +173,8 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 			if members := groupMembers(t, admin, s.prefix+"ingest"); members != 1 {
 				return fmt.Sprintf("the group has %d members", members)
 			}
-			if _, metrics := get(t, ops+"/metrics"); !strings.Contains(metrics, "\nmillrace_ingest_records_total ") || strings.Contains(metrics, "\nmillrace_ingest_records_total 0\n") {
+			if _, metrics := get(t, ops+"/metrics"); !strings.Contains(metrics, "\nmillrace_ingest_records_total ") ||
+				strings.Contains(metrics, "\nmillrace_ingest_records_total 0\n") {
 				return "nothing stored by this process"
 			}
 			return ""
@@ -196,8 +198,9 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 	}
 }
 
-// groupMembers counts the members of the consumer group, 0 while partitions change hands. A member is
-// not killed in such a moment: kfake then keeps it, with its partitions, for ever, which Kafka does not.
+// groupMembers counts the members of the consumer group, 0 while partitions change hands. A member
+// is not killed in such a moment: kfake then keeps it, with its partitions, for ever, which Kafka
+// does not.
 func groupMembers(t *testing.T, admin *kadm.Client, group string) int {
 	t.Helper()
 	groups, err := admin.DescribeGroups(t.Context(), group)
@@ -210,7 +213,8 @@ func groupMembers(t *testing.T, admin *kadm.Client, group string) int {
 // storedRows counts the rows of all snapshots, in all tables; it changes with every batch.
 func storedRows(t *testing.T, s *site) uint64 {
 	t.Helper()
-	return count(t, s.conn, "SELECT (SELECT count() FROM runs) + (SELECT count() FROM nodes) + (SELECT count() FROM feedback)")
+	return count(t, s.conn, "SELECT (SELECT count() FROM runs) + (SELECT count() FROM nodes) + (SELECT count() FROM "+
+		"feedback)")
 }
 
 // wait is a fixed part of an experiment, not a way to wait for something.
@@ -283,7 +287,8 @@ func startLocal(t *testing.T) (*runningStack, environment) {
 	}
 	localtest.ClickHouse(t) // skips where the engine cannot be had
 	dir := t.TempDir()
-	env := environment{"LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0", "HTTP_ADDR=127.0.0.1:0"}
+	env := environment{"LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0",
+		"HTTP_ADDR=127.0.0.1:0"}
 	l := &runningStack{process: env.start(t, "local", "--data", dir), dir: dir}
 	l.kafka = l.field(t, "kafka")
 	l.DSN = "clickhouse://" + l.field(t, "clickhouse") + "/" + l.field(t, "database")

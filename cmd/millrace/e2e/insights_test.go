@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// What a client of Answer Insights sees, which knows the host, the id of its app and a token, and nothing else of Millrace.
+// What a client of Answer Insights sees, which knows the host, the id of its app and a token, and
+// nothing else of Millrace.
 
 func analytics(app string) string { return "/api/public/bot/" + app + "/search/analytics-export" }
 
@@ -83,13 +84,16 @@ func insightsOneFile(t *testing.T, p *places) {
 		t.Errorf("the file is named %s", names[0])
 	}
 	file := job["analyticsFragments"].([]any)[0].(object)
-	if info := job["fileInfo"].(object); len(info) != 3 || info["fileId"] != file["fileId"] || info["fileName"] != file["fileName"] || content(t, info["fileUrl"].(string)) == nil {
+	if info := job["fileInfo"].(object); len(info) != 3 || info["fileId"] != file["fileId"] ||
+		info["fileName"] != file["fileName"] || content(t, info["fileUrl"].(string)) == nil {
 		t.Errorf("fileInfo is %v", info)
 	}
-	if job["hasAnalyticsFragments"] != false || job["message"] != "ANALYTICS DATA JSON Export Completed - 1 file(s) with 150 total records" {
+	if job["hasAnalyticsFragments"] != false ||
+		job["message"] != "ANALYTICS DATA JSON Export Completed - 1 file(s) with 150 total records" {
 		t.Errorf("%v %v", job["hasAnalyticsFragments"], job["message"])
 	}
-	if store := job["store"].(object); len(store) != 3 || fmt.Sprint(store["totalFiles"], " ", store["totalRecords"]) != "1 150" || store["urlParams"] == nil {
+	if store := job["store"].(object); len(store) != 3 || fmt.Sprint(store["totalFiles"], " ",
+		store["totalRecords"]) != "1 150" || store["urlParams"] == nil {
 		t.Errorf("store is %v", store)
 	}
 	for _, r := range records[0] {
@@ -99,7 +103,8 @@ func insightsOneFile(t *testing.T, p *places) {
 			t.Fatal(err)
 		}
 		event := []string{"thumbsUp", "thumbsDown", "search"}[i%3]
-		if r["query"] != fmt.Sprint("question ", i) || r["answer"] != fmt.Sprintf("<b>answer</b> & \"%d\"\n\u2028 मिल", i) || r["event"] != event {
+		if r["query"] != fmt.Sprint("question ", i) || r["answer"] != fmt.Sprintf("<b>answer</b> & \"%d\"\n\u2028 मिल", i) ||
+			r["event"] != event {
 			t.Fatalf("record %d is %v", i, r)
 		}
 	}
@@ -134,7 +139,8 @@ func insightsThreeFiles(t *testing.T, p *places) {
 	if info, ok := job["fileInfo"].(object); !ok || len(info) != 0 {
 		t.Errorf("fileInfo is %v", job["fileInfo"])
 	}
-	if job["hasAnalyticsFragments"] != true || job["message"] != "ANALYTICS DATA JSON Export Completed - 3 file(s) with 400 total records" {
+	if job["hasAnalyticsFragments"] != true ||
+		job["message"] != "ANALYTICS DATA JSON Export Completed - 3 file(s) with 400 total records" {
 		t.Errorf("%v %v", job["hasAnalyticsFragments"], job["message"])
 	}
 	if store := job["store"].(object); fmt.Sprint(store["totalFiles"], " ", store["totalRecords"]) != "3 400" {
@@ -146,7 +152,8 @@ func insightsThreeFiles(t *testing.T, p *places) {
 		if want := []int{150, 150, 100}[i]; len(list) != want {
 			t.Errorf("file %d has %d records, want %d", i+1, len(list), want)
 		}
-		if !regexp.MustCompile(fmt.Sprintf(`^analytics_data_\d{13}_part_%d_of_3$`, i+1)).MatchString(names[i]) || names[i][:28] != names[0][:28] {
+		if !regexp.MustCompile(fmt.Sprintf(`^analytics_data_\d{13}_part_%d_of_3$`, i+1)).MatchString(names[i]) ||
+			names[i][:28] != names[0][:28] {
 			t.Errorf("file %d is named %s", i+1, names[i])
 		}
 		for _, r := range list {
@@ -166,7 +173,8 @@ func insightsWhileItRuns(t *testing.T, p *places) string {
 		"jobType":"DATA_EXPORT","streamId":"st-…","searchIndexId":"sidx-…","fileInfo":{"ext":"json"},
 		"createdBy":"u-…","directoryInfo":null,"opType":"Manual","extractionSourceId":null,"contentId":null,
 		"error":null,"parentJobId":null,"createdOn":"…","__v":0}`)
-	created := p.still.call(t, "POST", analytics("bot"), `{"filters":{"from":"2026-10-01","to":"2026-10-01"},"event":"thumbsUp"}`).is(t, http.StatusOK)
+	created := p.still.call(t, "POST", analytics("bot"),
+		`{"filters":{"from":"2026-10-01","to":"2026-10-01"},"event":"thumbsUp"}`).is(t, http.StatusOK)
 	if created.header.Get("Content-Type") != "application/json" {
 		t.Errorf("the job is %s", created.header.Get("Content-Type"))
 	}
@@ -211,7 +219,8 @@ func insightsCancelled(t *testing.T, p *places, ran string) {
 func insightsRunningAndFailed(t *testing.T, p *places) {
 	s := p.a.in("insights")
 	for id, c := range map[string]struct{ request, code string }{
-		"failing": {`{"export_id":"failing","workspace_id":"insights","purpose":"export_dataset","source":"copilot","app_id":"bot","target":"answer_insights","format":"csv","selection":{"limit":1}}`, ""},
+		"failing": {
+			`{"export_id":"failing","workspace_id":"insights","purpose":"export_dataset","source":"copilot","app_id":"bot","target":"answer_insights","format":"csv","selection":{"limit":1}}`, ""},
 	} {
 		produceTo(t, p.site, "export-requests", c.request)
 		eventually(t, time.Minute, func() string {
@@ -222,14 +231,16 @@ func insightsRunningAndFailed(t *testing.T, p *places) {
 		})
 		job := s.job(t, "bot", "fj-"+id)
 		failure, _ := job["error"].(object)
-		if job["status"] != "FAILED" || failure["message"] == nil || failure["code"] == nil || job["analyticsFragments"] != nil {
+		if job["status"] != "FAILED" || failure["message"] == nil || failure["code"] == nil ||
+			job["analyticsFragments"] != nil {
 			t.Errorf("the job is %v", job)
 		}
 	}
 	gone := p.a.analytics(t, "bot", `{"filters":{"from":"2026-10-05","to":"2026-10-05"}}`)
 	id := strings.TrimPrefix(gone["_id"].(string), "fj-")
 	p.a.call(t, "DELETE", "/v1/exports/"+id, nil).is(t, http.StatusNoContent)
-	if job := p.b.job(t, "bot", "fj-"+id); job["status"] != "FAILED" || job["error"] == nil || job["analyticsFragments"] != nil {
+	if job := p.b.job(t, "bot", "fj-"+id); job["status"] != "FAILED" || job["error"] == nil ||
+		job["analyticsFragments"] != nil {
 		t.Errorf("the job whose files were deleted is %v", job)
 	}
 }
@@ -258,7 +269,8 @@ func insightsMistakes(t *testing.T, p *places) {
 			t.Errorf("%s: %v", body, p["detail"])
 		}
 	}
-	s.call(t, "POST", analytics("a%2Fb"), `{"filters":{"from":"2026-10-01","to":"2026-10-01"}}`).problem(t, http.StatusUnprocessableEntity, "appID")
+	s.call(t, "POST", analytics("a%2Fb"), `{"filters":{"from":"2026-10-01","to":"2026-10-01"}}`).problem(t,
+		http.StatusUnprocessableEntity, "appID")
 	s.empty(t)
 }
 
@@ -268,7 +280,9 @@ func insightsJobsAreApart(t *testing.T, p *places) {
 	for _, at := range []endpoint{p.a.in("other"), p.b.in("other"), p.client("other")} {
 		at.get(t, "/api/public/bot/bot/search/jobs/"+job).problem(t, http.StatusNotFound)
 	}
-	for _, path := range []string{"a/search/jobs/" + job, "bot/search/jobs/fj-nope", "bot/search/jobs/fj-", "bot/search/jobs/nope", "bot/search/jobs/" + strings.TrimPrefix(job, "fj-"), "bot/search/jobs/fj-" + plainExport, "bot/search/jobs/fj-..%2f" + job} {
+	for _, path := range []string{"a/search/jobs/" + job, "bot/search/jobs/fj-nope", "bot/search/jobs/fj-",
+		"bot/search/jobs/nope", "bot/search/jobs/" + strings.TrimPrefix(job, "fj-"), "bot/search/jobs/fj-" + plainExport,
+		"bot/search/jobs/fj-..%2f" + job} {
 		p.a.get(t, "/api/public/bot/"+path).problem(t, http.StatusNotFound)
 	}
 }
@@ -280,7 +294,8 @@ func insightsURLs(t *testing.T, p *places) {
 		t.Fatal(err)
 	}
 	query := good.Query()
-	if got := p.b.in("other").get(t, good.RequestURI()).is(t, http.StatusOK); len(got.body) == 0 { // the URL says whose it is
+	// the URL says whose it is
+	if got := p.b.in("other").get(t, good.RequestURI()).is(t, http.StatusOK); len(got.body) == 0 {
 		t.Error("no body")
 	}
 	alter := func(name, value string) string {
@@ -293,12 +308,17 @@ func insightsURLs(t *testing.T, p *places) {
 	}
 	expires := query.Get("expires")
 	for name, path := range map[string]string{
-		"longer": alter("expires", expires+"0"), "expired": alter("expires", "1700000000"), "no number": alter("expires", "never"), "no end": alter("expires", ""),
-		"another workspace": alter("workspace", "other"), "no workspace": alter("workspace", ""), "a strange workspace": alter("workspace", "../acme"),
-		"no signature": alter("signature", ""), "another signature": alter("signature", strings.Repeat("A", 43)),
-		"a letter less": alter("signature", query.Get("signature")[:42]), "another file": strings.Replace(alter("expires", expires), "/data/", "/data/x", 1),
-		"the manifest":   strings.Replace(alter("expires", expires), good.Path[strings.Index(good.Path, "/data/"):], "/manifest.json", 1),
-		"another export": strings.Replace(alter("expires", expires), job["_id"].(string)[3:], "0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e", 1),
+		"longer": alter("expires", expires+"0"), "expired": alter("expires", "1700000000"),
+		"no number": alter("expires", "never"), "no end": alter("expires", ""),
+		"another workspace": alter("workspace", "other"), "no workspace": alter("workspace", ""),
+		"a strange workspace": alter("workspace", "../acme"),
+		"no signature":        alter("signature", ""), "another signature": alter("signature", strings.Repeat("A", 43)),
+		"a letter less": alter("signature", query.Get("signature")[:42]),
+		"another file":  strings.Replace(alter("expires", expires), "/data/", "/data/x", 1),
+		"the manifest": strings.Replace(alter("expires", expires), good.Path[strings.Index(good.Path, "/data/"):],
+			"/manifest.json", 1),
+		"another export": strings.Replace(alter("expires", expires), job["_id"].(string)[3:],
+			"0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e", 1),
 	} {
 		if got := p.a.get(t, path); got.status != http.StatusForbidden {
 			t.Errorf("%s: %d %s", name, got.status, got.body)

@@ -17,17 +17,19 @@ import (
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// The tests of this file need brokers to kill, see `make test-kafka`. The others share them, so these do
-// not run in parallel with any.
+// The tests of this file need brokers to kill, see `make test-kafka`. The others share them, so
+// these do not run in parallel with any.
 
-// Of each kill, the longest that a broker is away, and that it is left alone after it has caught up. The
-// others notice that it is gone after 9 s at most (broker.session.timeout.ms); some of its absences end before.
+// Of each kill, the longest that a broker is away, and that it is left alone after it has caught
+// up. The others notice that it is gone after 9 s at most (broker.session.timeout.ms); some of its
+// absences end before.
 const (
 	maxAway  = 12 * time.Second
 	maxQuiet = 4 * time.Second
 )
 
-// victim picks the broker to kill: first the active controller, then the coordinator of a group, then any.
+// victim picks the broker to kill: first the active controller, then the coordinator of a group,
+// then any.
 func victim(t *testing.T, c *localtest.KafkaCluster, s *site, random *rand.Rand, kill int, group string) int {
 	t.Helper()
 	switch kill {
@@ -72,7 +74,8 @@ func TestKillingBrokersAndIngestLosesNothingAndStoresNothingTwice(t *testing.T) 
 		killIngest(0)
 		broker := victim(t, cluster, s, random, i, "ingest")
 		cluster.Kill(t, broker)
-		t.Logf("kill %d, of broker %d, with %d rows stored; ingest is killed at moment %d", i+1, broker, storedRows(t, s), moment)
+		t.Logf("kill %d, of broker %d, with %d rows stored; ingest is killed at moment %d", i+1, broker, storedRows(t, s),
+			moment)
 		killIngest(1)
 		partOf(t, random, maxAway-maxQuiet)
 		killIngest(2)

@@ -62,7 +62,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// env is what a process is started with beside the test's own environment, NAME=value without the prefix.
+// env is what a process is started with beside the test's own environment, NAME=value without the
+// prefix.
 type environment []string
 
 // site is a place to run roles in: topics of its own and a database of its own.
@@ -74,8 +75,9 @@ type site struct {
 	conn   driver.Conn
 }
 
-// newKafka returns brokers, and a prefix that no other test has topics and groups of: an in-memory Kafka for
-// the test alone, or in `make test-kafka` the cluster of Apache Kafka that all tests share.
+// newKafka returns brokers, and a prefix that no other test has topics and groups of: an in-memory
+// Kafka for the test alone, or in `make test-kafka` the cluster of Apache Kafka that all tests
+// share.
 func newKafka(t *testing.T) (brokers, prefix string) {
 	t.Helper()
 	if localtest.OnKafkaCluster() {
@@ -171,7 +173,8 @@ type process struct {
 // start starts a role. It is killed when the test ends.
 func (e environment) start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: e.command(context.Background(), args...), name: "millrace " + strings.Join(args, " "), done: make(chan struct{}), line: make(chan struct{})}
+	p := &process{cmd: e.command(context.Background(), args...), name: "millrace " + strings.Join(args, " "),
+		done: make(chan struct{}), line: make(chan struct{})}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -301,7 +304,8 @@ func counted(t *testing.T, conn driver.Conn, within time.Duration, want map[stri
 	})
 }
 
-// shared returns a file of ../shared/data, or skips the test where that folder is not beside the project.
+// shared returns a file of ../shared/data, or skips the test where that folder is not beside the
+// project.
 func shared(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join("..", "..", "..", "..", "shared", "data", name)

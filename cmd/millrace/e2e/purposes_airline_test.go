@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// Conversations with tools, of which every one ends with a message of the user or of a tool, become lines that train a
-// model: calls and answers intact, the tails cut.
+// Conversations with tools, of which every one ends with a message of the user or of a tool, become
+// lines that train a model: calls and answers intact, the tails cut.
 func TestAirlineConversationsAreTrainedOnWithTheirToolCalls(t *testing.T) {
 	t.Parallel()
 	files := map[realApp]string{mathTutor: shared(t, mathTutor.file), airline: shared(t, airline.file)}
@@ -26,7 +26,8 @@ func TestAirlineConversationsAreTrainedOnWithTheirToolCalls(t *testing.T) {
 	ended := batch.ended(t)
 	of := func(id string) *export.Completion { return succeeded(t, ended, id) }
 	chat := of("chat")
-	if chat.Records < 190 || chat.RowsUsed != chat.Records || !slices.ContainsFunc(chat.Warnings, func(w export.Warning) bool { return w.Code == "trimmed_tail" && w.Count == chat.Records }) ||
+	if chat.Records < 190 || chat.RowsUsed != chat.Records || !slices.ContainsFunc(chat.Warnings,
+		func(w export.Warning) bool { return w.Code == "trimmed_tail" && w.Count == chat.Records }) ||
 		!slices.ContainsFunc(chat.Warnings, func(w export.Warning) bool { return w.Code == "thumbs_down_included" }) {
 		t.Errorf("%d records, dropped %v, warnings %+v", chat.Records, chat.Dropped, chat.Warnings)
 	}
@@ -41,7 +42,8 @@ func TestAirlineConversationsAreTrainedOnWithTheirToolCalls(t *testing.T) {
 	for _, record := range recordsOf(t, bedrock) {
 		messages := record["messages"].([]any)
 		for i, m := range messages {
-			if role := m.(object)["role"]; role != []string{"user", "assistant"}[i%2] || len(m.(object)["content"].([]any)) != 1 {
+			if role := m.(object)["role"]; role != []string{"user", "assistant"}[i%2] ||
+				len(m.(object)["content"].([]any)) != 1 {
 				t.Fatalf("message %d is of %v: %v", i, role, m)
 			}
 		}
@@ -85,8 +87,8 @@ func lineageOf(t *testing.T, c *export.Completion) (lines []object) {
 	return lines
 }
 
-// intact holds a line against the conversation that was sent: it is its beginning, up to the last answer with a text,
-// with every tool call and its answer; ids may be others, but go together.
+// intact holds a line against the conversation that was sent: it is its beginning, up to the last
+// answer with a text, with every tool call and its answer; ids may be others, but go together.
 func intact(t *testing.T, record, run object) {
 	t.Helper()
 	sent, got := run["messages"].([]any), record["messages"].([]any)

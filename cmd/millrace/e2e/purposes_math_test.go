@@ -23,7 +23,8 @@ func mathRuns(t *testing.T, file string) map[string][]mathRun {
 	questions := map[string][]mathRun{}
 	for id, r := range sourceRecords(t, file) {
 		text := func(key string) string { return fmt.Sprint(r[key]) }
-		run := mathRun{id, text("question"), text("answer"), text("app_version"), fmt.Sprint(r["feedback"].(object)["score"]) == "1.0"}
+		run := mathRun{id, text("question"), text("answer"), text("app_version"),
+			fmt.Sprint(r["feedback"].(object)["score"]) == "1.0"}
 		question := strings.Join(strings.Fields(run.question), " ")
 		questions[question] = append(questions[question], run)
 	}
@@ -41,9 +42,11 @@ func TestVersionsOfTheRecipeAreComparedPairedAndLearntFrom(t *testing.T) {
 	ask("evaluation", object{"purpose": "recipe_evaluation"})
 	ask("pairs", object{"purpose": "fine_tuning", "target": "openai_dpo"})
 	ask("right", object{"purpose": "fine_tuning", "filters": object{"min_score": 1}})
-	ask("right-all", object{"purpose": "fine_tuning", "filters": object{"min_score": 1}, "options": object{"dedupe": false}})
+	ask("right-all", object{"purpose": "fine_tuning", "filters": object{"min_score": 1},
+		"options": object{"dedupe": false}})
 	ask("split", object{"purpose": "recipe_evaluation", "split": object{"validation": 0.2, "test": 0.1, "seed": 7}})
-	ask("split-pairs", object{"purpose": "fine_tuning", "target": "trl_dpo", "split": object{"validation": 0.2, "test": 0.1, "seed": 7}})
+	ask("split-pairs", object{"purpose": "fine_tuning", "target": "trl_dpo", "split": object{"validation": 0.2,
+		"test": 0.1, "seed": 7}})
 	ended := batch.ended(t)
 	of := func(id string) *export.Completion { return succeeded(t, ended, id) }
 	compared(t, recordsOf(t, of("evaluation")), questions)
@@ -69,7 +72,8 @@ func TestVersionsOfTheRecipeAreComparedPairedAndLearntFrom(t *testing.T) {
 		}
 	}
 	if c.Records != solved || of("right-all").Records != rightRuns || solved == 0 {
-		t.Errorf("%d and %d records, want one for each of %d solved questions, and for each of %d right runs", c.Records, of("right-all").Records, solved, rightRuns)
+		t.Errorf("%d and %d records, want one for each of %d solved questions, and for each of %d right runs", c.Records,
+			of("right-all").Records, solved, rightRuns)
 	}
 	unmixed(t, of("split"), func(r object) string { return r["inputs"].(object)["question"].(string) })
 	unmixed(t, of("split-pairs"), func(r object) string { return r["prompt"].([]any)[0].(object)["content"].(string) })
@@ -106,9 +110,11 @@ func compared(t *testing.T, records []object, questions map[string][]mathRun) {
 				names[v.(string)] = true
 			}
 			score, _ := m["feedback"].(object)["score"].(json.Number).Float64()
-			if rankOf(m) != int64(i+1) || (score == 1) != (i < right) || !maps.Equal(names, versions) || fmt.Sprint(comparison["runs_in_group"]) != fmt.Sprint(len(runs)) ||
+			if rankOf(m) != int64(i+1) || (score == 1) != (i < right) || !maps.Equal(names, versions) ||
+				fmt.Sprint(comparison["runs_in_group"]) != fmt.Sprint(len(runs)) ||
 				comparison["best_version"] != members[0]["app_version"] {
-				t.Fatalf("run %v, %d. of its group with score %v, has %v; %d of %d are right", m["run_id"], i+1, score, comparison, right, len(runs))
+				t.Fatalf("run %v, %d. of its group with score %v, has %v; %d of %d are right", m["run_id"], i+1, score, comparison,
+					right, len(runs))
 			}
 		}
 	}
@@ -119,7 +125,8 @@ func rankOf(r object) int64 {
 	return n
 }
 
-// paired holds the preference pairs against the source: one for each question with a right and a wrong answer.
+// paired holds the preference pairs against the source: one for each question with a right and a
+// wrong answer.
 func paired(t *testing.T, c *export.Completion, questions map[string][]mathRun) {
 	t.Helper()
 	mixed := map[string]map[string]bool{} // question to its answers, and whether they are right
@@ -144,7 +151,8 @@ func paired(t *testing.T, c *export.Completion, questions map[string][]mathRun) 
 		answers := mixed[question]
 		wrong, isThere := answers[rejected]
 		if seen[question] || !answers[preferred] || !isThere || wrong {
-			t.Errorf("pair of %q: seen before %t, preferred is right %t, rejected is right %t", question, seen[question], answers[preferred], wrong)
+			t.Errorf("pair of %q: seen before %t, preferred is right %t, rejected is right %t", question, seen[question],
+				answers[preferred], wrong)
 		}
 		seen[question] = true
 	}

@@ -44,8 +44,9 @@ func formatsOf(t *testing.T, e environment) (all []possible) {
 // nodesOf are nodes of the apps of the real data, an llm node first.
 var nodesOf = map[realApp][]string{mathTutor: {"solve", "extract_answer"}, airline: {"assistant", "get_user_details"}}
 
-// All of both real data sets through every purpose, target and format: every row is used or dropped under a reason
-// that is documented, every record is what the target's schema says, and the files open in readers that are not ours.
+// All of both real data sets through every purpose, target and format: every row is used or dropped
+// under a reason that is documented, every record is what the target's schema says, and the files
+// open in readers that are not ours.
 func TestAllRealRunsGoThroughEveryPurposeTargetAndFormat(t *testing.T) {
 	t.Parallel()
 	files := map[realApp]string{mathTutor: shared(t, mathTutor.file), airline: shared(t, airline.file)}
@@ -86,12 +87,14 @@ func TestAllRealRunsGoThroughEveryPurposeTargetAndFormat(t *testing.T) {
 		dropped := int64(0)
 		for reason, n := range c.Dropped {
 			dropped += n
-			if p.Dropped[reason] == "" && reason != "duplicate_input" && reason != "group_too_large" && reason != "record_too_large" {
+			if p.Dropped[reason] == "" && reason != "duplicate_input" && reason != "group_too_large" &&
+				reason != "record_too_large" {
 				t.Errorf("%s: %d rows are dropped as %s, which millrace formats does not explain", id.ExportID, n, reason)
 			}
 		}
 		if c.Status != export.StatusSucceeded || c.RowsPlanned != planned || c.RowsUsed+dropped != planned {
-			t.Errorf("%s: %s, %d rows used and %v dropped of %d, want %d: %+v", id.ExportID, c.Status, c.RowsUsed, c.Dropped, c.RowsPlanned, planned, c.Failure())
+			t.Errorf("%s: %s, %d rows used and %v dropped of %d, want %d: %+v", id.ExportID, c.Status, c.RowsUsed, c.Dropped,
+				c.RowsPlanned, planned, c.Failure())
 			continue
 		}
 		if c.Records == 0 && !mayBeEmpty(app, &c) {
@@ -105,8 +108,8 @@ func TestAllRealRunsGoThroughEveryPurposeTargetAndFormat(t *testing.T) {
 	}
 }
 
-// checkSidecars holds what stands beside the records against them: the lineage has a line for each row that was used, and
-// the readers that need a description find one, all listed in the manifest.
+// checkSidecars holds what stands beside the records against them: the lineage has a line for each
+// row that was used, and the readers that need a description find one, all listed in the manifest.
 func checkSidecars(t *testing.T, c *export.Completion) {
 	t.Helper()
 	var m export.Manifest
@@ -159,23 +162,27 @@ func checkSidecars(t *testing.T, c *export.Completion) {
 		decode(t, beside(t, c, "__meta__/dataset_info.json"), &doc)
 		first := recordsOf(t, c)[0]
 		turns := first[doc["train"].Columns["messages"]].([]any)
-		if from := turns[0].(object)[doc["train"].Tags["role_tag"]]; from != doc["train"].Tags["user_tag"] && from != doc["train"].Tags["observation_tag"] {
+		if from := turns[0].(object)[doc["train"].Tags["role_tag"]]; from != doc["train"].Tags["user_tag"] &&
+			from != doc["train"].Tags["observation_tag"] {
 			t.Errorf("%s: the first turn is from %v, dataset_info.json says %+v", c.ExportID, from, doc["train"])
 		}
-		if named := doc["train-00000-00000"].File; len(beside(t, c, "__meta__/"+named)) == 0 || doc["train"].File != "../train.jsonl" {
+		if named := doc["train-00000-00000"].File; len(beside(t, c, "__meta__/"+named)) == 0 ||
+			doc["train"].File != "../train.jsonl" {
 			t.Errorf("%s: dataset_info.json names %s and %s", c.ExportID, named, doc["train"].File)
 		}
 	}
 }
 
-// mayBeEmpty knows what cannot be made of the real data: it has no chunks, corrected answers or references in places.
+// mayBeEmpty knows what cannot be made of the real data: it has no chunks, corrected answers or
+// references in places.
 func mayBeEmpty(app realApp, c *export.Completion) bool {
 	switch c.Target {
 	case "bedrock_rag":
 		return true // no passages anywhere
 	case "bedrock_distillation":
 		return true // no system message in math, and many turns in airline
-	case "openai_dpo", "trl_dpo", "gemini_preference", "karini_csv", "inspect", "bedrock_apo", "ragas", "promptfoo", "dspy":
+	case "openai_dpo", "trl_dpo", "gemini_preference", "karini_csv", "inspect", "bedrock_apo", "ragas", "promptfoo",
+		"dspy":
 		return app == airline
 	case "trl_kto", "bedrock_conversation":
 		return false
@@ -268,7 +275,8 @@ func checkFiles(t *testing.T, s *site, c *export.Completion) {
 	}
 }
 
-// checkLines holds each line against the JSON Schema of its target, which was written from its reader's rules.
+// checkLines holds each line against the JSON Schema of its target, which was written from its
+// reader's rules.
 func checkLines(t *testing.T, c *export.Completion, body []byte) {
 	t.Helper()
 	for i, line := range bytes.Split(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
@@ -292,8 +300,8 @@ func checkRecord(t *testing.T, c *export.Completion, i int, record []byte) bool 
 
 var targetSchemas sync.Map // by file
 
-// targetSchema is the JSON Schema of a target's records; those of two purposes are held against the events instead, and have
-// none.
+// targetSchema is the JSON Schema of a target's records; those of two purposes are held against the
+// events instead, and have none.
 func targetSchema(t *testing.T, purpose, target string) *jsonschema.Schema {
 	t.Helper()
 	dir := "../../../pipeline/export/format/*/testdata/schemas/"

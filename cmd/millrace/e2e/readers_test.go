@@ -19,8 +19,8 @@ import (
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// readerTool runs a script of .ci/npm or .ci/readers and returns what it prints. Without the packages the test is skipped, and
-// fails where CI=true.
+// readerTool runs a script of .ci/npm or .ci/readers and returns what it prints. Without the
+// packages the test is skipped, and fails where CI=true.
 func readerTool(t *testing.T, script string, args ...string) []byte {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", "..", "..", ".ci", filepath.FromSlash(script)))
@@ -34,7 +34,8 @@ func readerTool(t *testing.T, script string, args ...string) []byte {
 		t.Skipf("no readers: %v; make test fetches them", err)
 	}
 	cmd := exec.Command("node", append([]string{path}, args...)...)
-	cmd.Env = append(os.Environ(), "PROMPTFOO_DISABLE_TELEMETRY=1", "PROMPTFOO_DISABLE_UPDATE=1", "PROMPTFOO_CONFIG_DIR="+t.TempDir(), "LOG_LEVEL=error")
+	cmd.Env = append(os.Environ(), "PROMPTFOO_DISABLE_TELEMETRY=1", "PROMPTFOO_DISABLE_UPDATE=1",
+		"PROMPTFOO_CONFIG_DIR="+t.TempDir(), "LOG_LEVEL=error")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -73,26 +74,32 @@ func dataFiles(t *testing.T, c *export.Completion) (paths []string) {
 	return paths
 }
 
-// What the tools themselves read of files as they are: promptfoo's loader and templates, the types of OpenAI's client,
-// hyparquet, and DuckDB by the command of the completion. The sample has texts that look like templates, quotes and code.
+// What the tools themselves read of files as they are: promptfoo's loader and templates, the types
+// of OpenAI's client, hyparquet, and DuckDB by the command of the completion. The sample has texts
+// that look like templates, quotes and code.
 func TestTheToolsThatTargetsNameReadTheirFilesUnmodified(t *testing.T) {
 	t.Parallel()
 	s := sampleSite(t, 900)
 	batch := newBatch(t, s)
 	ask := func(id, source, app string, fields object) {
-		r := object{"export_id": id, "workspace_id": "default", "source": source, "app_id": app, "selection": object{"limit": 10_000}}
+		r := object{"export_id": id, "workspace_id": "default", "source": source, "app_id": app,
+			"selection": object{"limit": 10_000}}
 		for key, value := range fields {
 			r[key] = value
 		}
 		batch.file(t, r)
 	}
-	ask("promptfoo", "recipe", "knowledge-answer", object{"purpose": "recipe_evaluation", "target": "promptfoo", "options": object{"assert": "icontains"}})
+	ask("promptfoo", "recipe", "knowledge-answer", object{"purpose": "recipe_evaluation", "target": "promptfoo",
+		"options": object{"assert": "icontains"}})
 	ask("chat", "copilot", "airline-helpdesk", object{"purpose": "fine_tuning", "options": object{"dedupe": false}})
 	ask("chat-nodes", "copilot", "airline-helpdesk", object{"purpose": "fine_tuning", "nodes": []string{"compose_answer"}})
-	ask("preferences", "copilot", "airline-helpdesk", object{"purpose": "fine_tuning", "target": "openai_dpo", "options": object{"pairs_per_input": 3}})
+	ask("preferences", "copilot", "airline-helpdesk", object{"purpose": "fine_tuning", "target": "openai_dpo",
+		"options": object{"pairs_per_input": 3}})
 	columnar := map[string]object{
-		"dataset": {"purpose": "export_dataset", "options": object{"with_nodes": true}}, "recipe": {"purpose": "recipe_evaluation"},
-		"node": {"purpose": "node_evaluation", "nodes": []string{"retrieve", "generate"}}, "tuning": {"purpose": "node_optimization", "nodes": []string{"generate"}},
+		"dataset": {"purpose": "export_dataset", "options": object{"with_nodes": true}},
+		"recipe":  {"purpose": "recipe_evaluation"},
+		"node":    {"purpose": "node_evaluation", "nodes": []string{"retrieve", "generate"}},
+		"tuning":  {"purpose": "node_optimization", "nodes": []string{"generate"}},
 	}
 	for id, fields := range columnar {
 		for _, format := range []string{"parquet", "jsonl", "csv"} {
@@ -124,7 +131,8 @@ func promptfooReads(t *testing.T, s *site, c *export.Completion) {
 	t.Helper()
 	questions, templates := 0, 0
 	for _, path := range dataFiles(t, c) {
-		rendered := strings.Split(strings.TrimSpace(string(readerTool(t, "readers/promptfoo.mjs", path, "{{question}}"))), "\n")
+		rendered := strings.Split(strings.TrimSpace(string(readerTool(t, "readers/promptfoo.mjs", path, "{{question}}"))),
+			"\n")
 		lines := readLines(t, path)
 		if len(rendered) != len(lines) {
 			t.Fatalf("promptfoo has %d tests of %d lines", len(rendered), len(lines))
@@ -138,7 +146,8 @@ func promptfooReads(t *testing.T, s *site, c *export.Completion) {
 			decode(t, []byte(line), &test)
 			var got, want string
 			decode(t, []byte(rendered[i]), &got)
-			if err := s.conn.QueryRow(t.Context(), "SELECT question FROM runs_latest WHERE run_id = $1", test.Metadata.RunID).Scan(&want); err != nil {
+			if err := s.conn.QueryRow(t.Context(), "SELECT question FROM runs_latest WHERE run_id = $1", test.Metadata.RunID).
+				Scan(&want); err != nil {
 				t.Fatal(err)
 			}
 			if strings.TrimSpace(got) != strings.TrimSpace(want) { // it trims its prompts
@@ -186,8 +195,8 @@ func openAIReads(t *testing.T, c *export.Completion, kind string) {
 	}
 }
 
-// columnsAreRead reads the same records as Parquet with hyparquet, and all formats with the commands that the completions
-// give for DuckDB.
+// columnsAreRead reads the same records as Parquet with hyparquet, and all formats with the
+// commands that the completions give for DuckDB.
 func columnsAreRead(t *testing.T, parquet, jsonl, csv *export.Completion) {
 	t.Helper()
 	var want, ids []string
@@ -213,7 +222,8 @@ func columnsAreRead(t *testing.T, parquet, jsonl, csv *export.Completion) {
 		sql = strings.NewReplacer(`\"`, `"`, `\\`, `\`, `\$`, "$").Replace(strings.TrimSuffix(sql, `"`))
 		from := strings.LastIndex(sql, "FROM read_")
 		var row struct{ N, IDs json.Number }
-		decode(t, readerTool(t, "npm/duckdb", "-c", sql[:from]+"SELECT count(*)::INT AS n, count(DISTINCT id)::INT AS ids "+sql[from:]), &row)
+		decode(t, readerTool(t, "npm/duckdb", "-c", sql[:from]+"SELECT count(*)::INT AS n, count(DISTINCT id)::INT AS ids "+
+			sql[from:]), &row)
 		if n := fmt.Sprint(len(want)); row.N.String() != n || row.IDs.String() != n {
 			t.Errorf("%s: DuckDB reads %s records with %s ids, want %s", c.ExportID, row.N, row.IDs, n)
 		}

@@ -59,7 +59,8 @@ func TestChatsAreReplayedAsRunsAndTwiceAsTheSame(t *testing.T) {
 	}
 	untimed := `{"messages":[{"role":"user","content":"no time"}]}`
 	files := []string{
-		write("a.jsonl", []byte(chat("one")+"\n"+untimed+"\n\n"+chat("two")+"\r\n"+line("a-run")+"\n"+`{"messages":[{"role":"bot"}]}`)),
+		write("a.jsonl", []byte(chat("one")+"\n"+untimed+"\n\n"+chat("two")+"\r\n"+line("a-run")+"\n"+
+			`{"messages":[{"role":"bot"}]}`)),
 		write("b.jsonl.zst", encoder.EncodeAll([]byte(chat("three")), nil)),
 	}
 	for range 2 {
@@ -67,7 +68,8 @@ func TestChatsAreReplayedAsRunsAndTwiceAsTheSame(t *testing.T) {
 		if got.code != exitFailed || !strings.Contains(got.stderr, "2 lines are not chats in OpenAI's shape") {
 			t.Errorf("exit code %d, %q", got.code, got.stderr)
 		}
-		for _, want := range []string{"a.jsonl:5: skipped: missing_field: /messages: is required", "without --as", "a.jsonl:6: skipped: wrong_type: /messages/0/role: must be one of"} {
+		for _, want := range []string{"a.jsonl:5: skipped: missing_field: /messages: is required", "without --as",
+			"a.jsonl:6: skipped: wrong_type: /messages/0/role: must be one of"} {
 			if !strings.Contains(got.stderr, want) {
 				t.Errorf("no %q in %q", want, got.stderr)
 			}
@@ -77,18 +79,24 @@ func TestChatsAreReplayedAsRunsAndTwiceAsTheSame(t *testing.T) {
 		}
 	}
 	// Another workspace, and standard input, which has no time to give.
-	got := s.env.try(t, chat("one")+"\n"+untimed, "replay", "--as", "openai-chat", "--app", "helper", "--workspace", "other", "-")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "-:2: skipped: missing_field: /created") || !strings.Contains(got.stdout, "published 1 events, 1 lines skipped") {
+	got := s.env.try(t, chat("one")+"\n"+untimed, "replay", "--as", "openai-chat", "--app", "helper", "--workspace",
+		"other", "-")
+	if got.code != exitFailed || !strings.Contains(got.stderr, "-:2: skipped: missing_field: /created") ||
+		!strings.Contains(got.stdout, "published 1 events, 1 lines skipped") {
 		t.Errorf("exit code %d, %q, %q", got.code, got.stdout, got.stderr)
 	}
 	counted(t, s.conn, time.Minute, map[string]uint64{
 		"SELECT count() FROM runs_latest":           5,
 		"SELECT uniqExact(run_id) FROM runs_latest": 5,
-		"SELECT count() FROM runs_latest WHERE workspace_id = 'acme' AND source = 'copilot' AND app_id = 'helper' AND status = 'succeeded'":                          4,
-		"SELECT count() FROM runs_latest WHERE request_id = 'two' AND question = 'What is two?' AND answer = 'It is two.' AND model = 'm-1'":                         1,
-		"SELECT count() FROM runs_latest WHERE request_id = 'two' AND started_at = '2026-11-01 00:00:00.000' AND JSONLength(messages) = 5 AND JSONLength(tools) = 1": 1,
-		"SELECT count() FROM runs_latest WHERE question = 'no time' AND answer = '' AND started_at = '2026-11-02 00:00:00.002' AND request_id = ''":                  1,
-		"SELECT count() FROM runs_latest WHERE workspace_id = 'other' AND request_id = 'one'":                                                                        1,
+		"SELECT count() FROM runs_latest WHERE workspace_id = 'acme' AND source = 'copilot' AND app_id = 'helper' AND " +
+			"status = 'succeeded'": 4,
+		"SELECT count() FROM runs_latest WHERE request_id = 'two' AND question = 'What is two?' AND answer = 'It is two.' " +
+			"AND model = 'm-1'": 1,
+		"SELECT count() FROM runs_latest WHERE request_id = 'two' AND started_at = '2026-11-01 00:00:00.000' AND " +
+			"JSONLength(messages) = 5 AND JSONLength(tools) = 1": 1,
+		"SELECT count() FROM runs_latest WHERE question = 'no time' AND answer = '' AND started_at = '2026-11-02 " +
+			"00:00:00.002' AND request_id = ''": 1,
+		"SELECT count() FROM runs_latest WHERE workspace_id = 'other' AND request_id = 'one'": 1,
 	})
 	if out := s.env.run(t, "dead-letters", "ls", "--json"); out != "" {
 		t.Errorf("dead letters:\n%s", out)
@@ -114,7 +122,8 @@ func TestRealConversationsAsChatsHaveTheSameQuestionsAndAnswers(t *testing.T) {
 	s := newSite(t)
 	s.env.start(t, "ingest")
 	s.env.run(t, "replay", copilots)
-	if got := s.env.try(t, log.String(), "replay", "--as", "openai-chat", "--workspace", "acme", "--app", "from-chats", "-"); got.code != 0 {
+	if got := s.env.try(t, log.String(), "replay", "--as", "openai-chat", "--workspace", "acme", "--app", "from-chats",
+		"-"); got.code != 0 {
 		t.Fatalf("exit code %d\n%s", got.code, got.stderr)
 	}
 	counted(t, s.conn, time.Minute, map[string]uint64{

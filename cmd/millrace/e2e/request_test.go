@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
-// What a dry run says is what the export then is, and a dry run leaves nothing behind. The lineage of a download tells of
-// the lines of its files.
+// What a dry run says is what the export then is, and a dry run leaves nothing behind. The lineage
+// of a download tells of the lines of its files.
 func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 	t.Parallel()
 	s := sampleSite(t, 600)
@@ -26,7 +26,8 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 	var dry dryrun.DryRun
 	decode(t, []byte(s.env.run(t, append(tuning, "--dry-run", "--json")...)), &dry)
 	text := s.env.run(t, append(tuning, "--dry-run")...)
-	if bucket := strings.TrimPrefix(s.env[len(s.env)-1], "BUCKET_URL=file://"); len(listed(t, filepath.Join(bucket, "exports"))) > 0 {
+	if bucket := strings.TrimPrefix(s.env[len(s.env)-1], "BUCKET_URL=file://"); len(listed(t,
+		filepath.Join(bucket, "exports"))) > 0 {
 		t.Errorf("a dry run wrote %v", listed(t, bucket))
 	}
 	dir := filepath.Join(t.TempDir(), "files")
@@ -34,7 +35,8 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 	var c export.Completion
 	events := strings.Split(strings.TrimSpace(out), "\n")
 	decode(t, []byte(events[len(events)-1]), &c)
-	if dry.Rows != c.RowsPlanned || dry.Read != c.RowsPlanned || dry.Used != c.RowsUsed || dry.Records != c.Records || c.Records < 10 || len(dry.Lines) != 3 {
+	if dry.Rows != c.RowsPlanned || dry.Read != c.RowsPlanned || dry.Used != c.RowsUsed || dry.Records != c.Records ||
+		c.Records < 10 || len(dry.Lines) != 3 {
 		t.Errorf("dry run %+v, and then %+v", dry, c)
 	}
 	for reason, n := range c.Dropped {
@@ -54,7 +56,8 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 		}
 	}
 	for _, line := range dry.Lines {
-		if !slices.Contains(all["train.jsonl"], line) && !slices.Contains(all["validation.jsonl"], line) || !strings.Contains(text, line) {
+		if !slices.Contains(all["train.jsonl"], line) && !slices.Contains(all["validation.jsonl"], line) ||
+			!strings.Contains(text, line) {
 			t.Errorf("the export has no line %.200s", line)
 		}
 	}
@@ -75,7 +78,8 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 				t.Fatalf("lineage %s is of no line", l)
 			}
 			var question, messages string
-			if err := s.conn.QueryRow(t.Context(), "SELECT question, messages FROM runs_latest WHERE run_id = $1", at.RunID).Scan(&question, &messages); err != nil {
+			if err := s.conn.QueryRow(t.Context(), "SELECT question, messages FROM runs_latest WHERE run_id = $1", at.RunID).
+				Scan(&question, &messages); err != nil {
 				t.Fatal(err)
 			}
 			said := strings.Join(strings.Fields(question), " ")
@@ -88,13 +92,15 @@ func TestADryRunSaysWhatTheExportWillBe(t *testing.T) {
 			}
 		}
 	}
-	csv := s.env.run(t, "request", "--source", "recipe", "--app", "knowledge-answer", "--purpose", "recipe_evaluation", "--target", "karini_csv", "--limit", "100", "--dry-run")
+	csv := s.env.run(t, "request", "--source", "recipe", "--app", "knowledge-answer", "--purpose", "recipe_evaluation",
+		"--target", "karini_csv", "--limit", "100", "--dry-run")
 	if !strings.Contains(csv, "\nquestion,ground_truth\n") && !strings.Contains(csv, "\nquestion,ground_truth\r\n") {
 		t.Errorf("no header in\n%s", csv)
 	}
 }
 
-// conversationIn is what users say in a line of openai_chat, white space collapsed, a message a line.
+// conversationIn is what users say in a line of openai_chat, white space collapsed, a message a
+// line.
 func conversationIn(t *testing.T, line string) string {
 	t.Helper()
 	var chat struct {
@@ -140,16 +146,19 @@ func TestUnsuitableCombinationsAreRefusedWithWhatIsPossible(t *testing.T) {
 		want []string
 	}{
 		{"--purpose fine_tuning --target ragas", []string{"/target", "fine_tuning has the targets openai_chat", "trl_dpo"}},
-		{"--purpose recipe_evaluation --target mlflow --format parquet", []string{"/format", "target mlflow is written as jsonl"}},
+		{"--purpose recipe_evaluation --target mlflow --format parquet",
+			[]string{"/format", "target mlflow is written as jsonl"}},
 		{"--purpose recipe_evaluation --target karini_csv --format jsonl", []string{"/format", "csv"}},
 		{"--purpose export_dataset --target answer_insights --format csv", []string{"/format", "json"}},
 		{"--purpose node_evaluation", []string{"/nodes", "is required for node_evaluation"}},
 		{"--purpose export_dataset --node x", []string{"/nodes", "leave nodes out"}},
 		{"--purpose fine_tuning --option colour=red", []string{"/options", `"colour"`, "dedupe"}},
-		{"--purpose fine_tuning --target openai_dpo --option pairs_per_input=0", []string{"/options", "pairs_per_input", "from 1"}},
+		{"--purpose fine_tuning --target openai_dpo --option pairs_per_input=0", []string{"/options", "pairs_per_input",
+			"from 1"}},
 		{"--purpose export_dataset --option with_nodes=maybe", []string{"/options", "with_nodes", "true or false"}},
 		{"--purpose fine_tuning --split validation=0.7;test=0.7", []string{"/split", "1 or less"}},
-		{"--purpose translation", []string{"/purpose", "export_dataset, recipe_evaluation, node_evaluation, node_optimization, fine_tuning"}},
+		{"--purpose translation", []string{"/purpose",
+			"export_dataset, recipe_evaluation, node_evaluation, node_optimization, fine_tuning"}},
 	} {
 		for _, more := range []string{"", " --dry-run"} {
 			args := strings.Fields("request --source recipe --app a --limit 1 " + c.args + more)
@@ -191,17 +200,20 @@ func TestRequestDownloadsWhatSucceeded(t *testing.T) {
 	s.env.start(t, "export")
 	dir := filepath.Join(t.TempDir(), "out")
 	got := s.request(t, "--download", dir, "--format", "csv")
-	if got.code != 0 || !strings.Contains(got.stdout, "succeeded: 320 records") || !strings.Contains(got.stdout, filepath.Join(dir, "train.csv")) {
+	if got.code != 0 || !strings.Contains(got.stdout, "succeeded: 320 records") ||
+		!strings.Contains(got.stdout, filepath.Join(dir, "train.csv")) {
 		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	if files := tree(t, dir); !slices.Contains(files, "train.csv") {
 		t.Errorf("downloaded %v", files)
 	}
 	empty := s.request(t, "--download", dir, "--rating", "thumbsUp", "--json")
-	if events := jsonLines(t, empty.stdout); empty.code != 0 || events[len(events)-1]["status"] != "succeeded" || !strings.Contains(empty.stderr, "nothing to download") {
+	if events := jsonLines(t, empty.stdout); empty.code != 0 || events[len(events)-1]["status"] != "succeeded" ||
+		!strings.Contains(empty.stderr, "nothing to download") {
 		t.Errorf("of nothing: exit code %d\n%s%s", empty.code, empty.stdout, empty.stderr)
 	}
-	if other := s.request(t, "--download", dir, "--format", "csv", "--run-id", "r-001", "--limit=0"); other.code != exitFailed || !strings.Contains(other.stderr, "train.csv") {
+	if other := s.request(t, "--download", dir, "--format", "csv", "--run-id", "r-001",
+		"--limit=0"); other.code != exitFailed || !strings.Contains(other.stderr, "train.csv") {
 		t.Errorf("over another download: exit code %d\n%s%s", other.code, other.stdout, other.stderr)
 	}
 	if lines := readLines(t, filepath.Join(dir, "train.csv")); len(lines) < 320 {
@@ -223,8 +235,10 @@ func TestTheDemoShowsAnExportOfEachPurposeAndLeavesTheirFiles(t *testing.T) {
 	if len(ids) != 5 || bucket == nil {
 		t.Fatalf("no commands to type in\n%s", out)
 	}
-	wanted := []string{"export_dataset   0%", "fine_tuning 100%", "EXPORT ", "record 1 of ", "what the manifest says", filepath.Join(dir, "bucket", "exports", "default")}
-	for _, purpose := range []string{"export_dataset", "recipe_evaluation", "node_evaluation", "node_optimization", "fine_tuning"} {
+	wanted := []string{"export_dataset   0%", "fine_tuning 100%", "EXPORT ", "record 1 of ", "what the manifest says",
+		filepath.Join(dir, "bucket", "exports", "default")}
+	for _, purpose := range []string{"export_dataset", "recipe_evaluation", "node_evaluation", "node_optimization",
+		"fine_tuning"} {
 		wanted = append(wanted, "--purpose "+purpose, "The first record of "+purpose, purpose+" for ")
 	}
 	for _, want := range wanted {
@@ -233,7 +247,8 @@ func TestTheDemoShowsAnExportOfEachPurposeAndLeavesTheirFiles(t *testing.T) {
 		}
 	}
 	for _, id := range ids {
-		if again := (environment{bucket[1]}).run(t, "exports", "verify", id[1]); !strings.Contains(out, strings.TrimSpace(again)) {
+		if again := (environment{bucket[1]}).run(t, "exports", "verify", id[1]); !strings.Contains(out,
+			strings.TrimSpace(again)) {
 			t.Errorf("afterwards: %s", again)
 		}
 	}

@@ -39,7 +39,8 @@ func TestRolesServeHealthReadinessAndMetrics(t *testing.T) {
 			`millrace_ingest_rows_total{table="runs"} 1`, "millrace_ingest_records_total 2", "millrace_ingest_bytes_total",
 			"millrace_ingest_batch_records_bucket", "millrace_ingest_batch_bytes_bucket", "millrace_ingest_batch_seconds_bucket",
 			`millrace_ingest_insert_seconds_count{table="runs"} 1`, `millrace_ingest_dead_letters_total{code="invalid_json"} 1`,
-			`millrace_ingest_lag_records{partition="0"} 0`, "millrace_ingest_event_to_queryable_seconds_count 1", "go_goroutines",
+			`millrace_ingest_lag_records{partition="0"} 0`, "millrace_ingest_event_to_queryable_seconds_count 1",
+			"go_goroutines",
 		},
 		"export": {"go_goroutines", "millrace_stage_"},
 	} {
@@ -121,7 +122,8 @@ func TestWrongCredentialsOrSchemaStopIngestWithWhatToDo(t *testing.T) {
 		env        environment
 		spoil      string
 	}{
-		{"a wrong password", "MILLRACE_CLICKHOUSE_DSN", environment{"CLICKHOUSE_DSN=" + strings.Replace(s.DSN, "//", "//nobody:wrong@", 1)}, ""},
+		{"a wrong password", "MILLRACE_CLICKHOUSE_DSN", environment{"CLICKHOUSE_DSN=" + strings.Replace(s.DSN, "//",
+			"//nobody:wrong@", 1)}, ""},
 		{"a missing database", "millrace migrate", environment{"CLICKHOUSE_DSN=" + s.DSN + "_missing"}, ""},
 		{"a missing topic", "millrace topics", environment{"KAFKA_TOPIC_PREFIX=other."}, ""},
 		{"a missing table", "millrace migrate", nil, "DROP TABLE feedback"},
@@ -132,7 +134,8 @@ func TestWrongCredentialsOrSchemaStopIngestWithWhatToDo(t *testing.T) {
 			}
 		}
 		env := append(append(environment{}, s.env...), c.env...)
-		if got := env.try(t, "", "ingest"); got.code != exitFailed || !strings.Contains(got.stderr, c.want) || strings.Contains(got.stderr, "wrong@") {
+		if got := env.try(t, "", "ingest"); got.code != exitFailed || !strings.Contains(got.stderr, c.want) ||
+			strings.Contains(got.stderr, "wrong@") {
 			t.Errorf("%s: exit code %d, no %q in\n%s", c.name, got.code, c.want, got.stderr)
 		}
 	}
@@ -155,8 +158,10 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 	if empty.code != 0 || !strings.Contains(empty.stdout, "succeeded: 0 records in 0 files") {
 		t.Errorf("empty export: exit code %d, %q %q", empty.code, empty.stdout, empty.stderr)
 	}
-	// One that another producer has asked for, which checks nothing: whoever waits for it learns how it ended.
-	batch, wronglyFiled := newBatch(t, s), object{"export_id": "filed-wrongly", "workspace_id": "acme", "purpose": "nonsense", "source": "recipe", "app_id": "a", "selection": object{"limit": 10}}
+	// One that another producer has asked for, which checks nothing: whoever waits for it learns
+	// how it ended.
+	batch, wronglyFiled := newBatch(t, s), object{"export_id": "filed-wrongly", "workspace_id": "acme",
+		"purpose": "nonsense", "source": "recipe", "app_id": "a", "selection": object{"limit": 10}}
 	batch.file(t, wronglyFiled)
 	batch.ended(t)
 	wronglyFiled["purpose"] = "export_dataset"
@@ -170,7 +175,8 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 	}
 	id := strings.TrimSpace(s.env.run(t, request("--purpose", "export_dataset", "--limit", "10")...))
 	fromFile := filepath.Join(t.TempDir(), "request.json")
-	text := fmt.Sprintf(`{"export_id":%q,"workspace_id":"acme","source":"recipe","app_id":"a","purpose":"export_dataset","selection":{"limit":10}}`, id+"-file")
+	text := fmt.Sprintf(
+		`{"export_id":%q,"workspace_id":"acme","source":"recipe","app_id":"a","purpose":"export_dataset","selection":{"limit":10}}`, id+"-file")
 	if err := os.WriteFile(fromFile, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +210,8 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 func send(t *testing.T, s *site, value string) {
 	t.Helper()
 	client := kafkaClient(t, s.kafka)
-	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: s.prefix + event.TopicRuns, Value: []byte(value)}).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: s.prefix + event.TopicRuns, Value: []byte(value)}).
+		FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// guarded is an operation of the document, as it would succeed in a workspace that has all that it names.
+// guarded is an operation of the document, as it would succeed in a workspace that has all that it
+// names.
 type guarded struct {
 	op, path string
 	scope    string
@@ -38,7 +39,8 @@ func newVault(t *testing.T, p *places, workspace string) vault {
 	t.Helper()
 	s := p.a.in(workspace)
 	v := vault{run: "secret-run", app: "secret-app"}
-	s.call(t, "POST", "/v1/runs", strings.ReplaceAll(runEvent(workspace, v.run, `,"question":"secret question"`), `"app_id":"p"`, `"app_id":"secret-app"`)).is(t, http.StatusOK)
+	s.call(t, "POST", "/v1/runs", strings.ReplaceAll(runEvent(workspace, v.run, `,"question":"secret question"`),
+		`"app_id":"p"`, `"app_id":"secret-app"`)).is(t, http.StatusOK)
 	eventually(t, time.Minute, func() string {
 		if n := count(t, p.conn, "SELECT count() FROM runs_latest WHERE workspace_id = '"+workspace+"'"); n != 1 {
 			return fmt.Sprint(n, " runs")
@@ -56,7 +58,8 @@ func newVault(t *testing.T, p *places, workspace string) vault {
 func (v vault) operations(t *testing.T, d *document, workspace string) (list []guarded) {
 	t.Helper()
 	bodies := map[string]any{
-		"POST /v1/exports": ofA(nil), "POST /v1/exports/dry-run": ofA(nil), "POST /v1/runs": runEvent(workspace, "forged", ""),
+		"POST /v1/exports": ofA(nil), "POST /v1/exports/dry-run": ofA(nil), "POST /v1/runs": runEvent(workspace, "forged",
+			""),
 		"POST /api/public/bot/{appID}/search/analytics-export": `{"filters":{"from":"2026-11-01","to":"2026-11-01"}}`,
 	}
 	for _, op := range d.operations() {
@@ -85,7 +88,8 @@ func (v vault) operations(t *testing.T, d *document, workspace string) (list []g
 	return list
 }
 
-// attacksOpenNothing sends every attack to every route: its answer tells nothing, and nothing comes of it.
+// attacksOpenNothing sends every attack to every route: its answer tells nothing, and nothing comes
+// of it.
 func attacksOpenNothing(t *testing.T, p *places) {
 	const workspace = "vault"
 	v := newVault(t, p, workspace)
@@ -106,7 +110,9 @@ func attacksOpenNothing(t *testing.T, p *places) {
 				continue
 			}
 			got.problem(t, wanted)
-			if challenge := got.header.Get("WWW-Authenticate"); wanted == http.StatusUnauthorized && (!strings.HasPrefix(challenge, "Bearer ") || attack.Header == nil && !strings.Contains(challenge, `error="invalid_token"`)) {
+			if challenge := got.header.Get("WWW-Authenticate"); wanted == http.StatusUnauthorized &&
+				(!strings.HasPrefix(challenge, "Bearer ") || attack.Header == nil &&
+					!strings.Contains(challenge, `error="invalid_token"`)) {
 				t.Errorf("%s: %s: WWW-Authenticate: %s", attack.Name, g.op, challenge)
 			}
 			if strings.Contains(string(got.body), "secret") || strings.Contains(string(got.body), v.export) {
@@ -129,7 +135,8 @@ func attacksOpenNothing(t *testing.T, p *places) {
 	for _, topic := range []string{event.TopicRuns, event.TopicExportRequests} {
 		for _, r := range p.read(t, topic) {
 			ours := strings.HasPrefix(string(r.Key), workspace+"/")
-			if value := string(r.Value); ours && !strings.Contains(value, "secret") || ours && strings.Contains(value, export.TypeCancelled) {
+			if value := string(r.Value); ours && !strings.Contains(value, "secret") || ours &&
+				strings.Contains(value, export.TypeCancelled) {
 				t.Errorf("topic %s has %s", topic, r.Value)
 			}
 		}
@@ -145,7 +152,8 @@ func attacksOpenNothing(t *testing.T, p *places) {
 func tokensOpenOneWorkspace(t *testing.T, p *places) {
 	const workspace = "treasury"
 	v := newVault(t, p, workspace)
-	none := vault{export: strings.Repeat("0", len(v.export)), key: strings.Repeat("x", len(v.key)), run: "public-run", app: "public-app", job: "fj-" + strings.Repeat("0", len(v.job)-3)}
+	none := vault{export: strings.Repeat("0", len(v.export)), key: strings.Repeat("x", len(v.key)), run: "public-run",
+		app: "public-app", job: "fj-" + strings.Repeat("0", len(v.job)-3)}
 	thief := p.as("thief")
 	missing := none.operations(t, p.keyed.doc, workspace)
 	for i, g := range v.operations(t, p.keyed.doc, workspace) {
@@ -155,8 +163,10 @@ func tokensOpenOneWorkspace(t *testing.T, p *places) {
 		got, want := g.call(t, thief, g.path), g.call(t, thief, missing[i].path)
 		got.header.Del("Date")
 		want.header.Del("Date")
-		if got.status != http.StatusNotFound || got.status != want.status || string(got.body) != string(want.body) || !maps.EqualFunc(got.header, want.header, slices.Equal) {
-			t.Errorf("%s: %d %s %v\nof what is not there: %d %s %v", g.op, got.status, got.body, got.header, want.status, want.body, want.header)
+		if got.status != http.StatusNotFound || got.status != want.status || string(got.body) != string(want.body) ||
+			!maps.EqualFunc(got.header, want.header, slices.Equal) {
+			t.Errorf("%s: %d %s %v\nof what is not there: %d %s %v", g.op, got.status, got.body, got.header, want.status,
+				want.body, want.header)
 		}
 	}
 	thief.empty(t)
@@ -164,7 +174,8 @@ func tokensOpenOneWorkspace(t *testing.T, p *places) {
 		t.Errorf("the runs are %s", got.body)
 	}
 	thief.call(t, "POST", "/v1/runs", runEvent(workspace, "planted", "")).problem(t, http.StatusForbidden)
-	thief.call(t, "POST", "/v1/exports", ofA(object{"workspace_id": workspace})).problem(t, http.StatusForbidden, "/workspace_id")
+	thief.call(t, "POST", "/v1/exports", ofA(object{"workspace_id": workspace})).problem(t, http.StatusForbidden,
+		"/workspace_id")
 	thief.in(workspace).get(t, "/v1/exports").problem(t, http.StatusForbidden)
 	if id := thief.file(t, ofA(object{"export_id": v.export})); id != v.export { // it is another export
 		t.Errorf("filed is %s", id)
@@ -172,7 +183,8 @@ func tokensOpenOneWorkspace(t *testing.T, p *places) {
 	if x := p.as(workspace).get(t, "/v1/exports/"+v.export).is(t, http.StatusOK).object(t); x["name"] != "secret name" {
 		t.Errorf("the export is %v", x)
 	}
-	if x := thief.get(t, "/v1/exports/"+v.export).is(t, http.StatusOK).object(t); x["name"] != "" || x["workspace_id"] != "thief" || x["requested_by"] != authtest.Subject {
+	if x := thief.get(t, "/v1/exports/"+v.export).is(t, http.StatusOK).object(t); x["name"] != "" ||
+		x["workspace_id"] != "thief" || x["requested_by"] != authtest.Subject {
 		t.Errorf("the export is %v", x)
 	}
 }
@@ -186,12 +198,14 @@ func scopesOpenTheirRoutes(t *testing.T, p *places) {
 		others := slices.DeleteFunc(slices.Clone(auth.Scopes), func(s string) bool { return s == g.scope })
 		got := g.call(t, p.as(workspace, others...), g.path)
 		got.problem(t, http.StatusForbidden)
-		if challenge := got.header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="insufficient_scope"`) || !strings.Contains(challenge, g.scope) {
+		if challenge := got.header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="insufficient_scope"`) ||
+			!strings.Contains(challenge, g.scope) {
 			t.Errorf("%s: WWW-Authenticate: %s", g.op, challenge)
 		}
 	}
 	for _, g := range list {
-		if got := g.call(t, p.as(workspace, g.scope), g.path); got.status == http.StatusUnauthorized || got.status == http.StatusForbidden || got.status == http.StatusNotFound {
+		if got := g.call(t, p.as(workspace, g.scope), g.path); got.status == http.StatusUnauthorized ||
+			got.status == http.StatusForbidden || got.status == http.StatusNotFound {
 			t.Errorf("%s: %d %s", g.op, got.status, got.body)
 		}
 	}

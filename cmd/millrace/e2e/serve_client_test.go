@@ -53,7 +53,8 @@ func newDocument(t *testing.T, url string) *document {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &document{model: &model.Model, answers: responses.NewResponseBodyValidator(&model.Model, openapi.WithFormatAssertions()), met: map[string]bool{}}
+	return &document{model: &model.Model, answers: responses.NewResponseBodyValidator(&model.Model,
+		openapi.WithFormatAssertions()), met: map[string]bool{}}
 }
 
 // operations are those of the document, such as "GET /v1/exports/{id}".
@@ -67,7 +68,8 @@ func (d *document) operations() (list []string) {
 	return list
 }
 
-// find returns the path of the document that a URL is of; "" for none. A key is all the rest of its path.
+// find returns the path of the document that a URL is of; "" for none. A key is all the rest of its
+// path.
 func (d *document) find(method, path string) (found string, item *v3.PathItem) {
 	have := strings.Split(path, "/")
 	for template, it := range d.model.Paths.PathItems.FromOldest() {
@@ -81,7 +83,8 @@ func (d *document) find(method, path string) (found string, item *v3.PathItem) {
 			matches = want[i] == parts[i] || strings.HasPrefix(want[i], "{") && parts[i] != ""
 		}
 		_, has := it.GetOperations().Get(strings.ToLower(method))
-		if matches && has && (found == "" || strings.Contains(found, "{")) { // /v1/exports/dry-run goes before /v1/exports/{id}
+		// /v1/exports/dry-run goes before /v1/exports/{id}
+		if matches && has && (found == "" || strings.Contains(found, "{")) {
 			found, item = template, it
 		}
 	}
@@ -108,7 +111,8 @@ func (d *document) check(t *testing.T, r *http.Request, resp *http.Response) {
 	if strings.HasSuffix(media, "json") && !strings.HasSuffix(path, "/{key}") {
 		if ok, problems := d.answers.ValidateResponseBodyWithPathItem(r, resp, item, path); !ok {
 			for _, p := range problems {
-				t.Errorf("%s %s: the answer %d is not what the document says: %v %v", r.Method, path, resp.StatusCode, p, p.SchemaValidationErrors)
+				t.Errorf("%s %s: the answer %d is not what the document says: %v %v", r.Method, path, resp.StatusCode, p,
+					p.SchemaValidationErrors)
 			}
 		}
 		return
@@ -160,7 +164,8 @@ var direct = &http.Client{
 }
 
 // open sends a request, whose body is a text, a reader, nothing, or what JSON is made of.
-func (s endpoint) open(ctx context.Context, t *testing.T, method, path string, body any, headers ...string) *http.Response {
+func (s endpoint) open(ctx context.Context, t *testing.T, method, path string, body any,
+	headers ...string) *http.Response {
 	t.Helper()
 	var content io.Reader
 	contentType := "application/json"
@@ -239,7 +244,8 @@ func (a *answer) object(t *testing.T) object {
 	return parse(t, string(a.body))
 }
 
-// problem checks that the answer is a problem of this status, which names these places, pointers or parameters.
+// problem checks that the answer is a problem of this status, which names these places, pointers or
+// parameters.
 func (a *answer) problem(t *testing.T, status int, places ...string) object {
 	t.Helper()
 	if a.status != status || a.header.Get("Content-Type") != "application/problem+json" {

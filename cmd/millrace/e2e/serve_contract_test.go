@@ -19,7 +19,8 @@ type places struct {
 	*site
 	// a and b are two servers beside each other, with export and ingest.
 	a, b endpoint
-	// still is a server with topics and a bucket of its own where no export role runs, until a test starts one.
+	// still is a server with topics and a bucket of its own where no export role runs, until a test
+	// starts one.
 	still     endpoint
 	stillSite *site
 	// keyed is a server beside a and b that has keys.
@@ -37,12 +38,13 @@ func (p *places) client(workspace string) endpoint {
 	return p.keyed.with("auth: " + p.keys.Token("HS256", p.keys.Claims(workspace, auth.AnswerInsights)))
 }
 
-// At the places are: workspace acme with copilot a, of 320 runs, copilot bot, of 600 with feedback, and recipe r, of 12
-// runs with two nodes each; workspace other with 5 runs of copilot a.
+// At the places are: workspace acme with copilot a, of 320 runs, copilot bot, of 600 with feedback,
+// and recipe r, of 12 runs with two nodes each; workspace other with 5 runs of copilot a.
 func newPlaces(t *testing.T) *places {
 	t.Helper()
 	p := &places{site: newSite(t)}
-	p.env = append(p.env, "DEFAULT_WORKSPACE=acme", "LOG_LEVEL=warn", "HTTP_ADDR=127.0.0.1:0", "INGEST_BATCH_INTERVAL=50ms")
+	p.env = append(p.env, "DEFAULT_WORKSPACE=acme", "LOG_LEVEL=warn", "HTTP_ADDR=127.0.0.1:0",
+		"INGEST_BATCH_INTERVAL=50ms")
 	p.env.start(t, "ingest")
 	append(p.env, "EXPORT_WINDOW_RECORDS=60").start(t, "export")
 	roles := []*process{p.env.start(t, "serve"), p.env.start(t, "serve")}
@@ -67,8 +69,12 @@ func (s *site) elsewhere(t *testing.T, prefix, bucket string) *site {
 	t.Helper()
 	o := *s
 	o.prefix += prefix
-	o.env = append(slices.Clone(s.env), "KAFKA_TOPIC_PREFIX="+o.prefix, "KAFKA_TRANSACTIONAL_ID_PREFIX="+o.prefix, "BUCKET_URL="+bucket)
-	o.env = slices.DeleteFunc(o.env, func(v string) bool { return slices.Contains(s.env, v) && strings.HasPrefix(v, "BUCKET_URL=") })
+	o.env = append(slices.Clone(s.env), "KAFKA_TOPIC_PREFIX="+o.prefix, "KAFKA_TRANSACTIONAL_ID_PREFIX="+o.prefix,
+		"BUCKET_URL="+bucket)
+	o.env = slices.DeleteFunc(o.env, func(v string) bool {
+		return slices.Contains(s.env, v) &&
+			strings.HasPrefix(v, "BUCKET_URL=")
+	})
 	o.env.run(t, "topics")
 	return &o
 }
@@ -91,7 +97,8 @@ func (p *places) seed(t *testing.T) {
 	t.Helper()
 	var lines, other strings.Builder
 	for i := range 320 {
-		fmt.Fprintf(&lines, `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"r-%03d","source":"copilot","app_id":"a","app_name":"Copilot A","app_version":"v%d","started_at":"2026-11-01T00:00:%02d.%03dZ","status":"succeeded","session_id":"s-%d","question":"say \"%d\"\nمرحبا","answer":"answer %d","metadata":{"k":"v"}}`+"\n", i, i%2, i/10%60, i, i%5, i, i)
+		fmt.Fprintf(&lines,
+			`{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"r-%03d","source":"copilot","app_id":"a","app_name":"Copilot A","app_version":"v%d","started_at":"2026-11-01T00:00:%02d.%03dZ","status":"succeeded","session_id":"s-%d","question":"say \"%d\"\nمرحبا","answer":"answer %d","metadata":{"k":"v"}}`+"\n", i, i%2, i/10%60, i, i%5, i, i)
 	}
 	for i := range 600 { // 150 on the first day, 400 on the third, 50 on the fifth
 		day := 1
@@ -101,37 +108,45 @@ func (p *places) seed(t *testing.T) {
 		if i >= 550 {
 			day = 5
 		}
-		fmt.Fprintf(&lines, `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"b-%03d","source":"copilot","app_id":"bot","started_at":"2026-10-%02dT%02d:00:00Z","status":"succeeded","question":"question %d","answer":"<b>answer</b> & \"%d\"\n\u2028 मिल"}`+"\n", i, day, i%24, i, i)
+		fmt.Fprintf(&lines,
+			`{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"b-%03d","source":"copilot","app_id":"bot","started_at":"2026-10-%02dT%02d:00:00Z","status":"succeeded","question":"question %d","answer":"<b>answer</b> & \"%d\"\n\u2028 मिल"}`+"\n", i, day, i%24, i, i)
 		if rating := []string{"thumbsUp", "thumbsDown", ""}[i%3]; rating != "" {
-			fmt.Fprintf(&lines, `{"type":"dev.millrace.feedback.v1","workspace_id":"acme","run_id":"b-%03d","feedback_id":"f","rating":%q,"comment":"so so"}`+"\n", i, rating)
+			fmt.Fprintf(&lines,
+				`{"type":"dev.millrace.feedback.v1","workspace_id":"acme","run_id":"b-%03d","feedback_id":"f","rating":%q,"comment":"so so"}`+"\n", i, rating)
 		}
 	}
 	for i := range 12 {
-		fmt.Fprintf(&lines, `{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"w-%02d","source":"recipe","app_id":"r","started_at":"2026-11-02T00:00:00Z","ended_at":"2026-11-02T00:00:02Z","status":"succeeded","inputs":{"n":%d.50},"outputs":{"m":1}}`+"\n", i, i)
+		fmt.Fprintf(&lines,
+			`{"type":"dev.millrace.run.v1","workspace_id":"acme","run_id":"w-%02d","source":"recipe","app_id":"r","started_at":"2026-11-02T00:00:00Z","ended_at":"2026-11-02T00:00:02Z","status":"succeeded","inputs":{"n":%d.50},"outputs":{"m":1}}`+"\n", i, i)
 		for j, node := range []string{"fetch", "solve"} {
-			fmt.Fprintf(&lines, `{"type":"dev.millrace.node.v1","workspace_id":"acme","run_id":"w-%02d","node_run_id":"n-%d","source":"recipe","app_id":"r","node_id":%q,"node_type":"llm","sequence":%d,"started_at":"2026-11-02T00:00:00Z","status":"succeeded","prompt":{"template":"solve {n}"}}`+"\n", i, j, node, j)
+			fmt.Fprintf(&lines,
+				`{"type":"dev.millrace.node.v1","workspace_id":"acme","run_id":"w-%02d","node_run_id":"n-%d","source":"recipe","app_id":"r","node_id":%q,"node_type":"llm","sequence":%d,"started_at":"2026-11-02T00:00:00Z","status":"succeeded","prompt":{"template":"solve {n}"}}`+"\n", i, j, node, j)
 		}
 	}
 	for i := range 5 {
-		fmt.Fprintf(&other, `{"type":"dev.millrace.run.v1","workspace_id":"other","run_id":"r-%03d","source":"copilot","app_id":"a","started_at":"2026-11-01T00:00:00Z","status":"succeeded","question":"a secret"}`+"\n", i)
+		fmt.Fprintf(&other,
+			`{"type":"dev.millrace.run.v1","workspace_id":"other","run_id":"r-%03d","source":"copilot","app_id":"a","started_at":"2026-11-01T00:00:00Z","status":"succeeded","question":"a secret"}`+"\n", i)
 	}
 	p.a.call(t, "POST", "/v1/runs", lines.String(), "Content-Type: application/x-ndjson").is(t, http.StatusOK)
 	p.b.in("other").call(t, "POST", "/v1/runs", other.String(), "Content-Type: application/x-ndjson").is(t, http.StatusOK)
 	counted(t, p.conn, time.Minute, map[string]uint64{
-		"SELECT count() FROM runs_latest": 937, "SELECT count() FROM nodes_latest": 24, "SELECT count() FROM feedback_latest": 400,
+		"SELECT count() FROM runs_latest": 937, "SELECT count() FROM nodes_latest": 24,
+		"SELECT count() FROM feedback_latest": 400,
 	})
 }
 
 // routes are those of the contract.
 var routes = []string{
-	"POST /v1/exports", "GET /v1/exports", "GET /v1/exports/{id}", "GET /v1/exports/{id}/events", "GET /v1/exports/{id}/preview",
-	"GET /v1/exports/{id}/files/{key}", "GET /v1/exports/{id}/download", "POST /v1/exports/{id}/cancel", "DELETE /v1/exports/{id}",
+	"POST /v1/exports", "GET /v1/exports", "GET /v1/exports/{id}", "GET /v1/exports/{id}/events",
+	"GET /v1/exports/{id}/preview",
+	"GET /v1/exports/{id}/files/{key}", "GET /v1/exports/{id}/download", "POST /v1/exports/{id}/cancel",
+	"DELETE /v1/exports/{id}",
 	"GET /v1/runs", "GET /v1/runs/{id}", "GET /v1/apps", "GET /v1/apps/{id}/nodes", "POST /v1/runs",
 	"POST /api/public/bot/{appID}/search/analytics-export", "GET /api/public/bot/{appID}/search/jobs/{jobID}",
 }
 
-// Every route of the contract is called here, in every way that succeeds and every way that does not, and each answer is held
-// against the OpenAPI document of the binary.
+// Every route of the contract is called here, in every way that succeeds and every way that does
+// not, and each answer is held against the OpenAPI document of the binary.
 func TestServeKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	localtest.ClickHouse(t)

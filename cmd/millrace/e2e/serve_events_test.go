@@ -92,8 +92,8 @@ func (w *watching) rest(t *testing.T) (list []sse) {
 	return list
 }
 
-// checkEvents holds the events of a stream, which began before the export was planned, against the topics: first how it was filed, then
-// progress as it was published, and its completion.
+// checkEvents holds the events of a stream, which began before the export was planned, against the
+// topics: first how it was filed, then progress as it was published, and its completion.
 func checkEvents(t *testing.T, s *site, id string, got []sse) {
 	t.Helper()
 	var told []object
@@ -134,7 +134,8 @@ func checkEvents(t *testing.T, s *site, id string, got []sse) {
 		}
 	}
 	last := got[len(got)-1]
-	if want := completionsNamed(t, s, last.data["workspace_id"].(string))[id]; len(want) != 1 || last.name != "completion" || last.id == "" || !reflect.DeepEqual(last.data, want[0]) {
+	if want := completionsNamed(t, s, last.data["workspace_id"].(string))[id]; len(want) != 1 ||
+		last.name != "completion" || last.id == "" || !reflect.DeepEqual(last.data, want[0]) {
 		t.Errorf("the completion is %+v, published was %v", last, want)
 	}
 }
@@ -151,7 +152,8 @@ func eventsAreThoseOfTheTopics(t *testing.T, p *places) {
 				t.Errorf("the events of an ended export are %v, want %v", events, got[len(got)-1])
 			}
 			again.get(t, "/v1/exports/"+id+"/events", "Last-Event-ID: "+events[0].id).is(t, http.StatusNoContent)
-			if got := again.get(t, "/v1/exports/"+id+"/events", "Last-Event-ID: another").is(t, http.StatusOK); !strings.Contains(string(got.body), "event: completion\n") {
+			if got := again.get(t, "/v1/exports/"+id+"/events", "Last-Event-ID: another").
+				is(t, http.StatusOK); !strings.Contains(string(got.body), "event: completion\n") {
 				t.Errorf("after another event: %s", got.body)
 			}
 		}

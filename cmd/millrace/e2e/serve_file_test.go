@@ -26,23 +26,28 @@ func ofA(fields object) object {
 
 func exportsAreThereAtOnce(t *testing.T, p *places) {
 	for i := range 5 {
-		got := p.a.call(t, "POST", "/v1/exports", ofA(object{"name": fmt.Sprint("export ", i), "requested_by": "somebody"})).is(t, http.StatusAccepted)
+		got := p.a.call(t, "POST", "/v1/exports", ofA(object{"name": fmt.Sprint("export ", i), "requested_by": "somebody"})).
+			is(t, http.StatusAccepted)
 		x := got.object(t)
 		id := x["export_id"].(string)
 		if u, err := uuid.Parse(id); err != nil || u.Version() != 7 || u.String() != id {
 			t.Errorf("export_id %s is no UUIDv7", id)
 		}
-		if got.header.Get("Location") != "/v1/exports/"+id || got.header.Get("Retry-After") == "" || got.header.Get("Content-Type") != "application/json" {
+		if got.header.Get("Location") != "/v1/exports/"+id || got.header.Get("Retry-After") == "" ||
+			got.header.Get("Content-Type") != "application/json" {
 			t.Errorf("headers %v", got.header)
 		}
-		if x["workspace_id"] != "acme" || x["name"] != fmt.Sprint("export ", i) || x["target"] != "canonical" || x["format"] != "jsonl" || x["requested_by"] != "somebody" || x["deleted_at"] != nil {
+		if x["workspace_id"] != "acme" || x["name"] != fmt.Sprint("export ", i) || x["target"] != "canonical" ||
+			x["format"] != "jsonl" || x["requested_by"] != "somebody" || x["deleted_at"] != nil {
 			t.Errorf("the export is %s", got.body)
 		}
 		for name, s := range map[string]endpoint{"there": p.a, "at the second server": p.b} {
-			if y := s.get(t, "/v1/exports/"+id).is(t, http.StatusOK).object(t); y["export_id"] != id || y["requested_at"] != x["requested_at"] {
+			if y := s.get(t, "/v1/exports/"+id).is(t, http.StatusOK).object(t); y["export_id"] != id ||
+				y["requested_at"] != x["requested_at"] {
 				t.Errorf("%s it is %v, filed was %v", name, y, x)
 			}
-			if list := s.get(t, "/v1/exports?limit=200").is(t, http.StatusOK); !strings.Contains(string(list.body), `"export_id":"`+id+`"`) {
+			if list := s.get(t, "/v1/exports?limit=200").is(t, http.StatusOK); !strings.Contains(string(list.body),
+				`"export_id":"`+id+`"`) {
 				t.Errorf("%s it is not in the list", name)
 			}
 		}
@@ -58,7 +63,10 @@ func tracesGoThrough(t *testing.T, p *places) {
 		found := false
 		for _, r := range p.read(t, topic) {
 			if string(r.Key) == "acme/"+id {
-				found = slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == "traceparent" && string(h.Value) == trace })
+				found = slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool {
+					return h.Key == "traceparent" &&
+						string(h.Value) == trace
+				})
 			}
 		}
 		if !found {
@@ -83,7 +91,8 @@ func completionsNamed(t *testing.T, s *site, workspace string) map[string][]obje
 	return found
 }
 
-// completedOnce checks that each of these exports has one completion, when all that was filed is done.
+// completedOnce checks that each of these exports has one completion, when all that was filed is
+// done.
 func completedOnce(t *testing.T, p *places, workspace string, ids ...string) {
 	t.Helper()
 	for _, s := range exportStages {
@@ -102,7 +111,8 @@ func idempotencyKeysAreOneExport(t *testing.T, p *places) {
 	a, b := p.a.in("keys"), p.b.in("keys")
 	first := a.call(t, "POST", "/v1/exports", ofA(nil), key).is(t, http.StatusAccepted).object(t)["export_id"].(string)
 	for _, s := range []endpoint{a, b, a} {
-		if again := s.call(t, "POST", "/v1/exports", ofA(nil), key).is(t, http.StatusAccepted).object(t)["export_id"]; again != first {
+		if again := s.call(t, "POST", "/v1/exports", ofA(nil), key).is(t, http.StatusAccepted).
+			object(t)["export_id"]; again != first {
 			t.Errorf("the same key is export %v, and was %s", again, first)
 		}
 	}
@@ -111,17 +121,20 @@ func idempotencyKeysAreOneExport(t *testing.T, p *places) {
 	}
 	a.ended(t, first, "succeeded")
 	for _, s := range []endpoint{a, b} { // also after its end
-		if again := s.call(t, "POST", "/v1/exports", ofA(nil), key).is(t, http.StatusAccepted).object(t); again["export_id"] != first || again["status"] != "succeeded" {
+		if again := s.call(t, "POST", "/v1/exports", ofA(nil), key).is(t, http.StatusAccepted).
+			object(t); again["export_id"] != first || again["status"] != "succeeded" {
 			t.Errorf("the same key is export %v, and was %s", again, first)
 		}
 		s.call(t, "POST", "/v1/exports", ofA(object{"app_id": "b"}), key).problem(t, http.StatusConflict, "/export_id")
 	}
 	other := a.call(t, "POST", "/v1/exports", ofA(nil), key+"!").is(t, http.StatusAccepted).object(t)["export_id"].(string)
-	elsewhere := p.a.in("keys-too").call(t, "POST", "/v1/exports", ofA(nil), key).is(t, http.StatusAccepted).object(t)["export_id"].(string)
+	elsewhere := p.a.in("keys-too").call(t, "POST", "/v1/exports", ofA(nil), key).is(t, http.StatusAccepted).
+		object(t)["export_id"].(string)
 	if other == first || elsewhere == first {
 		t.Errorf("another key is export %s, the key of another workspace %s, and the first %s", other, elsewhere, first)
 	}
-	a.call(t, "POST", "/v1/exports", ofA(nil), "Idempotency-Key: "+strings.Repeat("k", 256)).problem(t, http.StatusUnprocessableEntity, "Idempotency-Key")
+	a.call(t, "POST", "/v1/exports", ofA(nil), "Idempotency-Key: "+strings.Repeat("k", 256)).problem(t,
+		http.StatusUnprocessableEntity, "Idempotency-Key")
 	a.ended(t, other, "succeeded")
 	completedOnce(t, p, "keys", first, other)
 }
@@ -131,13 +144,15 @@ func idsAreOneRequest(t *testing.T, p *places) {
 	const id = "nightly:2026-11.25~1_x"
 	request := ofA(object{"export_id": id, "workspace_id": "ids"})
 	for _, s := range []endpoint{a, a, b} {
-		if got := s.call(t, "POST", "/v1/exports", request).is(t, http.StatusAccepted); got.object(t)["export_id"] != id || got.header.Get("Location") != "/v1/exports/"+id {
+		if got := s.call(t, "POST", "/v1/exports", request).is(t, http.StatusAccepted); got.object(t)["export_id"] != id ||
+			got.header.Get("Location") != "/v1/exports/"+id {
 			t.Errorf("filed is %s at %s", got.body, got.header.Get("Location"))
 		}
 	}
 	for range 2 {
 		for _, s := range []endpoint{a, b} {
-			s.call(t, "POST", "/v1/exports", ofA(object{"export_id": id, "name": "another"})).problem(t, http.StatusConflict, "/export_id")
+			s.call(t, "POST", "/v1/exports", ofA(object{"export_id": id, "name": "another"})).problem(t, http.StatusConflict,
+				"/export_id")
 		}
 		a.ended(t, id, "succeeded")
 	}
@@ -201,8 +216,10 @@ func requestsNameTheirMistakes(t *testing.T, p *places) {
 		}
 	}
 	s.call(t, "POST", "/v1/exports", ofA(object{"workspace_id": "acme"})).problem(t, http.StatusForbidden, "/workspace_id")
-	s.call(t, "POST", "/v1/exports/dry-run", ofA(object{"workspace_id": "acme"})).problem(t, http.StatusForbidden, "/workspace_id")
-	s.call(t, "POST", "/v1/exports", ofA(object{"workspace_id": "Acme/.."})).problem(t, http.StatusUnprocessableEntity, "/workspace_id")
+	s.call(t, "POST", "/v1/exports/dry-run", ofA(object{"workspace_id": "acme"})).problem(t, http.StatusForbidden,
+		"/workspace_id")
+	s.call(t, "POST", "/v1/exports", ofA(object{"workspace_id": "Acme/.."})).problem(t, http.StatusUnprocessableEntity,
+		"/workspace_id")
 	s.empty(t)
 }
 
@@ -248,14 +265,18 @@ func bodiesAreRefused(t *testing.T, p *places) {
 }
 
 func dryRuns(t *testing.T, p *places) {
-	got := p.a.call(t, "POST", "/v1/exports/dry-run", ofA(object{"selection": object{"limit": 100}, "split": object{"test": 0.5}})).is(t, http.StatusOK).object(t)
+	got := p.a.call(t, "POST", "/v1/exports/dry-run", ofA(object{"selection": object{"limit": 100},
+		"split": object{"test": 0.5}})).is(t, http.StatusOK).object(t)
 	lines := got["lines"].([]any)
-	if fmt.Sprint(got["rows_planned"], " ", got["records"]) != "100 100" || len(lines) != 3 || parse(t, lines[0].(string))["question"] == nil {
+	if fmt.Sprint(got["rows_planned"], " ", got["records"]) != "100 100" || len(lines) != 3 ||
+		parse(t, lines[0].(string))["question"] == nil {
 		t.Errorf("the dry run is %v", got)
 	}
-	if none := p.a.in("dry").call(t, "POST", "/v1/exports/dry-run", ofA(nil)).is(t, http.StatusOK).object(t); fmt.Sprint(none["rows_planned"], " ", none["lines"]) != "0 []" {
+	if none := p.a.in("dry").call(t, "POST", "/v1/exports/dry-run", ofA(nil)).is(t, http.StatusOK).
+		object(t); fmt.Sprint(none["rows_planned"], " ", none["lines"]) != "0 []" {
 		t.Errorf("the dry run of nothing is %v", none)
 	}
 	p.a.in("dry").empty(t)
-	p.a.call(t, "POST", "/v1/exports/dry-run", ofA(object{"purpose": "fine_tuning", "target": "karini_csv"})).problem(t, http.StatusUnprocessableEntity, "/target")
+	p.a.call(t, "POST", "/v1/exports/dry-run", ofA(object{"purpose": "fine_tuning", "target": "karini_csv"})).problem(t,
+		http.StatusUnprocessableEntity, "/target")
 }

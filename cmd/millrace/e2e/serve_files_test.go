@@ -51,7 +51,8 @@ func previewsAreJSON(t *testing.T, p *places) {
 		for query, n := range map[string]int{"": 20, "?n=1": 1, "?n=200": 200} {
 			got := p.b.get(t, "/v1/exports/"+id+"/preview"+query).is(t, http.StatusOK).object(t)
 			records := got["records"].([]any)
-			if len(records) != n || fmt.Sprint(got["total"]) != "320" || got["format"] != format || got["export_id"] != id || got["target"] != "canonical" {
+			if len(records) != n || fmt.Sprint(got["total"]) != "320" || got["format"] != format || got["export_id"] != id ||
+				got["target"] != "canonical" {
 				t.Errorf("%s: %d records of %v", format, len(records), got["total"])
 			}
 			if r := records[0].(object); r["run_id"] != "r-000" || r["question"] != "say \"0\"\nمرحبا" {
@@ -65,7 +66,8 @@ func previewsAreJSON(t *testing.T, p *places) {
 	p.a.get(t, "/v1/exports/nope/preview").problem(t, http.StatusNotFound)
 	none := p.a.in("nothing").file(t, ofA(nil))
 	p.a.in("nothing").ended(t, none, "succeeded")
-	if got := p.a.in("nothing").get(t, "/v1/exports/"+none+"/preview").is(t, http.StatusOK).object(t); fmt.Sprint(got["records"], " ", got["total"]) != "[] 0" {
+	if got := p.a.in("nothing").get(t, "/v1/exports/"+none+"/preview").is(t, http.StatusOK).
+		object(t); fmt.Sprint(got["records"], " ", got["total"]) != "[] 0" {
 		t.Errorf("the preview of nothing is %v", got)
 	}
 }
@@ -77,30 +79,37 @@ func filesHaveRangesAndTags(t *testing.T, p *places) {
 	path := "/v1/exports/" + id + "/files/" + file["key"].(string)
 	whole := p.b.get(t, path).is(t, http.StatusOK)
 	tag := whole.header.Get("ETag")
-	if tag != fmt.Sprintf("%q", file["sha256"]) || sha256Of(whole.body) != file["sha256"] || fmt.Sprint(file["bytes"]) != fmt.Sprint(len(whole.body)) {
-		t.Errorf("the file is tagged %s, has %d bytes and SHA-256 %s; the manifest says %v", tag, len(whole.body), sha256Of(whole.body), file)
+	if tag != fmt.Sprintf("%q", file["sha256"]) || sha256Of(whole.body) != file["sha256"] ||
+		fmt.Sprint(file["bytes"]) != fmt.Sprint(len(whole.body)) {
+		t.Errorf("the file is tagged %s, has %d bytes and SHA-256 %s; the manifest says %v", tag, len(whole.body),
+			sha256Of(whole.body), file)
 	}
-	if whole.header.Get("Accept-Ranges") != "bytes" || !strings.HasPrefix(whole.header.Get("Content-Disposition"), "attachment; filename=") {
+	if whole.header.Get("Accept-Ranges") != "bytes" || !strings.HasPrefix(whole.header.Get("Content-Disposition"),
+		"attachment; filename=") {
 		t.Errorf("headers %v", whole.header)
 	}
 	size := len(whole.body)
 	for header, want := range map[string]string{
 		"bytes=0-0": "0-0", "bytes=100-299": "100-299", "bytes=-7": fmt.Sprintf("%d-%d", size-7, size-1),
-		fmt.Sprintf("bytes=%d-", size-5): fmt.Sprintf("%d-%d", size-5, size-1), "bytes=5-99999999": fmt.Sprintf("5-%d", size-1),
+		fmt.Sprintf("bytes=%d-", size-5): fmt.Sprintf("%d-%d", size-5, size-1), "bytes=5-99999999": fmt.Sprintf("5-%d",
+			size-1),
 	} {
 		got := p.a.get(t, path, "Range: "+header).is(t, http.StatusPartialContent)
 		var from, to int
 		fmt.Sscanf(want, "%d-%d", &from, &to)
-		if !bytes.Equal(got.body, whole.body[from:to+1]) || got.header.Get("Content-Range") != fmt.Sprintf("bytes %s/%d", want, size) {
+		if !bytes.Equal(got.body, whole.body[from:to+1]) || got.header.Get("Content-Range") != fmt.Sprintf("bytes %s/%d",
+			want, size) {
 			t.Errorf("%s: %d bytes, %s", header, len(got.body), got.header.Get("Content-Range"))
 		}
 	}
-	if got := p.a.get(t, path, fmt.Sprintf("Range: bytes=%d-", size)).is(t, http.StatusRequestedRangeNotSatisfiable); got.header.Get("Content-Range") != fmt.Sprintf("bytes */%d", size) {
+	if got := p.a.get(t, path, fmt.Sprintf("Range: bytes=%d-", size)).is(t,
+		http.StatusRequestedRangeNotSatisfiable); got.header.Get("Content-Range") != fmt.Sprintf("bytes */%d", size) {
 		t.Errorf("behind the end: %v", got.header)
 	}
 	checkMultiRange(t, p.a.get(t, path, "Range: bytes=0-9,100-109,-5").is(t, http.StatusPartialContent), whole.body)
 	for header, status := range map[string]int{
-		"If-Range: " + tag: 206, `If-Range: "another"`: 200, "If-None-Match: " + tag: 304, `If-None-Match: "another"`: 206, "If-None-Match: *": 304,
+		"If-Range: " + tag: 206, `If-Range: "another"`: 200, "If-None-Match: " + tag: 304, `If-None-Match: "another"`: 206,
+		"If-None-Match: *": 304,
 		"If-Match: " + tag: 206, `If-Match: "another"`: 412,
 	} {
 		got := p.a.get(t, path, "Range: bytes=0-9", header).is(t, status)
@@ -142,14 +151,18 @@ func filesAreListed(t *testing.T, p *places) {
 	key := keys(t, p.a.manifest(t, id))[0]
 	foreign := keys(t, p.a.manifest(t, other))[0]
 	for _, bad := range []string{
-		"nope", "data/", "data", "plan.json", "windows/00000.json", foreign, "data/../" + key, "..%2f" + other + "%2f" + foreign, "..%2F..%2F..%2Fserver%2Furl-signing-key",
-		"%2e%2e/" + other + "/manifest.json", "..%5c" + foreign, "/" + key, "%2f" + key, key + "%00", key + "/", strings.ToUpper(key), "data%2f%2e%2e%2f" + key,
+		"nope", "data/", "data", "plan.json", "windows/00000.json", foreign, "data/../" + key, "..%2f" + other + "%2f" +
+			foreign, "..%2F..%2F..%2Fserver%2Furl-signing-key",
+		"%2e%2e/" + other + "/manifest.json", "..%5c" + foreign, "/" + key, "%2f" + key, key + "%00", key + "/",
+		strings.ToUpper(key), "data%2f%2e%2e%2f" + key,
 	} {
 		got := p.a.get(t, "/v1/exports/"+id+"/files/"+bad)
-		if to := got.header.Get("Location"); got.status/100 == 3 && strings.HasPrefix(to, "/v1/") { // net/http cleans a path; what it names is looked for
+		// net/http cleans a path; what it names is looked for
+		if to := got.header.Get("Location"); got.status/100 == 3 && strings.HasPrefix(to, "/v1/") {
 			got = p.a.get(t, to)
 		}
-		if got.status == http.StatusOK && got.header.Get("ETag") == fmt.Sprintf("%q", sha256Of(got.body)) && strings.HasSuffix(bad, key) {
+		if got.status == http.StatusOK && got.header.Get("ETag") == fmt.Sprintf("%q", sha256Of(got.body)) &&
+			strings.HasSuffix(bad, key) {
 			continue // a path that was cleaned to that of the file
 		}
 		if got.status == http.StatusOK && strings.HasSuffix(bad, other+"/manifest.json") {
@@ -182,14 +195,16 @@ func filesOnS3(t *testing.T, p *places) {
 		}
 	}
 	s.get(t, "/v1/exports/"+id+"/files/nope").problem(t, http.StatusNotFound)
-	if got := s.call(t, "HEAD", "/v1/exports/"+id+"/files/"+keys(t, manifest)[0], nil); got.status != http.StatusOK && got.status != http.StatusSeeOther {
+	if got := s.call(t, "HEAD", "/v1/exports/"+id+"/files/"+keys(t, manifest)[0], nil); got.status != http.StatusOK &&
+		got.status != http.StatusSeeOther {
 		t.Errorf("HEAD: %d", got.status)
 	}
 	if got := s.get(t, "/v1/exports/"+id+"/preview").is(t, http.StatusOK).object(t); fmt.Sprint(got["total"]) != "320" {
 		t.Errorf("the preview is %v", got)
 	}
 	checkZip(t, s.get(t, "/v1/exports/"+id+"/download").is(t, http.StatusOK), manifest)
-	job := s.call(t, "POST", "/api/public/bot/bot/search/analytics-export", `{"filters":{"from":"2026-10-01","to":"2026-10-01"}}`).is(t, http.StatusOK).object(t)["_id"].(string)
+	job := s.call(t, "POST", "/api/public/bot/bot/search/analytics-export",
+		`{"filters":{"from":"2026-10-01","to":"2026-10-01"}}`).is(t, http.StatusOK).object(t)["_id"].(string)
 	done := s.job(t, "bot", job)
 	var records []any
 	decode(t, content(t, done["fileInfo"].(object)["fileUrl"].(string)), &records)
@@ -218,7 +233,8 @@ func content(t *testing.T, url string) []byte {
 // checkZip holds a download against the manifest.
 func checkZip(t *testing.T, got *answer, manifest object) {
 	t.Helper()
-	if got.header.Get("Content-Type") != "application/zip" || !strings.HasPrefix(got.header.Get("Content-Disposition"), "attachment; filename=") {
+	if got.header.Get("Content-Type") != "application/zip" || !strings.HasPrefix(got.header.Get("Content-Disposition"),
+		"attachment; filename=") {
 		t.Errorf("headers %v", got.header)
 	}
 	archive, err := zip.NewReader(bytes.NewReader(got.body), int64(len(got.body)))
@@ -262,7 +278,8 @@ func downloadsAreWhole(t *testing.T, p *places) {
 		got := p.b.get(t, "/v1/exports/"+id+"/download").is(t, http.StatusOK)
 		checkZip(t, got, p.a.manifest(t, id))
 		_, parameters, err := mime.ParseMediaType(got.header.Get("Content-Disposition"))
-		if name := parameters["filename"]; err != nil || !strings.HasSuffix(name, id+".zip") || strings.ContainsAny(name, `/"\`) {
+		if name := parameters["filename"]; err != nil || !strings.HasSuffix(name, id+".zip") ||
+			strings.ContainsAny(name, `/"\`) {
 			t.Errorf("the file's name is %q", name)
 		}
 	}
@@ -291,7 +308,8 @@ func damagedDownloadsAreCut(t *testing.T, p *places) {
 			t.Fatal(err)
 		}
 		got := p.a.get(t, "/v1/exports/"+id+"/download")
-		if _, err := zip.NewReader(bytes.NewReader(got.body), int64(len(got.body))); got.err == nil && got.status == http.StatusOK || err == nil {
+		if _, err := zip.NewReader(bytes.NewReader(got.body), int64(len(got.body))); got.err == nil &&
+			got.status == http.StatusOK || err == nil {
 			t.Errorf("%s: the answer is %d and ends well: %v, %v", name, got.status, got.err, err)
 		}
 	}

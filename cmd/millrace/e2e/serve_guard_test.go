@@ -15,7 +15,9 @@ func healthAndMetrics(t *testing.T, p *places) {
 	}
 	p.a.get(t, "/v1/exports/metrics-test")
 	got := string(p.a.get(t, "/metrics").is(t, http.StatusOK).body)
-	for _, want := range []string{`millrace_http_request_seconds_count{method="GET",route="GET /v1/exports/{id}",status="404"}`, "millrace_http_requests_in_flight", "go_goroutines"} {
+	for _, want := range []string{
+		`millrace_http_request_seconds_count{method="GET",route="GET /v1/exports/{id}",status="404"}`,
+		"millrace_http_requests_in_flight", "go_goroutines"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
@@ -26,7 +28,8 @@ func healthAndMetrics(t *testing.T, p *places) {
 }
 
 func noRoutes(t *testing.T, p *places) {
-	for _, path := range []string{"/v1/", "/v1/nope", "/v1/exports/a/b/c", "/api/public/bot/b/search/nope", "/v1/exports/", "/v2/exports"} {
+	for _, path := range []string{"/v1/", "/v1/nope", "/v1/exports/a/b/c", "/api/public/bot/b/search/nope", "/v1/exports/",
+		"/v2/exports"} {
 		if got := p.a.get(t, path); path != "/v2/exports" {
 			got.problem(t, http.StatusNotFound)
 		} else if got.status != http.StatusNotFound {
@@ -34,7 +37,8 @@ func noRoutes(t *testing.T, p *places) {
 		}
 	}
 	for request, allowed := range map[string]string{
-		"PUT /v1/exports": "GET, HEAD, POST", "DELETE /v1/exports": "GET, HEAD, POST", "POST /v1/exports/x": "DELETE, GET, HEAD", "PATCH /v1/runs/x": "GET, HEAD",
+		"PUT /v1/exports": "GET, HEAD, POST", "DELETE /v1/exports": "GET, HEAD, POST",
+		"POST /v1/exports/x": "DELETE, GET, HEAD", "PATCH /v1/runs/x": "GET, HEAD",
 		"GET /v1/exports/x/cancel": "POST", "GET /api/public/bot/b/search/analytics-export": "POST",
 	} {
 		method, path, _ := strings.Cut(request, " ")
@@ -50,16 +54,19 @@ func securityHeaders(t *testing.T, p *places) {
 	id := p.a.file(t, ofA(nil))
 	p.a.ended(t, id, "succeeded")
 	for _, path := range []string{
-		"/v1/exports", "/v1/exports/nope", "/v1/nope", "/docs", "/openapi.json", "/healthz", "/v1/exports/" + id + "/files/manifest.json",
+		"/v1/exports", "/v1/exports/nope", "/v1/nope", "/docs", "/openapi.json", "/healthz",
+		"/v1/exports/" + id + "/files/manifest.json",
 		"/v1/exports/" + id + "/download", "/v1/exports/" + id + "/events",
 	} {
 		h := p.a.get(t, path).header
-		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"} {
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Referrer-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"} {
 			if h.Get(name) != want {
 				t.Errorf("%s: %s: %s", path, name, h.Get(name))
 			}
 		}
-		if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") {
+		if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
+			!strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") {
 			t.Errorf("%s: policy %s", path, csp)
 		}
 		if h.Get("Access-Control-Allow-Origin") != "" || h.Get("Server") != "" {
@@ -74,8 +81,10 @@ func securityHeaders(t *testing.T, p *places) {
 // Browsers send these headers, whatever a page's script says.
 func otherOrigins(t *testing.T, p *places) {
 	s := p.a.in("origins")
-	writes := []string{"POST /v1/exports", "POST /v1/exports/dry-run", "POST /v1/exports/x/cancel", "DELETE /v1/exports/x", "POST /v1/runs", "POST " + analytics("bot")}
-	for _, header := range [][]string{{"Origin: https://evil.example"}, {"Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-site"}, {"Origin: null"}, {"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}} {
+	writes := []string{"POST /v1/exports", "POST /v1/exports/dry-run", "POST /v1/exports/x/cancel", "DELETE /v1/exports/x",
+		"POST /v1/runs", "POST " + analytics("bot")}
+	for _, header := range [][]string{{"Origin: https://evil.example"}, {"Sec-Fetch-Site: cross-site"},
+		{"Sec-Fetch-Site: same-site"}, {"Origin: null"}, {"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}} {
 		for _, write := range writes {
 			method, path, _ := strings.Cut(write, " ")
 			s.with(header...).call(t, method, path, ofA(nil)).problem(t, http.StatusForbidden)
@@ -83,7 +92,8 @@ func otherOrigins(t *testing.T, p *places) {
 	}
 	s.empty(t)
 	s.with("Origin: "+s.url, "Sec-Fetch-Site: same-origin").file(t, ofA(nil))
-	for _, host := range []string{"evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "169.254.169.254", "[::ffff:10.0.0.1]", "0.0.0.0"} {
+	for _, host := range []string{"evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example",
+		"169.254.169.254", "[::ffff:10.0.0.1]", "0.0.0.0"} {
 		for _, path := range []string{"/v1/exports", "/healthz", "/openapi.json", "/", "/exports"} {
 			s.get(t, path, "Host: "+host).problem(t, http.StatusForbidden)
 		}
@@ -91,7 +101,8 @@ func otherOrigins(t *testing.T, p *places) {
 	for _, host := range []string{"localhost", "LOCALHOST:1", "127.0.0.1", "127.1.2.3:8080", "[::1]:8080"} {
 		s.get(t, "/v1/exports", "Host: "+host).is(t, http.StatusOK)
 	}
-	if got := raw(t, s, "GET /v1/exports HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 100<<10)+"\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 431 ") {
+	if got := raw(t, s, "GET /v1/exports HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 100<<10)+
+		"\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 431 ") {
 		t.Errorf("a header that is too large: %.200s", got)
 	}
 }
@@ -104,13 +115,16 @@ func workspacesAreApart(t *testing.T, p *places) {
 	job := p.a.analytics(t, "bot", `{"filters":{"from":"2026-10-05","to":"2026-10-05"}}`)["_id"].(string)
 	for _, s := range []endpoint{p.a.in("other"), p.b.in("other")} {
 		for _, route := range []string{
-			"GET /v1/exports/" + id, "GET /v1/exports/" + id + "/events", "GET /v1/exports/" + id + "/preview", "GET /v1/exports/" + id + "/download", "GET /v1/exports/" + id + "/files/" + key,
-			"GET /v1/exports/" + id + "/files/manifest.json", "POST /v1/exports/" + id + "/cancel", "DELETE /v1/exports/" + id, "GET /api/public/bot/bot/search/jobs/" + job,
+			"GET /v1/exports/" + id, "GET /v1/exports/" + id + "/events", "GET /v1/exports/" + id + "/preview",
+			"GET /v1/exports/" + id + "/download", "GET /v1/exports/" + id + "/files/" + key,
+			"GET /v1/exports/" + id + "/files/manifest.json", "POST /v1/exports/" + id + "/cancel", "DELETE /v1/exports/" + id,
+			"GET /api/public/bot/bot/search/jobs/" + job,
 			"GET /v1/runs/r-100", "GET /v1/apps/r/nodes",
 		} {
 			method, path, _ := strings.Cut(route, " ")
 			got := s.call(t, method, path, nil)
-			none := s.call(t, method, strings.NewReplacer(id, "0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e", job, "fj-nope", "r-100", "r-nope", "apps/r/", "apps/nope/").Replace(path), nil)
+			none := s.call(t, method, strings.NewReplacer(id, "0192f0c1-7a5e-7c3b-9d4e-1f2a3b4c5d6e", job, "fj-nope", "r-100",
+				"r-nope", "apps/r/", "apps/nope/").Replace(path), nil)
 			got.problem(t, http.StatusNotFound)
 			if string(got.body) != string(none.body) {
 				t.Errorf("%s: %s, and of what is not there %s", route, got.body, none.body)

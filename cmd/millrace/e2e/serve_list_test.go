@@ -25,7 +25,8 @@ func (s endpoint) list(t *testing.T, query string) (ids []string, page object) {
 	return ids, page
 }
 
-// While a reader pages, exports are filed, begin and end: what was there when it began is there once.
+// While a reader pages, exports are filed, begin and end: what was there when it began is there
+// once.
 func pagesNeitherRepeatNorSkip(t *testing.T, p *places) {
 	servers := []endpoint{p.a.in("pages"), p.b.in("pages")}
 	var filed []string
@@ -63,7 +64,8 @@ func pagesNeitherRepeatNorSkip(t *testing.T, p *places) {
 			t.Errorf("%s was filed after the first page, and is on a later one", id)
 		}
 	}
-	for _, bad := range []string{"x", "e30", cursor + "A", cursor[:len(cursor)-2], strings.ToLower(cursor), "eyJ0IjoxLCJpZCI6Ii4uLyJ9", "' OR 1=1"} {
+	for _, bad := range []string{"x", "e30", cursor + "A", cursor[:len(cursor)-2], strings.ToLower(cursor),
+		"eyJ0IjoxLCJpZCI6Ii4uLyJ9", "' OR 1=1"} {
 		servers[0].get(t, "/v1/exports?cursor="+url.QueryEscape(bad)).problem(t, http.StatusUnprocessableEntity, "cursor")
 	}
 	servers[0].get(t, "/v1/exports?cursor="+strings.Repeat("x", 600)).problem(t, http.StatusUnprocessableEntity, "cursor")
@@ -79,19 +81,22 @@ func listsAreFiltered(t *testing.T, p *places) {
 	}
 	x := p.still.in("filters") // the same tables: those of a are in ClickHouse, this one is in its topics alone
 	c := x.file(t, ofA(object{"app_id": "b"}))
-	counted(t, p.conn, time.Minute, map[string]uint64{"SELECT count() FROM exports WHERE workspace_id = 'filters' AND status = 'succeeded'": 3})
+	counted(t, p.conn, time.Minute, map[string]uint64{
+		"SELECT count() FROM exports WHERE workspace_id = 'filters' AND status = 'succeeded'": 3})
 	for query, want := range map[string][]string{
 		"":               {c, r, b, a},
 		"source=copilot": {c, b, a}, "source=recipe": {r}, "app_id=a": {r, a}, "app_id=b": {c, b}, "app_id=zz": nil,
-		"purpose=recipe_evaluation": {r}, "status=accepted": {c}, "status=succeeded": {r, b, a}, "status=accepted,succeeded&app_id=b": {c, b},
-		"status=failed": nil, "limit=2": {c, r}, "limit=1&status=succeeded&source=copilot": {b},
+		"purpose=recipe_evaluation": {r}, "status=accepted": {c}, "status=succeeded": {r, b, a},
+		"status=accepted,succeeded&app_id=b": {c, b},
+		"status=failed":                      nil, "limit=2": {c, r}, "limit=1&status=succeeded&source=copilot": {b},
 	} {
 		if ids, _ := x.list(t, query); !slices.Equal(ids, want) {
 			t.Errorf("?%s: %v, want %v", query, ids, want)
 		}
 	}
 	for query, parameter := range map[string]string{
-		"source=robot": "source", "purpose=x": "purpose", "status=done": "status", "limit=0": "limit", "limit=201": "limit", "limit=many": "limit",
+		"source=robot": "source", "purpose=x": "purpose", "status=done": "status", "limit=0": "limit", "limit=201": "limit",
+		"limit=many": "limit",
 		"app_id=a/b": "app_id", "colour=red": "colour",
 	} {
 		got := x.get(t, "/v1/exports?"+query)
@@ -121,7 +126,8 @@ func row(t *testing.T, s *site, id string) object {
 	return parse(t, string(body))
 }
 
-// alike makes values comparable that the view and HTTP write in different ways: times, booleans and embedded JSON.
+// alike makes values comparable that the view and HTTP write in different ways: times, booleans and
+// embedded JSON.
 func alike(value any) any {
 	switch v := value.(type) {
 	case string:
@@ -152,12 +158,15 @@ func alike(value any) any {
 
 func exportsHaveTheFieldsOfTheView(t *testing.T, p *places) {
 	s := p.a.in("acme")
-	missing := ofA(object{"name": "with a warning", "requested_by": "me@acme.example", "selection": object{"run_ids": []string{"r-000", "r-001", "nope"}}})
-	nodes := object{"purpose": "node_evaluation", "source": "recipe", "app_id": "r", "nodes": []string{"solve"}, "selection": object{"limit": 5}}
+	missing := ofA(object{"name": "with a warning", "requested_by": "me@acme.example",
+		"selection": object{"run_ids": []string{"r-000", "r-001", "nope"}}})
+	nodes := object{"purpose": "node_evaluation", "source": "recipe", "app_id": "r", "nodes": []string{"solve"},
+		"selection": object{"limit": 5}}
 	for _, request := range []object{missing, nodes, ofA(object{"purpose": "fine_tuning"})} {
 		id := s.file(t, request)
 		s.ended(t, id, "succeeded")
-		counted(t, p.conn, time.Minute, map[string]uint64{"SELECT count() FROM exports WHERE status = 'succeeded' AND export_id = '" + id + "'": 1})
+		counted(t, p.conn, time.Minute, map[string]uint64{
+			"SELECT count() FROM exports WHERE status = 'succeeded' AND export_id = '" + id + "'": 1})
 		want := row(t, p.site, id)
 		for name, at := range map[string]endpoint{"here": s, "there": p.b, "where only ClickHouse has it": p.still} {
 			got := at.get(t, "/v1/exports/"+id).is(t, http.StatusOK).object(t)

@@ -15,15 +15,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// While many poll and others download exports that are larger than its memory may be, a server needs what it needs anyway, and
-// every download is whole.
+// While many poll and others download exports that are larger than its memory may be, a server
+// needs what it needs anyway, and every download is whole.
 func TestServeLargeDownloadsAndManyPollersInFlatMemory(t *testing.T) {
 	t.Parallel()
 	const downloads = 20
 	runs, pollers := scale(30_000, 90_000), scale(50, 200)
 	s := newLargeSite(t, runs)
 	exporter := s.env.start(t, "export")
-	large := ask(t, s, kafkaClient(t, s.kafka), object{"selection": object{"limit": runs}, "fragment": object{"max_records": 30_000}})
+	large := ask(t, s, kafkaClient(t, s.kafka), object{"selection": object{"limit": runs},
+		"fragment": object{"max_records": 30_000}})
 	eventually(t, 2*time.Minute, func() string {
 		if len(completionsByExport(t, s)[large]) == 0 {
 			return "the export has not ended"
@@ -77,11 +78,13 @@ func TestServeLargeDownloadsAndManyPollersInFlatMemory(t *testing.T) {
 		t.Error(err)
 	}
 	before, after := m.halves()
-	t.Logf("%d downloads of %d MB and %d polls: %d MB before, %d and %d MB meanwhile", downloads, first/1e6, polls.Load(), idle/1e6, before/1e6, after/1e6)
+	t.Logf("%d downloads of %d MB and %d polls: %d MB before, %d and %d MB meanwhile", downloads, first/1e6, polls.Load(),
+		idle/1e6, before/1e6, after/1e6)
 	if before == 0 || polls.Load() == 0 {
 		t.Error("it was over before it was looked at")
 	}
-	if limit := idle + 64<<20; max(before, after) > limit { // a megabyte for each of the clients, and the garbage of the polls
+	// a megabyte for each of the clients, and the garbage of the polls
+	if limit := idle + 64<<20; max(before, after) > limit {
 		t.Errorf("memory grew from %d MB to %d MB", idle/1e6, max(before, after)/1e6)
 	}
 }

@@ -20,7 +20,8 @@ import (
 
 // runEvent is a run event of a workspace; more are further fields.
 func runEvent(workspace, id, more string) string {
-	return fmt.Sprintf(`{"type":"dev.millrace.run.v1","workspace_id":%q,"run_id":%q,"source":"copilot","app_id":"p","started_at":"2026-11-01T00:00:00Z","status":"succeeded"%s}`, workspace, id, more)
+	return fmt.Sprintf(
+		`{"type":"dev.millrace.run.v1","workspace_id":%q,"run_id":%q,"source":"copilot","app_id":"p","started_at":"2026-11-01T00:00:00Z","status":"succeeded"%s}`, workspace, id, more)
 }
 
 const ndjson = "Content-Type: application/x-ndjson"
@@ -36,7 +37,8 @@ func outcomes(t *testing.T, got *answer) (list []string) {
 		count[status]++
 		list = append(list, strings.TrimSpace(fmt.Sprint(r["line"], " ", status, " ", orEmpty(r["code"]))))
 	}
-	if have := fmt.Sprint(body["accepted"], " ", body["refused"], " ", body["failed"]); have != fmt.Sprint(count["accepted"], " ", count["refused"], " ", count["failed"]) {
+	if have := fmt.Sprint(body["accepted"], " ", body["refused"], " ",
+		body["failed"]); have != fmt.Sprint(count["accepted"], " ", count["refused"], " ", count["failed"]) {
 		t.Errorf("%s: the totals %s are not those of %v", got.about, have, list)
 	}
 	return list
@@ -52,15 +54,18 @@ func orEmpty(v any) any {
 func runEventsInEveryForm(t *testing.T, p *places) {
 	s := p.a.in("forms")
 	cloud := `{"specversion":"1.0","id":"e-1","source":"/tests","type":"dev.millrace.run.v1","datacontenttype":"application/json","data":{"workspace_id":"forms","run_id":"cloud","source":"copilot","app_id":"p","started_at":"2026-11-01T00:00:00Z","status":"running"}}`
-	pretty := strings.NewReplacer(`,`, ",\n  ", `{`, "{\r\n\t").Replace(runEvent("forms", "pretty", `,"inputs":{"a":[1,2.50,1e400]}`))
+	pretty := strings.NewReplacer(`,`, ",\n  ", `{`, "{\r\n\t").Replace(runEvent("forms", "pretty",
+		`,"inputs":{"a":[1,2.50,1e400]}`))
 	node := `{"type":"dev.millrace.node.v1","workspace_id":"forms","run_id":"one","node_run_id":"n","source":"copilot","app_id":"p","node_id":"n","started_at":"2026-11-01T00:00:00Z","status":"succeeded"}`
 	feedback := `{"type":"dev.millrace.feedback.v1","workspace_id":"forms","run_id":"one","feedback_id":"f","rating":"thumbsUp"}`
 	for _, c := range []struct{ body, contentType, want string }{
 		{runEvent("forms", "one", ""), "application/json", "[1 accepted]"},
 		{pretty, "application/json; charset=utf-8", "[1 accepted]"},
 		{cloud, "application/cloudevents+json", "[1 accepted]"},
-		{" \n[" + runEvent("forms", "array-1", "") + ",\n" + runEvent("forms", "array-2", "") + "]\n", "application/json", "[1 accepted 2 accepted]"},
-		{runEvent("forms", "line-1", "") + "\n\n  \r\n" + node + "\r\n" + feedback, "application/x-ndjson", "[1 accepted 4 accepted 5 accepted]"},
+		{" \n[" + runEvent("forms", "array-1", "") + ",\n" + runEvent("forms", "array-2", "") + "]\n", "application/json",
+			"[1 accepted 2 accepted]"},
+		{runEvent("forms", "line-1", "") + "\n\n  \r\n" + node + "\r\n" + feedback, "application/x-ndjson",
+			"[1 accepted 4 accepted 5 accepted]"},
 		{runEvent("forms", "line-1", ""), "application/x-ndjson", "[1 accepted]"}, // again: it changes nothing
 	} {
 		got := s.call(t, "POST", "/v1/runs", c.body, "Content-Type: "+c.contentType).is(t, http.StatusOK)
@@ -69,10 +74,13 @@ func runEventsInEveryForm(t *testing.T, p *places) {
 		}
 	}
 	counted(t, p.conn, time.Minute, map[string]uint64{
-		"SELECT count() FROM runs_latest WHERE workspace_id = 'forms'": 6, "SELECT count() FROM nodes_latest WHERE workspace_id = 'forms'": 1,
+		"SELECT count() FROM runs_latest WHERE workspace_id = 'forms'":     6,
+		"SELECT count() FROM nodes_latest WHERE workspace_id = 'forms'":    1,
 		"SELECT count() FROM feedback_latest WHERE workspace_id = 'forms'": 1,
 	})
-	if got := texts(t, p.conn, "SELECT inputs FROM runs_latest WHERE workspace_id = 'forms' AND run_id = 'pretty'"); !strings.Contains(got[0], "2.50") || !strings.Contains(got[0], "1e400") {
+	if got := texts(t, p.conn,
+		"SELECT inputs FROM runs_latest WHERE workspace_id = 'forms' AND run_id = 'pretty'"); !strings.Contains(got[0],
+		"2.50") || !strings.Contains(got[0], "1e400") {
 		t.Errorf("the inputs are %s", got)
 	}
 }
@@ -81,14 +89,19 @@ func runEventsThatAreRefused(t *testing.T, p *places) {
 	s := p.b.in("refused")
 	good := func(i int) string { return runEvent("refused", fmt.Sprint("good-", i), "") }
 	body := strings.Join([]string{
-		good(1), `{"half":`, good(2), `[1]`, runEvent("other", "x", ""), runEvent("refused", "a/b", ""), `{"type":"dev.millrace.robot.v1"}`, good(3),
-		`{"type":"dev.millrace.run.v1","workspace_id":"refused"}`, "{\"a\":\"\xff\"}", `{"a":1,"a":2}`, runEvent("refused", "long", `,"question":"`+strings.Repeat("x", 9<<20)+`"`), good(4),
-		runEvent("refused", "nul", `,"question":"\u0000"`), runEvent("refused", "deep", `,"inputs":{"a":`+strings.Repeat("[", 70)+strings.Repeat("]", 70)+`}`), good(5),
+		good(1), `{"half":`, good(2), `[1]`, runEvent("other", "x", ""), runEvent("refused", "a/b", ""),
+		`{"type":"dev.millrace.robot.v1"}`, good(3),
+		`{"type":"dev.millrace.run.v1","workspace_id":"refused"}`, "{\"a\":\"\xff\"}", `{"a":1,"a":2}`,
+		runEvent("refused", "long", `,"question":"`+strings.Repeat("x", 9<<20)+`"`), good(4),
+		runEvent("refused", "nul", `,"question":"\u0000"`), runEvent("refused", "deep", `,"inputs":{"a":`+strings.Repeat("[",
+			70)+strings.Repeat("]", 70)+`}`), good(5),
 	}, "\n")
 	got := s.call(t, "POST", "/v1/runs", body, ndjson).is(t, http.StatusMultiStatus)
 	want := []string{
-		"1 accepted", "2 refused invalid_json", "3 accepted", "4 refused wrong_type", "5 refused wrong_workspace", "6 refused bad_id", "7 refused unknown_type", "8 accepted",
-		"9 refused missing_field", "10 refused invalid_utf8", "11 refused duplicate_key", "12 refused too_large", "13 accepted", "14 refused nul_character", "15 refused too_deep", "16 accepted",
+		"1 accepted", "2 refused invalid_json", "3 accepted", "4 refused wrong_type", "5 refused wrong_workspace",
+		"6 refused bad_id", "7 refused unknown_type", "8 accepted",
+		"9 refused missing_field", "10 refused invalid_utf8", "11 refused duplicate_key", "12 refused too_large",
+		"13 accepted", "14 refused nul_character", "15 refused too_deep", "16 accepted",
 	}
 	if have := outcomes(t, got); !slices.Equal(have, want) {
 		t.Errorf("have\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
@@ -100,9 +113,12 @@ func runEventsThatAreRefused(t *testing.T, p *places) {
 		body, contentType string
 		status            int
 	}{
-		{"", "application/json", 422}, {"", "application/x-ndjson", 422}, {"\n \n", "application/x-ndjson", 422}, {"[]", "application/json", 422}, {"  ", "application/json", 422},
-		{`{"half":`, "application/json", 422}, {`[1`, "application/json", 422}, {`"text"`, "application/json", 422}, {runEvent("other", "x", ""), "application/json", 403},
-		{"[" + runEvent("other", "x", "") + "," + runEvent("acme", "y", "") + "]", "application/json", 403}, {good(9), "text/plain", 415}, {good(9), "application/x-www-form-urlencoded", 415}, {good(9), "", 415},
+		{"", "application/json", 422}, {"", "application/x-ndjson", 422}, {"\n \n", "application/x-ndjson", 422},
+		{"[]", "application/json", 422}, {"  ", "application/json", 422},
+		{`{"half":`, "application/json", 422}, {`[1`, "application/json", 422}, {`"text"`, "application/json", 422},
+		{runEvent("other", "x", ""), "application/json", 403},
+		{"[" + runEvent("other", "x", "") + "," + runEvent("acme", "y", "") + "]", "application/json", 403},
+		{good(9), "text/plain", 415}, {good(9), "application/x-www-form-urlencoded", 415}, {good(9), "", 415},
 	} {
 		s.call(t, "POST", "/v1/runs", c.body, "Content-Type: "+c.contentType).problem(t, c.status)
 	}
@@ -132,7 +148,8 @@ func endless(workspace string, n int) io.Reader {
 func runEventsHaveLimits(t *testing.T, p *places) {
 	s := p.a.in("limits")
 	const limit = 64 << 20
-	announced, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/runs", endless("limits", limit+1))
+	announced, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/runs",
+		endless("limits", limit+1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +165,8 @@ func runEventsHaveLimits(t *testing.T, p *places) {
 	}
 	body, _ := io.ReadAll(resp.Body)
 	resp.Body.Close()
-	(&answer{status: resp.StatusCode, header: resp.Header, body: body, about: "announced"}).problem(t, http.StatusRequestEntityTooLarge)
+	(&answer{status: resp.StatusCode, header: resp.Header, body: body, about: "announced"}).problem(t,
+		http.StatusRequestEntityTooLarge)
 
 	got := s.call(t, "POST", "/v1/runs", endless("limits", limit+1), ndjson)
 	got.problem(t, http.StatusRequestEntityTooLarge)
@@ -177,7 +195,8 @@ func TestServeSaysWhatADeadBrokerHasNotAcknowledged(t *testing.T) {
 	}
 	t.Cleanup(cluster.Close)
 	env := environment{
-		"KAFKA_BROKERS=" + cluster.ListenAddrs()[0], "CLICKHOUSE_DSN=" + clickhouse.DSN(clickhouse.Database(t)), "BUCKET_URL=file://" + t.TempDir(),
+		"KAFKA_BROKERS=" + cluster.ListenAddrs()[0], "CLICKHOUSE_DSN=" + clickhouse.DSN(clickhouse.Database(t)),
+		"BUCKET_URL=file://" + t.TempDir(),
 		"HTTP_ADDR=127.0.0.1:0", "LOG_LEVEL=error",
 	}
 	env.run(t, "topics")
@@ -209,7 +228,8 @@ func TestServeSaysWhatADeadBrokerHasNotAcknowledged(t *testing.T) {
 			t.Errorf("%s: %v", got.about, got.header)
 		}
 	}
-	if have := outcomes(t, events); !slices.Equal(have, []string{"1 failed unavailable", "2 refused unknown_type", "3 failed unavailable"}) {
+	if have := outcomes(t, events); !slices.Equal(have, []string{"1 failed unavailable", "2 refused unknown_type",
+		"3 failed unavailable"}) {
 		t.Errorf("%v", have)
 	}
 	if d := time.Since(began); d > 35*time.Second {
@@ -227,12 +247,16 @@ func runsAndApps(t *testing.T, p *places) {
 		}
 		cursor, more = page["next"].(string)
 	}
-	if len(seen) != 320 || seen[0] != "r-319" || seen[319] != "r-000" || !slices.IsSortedFunc(seen, func(a, b string) int { return strings.Compare(b, a) }) {
+	if len(seen) != 320 || seen[0] != "r-319" || seen[319] != "r-000" ||
+		!slices.IsSortedFunc(seen, func(a, b string) int { return strings.Compare(b, a) }) {
 		t.Errorf("%d runs, the first is %v", len(seen), seen[:min(3, len(seen))])
 	}
 	for query, n := range map[string]int{
-		"app_id=r": 12, "app=r": 12, "source=recipe": 12, "app_id=zz": 0, "app_id=a&status=failed": 0, "app_id=a&version=v1&limit=200": 160, "app_id=a&version=v1,v0&limit=200": 200, "app_id=bot&rating=thumbsUp&limit=200": 200,
-		"app_id=bot&rating=none&from=2026-10-05T00:00:00Z": 17, "app_id=bot&from=2026-10-05T00:00:00Z&to=2026-10-05T01:00:00Z": 2, "app_id=a&q=SAY%20%22319%22": 1,
+		"app_id=r": 12, "app=r": 12, "source=recipe": 12, "app_id=zz": 0, "app_id=a&status=failed": 0,
+		"app_id=a&version=v1&limit=200": 160, "app_id=a&version=v1,v0&limit=200": 200,
+		"app_id=bot&rating=thumbsUp&limit=200":                         200,
+		"app_id=bot&rating=none&from=2026-10-05T00:00:00Z":             17,
+		"app_id=bot&from=2026-10-05T00:00:00Z&to=2026-10-05T01:00:00Z": 2, "app_id=a&q=SAY%20%22319%22": 1,
 		"app_id=a&session_id=s-1&limit=200": 64, "app_id=a&q=%25": 0,
 	} {
 		got := s.get(t, "/v1/runs?"+query).is(t, http.StatusOK).object(t)
@@ -241,20 +265,23 @@ func runsAndApps(t *testing.T, p *places) {
 		}
 	}
 	for query, parameter := range map[string]string{
-		"source=robot": "source", "status=done": "status", "rating=good": "rating", "limit=201": "limit", "cursor=x": "cursor", "from=yesterday": "from",
+		"source=robot": "source", "status=done": "status", "rating=good": "rating", "limit=201": "limit",
+		"cursor=x": "cursor", "from=yesterday": "from",
 		"from=2026-10-05T00:00:00Z&to=2026-10-04T00:00:00Z": "to", "colour=red": "colour",
 	} {
 		s.get(t, "/v1/runs?"+query).problem(t, http.StatusUnprocessableEntity, parameter)
 	}
 	run := s.get(t, "/v1/runs/w-03").is(t, http.StatusOK).object(t)
-	if run["workspace_id"] != "acme" || run["source"] != "recipe" || run["status"] != "succeeded" || run["ended_at"] == nil || fmt.Sprint(run["inputs"].(object)["n"]) != "3.50" {
+	if run["workspace_id"] != "acme" || run["source"] != "recipe" || run["status"] != "succeeded" ||
+		run["ended_at"] == nil || fmt.Sprint(run["inputs"].(object)["n"]) != "3.50" {
 		t.Errorf("the run is %v", run)
 	}
 	nodes := run["nodes"].([]any)
 	if len(nodes) != 2 || nodes[0].(object)["node_id"] != "fetch" || nodes[1].(object)["prompt_template"] != "solve {n}" {
 		t.Errorf("its node runs are %v", nodes)
 	}
-	if f := s.get(t, "/v1/runs/b-000").is(t, http.StatusOK).object(t)["feedback"].(object); f["rating"] != "thumbsUp" || f["comment"] != "so so" {
+	if f := s.get(t, "/v1/runs/b-000").is(t, http.StatusOK).object(t)["feedback"].(object); f["rating"] != "thumbsUp" ||
+		f["comment"] != "so so" {
 		t.Errorf("the feedback is %v", f)
 	}
 	s.get(t, "/v1/runs/nope").problem(t, http.StatusNotFound)
@@ -267,7 +294,8 @@ func runsAndApps(t *testing.T, p *places) {
 	if want := []string{"copilot a", "copilot bot", "recipe r"}; !slices.Equal(slices.Sorted(slices.Values(apps)), want) {
 		t.Errorf("apps %v", apps)
 	}
-	if list := s.get(t, "/v1/apps?source=recipe&days=90").is(t, http.StatusOK).object(t)["apps"].([]any); len(list) != 1 || len(list[0].(object)["days"].([]any)) != 90 || fmt.Sprint(list[0].(object)["runs"]) != "12" {
+	if list := s.get(t, "/v1/apps?source=recipe&days=90").is(t, http.StatusOK).object(t)["apps"].([]any); len(list) != 1 ||
+		len(list[0].(object)["days"].([]any)) != 90 || fmt.Sprint(list[0].(object)["runs"]) != "12" {
 		t.Errorf("recipes %v", list)
 	}
 	s.get(t, "/v1/apps?source=robot").problem(t, http.StatusUnprocessableEntity, "source")

@@ -43,9 +43,11 @@ func TestATokenOfTheSecretIsGoodForTheServer(t *testing.T) {
 	if d := time.Until(expires); d < 58*time.Minute || d > time.Hour {
 		t.Errorf("it is good for %s", d)
 	}
-	caller, expires = check(t, cfg, env.try(t, "", "token", "--workspace", "acme", "--scope", auth.RunsRead, "--scope", auth.RunsWrite,
+	caller, expires = check(t, cfg, env.try(t, "", "token", "--workspace", "acme", "--scope", auth.RunsRead, "--scope",
+		auth.RunsWrite,
 		"--subject", "ci", "--ttl", "5m"))
-	if caller.Workspace != "acme" || caller.Subject != "ci" || !slices.Equal(caller.Scopes, []string{auth.RunsRead, auth.RunsWrite}) {
+	if caller.Workspace != "acme" || caller.Subject != "ci" || !slices.Equal(caller.Scopes,
+		[]string{auth.RunsRead, auth.RunsWrite}) {
 		t.Errorf("%+v", caller)
 	}
 	if d := time.Until(expires); d > 5*time.Minute {
@@ -60,11 +62,13 @@ func TestATokenOfAGeneratedKeyIsGoodForTheServer(t *testing.T) {
 	if got.code != 0 || !strings.Contains(got.stdout, "MILLRACE_AUTH_JWKS_FILE="+dir) {
 		t.Fatalf("%d %s %s", got.code, got.stdout, got.stderr)
 	}
-	caller, _ := check(t, auth.Config{JWKSFile: filepath.Join(dir, "jwks.json")}, environment{}.try(t, "", "token", "--key", filepath.Join(dir, "private.jwk"), "--workspace", "acme"))
+	caller, _ := check(t, auth.Config{JWKSFile: filepath.Join(dir, "jwks.json")}, environment{}.try(t, "", "token",
+		"--key", filepath.Join(dir, "private.jwk"), "--workspace", "acme"))
 	if caller.Workspace != "acme" {
 		t.Errorf("%+v", caller)
 	}
-	if got := (environment{}).try(t, "", "token", "--generate", dir); got.code != exitFailed || !strings.Contains(got.stderr, "exists") {
+	if got := (environment{}).try(t, "", "token", "--generate", dir); got.code != exitFailed ||
+		!strings.Contains(got.stderr, "exists") {
 		t.Errorf("a key was written over another: %d %s", got.code, got.stderr)
 	}
 }
@@ -102,10 +106,12 @@ func TestWithoutAKeyTheCommandSaysWhatToDo(t *testing.T) {
 func TestOnlyOneSourceOfKeysIsConfigured(t *testing.T) {
 	t.Parallel()
 	for variables, want := range map[string]string{
-		"AUTH_JWKS_FILE=a AUTH_JWKS_URL=https://idp.example/": "\nMILLRACE_AUTH_JWKS_FILE: ", "AUTH_JWKS_URL=idp.example/jwks.json": "\nMILLRACE_AUTH_JWKS_URL: ",
-		"AUTH_JWKS_URL=file:///etc/passwd": "\nMILLRACE_AUTH_JWKS_URL: ",
+		"AUTH_JWKS_FILE=a AUTH_JWKS_URL=https://idp.example/": "\nMILLRACE_AUTH_JWKS_FILE: ",
+		"AUTH_JWKS_URL=idp.example/jwks.json":                 "\nMILLRACE_AUTH_JWKS_URL: ",
+		"AUTH_JWKS_URL=file:///etc/passwd":                    "\nMILLRACE_AUTH_JWKS_URL: ",
 	} {
-		if got := environment(strings.Fields(variables)).try(t, "", "config"); got.code != exitUsage || !strings.Contains(got.stderr, want) {
+		if got := environment(strings.Fields(variables)).try(t, "", "config"); got.code != exitUsage ||
+			!strings.Contains(got.stderr, want) {
 			t.Errorf("%s: %d %s", variables, got.code, got.stderr)
 		}
 	}

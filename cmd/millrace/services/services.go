@@ -1,4 +1,5 @@
-// Package services runs the embedded Kafka and ClickHouse, prepared for the roles: for millrace local, demo and bench.
+// Package services runs the embedded Kafka and ClickHouse, prepared for the roles: for millrace
+// local, demo and bench.
 package services
 
 import (
@@ -22,15 +23,17 @@ type Services struct {
 	ClickHouse *local.ClickHouse
 }
 
-// Run starts the embedded services over dir, points the configuration at them, and calls f when they answer.
-// It cancels the context of f when a service fails, and stops the services after f has returned.
+// Run starts the embedded services over dir, points the configuration at them, and calls f when
+// they answer. It cancels the context of f when a service fails, and stops the services after f has
+// returned.
 func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *Services) error) error {
 	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.Config.Libchdb, Progress: a.Stderr})
 	if err != nil {
 		return err
 	}
 	s := &Services{}
-	s.Kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Port: a.Config.LocalKafkaPort, Log: a.Log})
+	s.Kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Port: a.Config.LocalKafkaPort,
+		Log: a.Log})
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,8 @@ func send(t *testing.T, url string, set func(*http.Request)) (status int, body s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if challenged := strings.HasPrefix(response.Header.Get("WWW-Authenticate"), "Bearer"); challenged != (response.StatusCode == http.StatusUnauthorized) {
+	if challenged := strings.HasPrefix(response.Header.Get("WWW-Authenticate"),
+		"Bearer"); challenged != (response.StatusCode == http.StatusUnauthorized) {
 		t.Errorf("status %d, WWW-Authenticate %q", response.StatusCode, response.Header.Get("WWW-Authenticate"))
 	}
 	return response.StatusCode, strings.TrimSpace(string(text))
@@ -163,8 +164,8 @@ func TestATokenWithoutItsKeyConfiguredIsRefused(t *testing.T) {
 	}
 }
 
-// What must hold: no input makes Check panic; the one good token of the corpus is the only one that is accepted; what is accepted has a
-// workspace; every error is a Refusal with status 401.
+// What must hold: no input makes Check panic; the one good token of the corpus is the only one that
+// is accepted; what is accepted has a workspace; every error is a Refusal with status 401.
 func FuzzCheck(f *testing.F) {
 	keys := authtest.New(f)
 	a := start(f, keys.Config())

@@ -1,11 +1,14 @@
-// Package auth authenticates callers: it checks the tokens of requests and confines each caller to one workspace.
+// Package auth authenticates callers: it checks the tokens of requests and confines each caller to
+// one workspace.
 //
-// Tokens are JWTs (RFC 7519) in the compact serialization of JWS. RS256, ES256 and EdDSA are checked with the keys of a JWK
-// Set, HS256 with a shared secret and nothing else: a public key never serves as a secret. Header
-// parameters that name or carry keys (jku, x5u, jwk, x5c) are ignored. The rules are those of RFC 8725 where it has one.
+// Tokens are JWTs (RFC 7519) in the compact serialization of JWS. RS256, ES256 and EdDSA are
+// checked with the keys of a JWK Set, HS256 with a shared secret and nothing else: a public key
+// never serves as a secret. Header parameters that name or carry keys (jku, x5u, jwk, x5c) are
+// ignored. The rules are those of RFC 8725 where it has one.
 //
-// github.com/golang-jwt/jwt/v5 verifies signatures and times, and github.com/MicahParks/jwkset reads keys. Package
-// [strictjson] checks their JSON first, because readers disagree about a document that has a key twice.
+// github.com/golang-jwt/jwt/v5 verifies signatures and times, and github.com/MicahParks/jwkset
+// reads keys. Package [strictjson] checks their JSON first, because readers disagree about a
+// document that has a key twice.
 //
 //	auth.go     New, Config, Caller
 //	request.go  the caller of an HTTP request
@@ -64,7 +67,8 @@ type Config struct {
 	Transport http.RoundTripper // of JWKSURL; nil = http.DefaultTransport
 }
 
-// Caller is the caller of a request. Everything that a caller reads and writes is in the caller's workspace.
+// Caller is the caller of a request. Everything that a caller reads and writes is in the caller's
+// workspace.
 type Caller struct {
 	Workspace string
 	Subject   string // sub of the token; "" without keys
@@ -82,8 +86,8 @@ type Authenticator struct {
 	secret []byte  // nil without HS256
 }
 
-// New reads the keys. It fetches those of a URL, and refreshes them until ctx is done. Errors begin with the setting
-// to change: JWKS_FILE, JWKS_URL or HMAC_SECRET_FILE.
+// New reads the keys. It fetches those of a URL, and refreshes them until ctx is done. Errors begin
+// with the setting to change: JWKS_FILE, JWKS_URL or HMAC_SECRET_FILE.
 func New(ctx context.Context, cfg Config) (*Authenticator, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	a := &Authenticator{cfg: cfg, parser: newParser(cfg)}
@@ -148,7 +152,8 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Detail }
 
-// Challenge is the header WWW-Authenticate of a response with status 401; "" for other statuses. See RFC 6750, section 3.
+// Challenge is the header WWW-Authenticate of a response with status 401; "" for other statuses.
+// See RFC 6750, section 3.
 func (r *Refusal) Challenge() string {
 	switch {
 	case r.Status != http.StatusUnauthorized:

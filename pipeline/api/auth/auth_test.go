@@ -113,7 +113,8 @@ func TestCheckTellsWhoCallsAndUntilWhen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if caller.Workspace != "acme" || caller.Subject != authtest.Subject || !slices.Equal(caller.Scopes, []string{auth.RunsRead, "other"}) {
+	if caller.Workspace != "acme" || caller.Subject != authtest.Subject ||
+		!slices.Equal(caller.Scopes, []string{auth.RunsRead, "other"}) {
 		t.Errorf("%+v", caller)
 	}
 	if expires.Unix() != claims["exp"] || !caller.Has(auth.RunsRead) || caller.Has(auth.RunsWrite) {
@@ -122,7 +123,8 @@ func TestCheckTellsWhoCallsAndUntilWhen(t *testing.T) {
 	if got := auth.From(auth.With(t.Context(), caller)); got != caller || auth.From(t.Context()) != nil {
 		t.Errorf("the context has %+v", got)
 	}
-	if got, want := a.Describe(), "ES256, EdDSA, RS256 by the keys of "+keys.JWKSFile+"; HS256 by the secret of "+keys.SecretFile; got != want {
+	if got, want := a.Describe(), "ES256, EdDSA, RS256 by the keys of "+keys.JWKSFile+"; HS256 by the secret of "+
+		keys.SecretFile; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
@@ -184,7 +186,8 @@ func TestWhatIsWrongWithATokenIsSaid(t *testing.T) {
 			}
 			// Of a token that is forged, nothing is said about values.
 			forged := authtest.Forge(map[string]any{"alg": "HS256"}, claims, "HS256", []byte("x"))
-			if _, _, err := a.Check(forged); err == nil || !strings.Contains(err.Error(), "signature") && !strings.Contains(err.Error(), "must be a") {
+			if _, _, err := a.Check(forged); err == nil || !strings.Contains(err.Error(), "signature") &&
+				!strings.Contains(err.Error(), "must be a") {
 				t.Errorf("forged, %s %v: %v", claim, value, err)
 			}
 		}
@@ -198,7 +201,8 @@ func TestClocksMayDifferByHalfAMinute(t *testing.T) {
 		a := start(t, auth.Config{HMACSecretFile: keys.SecretFile})
 		now := time.Now().Unix()
 		for claim, offsets := range map[string]map[int64]bool{
-			"exp": {-29: true, -31: false, 1: true}, "nbf": {29: true, 31: false, -1: true}, "iat": {29: true, 31: false, -1: true},
+			"exp": {-29: true, -31: false, 1: true}, "nbf": {29: true, 31: false, -1: true},
+			"iat": {29: true, 31: false, -1: true},
 		} {
 			for offset, good := range offsets {
 				claims := keys.Claims("acme")
@@ -234,10 +238,12 @@ func TestWhatCannotServeAsKeysIsRefusedAtStart(t *testing.T) {
 		cfg  auth.Config
 		want string
 	}{
-		"secret too short":    {auth.Config{HMACSecretFile: file(strings.Repeat("x", 31) + "\n")}, "HMAC_SECRET_FILE: the secret in"},
-		"no secret":           {auth.Config{HMACSecretFile: file("")}, "at least 32"},
-		"no file":             {auth.Config{HMACSecretFile: "/does/not/exist"}, "HMAC_SECRET_FILE: "},
-		"a public key":        {auth.Config{HMACSecretFile: file("-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n")}, "looks like a key"},
+		"secret too short": {auth.Config{HMACSecretFile: file(strings.Repeat("x", 31) + "\n")},
+			"HMAC_SECRET_FILE: the secret in"},
+		"no secret": {auth.Config{HMACSecretFile: file("")}, "at least 32"},
+		"no file":   {auth.Config{HMACSecretFile: "/does/not/exist"}, "HMAC_SECRET_FILE: "},
+		"a public key": {auth.Config{HMACSecretFile: file(
+			"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n")}, "looks like a key"},
 		"a JWK Set":           {auth.Config{HMACSecretFile: keys.JWKSFile}, "looks like a key"},
 		"file and URL":        {auth.Config{JWKSFile: keys.JWKSFile, JWKSURL: "https://idp.example/"}, "set one of them"},
 		"no set":              {auth.Config{JWKSFile: "/does/not/exist"}, "JWKS_FILE: /does/not/exist: "},

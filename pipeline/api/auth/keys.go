@@ -17,13 +17,15 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// minSecret is the minimum length of a secret in bytes, the length of the hash: RFC 7518, section 3.2.
+// minSecret is the minimum length of a secret in bytes, the length of the hash: RFC 7518, section
+// 3.2.
 const minSecret = 32
 
 // minModulus is the minimum length of an RSA key in bits: RFC 7518, section 3.3.
 const minModulus = 2048
 
-// publicKey is a key of a set. It verifies one algorithm only: algorithm confusion needs a key that serves two.
+// publicKey is a key of a set. It verifies one algorithm only: algorithm confusion needs a key that
+// serves two.
 type publicKey struct {
 	kid string // "" = none
 	alg string
@@ -33,8 +35,9 @@ type publicKey struct {
 // keySet is the usable keys of a JWK Set. It never changes.
 type keySet struct{ keys []publicKey }
 
-// find returns the key that a token names, or nil. The kid is compared with those of the set, and used for nothing else. A
-// token without a kid is accepted only if exactly one key fits its algorithm.
+// find returns the key that a token names, or nil. The kid is compared with those of the set, and
+// used for nothing else. A token without a kid is accepted only if exactly one key fits its
+// algorithm.
 func (s *keySet) find(h header) any {
 	var found any
 	for _, k := range s.keys {
@@ -58,8 +61,9 @@ func (s *keySet) algorithms() (list []string) {
 	return slices.Compact(list)
 }
 
-// readKeySet parses a JWK Set, RFC 7517. As its section 5 requires, it skips keys that are not usable here; ignored has the
-// reasons. It returns an error if the document is not a JWK Set, or has two keys that no token could tell apart.
+// readKeySet parses a JWK Set, RFC 7517. As its section 5 requires, it skips keys that are not
+// usable here; ignored has the reasons. It returns an error if the document is not a JWK Set, or
+// has two keys that no token could tell apart.
 func readKeySet(doc []byte) (set *keySet, ignored []error, err error) {
 	if err := strictjson.Check(doc); err != nil {
 		return nil, nil, fmt.Errorf("not a JWK Set: %s", detail(err))
@@ -136,7 +140,8 @@ func algorithm(key any) (string, error) {
 	return "", errors.New("not a key for RS256, ES256 or EdDSA")
 }
 
-// readSecret reads the secret of HS256. A line break at its end, which editors add, is not part of the secret.
+// readSecret reads the secret of HS256. A line break at its end, which editors add, is not part of
+// the secret.
 func readSecret(path string) ([]byte, error) {
 	fail := func(format string, args ...any) ([]byte, error) {
 		return nil, fmt.Errorf("HMAC_SECRET_FILE: "+format, args...)

@@ -15,10 +15,11 @@ const workspaceRule = "must be a workspace id: [a-z0-9][a-z0-9_-]{0,62}"
 
 // Caller returns who calls. The error is a *Refusal.
 //
-// With keys, the token comes from the Authorization header, else from the cookie millrace_token. Below /api/public/bot/ it
-// comes from the header auth, else from Authorization, and cookies do not count. A header X-Millrace-Workspace has to name
-// the token's workspace. Without keys, the workspace comes from that header, else from the cookie millrace_workspace, else
-// it is the default one.
+// With keys, the token comes from the Authorization header, else from the cookie millrace_token.
+// Below /api/public/bot/ it comes from the header auth, else from Authorization, and cookies do not
+// count. A header X-Millrace-Workspace has to name the token's workspace. Without keys, the
+// workspace comes from that header, else from the cookie millrace_workspace, else it is the default
+// one.
 func (a *Authenticator) Caller(r *http.Request) (*Caller, error) {
 	if a.Keyless() {
 		return a.anybody(r)
@@ -92,7 +93,8 @@ func bearer(r *http.Request) (string, *Refusal) {
 		}
 		return values[0], nil
 	}
-	return "", &Refusal{Status: http.StatusUnauthorized, Detail: "a token is needed: Authorization: Bearer TOKEN", missing: true}
+	return "", &Refusal{Status: http.StatusUnauthorized, Detail: "a token is needed: Authorization: Bearer TOKEN",
+		missing: true}
 }
 
 // cutBearer takes the scheme off, whatever its case (RFC 9110, section 11.1).
@@ -104,7 +106,8 @@ func cutBearer(value string) (string, bool) {
 	return strings.TrimLeft(token, " "), true
 }
 
-// cookies returns the values of the cookies of a name. A browser keeps a cookie that was emptied; it is none.
+// cookies returns the values of the cookies of a name. A browser keeps a cookie that was emptied;
+// it is none.
 func cookies(r *http.Request, name string) (values []string) {
 	for _, c := range r.CookiesNamed(name) {
 		if c.Value != "" {

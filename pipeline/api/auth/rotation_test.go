@@ -70,7 +70,8 @@ func (r *rotation) expect(t *testing.T, when string, old, new bool) {
 
 func (r *rotation) check(name string) error {
 	keys := map[string]*authtest.Keys{"old": r.old, "new": r.new}[name]
-	_, _, err := r.a.Check(authtest.Forge(map[string]any{"alg": "ES256", "kid": name}, keys.Claims("acme"), "ES256", keys.EC))
+	_, _, err := r.a.Check(authtest.Forge(map[string]any{"alg": "ES256", "kid": name}, keys.Claims("acme"), "ES256",
+		keys.EC))
 	return err
 }
 
@@ -98,7 +99,8 @@ func TestKeysOfAFileRotateWithoutARestart(t *testing.T) {
 		pass(3 * time.Second)
 		r.expect(t, "with the new one", false, true)
 
-		for what, content := range map[string]string{"cut": `{"keys":[`, "no set": `{}`, "empty": "", "too large": strings.Repeat(" ", 1<<20) + string(r.set("old"))} {
+		for what, content := range map[string]string{"cut": `{"keys":[`, "no set": `{}`, "empty": "",
+			"too large": strings.Repeat(" ", 1<<20) + string(r.set("old"))} {
 			log.Reset()
 			replace(t, path, []byte(content))
 			pass(time.Minute)
@@ -128,7 +130,8 @@ func TestAFileIsReadAgainWhenOnlyItsTimeTells(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "jwks.json")
 		replace(t, path, r.set("old"))
 		r.a = start(t, auth.Config{JWKSFile: path})
-		if err := errors.Join(os.WriteFile(path, r.set("new"), 0o600), os.Chtimes(path, time.Time{}, time.Unix(1e9, 0))); err != nil {
+		if err := errors.Join(os.WriteFile(path, r.set("new"), 0o600), os.Chtimes(path, time.Time{},
+			time.Unix(1e9, 0))); err != nil {
 			t.Fatal(err)
 		}
 		pass(3 * time.Second)
@@ -144,7 +147,8 @@ func TestKeysThatAreOfNoUseArePassedOverWithTheReason(t *testing.T) {
 	cfg.Log, cfg.Issuer, cfg.Audience = slog.New(slog.NewTextHandler(log, nil)), "", ""
 	start(t, cfg)
 	for _, want := range []string{
-		`kid \"enc\": its use is`, `kid \"ps\": its alg is`, `kid \"weak\": an RSA key of 1024 bits`, `kid \"oct\": a secret does not belong`, `kid \"later\"`,
+		`kid \"enc\": its use is`, `kid \"ps\": its alg is`, `kid \"weak\": an RSA key of 1024 bits`,
+		`kid \"oct\": a secret does not belong`, `kid \"later\"`,
 		"no issuer is configured", "no audience is configured",
 	} {
 		if !strings.Contains(log.String(), want) {
@@ -172,7 +176,8 @@ func (e *endpoint) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
-	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(bytes.NewReader(body)),
+		Request: r}, nil
 }
 
 func (e *endpoint) answer(status int, body []byte, delay time.Duration) {
@@ -269,7 +274,8 @@ func TestRequestsAtOnceWaitForTheSameFetch(t *testing.T) {
 func TestATokenWithoutAKidOrOfAnotherAlgorithmFetchesNothing(t *testing.T) {
 	t.Parallel()
 	remote(t, func(t *testing.T, r *rotation, e *endpoint) {
-		for _, h := range []map[string]any{{"alg": "RS256"}, {"alg": "HS256", "kid": "x"}, {"alg": "none", "kid": "x"}, {"alg": "PS256", "kid": "x"}} {
+		for _, h := range []map[string]any{{"alg": "RS256"}, {"alg": "HS256", "kid": "x"}, {"alg": "none", "kid": "x"},
+			{"alg": "PS256", "kid": "x"}} {
 			if _, _, err := r.a.Check(authtest.Forge(h, r.new.Claims("acme"), "ES256", r.new.EC)); err == nil {
 				t.Errorf("%v is accepted", h)
 			}
@@ -314,7 +320,8 @@ func TestARefreshThatFailsKeepsTheKeys(t *testing.T) {
 			status int
 			body   string
 			delay  time.Duration
-		}{{500, "", 0}, {404, string(r.set("new")), 0}, {200, "<html>", 0}, {200, "{}", 0}, {200, strings.Repeat(" ", 1<<20) + string(r.set("new")), 0}, {200, string(r.set("new")), time.Hour}} {
+		}{{500, "", 0}, {404, string(r.set("new")), 0}, {200, "<html>", 0}, {200, "{}", 0},
+			{200, strings.Repeat(" ", 1<<20) + string(r.set("new")), 0}, {200, string(r.set("new")), time.Hour}} {
 			before := e.count()
 			e.answer(answer.status, []byte(answer.body), answer.delay)
 			pass(6 * time.Minute)
@@ -367,9 +374,11 @@ func TestAURLThatHasNoKeysStopsTheStart(t *testing.T) {
 	secure := httptest.NewTLSServer(mux)
 	defer secure.Close()
 	for url, want := range map[string]string{
-		plain.URL + "/good": "", plain.URL + "/redirect": "", secure.URL + "/good": "", plain.URL + "/nothing": "404", plain.URL + "/empty": "no key for",
-		plain.URL + "/large": "larger than 1 MiB", plain.URL + "/loop": "redirects", secure.URL + "/downgrade": "from https to http",
-		"http://127.0.0.1:1/": "JWKS_URL: http://127.0.0.1:1/: ", "http://user:hunter2@127.0.0.1:1/": "xxxxx@",
+		plain.URL + "/good": "", plain.URL + "/redirect": "", secure.URL + "/good": "", plain.URL + "/nothing": "404",
+		plain.URL + "/empty": "no key for",
+		plain.URL + "/large": "larger than 1 MiB", plain.URL + "/loop": "redirects",
+		secure.URL + "/downgrade": "from https to http",
+		"http://127.0.0.1:1/":     "JWKS_URL: http://127.0.0.1:1/: ", "http://user:hunter2@127.0.0.1:1/": "xxxxx@",
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := auth.New(ctx, auth.Config{JWKSURL: url, Transport: secure.Client().Transport})

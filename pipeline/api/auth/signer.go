@@ -34,7 +34,8 @@ type Signer struct {
 	kid    string // "" = none
 }
 
-// SecretSigner signs HS256 with the secret of a file. The rules for the secret are those of the Authenticator.
+// SecretSigner signs HS256 with the secret of a file. The rules for the secret are those of the
+// Authenticator.
 func SecretSigner(path string) (*Signer, error) {
 	secret, err := readSecret(path)
 	if err != nil {
@@ -43,8 +44,8 @@ func SecretSigner(path string) (*Signer, error) {
 	return &Signer{method: jwt.SigningMethodHS256, key: secret}, nil
 }
 
-// KeySigner signs RS256, ES256 or EdDSA with the private key of a file: PKCS #8 in PEM, or a JWK, or a JWK Set of one key. The kid of a PEM file's
-// key is its thumbprint, RFC 7638.
+// KeySigner signs RS256, ES256 or EdDSA with the private key of a file: PKCS #8 in PEM, or a JWK,
+// or a JWK Set of one key. The kid of a PEM file's key is its thumbprint, RFC 7638.
 func KeySigner(path string) (*Signer, error) {
 	doc, err := os.ReadFile(path)
 	if err != nil {
@@ -131,7 +132,8 @@ func newSigner(key any) (*Signer, error) {
 	return &Signer{method: jwt.GetSigningMethod(alg), key: key}, nil
 }
 
-// thumbprint returns the thumbprint of RFC 7638: the hash of the required members of a JWK, sorted by name.
+// thumbprint returns the thumbprint of RFC 7638: the hash of the required members of a JWK, sorted
+// by name.
 func thumbprint(public crypto.PublicKey) (string, error) {
 	jwk, err := jwkset.NewJWKFromKey(public, jwkset.JWKOptions{})
 	if err != nil {
@@ -150,8 +152,9 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), err
 }
 
-// GenerateKey makes a key for ES256 and writes it into a folder: private.jwk for [KeySigner], which nobody else may read, and jwks.json
-// for the server. It returns an error if one of the files exists.
+// GenerateKey makes a key for ES256 and writes it into a folder: private.jwk for [KeySigner], which
+// nobody else may read, and jwks.json for the server. It returns an error if one of the files
+// exists.
 func GenerateKey(dir string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

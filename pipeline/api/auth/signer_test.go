@@ -30,15 +30,18 @@ func TestThumbprintsAreThoseOfTheStandards(t *testing.T) {
 		return b
 	}
 	// RFC 7638, section 3.1.
-	n := "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs" +
-		"tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbI" +
+	n := "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3o" +
+		"knjhMs" +
+		"tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5" +
+		"hajrn1n91CbOpbI" +
 		"SD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
 	rsaKey := &rsa.PublicKey{N: new(big.Int).SetBytes(decode(n)), E: 65537}
 	if got, err := thumbprint(rsaKey); got != "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs" {
 		t.Errorf("RSA: %s, %v", got, err)
 	}
 	// RFC 8037, appendix A.3.
-	if got, err := thumbprint(ed25519.PublicKey(decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"))); got != "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" {
+	if got, err := thumbprint(ed25519.PublicKey(
+		decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"))); got != "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" {
 		t.Errorf("Ed25519: %s, %v", got, err)
 	}
 }
@@ -95,7 +98,8 @@ func signs(t *testing.T, m jwkset.JWKMarshal, kid, content string) {
 		t.Error(err)
 		return
 	}
-	a, err := New(t.Context(), Config{JWKSFile: write(t, dir, "public", text(t, jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{m}}))})
+	a, err := New(t.Context(), Config{JWKSFile: write(t, dir, "public",
+		text(t, jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{m}}))})
 	if err != nil {
 		t.Error(err)
 		return
@@ -169,9 +173,11 @@ func TestWhatCannotSignIsRefusedWithTheReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	okp := `{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHUR` // its last letter is o
+	// its last letter is o
+	okp := `{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHUR`
 	for name, test := range map[string]struct{ content, want string }{
-		"nothing": {"", "neither PEM nor a JWK"}, "text": {"secret", "neither PEM nor a JWK"}, "a public key": {read(t, filepath.Join(dir, PublicKeysFile)), "not a private key"},
+		"nothing": {"", "neither PEM nor a JWK"}, "text": {"secret", "neither PEM nor a JWK"},
+		"a public key":        {read(t, filepath.Join(dir, PublicKeysFile)), "not a private key"},
 		"PEM of another kind": {string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})), "openssl pkcs8"},
 		"broken PEM":          {string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der[:9]})), "private: "},
 		"another curve":       {string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), "P-384"},
@@ -180,7 +186,8 @@ func TestWhatCannotSignIsRefusedWithTheReason(t *testing.T) {
 		"another algorithm":   {`{"alg":"ES256",` + okp[1:] + `o"}`, "a key for ES256"},
 		"a secret":            {`{"kty":"oct","k":"AAAA"}`, "not a private key"},
 	} {
-		if _, err := KeySigner(write(t, dir, "private", test.content)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := KeySigner(write(t, dir, "private", test.content)); err == nil || !strings.Contains(err.Error(),
+			test.want) {
 			t.Errorf("%s: %v, want %s", name, err, test.want)
 		}
 	}

@@ -25,15 +25,17 @@ const (
 
 var errNoKeys = errors.New("it has no key for RS256, ES256 or EdDSA")
 
-// source is a JWK Set that is refreshed. If a set cannot be fetched or read, the one before stays in effect. A set without
-// a key revokes the key, even if none is left.
+// source is a JWK Set that is refreshed. If a set cannot be fetched or read, the one before stays
+// in effect. A set without a key revokes the key, even if none is left.
 type source struct {
 	name string // for logs
 	log  *slog.Logger
 	set  atomic.Pointer[keySet]
 	ask  func() <-chan struct{} // asks for a fetch, and returns nil if none is due; nil for files
 
-	complaint string // the last logged error, so that it is not logged every two seconds; used by the refreshing goroutine alone
+	// the last logged error, so that it is not logged every two seconds; used by the refreshing
+	// goroutine alone
+	complaint string
 }
 
 // find returns the key that a token names, or nil.
@@ -115,7 +117,8 @@ func watchFile(ctx context.Context, cfg Config) (*source, error) {
 				return
 			case <-ticker.C:
 			}
-			// A file that could not be read is read again, changed or not: its time of change does not cover permissions.
+			// A file that could not be read is read again, changed or not: its time of change does
+			// not cover permissions.
 			if now, err := os.Stat(s.name); err == nil && s.complaint == "" && unchanged(seen, now) {
 				continue
 			}
@@ -168,7 +171,8 @@ type remote struct {
 	asked   time.Time     // when an unknown kid last caused a fetch
 }
 
-// watchURL fetches a URL, and fetches it again every few minutes and when a token names an unknown key.
+// watchURL fetches a URL, and fetches it again every few minutes and when a token names an unknown
+// key.
 func watchURL(ctx context.Context, cfg Config) (*source, error) {
 	u, err := url.Parse(cfg.JWKSURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -204,8 +208,8 @@ func watchURL(ctx context.Context, cfg Config) (*source, error) {
 	return r.source, nil
 }
 
-// start starts a fetch unless one runs, and returns a channel that is closed at its end. It returns nil if the fetch is for
-// an unknown kid and not due.
+// start starts a fetch unless one runs, and returns a channel that is closed at its end. It returns
+// nil if the fetch is for an unknown kid and not due.
 func (r *remote) start(asked bool) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()

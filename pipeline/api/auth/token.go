@@ -70,15 +70,16 @@ func (a *Authenticator) key(h header) (any, *Refusal) {
 	return nil, unauthorized("the token's alg is not accepted")
 }
 
-// header is the part of a token header that is used. All else is ignored, above all parameters that say where the key is.
+// header is the part of a token header that is used. All else is ignored, above all parameters that
+// say where the key is.
 type header struct {
 	alg   string
 	kid   string
 	named bool // there is a kid
 }
 
-// readHeader reads a token's header, and refuses what is not a JWT of three parts. The base64 decoders of the library
-// pass over line breaks, so that the letters are checked here.
+// readHeader reads a token's header, and refuses what is not a JWT of three parts. The base64
+// decoders of the library pass over line breaks, so that the letters are checked here.
 func readHeader(token string) (h header, refusal *Refusal) {
 	if len(token) > maxToken {
 		return h, unauthorized("the token is larger than 16 KiB")
@@ -101,7 +102,8 @@ func readHeader(token string) (h header, refusal *Refusal) {
 			h.kid, err = r.Text()
 			h.named = true
 		case "crit":
-			// RFC 7515, section 4.1.11: whoever does not understand an extension refuses the token, and none is understood here.
+			// RFC 7515, section 4.1.11: whoever does not understand an extension refuses the token,
+			// and none is understood here.
 			err = r.RefuseField(strictjson.OutOfRange, "crit", "extensions are not understood")
 		default:
 			err = r.Skip()

@@ -112,9 +112,11 @@ func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example 
 	if secure(r) {
 		scheme = "https"
 	}
-	app, name, question, answer := "helpdesk", "Help desk", "Which gate does my flight leave from?", "From gate B12, at 14:05."
+	app, name, question, answer := "helpdesk", "Help desk", "Which gate does my flight leave from?",
+		"From gate B12, at 14:05."
 	if source == "recipe" {
-		app, name, question, answer = "summarize", "Summarize tickets", "Summarize ticket 4711.", "The filter was cleaned; the fault is gone."
+		app, name, question, answer = "summarize", "Summarize tickets", "Summarize ticket 4711.",
+			"The filter was cleaned; the fault is gone."
 	}
 	now := p.now().UTC().Truncate(time.Second)
 	event, err := json.Marshal(firstRun{

@@ -15,7 +15,8 @@ import (
 
 const assetsPath = "/assets/"
 
-// assets serves styles and scripts below /assets/<version>/, so that a module finds the others of its own version.
+// assets serves styles and scripts below /assets/<version>/, so that a module finds the others of
+// its own version.
 type assets struct {
 	version string // changes with any of them
 	files   map[string]asset
@@ -67,8 +68,8 @@ func contentType(name string) string {
 // path is where a page finds a file.
 func (a *assets) path(name string) string { return assetsPath + a.version + "/" + name }
 
-// ServeHTTP serves a file. One of this version never changes; of another version, which a page from before an upgrade asks for, it
-// is the file of now, not to be kept.
+// ServeHTTP serves a file. One of this version never changes; of another version, which a page from
+// before an upgrade asks for, it is the file of now, not to be kept.
 func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	version, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, assetsPath), "/")
 	f, ok := a.files[name]

@@ -44,7 +44,8 @@ func (t turn) Side() string {
 }
 
 // roles maps the role names of formats to the usual ones.
-var roles = map[string]string{"human": "user", "gpt": "assistant", "model": "assistant", "function_call": "assistant", "observation": "tool", "function": "tool"}
+var roles = map[string]string{"human": "user", "gpt": "assistant", "model": "assistant", "function_call": "assistant",
+	"observation": "tool", "function": "tool"}
 
 // messageKeys are the places of messages in records.
 var messageKeys = []struct {
@@ -213,7 +214,8 @@ func newCall(c value) call {
 	return call{Name: c.text("name"), Arguments: short(maxShown, text)}
 }
 
-// contentText returns the text of the content of a message: a text, or parts. Parts that are not text appear as [type].
+// contentText returns the text of the content of a message: a text, or parts. Parts that are not
+// text appear as [type].
 func contentText(v value) string {
 	switch v.Kind {
 	case stringKind:

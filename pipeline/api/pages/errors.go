@@ -27,13 +27,15 @@ func (e *problem) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.T
 func forbidden(scope string) error {
 	return &problem{
 		Status: http.StatusForbidden, Title: "Your token does not allow this page",
-		Text: "This page needs the scope " + scope + ". Ask whoever issued your token for one that has it, and sign in again.",
+		Text: "This page needs the scope " + scope +
+			". Ask whoever issued your token for one that has it, and sign in again.",
 		Link: "/login", Label: "Sign in with another token",
 	}
 }
 
 func notFound(what, text string) error {
-	e := &problem{Status: http.StatusNotFound, Title: "No such " + what, Text: text, Link: "/copilots", Label: "Go to the copilots"}
+	e := &problem{Status: http.StatusNotFound, Title: "No such " + what, Text: text, Link: "/copilots",
+		Label: "Go to the copilots"}
 	if what == "recipe" {
 		e.Link, e.Label = "/recipes", "Go to the recipes"
 	}
@@ -60,7 +62,8 @@ func toProblem(err error) *problem {
 		return &problem{Status: http.StatusGone, Title: "The export's files were deleted",
 			Text: "File it again to get its records.", Link: "/exports", Label: "Go to the exports"}
 	case errors.As(err, &noData):
-		return &problem{Status: http.StatusConflict, Title: "The export has no data", Text: noData.Error(), Link: "/exports", Label: "Go to the exports"}
+		return &problem{Status: http.StatusConflict, Title: "The export has no data", Text: noData.Error(), Link: "/exports",
+			Label: "Go to the exports"}
 	}
 	return &problem{Status: http.StatusInternalServerError, Title: "Something went wrong here",
 		Text: "It is not your doing. Try again; if it stays, the server's log says more."}
@@ -92,7 +95,8 @@ func startOf(r *http.Request) string {
 	return address(r.URL.Path, q)
 }
 
-// nothing answers for addresses that do not exist. Below /v1/ and /api/, where programs look, it answers with JSON.
+// nothing answers for addresses that do not exist. Below /v1/ and /api/, where programs look, it
+// answers with JSON.
 func (p *Pages) nothing(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/api/") {
 		w.Header().Set("Content-Type", "application/problem+json")

@@ -44,7 +44,8 @@ var tabs = []struct {
 func (p *Pages) showExports(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	q := r.URL.Query()
 	page := exportsPage{Status: "all", Source: q.Get("source"), App: q.Get("app")}
-	query := live.Query{Workspace: c.Workspace, Source: page.Source, AppID: page.App, Cursor: q.Get(cursorKey), Limit: pageRows}
+	query := live.Query{Workspace: c.Workspace, Source: page.Source, AppID: page.App, Cursor: q.Get(cursorKey),
+		Limit: pageRows}
 	here := url.Values{}
 	for key, value := range map[string]string{"source": page.Source, "app": page.App} {
 		if value != "" {
@@ -57,7 +58,8 @@ func (p *Pages) showExports(w http.ResponseWriter, r *http.Request, c *auth.Call
 		}
 	}
 	for _, t := range tabs {
-		page.Tabs = append(page.Tabs, tab{Key: t.key, Label: t.label, On: t.key == page.Status, Address: address("/exports", withStatus(here, t.key))})
+		page.Tabs = append(page.Tabs, tab{Key: t.key, Label: t.label, On: t.key == page.Status,
+			Address: address("/exports", withStatus(here, t.key))})
 	}
 	here = withStatus(here, page.Status)
 	page.All = address("/exports", withStatus(url.Values{}, page.Status))
@@ -80,7 +82,8 @@ func withStatus(q url.Values, status string) url.Values {
 	return q
 }
 
-// showExportRow answers with one row. A script replaces the row of the page with it when the export changes.
+// showExportRow answers with one row. A script replaces the row of the page with it when the export
+// changes.
 func (p *Pages) showExportRow(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	e, err := p.export(r, c)
 	if err != nil {
@@ -94,8 +97,9 @@ func (p *Pages) export(r *http.Request, c *auth.Caller) (*live.Export, error) {
 	id := r.URL.Query().Get("id")
 	e, err := p.exports.Get(r.Context(), export.ID{WorkspaceID: c.Workspace, ExportID: id})
 	if errors.Is(err, live.ErrNotFound) {
-		return nil, &problem{Status: http.StatusNotFound, Title: "No such export", Link: "/exports", Label: "Go to the exports",
-			Text: fmt.Sprintf("Workspace %s has no export %q. It may be in another workspace.", c.Workspace, short(128, id))}
+		return nil, &problem{Status: http.StatusNotFound, Title: "No such export", Link: "/exports",
+			Label: "Go to the exports",
+			Text:  fmt.Sprintf("Workspace %s has no export %q. It may be in another workspace.", c.Workspace, short(128, id))}
 	}
 	return e, err
 }
@@ -129,7 +133,8 @@ func newExportRow(e *live.Export, c *auth.Caller) exportRow {
 		row.Title = "Untitled"
 	}
 	for _, reason := range slices.Sorted(maps.Keys(e.Dropped)) {
-		row.Drops = append(row.Drops, drop{Reason: reason, Count: e.Dropped[reason], Text: dropText(e.Purpose, e.Target, reason)})
+		row.Drops = append(row.Drops, drop{Reason: reason, Count: e.Dropped[reason], Text: dropText(e.Purpose, e.Target,
+			reason)})
 		row.DropTotal += e.Dropped[reason]
 	}
 	row.CanView = e.Status == export.StatusSucceeded && !row.Deleted
@@ -141,7 +146,8 @@ func newExportRow(e *live.Export, c *auth.Caller) exportRow {
 
 // Details reports whether the row has details to unfold.
 func (e exportRow) Details() bool {
-	return len(e.Drops) > 0 || len(e.Warnings) > 0 || e.ErrorCode != "" || e.ErrorMessage != "" || e.LoadWith != "" && !e.Deleted
+	return len(e.Drops) > 0 || len(e.Warnings) > 0 || e.ErrorCode != "" || e.ErrorMessage != "" || e.LoadWith != "" &&
+		!e.Deleted
 }
 
 // dropText returns what a target says about a reason, "" if nothing.

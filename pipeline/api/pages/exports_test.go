@@ -24,23 +24,27 @@ func TestAnExportIsShownWithWhatCanBeDoneAboutIt(t *testing.T) {
 	}{
 		"succeeded": {
 			change: func(*live.Export) {}, offers: []string{"row-view", "row-download", "row-delete"},
-			says: []string{"First &lt;script&gt;", "Fine-tuning", "412", "2.0 KiB", "no_assistant_message", "3 rows left out", "too_few_records", "duckdb", "/v1/exports/e1/download"},
+			says: []string{"First &lt;script&gt;", "Fine-tuning", "412", "2.0 KiB", "no_assistant_message", "3 rows left out",
+				"too_few_records", "duckdb", "/v1/exports/e1/download"},
 		},
 		"running": {
 			change: func(e *live.Export) { e.Status, e.PercentDone, e.RowsDone, e.RowsPlanned = "running", 41.9, 419, 1000 },
 			offers: []string{"row-cancel"}, says: []string{`<progress max="100" value="41"`, ">41%<", "419 of 1,000 rows"},
 		},
 		"accepted": {
-			change: func(e *live.Export) { e.Status = "accepted" }, offers: []string{"row-cancel"}, says: []string{`value="0"`, "waiting"},
+			change: func(e *live.Export) { e.Status = "accepted" }, offers: []string{"row-cancel"},
+			says: []string{`value="0"`, "waiting"},
 		},
 		"failed": {
 			change: func(e *live.Export) {
 				e.Status, e.ErrorCode, e.ErrorMessage, e.ErrorPointer = "failed", "not_possible", "no node <b>", "/nodes/0"
 			},
-			says: []string{"no node &lt;b&gt;", "not_possible", "/nodes/0", "Why it failed", "<details data-testid=\"row-details\" open>"},
+			says: []string{"no node &lt;b&gt;", "not_possible", "/nodes/0", "Why it failed",
+				"<details data-testid=\"row-details\" open>"},
 		},
 		"cancelled": {change: func(e *live.Export) { e.Status = "cancelled" }, says: []string{"is-cancelled"}},
-		"deleted":   {change: func(e *live.Export) { e.DeletedAt = &noon }, says: []string{"is-deleted", "data-deleted", ">deleted<"}},
+		"deleted": {change: func(e *live.Export) { e.DeletedAt = &noon }, says: []string{"is-deleted", "data-deleted",
+			">deleted<"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,10 +77,12 @@ func TestExportsAreFilteredByStatusAndAppInTheAddress(t *testing.T) {
 	s.exports.next = "c2"
 	text := s.page("/exports?status=running&source=copilot&app=helpdesk&cursor=c1&previous=")
 	q := s.exports.asked
-	if !slices.Equal(q.Status, []string{"accepted", "running"}) || q.Source != "copilot" || q.AppID != "helpdesk" || q.Cursor != "c1" || q.Workspace != "acme" || q.Limit != pageRows {
+	if !slices.Equal(q.Status, []string{"accepted", "running"}) || q.Source != "copilot" || q.AppID != "helpdesk" ||
+		q.Cursor != "c1" || q.Workspace != "acme" || q.Limit != pageRows {
 		t.Errorf("asked %+v", q)
 	}
-	has(t, text, `href="/exports?app=helpdesk&amp;source=copilot&amp;status=running" aria-current="page"`, `href="/exports?app=helpdesk&amp;source=copilot&amp;status=failed"`,
+	has(t, text, `href="/exports?app=helpdesk&amp;source=copilot&amp;status=running" aria-current="page"`,
+		`href="/exports?app=helpdesk&amp;source=copilot&amp;status=failed"`,
 		`href="/exports?status=running" aria-label="Show the exports of all apps"`,
 		`href="/exports?app=helpdesk&amp;cursor=c2&amp;previous=&amp;previous=c1&amp;source=copilot&amp;status=running" data-testid="page-next"`)
 	s.page("/exports")
@@ -89,7 +95,8 @@ func TestNoExportsSaysHowToFileOne(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.exports.exports = nil
-	has(t, s.page("/exports"), "No exports in workspace acme yet", "Action → Export dataset", "millrace request --workspace acme")
+	has(t, s.page("/exports"), "No exports in workspace acme yet", "Action → Export dataset",
+		"millrace request --workspace acme")
 	has(t, s.page("/exports?status=failed"), "Choose another status")
 }
 
@@ -102,38 +109,53 @@ func TestRecordsAreShownAsTheyAreRead(t *testing.T) {
 		says    []string
 	}{
 		"flat": {
-			records: []string{`{"question":"a<b","ground_truth":"c"}`, `{"question":"d","extra":1.50}`}, kinds: []string{"table", "table"},
-			says: []string{`class="mono">question<`, `class="mono">extra<`, "a&lt;b", "1.50"},
+			records: []string{`{"question":"a<b","ground_truth":"c"}`, `{"question":"d","extra":1.50}`},
+			kinds:   []string{"table", "table"},
+			says:    []string{`class="mono">question<`, `class="mono">extra<`, "a&lt;b", "1.50"},
 		},
-		"lists of texts": {records: []string{`{"user_input":"q","retrieved_contexts":["one","two"]}`}, kinds: []string{"table"}, says: []string{"<li>one</li>"}},
+		"lists of texts": {records: []string{`{"user_input":"q","retrieved_contexts":["one","two"]}`},
+			kinds: []string{"table"}, says: []string{"<li>one</li>"}},
 		"much in a cell": {
-			records: []string{`{"a":"` + strings.Repeat("word ", 50) + `","b":["1","2","3","4","5","6"]}`}, kinds: []string{"table"},
-			says: []string{`is-string tall" tabindex="0">word`, `list tall" tabindex="0">`},
+			records: []string{`{"a":"` + strings.Repeat("word ", 50) + `","b":["1","2","3","4","5","6"]}`},
+			kinds:   []string{"table"},
+			says:    []string{`is-string tall" tabindex="0">word`, `list tall" tabindex="0">`},
 		},
-		"nested": {records: []string{`{"z":{"deep":[{"x":"y"}]},"a":null}`}, kinds: []string{"tree"}, says: []string{`>z</span> <span class="dim">{1 key}`, `>y<`}},
+		"nested": {records: []string{`{"z":{"deep":[{"x":"y"}]},"a":null}`}, kinds: []string{"tree"},
+			says: []string{`>z</span> <span class="dim">{1 key}`, `>y<`}},
 		"messages": {
-			records: []string{`{"messages":[{"role":"system","content":"S"},{"role":"user","content":[{"type":"text","text":"U"},{"type":"image_url"}]},{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"find","arguments":"{\"x\":1}"}}]},{"role":"tool","content":"T"}],"tools":[{"name":"find"}]}`},
-			kinds:   []string{"chat"}, roles: []string{"system", "user", "assistant", "tool"}, says: []string{"U\n[image_url]", "<b>find</b>", "{&#34;x&#34;:1}", "Other fields"},
+			records: []string{
+				`{"messages":[{"role":"system","content":"S"},{"role":"user","content":[{"type":"text","text":"U"},{"type":"image_url"}]},{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"find","arguments":"{\"x\":1}"}}]},{"role":"tool","content":"T"}],"tools":[{"name":"find"}]}`},
+			kinds: []string{"chat"}, roles: []string{"system", "user", "assistant", "tool"}, says: []string{"U\n[image_url]",
+				"<b>find</b>", "{&#34;x&#34;:1}", "Other fields"},
 		},
 		"sharegpt": {
-			records: []string{`{"conversations":[{"from":"human","value":"H"},{"from":"function_call","value":"{\"name\":\"f\",\"arguments\":{\"a\":1}}"},{"from":"observation","value":"O"},{"from":"gpt","value":"G"}],"system":"S"}`},
-			kinds:   []string{"chat"}, roles: []string{"system", "user", "assistant", "tool", "assistant"}, says: []string{"<b>f</b>", "{&#34;a&#34;:1}"},
+			records: []string{
+				`{"conversations":[{"from":"human","value":"H"},{"from":"function_call","value":"{\"name\":\"f\",\"arguments\":{\"a\":1}}"},{"from":"observation","value":"O"},{"from":"gpt","value":"G"}],"system":"S"}`},
+			kinds: []string{"chat"}, roles: []string{"system", "user", "assistant", "tool", "assistant"},
+			says: []string{"<b>f</b>", "{&#34;a&#34;:1}"},
 		},
 		"prompt and completion": {
-			records: []string{`{"prompt":[{"role":"user","content":"P"}],"completion":[{"role":"assistant","content":"C"}],"label":true}`},
-			kinds:   []string{"chat"}, roles: []string{"user", "assistant"}, says: []string{">label<"},
+			records: []string{
+				`{"prompt":[{"role":"user","content":"P"}],"completion":[{"role":"assistant","content":"C"}],"label":true}`},
+			kinds: []string{"chat"}, roles: []string{"user", "assistant"}, says: []string{">label<"},
 		},
 		"preferences": {
-			records: []string{`{"input":{"messages":[{"role":"user","content":"P"}],"tools":[]},"preferred_output":[{"role":"assistant","content":"good"}],"non_preferred_output":[{"role":"assistant","content":"bad"}]}`},
-			kinds:   []string{"chat"}, roles: []string{"user", "assistant", "assistant"}, says: []string{"<h3>Preferred</h3>", "<h3>Not preferred</h3>"},
+			records: []string{
+				`{"input":{"messages":[{"role":"user","content":"P"}],"tools":[]},"preferred_output":[{"role":"assistant","content":"good"}],"non_preferred_output":[{"role":"assistant","content":"bad"}]}`},
+			kinds: []string{"chat"}, roles: []string{"user", "assistant", "assistant"}, says: []string{"<h3>Preferred</h3>",
+				"<h3>Not preferred</h3>"},
 		},
 		"Gemini's": {
-			records: []string{`{"system_instruction":{"parts":[{"text":"S"}]},"contents":[{"role":"user","parts":[{"text":"U"}]}],"completions":[{"score":0,"completion":{"role":"model","parts":[{"text":"n"}]}},{"score":1.0,"completion":{"role":"model","parts":[{"text":"y"}]}}]}`},
-			kinds:   []string{"chat"}, roles: []string{"system", "user", "assistant", "assistant"}, says: []string{"<h3>Preferred</h3>"},
+			records: []string{
+				`{"system_instruction":{"parts":[{"text":"S"}]},"contents":[{"role":"user","parts":[{"text":"U"}]}],"completions":[{"score":0,"completion":{"role":"model","parts":[{"text":"n"}]}},{"score":1.0,"completion":{"role":"model","parts":[{"text":"y"}]}}]}`},
+			kinds: []string{"chat"}, roles: []string{"system", "user", "assistant", "assistant"},
+			says: []string{"<h3>Preferred</h3>"},
 		},
-		"mixed":                       {records: []string{`{"messages":[{"role":"user","content":"U"}]}`, `{"messages":null,"x":{"y":1}}`}, kinds: []string{"chat", "tree"}, roles: []string{"user"}},
+		"mixed": {records: []string{`{"messages":[{"role":"user","content":"U"}]}`,
+			`{"messages":null,"x":{"y":1}}`}, kinds: []string{"chat", "tree"}, roles: []string{"user"}},
 		"texts named as messages are": {records: []string{`{"prompt":"P","completion":"C"}`}, kinds: []string{"table"}},
-		"what is no JSON":             {records: []string{`{"broken`}, kinds: []string{"tree"}, says: []string{"{&#34;broken"}},
+		"what is no JSON": {records: []string{`{"broken`}, kinds: []string{"tree"},
+			says: []string{"{&#34;broken"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

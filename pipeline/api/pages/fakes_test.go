@@ -27,7 +27,8 @@ var secret = []byte(strings.Repeat("s", 32))
 
 // token returns a token of workspace acme.
 func token(expiry time.Time) string {
-	claims := map[string]any{"workspace": "acme", "sub": "mia", "scope": strings.Join(auth.Scopes, " "), "exp": expiry.Unix()}
+	claims := map[string]any{"workspace": "acme", "sub": "mia", "scope": strings.Join(auth.Scopes, " "),
+		"exp": expiry.Unix()}
 	return authtest.Forge(map[string]any{"alg": "HS256", "typ": "JWT"}, claims, "HS256", secret)
 }
 
@@ -123,7 +124,8 @@ type site struct {
 func newSite(t *testing.T) *site {
 	ended := noon.Add(3 * time.Second)
 	run := history.Run{
-		WorkspaceID: "acme", RunID: "r1", RequestID: "req-1", Source: "copilot", AppID: "helpdesk", AppVersion: "v1", Status: "failed", StartedAt: noon,
+		WorkspaceID: "acme", RunID: "r1", RequestID: "req-1", Source: "copilot", AppID: "helpdesk", AppVersion: "v1",
+		Status: "failed", StartedAt: noon,
 		EndedAt: &ended, Question: "Where is <script>alert(1)</script> gate?", Answer: "Gate & B12",
 		Error: &history.Error{Type: "content_filter", Message: "withheld"}, Files: []history.File{{Name: "pass.pdf"}},
 		Feedback: &history.Feedback{Rating: "thumbsDown"},
@@ -133,18 +135,22 @@ func newSite(t *testing.T) *site {
 		runs: fakeRuns{
 			apps: []history.App{{
 				Source: "copilot", AppID: "helpdesk", AppName: "Help <b>desk</b>", Versions: []string{"v2", "v1"}, LastRunAt: noon,
-				Days: []history.Day{{Date: "2026-11-24"}, {Date: "2026-11-25", Runs: 40}}, Runs: 1234, Succeeded: 1199, Failed: 1, ThumbsUp: 7, ThumbsDown: 2,
+				Days: []history.Day{{Date: "2026-11-24"}, {Date: "2026-11-25", Runs: 40}}, Runs: 1234, Succeeded: 1199, Failed: 1,
+				ThumbsUp: 7, ThumbsDown: 2,
 			}, {Source: "recipe", AppID: "summarize", LastRunAt: noon}},
 			runs: []history.Run{run},
 			run: &history.Detail{
 				Run: run, Inputs: json.RawMessage(`{"text":"</pre><script>x</script>"}`), UpdatedAt: noon,
-				Nodes:       []history.NodeRun{{NodeRunID: "n1", NodeID: "answer", NodeType: "llm", Status: "succeeded", StartedAt: noon, EndedAt: &ended, PromptTemplate: "Say {{it}}"}},
+				Nodes: []history.NodeRun{{NodeRunID: "n1", NodeID: "answer", NodeType: "llm", Status: "succeeded",
+					StartedAt: noon, EndedAt: &ended, PromptTemplate: "Say {{it}}"}},
 				AllFeedback: []history.Feedback{{FeedbackID: "f1", Rating: "thumbsDown", Comment: "Wrong <i>gate</i>"}},
 			},
 		},
 		exports: fakeExports{exports: []live.Export{{State: export.State{
-			ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>", Purpose: "fine_tuning", Source: "copilot", AppID: "helpdesk", Target: "openai_chat",
-			Format: "jsonl", RequestedAt: noon, Status: export.StatusSucceeded, Records: 412, Bytes: 2048, Dropped: map[string]int64{"no_assistant_message": 3},
+			ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>", Purpose: "fine_tuning",
+			Source: "copilot", AppID: "helpdesk", Target: "openai_chat",
+			Format: "jsonl", RequestedAt: noon, Status: export.StatusSucceeded, Records: 412, Bytes: 2048,
+			Dropped:  map[string]int64{"no_assistant_message": 3},
 			LoadWith: "duckdb -c 'SELECT 1'", Warnings: []export.Warning{{Code: "too_few_records", Message: "few"}},
 		}}}},
 	}

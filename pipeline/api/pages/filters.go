@@ -43,7 +43,8 @@ type filters struct {
 
 func parseFilters(q url.Values) filters {
 	f := filters{
-		Source: q.Get("source"), App: q.Get("app"), Statuses: nonEmpty(q["status"]), Versions: nonEmpty(q["version"]), Rating: q.Get("feedback"),
+		Source: q.Get("source"), App: q.Get("app"), Statuses: nonEmpty(q["status"]), Versions: nonEmpty(q["version"]),
+		Rating:   q.Get("feedback"),
 		FromText: q.Get("from"), ToText: q.Get("to"), Text: strings.TrimSpace(q.Get("q")), Session: q.Get("session"),
 		Cursor: q.Get(cursorKey), Previous: q[previousKey], Mistakes: map[string]string{},
 	}
@@ -76,7 +77,8 @@ func nonEmpty(values []string) (kept []string) {
 }
 
 // timeLayouts are the layouts that browsers send and people write.
-var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04:05.999", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02"}
+var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04:05.999",
+	"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02"}
 
 // time parses a time of a filter. A time without a zone is UTC.
 func (f *filters) time(key, text string) time.Time {
@@ -115,7 +117,8 @@ func (f filters) ToInput() string { return input(f.To, f.ToText) }
 
 // Any reports whether a filter is on.
 func (f filters) Any() bool {
-	return len(f.Statuses) > 0 || len(f.Versions) > 0 || f.Rating != "" || f.FromText != "" || f.ToText != "" || f.Text != "" || f.Session != ""
+	return len(f.Statuses) > 0 || len(f.Versions) > 0 || f.Rating != "" || f.FromText != "" || f.ToText != "" ||
+		f.Text != "" || f.Session != ""
 }
 
 // values returns the query of the newest page with these filters.

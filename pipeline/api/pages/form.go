@@ -48,7 +48,8 @@ type formTarget struct {
 
 func newExportForm(workspace, app string, f filters, now time.Time) exportForm {
 	form := exportForm{
-		Workspace: workspace, Source: f.Source, App: f.App, Now: now.UTC(), Name: app + ", " + now.UTC().Format("2006-01-02 15:04"),
+		Workspace: workspace, Source: f.Source, App: f.App, Now: now.UTC(), Name: app + ", " + now.UTC().
+				Format("2006-01-02 15:04"),
 		Filters: formFilters{AppVersions: f.Versions, Statuses: f.Statuses, SessionID: f.Session},
 		Applied: []string{}, Refused: []string{}, Purposes: formPurposes(),
 	}
@@ -83,7 +84,8 @@ func formPurposes() (all []formPurpose) {
 			for i, rule := range t.Rules {
 				rules[i] = plain(rule)
 			}
-			p.Targets = append(p.Targets, formTarget{Value: t.Name, Reader: plain(t.Reader), Shape: plain(t.Shape), Rules: rules, Formats: t.Formats})
+			p.Targets = append(p.Targets, formTarget{Value: t.Name, Reader: plain(t.Reader), Shape: plain(t.Shape), Rules: rules,
+				Formats: t.Formats})
 		}
 		all = append(all, p)
 	}

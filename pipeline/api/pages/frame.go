@@ -38,7 +38,8 @@ type view struct {
 const fragment = "exportrow.html"
 
 func parseTemplates(a *assets) map[string]*template.Template {
-	base := template.Must(template.New("").Funcs(functions(a)).ParseFS(web.Templates(), "frame.html", "parts.html", "json.html", "exportform.html", fragment))
+	base := template.Must(template.New("").Funcs(functions(a)).ParseFS(web.Templates(), "frame.html", "parts.html",
+		"json.html", "exportform.html", fragment))
 	names, err := fs.Glob(web.Templates(), "*.html")
 	if err != nil {
 		panic(err) // the pattern is valid
@@ -74,7 +75,8 @@ func (p *Pages) page(scope string, h handler) http.HandlerFunc {
 	}
 }
 
-// render answers with a page. It buffers the page, so that a template that fails leaves no half page.
+// render answers with a page. It buffers the page, so that a template that fails leaves no half
+// page.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 	f := frame{Title: v.title, Section: v.section, Keyless: p.auth.Keyless(), Caller: auth.From(r.Context()), Page: v.data}
 	if c := f.Caller; c != nil {

@@ -45,7 +45,8 @@ func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Call
 	}
 	app, err := p.runs.App(r.Context(), c.Workspace, f.Source, f.App, 1)
 	if errors.Is(err, history.ErrNotFound) {
-		return notFound(f.Source, fmt.Sprintf("Workspace %s has no runs of the %s %q. It may be in another workspace.", c.Workspace, f.Source, f.App))
+		return notFound(f.Source, fmt.Sprintf("Workspace %s has no runs of the %s %q. It may be in another workspace.",
+			c.Workspace, f.Source, f.App))
 	}
 	if err != nil {
 		return err
@@ -69,6 +70,7 @@ func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Call
 		page.Runs, page.Pager = found.Runs, newPager("/history", f.values(), f.Cursor, f.Previous, found.Next)
 	}
 	return p.render(w, r, view{
-		template: "history.html", title: page.Title + " of " + page.Name, section: sectionOf(f.Source), status: status, data: page,
+		template: "history.html", title: page.Title + " of " + page.Name, section: sectionOf(f.Source), status: status,
+		data: page,
 	})
 }

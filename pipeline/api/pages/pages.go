@@ -1,5 +1,6 @@
-// Package pages serves the pages that people use: Copilots, Recipes, History and Dataset Exports. They are rendered here;
-// package web has their templates, and the scripts, which call the HTTP API for what changes something.
+// Package pages serves the pages that people use: Copilots, Recipes, History and Dataset Exports.
+// They are rendered here; package web has their templates, and the scripts, which call the HTTP API
+// for what changes something.
 //
 //	pages.go      Pages: what they need, and their routes
 //	frame.go      rendering inside the frame; who may see what
@@ -49,8 +50,8 @@ type Config struct {
 	Log              *slog.Logger
 }
 
-// Pages are handlers of the pages. The middleware around them has put the caller into the context, see [auth.From]; nil is somebody who
-// has to sign in.
+// Pages are handlers of the pages. The middleware around them has put the caller into the context,
+// see [auth.From]; nil is somebody who has to sign in.
 type Pages struct {
 	cfg       Config
 	auth      *auth.Authenticator
@@ -71,10 +72,13 @@ func New(cfg Config, a *auth.Authenticator, h Runs, e Exports) *Pages {
 	return p
 }
 
-// Register adds the pages, their assets, sign-in and the switcher of workspaces to a mux, and the page for what is not there: GET of
-// whatever has no other handler.
+// Register adds the pages, their assets, sign-in and the switcher of workspaces to a mux, and the
+// page for what is not there: GET of whatever has no other handler.
 func (p *Pages) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/copilots", http.StatusSeeOther) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/copilots",
+			http.StatusSeeOther)
+	})
 	mux.HandleFunc("GET /copilots", p.page(auth.RunsRead, p.showApps("copilot")))
 	mux.HandleFunc("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
 	mux.HandleFunc("GET /history", p.page(auth.RunsRead, p.showHistory))

@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"github.com/millrace/millrace/pipeline/history"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,11 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // everyPage are addresses of all pages that are there.
 var everyPage = []string{
-	"/copilots", "/recipes", "/history?source=copilot&app=helpdesk", "/history/run?id=r1", "/exports", "/exports/row?id=e1", "/exports/view?id=e1",
+	"/copilots", "/recipes", "/history?source=copilot&app=helpdesk", "/history/run?id=r1", "/exports",
+	"/exports/row?id=e1", "/exports/view?id=e1",
 }
 
 func TestNoPageHasWhatThePolicyForbids(t *testing.T) {
@@ -46,7 +48,8 @@ func TestTheStartIsTheCopilots(t *testing.T) {
 func TestAnAppIsShownWithItsNumbersAndItsMenu(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	has(t, s.page("/copilots"), "Help &lt;b&gt;desk&lt;/b&gt;", "1,234", ">99%<", "1 failed", "View history", `/history?app=helpdesk&amp;source=copilot`,
+	has(t, s.page("/copilots"), "Help &lt;b&gt;desk&lt;/b&gt;", "1,234", ">99%<", "1 failed", "View history",
+		`/history?app=helpdesk&amp;source=copilot`,
 		"Runs a day over 2 days: at most 40, on the last day 40", `data-testid="menu-view-history"`)
 	text := s.page("/recipes")
 	has(t, text, "Webhook history", `data-testid="menu-webhook-history"`)
@@ -58,7 +61,8 @@ func TestAnEmptyWorkspaceSaysHowToSendARun(t *testing.T) {
 	s := newSite(t)
 	s.caller.Workspace = "empty"
 	text := s.page("/recipes")
-	has(t, text, "No recipes in workspace empty yet", "curl http://example.com/v1/runs", "millrace replay runs.jsonl", "&#34;workspace_id&#34;:&#34;empty&#34;", "&#34;workspace_id&#34;: &#34;empty&#34;,\n",
+	has(t, text, "No recipes in workspace empty yet", "curl http://example.com/v1/runs", "millrace replay runs.jsonl",
+		"&#34;workspace_id&#34;:&#34;empty&#34;", "&#34;workspace_id&#34;: &#34;empty&#34;,\n",
 		"&#34;source&#34;:&#34;recipe&#34;")
 	hasNot(t, text, "Authorization")
 
@@ -76,31 +80,41 @@ func TestWhatPeopleWroteIsEscaped(t *testing.T) {
 	for _, address := range everyPage {
 		hasNot(t, s.page(address), "<script>alert", "</script><script>", "<img", "<b>desk", "<i>gate", "First <script>")
 	}
-	has(t, s.page("/history?source=copilot&app=helpdesk&q=%3C/script%3E"), `value="&lt;/script&gt;"`, "\\u003c/script\\u003e")
+	has(t, s.page("/history?source=copilot&app=helpdesk&q=%3C/script%3E"), `value="&lt;/script&gt;"`,
+		"\\u003c/script\\u003e")
 }
 
 func TestHistoryShowsARunsColumns(t *testing.T) {
 	t.Parallel()
 	text := newSite(t).page("/history?source=copilot&app=helpdesk")
-	has(t, text, "Request ID", "Question", "Answer", "Error", "Files", "req-1", "Where is &lt;script&gt;", "Gate &amp; B12", "content_filter", "pass.pdf",
-		"Thumbs down", "v1", "2026-11-25 12:00:00", `data-run="r1"`, `href="/history/run?id=r1"`, "Select all on this page", "Export dataset")
+	has(t, text, "Request ID", "Question", "Answer", "Error", "Files", "req-1", "Where is &lt;script&gt;",
+		"Gate &amp; B12", "content_filter", "pass.pdf",
+		"Thumbs down", "v1", "2026-11-25 12:00:00", `data-run="r1"`, `href="/history/run?id=r1"`, "Select all on this page",
+		"Export dataset")
 }
 
 func TestFiltersGoFromTheAddressToTheStoreAndBackIntoTheForm(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	text := s.page("/history?source=copilot&app=helpdesk&status=failed&status=running&version=v1&version=old&feedback=thumbsUp&from=2026-11-01T10:30&to=2026-11-02&q=+gate+&session=s1")
+	text := s.page("/history?source=copilot&app=helpdesk&status=failed&status=running&version=v1&version=old&" +
+		"feedback=thumbsUp&from=2026-11-01T10:30&to=2026-11-02&q=+gate+&session=s1")
 	want := history.Query{
-		Workspace: "acme", Source: "copilot", AppID: "helpdesk", Statuses: []string{"failed", "running"}, Versions: []string{"v1", "old"}, Rating: "thumbsUp",
-		From: time.Date(2026, 11, 1, 10, 30, 0, 0, time.UTC), To: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), Text: "gate", SessionID: "s1", Limit: pageRows,
+		Workspace: "acme", Source: "copilot", AppID: "helpdesk", Statuses: []string{"failed", "running"},
+		Versions: []string{"v1", "old"}, Rating: "thumbsUp",
+		From: time.Date(2026, 11, 1, 10, 30, 0, 0, time.UTC), To: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), Text: "gate",
+		SessionID: "s1", Limit: pageRows,
 	}
 	got := s.runs.asked
-	if !slices.Equal(got.Statuses, want.Statuses) || !slices.Equal(got.Versions, want.Versions) || got.Rating != want.Rating || !got.From.Equal(want.From) ||
-		!got.To.Equal(want.To) || got.Text != want.Text || got.SessionID != want.SessionID || got.AppID != want.AppID || got.Workspace != want.Workspace || got.Limit != want.Limit {
+	if !slices.Equal(got.Statuses, want.Statuses) || !slices.Equal(got.Versions, want.Versions) ||
+		got.Rating != want.Rating || !got.From.Equal(want.From) ||
+		!got.To.Equal(want.To) || got.Text != want.Text || got.SessionID != want.SessionID || got.AppID != want.AppID ||
+		got.Workspace != want.Workspace || got.Limit != want.Limit {
 		t.Errorf("asked %+v, want %+v", got, want)
 	}
-	has(t, text, `value="failed" checked`, `value="running" checked`, `value="v1" checked`, `value="old" checked`, `value="thumbsUp" selected`,
-		`value="2026-11-01T10:30"`, `value="2026-11-02T00:00"`, `value="gate"`, `name="session" value="s1"`, "Status: failed", "Remove filter Version: old")
+	has(t, text, `value="failed" checked`, `value="running" checked`, `value="v1" checked`, `value="old" checked`,
+		`value="thumbsUp" selected`,
+		`value="2026-11-01T10:30"`, `value="2026-11-02T00:00"`, `value="gate"`, `name="session" value="s1"`, "Status: failed",
+		"Remove filter Version: old")
 	hasNot(t, text, `value="succeeded" checked`, `value="v2" checked`)
 }
 
@@ -140,7 +154,8 @@ func TestPagesGoOnAndBackWithTheFilters(t *testing.T) {
 	}
 	first := s.page("/history?source=copilot&app=helpdesk&status=failed")
 	next := link(first, "page-next")
-	if next.Get("cursor") != "c2" || next.Get("status") != "failed" || link(first, "page-previous") != nil || link(first, "page-newest") != nil {
+	if next.Get("cursor") != "c2" || next.Get("status") != "failed" || link(first, "page-previous") != nil ||
+		link(first, "page-newest") != nil {
 		t.Fatalf("the first page goes on to %v", next)
 	}
 	s.runs.next = "c3"
@@ -180,7 +195,8 @@ func TestACursorOfSomethingElseIsABadRequestWithAWayOut(t *testing.T) {
 
 func TestHistoryWithoutAnAppIsChosenFromTheList(t *testing.T) {
 	t.Parallel()
-	for address, to := range map[string]string{"/history": "/copilots", "/history?source=recipe": "/recipes", "/history?source=x&app=y": "/copilots", "/history?source=recipe&app=%2F": "/recipes"} {
+	for address, to := range map[string]string{"/history": "/copilots", "/history?source=recipe": "/recipes",
+		"/history?source=x&app=y": "/copilots", "/history?source=recipe&app=%2F": "/recipes"} {
 		r := newSite(t).do(httptest.NewRequest(http.MethodGet, address, nil))
 		if r.Status != http.StatusSeeOther || r.Header.Get("Location") != to {
 			t.Errorf("%s: %d to %s", address, r.Status, r.Header.Get("Location"))
@@ -192,7 +208,8 @@ func TestARunOrAppOfAnotherWorkspaceIsNotFound(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.caller.Workspace = "other"
-	for _, address := range []string{"/history/run?id=r1", "/history?source=copilot&app=helpdesk", "/history?source=recipe&app=helpdesk", "/exports/view?id=e1", "/exports/row?id=e1", "/nothing"} {
+	for _, address := range []string{"/history/run?id=r1", "/history?source=copilot&app=helpdesk",
+		"/history?source=recipe&app=helpdesk", "/exports/view?id=e1", "/exports/row?id=e1", "/nothing"} {
 		status, text := s.get(address)
 		if status != http.StatusNotFound {
 			t.Errorf("%s: %d", address, status)
@@ -207,7 +224,8 @@ func TestARunOrAppOfAnotherWorkspaceIsNotFound(t *testing.T) {
 func TestARunIsShownWithEverythingThatIsKnown(t *testing.T) {
 	t.Parallel()
 	text := newSite(t).page("/history/run?id=r1")
-	has(t, text, "Where is &lt;script&gt;", "Gate &amp; B12", "withheld", "pass.pdf", "Wrong &lt;i&gt;gate", "Say {{it}}", `data-node="answer"`,
+	has(t, text, "Where is &lt;script&gt;", "Gate &amp; B12", "withheld", "pass.pdf", "Wrong &lt;i&gt;gate", "Say {{it}}",
+		`data-node="answer"`,
 		`<rect class="lane-run" x="0" y="0" width="1000"`, "3.0 s", "&lt;/pre&gt;&lt;script&gt;x")
 }
 
@@ -236,7 +254,8 @@ func TestAssetsOfThisVersionAreKeptForeverAndOthersAskedFor(t *testing.T) {
 	s := newSite(t)
 	a := loadAssets()
 	r := s.do(httptest.NewRequest(http.MethodGet, a.path("app.js"), nil))
-	if r.Status != http.StatusOK || r.Header.Get("Content-Type") != "text/javascript; charset=utf-8" || !strings.Contains(r.Header.Get("Cache-Control"), "immutable") {
+	if r.Status != http.StatusOK || r.Header.Get("Content-Type") != "text/javascript; charset=utf-8" ||
+		!strings.Contains(r.Header.Get("Cache-Control"), "immutable") {
 		t.Errorf("%d %v", r.Status, r.Header)
 	}
 	again := httptest.NewRequest(http.MethodGet, "/assets/old/app.js", nil)
@@ -259,7 +278,8 @@ func TestBrowsersFindTheIconOfWhatIsNoPage(t *testing.T) {
 	if r.Status != http.StatusSeeOther {
 		t.Fatalf("status %d", r.Status)
 	}
-	if r := s.do(httptest.NewRequest(http.MethodGet, r.Header.Get("Location"), nil)); r.Status != http.StatusOK || r.Header.Get("Content-Type") != "image/svg+xml" {
+	if r := s.do(httptest.NewRequest(http.MethodGet, r.Header.Get("Location"), nil)); r.Status != http.StatusOK ||
+		r.Header.Get("Content-Type") != "image/svg+xml" {
 		t.Errorf("%d %v", r.Status, r.Header)
 	}
 }

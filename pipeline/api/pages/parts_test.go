@@ -21,7 +21,8 @@ func TestTheFormOffersWhatRequestsTake(t *testing.T) {
 			t.Errorf("purpose %+v", p)
 		}
 		for _, nodes := range []bool{false, true} {
-			request := map[string]any{"export_id": "e", "workspace_id": "w", "purpose": p.Value, "source": "copilot", "app_id": "a", "selection": map[string]any{"limit": 1}}
+			request := map[string]any{"export_id": "e", "workspace_id": "w", "purpose": p.Value, "source": "copilot",
+				"app_id": "a", "selection": map[string]any{"limit": 1}}
 			if nodes {
 				request["nodes"] = []string{"n"}
 			}
@@ -45,13 +46,15 @@ func TestTheFormHasThePagesFiltersAndRefusesTheOthers(t *testing.T) {
 	}
 	form := newExportForm("acme", "A", parseFilters(q), noon)
 	document, err := json.Marshal(form.Filters)
-	if err != nil || string(document) != `{"app_versions":["v1"],"statuses":["failed"],"rating":"thumbsUp","session_id":"s"}` {
+	if err != nil || string(
+		document) != `{"app_versions":["v1"],"statuses":["failed"],"rating":"thumbsUp","session_id":"s"}` {
 		t.Errorf("filters %s, %v", document, err)
 	}
 	if form.From == nil || form.To != nil || len(form.Applied) != 5 || len(form.Refused) != 0 {
 		t.Errorf("form %+v", form)
 	}
-	request := fmt.Sprintf(`{"export_id":"e","workspace_id":"w","purpose":"export_dataset","source":"copilot","app_id":"a","selection":{"limit":1},"filters":%s}`, document)
+	request := fmt.Sprintf(
+		`{"export_id":"e","workspace_id":"w","purpose":"export_dataset","source":"copilot","app_id":"a","selection":{"limit":1},"filters":%s}`, document)
 	if _, err := export.ParseRequest([]byte(request)); err != nil {
 		t.Errorf("requests do not take the filters: %v", err)
 	}
@@ -63,7 +66,8 @@ func TestTheFormHasThePagesFiltersAndRefusesTheOthers(t *testing.T) {
 
 func TestChipsTakeOneFilterAway(t *testing.T) {
 	t.Parallel()
-	q := url.Values{"source": {"copilot"}, "app": {"a"}, "status": {"failed", "running"}, "q": {"x"}, "cursor": {"c"}, "previous": {""}}
+	q := url.Values{"source": {"copilot"}, "app": {"a"}, "status": {"failed", "running"}, "q": {"x"}, "cursor": {"c"},
+		"previous": {""}}
 	chips := parseFilters(q).Chips()
 	want := []chip{
 		{"Status: failed", "/history?app=a&q=x&source=copilot&status=running"},
@@ -118,7 +122,8 @@ func TestDocumentsKeepTheirOrderAndNumbers(t *testing.T) {
 func TestLongDocumentsAreCutWithAWord(t *testing.T) {
 	t.Parallel()
 	long := []byte(`{"a":"` + strings.Repeat("ä", maxShown) + `"}`)
-	if got := pretty(long); got.Left == 0 || len(got.Text) > maxShown || !json.Valid([]byte(`"`+strings.ReplaceAll(strings.ReplaceAll(got.Text, "\n", ""), `"`, "")+`"`)) {
+	if got := pretty(long); got.Left == 0 || len(got.Text) > maxShown ||
+		!json.Valid([]byte(`"`+strings.ReplaceAll(strings.ReplaceAll(got.Text, "\n", ""), `"`, "")+`"`)) {
 		t.Errorf("%d shown, %d left", len(got.Text), got.Left)
 	}
 	if got := pretty([]byte(`{"a":[1]}`)); got.Left != 0 || got.Text != "{\n  \"a\": [\n    1\n  ]\n}" {
@@ -131,10 +136,13 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 	small, large := 0.000123, 12.5
 	for _, c := range []struct{ got, want string }{
 		{number(0), "0"}, {number(999), "999"}, {number(1234567), "1,234,567"}, {number(-1234), "-1,234"},
-		{size(0), "0 B"}, {size(1023), "1023 B"}, {size(1024), "1.0 KiB"}, {size(10 << 20), "10 MiB"}, {size(1<<20 - 1), "1.0 MiB"},
-		{span(-1), "0 ms"}, {span(999 * time.Millisecond), "999 ms"}, {span(1500 * time.Millisecond), "1.5 s"}, {span(61 * time.Second), "1 min 01 s"}, {span(90 * time.Minute), "1 h 30 min"},
+		{size(0), "0 B"}, {size(1023), "1023 B"}, {size(1024), "1.0 KiB"}, {size(10 << 20), "10 MiB"},
+		{size(1<<20 - 1), "1.0 MiB"},
+		{span(-1), "0 ms"}, {span(999 * time.Millisecond), "999 ms"}, {span(1500 * time.Millisecond), "1.5 s"},
+		{span(61 * time.Second), "1 min 01 s"}, {span(90 * time.Minute), "1 h 30 min"},
 		{dollars(nil), ""}, {dollars(&small), "$0.000123"}, {dollars(&large), "$12.50"},
-		{short(3, "äöü"), "äöü"}, {short(2, "äöü"), "äö…"}, {plural(1, "run", "runs"), "1 run"}, {plural(int64(2000), "run", "runs"), "2,000 runs"},
+		{short(3, "äöü"), "äöü"}, {short(2, "äöü"), "äö…"}, {plural(1, "run", "runs"), "1 run"},
+		{plural(int64(2000), "run", "runs"), "2,000 runs"},
 		{fmt.Sprint(percent(999, 1000), percent(1000, 1000), percent(9999, 10000), percent(0, 0)), "99 100 99 -1"},
 		{plain("[Ragas](https://x), `from_jsonl`"), "Ragas, from_jsonl"},
 	} {
@@ -147,7 +155,8 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 func TestASparkShowsDaysWithoutRunsAndSmallOnes(t *testing.T) {
 	t.Parallel()
 	s := newSpark([]history.Day{{Date: "a"}, {Date: "b", Runs: 1}, {Date: "c", Runs: 1000}})
-	if s.Bars[0].Height != 1 || s.Bars[1].Height != 3 || s.Bars[2].Height != sparkHeight || s.Bars[2].Y != 0 || s.Width != 22 {
+	if s.Bars[0].Height != 1 || s.Bars[1].Height != 3 || s.Bars[2].Height != sparkHeight || s.Bars[2].Y != 0 ||
+		s.Width != 22 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -57,7 +57,8 @@ func (p *Pages) showPreview(w http.ResponseWriter, r *http.Request, c *auth.Call
 	return p.render(w, r, view{template: "view.html", title: page.Row.Title, section: "exports", data: page})
 }
 
-// newPreview chooses how records are shown: in a table if all are flat, else each as a chat or as a tree.
+// newPreview chooses how records are shown: in a table if all are flat, else each as a chat or as a
+// tree.
 func newPreview(preview *live.Preview) *previewPage {
 	page := &previewPage{Preview: preview, Kind: "table"}
 	values := make([]value, len(preview.Records))

@@ -32,7 +32,8 @@ func (p *Pages) showRun(w http.ResponseWriter, r *http.Request, c *auth.Caller) 
 	id := r.URL.Query().Get("id")
 	run, err := p.runs.Run(r.Context(), c.Workspace, id)
 	if errors.Is(err, history.ErrNotFound) {
-		return notFound("run", fmt.Sprintf("Workspace %s has no run %q. It may be in another workspace, or its retention has passed.", c.Workspace, short(128, id)))
+		return notFound("run", fmt.Sprintf("Workspace %s has no run %q. It may be in another workspace, or its retention "+
+			"has passed.", c.Workspace, short(128, id)))
 	}
 	if err != nil {
 		return err

@@ -44,7 +44,8 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		p.renderLogin(w, r, http.StatusBadRequest, loginForm{Next: "/copilots", Error: "This is too long for a token: paste the token alone."})
+		p.renderLogin(w, r, http.StatusBadRequest, loginForm{Next: "/copilots",
+			Error: "This is too long for a token: paste the token alone."})
 		return
 	}
 	next := local(r.PostForm.Get("next"))
@@ -74,7 +75,8 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
-// switchWorkspace changes the workspace on a server without keys. With keys the token names the workspace.
+// switchWorkspace changes the workspace on a server without keys. With keys the token names the
+// workspace.
 func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 	if !p.auth.Keyless() {
 		p.fail(w, r, &problem{Status: http.StatusForbidden, Title: "The workspace is your token's",
@@ -88,7 +90,8 @@ func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 	}
 	if !runs.ValidWorkspaceID(workspace) {
 		p.fail(w, r, &problem{Status: http.StatusBadRequest, Title: "This is not a workspace id",
-			Text: "A workspace id has 1 to 63 small letters, digits, - and _, and begins with a letter or a digit.", Link: "/copilots", Label: "Go back"})
+			Text: "A workspace id has 1 to 63 small letters, digits, - and _, and begins with a letter or a digit.",
+			Link: "/copilots", Label: "Go back"})
 		return
 	}
 	c := p.cookie(r, auth.WorkspaceCookie, workspace)
@@ -102,16 +105,19 @@ func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, back, http.StatusSeeOther)
 }
 
-// resetWorkspace removes the cookie of a bad workspace id. Without keys the middleware refuses nothing else.
+// resetWorkspace removes the cookie of a bad workspace id. Without keys the middleware refuses
+// nothing else.
 func (p *Pages) resetWorkspace(w http.ResponseWriter, r *http.Request) {
 	p.clear(w, r, auth.WorkspaceCookie)
 	p.fail(w, r, &problem{Status: http.StatusBadRequest, Title: "This is not a workspace id",
-		Text: "The workspace that your browser or the header " + auth.WorkspaceHeader + " asks for is not a valid id. The browser's was reset to the default.",
+		Text: "The workspace that your browser or the header " + auth.WorkspaceHeader +
+			" asks for is not a valid id. The browser's was reset to the default.",
 		Link: "/copilots", Label: "Go to the copilots"})
 }
 
 func (p *Pages) cookie(r *http.Request, name, value string) *http.Cookie {
-	return &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure(r)}
+	return &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: secure(r)}
 }
 
 func (p *Pages) clear(w http.ResponseWriter, r *http.Request, name string) {
@@ -125,8 +131,8 @@ func secure(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// local returns the path to go to after sign-in. It is always on this server: browsers read \ as /, and drop tabs and line
-// breaks, so an address with one of them is not used.
+// local returns the path to go to after sign-in. It is always on this server: browsers read \ as /,
+// and drop tabs and line breaks, so an address with one of them is not used.
 func local(next string) string {
 	const home = "/copilots"
 	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") {
@@ -138,7 +144,8 @@ func local(next string) string {
 		}
 	}
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.HasPrefix(u.Path, "//") || u.Path == "/login" || u.Path == "/logout" {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.HasPrefix(u.Path, "//") ||
+		u.Path == "/login" || u.Path == "/logout" {
 		return home
 	}
 	return u.RequestURI()

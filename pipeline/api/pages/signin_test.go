@@ -31,9 +31,12 @@ func TestSignInLeadsToPathsOfThisServerOnly(t *testing.T) {
 	t.Parallel()
 	for next, want := range map[string]string{
 		"/exports?status=failed": "/exports?status=failed", "/history/run?id=a%2Fb": "/history/run?id=a%2Fb", "/": "/",
-		"": "/copilots", "exports": "/copilots", "//evil.example": "/copilots", "https://evil.example/": "/copilots", `/\evil.example`: "/copilots",
-		"/\t/evil.example": "/copilots", "\t//evil.example": "/copilots", "/%zz": "/copilots", "javascript:alert(1)": "/copilots", "/a\r\nSet-Cookie: x=y": "/copilots",
-		"///evil.example": "/copilots", "/%2F/evil.example": "/copilots", "/.//evil.example": "/evil.example", "/login": "/copilots", "/logout": "/copilots",
+		"": "/copilots", "exports": "/copilots", "//evil.example": "/copilots", "https://evil.example/": "/copilots",
+		`/\evil.example`:   "/copilots",
+		"/\t/evil.example": "/copilots", "\t//evil.example": "/copilots", "/%zz": "/copilots",
+		"javascript:alert(1)": "/copilots", "/a\r\nSet-Cookie: x=y": "/copilots",
+		"///evil.example": "/copilots", "/%2F/evil.example": "/copilots", "/.//evil.example": "/evil.example",
+		"/login": "/copilots", "/logout": "/copilots",
 	} {
 		s := newSite(t)
 		s.keys, s.caller = true, nil
@@ -68,7 +71,8 @@ func TestATokenIsKeptInACookieThatOnlyThisServerSees(t *testing.T) {
 				t.Fatalf("cookies %v", cookies)
 			}
 			k := cookies[0]
-			if k.Name != auth.TokenCookie || k.Value != good || !k.HttpOnly || k.SameSite != http.SameSiteStrictMode || k.Path != "/" ||
+			if k.Name != auth.TokenCookie || k.Value != good || !k.HttpOnly || k.SameSite != http.SameSiteStrictMode ||
+				k.Path != "/" ||
 				k.Secure != c.secure || k.MaxAge > 3600 || k.MaxAge < 3500 || k.Domain != "" {
 				t.Errorf("cookie %+v", k)
 			}
@@ -103,7 +107,8 @@ func TestSignOutForgetsTheToken(t *testing.T) {
 	s := newSite(t)
 	s.keys = true
 	r := s.post("/logout", nil)
-	if k := r.Cookies; r.Status != http.StatusSeeOther || len(k) != 1 || k[0].Name != auth.TokenCookie || k[0].MaxAge >= 0 || k[0].Value != "" {
+	if k := r.Cookies; r.Status != http.StatusSeeOther || len(k) != 1 || k[0].Name != auth.TokenCookie ||
+		k[0].MaxAge >= 0 || k[0].Value != "" {
 		t.Errorf("%d %v", r.Status, k)
 	}
 }
@@ -111,8 +116,10 @@ func TestSignOutForgetsTheToken(t *testing.T) {
 func TestAPageNeedsItsScopeAndSaysWhich(t *testing.T) {
 	t.Parallel()
 	for address, scope := range map[string]string{
-		"/copilots": auth.RunsRead, "/recipes": auth.RunsRead, "/history?source=copilot&app=helpdesk": auth.RunsRead, "/history/run?id=r1": auth.RunsRead,
-		"/exports": auth.ExportsRead, "/exports/row?id=e1": auth.ExportsRead, "/exports/view?id=e1": auth.ExportsRead,
+		"/copilots": auth.RunsRead, "/recipes": auth.RunsRead, "/history?source=copilot&app=helpdesk": auth.RunsRead,
+		"/history/run?id=r1": auth.RunsRead,
+		"/exports":           auth.ExportsRead, "/exports/row?id=e1": auth.ExportsRead,
+		"/exports/view?id=e1": auth.ExportsRead,
 	} {
 		s := newSite(t)
 		s.caller.Scopes = nil
@@ -153,11 +160,13 @@ func TestWhatTheScopesDoNotAllowIsNotOffered(t *testing.T) {
 
 func TestWithoutKeysTheWorkspaceIsSwitched(t *testing.T) {
 	t.Parallel()
-	for section, to := range map[string]string{"exports": "/exports", "recipes": "/recipes", "": "/copilots", "//evil.example": "/copilots"} {
+	for section, to := range map[string]string{"exports": "/exports", "recipes": "/recipes", "": "/copilots",
+		"//evil.example": "/copilots"} {
 		s := newSite(t)
 		r := s.post("/workspace", url.Values{"workspace": {" other-1 "}, "section": {section}})
 		k := r.Cookies
-		if r.Status != http.StatusSeeOther || r.Header.Get("Location") != to || len(k) != 1 || k[0].Name != auth.WorkspaceCookie || k[0].Value != "other-1" ||
+		if r.Status != http.StatusSeeOther || r.Header.Get("Location") != to || len(k) != 1 ||
+			k[0].Name != auth.WorkspaceCookie || k[0].Value != "other-1" ||
 			!k[0].HttpOnly || k[0].SameSite != http.SameSiteStrictMode || k[0].Path != "/" {
 			t.Errorf("%q: %d to %s, %v", section, r.Status, r.Header.Get("Location"), k)
 		}
@@ -195,7 +204,8 @@ func TestABadWorkspaceCookieIsTakenAway(t *testing.T) {
 	s := newSite(t)
 	s.caller = nil // as the middleware leaves it
 	r := s.do(httptest.NewRequest(http.MethodGet, "/copilots", nil))
-	if k := r.Cookies; r.Status != http.StatusBadRequest || len(k) != 1 || k[0].Name != auth.WorkspaceCookie || k[0].MaxAge >= 0 {
+	if k := r.Cookies; r.Status != http.StatusBadRequest || len(k) != 1 || k[0].Name != auth.WorkspaceCookie ||
+		k[0].MaxAge >= 0 {
 		t.Errorf("%d %v", r.Status, k)
 	}
 }

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -33,7 +34,8 @@ func newSpark(days []history.Day) spark {
 		if d.Runs > 0 {
 			height = max(3, int(d.Runs*sparkHeight/most))
 		}
-		s.Bars = append(s.Bars, bar{X: i * sparkStep, Y: sparkHeight - height, Height: height, Title: d.Date + ": " + plural(d.Runs, "run", "runs")})
+		s.Bars = append(s.Bars, bar{X: i * sparkStep, Y: sparkHeight - height, Height: height,
+			Title: d.Date + ": " + plural(d.Runs, "run", "runs")})
 	}
 	s.Label = fmt.Sprintf("Runs a day over %d days: at most %s, on the last day %s", len(days), number(most), number(last))
 	return s

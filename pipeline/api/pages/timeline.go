@@ -1,8 +1,9 @@
 package pages
 
 import (
-	"github.com/millrace/millrace/pipeline/history"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/history"
 )
 
 // timeline is the node runs of a run along its time.
@@ -80,7 +81,8 @@ func extent(run *history.Detail) (start, end time.Time) {
 	return start, end
 }
 
-// depths counts the parents of each node run. Parents can be missing, and producers can even send a circle.
+// depths counts the parents of each node run. Parents can be missing, and producers can even send a
+// circle.
 func depths(nodes []history.NodeRun) map[string]int {
 	parent := map[string]string{}
 	for _, n := range nodes {

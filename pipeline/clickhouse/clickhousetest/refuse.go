@@ -1,5 +1,5 @@
-// Package clickhousetest gives tests a database of ClickHouse, a server that refuses every client, and a proxy
-// that breaks.
+// Package clickhousetest gives tests a database of ClickHouse, a server that refuses every client,
+// and a proxy that breaks.
 package clickhousetest
 
 import (
@@ -8,12 +8,14 @@ import (
 	"testing"
 )
 
-// Refuse starts a server that answers the greeting of every client with an error, as ClickHouse answers a wrong password
-// (516) or an unknown database (81). It returns its host:port. The embedded engine cannot stand in: it crashes.
+// Refuse starts a server that answers the greeting of every client with an error, as ClickHouse
+// answers a wrong password (516) or an unknown database (81). It returns its host:port. The
+// embedded engine cannot stand in: it crashes.
 func Refuse(t testing.TB, code int32, message string) string {
 	t.Helper()
 	listener := listen(t)
-	// The packet of an exception: its kind, then code, name, message, stack trace, and no nested one.
+	// The packet of an exception: its kind, then code, name, message, stack trace, and no nested
+	// one.
 	answer := binary.LittleEndian.AppendUint32([]byte{2}, uint32(code))
 	for _, s := range []string{"DB::Exception", message, ""} {
 		answer = binary.AppendUvarint(answer, uint64(len(s)))

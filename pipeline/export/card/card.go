@@ -1,4 +1,5 @@
-// Package card writes the documents that help people and tools to read the files of an export. It is pure.
+// Package card writes the documents that help people and tools to read the files of an export. It
+// is pure.
 //
 //	card.go      README: the dataset card, its head and its body
 //	columns.go   the columns in the card
@@ -21,11 +22,12 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// README returns README.md of a successful export, nil where it has no data files. It is a dataset card as the
-// Hugging Face Hub and its library read it (https://huggingface.co/docs/hub/datasets-cards). The head lists the exact
-// files of each split, because the library would guess splits from words in paths. The body describes the files to
-// people. README is a pure function of the plan and of m before m lists sidecars. Only the head grows with the number
-// of files.
+// README returns README.md of a successful export, nil where it has no data files. It is a dataset
+// card as the Hugging Face Hub and its library read it
+// (https://huggingface.co/docs/hub/datasets-cards). The head lists the exact files of each split,
+// because the library would guess splits from words in paths. The body describes the files to
+// people. README is a pure function of the plan and of m before m lists sidecars. Only the head
+// grows with the number of files.
 func README(p *export.Plan, m *export.Manifest) []byte {
 	splits := splitsOf(m)
 	if len(splits) == 0 {
@@ -81,7 +83,8 @@ func (c *card) line(format string, args ...any) {
 	c.WriteByte('\n')
 }
 
-// head writes the front matter in YAML. It quotes strings as Go does: every escape of Go means the same in YAML.
+// head writes the front matter in YAML. It quotes strings as Go does: every escape of Go means the
+// same in YAML.
 func (c *card) head() {
 	name := c.manifest.Name
 	if name == "" {
@@ -97,8 +100,9 @@ func (c *card) head() {
 			c.line("    - %s", strconv.Quote(f.Key))
 		}
 	}
-	// The library refuses a split with another number of examples than num_examples, and ignores a split without
-	// num_bytes. The size of the examples in its memory is unknown here, so that num_bytes is the size of the files.
+	// The library refuses a split with another number of examples than num_examples, and ignores a
+	// split without num_bytes. The size of the examples in its memory is unknown here, so that
+	// num_bytes is the size of the files.
 	c.line("dataset_info:")
 	if columns := columnsOf(c.plan); c.manifest.Format == export.Parquet && len(columns) > 0 {
 		c.line("  features:")

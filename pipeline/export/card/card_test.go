@@ -25,7 +25,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 var firstDay = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
-// cardOf returns the plan and the manifest of a successful export with the request's fields, still without files.
+// cardOf returns the plan and the manifest of a successful export with the request's fields, still
+// without files.
 func cardOf(t *testing.T, fields string) (*export.Plan, *export.Manifest) {
 	t.Helper()
 	doc := `{"export_id":"e1","workspace_id":"acme","source":"recipe","app_id":"math-tutor","selection":{"limit":1000},` +
@@ -177,7 +178,8 @@ func TestTheHeadListsTheExactFilesOfEachSplitInOrder(t *testing.T) {
 func TestSizesHaveTheNamesOfTheHub(t *testing.T) {
 	t.Parallel()
 	for records, want := range map[int64]string{
-		1: "n<1K", 999: "n<1K", 1000: "1K<n<10K", 9999: "1K<n<10K", 10_000: "10K<n<100K", 1_000_000: "1M<n<10M", 1_000_000_000: "1B<n<10B", 1 << 62: "100B<n<1T",
+		1: "n<1K", 999: "n<1K", 1000: "1K<n<10K", 9999: "1K<n<10K", 10_000: "10K<n<100K", 1_000_000: "1M<n<10M",
+		1_000_000_000: "1B<n<10B", 1 << 62: "100B<n<1T",
 	} {
 		p, m := cardOf(t, `"format":"jsonl"`)
 		m.Files, m.Totals.Records = list("train", 1, records), records
@@ -188,14 +190,18 @@ func TestSizesHaveTheNamesOfTheHub(t *testing.T) {
 }
 
 var hostile = []string{
-	"plain", "`code`", "``", "` `", " ", "", "a\nb", "\r\n---\r\n", "---", "\n---\nconfigs: []\n---\n", "# title", "\n# title\n", "<script>alert(1)</script>",
-	"<!-- ", "--> x", "&lt;b&gt;", "[a](https://evil.example)", "![](x)", "www.evil.example https://evil.example", "|a|b|", "**b**", "$x$", ":smile:", "- item", "1. item",
-	"```\ncode\n```", "~~~", "\\`", "\\", "'", "\"", "#{}", "{{x}}", "%TAG", "!!python/object", "&a *a", "? x : y", "null", "yes", "0x1F", "~",
-	"\x01\x1b[2J\x7f", "\u0085\u2028\u2029\ufeff\ufffe\uffff", "\u202eabc", "a\tb", "漢字 é 👩‍💻 \U0010ffff \ue000", strings.Repeat("`", 300), strings.Repeat("x\n", 10_000),
+	"plain", "`code`", "``", "` `", " ", "", "a\nb", "\r\n---\r\n", "---", "\n---\nconfigs: []\n---\n", "# title",
+	"\n# title\n", "<script>alert(1)</script>",
+	"<!-- ", "--> x", "&lt;b&gt;", "[a](https://evil.example)", "![](x)", "www.evil.example https://evil.example", "|a|b|",
+	"**b**", "$x$", ":smile:", "- item", "1. item",
+	"```\ncode\n```", "~~~", "\\`", "\\", "'", "\"", "#{}", "{{x}}", "%TAG", "!!python/object", "&a *a", "? x : y", "null",
+	"yes", "0x1F", "~",
+	"\x01\x1b[2J\x7f", "\u0085\u2028\u2029\ufeff\ufffe\uffff", "\u202eabc", "a\tb", "漢字 é 👩‍💻 \U0010ffff \ue000",
+	strings.Repeat("`", 300), strings.Repeat("x\n", 10_000),
 }
 
-// Names, filters and texts of warnings may contain anything. The head repeats them exactly, and the body has the same
-// structure as with plain texts.
+// Names, filters and texts of warnings may contain anything. The head repeats them exactly, and the
+// body has the same structure as with plain texts.
 func TestHostileTextsStayTexts(t *testing.T) {
 	t.Parallel()
 	want := ""
@@ -231,7 +237,8 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	}
 }
 
-// structure returns the nodes of a Markdown document without their texts, and the targets of its links.
+// structure returns the nodes of a Markdown document without their texts, and the targets of its
+// links.
 func structure(body []byte) string {
 	var b strings.Builder
 	doc := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(body))
@@ -261,7 +268,8 @@ func structure(body []byte) string {
 func TestTheCardDeclaresTheColumnsOfParquet(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"jsonl", "parquet"} {
-		p, m := cardOf(t, `"format":"`+format+`","options":{"columns":["run_id","started_at","files","feedback","usage","cost_usd","metadata"]}`)
+		p, m := cardOf(t, `"format":"`+format+
+			`","options":{"columns":["run_id","started_at","files","feedback","usage","cost_usd","metadata"]}`)
 		m.Files = list("train", 1, 10)
 		text := string(card.README(p, m))
 		var head struct {

@@ -19,8 +19,9 @@ func columnsOf(p *export.Plan) []fragment.Column {
 }
 
 // features writes the columns as Hugging Face Datasets declares them
-// (https://huggingface.co/docs/datasets/about_dataset_features). Cards of Parquet repeat the schema of the files. Cards of
-// other formats declare no features: the library would cast free JSON, whose shape differs from run to run, to one type.
+// (https://huggingface.co/docs/datasets/about_dataset_features). Cards of Parquet repeat the schema
+// of the files. Cards of other formats declare no features: the library would cast free JSON, whose
+// shape differs from run to run, to one type.
 func features(b *strings.Builder, columns []fragment.Column, indent string) {
 	for _, c := range columns {
 		b.WriteString(indent + "- name: " + strconv.Quote(c.Name) + "\n")

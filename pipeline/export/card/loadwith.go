@@ -10,12 +10,13 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// LoadWith returns a shell command that loads the data set of the folder dir: a URL, a path, or "" for the working
-// directory. It returns "" where there is nothing to load, or where no tool reads such a URL.
+// LoadWith returns a shell command that loads the data set of the folder dir: a URL, a path, or ""
+// for the working directory. It returns "" where there is nothing to load, or where no tool reads
+// such a URL.
 //
-// Where the target has a reader of its own, the command starts that reader. Most readers take one local file, so that
-// the command first downloads fragments and objects of a store, which joins them. All other targets are loaded with
-// DuckDB, see duckDB.
+// Where the target has a reader of its own, the command starts that reader. Most readers take one
+// local file, so that the command first downloads fragments and objects of a store, which joins
+// them. All other targets are loaded with DuckDB, see duckDB.
 func LoadWith(m *export.Manifest, dir string) string {
 	target, err := targets.Find(m.Purpose, m.Target)
 	if err != nil || target.Load == "" {
@@ -46,8 +47,9 @@ func inFolder(command, file string) string {
 
 func shellText(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// duckDB returns the command for DuckDB, which reads all formats and unites documents with different shapes. The command
-// names exactly the files of the manifest, because a glob would also find files that do not belong to the export.
+// duckDB returns the command for DuckDB, which reads all formats and unites documents with
+// different shapes. The command names exactly the files of the manifest, because a glob would also
+// find files that do not belong to the export.
 func duckDB(m *export.Manifest, dir string) string {
 	var data []export.File
 	for _, f := range m.Files {
@@ -79,14 +81,15 @@ func duckDB(m *export.Manifest, dir string) string {
 	return `duckdb -c "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(sql) + `"`
 }
 
-// maxNamedFiles is how many files a command names. The command reads the names of more files from the manifest, because
-// a shell accepts a command of 128 kB at most.
+// maxNamedFiles is how many files a command names. The command reads the names of more files from
+// the manifest, because a shell accepts a command of 128 kB at most.
 const maxNamedFiles = 10
 
-// duckReaders has the reader of each format. JSON: DuckDB samples all records of all files before it chooses types. CSV:
-// the dialect is given, and columns stay text, because a column of numbers may have leading zeros, or other texts in the
-// next file. The limit of a line is twice the limit of a record, because quotes and line feeds take two bytes. The limit
-// of the manifest has room for a million files. DuckDB allocates only what it needs.
+// duckReaders has the reader of each format. JSON: DuckDB samples all records of all files before
+// it chooses types. CSV: the dialect is given, and columns stay text, because a column of numbers
+// may have leading zeros, or other texts in the next file. The limit of a line is twice the limit
+// of a record, because quotes and line feeds take two bytes. The limit of the manifest has room for
+// a million files. DuckDB allocates only what it needs.
 var duckReaders = map[string]string{
 	export.JSONL: "read_json(%s, format = 'newline_delimited', " + duckJSON,
 	export.JSON:  "read_json(%s, format = 'array', " + duckJSON,
@@ -104,7 +107,8 @@ func duckPath(dir string) (path, setup string, ok bool) {
 	case !isURL:
 		return dir, "", true
 	case scheme == "s3":
-		// DuckDB finds credentials as the AWS command line does. Users of another endpoint have to add it.
+		// DuckDB finds credentials as the AWS command line does. Users of another endpoint have to
+		// add it.
 		return dir, "CREATE SECRET (TYPE s3, PROVIDER credential_chain); ", true
 	case scheme == "file":
 		u, err := url.Parse(dir)

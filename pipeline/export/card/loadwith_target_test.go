@@ -11,7 +11,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// completionOf returns the completion of an export with the request's fields and the files, in the folder dir.
+// completionOf returns the completion of an export with the request's fields and the files, in the
+// folder dir.
 func completionOf(t *testing.T, fields, dir string, files []export.File) *export.Completion {
 	t.Helper()
 	p, m := cardOf(t, fields)
@@ -27,8 +28,8 @@ func completionOf(t *testing.T, fields, dir string, files []export.File) *export
 	return c
 }
 
-// A target's reader takes one local file: the only file of a local folder, or the file into which a download joins the
-// fragments.
+// A target's reader takes one local file: the only file of a local folder, or the file into which a
+// download joins the fragments.
 func TestTargetsAreLoadedIntoTheirReaders(t *testing.T) {
 	t.Parallel()
 	const ragas = `"purpose":"recipe_evaluation","target":"ragas"`
@@ -70,7 +71,8 @@ func TestTargetsAreLoadedIntoTheirReaders(t *testing.T) {
 	}
 }
 
-// The number of records is checked against the vendor's limits, and warnings of windows are summed up.
+// The number of records is checked against the vendor's limits, and warnings of windows are summed
+// up.
 func TestWarningsSumUpAndCheckTheNumberOfRecords(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{

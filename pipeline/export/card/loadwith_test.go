@@ -28,8 +28,9 @@ type loadRecord struct {
 	Inputs   json.RawMessage `json:"inputs" parquet:"inputs,json"`
 }
 
-// loadRecords returns records that are hard for readers: a key with values of every type, texts that look like numbers
-// or comments, quotes and line breaks, and a line of 20 MB in one of 3 files.
+// loadRecords returns records that are hard for readers: a key with values of every type, texts
+// that look like numbers or comments, quotes and line breaks, and a line of 20 MB in one of 3
+// files.
 func loadRecords(files, each int) [][]loadRecord {
 	var all [][]loadRecord
 	for f := range files {
@@ -99,8 +100,9 @@ func encodeForLoad(t *testing.T, format, compression string, records []loadRecor
 	return packed.Bytes(), extension
 }
 
-// The command of a completion loads exactly the files of the manifest, in all formats, for any number of files and any
-// address of the bucket. The command of the card loads them from the folder.
+// The command of a completion loads exactly the files of the manifest, in all formats, for any
+// number of files and any address of the bucket. The command of the card loads them from the
+// folder.
 func TestTheCommandsLoadTheFilesOfTheManifest(t *testing.T) {
 	t.Parallel()
 	env := cardtest.DuckDB(t)

@@ -15,9 +15,10 @@ const (
 	dspyKeys    = "dspy.json"
 )
 
-// Sidecar returns the name and the text of the file that the target's reader needs beside the records. The text is nil
-// where the reader needs none, or where there are no records. InputKeys are the keys of inputs of all window manifests.
-// Sidecar is a pure function of the plan and the window manifests.
+// Sidecar returns the name and the text of the file that the target's reader needs beside the
+// records. The text is nil where the reader needs none, or where there are no records. InputKeys
+// are the keys of inputs of all window manifests. Sidecar is a pure function of the plan and the
+// window manifests.
 func Sidecar(p *export.Plan, m *export.Manifest, inputKeys []string) (name string, text []byte) {
 	target, err := targets.Find(p.Request.Purpose, p.Request.Target)
 	splits := splitsOf(m)
@@ -41,8 +42,8 @@ func Sidecar(p *export.Plan, m *export.Manifest, inputKeys []string) (name strin
 }
 
 // datasetInfoOf describes files in ShareGPT format as LLaMA-Factory reads them
-// (https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md): each fragment, and each split as the one file into
-// which a download joins its fragments.
+// (https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md): each fragment, and each
+// split as the one file into which a download joins its fragments.
 func datasetInfoOf(splits []*split) map[string]any {
 	info := map[string]any{}
 	add := func(name, file string) {

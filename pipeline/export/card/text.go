@@ -22,9 +22,9 @@ func shorten(s string) string {
 	return s
 }
 
-// codeSpan returns a text of somebody else as a code span of Markdown, on one line: no part of it becomes markup, HTML
-// or a link (https://spec.commonmark.org/0.31.2/#code-spans). Unprintable characters become escapes. Texts in tables must
-// not contain a bar.
+// codeSpan returns a text of somebody else as a code span of Markdown, on one line: no part of it
+// becomes markup, HTML or a link (https://spec.commonmark.org/0.31.2/#code-spans). Unprintable
+// characters become escapes. Texts in tables must not contain a bar.
 func codeSpan(s string) string {
 	var text strings.Builder
 	var run, longest int // of backticks

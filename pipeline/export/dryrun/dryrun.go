@@ -1,5 +1,5 @@
-// Package dryrun finds out what a request would come to: for the API, the command line and the pages. It reads, and writes
-// nothing.
+// Package dryrun finds out what a request would come to: for the API, the command line and the
+// pages. It reads, and writes nothing.
 package dryrun
 
 import (
@@ -26,15 +26,16 @@ type DryRun struct {
 	Splits   map[string]int64 `json:"splits"` // records
 	Dropped  map[string]int64 `json:"dropped"`
 	Warnings []export.Warning `json:"warnings"`
-	// Lines are the first records as the export would write them: CSV with its header, JSON and Parquet as JSON.
+	// Lines are the first records as the export would write them: CSV with its header, JSON and
+	// Parquet as JSON.
 	Lines []string `json:"lines"`
 }
 
 // maxLines is how many records a dry run shows.
 const maxLines = 3
 
-// Run reads the rows that a request selects, one window at most, and returns what an export of the request would come to.
-// It returns an *export.Error where the rows cannot be formatted.
+// Run reads the rows that a request selects, one window at most, and returns what an export of the
+// request would come to. It returns an *export.Error where the rows cannot be formatted.
 func Run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, windowRecords int64) (*DryRun, error) {
 	d := &DryRun{Splits: map[string]int64{}, Dropped: map[string]int64{}, Warnings: []export.Warning{}, Lines: []string{}}
 	err := d.run(ctx, dsn, r, r.WindowSize(windowRecords))

@@ -34,8 +34,8 @@ type attempt struct {
 	manifest export.WindowManifest
 }
 
-// attempt extracts the window, or finds that another attempt did. A failed attempt deletes its objects; seal sweeps
-// those that it cannot delete.
+// attempt extracts the window, or finds that another attempt did. A failed attempt deletes its
+// objects; seal sweeps those that it cannot delete.
 func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, window int) error {
 	a := &attempt{stage: s, folder: f, plan: p, window: window, id: strings.ToLower(rand.Text()[:8])}
 	a.manifest = export.WindowManifest{ID: p.ID, Window: window, Attempt: a.id, Files: []export.File{}}
@@ -55,8 +55,8 @@ func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, wi
 	return a.commit(ctx)
 }
 
-// commit creates the window's manifest. If the answer is lost, the manifest may exist, so that the objects stay. The
-// next attempt reads it.
+// commit creates the window's manifest. If the answer is lost, the manifest may exist, so that the
+// objects stay. The next attempt reads it.
 func (a *attempt) commit(ctx context.Context) error {
 	a.manifest.CreatedAt = time.Now().UTC().Truncate(time.Millisecond)
 	stored, err := a.folder.CreateWindow(ctx, &a.manifest)
@@ -100,7 +100,8 @@ func classify(err error) error {
 	return kafka.Permanent(formatError{err})
 }
 
-// read reads the rows of the window. It returns nil only if its queries ended without an error (invariant 5).
+// read reads the rows of the window. It returns nil only if its queries ended without an error
+// (invariant 5).
 func (a *attempt) read(ctx context.Context) error {
 	settings := selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID),
 		queryLimit)
@@ -165,12 +166,12 @@ func (a *attempt) snapshotRange() *selection.SnapshotRange {
 		From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
 }
 
-// errSnapshotGone is the error for a snapshot that has other rows than planned: an operator dropped it, or its time to
-// live of a week is over. The remaining rows must not pass for the export.
+// errSnapshotGone is the error for a snapshot that has other rows than planned: an operator dropped
+// it, or its time to live of a week is over. The remaining rows must not pass for the export.
 var errSnapshotGone = errors.New("the snapshot of the export is gone")
 
-// reconcile checks the rows that were found in the snapshot against the plan. It counts rows whose runs were deleted,
-// but only if the snapshot still exists after the window was read.
+// reconcile checks the rows that were found in the snapshot against the plan. It counts rows whose
+// runs were deleted, but only if the snapshot still exists after the window was read.
 func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.SnapshotRows,
 	settings []ch.Setting) error {
 	planned := a.plan.Windows[a.window].Rows
@@ -193,7 +194,8 @@ func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found select
 	return nil
 }
 
-// discard deletes the objects of the attempt, even when ctx is done. Seal sweeps those that it cannot delete.
+// discard deletes the objects of the attempt, even when ctx is done. Seal sweeps those that it
+// cannot delete.
 func (a *attempt) discard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -220,8 +222,8 @@ func isClickHouse(err error) bool {
 	return !errors.As(err, new(formatError)) && !errors.As(err, new(storeError))
 }
 
-// failure returns the error of the export of a failed window. Texts of ClickHouse may quote rows, so that they are only
-// in the log.
+// failure returns the error of the export of a failed window. Texts of ClickHouse may quote rows,
+// so that they are only in the log.
 func failure(window int, err error) *export.Error {
 	switch {
 	case errors.As(err, new(formatError)):

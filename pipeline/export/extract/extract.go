@@ -1,17 +1,20 @@
-// Package extract is the stage that turns a window of an export into fragments. It streams the rows of one query:
-// formats them for the purpose, encodes them, rolls them into fragments, hashes and uploads.
+// Package extract is the stage that turns a window of an export into fragments. It streams the rows
+// of one query: formats them for the purpose, encodes them, rolls them into fragments, hashes and
+// uploads.
 //
 //	export-windows ──▶ extract ◀── rows ── ClickHouse
 //	                    ├────────▶ data/train-00003-00000-<attempt>.jsonl …
 //	                    ├────────▶ windows/00003.json     the window's commit point
 //	                    └────────▶ export-results         done or failed
 //
-// It has two lanes, which are consumer groups: one takes the windows of large exports, the other the windows of
-// exports with one window. Each lane skips the windows of the other, so that a small export never queues behind a
-// large one. The lanes share a limited number of slots, and small exports get free slots first.
+// It has two lanes, which are consumer groups: one takes the windows of large exports, the other
+// the windows of exports with one window. Each lane skips the windows of the other, so that a small
+// export never queues behind a large one. The lanes share a limited number of slots, and small
+// exports get free slots first.
 //
-// A window that has a manifest is finished: extract only sends its result. Every attempt writes objects with names of
-// its own. The attempt that creates the manifest deletes no objects; an attempt that finds a manifest deletes its own.
+// A window that has a manifest is finished: extract only sends its result. Every attempt writes
+// objects with names of its own. The attempt that creates the manifest deletes no objects; an
+// attempt that finds a manifest deletes its own.
 //
 //	extract.go   Stage: from a window's record to its result
 //	attempt.go   one attempt at a window
@@ -45,16 +48,16 @@ const (
 	AfterManifest = "after the window manifest, before its result"
 )
 
-// Limits of the attempts at one window, after which its export fails. Without them a window that always fails would
-// block its partition.
+// Limits of the attempts at one window, after which its export fails. Without them a window that
+// always fails would block its partition.
 const (
 	maxAttempts = 5
 	maxDuration = 10 * time.Minute
 	queryLimit  = 10 * time.Minute
 )
 
-// Config is the configuration of the stage. New sets Name, Topic and Outputs of stage.Config. Slots is the number of
-// windows that the stage works on concurrently.
+// Config is the configuration of the stage. New sets Name, Topic and Outputs of stage.Config. Slots
+// is the number of windows that the stage works on concurrently.
 type Config struct {
 	stage.Config
 	Pause time.Duration // after the first failed attempt, see kafka.Retrier; default 0.5 s

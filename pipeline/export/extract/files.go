@@ -12,16 +12,16 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// maxRecord is the largest record in bytes. Rows of larger records are dropped as record_too_large: few readers accept
-// longer lines, and a window has one record in memory.
+// maxRecord is the largest record in bytes. Rows of larger records are dropped as record_too_large:
+// few readers accept longer lines, and a window has one record in memory.
 const maxRecord = 64 << 20
 
-// maxOpen is how many fragments of a window are open concurrently. Where records of more partitions alternate, the
-// partitions get more fragments than necessary.
+// maxOpen is how many fragments of a window are open concurrently. Where records of more partitions
+// alternate, the partitions get more fragments than necessary.
 const maxOpen = 8
 
-// files are the files that an attempt writes: the fragments of each split and partition, and the lineage. It is the
-// output of the attempt's stream.
+// files are the files that an attempt writes: the fragments of each split and partition, and the
+// lineage. It is the output of the attempt's stream.
 type files struct {
 	ctx     context.Context
 	attempt *attempt
@@ -81,8 +81,8 @@ func add(counts *map[string]int64, name string, n int64) {
 	(*counts)[name] += n
 }
 
-// writerOf returns the files of a split and partition. It finishes the least recently used files where too many are
-// open.
+// writerOf returns the files of a split and partition. It finishes the least recently used files
+// where too many are open.
 func (f *files) writerOf(split, partition string) (*openFiles, error) {
 	last := len(f.open) - 1
 	for i := last; i >= 0; i-- {
@@ -120,7 +120,8 @@ func (f *files) create(o *openFiles, name string) (fragment.Destination, error) 
 	return f.attempt.stage.bucket.NewWriter(f.ctx, f.attempt.folder.Key(name))
 }
 
-// writeLineage writes where the last record of o comes from. Of is a JSON object without its opening brace.
+// writeLineage writes where the last record of o comes from. Of is a JSON object without its
+// opening brace.
 func (f *files) writeLineage(o *openFiles, of []byte, startedAt int64) error {
 	if f.lineage == nil {
 		encoder, err := fragment.NewEncoder(fragment.JSONL, fragment.Uncompressed, fragment.Settings{})

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// slots limits how many windows are worked on concurrently. Windows of small exports do not wait behind windows of
-// large exports.
+// slots limits how many windows are worked on concurrently. Windows of small exports do not wait
+// behind windows of large exports.
 type slots struct {
 	mu      sync.Mutex
 	free    int

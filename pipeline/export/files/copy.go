@@ -22,7 +22,8 @@ type measured struct {
 }
 
 // copyTo copies an object to w and measures it. It tells progress about bytes as they come.
-func (d *Dataset) copyTo(ctx context.Context, w io.Writer, f export.File, progress func(bytes int64)) (measured, error) {
+func (d *Dataset) copyTo(ctx context.Context, w io.Writer, f export.File, progress func(bytes int64)) (measured,
+	error) {
 	r, _, err := d.folder.Bucket.NewReader(ctx, d.folder.Key(f.Key))
 	if err != nil {
 		return measured{}, d.explain(ctx, err)
@@ -61,7 +62,8 @@ func (m measured) differences(f export.File) (problems []Problem) {
 		problems = append(problems, Problem{f.Key, WrongSize, fmt.Sprintf("has %d bytes instead of %d", m.bytes, f.Bytes)})
 	}
 	if m.sha256 != f.SHA256 {
-		problems = append(problems, Problem{f.Key, WrongHash, fmt.Sprintf("has the SHA-256 %s instead of %s", m.sha256, f.SHA256)})
+		problems = append(problems, Problem{f.Key, WrongHash, fmt.Sprintf("has the SHA-256 %s instead of %s", m.sha256,
+			f.SHA256)})
 	}
 	return problems
 }

@@ -29,7 +29,8 @@ func TestDeletingLeavesTheDocumentsAndSaysWhoAndWhen(t *testing.T) {
 		t.Errorf("deleting again: %v", err)
 	}
 	got := open(t, b)
-	if by := got.Deletion; by == nil || by.DeletedBy != "first" || by.ID != exportID || by.DeletedAt.Before(began) || by.DeletedAt.After(time.Now()) {
+	if by := got.Deletion; by == nil || by.DeletedBy != "first" || by.ID != exportID || by.DeletedAt.Before(began) ||
+		by.DeletedAt.After(time.Now()) {
 		t.Errorf("deleted.json is %+v", by)
 	}
 	if c, err := got.Completion(); err != nil || c.Records != 30 {

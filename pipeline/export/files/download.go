@@ -37,15 +37,16 @@ type LocalFile struct {
 
 // Download writes the export's files into a folder, which is made if need be.
 //
-// The fragments of JSONL and CSV become one file a split, train.jsonl, with one header. Everything else goes to
-// __meta__/, which the loaders of data sets skip: the lineage, which tells of lines of the joined files then, the
-// sidecars, the manifest, and the dataset card, whose list of fragments would mislead a loader. With Fragments, and for JSON and Parquet, whose fragments are complete
+// The fragments of JSONL and CSV become one file a split, train.jsonl, with one header. Everything
+// else goes to __meta__/, which the loaders of data sets skip: the lineage, which tells of lines of
+// the joined files then, the sidecars, the manifest, and the dataset card, whose list of fragments
+// would mislead a loader. With Fragments, and for JSON and Parquet, whose fragments are complete
 // documents, the folder is that of the bucket: data/, __meta__/, README.md and manifest.json.
 //
-// Every object is held against the manifest, and a difference is a [Problem]. The files get their names at the
-// end, when all of them are there; one that has the name and is the same stays, one that differs is an
-// ErrExists, and nothing has changed. A process that is killed leaves a hidden folder, .millrace-…, and
-// no file that is cut short.
+// Every object is held against the manifest, and a difference is a [Problem]. The files get their
+// names at the end, when all of them are there; one that has the name and is the same stays, one
+// that differs is an ErrExists, and nothing has changed. A process that is killed leaves a hidden
+// folder, .millrace-…, and no file that is cut short.
 func (d *Dataset) Download(ctx context.Context, dir string, o DownloadOptions) (files []LocalFile, err error) {
 	if err := d.Readable(); err != nil {
 		return nil, err
@@ -63,7 +64,8 @@ func (d *Dataset) Download(ctx context.Context, dir string, o DownloadOptions) (
 		return nil, err
 	}
 	defer os.RemoveAll(staging)
-	p := placer{dir: dir, objects: filepath.Join(staging, "objects"), finished: filepath.Join(staging, "finished"), force: o.Force}
+	p := placer{dir: dir, objects: filepath.Join(staging, "objects"), finished: filepath.Join(staging, "finished"),
+		force: o.Force}
 	if err := d.fetch(ctx, p.objects, o.Progress); err != nil {
 		return nil, err
 	}
@@ -100,7 +102,8 @@ func (d *Dataset) targets(fragments bool) ([]target, error) {
 			name = export.MetaDir + f.Key
 		}
 		// A manifest that somebody changed leads out of the folder no more than an honest one does.
-		if !filepath.IsLocal(filepath.FromSlash(name)) || strings.HasPrefix(name, ".") || !filepath.IsLocal(filepath.FromSlash(f.Key)) {
+		if !filepath.IsLocal(filepath.FromSlash(name)) || strings.HasPrefix(name, ".") ||
+			!filepath.IsLocal(filepath.FromSlash(f.Key)) {
 			return nil, fmt.Errorf("manifest.json lists a file %q, which Millrace does not write", f.Key)
 		}
 		t := target{path: name, kind: f.Kind, objects: []export.File{f}, records: f.Records}

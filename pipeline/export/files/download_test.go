@@ -47,7 +47,8 @@ func readFile(t *testing.T, path ...string) []byte {
 	return body
 }
 
-// onlyStream decompresses a file that must be one stream, since there are readers that stop after the first.
+// onlyStream decompresses a file that must be one stream, since there are readers that stop after
+// the first.
 func onlyStream(t *testing.T, compression string, body []byte) []byte {
 	t.Helper()
 	switch compression {
@@ -98,7 +99,8 @@ func TestFragmentsOfJSONLAndCSVBecomeOneFileASplit(t *testing.T) {
 		if got := tree(t, dir); !reflect.DeepEqual(got, want) {
 			t.Errorf("downloaded %v, want %v", got, want)
 		}
-		if files[0].Path != filepath.Join(dir, want[2]) || files[0].Records != 25 || files[1].Records != 10 || files[0].Kind != export.Data {
+		if files[0].Path != filepath.Join(dir, want[2]) || files[0].Records != 25 || files[1].Records != 10 ||
+			files[0].Kind != export.Data {
 			t.Errorf("said to be %+v", files)
 		}
 		next := 0
@@ -174,10 +176,12 @@ func TestADownloadNeverReplacesAnotherFileUnlessForced(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "validation.jsonl"), other, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Download(t.Context(), dir, DownloadOptions{}); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "validation.jsonl") {
+	if _, err := d.Download(t.Context(), dir, DownloadOptions{}); !errors.Is(err, ErrExists) ||
+		!strings.Contains(err.Error(), "validation.jsonl") {
 		t.Errorf("over another file: %v", err)
 	}
-	if got := tree(t, dir); !reflect.DeepEqual(got, []string{"validation.jsonl"}) || !bytes.Equal(readFile(t, dir, got[0]), other) {
+	if got := tree(t, dir); !reflect.DeepEqual(got, []string{"validation.jsonl"}) || !bytes.Equal(readFile(t, dir, got[0]),
+		other) {
 		t.Errorf("left are %v", got)
 	}
 	if _, err := d.Download(t.Context(), dir, DownloadOptions{Force: true}); err != nil {
@@ -215,9 +219,11 @@ func TestADownloadThatEndsEarlyLeavesNothing(t *testing.T) {
 		prepare func(d *Dataset, body []byte) []byte // of the second fragment
 		says    string
 	}{
-		"a byte changed": {func(_ *Dataset, b []byte) []byte { b[7] ^= 1; return b }, "data/train-00000-00001-abc.jsonl has the SHA-256"},
-		"cut short":      {func(_ *Dataset, b []byte) []byte { return b[:9] }, "data/train-00000-00001-abc.jsonl has 9 bytes instead of"},
-		"removed":        {func(*Dataset, []byte) []byte { return nil }, "data/train-00000-00001-abc.jsonl"},
+		"a byte changed": {func(_ *Dataset, b []byte) []byte { b[7] ^= 1; return b },
+			"data/train-00000-00001-abc.jsonl has the SHA-256"},
+		"cut short": {func(_ *Dataset, b []byte) []byte { return b[:9] },
+			"data/train-00000-00001-abc.jsonl has 9 bytes instead of"},
+		"removed": {func(*Dataset, []byte) []byte { return nil }, "data/train-00000-00001-abc.jsonl"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -288,8 +294,10 @@ func TestJoiningTakesWhatAFileHasOnceFromTheFirstFragment(t *testing.T) {
 		want         string // "" = refused
 	}{
 		{"a byte order mark of JSONL", export.JSONL, []string{mark + "{}\n", mark + "{}\n"}, mark + "{}\n{}\n"},
-		{"a byte order mark of CSV", export.CSV, []string{mark + "a,b\r\n1,2\r\n", mark + "a,b\r\n3,4\r\n"}, mark + "a,b\r\n1,2\r\n3,4\r\n"},
-		{"a header with a line break in a name", export.CSV, []string{"\"a\r\n\"\"x\"\"\",b\r\n1,2\r\n", "\"a\r\n\"\"x\"\"\",b\r\n3,4\r\n"}, "\"a\r\n\"\"x\"\"\",b\r\n1,2\r\n3,4\r\n"},
+		{"a byte order mark of CSV", export.CSV, []string{mark + "a,b\r\n1,2\r\n", mark + "a,b\r\n3,4\r\n"},
+			mark + "a,b\r\n1,2\r\n3,4\r\n"},
+		{"a header with a line break in a name", export.CSV, []string{"\"a\r\n\"\"x\"\"\",b\r\n1,2\r\n",
+			"\"a\r\n\"\"x\"\"\",b\r\n3,4\r\n"}, "\"a\r\n\"\"x\"\"\",b\r\n1,2\r\n3,4\r\n"},
 		{"a header and nothing else", export.CSV, []string{"a,b\r\n", "a,b\r\n1,2\r\n"}, "a,b\r\n1,2\r\n"},
 		{"a line that equals the header", export.CSV, []string{"a\r\na\r\n", "a\r\na\r\n"}, "a\r\na\r\na\r\n"},
 		{"other columns", export.CSV, []string{"a,b\r\n1,2\r\n", "b,a\r\n3,4\r\n"}, ""},

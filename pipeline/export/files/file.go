@@ -33,12 +33,14 @@ func (d *Dataset) Files() []export.File {
 	return d.data()
 }
 
-// SignedURL returns a URL of the object store from which anybody can GET a file until it expires, or bucket.ErrNotSupported.
+// SignedURL returns a URL of the object store from which anybody can GET a file until it expires,
+// or bucket.ErrNotSupported.
 func (d *Dataset) SignedURL(ctx context.Context, f export.File, expiry time.Duration) (string, error) {
 	return d.folder.Bucket.SignedURL(ctx, d.folder.Key(f.Key), expiry)
 }
 
-// Copy copies a file to w, and holds it against the manifest: after an error w has bytes that are not the file's.
+// Copy copies a file to w, and holds it against the manifest: after an error w has bytes that are
+// not the file's.
 func (d *Dataset) Copy(ctx context.Context, w io.Writer, f export.File) error {
 	m, err := d.copyTo(ctx, w, f, nil)
 	if err != nil {
@@ -50,7 +52,8 @@ func (d *Dataset) Copy(ctx context.Context, w io.Writer, f export.File) error {
 	return nil
 }
 
-// Open returns a file to read from any place in it. It does not check its SHA-256. It must be closed.
+// Open returns a file to read from any place in it. It does not check its SHA-256. It must be
+// closed.
 func (d *Dataset) Open(ctx context.Context, f export.File) io.ReadSeekCloser {
 	return &seeker{ctx: ctx, d: d, file: f}
 }

@@ -1,6 +1,6 @@
-// Package files is what can be done with an export that has ended: look at its records, download them,
-// verify and delete them. It reads the export's folder in the bucket and nothing else, so that it works the
-// moment the completion is there, and with nothing but the bucket left.
+// Package files is what can be done with an export that has ended: look at its records, download
+// them, verify and delete them. It reads the export's folder in the bucket and nothing else, so
+// that it works the moment the completion is there, and with nothing but the bucket left.
 //
 //	dataset.go    Open: how the export is, and whether there is something to read
 //	records.go    Records: its records as JSON, whatever the format
@@ -62,8 +62,8 @@ type Dataset struct {
 	folder   folder.Folder
 }
 
-// Open reads the documents of an export, whatever its state; see [Dataset.Readable]. ErrNotFound where there
-// is none.
+// Open reads the documents of an export, whatever its state; see [Dataset.Readable]. ErrNotFound
+// where there is none.
 func Open(ctx context.Context, b *bucket.Bucket, id export.ID) (*Dataset, error) {
 	d := &Dataset{folder: folder.Folder{Bucket: b, ID: id}}
 	var err error
@@ -82,8 +82,8 @@ func Open(ctx context.Context, b *bucket.Bucket, id export.ID) (*Dataset, error)
 	return d, nil
 }
 
-// Readable returns nil if the export's files are there to be read. Otherwise the error wraps ErrRunning or
-// ErrDeleted, or is a *NoData.
+// Readable returns nil if the export's files are there to be read. Otherwise the error wraps
+// ErrRunning or ErrDeleted, or is a *NoData.
 func (d *Dataset) Readable() error {
 	switch {
 	case d.Manifest == nil:

@@ -37,13 +37,17 @@ func openBucket(t *testing.T, kind string) *bucket.Bucket {
 
 // columns of the records that the tests write.
 var columns = []fragment.Column{
-	{Name: "id", Required: true}, {Name: "n", Type: fragment.Integer}, {Name: "text"}, {Name: "inputs", Type: fragment.Document},
-	{Name: "feedback", Type: fragment.Struct, Fields: []fragment.Column{{Name: "rating"}, {Name: "score", Type: fragment.Float}}},
+	{Name: "id", Required: true}, {Name: "n", Type: fragment.Integer}, {Name: "text"},
+	{Name: "inputs", Type: fragment.Document},
+	{Name: "feedback", Type: fragment.Struct, Fields: []fragment.Column{{Name: "rating"},
+		{Name: "score", Type: fragment.Float}}},
 }
 
-// testRecord is a record with what is awkward in some format: quotes, line breaks, a header's own name.
+// testRecord is a record with what is awkward in some format: quotes, line breaks, a header's own
+// name.
 func testRecord(i int) []byte {
-	return fmt.Appendf(nil, `{"id":"r-%04d","n":%d,"text":"id,\"n\"\nline %d\r\nمرحبا","inputs":{"k":[%d,"x\ny"]},"feedback":{"rating":"thumbsUp","score":0.5}}`, i, i, i, i)
+	return fmt.Appendf(nil,
+		`{"id":"r-%04d","n":%d,"text":"id,\"n\"\nline %d\r\nمرحبا","inputs":{"k":[%d,"x\ny"]},"feedback":{"rating":"thumbsUp","score":0.5}}`, i, i, i, i)
 }
 
 // part is a split of the export that is to be written.
@@ -52,7 +56,8 @@ type part struct {
 	records int
 }
 
-// writeExport leaves an export in the bucket as the stages would: 10 records a fragment, and a card.
+// writeExport leaves an export in the bucket as the stages would: 10 records a fragment, and a
+// card.
 func writeExport(t *testing.T, b *bucket.Bucket, format, compression string, parts ...part) *Dataset {
 	t.Helper()
 	f := folder.Folder{Bucket: b, ID: exportID}
@@ -70,7 +75,8 @@ func writeExport(t *testing.T, b *bucket.Bucket, format, compression string, par
 	if _, err := f.CreateWindow(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
-	m := export.NewManifest(plan, export.StatusSucceeded, nil, []*export.WindowManifest{w}, "results/0/1", plan.RequestedAt.Add(time.Second))
+	m := export.NewManifest(plan, export.StatusSucceeded, nil, []*export.WindowManifest{w}, "results/0/1",
+		plan.RequestedAt.Add(time.Second))
 	if card := card.README(plan, m); card != nil {
 		put(t, b, f.Key(export.CardName), card)
 		m.Add(export.CardName, export.Card, card)
@@ -84,7 +90,8 @@ func writeExport(t *testing.T, b *bucket.Bucket, format, compression string, par
 func createPlan(t *testing.T, f folder.Folder, r *export.Request) *export.Plan {
 	t.Helper()
 	plan, err := f.CreatePlan(t.Context(), &export.Plan{
-		Version: export.PlanVersion, ID: f.ID, Hash: r.Hash(), RequestedAt: time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC), Request: r,
+		Version: export.PlanVersion, ID: f.ID, Hash: r.Hash(), RequestedAt: time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC),
+		Request: r,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +121,8 @@ func writeSplit(t *testing.T, f folder.Folder, format, compression string, p par
 		t.Fatal(err)
 	}
 	for _, info := range done {
-		files = append(files, export.File{Key: name(info.Index), Kind: export.Data, Split: p.split, Records: info.Records, Bytes: info.Bytes, SHA256: info.SHA256})
+		files = append(files, export.File{Key: name(info.Index), Kind: export.Data, Split: p.split, Records: info.Records,
+			Bytes: info.Bytes, SHA256: info.SHA256})
 	}
 	return files
 }
@@ -266,7 +274,8 @@ func TestReadingSaysWhyThereIsNothingToRead(t *testing.T) {
 
 func seal(t *testing.T, f folder.Folder, p *export.Plan, status export.Status, why *export.Error) {
 	t.Helper()
-	if _, _, err := f.CreateManifest(t.Context(), export.NewManifest(p, status, why, nil, "results/0/1", p.RequestedAt)); err != nil {
+	if _, _, err := f.CreateManifest(t.Context(), export.NewManifest(p, status, why, nil, "results/0/1",
+		p.RequestedAt)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -275,7 +284,8 @@ func TestNobodyFindsTheExportOfAnotherWorkspace(t *testing.T) {
 	t.Parallel()
 	b := openBucket(t, "mem")
 	writeExport(t, b, export.JSONL, export.NoCompression, part{"train", 5})
-	for _, id := range []export.ID{{WorkspaceID: "other", ExportID: "e1"}, {WorkspaceID: "acme", ExportID: "e"}, {WorkspaceID: "acme", ExportID: "e10"}} {
+	for _, id := range []export.ID{{WorkspaceID: "other", ExportID: "e1"}, {WorkspaceID: "acme", ExportID: "e"},
+		{WorkspaceID: "acme", ExportID: "e10"}} {
 		if _, err := Open(t.Context(), b, id); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), id.String()) {
 			t.Errorf("%s: %v", id, err)
 		}
@@ -304,7 +314,8 @@ func TestFilesAreLookedAtVerifiedDownloadedAndDeletedInEveryStore(t *testing.T) 
 			if err := d.Delete(t.Context(), ""); err != nil {
 				t.Fatal(err)
 			}
-			if left := names(t, b); !reflect.DeepEqual(left, []string{"deleted.json", "manifest.json", "plan.json", "windows/00000.json"}) {
+			if left := names(t, b); !reflect.DeepEqual(left, []string{"deleted.json", "manifest.json", "plan.json",
+				"windows/00000.json"}) {
 				t.Errorf("left are %v", left)
 			}
 		})

@@ -14,9 +14,9 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// joiner writes the fragments of a split as one file. Compressed ones are taken apart and compressed again as
-// one stream: members could be concatenated, but there are readers that stop after the first of them without
-// a word (zstandard for Python, and so pandas).
+// joiner writes the fragments of a split as one file. Compressed ones are taken apart and
+// compressed again as one stream: members could be concatenated, but there are readers that stop
+// after the first of them without a word (zstandard for Python, and so pandas).
 type joiner struct {
 	compression string
 	csv         bool
@@ -112,7 +112,8 @@ func (j *joiner) start(r *bufio.Reader) error {
 // maxHeader bounds the header of CSV, in bytes.
 const maxHeader = 1 << 20
 
-// readHeader reads the first record of CSV, its line end included. A quoted name may have line breaks.
+// readHeader reads the first record of CSV, its line end included. A quoted name may have line
+// breaks.
 func readHeader(r io.ByteReader) ([]byte, error) {
 	var header []byte
 	for quoted := false; len(header) < maxHeader; {

@@ -37,8 +37,8 @@ func relocations(targets []target) map[string]place {
 
 var errLineage = errors.New("it is not a lineage as Millrace writes it")
 
-// relocate copies a lineage, whose lines begin with the file and the line that they are about (format.AppendLineage),
-// and names the files and lines of the download.
+// relocate copies a lineage, whose lines begin with the file and the line that they are about
+// (format.AppendLineage), and names the files and lines of the download.
 func relocate(w io.Writer, path string, moved map[string]place) error {
 	in, err := os.Open(path)
 	if err != nil {

@@ -10,14 +10,15 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// An object is read in blocks of this size, and so many of them are kept: 16 MiB. A look at the first records
-// of Parquet goes to a page of each column, and comes back.
+// An object is read in blocks of this size, and so many of them are kept: 16 MiB. A look at the
+// first records of Parquet goes to a page of each column, and comes back.
 const (
 	blockSize  = 256 << 10
 	blocksKept = 64
 )
 
-// object reads an object where it is asked to, as the readers of fragments need it, without a copy of it.
+// object reads an object where it is asked to, as the readers of fragments need it, without a copy
+// of it.
 type object struct {
 	ctx  context.Context //nolint:containedctx // io.ReaderAt has no place for it
 	d    *Dataset
@@ -57,7 +58,8 @@ func (o *object) block(number int64) ([]byte, error) {
 		return b.bytes, nil
 	}
 	b := block{number, make([]byte, min(blockSize, o.file.Bytes-number*blockSize))}
-	r, size, err := o.d.folder.Bucket.NewRangeReader(o.ctx, o.d.folder.Key(o.file.Key), number*blockSize, int64(len(b.bytes)))
+	r, size, err := o.d.folder.Bucket.NewRangeReader(o.ctx, o.d.folder.Key(o.file.Key), number*blockSize,
+		int64(len(b.bytes)))
 	if err != nil {
 		return nil, o.d.explain(o.ctx, err)
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Records returns the records as JSON objects, whatever the format: those of each split in their order, one split
-// after the other as the manifest has them. A record is valid until the next. It reads no more of the objects than
-// it needs, and so does not check their SHA-256: see [Dataset.Verify]. It ends with the first error, which may be
-// that of [Dataset.Readable].
+// Records returns the records as JSON objects, whatever the format: those of each split in their
+// order, one split after the other as the manifest has them. A record is valid until the next. It
+// reads no more of the objects than it needs, and so does not check their SHA-256: see
+// [Dataset.Verify]. It ends with the first error, which may be that of [Dataset.Readable].
 func (d *Dataset) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		if err := d.Readable(); err != nil {
@@ -35,7 +35,8 @@ func (d *Dataset) Records(ctx context.Context) iter.Seq2[json.RawMessage, error]
 	}
 }
 
-func (d *Dataset) recordsOf(ctx context.Context, f export.File, yield func(json.RawMessage, error) bool) (goOn bool, err error) {
+func (d *Dataset) recordsOf(ctx context.Context, f export.File, yield func(json.RawMessage, error) bool) (goOn bool,
+	err error) {
 	r, err := fragment.NewReader(d.Manifest.Format, d.Manifest.Compression, &object{ctx: ctx, d: d, file: f}, f.Bytes)
 	if err != nil {
 		return false, err

@@ -42,9 +42,10 @@ type Report struct {
 	Problems []Problem `json:"problems"`
 }
 
-// Verify reads every object of the manifest again and checks that it is there, and its size, SHA-256 and number of
-// records (invariant 6). The report has everything that is wrong, in the order of the manifest. The error is
-// that of [Dataset.Readable], or of verifying itself. Progress may be nil; it is called at once by several.
+// Verify reads every object of the manifest again and checks that it is there, and its size,
+// SHA-256 and number of records (invariant 6). The report has everything that is wrong, in the
+// order of the manifest. The error is that of [Dataset.Readable], or of verifying itself. Progress
+// may be nil; it is called at once by several.
 func (d *Dataset) Verify(ctx context.Context, progress func(bytes int64)) (*Report, error) {
 	if err := d.Readable(); err != nil {
 		return nil, err
@@ -87,7 +88,8 @@ type finding struct {
 }
 
 // verifyObject returns an error only where it is not the object's fault.
-func (d *Dataset) verifyObject(ctx context.Context, dir string, f export.File, progress func(int64)) (o finding, err error) {
+func (d *Dataset) verifyObject(ctx context.Context, dir string, f export.File, progress func(int64)) (o finding,
+	err error) {
 	file, err := os.CreateTemp(dir, "")
 	if err != nil {
 		return o, err
@@ -115,7 +117,8 @@ func (d *Dataset) verifyObject(ctx context.Context, dir string, f export.File, p
 	case err != nil:
 		o.problems = append(o.problems, Problem{f.Key, Unreadable, "is damaged: " + err.Error()})
 	case o.records != f.Records:
-		o.problems = append(o.problems, Problem{f.Key, WrongRecords, fmt.Sprintf("has %d records instead of %d", o.records, f.Records)})
+		o.problems = append(o.problems, Problem{f.Key, WrongRecords, fmt.Sprintf("has %d records instead of %d", o.records,
+			f.Records)})
 	}
 	return o, nil
 }
@@ -136,7 +139,8 @@ func (d *Dataset) contradictions() []Problem {
 	problems := []Problem{}
 	add := func(what string, got, want int64) {
 		if got != want {
-			problems = append(problems, Problem{export.ManifestName, WrongTotals, fmt.Sprintf("has totals of %d %s, and lists files of %d", want, what, got)})
+			problems = append(problems, Problem{export.ManifestName, WrongTotals,
+				fmt.Sprintf("has totals of %d %s, and lists files of %d", want, what, got)})
 		}
 	}
 	var records, bytes, files int64

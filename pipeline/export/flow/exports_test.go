@@ -135,7 +135,8 @@ func TestEveryKindOfRequestEndsAsExpected(t *testing.T) {
 		"fragments": {`,"selection":{"limit":100},"fragment":{"max_records":40}`, "succeeded 100 records"},
 		"two-windows": {`,"selection":{"limit":1000},"filters":{"statuses":["running","succeeded","failed"]}`,
 			"succeeded 301 records"},
-		"future": {`,"selection":{"window":{"by":"ingested_at","from":"2199-01-01T00:00:00Z","to":"2199-02-01T00:00:00Z"}}`, "succeeded 0 records watermark 2199-01-01T00:00:00Z"},
+		"future": {`,"selection":{"window":{"by":"ingested_at","from":"2199-01-01T00:00:00Z","to":"2199-02-01T00:00:00Z"}}`,
+			"succeeded 0 records watermark 2199-01-01T00:00:00Z"},
 		"bad": {`,"selection":{"limit":0},"format":"xml","colour":"red"`,
 			"failed unknown_field /colour wrong_type /format out_of_range /selection/limit"},
 		"bad-one": {`,"selection":{"limit":0}`, "failed out_of_range /selection/limit"},
@@ -187,8 +188,8 @@ func describe(c *export.Completion) string {
 	return text
 }
 
-// Two exports by ingested_at, the second from the first one's watermark, have every row once. Rows that are stored or get
-// feedback at the watermark are in the second one.
+// Two exports by ingested_at, the second from the first one's watermark, have every row once. Rows
+// that are stored or get feedback at the watermark are in the second one.
 func TestAnIncrementalExportContinuesAtTheWatermark(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -239,7 +240,8 @@ func TestTheSameRequestTwiceIsOneExport(t *testing.T) {
 	f.insertRuns(5)
 	f.start()
 	f.send(request("e1", limit1000))
-	f.send(`{"app_id":"app", "selection": {"limit": 1e3}, "target":"canonical", "workspace_id":"acme","purpose":"export_dataset","source":"recipe","export_id":"e1"}`)
+	f.send(
+		`{"app_id":"app", "selection": {"limit": 1e3}, "target":"canonical", "workspace_id":"acme","purpose":"export_dataset","source":"recipe","export_id":"e1"}`)
 	f.verify(f.completion("e1"))
 	f.send(request("e1", limit1000)) // after its end
 	f.send(request("e1", `,"selection":{"limit":3}`))

@@ -19,7 +19,8 @@ import (
 func TestACutStreamIsReadAgain(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
-	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) }) // 1.8 MB, compressed on the wire
+	// 1.8 MB, compressed on the wire
+	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) })
 	dsn, cuts := f.cutting(f.dsn.Addr(), 60_000, 3)
 	f.dsn = dsn
 	f.start()
@@ -69,8 +70,9 @@ func TestAWindowThatAlwaysFailsFailsItsExport(t *testing.T) {
 	f.verify(f.completion("e2"))
 }
 
-// Two workers have the same window, because one of them has not noticed that it lost its partition. The second one to
-// create the window's manifest deletes its own objects, and reports the window as done.
+// Two workers have the same window, because one of them has not noticed that it lost its partition.
+// The second one to create the window's manifest deletes its own objects, and reports the window as
+// done.
 func TestTheFirstWindowManifestStays(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)

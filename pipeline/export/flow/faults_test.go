@@ -21,7 +21,8 @@ import (
 	chschema "github.com/millrace/millrace/schemas/clickhouse"
 )
 
-// faultRuns is the number of runs. The exports of a fault test select almost all of them, in one window or in many.
+// faultRuns is the number of runs. The exports of a fault test select almost all of them, in one
+// window or in many.
 const faultRuns = 200
 
 // faulty is a flow whose exports run while one of its services fails.
@@ -69,8 +70,8 @@ func (f *faulty) pause(d time.Duration) {
 	}
 }
 
-// check waits until all exports have ended, and one more that is requested without faults. Each is complete or failed with
-// a reason, and has one completion.
+// check waits until all exports have ended, and one more that is requested without faults. Each is
+// complete or failed with a reason, and has one completion.
 func (f *faulty) check() (failed int) {
 	f.t.Helper()
 	f.ask()
@@ -168,7 +169,8 @@ func TestAClickHouseThatIsKilledInTheMiddleOfQueriesBreaksNoExport(t *testing.T)
 	f.check()
 }
 
-// inTheMiddle calls fault while windows of exports are read, and then waits until the exports have ended.
+// inTheMiddle calls fault while windows of exports are read, and then waits until the exports have
+// ended.
 func (f *faulty) inTheMiddle(fault func()) {
 	f.t.Helper()
 	f.ask()

@@ -39,7 +39,8 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// flow runs the whole path of an export in this process: Kafka, ClickHouse, a bucket and the four stages.
+// flow runs the whole path of an export in this process: Kafka, ClickHouse, a bucket and the four
+// stages.
 type flow struct {
 	t      *testing.T
 	kafka  *kfake.Cluster
@@ -189,7 +190,8 @@ func (f *flow) insertRuns(n int, changes ...func(i int, r *runs.Run)) {
 
 // request returns the bare JSON of a request with further fields.
 func request(id, fields string) string {
-	return fmt.Sprintf(`{"export_id":%q,"workspace_id":"acme","purpose":"export_dataset","source":"recipe","app_id":"app"%s}`, id, fields)
+	return fmt.Sprintf(
+		`{"export_id":%q,"workspace_id":"acme","purpose":"export_dataset","source":"recipe","app_id":"app"%s}`, id, fields)
 }
 
 const limit1000 = `,"selection":{"limit":1000}`
@@ -235,8 +237,8 @@ func (f *flow) completions(id string) (list []*export.Completion) {
 	return list
 }
 
-// completion waits for the completion of an export, and then for the completion of another export that follows it on the
-// same partitions, so that a second completion would have been read.
+// completion waits for the completion of an export, and then for the completion of another export
+// that follows it on the same partitions, so that a second completion would have been read.
 func (f *flow) completion(id string) *export.Completion {
 	f.t.Helper()
 	f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
@@ -279,8 +281,9 @@ func (f *flow) deadLetter(n int) string {
 	return ""
 }
 
-// verify checks the bucket against a completion: the manifest lists every object of data/ with its size, count and hash,
-// and the counts add up. It returns the manifest and the run ids of the records.
+// verify checks the bucket against a completion: the manifest lists every object of data/ with its
+// size, count and hash, and the counts add up. It returns the manifest and the run ids of the
+// records.
 func (f *flow) verify(c *export.Completion) (m *export.Manifest, runIDs []string) {
 	f.t.Helper()
 	uri, err := url.Parse(c.ManifestURI)

@@ -60,12 +60,14 @@ func (f *flow) waitForFiles(id export.ID, want []string) {
 	}
 }
 
-// An attempt is paused while it reads. Its successor writes the window, and the export succeeds. Then the attempt wakes
-// up, uploads, and its process dies. The janitor removes the objects of the attempt, and nothing else.
+// An attempt is paused while it reads. Its successor writes the window, and the export succeeds.
+// Then the attempt wakes up, uploads, and its process dies. The janitor removes the objects of the
+// attempt, and nothing else.
 func TestTheJanitorRemovesObjectsOfAPausedAttempt(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
-	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) }) // 1.8 MB, compressed on the wire
+	// 1.8 MB, compressed on the wire
+	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) })
 	v := f.valve(60_000)
 	f.dsn = v.dsn
 	uploaded := make(chan []string, 1)

@@ -20,8 +20,8 @@ import (
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
-// wire is the network between clients and Kafka. It loses answers to finished requests by closing the connection, and
-// resets all connections.
+// wire is the network between clients and Kafka. It loses answers to finished requests by closing
+// the connection, and resets all connections.
 type wire struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -50,8 +50,9 @@ func (l *wireListener) Accept() (net.Conn, error) {
 	return &wireConn{Conn: c, wire: l.wire, keys: map[uint32]kmsg.Key{}}, nil
 }
 
-// wireConn is the broker's end of a connection. A request starts with its size, key, version and correlation id, and an
-// answer with its size and the same correlation id. kfake writes each answer with one call.
+// wireConn is the broker's end of a connection. A request starts with its size, key, version and
+// correlation id, and an answer with its size and the same correlation id. kfake writes each answer
+// with one call.
 type wireConn struct {
 	net.Conn
 	wire *wire
@@ -123,7 +124,8 @@ func (w *wire) reset() {
 	}
 }
 
-// loseOne loses the next answer to a request, and returns a function that reports whether it is lost.
+// loseOne loses the next answer to a request, and returns a function that reports whether it is
+// lost.
 func (w *wire) loseOne(key kmsg.Key) (lost func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -165,8 +167,8 @@ func ofStages(r kmsg.Request) bool {
 	return !ok || p.TransactionID != nil
 }
 
-// kafkaFaults are errors that a broker may answer. A request that times out has its effect, except for the end of a
-// transaction.
+// kafkaFaults are errors that a broker may answer. A request that times out has its effect, except
+// for the end of a transaction.
 var kafkaFaults = map[string]kfake.Fault{
 	"produced, timed out":            {Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut},
 	"produced, too few replicas":     {Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicasAfterAppend},
@@ -194,12 +196,14 @@ var kafkaFaults = map[string]kfake.Fault{
 
 // Requests whose answers are lost, most often the end of a transaction.
 var lostAnswers = []kmsg.Key{
-	kmsg.EndTxn, kmsg.EndTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.TxnOffsetCommit, kmsg.Produce, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.AddPartitionsToTxn,
+	kmsg.EndTxn, kmsg.EndTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.TxnOffsetCommit, kmsg.Produce, kmsg.Produce,
+	kmsg.AddOffsetsToTxn, kmsg.AddPartitionsToTxn,
 	kmsg.InitProducerID, kmsg.OffsetCommit, kmsg.Fetch, kmsg.JoinGroup, kmsg.SyncGroup,
 }
 
-// With faults between the stages and Kafka in any order, each export succeeds with one completion. Leaders do not move
-// in this test: kfake would tell consumers that all records are lost, which Kafka does not.
+// With faults between the stages and Kafka in any order, each export succeeds with one completion.
+// Leaders do not move in this test: kfake would tell consumers that all records are lost, which
+// Kafka does not.
 func TestKafkaFaultsLoseNoExportAndEndNoneTwice(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]*kversion.Versions{

@@ -8,8 +8,9 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 )
 
-// relay starts a relay to a ClickHouse server and returns its DSN. It calls reached for each connection on which the
-// server has sent limit bytes, and cuts the connection where reached returns false.
+// relay starts a relay to a ClickHouse server and returns its DSN. It calls reached for each
+// connection on which the server has sent limit bytes, and cuts the connection where reached
+// returns false.
 func (f *flow) relay(server string, limit int64, reached func() bool) *clickhouse.DSN {
 	f.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,16 +46,16 @@ func (f *flow) relay(server string, limit int64, reached func() bool) *clickhous
 	return dsn
 }
 
-// cutting returns the DSN of a relay that cuts the first connections on which ClickHouse sends limit bytes, and counts
-// the connections that reach the limit.
+// cutting returns the DSN of a relay that cuts the first connections on which ClickHouse sends
+// limit bytes, and counts the connections that reach the limit.
 func (f *flow) cutting(server string, limit int64, times int32) (*clickhouse.DSN, *atomic.Int32) {
 	f.t.Helper()
 	cuts := new(atomic.Int32)
 	return f.relay(server, limit, func() bool { return cuts.Add(1) > times }), cuts
 }
 
-// valve is a relay that holds the first connection on which ClickHouse sends limit bytes until open is closed. To the
-// reader of a window that looks as if its process had been paused.
+// valve is a relay that holds the first connection on which ClickHouse sends limit bytes until open
+// is closed. To the reader of a window that looks as if its process had been paused.
 type valve struct {
 	dsn        *clickhouse.DSN
 	held, open chan struct{}

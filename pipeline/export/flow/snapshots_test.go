@@ -21,8 +21,8 @@ import (
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
-// inWindows returns the fields of a request for the n most recent runs in fragments of 10 records, so that windows of up
-// to 100 rows have whole fragments.
+// inWindows returns the fields of a request for the n most recent runs in fragments of 10 records,
+// so that windows of up to 100 rows have whole fragments.
 func inWindows(n int) string {
 	return fmt.Sprintf(`,"selection":{"limit":%d},"fragment":{"max_records":10}`, n)
 }
@@ -100,8 +100,10 @@ func TestTheMostRecentRunsOfALongHistoryAreFound(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	const all = 100_000
-	f.exec(fmt.Sprintf(`INSERT INTO runs (workspace_id, run_id, source, app_id, app_version, status, started_at, updated_at, version)
-		SELECT 'acme', concat('run-', leftPad(toString(number), 6, '0')), 'recipe', 'app', if(number %% 997 = 0, 'rare', 'common'), 'succeeded',
+	f.exec(fmt.Sprintf(
+		`INSERT INTO runs (workspace_id, run_id, source, app_id, app_version, status, started_at, updated_at, version)
+		SELECT 'acme', concat('run-', leftPad(toString(number), 6, '0')), 'recipe', 'app', if(number %% 997 = 0, 'rare',
+			'common'), 'succeeded',
 			toDateTime64('2026-01-01 00:00:00', 3, 'UTC') + toIntervalSecond(number), now64(6), 1 FROM numbers(%d)`, all))
 	f.start()
 	every := func(from, step int) (ids []string) {
@@ -300,7 +302,8 @@ func TestARecordThatIsTooLargeIsDroppedAndCounted(t *testing.T) {
 	f := newFlow(t)
 	f.insertRuns(3)
 	// Ingest refuses such a large event, but the table may contain it.
-	f.exec(`INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, question, answer, reference, version)
+	f.exec(
+		`INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, question, answer, reference, version)
 		SELECT 'acme', 'run-99999', 'recipe', 'app', 'succeeded', '2026-03-02', '2026-03-02', repeat(repeat('x', 30), 1000000), repeat(repeat('y', 30), 1000000), repeat(repeat('z', 30), 1000000), 1`)
 	f.start()
 	f.send(request("e1", limit1000))

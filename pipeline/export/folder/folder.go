@@ -1,6 +1,7 @@
-// Package folder reads and creates the documents of an export's folder in the bucket: plan.json, the manifests of
-// windows, manifest.json and deleted.json. The first writer creates a document, and nobody changes it later, so that
-// readers may cache it. The error for a document that somebody else changed is a *strictjson.Refusal: a retry does not help.
+// Package folder reads and creates the documents of an export's folder in the bucket: plan.json,
+// the manifests of windows, manifest.json and deleted.json. The first writer creates a document,
+// and nobody changes it later, so that readers may cache it. The error for a document that somebody
+// else changed is a *strictjson.Refusal: a retry does not help.
 //
 //	folder.go   Folder: one document each; Plans: a cache of plans
 //	sweep.go    Sweep, Clean: delete the files that no manifest lists
@@ -35,7 +36,8 @@ func (f Folder) Plan(ctx context.Context) (*export.Plan, error) {
 	return p, err
 }
 
-// CreatePlan creates plan.json and returns the plan in the bucket: p, or the plan that existed before.
+// CreatePlan creates plan.json and returns the plan in the bucket: p, or the plan that existed
+// before.
 func (f Folder) CreatePlan(ctx context.Context, p *export.Plan) (*export.Plan, error) {
 	stored, _, err := create(ctx, f, export.PlanName, p)
 	return stored, err
@@ -47,8 +49,8 @@ func (f Folder) Window(ctx context.Context, window int) (*export.WindowManifest,
 	return w, err
 }
 
-// CreateWindow creates the manifest of a window and returns the manifest in the bucket: w, or the manifest that
-// existed before.
+// CreateWindow creates the manifest of a window and returns the manifest in the bucket: w, or the
+// manifest that existed before.
 func (f Folder) CreateWindow(ctx context.Context, w *export.WindowManifest) (*export.WindowManifest, error) {
 	stored, _, err := create(ctx, f, export.WindowName(w.Window), w)
 	return stored, err
@@ -72,7 +74,8 @@ func (f Folder) Windows(ctx context.Context) ([]int, error) {
 // readers is how many manifests of windows are read concurrently.
 const readers = 16
 
-// ReadWindows reads the manifests of windows concurrently, and returns them in the order of numbers.
+// ReadWindows reads the manifests of windows concurrently, and returns them in the order of
+// numbers.
 func (f Folder) ReadWindows(ctx context.Context, numbers []int) ([]*export.WindowManifest, error) {
 	windows := make([]*export.WindowManifest, len(numbers))
 	group, ctx := errgroup.WithContext(ctx)
@@ -89,7 +92,8 @@ func (f Folder) ReadWindows(ctx context.Context, numbers []int) ([]*export.Windo
 // name returns the name of an object relative to the folder.
 func (f Folder) name(o bucket.Object) string { return strings.TrimPrefix(o.Key, f.ID.Prefix()) }
 
-// Manifest reads manifest.json and returns it with its text. It returns bucket.ErrNotFound where there is none.
+// Manifest reads manifest.json and returns it with its text. It returns bucket.ErrNotFound where
+// there is none.
 func (f Folder) Manifest(ctx context.Context) (*export.Manifest, []byte, error) {
 	return read[export.Manifest](ctx, f, export.ManifestName)
 }
@@ -106,8 +110,8 @@ func (f Folder) Ended(ctx context.Context) (bool, error) {
 	return true, r.Close()
 }
 
-// CreateManifest creates manifest.json and returns the manifest in the bucket and its text: m, or the manifest that
-// existed before.
+// CreateManifest creates manifest.json and returns the manifest in the bucket and its text: m, or
+// the manifest that existed before.
 func (f Folder) CreateManifest(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
 	return create(ctx, f, export.ManifestName, m)
 }
@@ -118,14 +122,15 @@ func (f Folder) Deletion(ctx context.Context) (*export.Deletion, error) {
 	return d, err
 }
 
-// CreateDeletion creates deleted.json and returns the deletion in the bucket: d, or the deletion that existed before.
+// CreateDeletion creates deleted.json and returns the deletion in the bucket: d, or the deletion
+// that existed before.
 func (f Folder) CreateDeletion(ctx context.Context, d *export.Deletion) (*export.Deletion, error) {
 	stored, _, err := create(ctx, f, export.DeletedName, d)
 	return stored, err
 }
 
-// CreateSidecar creates README.md or another sidecar and returns its text in the bucket: text, or the text that
-// existed before, which another release may have written.
+// CreateSidecar creates README.md or another sidecar and returns its text in the bucket: text, or
+// the text that existed before, which another release may have written.
 func (f Folder) CreateSidecar(ctx context.Context, name string, text []byte) ([]byte, error) {
 	err := f.Bucket.Create(ctx, f.Key(name), text)
 	if errors.Is(err, bucket.ErrExists) {

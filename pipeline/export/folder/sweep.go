@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Sweep deletes the fragments and sidecars that keep does not list: objects of failed attempts, and of attempts that
-// another attempt preceded.
+// Sweep deletes the fragments and sidecars that keep does not list: objects of failed attempts, and
+// of attempts that another attempt preceded.
 func (f Folder) Sweep(ctx context.Context, keep []export.File) error {
 	objects, err := f.Bucket.List(ctx, f.Key(""))
 	if err != nil {
@@ -21,9 +21,9 @@ func (f Folder) Sweep(ctx context.Context, keep []export.File) error {
 	return err
 }
 
-// Clean deletes the files of an ended export that its manifest does not list, because they were written after its end.
-// Of a deleted export it deletes all files. It returns the number of deleted files. Clean does not touch an export that
-// has not ended.
+// Clean deletes the files of an ended export that its manifest does not list, because they were
+// written after its end. Of a deleted export it deletes all files. It returns the number of deleted
+// files. Clean does not touch an export that has not ended.
 func (f Folder) Clean(ctx context.Context) (deleted int, err error) {
 	objects, err := f.Bucket.List(ctx, f.Key(""))
 	if err != nil {
@@ -54,7 +54,8 @@ func (f Folder) Clean(ctx context.Context) (deleted int, err error) {
 	return f.deleteFiles(ctx, objects, m.Files)
 }
 
-// isFile reports whether an object with the name is a file, which a manifest lists, and not a document.
+// isFile reports whether an object with the name is a file, which a manifest lists, and not a
+// document.
 func isFile(name string) bool {
 	return strings.HasPrefix(name, export.DataDir) || strings.HasPrefix(name, export.MetaDir) || name == export.CardName
 }

@@ -55,8 +55,8 @@ func TestASweepKeepsListedFilesAndAllDocuments(t *testing.T) {
 	}
 }
 
-// Clean keeps the files of the manifest and all documents, deletes all other files, and does so only after the end of the
-// export.
+// Clean keeps the files of the manifest and all documents, deletes all other files, and does so
+// only after the end of the export.
 func TestCleaningKeepsTheFilesOfTheManifest(t *testing.T) {
 	t.Parallel()
 	f := open(t)

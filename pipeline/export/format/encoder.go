@@ -10,19 +10,21 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Encoder returns the encoder of the target's records in a file format. Formats that keep metadata get metadata, and
-// the purpose and the target with it. Encoder reads FileOptions:
+// Encoder returns the encoder of the target's records in a file format. Formats that keep metadata
+// get metadata, and the purpose and the target with it. Encoder reads FileOptions:
 //
 //   - bom: a byte order mark, for jsonl and csv. JSON must not have one (RFC 8259, section 8.1).
 //   - csv_raw: cells that a spreadsheet would take for a formula stay unchanged.
 //
 // The error names the wrong option and the possible values.
-func (t *Target) Encoder(purpose, format, compression string, values map[string]any, metadata map[string]string) (fragment.Encoder, error) {
+func (t *Target) Encoder(purpose, format, compression string, values map[string]any,
+	metadata map[string]string) (fragment.Encoder, error) {
 	formatter, err := t.Formatter(purpose, values)
 	if err != nil {
 		return nil, err
 	}
-	s := fragment.Settings{Columns: formatter.Columns(), CreatedBy: createdBy(), Metadata: map[string]string{"purpose": purpose, "target": t.Name}}
+	s := fragment.Settings{Columns: formatter.Columns(), CreatedBy: createdBy(),
+		Metadata: map[string]string{"purpose": purpose, "target": t.Name}}
 	maps.Copy(s.Metadata, metadata)
 	o := &Options{Values: values}
 	s.ByteOrderMark = o.onlyFor("bom", format, fragment.JSONL, fragment.CSV)
@@ -37,13 +39,15 @@ func (t *Target) Encoder(purpose, format, compression string, values map[string]
 		s.SortedBy = append(s.SortedBy, name)
 	}
 	if s.Columns == nil && (format == fragment.CSV || format == fragment.Parquet) {
-		return nil, fmt.Errorf("the records of purpose %s with target %s have no columns, so they cannot be written as %s", purpose, t.Name, format)
+		return nil, fmt.Errorf("the records of purpose %s with target %s have no columns, so they cannot be written as %s",
+			purpose, t.Name, format)
 	}
 	return fragment.NewEncoder(format, compression, s)
 }
 
 // createdBy is the writer that a Parquet file names, in the form that Parquet readers parse
-// (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift, created_by).
+// (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift,
+// created_by).
 var createdBy = sync.OnceValue(func() string {
 	version, revision := "(devel)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -18,7 +18,8 @@ func TestNewNamesWhatIsPossible(t *testing.T) {
 	}{
 		{"canonical data set", format.ExportDataset, record.Canonical, nil, nil},
 		{"no options given", format.ExportDataset, record.Canonical, map[string]any{}, nil},
-		{"unknown option", format.ExportDataset, record.Canonical, map[string]any{"colunms": []any{"id"}}, []string{`"colunms"`, "export_dataset", "canonical", "columns"}},
+		{"unknown option", format.ExportDataset, record.Canonical, map[string]any{"colunms": []any{"id"}},
+			[]string{`"colunms"`, "export_dataset", "canonical", "columns"}},
 		{"unknown target", format.ExportDataset, "excel", nil, []string{"export_dataset has the targets canonical"}},
 		{"unknown purpose", "backup", record.Canonical, nil, []string{`"backup"`, "export_dataset, recipe_evaluation"}},
 		{"nothing named", "", "", nil, []string{"export_dataset, recipe_evaluation"}},

@@ -14,17 +14,18 @@ type Source struct {
 	lineage    []byte
 }
 
-// Remember copies what a record needs of a row. It reuses the memory of the row before. Lineage makes the ids of the
-// records; it is nil if records have no lineage.
+// Remember copies what a record needs of a row. It reuses the memory of the row before. Lineage
+// makes the ids of the records; it is nil if records have no lineage.
 func (s *Source) Remember(row *record.Row, lineage *record.IDs) {
-	s.startedAt, s.inputGroup, s.lineage = row.Subject().StartedAt, append(s.inputGroup[:0], row.InputGroup...), s.lineage[:0]
+	s.startedAt, s.inputGroup, s.lineage = row.Subject().StartedAt, append(s.inputGroup[:0], row.InputGroup...),
+		s.lineage[:0]
 	if lineage != nil {
 		s.lineage = appendLineage(s.lineage, row, lineage)
 	}
 }
 
-// AppendLineage appends a line of the lineage file. Of is an element of [Record.Lineage], file is the name of the
-// fragment that has the record, and line is the line of the record there, from 1.
+// AppendLineage appends a line of the lineage file. Of is an element of [Record.Lineage], file is
+// the name of the fragment that has the record, and line is the line of the record there, from 1.
 func AppendLineage(dst []byte, file string, line int64, of []byte) []byte {
 	dst = append(dst, `{"file":`...)
 	dst = jsonscan.AppendString(dst, []byte(file))
@@ -33,8 +34,8 @@ func AppendLineage(dst []byte, file string, line int64, of []byte) []byte {
 	return append(append(dst, ','), of...)
 }
 
-// appendLineage appends the row that a record is made of, as a JSON object without its opening brace. AppendLineage adds
-// the brace and the place of the record.
+// appendLineage appends the row that a record is made of, as a JSON object without its opening
+// brace. AppendLineage adds the brace and the place of the record.
 func appendLineage(dst []byte, row *record.Row, ids *record.IDs) []byte {
 	e := row.Subject()
 	dst = append(dst, `"id":`...)

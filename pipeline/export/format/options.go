@@ -40,7 +40,8 @@ func (o *Options) Boolean(name string, otherwise bool) bool {
 	return on
 }
 
-// Integer returns an option that is a whole number from least to most, or otherwise if it is not given.
+// Integer returns an option that is a whole number from least to most, or otherwise if it is not
+// given.
 func (o *Options) Integer(name string, otherwise, least, most int) int {
 	value, given := o.Values[name]
 	if !given {
@@ -67,7 +68,8 @@ func (o *Options) Text(name, otherwise string) string {
 	return s
 }
 
-// Names returns an option that lists some of the possible names, each once. It returns nil if the option is not given.
+// Names returns an option that lists some of the possible names, each once. It returns nil if the
+// option is not given.
 func (o *Options) Names(name, what string, possible []string) (keep []string) {
 	value, given := o.Values[name]
 	if !given {
@@ -102,7 +104,8 @@ func (o *Options) known(purpose, target string, options []Option) {
 	slices.Sort(names)
 	for _, name := range slices.Sorted(maps.Keys(o.Values)) {
 		if !slices.Contains(names, name) {
-			o.Fail("option %.100q is unknown to %s with target %s; it knows %s", name, purpose, target, strings.Join(names, ", "))
+			o.Fail("option %.100q is unknown to %s with target %s; it knows %s", name, purpose, target,
+				strings.Join(names, ", "))
 		}
 	}
 }

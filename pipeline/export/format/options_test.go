@@ -25,8 +25,10 @@ func TestOptionsOfAnExportDatasetAreCheckedByName(t *testing.T) {
 		{"columns", fragment.Parquet, map[string]any{"columns": []any{"run_id", "id"}}, nil},
 		{"no columns", fragment.JSONL, map[string]any{"columns": []any{}}, []string{`"columns"`, "trace_id"}},
 		{"columns that are no list", fragment.JSONL, map[string]any{"columns": "id"}, []string{`"columns"`, "list"}},
-		{"columns that are no names", fragment.JSONL, map[string]any{"columns": []any{"id", 1.0}}, []string{`"columns"`, "entry 1"}},
-		{"an unknown column", fragment.CSV, map[string]any{"columns": []any{"id", "feedback_rating"}}, []string{`"feedback_rating"`, "feedback", "trace_id"}},
+		{"columns that are no names", fragment.JSONL, map[string]any{"columns": []any{"id", 1.0}},
+			[]string{`"columns"`, "entry 1"}},
+		{"an unknown column", fragment.CSV, map[string]any{"columns": []any{"id", "feedback_rating"}},
+			[]string{`"feedback_rating"`, "feedback", "trace_id"}},
 		{"a column twice", fragment.CSV, map[string]any{"columns": []any{"id", "id"}}, []string{`"id" twice`}},
 		{"bom of jsonl", fragment.JSONL, map[string]any{"bom": true}, nil},
 		{"bom of csv", fragment.CSV, map[string]any{"bom": true}, nil},
@@ -36,7 +38,8 @@ func TestOptionsOfAnExportDatasetAreCheckedByName(t *testing.T) {
 		{"bom that is a text", fragment.CSV, map[string]any{"bom": "yes"}, []string{`"bom"`, "true or false"}},
 		{"raw csv", fragment.CSV, map[string]any{"csv_raw": true}, nil},
 		{"raw jsonl", fragment.JSONL, map[string]any{"csv_raw": true}, []string{`"csv_raw"`, "csv"}},
-		{"an unknown option", fragment.CSV, map[string]any{"colunms": []any{"id"}}, []string{`"colunms"`, "bom, columns, csv_raw"}},
+		{"an unknown option", fragment.CSV, map[string]any{"colunms": []any{"id"}},
+			[]string{`"colunms"`, "bom, columns, csv_raw"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +110,8 @@ func roundTripOptions(t *testing.T, options map[string]any) {
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := fragment.Count(encoding, fragment.Gzip, bytes.NewReader(file.Bytes()), int64(file.Len())); n != 1 || err != nil {
+		if n, err := fragment.Count(encoding, fragment.Gzip, bytes.NewReader(file.Bytes()), int64(file.Len())); n != 1 ||
+			err != nil {
 			t.Errorf("%s: %d records, %v", encoding, n, err)
 		}
 	}

@@ -27,8 +27,9 @@ type Shares struct {
 	Seed             int64
 }
 
-// Of returns the split of an input group. It depends on the group and the seed alone, so all rows of a group have the
-// same split: the same question is never in two splits, and a second export puts it into the same split again.
+// Of returns the split of an input group. It depends on the group and the seed alone, so all rows
+// of a group have the same split: the same question is never in two splits, and a second export
+// puts it into the same split again.
 func (s *Shares) Of(group []byte) string {
 	if s == nil {
 		return Train
@@ -58,8 +59,8 @@ type Record struct {
 	Partition string
 	StartedAt int64 // start of its first row, in milliseconds since 1970
 	Rows      int64 // number of rows that it is made of
-	// Lineage has a JSON object for each row, without the opening brace. [AppendLineage] adds the brace and the place
-	// of the record.
+	// Lineage has a JSON object for each row, without the opening brace. [AppendLineage] adds the
+	// brace and the place of the record.
 	Lineage [][]byte
 }
 
@@ -73,8 +74,8 @@ type Output interface {
 	Warn(code string)
 }
 
-// Stream turns the rows of a window into records. Every row is part of a record, or is dropped; Output receives both.
-// A Stream is not safe for concurrent use.
+// Stream turns the rows of a window into records. Every row is part of a record, or is dropped;
+// Output receives both. A Stream is not safe for concurrent use.
 type Stream struct {
 	row     RowFormatter   // the target's formatter: this one,
 	group   GroupFormatter // or this one
@@ -97,8 +98,8 @@ type Stream struct {
 	record Record
 }
 
-// Stream returns a stream of the target's records for one window. With nil shares, all records are in train. The error
-// names a wrong option.
+// Stream returns a stream of the target's records for one window. With nil shares, all records are
+// in train. The error names a wrong option.
 func (t *Target) Stream(purpose string, options map[string]any, shares *Shares, out Output) (*Stream, error) {
 	f, err := t.Formatter(purpose, options)
 	if err != nil {
@@ -219,7 +220,8 @@ func (s *Stream) write(row *record.Row) error {
 	return s.out.Record(s.fill(row))
 }
 
-// MaxKeys is the largest number of keys that a Stream remembers: a reader of columns has no use for more.
+// MaxKeys is the largest number of keys that a Stream remembers: a reader of columns has no use for
+// more.
 const MaxKeys = 1000
 
 // rememberKeys remembers the keys of the last record.
@@ -241,7 +243,8 @@ func (s *Stream) emit(record []byte, of ...Source) error {
 	}
 	s.rememberKeys()
 	r := &s.record
-	r.JSON, r.Rows, r.StartedAt, r.Split, r.Partition = record, int64(len(of)), of[0].startedAt, s.shares.Of(of[0].inputGroup), ""
+	r.JSON, r.Rows, r.StartedAt, r.Split, r.Partition = record, int64(len(of)), of[0].startedAt,
+		s.shares.Of(of[0].inputGroup), ""
 	r.Lineage = r.Lineage[:0]
 	if s.lineage != nil {
 		for i := range of {
@@ -260,7 +263,8 @@ type candidate struct {
 	warnings []string
 }
 
-// keepBest keeps the better of two records: the record of row, which is in the buffer, or the candidate.
+// keepBest keeps the better of two records: the record of row, which is in the buffer, or the
+// candidate.
 func (s *Stream) keepBest(row *record.Row) error {
 	score, rating := row.Verdict()
 	best := &s.best

@@ -15,7 +15,8 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// fake is a target whose records are the ids of their runs; it drops runs whose id begins with "bad".
+// fake is a target whose records are the ids of their runs; it drops runs whose id begins with
+// "bad".
 type fake struct {
 	dedupe bool
 	kept   []format.Source
@@ -65,7 +66,8 @@ func (f *fakeGroup) Flush(emit func([]byte, ...format.Source) error, drop func(s
 
 // judged returns a row of a group: its id, and its verdict as a rating or a score.
 func judged(group, id string, at int64, verdict any) *record.Row {
-	row := &record.Row{WorkspaceID: []byte("acme"), RunID: []byte(id), Group: []byte(group), Execution: record.Execution{StartedAt: at, InputGroup: []byte(group)}}
+	row := &record.Row{WorkspaceID: []byte("acme"), RunID: []byte(id), Group: []byte(group),
+		Execution: record.Execution{StartedAt: at, InputGroup: []byte(group)}}
 	switch verdict := verdict.(type) {
 	case string:
 		row.HasFeedback, row.Feedback.Rating = true, []byte(verdict)
@@ -106,15 +108,28 @@ func TestOfRepeatedInputsTheBestRecordIsKept(t *testing.T) {
 		want    string
 		dropped map[string]int64
 	}{
-		"the highest score":           {[]*record.Row{judged("g", "a", 1, 0.5), judged("g", "b", 2, 1.0), judged("g", "c", 3, 0.0)}, `{"run":"b"}`, map[string]int64{format.DuplicateInput: 2}},
-		"a score before none":         {[]*record.Row{judged("g", "a", 1, 0.0), judged("g", "b", 2, "thumbsUp")}, `{"run":"a"}`, map[string]int64{format.DuplicateInput: 1}},
-		"then thumbs up":              {[]*record.Row{judged("g", "a", 1, "thumbsUp"), judged("g", "b", 2, nil), judged("g", "c", 3, "thumbsDown")}, `{"run":"a"}`, map[string]int64{format.DuplicateInput: 2}},
-		"then the newest":             {[]*record.Row{judged("g", "a", 1, 1.0), judged("g", "b", 2, 1.0)}, `{"run":"b"}`, map[string]int64{format.DuplicateInput: 1}},
-		"of those that can be used":   {[]*record.Row{judged("g", "bad", 1, 1.0), judged("g", "b", 2, 0.5)}, `{"run":"b"}`, map[string]int64{"bad": 1}},
-		"of each group":               {[]*record.Row{judged("g", "a", 2, nil), judged("h", "b", 1, nil), judged("h", "c", 2, nil)}, `{"run":"a"} {"run":"c"}`, map[string]int64{format.DuplicateInput: 1}},
-		"of none where all are bad":   {[]*record.Row{judged("g", "bad1", 1, nil), judged("g", "bad2", 2, nil)}, ``, map[string]int64{"bad": 2}},
-		"not beyond the largest":      {[]*record.Row{judged("", "a", 1, nil), judged("", "b", 2, nil), judged("g", "c", 3, nil)}, `{"run":"c"}`, map[string]int64{format.GroupTooLarge: 2}},
-		"not with too many node runs": {[]*record.Row{func() *record.Row { r := judged("g", "a", 1, 1.0); r.TooLarge = true; return r }(), judged("g", "c", 3, nil)}, `{"run":"c"}`, map[string]int64{format.RecordTooLarge: 1}},
+		"the highest score": {[]*record.Row{judged("g", "a", 1, 0.5), judged("g", "b", 2, 1.0),
+			judged("g", "c", 3, 0.0)}, `{"run":"b"}`, map[string]int64{format.DuplicateInput: 2}},
+		"a score before none": {[]*record.Row{judged("g", "a", 1, 0.0), judged("g", "b", 2, "thumbsUp")},
+			`{"run":"a"}`, map[string]int64{format.DuplicateInput: 1}},
+		"then thumbs up": {[]*record.Row{judged("g", "a", 1, "thumbsUp"), judged("g", "b", 2, nil),
+			judged("g", "c", 3, "thumbsDown")}, `{"run":"a"}`, map[string]int64{format.DuplicateInput: 2}},
+		"then the newest": {[]*record.Row{judged("g", "a", 1, 1.0), judged("g", "b", 2, 1.0)}, `{"run":"b"}`,
+			map[string]int64{format.DuplicateInput: 1}},
+		"of those that can be used": {[]*record.Row{judged("g", "bad", 1, 1.0), judged("g", "b", 2, 0.5)}, `{"run":"b"}`,
+			map[string]int64{"bad": 1}},
+		"of each group": {[]*record.Row{judged("g", "a", 2, nil), judged("h", "b", 1, nil),
+			judged("h", "c", 2, nil)}, `{"run":"a"} {"run":"c"}`, map[string]int64{format.DuplicateInput: 1}},
+		"of none where all are bad": {[]*record.Row{judged("g", "bad1", 1, nil), judged("g", "bad2", 2, nil)}, ``,
+			map[string]int64{"bad": 2}},
+		"not beyond the largest": {[]*record.Row{judged("", "a", 1, nil), judged("", "b", 2, nil),
+			judged("g", "c", 3, nil)}, `{"run":"c"}`, map[string]int64{format.GroupTooLarge: 2}},
+		"not with too many node runs": {[]*record.Row{func() *record.Row {
+			r := judged("g", "a", 1,
+				1.0)
+			r.TooLarge = true
+			return r
+		}(), judged("g", "c", 3, nil)}, `{"run":"c"}`, map[string]int64{format.RecordTooLarge: 1}},
 	} {
 		got := through(t, &fake{dedupe: true}, true, c.rows...)
 		if recordsText(got) != c.want || fmt.Sprint(got.Dropped) != fmt.Sprint(c.dropped) {
@@ -137,16 +152,20 @@ func TestOfRepeatedInputsTheBestRecordIsKept(t *testing.T) {
 
 func TestRecordsOfGroupsAccountForTheirRows(t *testing.T) {
 	t.Parallel()
-	got := through(t, &fakeGroup{}, true, judged("g", "a", 5, 1.0), judged("g", "b", 6, "thumbsUp"), judged("g", "bad", 7, nil), judged("g", "c", 8, nil),
+	got := through(t, &fakeGroup{}, true, judged("g", "a", 5, 1.0), judged("g", "b", 6, "thumbsUp"),
+		judged("g", "bad", 7, nil), judged("g", "c", 8, nil),
 		judged("h", "d", 1, nil), judged("i", "bad", 1, nil), judged("j", "e", 1, nil), judged("j", "f", 2, nil))
-	if want := `{"rows":2} {"rows":1}`; recordsText(got) != want || got.Used != 3 || fmt.Sprint(got.Dropped) != "map[bad:2 last:3]" || len(got.Lineage) != 3 || got.Warned["about a group"] != 3 {
+	if want := `{"rows":2} {"rows":1}`; recordsText(got) != want || got.Used != 3 ||
+		fmt.Sprint(got.Dropped) != "map[bad:2 last:3]" || len(got.Lineage) != 3 || got.Warned["about a group"] != 3 {
 		t.Errorf("%s, %d rows used, dropped %v, lineage %s", recordsText(got), got.Used, got.Dropped, got.Lineage)
 	}
 	var line map[string]any
-	if err := json.Unmarshal(got.Lineage[0], &line); err != nil || line["run_id"] != "a" || line["score"] != 1.0 || line["rating"] != nil {
+	if err := json.Unmarshal(got.Lineage[0], &line); err != nil || line["run_id"] != "a" || line["score"] != 1.0 ||
+		line["rating"] != nil {
 		t.Errorf("lineage %s, %v", got.Lineage[0], err)
 	}
-	if got := through(t, &fake{}, false, judged("g", "a", 1, nil), judged("g", "b", 2, nil)); recordsText(got) != `{"run":"a"} {"run":"b"}` || got.Lineage != nil {
+	if got := through(t, &fake{}, false, judged("g", "a", 1, nil), judged("g", "b", 2,
+		nil)); recordsText(got) != `{"run":"a"} {"run":"b"}` || got.Lineage != nil {
 		t.Errorf("%s, lineage %s", recordsText(got), got.Lineage)
 	}
 }
@@ -191,7 +210,8 @@ func TestSplitsDependOnTheInputAlone(t *testing.T) {
 	if none := (*format.Shares)(nil); none.Of([]byte("x")) != format.Train {
 		t.Error("without shares a record is not in train")
 	}
-	if all := (&format.Shares{Test: 1}); all.Of([]byte("x")) != format.Test || (&format.Shares{Validation: 1}).Of([]byte("x")) != format.Validation {
+	if all := (&format.Shares{Test: 1}); all.Of([]byte("x")) != format.Test || (&format.Shares{Validation: 1}).
+		Of([]byte("x")) != format.Validation {
 		t.Error("a share of 1 is not everything")
 	}
 }
@@ -210,7 +230,8 @@ func TestASplitIsPartOfTheRecordWhereItsReaderAsksForIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		var record struct{ Split string }
-		if err := json.Unmarshal(o.Records[0], &record); err != nil || (record.Split == format.Test) != (shares != nil) || record.Split == format.Train {
+		if err := json.Unmarshal(o.Records[0], &record); err != nil || (record.Split == format.Test) != (shares != nil) ||
+			record.Split == format.Train {
 			t.Errorf("shares %+v: %s, %v", shares, o.Records[0], err)
 		}
 	}

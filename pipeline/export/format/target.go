@@ -16,8 +16,8 @@ const (
 // Purposes has all purposes, in the order in which they are shown.
 var Purposes = []string{ExportDataset, RecipeEvaluation, NodeEvaluation, NodeOptimization, FineTuning}
 
-// Target is a shape of records, for one purpose or two. `millrace formats` and README.md show its texts, which are
-// Markdown.
+// Target is a shape of records, for one purpose or two. `millrace formats` and README.md show its
+// texts, which are Markdown.
 type Target struct {
 	Name     string
 	Purposes []string
@@ -30,17 +30,19 @@ type Target struct {
 	Formats []string
 	// Limits of a file hold whatever the request says. 0 is no limit.
 	Limits fragment.Limits
-	// Least and Most are the smallest and the largest number of records that the reader accepts; 0 is no limit. An
-	// export outside these limits ends with a warning.
+	// Least and Most are the smallest and the largest number of records that the reader accepts; 0
+	// is no limit. An export outside these limits ends with a warning.
 	Least, Most int64
-	// Load is a shell command that loads a file into the reader. {file} is the path of the file, and {dir} is the
-	// folder above it, which has the sidecars in __meta__. "" stands for a command with DuckDB.
+	// Load is a shell command that loads a file into the reader. {file} is the path of the file,
+	// and {dir} is the folder above it, which has the sidecars in __meta__. "" stands for a command
+	// with DuckDB.
 	Load string
 	// Sidecar is the name of a file in __meta__ that the reader needs, or "".
 	Sidecar string
 
 	SortedBy []string // columns by which records ascend
-	// Make returns a formatter for one of the purposes. It reports wrong options with [Options.Fail].
+	// Make returns a formatter for one of the purposes. It reports wrong options with
+	// [Options.Fail].
 	Make func(purpose string, o *Options) Formatter
 }
 
@@ -54,13 +56,14 @@ type Drop struct{ Reason, Text string }
 var AnyFormat = []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet}
 
 // AnyTool is the Reader of canonical targets.
-const AnyTool = "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face Datasets](https://huggingface.co/docs/datasets)"
+const AnyTool = "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas.pydata.org), [Hugging Face " +
+	"Datasets](https://huggingface.co/docs/datasets)"
 
 // OnlyJSONL is for targets whose reader takes JSON Lines only.
 var OnlyJSONL = []string{fragment.JSONL}
 
-// Formatter returns the formatter of the target for one of its purposes. The error names the wrong option and the
-// possible values. Formatter ignores FileOptions, which [Target.Encoder] reads.
+// Formatter returns the formatter of the target for one of its purposes. The error names the wrong
+// option and the possible values. Formatter ignores FileOptions, which [Target.Encoder] reads.
 func (t *Target) Formatter(purpose string, values map[string]any) (Formatter, error) {
 	o := &Options{Values: values}
 	o.known(purpose, t.Name, t.Options)

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// maxEntries bounds the board (about 2 kB an entry). Evicted exports are read from ClickHouse, except those that track
-// has not written yet.
+// maxEntries bounds the board (about 2 kB an entry). Evicted exports are read from ClickHouse,
+// except those that track has not written yet.
 const maxEntries = 20_000
 
 // board is what the topics told about exports.
@@ -27,12 +27,12 @@ type board struct {
 
 type entry struct {
 	state *export.State // nil: nothing is known
-	// requestOnly means that the state is made of a request: the topics told nothing else. Hash tells the first request
-	// of this id from others; it is "" if none was seen.
+	// requestOnly means that the state is made of a request: the topics told nothing else. Hash
+	// tells the first request of this id from others; it is "" if none was seen.
 	requestOnly bool
 	hash        string
-	// unplanned means that ClickHouse and the bucket were asked, and do not know the export. All news about it comes by
-	// the topics.
+	// unplanned means that ClickHouse and the bucket were asked, and do not know the export. All
+	// news about it comes by the topics.
 	unplanned bool
 
 	touched int64         // by the board's clock
@@ -40,7 +40,8 @@ type entry struct {
 	changed chan struct{} // closed at the next change; nil: nobody waits for it
 }
 
-// apply applies one record. Malformed records are ignored: the stage that owns the topic dead-letters them.
+// apply applies one record. Malformed records are ignored: the stage that owns the topic
+// dead-letters them.
 func (b *board) apply(topic string, r *kgo.Record) {
 	if topic != event.TopicExportRequests {
 		if s, err := decodeState(topic, r); err == nil {
@@ -54,7 +55,8 @@ func (b *board) apply(topic string, r *kgo.Record) {
 	}
 }
 
-// decodeState decodes a record of progress or of a completion. The topic is named without the prefix.
+// decodeState decodes a record of progress or of a completion. The topic is named without the
+// prefix.
 func decodeState(topic string, r *kgo.Record) (*export.State, error) {
 	e, err := event.Decode(r)
 	if err != nil {
@@ -95,16 +97,18 @@ func (b *board) requested(e *event.Event) {
 // requestedState returns the state of an export that is not planned yet.
 func requestedState(r *export.Request, at time.Time) *export.State {
 	at = at.UTC().Truncate(time.Millisecond)
-	p := export.NewProgress(&export.Plan{ID: r.ID, Request: r, RequestedAt: at}, export.StatusAccepted, &export.Tally{}, at)
+	p := export.NewProgress(&export.Plan{ID: r.ID, Request: r, RequestedAt: at}, export.StatusAccepted, &export.Tally{},
+		at)
 	p.PercentDone = 0
 	return &p.State
 }
 
-// advance takes over a state unless the entry has one that is further, and reports whether it did. Events can come
-// more than once and, on two topics, in any order.
+// advance takes over a state unless the entry has one that is further, and reports whether it did.
+// Events can come more than once and, on two topics, in any order.
 func (x *entry) advance(s *export.State) bool {
 	if old := x.state; old != nil && !x.requestOnly && !s.Status.Final() {
-		if old.Status.Final() || cmp.Or(cmp.Compare(s.WindowsDone, old.WindowsDone), cmp.Compare(s.RowsDone, old.RowsDone)) < 0 {
+		if old.Status.Final() || cmp.Or(cmp.Compare(s.WindowsDone, old.WindowsDone),
+			cmp.Compare(s.RowsDone, old.RowsDone)) < 0 {
 			return false
 		}
 	}
@@ -139,7 +143,8 @@ func (b *board) entry(id export.ID) *entry {
 	return x
 }
 
-// evict drops a tenth of the entries: those that were not used for longest. It keeps entries that are watched.
+// evict drops a tenth of the entries: those that were not used for longest. It keeps entries that
+// are watched.
 func (b *board) evict() {
 	type aged struct {
 		id      export.ID

@@ -11,11 +11,13 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// File files a request with Kafka, and returns the export when Kafka has acknowledged it. Document is the JSON that
-// [export.ParseRequest] parsed into request. TraceParent is the W3C trace context of the caller, or "". The same request
-// again is the same export. It returns ErrConflict if another request has the id. After ErrNotAcknowledged the request
-// may be filed or not, and the same request may be filed again.
-func (e *Exports) File(ctx context.Context, request *export.Request, document []byte, traceParent string) (*Export, error) {
+// File files a request with Kafka, and returns the export when Kafka has acknowledged it. Document
+// is the JSON that [export.ParseRequest] parsed into request. TraceParent is the W3C trace context
+// of the caller, or "". The same request again is the same export. It returns ErrConflict if
+// another request has the id. After ErrNotAcknowledged the request may be filed or not, and the
+// same request may be filed again.
+func (e *Exports) File(ctx context.Context, request *export.Request, document []byte, traceParent string) (*Export,
+	error) {
 	hash := request.Hash()
 	filed, err := e.wasFiled(ctx, request.ID, hash)
 	if err != nil {
@@ -26,12 +28,13 @@ func (e *Exports) File(ctx context.Context, request *export.Request, document []
 	}
 	ev := e.requests.event(export.TypeRequested, document)
 	ev.TraceParent = traceParent
-	r, err := e.requests.publish(context.WithoutCancel(ctx), request.ID, ev) // a caller that hangs up has filed all the same
+	// a caller that hangs up has filed all the same
+	r, err := e.requests.publish(context.WithoutCancel(ctx), request.ID, ev)
 	if err != nil {
 		return nil, err
 	}
-	// When two callers file different requests under one id at the same time, the first in the topic wins here, as
-	// it does in stage plan.
+	// When two callers file different requests under one id at the same time, the first in the
+	// topic wins here, as it does in stage plan.
 	wait, cancel := context.WithTimeout(ctx, e.cfg.Timeout/3)
 	defer cancel()
 	if err := e.tail.reach(wait, map[kafka.Partition]int64{{Topic: r.Topic, ID: r.Partition}: r.Offset + 1}); err != nil {
@@ -43,8 +46,8 @@ func (e *Exports) File(ctx context.Context, request *export.Request, document []
 	return e.Get(ctx, request.ID)
 }
 
-// wasFiled reports whether the request with this hash was filed before. It returns ErrConflict if the id is that of
-// another request.
+// wasFiled reports whether the request with this hash was filed before. It returns ErrConflict if
+// the id is that of another request.
 func (e *Exports) wasFiled(ctx context.Context, id export.ID, hash string) (bool, error) {
 	p, err := folder.Folder{Bucket: e.bucket, ID: id}.Plan(ctx)
 	switch {
@@ -62,8 +65,8 @@ func (e *Exports) wasFiled(ctx context.Context, id export.ID, hash string) (bool
 	return k.requestOnly, nil
 }
 
-// Cancel asks for the end of a running export, and returns its present state. It returns ErrNotFound, or ErrEnded if the
-// export succeeded or failed before.
+// Cancel asks for the end of a running export, and returns its present state. It returns
+// ErrNotFound, or ErrEnded if the export succeeded or failed before.
 func (e *Exports) Cancel(ctx context.Context, id export.ID, by string) (*Export, error) {
 	x, err := e.Get(ctx, id)
 	switch {
@@ -77,8 +80,8 @@ func (e *Exports) Cancel(ctx context.Context, id export.ID, by string) (*Export,
 	return x, e.requests.Cancel(context.WithoutCancel(ctx), id, by)
 }
 
-// Delete deletes the files of an export that has ended. Deleting again changes nothing. It returns ErrNotFound or
-// files.ErrRunning.
+// Delete deletes the files of an export that has ended. Deleting again changes nothing. It returns
+// ErrNotFound or files.ErrRunning.
 func (e *Exports) Delete(ctx context.Context, id export.ID, by string) error {
 	d, err := e.Dataset(ctx, id)
 	if err != nil {

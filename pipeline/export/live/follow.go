@@ -14,17 +14,18 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// Follower follows a few exports by the topics of progress and completions. It is for a command that watches what it
-// files or cancels: unlike Exports it starts with one question to Kafka, reads only what is published after that, and
-// needs neither ClickHouse nor the object store. It is not safe for concurrent use.
+// Follower follows a few exports by the topics of progress and completions. It is for a command
+// that watches what it files or cancels: unlike Exports it starts with one question to Kafka, reads
+// only what is published after that, and needs neither ClickHouse nor the object store. It is not
+// safe for concurrent use.
 type Follower struct {
 	prefix  string
 	client  *kgo.Client
 	entries map[string]*entry // by the key of records
 }
 
-// Follow starts to follow exports, before they are filed. Ended: the exports may have ended before; completions are
-// then read from the start of their topic, which is compacted.
+// Follow starts to follow exports, before they are filed. Ended: the exports may have ended before;
+// completions are then read from the start of their topic, which is compacted.
 func Follow(ctx context.Context, cfg kafka.Config, ended bool, ids ...export.ID) (*Follower, error) {
 	client, err := kgo.NewClient(cfg.FetchOptions()...)
 	if err != nil {
@@ -58,8 +59,9 @@ func Follow(ctx context.Context, cfg kafka.Config, ended bool, ids ...export.ID)
 // Close ends the following.
 func (f *Follower) Close() { f.client.Close() }
 
-// Wait calls changed with each state of the exports, in order, until all of them have ended or changed returns an
-// error. The last state of an export is final. It returns that error, the error of ctx, or one of Kafka's.
+// Wait calls changed with each state of the exports, in order, until all of them have ended or
+// changed returns an error. The last state of an export is final. It returns that error, the error
+// of ctx, or one of Kafka's.
 func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) error {
 	for running := len(f.entries); running > 0; {
 		fetches := f.client.PollFetches(ctx)

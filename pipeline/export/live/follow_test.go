@@ -75,7 +75,8 @@ func TestACommandFilesAndFollowsExportsWithKafkaAlone(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := w.follow(false, "before").Wait(ctx, func(s *export.State) error { return fmt.Errorf("%+v", s) }); !errors.Is(err, context.DeadlineExceeded) {
+	if err := w.follow(false, "before").Wait(ctx, func(s *export.State) error { return fmt.Errorf("%+v", s) }); !errors.Is(
+		err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
@@ -84,7 +85,8 @@ func TestWithoutKafkaNothingIsFiledByACommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.kafka.Close()
-	requests := live.Requests{Producer: w.client, TopicPrefix: event.DefaultPrefix, Source: "test", Timeout: 50 * time.Millisecond}
+	requests := live.Requests{Producer: w.client, TopicPrefix: event.DefaultPrefix, Source: "test",
+		Timeout: 50 * time.Millisecond}
 	if err := requests.File(t.Context(), id("e"), []byte(`{}`)); !errors.Is(err, live.ErrNotAcknowledged) {
 		t.Error(err)
 	}
@@ -107,7 +109,8 @@ func TestStoredExportsAreListedAsAServerListsThem(t *testing.T) {
 	stored, q := live.Stored{Conn: conn}, live.Query{Workspace: "acme", Limit: 3}
 	var page *live.Page
 	w.eventually(func() string {
-		if page, err = stored.List(t.Context(), live.Query{Workspace: "acme", Limit: 9}); err != nil || len(page.Exports) != 5 {
+		if page, err = stored.List(t.Context(), live.Query{Workspace: "acme", Limit: 9}); err != nil ||
+			len(page.Exports) != 5 {
 			return fmt.Sprint(page, err)
 		}
 		return ""

@@ -1,6 +1,7 @@
-// Package live serves the exports as they are now: what the topics of requests, progress and completions tell, laid over
-// what ClickHouse and the bucket have. Any number of servers can run, and each knows what was filed with another.
-// Commands use its parts: Requests, Follower and Stored.
+// Package live serves the exports as they are now: what the topics of requests, progress and
+// completions tell, laid over what ClickHouse and the bucket have. Any number of servers can run,
+// and each knows what was filed with another. Commands use its parts: Requests, Follower and
+// Stored.
 //
 //	live.go      Exports, and the state of an export
 //	requests.go  Requests: publishing requests and cancels
@@ -71,13 +72,13 @@ type Config struct {
 	// Producer publishes requests and cancels. It must give up a record whose context is done, see
 	// kgo.AllowIdempotentProduceCancellation.
 	Producer *kgo.Client
-	// Timeout is how long Kafka may take to acknowledge an event; default 10 s. A read that depends on Kafka waits for a
-	// third of it.
+	// Timeout is how long Kafka may take to acknowledge an event; default 10 s. A read that depends
+	// on Kafka waits for a third of it.
 	Timeout time.Duration
 }
 
-// Exports serves the exports of all workspaces. Every method takes the workspace, and finds nothing outside of it. It is
-// safe for concurrent use.
+// Exports serves the exports of all workspaces. Every method takes the workspace, and finds nothing
+// outside of it. It is safe for concurrent use.
 type Exports struct {
 	cfg      Config
 	requests Requests
@@ -91,14 +92,16 @@ type Exports struct {
 	deleted map[export.ID]*export.Deletion // a cache; a deletion is final
 }
 
-// New returns exports that know what ClickHouse and the bucket have. They know what the topics tell while Run runs.
+// New returns exports that know what ClickHouse and the bucket have. They know what the topics tell
+// while Run runs.
 func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 	cfg.Name = "serve"
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	return &Exports{
-		cfg:      cfg,
-		requests: Requests{Producer: cfg.Producer, TopicPrefix: cfg.TopicPrefix, Source: "millrace/serve", Timeout: cfg.Timeout},
-		stored:   Stored{conn}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
+		cfg: cfg,
+		requests: Requests{Producer: cfg.Producer, TopicPrefix: cfg.TopicPrefix, Source: "millrace/serve",
+			Timeout: cfg.Timeout},
+		stored: Stored{conn}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
 		ready: make(chan struct{}), deleted: map[export.ID]*export.Deletion{},
 	}
 }
@@ -106,7 +109,8 @@ func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 // Ready returns a channel that is closed when Exports knows what the topics told before Run began.
 func (e *Exports) Ready() <-chan struct{} { return e.ready }
 
-// Dataset opens an export's folder. It returns ErrNotFound, or files.ErrRunning if the export is not planned yet.
+// Dataset opens an export's folder. It returns ErrNotFound, or files.ErrRunning if the export is
+// not planned yet.
 func (e *Exports) Dataset(ctx context.Context, id export.ID) (*files.Dataset, error) {
 	d, err := files.Open(ctx, e.bucket, id)
 	if !errors.Is(err, files.ErrNotFound) {

@@ -37,14 +37,17 @@ func TestWhatIsFiledWithOneServerIsThereAtOnceWithEveryOther(t *testing.T) {
 			t.Fatalf("another server lists %v, %v", names(page), err)
 		}
 	}
-	if _, err := servers[0].Get(t.Context(), export.ID{WorkspaceID: "other", ExportID: "e00"}); !errors.Is(err, live.ErrNotFound) {
+	if _, err := servers[0].Get(t.Context(), export.ID{WorkspaceID: "other", ExportID: "e00"}); !errors.Is(err,
+		live.ErrNotFound) {
 		t.Errorf("another workspace: %v", err)
 	}
-	if page, err := servers[0].List(t.Context(), live.Query{Workspace: "other", Limit: 200}); err != nil || len(page.Exports) > 0 {
+	if page, err := servers[0].List(t.Context(), live.Query{Workspace: "other", Limit: 200}); err != nil ||
+		len(page.Exports) > 0 {
 		t.Errorf("another workspace lists %v, %v", page, err)
 	}
 	late := w.server() // and a server that starts later
-	if page, err := late.List(t.Context(), live.Query{Workspace: "acme", Limit: 200}); err != nil || len(page.Exports) != 30 {
+	if page, err := late.List(t.Context(), live.Query{Workspace: "acme", Limit: 200}); err != nil ||
+		len(page.Exports) != 30 {
 		t.Errorf("a later server lists %v, %v", names(page), err)
 	}
 }
@@ -58,7 +61,8 @@ func TestOneOfDifferentRequestsUnderOneIDWins(t *testing.T) {
 		errs := make([]error, 6)
 		var all sync.WaitGroup
 		for j := range errs {
-			all.Go(func() { _, errs[j] = w.file([]*live.Exports{a, b}[j%2], name, fmt.Sprint(j/2)) }) // three requests, twice each
+			// three requests, twice each
+			all.Go(func() { _, errs[j] = w.file([]*live.Exports{a, b}[j%2], name, fmt.Sprint(j/2)) })
 		}
 		all.Wait()
 		won := map[int]int{}
@@ -120,7 +124,8 @@ func TestARowOfClickHouseAndAnEventTellTheSame(t *testing.T) {
 	w := newWorld(t)
 	before := w.server()
 	at := time.Now().UTC().Truncate(time.Millisecond)
-	for i, status := range []export.Status{export.StatusSucceeded, export.StatusFailed, export.StatusCancelled, export.StatusRunning} {
+	for i, status := range []export.Status{export.StatusSucceeded, export.StatusFailed, export.StatusCancelled,
+		export.StatusRunning} {
 		p := w.plan(string(status), at.Add(time.Duration(i)*time.Second))
 		w.progress(p, 0)
 		w.progress(p, 1)
@@ -326,7 +331,8 @@ func TestNobodyIsToldLessThanBefore(t *testing.T) {
 	w.mustFile(e, "e")
 	p := w.plan("e", time.Now().UTC().Truncate(time.Millisecond))
 	f := folder.Folder{Bucket: w.bucket, ID: p.ID} // its end is in the bucket before the topics tell of its beginning
-	if _, _, err := f.CreateManifest(t.Context(), export.NewManifest(p, export.StatusSucceeded, nil, nil, "t/0/0", p.AcceptedAt.Add(time.Second))); err != nil {
+	if _, _, err := f.CreateManifest(t.Context(), export.NewManifest(p, export.StatusSucceeded, nil, nil, "t/0/0",
+		p.AcceptedAt.Add(time.Second))); err != nil {
 		t.Fatal(err)
 	}
 	late := w.server()

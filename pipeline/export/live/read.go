@@ -18,7 +18,8 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Get returns an export, or ErrNotFound. It finds every export that was filed before the call, with any server.
+// Get returns an export, or ErrNotFound. It finds every export that was filed before the call, with
+// any server.
 func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) {
 	state, err := e.get(ctx, id)
 	if err != nil {
@@ -33,7 +34,8 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) 
 	if k.state != nil && (!k.requestOnly || k.unplanned) {
 		return k.state, nil
 	}
-	// Of a request alone the others are asked too: it may be filed again, long after the export ended.
+	// Of a request alone the others are asked too: it may be filed again, long after the export
+	// ended.
 	inClickHouse, err := e.stored.Get(ctx, id)
 	switch {
 	case inClickHouse != nil:
@@ -85,8 +87,8 @@ func (e *Exports) inBucket(ctx context.Context, id export.ID) (*export.State, er
 	return &export.NewProgress(d.Plan, export.StatusAccepted, &export.Tally{}, d.Plan.AcceptedAt).State, nil
 }
 
-// remember keeps a state from ClickHouse or the bucket. Both can be ahead of the topics, and later answers must not go
-// back. It also makes answers about an ended export cheap.
+// remember keeps a state from ClickHouse or the bucket. Both can be ahead of the topics, and later
+// answers must not go back. It also makes answers about an ended export cheap.
 func (b *board) remember(s *export.State) {
 	b.change(s.ID, func(x *entry) {
 		if x.state == nil || !x.state.Status.Final() {
@@ -103,7 +105,8 @@ type position struct {
 
 func positionOf(x *export.State) position { return position{x.RequestedAt.UnixMilli(), x.ExportID} }
 
-// compare orders positions as the listing does: newest first, and by id from last to first at equal times.
+// compare orders positions as the listing does: newest first, and by id from last to first at equal
+// times.
 func (p position) compare(o position) int {
 	return cmp.Or(-cmp.Compare(p.At, o.At), -cmp.Compare(p.ID, o.ID))
 }
@@ -136,8 +139,9 @@ func (q *Query) matches(x *export.State) bool {
 		(len(q.Status) == 0 || slices.Contains(q.Status, string(x.Status)))
 }
 
-// List returns a page of exports, newest first. It has every export that was filed before the call, unless Kafka does not
-// answer. It returns ErrCursor for a cursor that is not Page.Next of such a listing.
+// List returns a page of exports, newest first. It has every export that was filed before the call,
+// unless Kafka does not answer. It returns ErrCursor for a cursor that is not Page.Next of such a
+// listing.
 func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
 	after, err := parseCursor(q.Cursor)
 	if err != nil {
@@ -163,8 +167,8 @@ func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
 	return page, e.markAllDeleted(ctx, page.Exports)
 }
 
-// overlay lays the states of the board over those of a page from ClickHouse. The page is what comes after one position
-// and, if ClickHouse has more, not after another one.
+// overlay lays the states of the board over those of a page from ClickHouse. The page is what comes
+// after one position and, if ClickHouse has more, not after another one.
 func (e *Exports) overlay(q *Query, stored []export.State, after, last *position) []Export {
 	found := map[export.ID]*export.State{}
 	for i := range stored {

@@ -14,11 +14,12 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// ErrNotAcknowledged means that Kafka has not acknowledged an event. The event may be in the topic all the same.
+// ErrNotAcknowledged means that Kafka has not acknowledged an event. The event may be in the topic
+// all the same.
 var ErrNotAcknowledged = errors.New("not acknowledged by Kafka")
 
-// Requests publishes requests and cancels to topic export-requests. It needs nothing but Kafka, so that a command can
-// file a request while ClickHouse and the object store are down.
+// Requests publishes requests and cancels to topic export-requests. It needs nothing but Kafka, so
+// that a command can file a request while ClickHouse and the object store are down.
 type Requests struct {
 	Producer    *kgo.Client
 	TopicPrefix string
@@ -26,14 +27,15 @@ type Requests struct {
 	Timeout     time.Duration // for Kafka to acknowledge an event
 }
 
-// File publishes a request, given as its JSON, and returns when Kafka has acknowledged it. ErrNotAcknowledged: the same
-// request may be filed again.
+// File publishes a request, given as its JSON, and returns when Kafka has acknowledged it.
+// ErrNotAcknowledged: the same request may be filed again.
 func (r *Requests) File(ctx context.Context, id export.ID, document []byte) error {
 	_, err := r.publish(ctx, id, r.event(export.TypeRequested, document))
 	return err
 }
 
-// Cancel publishes a cancel, and returns when Kafka has acknowledged it. It does not look whether the export exists.
+// Cancel publishes a cancel, and returns when Kafka has acknowledged it. It does not look whether
+// the export exists.
 func (r *Requests) Cancel(ctx context.Context, id export.ID, by string) error {
 	data, err := json.Marshal(export.Cancel{ID: id, RequestedBy: by})
 	if err != nil {

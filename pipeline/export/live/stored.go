@@ -13,9 +13,9 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// Stored reads the exports that track has written to ClickHouse. Its queries fold export_events as the view exports does,
-// but after the conditions: ClickHouse does not move conditions below the view's LIMIT BY, and would read the exports of
-// every workspace.
+// Stored reads the exports that track has written to ClickHouse. Its queries fold export_events as
+// the view exports does, but after the conditions: ClickHouse does not move conditions below the
+// view's LIMIT BY, and would read the exports of every workspace.
 type Stored struct{ Conn driver.Conn }
 
 // readTimeout bounds one query.
@@ -53,7 +53,8 @@ func (s Stored) Get(ctx context.Context, id export.ID) (*export.State, error) {
 	return &list[0], nil
 }
 
-// List returns a page as [Exports.List] does, without exports that track has not written yet, and without deletions.
+// List returns a page as [Exports.List] does, without exports that track has not written yet, and
+// without deletions.
 func (s Stored) List(ctx context.Context, q Query) (*Page, error) {
 	after, err := parseCursor(q.Cursor)
 	if err != nil {
@@ -102,7 +103,8 @@ func listQuery(q *Query, after *position) clickhouse.Query {
 	if len(q.Status) > 0 {
 		status = " WHERE status IN " + b.IDs("status", q.Status)
 	}
-	// The inner query finds the ids of the page by few columns; the outer one reads all columns of those exports.
+	// The inner query finds the ids of the page by few columns; the outer one reads all columns of
+	// those exports.
 	return b.Query(`WITH page AS (
     SELECT export_id FROM (
         SELECT export_id, requested_at, status FROM export_events WHERE ` + strings.Join(conditions, " AND ") + `

@@ -8,9 +8,9 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// Watch yields the state of an export, then each change, and last the final state. A slow reader misses changes in
-// between, never the last. Watch yields nil when nothing has changed for the time idle. It ends with ErrNotFound, another
-// error of Get, or the error of ctx.
+// Watch yields the state of an export, then each change, and last the final state. A slow reader
+// misses changes in between, never the last. Watch yields nil when nothing has changed for the time
+// idle. It ends with ErrNotFound, another error of Get, or the error of ctx.
 func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) iter.Seq2[*export.State, error] {
 	return func(yield func(*export.State, error) bool) {
 		first, err := e.get(ctx, id)
@@ -51,8 +51,9 @@ func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) i
 	}
 }
 
-// completion returns the final state of an export as its completion event has it. It comes from the bucket, because
-// ClickHouse does not keep all fields. If the bucket does not answer, completion returns the known state.
+// completion returns the final state of an export as its completion event has it. It comes from the
+// bucket, because ClickHouse does not keep all fields. If the bucket does not answer, completion
+// returns the known state.
 func (e *Exports) completion(ctx context.Context, known *export.State) (*export.State, error) {
 	if d, err := e.Dataset(ctx, known.ID); err == nil && d.Manifest != nil {
 		c, err := d.Completion()

@@ -27,7 +27,8 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// world is what servers share: Kafka, ClickHouse and a bucket. The stages that would work in between are the test.
+// world is what servers share: Kafka, ClickHouse and a bucket. The stages that would work in
+// between are the test.
 type world struct {
 	*testing.T
 	kafka  *kfake.Cluster
@@ -77,8 +78,9 @@ func (w *world) newClient() *kgo.Client {
 
 func (w *world) config(log slog.Handler) kafka.Config {
 	return kafka.Config{
-		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)}, Metrics: prometheus.NewRegistry(),
-		Log: slog.New(log),
+		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)},
+		Metrics: prometheus.NewRegistry(),
+		Log:     slog.New(log),
 	}
 }
 
@@ -88,7 +90,8 @@ func (w *world) server() *live.Exports {
 	if err != nil {
 		w.Fatal(err)
 	}
-	e := live.New(live.Config{Config: w.config(slog.NewTextHandler(w.Output(), nil)), Producer: w.newClient(), Timeout: w.timeout}, conn, w.bucket)
+	e := live.New(live.Config{Config: w.config(slog.NewTextHandler(w.Output(), nil)), Producer: w.newClient(),
+		Timeout: w.timeout}, conn, w.bucket)
 	ctx, cancel := context.WithCancel(w.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -137,7 +140,8 @@ func (w *world) publish(topic, eventType string, id export.ID, data any) {
 // request returns a request and its document.
 func request(t *testing.T, id, name string) (*export.Request, []byte) {
 	t.Helper()
-	document := fmt.Appendf(nil, `{"export_id":%q,"workspace_id":"acme","name":%q,"purpose":"export_dataset","source":"recipe","app_id":"a","selection":{"limit":10}}`, id, name)
+	document := fmt.Appendf(nil,
+		`{"export_id":%q,"workspace_id":"acme","name":%q,"purpose":"export_dataset","source":"recipe","app_id":"a","selection":{"limit":10}}`, id, name)
 	r, err := export.ParseRequest(document)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +168,8 @@ func (w *world) plan(id string, at time.Time) *export.Plan {
 	w.Helper()
 	r, _ := request(w.T, id, "n")
 	p := &export.Plan{
-		Version: export.PlanVersion, ID: r.ID, Hash: r.Hash(), Request: r, RequestedAt: at, AcceptedAt: at, Rows: 100, Windows: []export.PlannedWindow{{Rows: 60}, {Rows: 40}},
+		Version: export.PlanVersion, ID: r.ID, Hash: r.Hash(), Request: r, RequestedAt: at, AcceptedAt: at, Rows: 100,
+		Windows: []export.PlannedWindow{{Rows: 60}, {Rows: 40}},
 	}
 	if _, err := (folder.Folder{Bucket: w.bucket, ID: p.ID}).CreatePlan(w.Context(), p); err != nil {
 		w.Fatal(err)
@@ -178,14 +183,16 @@ func (w *world) progress(p *export.Plan, windows int) {
 	if windows > 0 {
 		status = export.StatusRunning
 	}
-	w.publish(event.TopicExportProgress, export.TypeProgressed, p.ID, export.NewProgress(p, status, &export.Tally{Windows: windows, Rows: int64(windows) * 60}, p.AcceptedAt))
+	w.publish(event.TopicExportProgress, export.TypeProgressed, p.ID, export.NewProgress(p, status,
+		&export.Tally{Windows: windows, Rows: int64(windows) * 60}, p.AcceptedAt))
 }
 
 // end does what the stage seal does, as far as others see it.
 func (w *world) end(p *export.Plan, status export.Status) *export.Completion {
 	w.Helper()
 	f := folder.Folder{Bucket: w.bucket, ID: p.ID}
-	_, text, err := f.CreateManifest(w.Context(), export.NewManifest(p, status, nil, nil, "t/0/0", p.AcceptedAt.Add(time.Second)))
+	_, text, err := f.CreateManifest(w.Context(), export.NewManifest(p, status, nil, nil, "t/0/0",
+		p.AcceptedAt.Add(time.Second)))
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Package message builds the Kafka records that the stages of exports send. A record that is sent again has the same
-// id.
+// Package message builds the Kafka records that the stages of exports send. A record that is sent
+// again has the same id.
 package message
 
 import (

@@ -20,8 +20,8 @@ const (
 	countAttempts = 5 // that end with an error of ClickHouse; the stage waits for a ClickHouse that does not answer
 )
 
-// maxExactCount is the largest selection that is counted exactly before it is frozen. The count decides how the
-// snapshot looks up feedback, see [selection.Selection.InsertSnapshot].
+// maxExactCount is the largest selection that is counted exactly before it is frozen. The count
+// decides how the snapshot looks up feedback, see [selection.Selection.InsertSnapshot].
 const maxExactCount = 1_000_000
 
 // planFailed is the code of a refusal because ClickHouse cannot select the rows.
@@ -79,8 +79,8 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 	return s.freeze(ctx, r, p, size)
 }
 
-// freeze writes a snapshot of the selection, and cuts it into windows. Nobody reads an unfinished snapshot: the next
-// attempt writes another one.
+// freeze writes a snapshot of the selection, and cuts it into windows. Nobody reads an unfinished
+// snapshot: the next attempt writes another one.
 func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan, size int64) (err error) {
 	snapshot := uuid.NewString()
 	defer func() {
@@ -112,7 +112,8 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 // dropLimit is how long a plan may wait for a snapshot to be dropped.
 const dropLimit = 5 * time.Second
 
-// dropSnapshot drops a snapshot that no plan names, even when ctx is done. A snapshot that remains has a time to live.
+// dropSnapshot drops a snapshot that no plan names, even when ctx is done. A snapshot that remains
+// has a time to live.
 func (s *Stage) dropSnapshot(ctx context.Context, id string) {
 	if id == "" {
 		return

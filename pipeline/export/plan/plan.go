@@ -1,5 +1,5 @@
-// Package plan is the stage that plans exports: it checks the request, counts the selection, records both in
-// plan.json, and sends the first windows.
+// Package plan is the stage that plans exports: it checks the request, counts the selection,
+// records both in plan.json, and sends the first windows.
 //
 //	export-requests ──▶ plan ──▶ plan.json
 //	                     ├─────▶ export-windows    the first windows
@@ -7,8 +7,9 @@
 //	                     ├─────▶ export-results    refusal, empty selection, cancel: seal ends the export
 //	                     └─────▶ dead-letters      malformed requests; a different request with a used export_id
 //
-// plan.json is created once. A redelivered record finds its own plan and sends the same records again. The same request
-// in another record is ignored, and a different request with the same id is refused.
+// plan.json is created once. A redelivered record finds its own plan and sends the same records
+// again. The same request in another record is ignored, and a different request with the same id is
+// refused.
 //
 //	plan.go     Stage: from a request or a cancel to the records that it sends
 //	decide.go   the decisions: refusal, windows, snapshot

@@ -26,8 +26,9 @@ type JanitorConfig struct {
 	Log     *slog.Logger
 }
 
-// Janitor deletes objects that were written into the folders of exports after their end: by attempts that were running
-// when their export failed, and by processes that were paused. Any number of janitors may run.
+// Janitor deletes objects that were written into the folders of exports after their end: by
+// attempts that were running when their export failed, and by processes that were paused. Any
+// number of janitors may run.
 type Janitor struct {
 	cfg      JanitorConfig
 	dsn      *clickhouse.DSN
@@ -56,7 +57,8 @@ func NewJanitor(cfg JanitorConfig, dsn *clickhouse.DSN, b *bucket.Bucket) *Janit
 	}
 }
 
-// Run visits exports until ctx is done, and then returns nil. It logs failures, and the next round retries.
+// Run visits exports until ctx is done, and then returns nil. It logs failures, and the next round
+// retries.
 func (j *Janitor) Run(ctx context.Context) error {
 	wait := rand.N(j.cfg.Every) // spreads janitors that start together
 	for {
@@ -123,9 +125,10 @@ type visit struct {
 
 func (v visit) id() export.ID { return export.ID{WorkspaceID: v.WorkspaceID, ExportID: v.ExportID} }
 
-// endedQuery lists recently ended exports: the first page, or the page after the last export of the page before. It is
-// the only query that is not bound to a workspace. It reads ids and times, and no data. It reads the events and not the
-// view, because the view would first fold the events of all times.
+// endedQuery lists recently ended exports: the first page, or the page after the last export of the
+// page before. It is the only query that is not bound to a workspace. It reads ids and times, and
+// no data. It reads the events and not the view, because the view would first fold the events of
+// all times.
 func endedQuery(within time.Duration, last visit, page int) clickhouse.Query {
 	var b clickhouse.Binder
 	workspace, exportID := b.ID("workspace", last.WorkspaceID), b.ID("export", last.ExportID)

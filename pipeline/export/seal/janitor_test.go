@@ -51,8 +51,8 @@ func (e *estate) folder(id string) folder.Folder {
 	return folder.Folder{Bucket: e.bucket, ID: export.ID{WorkspaceID: "acme", ExportID: id}}
 }
 
-// export creates an export with the objects data/kept, which the manifest of a successful export lists, and data/late.
-// An export with a negative age has not ended.
+// export creates an export with the objects data/kept, which the manifest of a successful export
+// lists, and data/late. An export with a negative age has not ended.
 func (e *estate) export(id string, status export.Status, age time.Duration) {
 	e.t.Helper()
 	f := e.folder(id)

@@ -20,8 +20,8 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// world is an export and its processes, without Kafka: the partition of results is a list, and the test decides the
-// outcome of transactions. A seed decides the order of steps.
+// world is an export and its processes, without Kafka: the partition of results is a list, and the
+// test decides the outcome of transactions. A seed decides the order of steps.
 type world struct {
 	t         *testing.T
 	random    *rand.Rand
@@ -152,8 +152,8 @@ func (w *world) checkProgress(p *export.Progress) {
 	w.progress = append(w.progress, p)
 }
 
-// pause lets a process that lost its partition start with a record that it polled before, now or when it wakes up, and
-// continue when it is resumed. Nothing that it sends is committed.
+// pause lets a process that lost its partition start with a record that it polled before, now or
+// when it wakes up, and continue when it is resumed. Nothing that it sends is committed.
 func (w *world) pause() {
 	if w.committed == len(w.log) {
 		return
@@ -263,7 +263,8 @@ func (w *world) run(trouble *export.Result) {
 // check checks the outcome against the first record that ends an export.
 func (w *world) check() {
 	want := map[export.ResultKind]export.Status{
-		export.AllDone: export.StatusSucceeded, export.Cancelled: export.StatusCancelled, export.WindowFailed: export.StatusFailed,
+		export.AllDone: export.StatusSucceeded, export.Cancelled: export.StatusCancelled,
+		export.WindowFailed: export.StatusFailed,
 	}
 	if len(w.plan.Windows) == 1 {
 		want[export.WindowDone] = export.StatusSucceeded
@@ -331,8 +332,9 @@ func (w *world) files() (names []string) {
 	return names
 }
 
-// In any order of results, with aborted transactions, lost caches and paused processes that wake up: there is one
-// completion, progress is exact and never falls, and the files of the manifest exist.
+// In any order of results, with aborted transactions, lost caches and paused processes that wake
+// up: there is one completion, progress is exact and never falls, and the files of the manifest
+// exist.
 func TestAnExportEndsOnceAndItsProgressNeverFalls(t *testing.T) {
 	t.Parallel()
 	b, err := bucket.Open(t.Context(), "mem://")

@@ -6,17 +6,18 @@
 //	      └─ all done ──┤
 //	                    └─────▶ README.md, manifest.json ─────▶ export-completions
 //
-// manifest.json is created once, and names the record that ended the export. A record that is redelivered after a
-// crash finds its own position in the manifest and sends the completion. Seal ignores all other records of an ended
-// export, so that there is exactly one completion (invariant 7). The completion is a pure function of the plan and
-// the manifest.
+// manifest.json is created once, and names the record that ended the export. A record that is
+// redelivered after a crash finds its own position in the manifest and sends the completion. Seal
+// ignores all other records of an ended export, so that there is exactly one completion (invariant
+// 7). The completion is a pure function of the plan and the manifest.
 //
-// This requires that the time at which a record is handled does not decide whether the record ends its export.
-// Otherwise a paused process could wake up and end the export in the name of a record whose offset its successor has
-// committed without a completion. A failure, a cancel, a refusal, an empty selection and the result of an only window
-// therefore always end an export that has not ended. The result of one window of several never does, because the
-// number of finished windows changes with time. When all windows are finished, seal sends itself the result all_done,
-// which always ends the export.
+// This requires that the time at which a record is handled does not decide whether the record ends
+// its export. Otherwise a paused process could wake up and end the export in the name of a record
+// whose offset its successor has committed without a completion. A failure, a cancel, a refusal, an
+// empty selection and the result of an only window therefore always end an export that has not
+// ended. The result of one window of several never does, because the number of finished windows
+// changes with time. When all windows are finished, seal sends itself the result all_done, which
+// always ends the export.
 //
 //	seal.go      Stage: what a result leads to
 //	tally.go     sums of window manifests
@@ -122,7 +123,8 @@ func (w *work) process(ctx context.Context) (err error) {
 	return w.complete(ctx, manifest, text)
 }
 
-// advance applies the result to an export that has not ended. It returns the manifest if the result ends the export.
+// advance applies the result to an export that has not ended. It returns the manifest if the result
+// ends the export.
 func (w *work) advance(ctx context.Context) (*export.Manifest, []byte, error) {
 	switch w.result.Kind {
 	case export.WindowDone:
@@ -141,7 +143,8 @@ func (w *work) advance(ctx context.Context) (*export.Manifest, []byte, error) {
 	return nil, nil, &strictjson.Refusal{Code: strictjson.WrongType, Pointer: "/kind", Rule: "is not a kind of result"}
 }
 
-// windowDone sends progress and the next window, or all_done after the last window. An only window ends the export.
+// windowDone sends progress and the next window, or all_done after the last window. An only window
+// ends the export.
 func (w *work) windowDone(ctx context.Context) (*export.Manifest, []byte, error) {
 	done, err := w.folder.Windows(ctx)
 	if err != nil {
@@ -164,7 +167,8 @@ func (w *work) windowDone(ctx context.Context) (*export.Manifest, []byte, error)
 	return nil, nil, nil
 }
 
-// succeed ends an export whose windows are all finished. Windows are their manifests, if all of them have been read.
+// succeed ends an export whose windows are all finished. Windows are their manifests, if all of
+// them have been read.
 func (w *work) succeed(ctx context.Context, windows []*export.WindowManifest) (*export.Manifest, []byte, error) {
 	if len(windows) != len(w.plan.Windows) {
 		numbers := make([]int, len(w.plan.Windows))
@@ -216,7 +220,8 @@ func (w *work) manifest(status export.Status, failure *export.Error,
 	return export.NewManifest(w.plan, status, failure, windows, w.position, time.Now().UTC().Truncate(time.Millisecond))
 }
 
-// commit creates manifest.json, or reads the manifest that the record or another one created before.
+// commit creates manifest.json, or reads the manifest that the record or another one created
+// before.
 func (w *work) commit(ctx context.Context, m *export.Manifest) (*export.Manifest, []byte, error) {
 	if err := w.stage.cfg.ReachFailpoint(BeforeManifest); err != nil {
 		return nil, nil, kafka.Permanent(err)
@@ -264,8 +269,8 @@ func (w *work) clear(ctx context.Context, m *export.Manifest) error {
 // dropLimit is how long a completion may wait for the snapshot to be dropped.
 const dropLimit = 5 * time.Second
 
-// dropSnapshot drops the snapshot of the export. An unavailable ClickHouse does not delay the completion: a snapshot
-// that remains has a time to live.
+// dropSnapshot drops the snapshot of the export. An unavailable ClickHouse does not delay the
+// completion: a snapshot that remains has a time to live.
 func (w *work) dropSnapshot(ctx context.Context) {
 	if w.plan.Snapshot == "" {
 		return

@@ -50,14 +50,17 @@ func newFixture(t *testing.T) *fixture {
 	}
 	t.Cleanup(func() { b.Close() })
 	f := &fixture{t: t, folder: folder.Folder{Bucket: b, ID: id}, cfg: stage.Config{Config: kafka.Config{
-		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)},
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}}}
 	f.client = f.newClient()
 	f.events = f.newClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond),
 		kgo.ConsumeTopics(
-			f.cfg.TopicName(event.TopicExportProgress), f.cfg.TopicName(event.TopicExportWindows), f.cfg.TopicName(event.TopicExportCompletions),
+			f.cfg.TopicName(event.TopicExportProgress), f.cfg.TopicName(event.TopicExportWindows),
+			f.cfg.TopicName(event.TopicExportCompletions),
 			f.cfg.TopicName(event.TopicDeadLetters)))
-	request, err := export.ParseRequest([]byte(`{"export_id":"e1","workspace_id":"acme","purpose":"export_dataset","source":"recipe","app_id":"app","selection":{"limit":100}}`))
+	request, err := export.ParseRequest([]byte(
+		`{"export_id":"e1","workspace_id":"acme","purpose":"export_dataset","source":"recipe","app_id":"app","selection":{"limit":100}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,8 +103,9 @@ func (f *fixture) window(window int, rows int64) {
 		f.t.Fatal(err)
 	}
 	_, err := f.folder.CreateWindow(f.t.Context(), &export.WindowManifest{
-		ID: id, Window: window, Attempt: "mine", Rows: rows, RowsUsed: rows - 1, Records: rows - 1, Dropped: map[string]int64{"no_output": 1},
-		Files: []export.File{{Key: name, Kind: export.Data, Window: window, Records: rows - 1, Bytes: 3}},
+		ID: id, Window: window, Attempt: "mine", Rows: rows, RowsUsed: rows - 1, Records: rows - 1,
+		Dropped: map[string]int64{"no_output": 1},
+		Files:   []export.File{{Key: name, Kind: export.Data, Window: window, Records: rows - 1, Bytes: 3}},
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -127,8 +131,8 @@ func (f *fixture) windowDone(window int) {
 	f.result(export.Result{Kind: export.WindowDone, Window: window})
 }
 
-// wants waits for the events and compares them as short texts in alphabetical order, because topics have no common
-// order.
+// wants waits for the events and compares them as short texts in alphabetical order, because topics
+// have no common order.
 func (f *fixture) wants(want ...string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), 20*time.Second)

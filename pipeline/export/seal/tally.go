@@ -9,8 +9,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/folder"
 )
 
-// tallies caches the sums of window manifests by export, so that a manifest is read once and not again for each later
-// result. A process that takes over a partition reads the manifests again.
+// tallies caches the sums of window manifests by export, so that a manifest is read once and not
+// again for each later result. A process that takes over a partition reads the manifests again.
 type tallies struct {
 	mu      sync.Mutex
 	exports map[export.ID]*tally
@@ -28,8 +28,9 @@ type tally struct {
 	counted []bool // by number of the window
 }
 
-// sum returns the sum of the finished windows, and the manifests of the last chunk that it read. A finished window stays
-// finished, so that the sum never falls from one result to the next, in whichever process.
+// sum returns the sum of the finished windows, and the manifests of the last chunk that it read. A
+// finished window stays finished, so that the sum never falls from one result to the next, in
+// whichever process.
 func (c *tallies) sum(ctx context.Context, f folder.Folder, done []int) (
 	sum *export.Tally, read []*export.WindowManifest, err error,
 ) {

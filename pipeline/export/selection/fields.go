@@ -16,7 +16,8 @@ func runFields(r *record.Row) []field {
 	return append(identityFields(r), append(executionFields(&r.Execution), runField("system_inputs", &r.SystemInputs))...)
 }
 
-// identityFields are the fields of a run beside its execution: all that a node run shows of its run.
+// identityFields are the fields of a run beside its execution: all that a node run shows of its
+// run.
 func identityFields(r *record.Row) []field {
 	return []field{
 		runField("workspace_id", &r.WorkspaceID),
@@ -35,8 +36,8 @@ func identityFields(r *record.Row) []field {
 	}
 }
 
-// executionFields are the fields that runs and node runs share. Their columns have the same types in
-// both tables.
+// executionFields are the fields that runs and node runs share. Their columns have the same types
+// in both tables.
 func executionFields(e *record.Execution) []field {
 	return []field{
 		runField("app_version", &e.AppVersion),
@@ -103,8 +104,8 @@ func feedbackField(name string, to any) field {
 	return tableField("{f}feedback_"+name, columns.TypeOf(columns.Feedback, name), to)
 }
 
-// tableField binds an expression of this column type to a field of the row. It panics where no column
-// fills a field of that Go type: the lists above are constant, so a test finds it.
+// tableField binds an expression of this column type to a field of the row. It panics where no
+// column fills a field of that Go type: the lists above are constant, so a test finds it.
 func tableField(expression string, of columns.Type, to any) field {
 	switch to := to.(type) {
 	case *[]byte:

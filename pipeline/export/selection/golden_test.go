@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// shapes are requests by the shape of their rows. Purposes and targets that are not among them need the rows of one
-// that is.
+// shapes are requests by the shape of their rows. Purposes and targets that are not among them need
+// the rows of one that is.
 var shapes = map[string]export.Request{
 	"runs":            {Purpose: export.ExportDataset},
 	"runs_split":      {Purpose: export.ExportDataset, Split: &export.Split{Validation: 0.1}},
@@ -51,7 +51,8 @@ var (
 		"ingested_at_limit": {Limit: 10, Window: &export.TimeWindow{By: export.ByIngestedAt, From: goldenDay,
 			To: goldenDay.AddDate(0, 1, 0)}},
 	}
-	// wholeShapes are the shapes whose queries are there for all bounds and filters. The others have the same conditions.
+	// wholeShapes are the shapes whose queries are there for all bounds and filters. The others
+	// have the same conditions.
 	wholeShapes = []string{"runs", "compared_runs", "nodes"}
 )
 

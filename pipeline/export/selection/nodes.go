@@ -12,10 +12,11 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// Some targets need the node runs of each run. They come from a query of their own, in the order of the runs, and are
-// given to them as they pass: a join would sort rows that have all of them.
+// Some targets need the node runs of each run. They come from a query of their own, in the order of
+// the runs, and are given to them as they pass: a join would sort rows that have all of them.
 
-// NodeRuns is the query for [WithNodes] beside [Selection.Rows]; its SQL is "" where the rows need no node runs.
+// NodeRuns is the query for [WithNodes] beside [Selection.Rows]; its SQL is "" where the rows need
+// no node runs.
 func (q *Selection) NodeRuns() RowQuery {
 	if q.needs.Nodes == record.NoNodes || q.nodes != nil {
 		return RowQuery{}
@@ -45,7 +46,8 @@ func (q *Selection) nodeRuns(keys string) RowQuery {
 		"\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
 		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + needed + ") AS n\n" +
 		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
-		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"), newNodeRunReader}
+		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"),
+		newNodeRunReader}
 }
 
 // newNodeRunReader returns the reader of a node run and of the key of its run.
@@ -59,8 +61,8 @@ func newNodeRunReader() *rowReader {
 	return reader
 }
 
-// maxNodes bounds the bytes of node runs that a run brings along. No record may be so large, see package
-// extract.
+// maxNodes bounds the bytes of node runs that a run brings along. No record may be so large, see
+// package extract.
 const maxNodes = 64 << 20
 
 // runNodes are the node runs of a run. Size is their memory in bytes.
@@ -76,9 +78,10 @@ func (n *runNodes) compare(row *record.Row) int {
 		bytes.Compare(n.runID, row.RunID))
 }
 
-// WithNodes calls read with a function that adds the node runs to each row and then calls fn. The node runs
-// come from query, in the order of the rows; the query needs a connection of its own. The node runs of a run
-// are cut at 64 MiB, and such a row is TooLarge. Errors and connections are as in [ReadRows].
+// WithNodes calls read with a function that adds the node runs to each row and then calls fn. The
+// node runs come from query, in the order of the rows; the query needs a connection of its own. The
+// node runs of a run are cut at 64 MiB, and such a row is TooLarge. Errors and connections are as
+// in [ReadRows].
 func WithNodes(
 	ctx context.Context, client *ch.Client, query RowQuery,
 	read func(ctx context.Context, fn func(*record.Row) error) error, fn func(*record.Row) error,

@@ -16,15 +16,15 @@ import (
 // maxReadMemory bounds the memory of a reading query on the server, in bytes.
 const maxReadMemory = 4 << 30
 
-// maxReadBlock bounds the rows of a block. The reader and the server hold a few blocks at a time. A sort
-// fills its blocks, so the bound matters where a query sorts whole rows; in the order of the table a block
-// has about 1 MB. Measured on 3,000 rows of 300 kB: the reader took 70 MB in the order of the table, 350 MB
-// sorted, and 3.7 GB sorted in blocks of 8,192 rows. For rows of 1 kB, blocks of 256 rows are as fast as
-// larger ones.
+// maxReadBlock bounds the rows of a block. The reader and the server hold a few blocks at a time. A
+// sort fills its blocks, so the bound matters where a query sorts whole rows; in the order of the
+// table a block has about 1 MB. Measured on 3,000 rows of 300 kB: the reader took 70 MB in the
+// order of the table, 350 MB sorted, and 3.7 GB sorted in blocks of 8,192 rows. For rows of 1 kB,
+// blocks of 256 rows are as fast as larger ones.
 const maxReadBlock = 256
 
-// ReadSettings returns the settings of a query that reads rows for an export. Comment and limit are as in
-// [clickhouse.ReadSettings].
+// ReadSettings returns the settings of a query that reads rows for an export. Comment and limit are
+// as in [clickhouse.ReadSettings].
 func ReadSettings(comment string, limit time.Duration) []ch.Setting {
 	return append(clickhouse.ReadSettings(comment, limit, maxReadMemory), ch.SettingInt("max_block_size", maxReadBlock))
 }
@@ -39,14 +39,14 @@ var defaultPatience = patience{silence: 30 * time.Second, hangUp: time.Second}
 
 var errSilent = errors.New("ClickHouse went silent in the middle of the query")
 
-// ReadRows streams the rows of a query that selects [RowColumns] and calls fn for each. The reader owns the
-// row and all that it refers to; they are valid until fn returns. ReadRows returns the number of rows that
-// fn was given.
+// ReadRows streams the rows of a query that selects [RowColumns] and calls fn for each. The reader
+// owns the row and all that it refers to; they are valid until fn returns. ReadRows returns the
+// number of rows that fn was given.
 //
-// The error is nil if and only if fn returned nil for every row and the server confirmed the last one
-// (invariant 5). An error of fn stops the query and is returned as it is. Other errors are wrapped with the
-// query's id, for [clickhouse.Classify]. After an exception of the server the client can be used again.
-// After any other error, also one of fn or ctx, its connection is closed.
+// The error is nil if and only if fn returned nil for every row and the server confirmed the last
+// one (invariant 5). An error of fn stops the query and is returned as it is. Other errors are
+// wrapped with the query's id, for [clickhouse.Classify]. After an exception of the server the
+// client can be used again. After any other error, also one of fn or ctx, its connection is closed.
 func ReadRows(
 	ctx context.Context, client *ch.Client, query RowQuery, fn func(*record.Row) error,
 ) (rows int, err error) {

@@ -42,14 +42,17 @@ func exec(t testing.TB, dsn *clickhouse.DSN, statements ...string) {
 	}
 }
 
-// insertRuns are run-full with a value in every column, newest feedback and all, and run-bare with none
-// but what is required.
+// insertRuns are run-full with a value in every column, newest feedback and all, and run-bare with
+// none but what is required.
 var insertRuns = []string{
 	`INSERT INTO runs SETTINGS async_insert = 0 VALUES
-	('acme', 'run-full', 'recipe', 'invoices', 'Invoice reader', 'v3', 'req-1', 's-1', 'u-1', 'm-1', 't-1', 'webhook', 'failed',
-	 '2026-11-01 00:00:00.001', '2026-11-01 00:00:02.150', '2026-11-01 00:00:02.151999', 'What "is"\n due?', '12 €', '13 €',
+	('acme', 'run-full', 'recipe', 'invoices', 'Invoice reader', 'v3', 'req-1', 's-1', 'u-1', 'm-1', 't-1', 'webhook',
+		'failed',
+	 '2026-11-01 00:00:00.001', '2026-11-01 00:00:02.150', '2026-11-01 00:00:02.151999', 'What "is"\n due?', '12 €',
+		'13 €',
 	 '{"question":"\\n"}', '{"system":1}', '{"answer":12}', '[{"role":"user"}]', '[{"type":"function"}]', 'timeout', 'no answer',
-	 [('f1','in.pdf','s3://b/in','application/pdf',1099511627776,'input'), ('f2','','','',NULL,'output')], 1200, 34, 0.00042,
+	 [('f1','in.pdf','s3://b/in','application/pdf',1099511627776,'input'), ('f2','','','',NULL,'output')], 1200, 34,
+		0.00042,
 	 {'region':'eu','tier':'','żółw':'漢字'}, 'g', now64(6), 4),
 	('acme', 'run-full', 'recipe', 'invoices', 'old', 'old', 'old', 'old', 'old', 'old', 'old', 'old', 'running',
 	 '2026-11-01 00:00:00.001', NULL, '2026-11-01 00:00:01', 'old', 'old', 'old', '{}', '{}', '{}', '[]', '[]', 'old', 'old', [], 1, 1, 1, {}, 'old', now64(6), 2)`,
@@ -65,7 +68,8 @@ const (
 	wantBare = `"run_id":"run-bare","request_id":null,"source":"copilot","app_id":"helper","app_name":null,"app_version":null,"session_id":null,"user_id":null,"trigger":null,"status":"running","started_at":"1970-01-01T00:00:00.000Z","ended_at":null,"updated_at":"2199-12-31T23:59:59.999Z","latency_ms":null,"question":null,"inputs":null,"system_inputs":null,"messages":null,"tools":null,"answer":null,"outputs":null,"reference":null,"error":null,"files":[],"feedback":null,"model":null,"usage":null,"cost_usd":null,"metadata":{},"trace_id":null}`
 )
 
-// records collects rows as the canonical records of a data set, which have every field, less their ids.
+// records collects rows as the canonical records of a data set, which have every field, less their
+// ids.
 type records struct {
 	formatter format.RowFormatter
 	lines     []string
@@ -95,9 +99,11 @@ func TestRowsAreReadAsTheyWereInserted(t *testing.T) {
 	for name, from := range map[string]string{
 		"one relation": "SELECT " + RowColumns("", "") + " FROM runs_with_feedback",
 		"two relations": "SELECT " + RowColumns("r.", "f.") + ` FROM (SELECT * FROM runs FINAL) AS r LEFT JOIN (
-			SELECT run_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment, tags AS feedback_tags,
+			SELECT run_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment, tags
+				AS feedback_tags,
 			corrected_answer AS feedback_corrected_answer FROM feedback FINAL ORDER BY version DESC LIMIT 1 BY run_id) AS f ON r.run_id = f.run_id`,
-		"texts for words": "SELECT " + RowColumns("", "") + ` FROM (SELECT * REPLACE (toString(source) AS source, toString(app_id) AS app_id,
+		"texts for words": "SELECT " + RowColumns("", "") +
+			` FROM (SELECT * REPLACE (toString(source) AS source, toString(app_id) AS app_id,
 			toString(status) AS status, toString(model) AS model) FROM runs_with_feedback)`,
 	} {
 		got := newRecords(t)
@@ -123,7 +129,8 @@ func TestARowLeavesNothingInTheNext(t *testing.T) {
 	exec(t, dsn, insertRuns...)
 	got := newRecords(t)
 	rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{
-		SQL: "SELECT " + RowColumns("r.", "r.") + ` FROM (SELECT * FROM runs_with_feedback AS a CROSS JOIN numbers(3000) AS n) AS r
+		SQL: "SELECT " + RowColumns("r.", "r.") +
+			` FROM (SELECT * FROM runs_with_feedback AS a CROSS JOIN numbers(3000) AS n) AS r
 			ORDER BY cityHash64(r.run_id, r.number)`,
 		Settings: ReadSettings("a test", time.Minute),
 	}}, got.add)
@@ -152,7 +159,8 @@ func TestEveryFieldOfTheRowIsRead(t *testing.T) {
 	_, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{
 		SQL: "SELECT " + RowColumns("", "") + " FROM runs_with_feedback WHERE run_id = 'run-full'",
 	}}, func(row *record.Row) error {
-		for _, v := range []reflect.Value{reflect.ValueOf(*row), reflect.ValueOf(row.Execution), reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Files[0])} {
+		for _, v := range []reflect.Value{reflect.ValueOf(*row), reflect.ValueOf(row.Execution),
+			reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Files[0])} {
 			for i := range v.NumField() {
 				switch name := v.Type().Field(i).Name; name {
 				case "Node", "Nodes", "TooLarge", "Comparison", "Group", "Split", "InputGroup", "OnNode": // of wide rows
@@ -170,7 +178,8 @@ func TestEveryFieldOfTheRowIsRead(t *testing.T) {
 	}
 }
 
-// numbered is a query of n runs with the numbers as ids, in any order. Rest may filter by number, or order.
+// numbered is a query of n runs with the numbers as ids, in any order. Rest may filter by number,
+// or order.
 func numbered(n int, rest string) string {
 	return fmt.Sprintf(`SELECT %s FROM (
 		SELECT r.* REPLACE (toString(number) AS run_id, concat('app-', toString(number)) AS app_id,
@@ -184,14 +193,16 @@ func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	client := dial(t, dsn)
-	for _, size := range []struct{ block, rows int }{{100, 2000}, {1000, 5000}, {100_000, 70_000}} { // words with indexes of 8, 16 and 32 bits
+	// words with indexes of 8, 16 and 32 bits
+	for _, size := range []struct{ block, rows int }{{100, 2000}, {1000, 5000}, {100_000, 70_000}} {
 		block, n := size.block, size.rows
 		next := 0
 		rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 			SQL:      numbered(n, "ORDER BY number"),
 			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", block)),
 		}}, func(row *record.Row) error {
-			if id := fmt.Sprint(next); string(row.RunID) != id || string(row.AppID) != "app-"+id || len(row.Question) != 200 || row.Question[7] != id[len(id)-1] {
+			if id := fmt.Sprint(next); string(row.RunID) != id || string(row.AppID) != "app-"+id || len(row.Question) != 200 ||
+				row.Question[7] != id[len(id)-1] {
 				return fmt.Errorf("row %d is %s of %s", next, row.RunID, row.AppID)
 			}
 			next++
@@ -206,9 +217,10 @@ func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 func TestAQueryWithoutRowsIsNoError(t *testing.T) {
 	t.Parallel()
 	dsn := clickhousetest.Database(t)
-	rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{SQL: numbered(10, "")}}, func(*record.Row) error {
-		return errors.New("called")
-	})
+	rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{SQL: numbered(10, "")}},
+		func(*record.Row) error {
+			return errors.New("called")
+		})
 	if rows != 0 || err != nil {
 		t.Errorf("%d rows, %v", rows, err)
 	}
@@ -229,10 +241,13 @@ func TestReadSettingsLimitTheQuery(t *testing.T) {
 		{"no write", "INSERT INTO runs (run_id) VALUES ('x')", settings(time.Minute), 164},
 		{"no time left", numbered(10, "WHERE sleepEachRow(0.25) = 0"), settings(time.Second), 159},
 		{"too many rows to read", numbered(100_000, ""), settings(time.Minute, ch.SettingInt("max_rows_to_read", 1000)), 158},
-		{"too many rows in the result", numbered(100_000, ""), settings(time.Minute, ch.SettingInt("max_result_rows", 1000)), 396},
-		{"too much memory", strings.Replace(numbered(1000, ""), "200)", "1000000)", 1), settings(time.Minute, ch.SettingInt("max_memory_usage", 100<<20)), 241},
+		{"too many rows in the result", numbered(100_000, ""), settings(time.Minute, ch.SettingInt("max_result_rows", 1000)),
+			396},
+		{"too much memory", strings.Replace(numbered(1000, ""), "200)", "1000000)", 1),
+			settings(time.Minute, ch.SettingInt("max_memory_usage", 100<<20)), 241},
 	} {
-		rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{SQL: test.sql, Settings: test.settings}}, func(*record.Row) error { return nil })
+		rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{SQL: test.sql,
+			Settings: test.settings}}, func(*record.Row) error { return nil })
 		if clickhouse.Code(err) != test.code {
 			t.Errorf("%s: %d rows, %v", test.name, rows, err)
 		}
@@ -246,7 +261,8 @@ func TestAColumnOfAnotherTypeIsRefused(t *testing.T) {
 	for _, replacement := range []string{
 		"toString(feedback_score) AS feedback_score", "toNullable(question) AS question", "toFloat32(cost_usd) AS cost_usd",
 		"CAST([], 'Array(Tuple(file_id String, name String))') AS files", "CAST(map(), 'Map(String, String)') AS metadata",
-		"toUInt64(usage_input_tokens) AS usage_input_tokens", "CAST([], 'Array(UInt8)') AS feedback_tags", "toDateTime(ended_at) AS ended_at",
+		"toUInt64(usage_input_tokens) AS usage_input_tokens", "CAST([], 'Array(UInt8)') AS feedback_tags",
+		"toDateTime(ended_at) AS ended_at",
 	} {
 		rows, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{
 			SQL: "SELECT " + RowColumns("", "") + " FROM (SELECT * REPLACE (" + replacement + ") FROM runs_with_feedback)",
@@ -260,13 +276,17 @@ func TestAColumnOfAnotherTypeIsRefused(t *testing.T) {
 func BenchmarkReadRows(b *testing.B) {
 	dsn := clickhousetest.Database(b)
 	const n = 30_000 // a window
-	exec(b, dsn, fmt.Sprintf(`INSERT INTO runs (workspace_id, run_id, source, app_id, app_name, app_version, status, started_at, ended_at, updated_at,
+	exec(b, dsn, fmt.Sprintf(
+		`INSERT INTO runs (workspace_id, run_id, source, app_id, app_name, app_version, status, started_at, ended_at, updated_at,
 		question, inputs, answer, outputs, reference, model, metadata, version) SETTINGS async_insert = 0
-		SELECT 'acme', toString(generateUUIDv4()), 'recipe', 'math', 'Math tutor', concat('v', toString(number %% 4)), 'succeeded',
-		toDateTime64('2026-11-01', 3) + number AS at, at + 2, at + 2, randomPrintableASCII(250), concat('{"question":"', hex(randomString(125)), '"}'),
+		SELECT 'acme', toString(generateUUIDv4()), 'recipe', 'math', 'Math tutor', concat('v', toString(number %% 4)),
+			'succeeded',
+		toDateTime64('2026-11-01', 3) + number AS at, at + 2, at + 2, randomPrintableASCII(250),
+			concat('{"question":"', hex(randomString(125)), '"}'),
 		randomPrintableASCII(250), '{"answer":"360"}', randomPrintableASCII(150), 'm', map('item', toString(number)), 1 FROM numbers(%d)`, n))
 	query := RowQuery{Query: clickhouse.Query{
-		SQL: "SELECT " + RowColumns("", "") + ` FROM (SELECT *, 'f' AS feedback_id, 'thumbsUp' AS feedback_rating, toNullable(toFloat64(1)) AS feedback_score,
+		SQL: "SELECT " + RowColumns("", "") +
+			` FROM (SELECT *, 'f' AS feedback_id, 'thumbsUp' AS feedback_rating, toNullable(toFloat64(1)) AS feedback_score,
 			'' AS feedback_comment, CAST([], 'Array(String)') AS feedback_tags, '' AS feedback_corrected_answer FROM runs FINAL)
 			ORDER BY workspace_id, source, app_id, started_at, run_id`,
 		Settings: ReadSettings("a benchmark", time.Minute),

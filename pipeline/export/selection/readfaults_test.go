@@ -67,9 +67,10 @@ func TestAQueryThatFailsMidwayIsAnError(t *testing.T) {
 	exec(t, dsn, insertRuns...)
 	client := dial(t, dsn)
 	rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
-		ID:       uuid.NewString(),
-		SQL:      numbered(200_000, "WHERE NOT throwIf(number = 150000, 'late')"),
-		Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100), ch.SettingInt("max_threads", 1)),
+		ID:  uuid.NewString(),
+		SQL: numbered(200_000, "WHERE NOT throwIf(number = 150000, 'late')"),
+		Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100),
+			ch.SettingInt("max_threads", 1)),
 	}}, func(*record.Row) error { return nil })
 	if clickhouse.Code(err) != 395 || rows == 0 {
 		t.Errorf("%d rows, %v", rows, err)
@@ -77,7 +78,8 @@ func TestAQueryThatFailsMidwayIsAnError(t *testing.T) {
 	if client.IsClosed() {
 		t.Error("the client cannot be used again")
 	}
-	if rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{SQL: numbered(10, "")}}, func(*record.Row) error { return nil }); rows != 10 || err != nil {
+	if rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{SQL: numbered(10, "")}},
+		func(*record.Row) error { return nil }); rows != 10 || err != nil {
 		t.Errorf("the next query: %d rows, %v", rows, err)
 	}
 }
@@ -158,8 +160,8 @@ func TestASlowCallbackIsNotASilentServer(t *testing.T) {
 	}
 }
 
-// cut is a relay of one connection to a server that does not send the whole answer. The server sees a client
-// that hangs up in order.
+// cut is a relay of one connection to a server that does not send the whole answer. The server sees
+// a client that hangs up in order.
 type cut struct {
 	addr string
 

@@ -18,8 +18,8 @@ import (
 const (
 	// queryLimit is how long one query of a plan may take.
 	queryLimit = 2 * time.Minute
-	// settled is the age of a row behind which no older row can appear: an insert times out after 30 s, and
-	// ingested_at is the clock of the server when the insert starts.
+	// settled is the age of a row behind which no older row can appear: an insert times out after
+	// 30 s, and ingested_at is the clock of the server when the insert starts.
 	settled = time.Minute
 	// maxNamed is how many runs a warning names.
 	maxNamed = 100
@@ -31,7 +31,8 @@ type Reader struct {
 	Comment string // names the export in the query log of ClickHouse
 }
 
-// Limited returns the query with the settings of a plan: it reads only, and for two minutes at most.
+// Limited returns the query with the settings of a plan: it reads only, and for two minutes at
+// most.
 func (r *Reader) Limited(query clickhouse.Query) clickhouse.Query {
 	query.Settings = ReadSettings(r.Comment, queryLimit)
 	return query
@@ -52,8 +53,9 @@ func (r *Reader) texts(ctx context.Context, query clickhouse.Query) ([]string, e
 	return clickhouse.ReadTexts(ctx, r.Client, r.Limited(query))
 }
 
-// Resolve fixes what the data decides about the selection of a plan, before its rows are counted: the end of a window
-// by ingested_at, the oldest started_at, warnings about missing runs, and options. Size is the number of rows of a window.
+// Resolve fixes what the data decides about the selection of a plan, before its rows are counted:
+// the end of a window by ingested_at, the oldest started_at, warnings about missing runs, and
+// options. Size is the number of rows of a window.
 func Resolve(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {
 		now, err := r.Int(ctx, ServerTime())
@@ -76,7 +78,8 @@ func Resolve(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	return resolveSince(ctx, r, p, size)
 }
 
-// clamp ends a window by ingested_at before the present, so that no row appears in the window after it was read.
+// clamp ends a window by ingested_at before the present, so that no row appears in the window after
+// it was read.
 func clamp(w export.TimeWindow, now time.Time) export.TimeWindow {
 	if until := now.Add(-settled); w.To.After(until) {
 		w.To = until
@@ -103,8 +106,8 @@ func missingRuns(wanted, found []string) []export.Warning {
 	}}
 }
 
-// resolveOptions adds the options that depend on the data. CSV has its columns before its rows, so that the columns of
-// prompt variables are looked up first.
+// resolveOptions adds the options that depend on the data. CSV has its columns before its rows, so
+// that the columns of prompt variables are looked up first.
 func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 	p.Options = maps.Clone(p.Request.Options)
 	if p.Request.Target != evaluation.KariniCSV || len(p.Request.Nodes) == 0 {
@@ -126,9 +129,9 @@ func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 	return nil
 }
 
-// resolveSince finds a time since which all requested rows of a small limit have started. The reader then skips older rows:
-// with FINAL, ClickHouse cannot start at the end of the table. It looks for an eighth more rows than requested, since the
-// selection changes until it is read.
+// resolveSince finds a time since which all requested rows of a small limit have started. The
+// reader then skips older rows: with FINAL, ClickHouse cannot start at the end of the table. It
+// looks for an eighth more rows than requested, since the selection changes until it is read.
 func resolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	limit, window := p.Selection.Limit, p.Selection.Window
 	p.Since = time.Time{}

@@ -10,17 +10,18 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// RowColumns returns the SELECT list of a query for [ReadRows]: exactly these expressions, in this order.
-// Run and feedback are the prefixes of the query's relations, such as "r." and "f.", or "" where a column
-// name alone is unambiguous.
+// RowColumns returns the SELECT list of a query for [ReadRows]: exactly these expressions, in this
+// order. Run and feedback are the prefixes of the query's relations, such as "r." and "f.", or ""
+// where a column name alone is unambiguous.
 //
-// The relation run has the columns of table runs. The relation feedback has the columns feedback_id,
-// feedback_rating, feedback_score, feedback_comment, feedback_tags and feedback_corrected_answer, as in the
-// view runs_with_feedback. An empty feedback_id, which a LEFT JOIN yields, means that the run has no
-// feedback. Both may be the same relation.
+// The relation run has the columns of table runs. The relation feedback has the columns
+// feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags and
+// feedback_corrected_answer, as in the view runs_with_feedback. An empty feedback_id, which a LEFT
+// JOIN yields, means that the run has no feedback. Both may be the same relation.
 //
-// Each expression has a fixed type: it converts where a relation may have String or LowCardinality(String).
-// Each alias starts with "row_", so that no alias hides a column in WHERE or ORDER BY.
+// Each expression has a fixed type: it converts where a relation may have String or
+// LowCardinality(String). Each alias starts with "row_", so that no alias hides a column in WHERE
+// or ORDER BY.
 func RowColumns(run, feedback string) string {
 	return selectList(newRowReader().fields, run, feedback)
 }
@@ -97,15 +98,16 @@ func view(c *proto.ColStr, i int) []byte {
 	return c.Buf[p.Start:p.End:p.End]
 }
 
-// lowCardinality reads a text of few values. It travels as a dictionary, which costs both sides less than
-// plain text.
+// lowCardinality reads a text of few values. It travels as a dictionary, which costs both sides
+// less than plain text.
 func lowCardinality(expression string, to *[]byte) field {
 	c := newDictionary()
-	return field{alias(expression), "CAST(" + expression + ", '" + string(columns.LowCardinality) + "')", c, func(i int) { *to = c.value(i) }}
+	return field{alias(expression), "CAST(" + expression + ", '" + string(columns.LowCardinality) + "')", c,
+		func(i int) { *to = c.value(i) }}
 }
 
-// milliseconds reads a time as milliseconds since 1970. The query converts it to a number because ch-go
-// does not check the precision of a DateTime64.
+// milliseconds reads a time as milliseconds since 1970. The query converts it to a number because
+// ch-go does not check the precision of a DateTime64.
 func milliseconds(expression string, to *int64) field {
 	c := &proto.ColInt64{}
 	return field{alias(expression), "toUnixTimestamp64Milli(" + expression + ")", c, func(i int) { *to = c.Row(i) }}
@@ -129,7 +131,8 @@ func number(expression string, to *record.Null[float64]) field {
 	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }}
 }
 
-// nullable returns a value or, for NULL, the zero Null: the value that a block has at a NULL is undefined.
+// nullable returns a value or, for NULL, the zero Null: the value that a block has at a NULL is
+// undefined.
 func nullable[T any](null uint8, value T) record.Null[T] {
 	if null != 0 {
 		return record.Null[T]{}
@@ -163,7 +166,8 @@ func pairs(expression string, to *[]record.Pair) field {
 	}}
 }
 
-// bounds returns the range of array i in the column of elements: from its first one up to, without, to.
+// bounds returns the range of array i in the column of elements: from its first one up to, without,
+// to.
 func bounds(offsets proto.ColUInt64, i int) (from, to int) {
 	if i > 0 {
 		from = int(offsets[i-1])
@@ -219,8 +223,8 @@ func (c *pairsColumn) DecodeColumn(r *proto.Reader, rows int) error {
 	return decodeNested(r, rows, &c.offsets, c.keys, &c.values)
 }
 
-// maxElements bounds the elements of all arrays of a block, so that a corrupt stream does not take all
-// memory.
+// maxElements bounds the elements of all arrays of a block, so that a corrupt stream does not take
+// all memory.
 const maxElements = 1 << 28
 
 // decodeNested reads the offsets of arrays, then the columns of their elements.

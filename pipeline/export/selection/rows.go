@@ -13,8 +13,8 @@ type RowQuery struct {
 	reader func() *rowReader // reads what the query selects; nil: [RowColumns]
 }
 
-// Rows is the query for [ReadRows]: the selected rows, ordered by their group, if they are grouped, and then by
-// started_at, run_id and node_run_id.
+// Rows is the query for [ReadRows]: the selected rows, ordered by their group, if they are grouped,
+// and then by started_at, run_id and node_run_id.
 func (q *Selection) Rows() RowQuery {
 	if q.wide() {
 		return q.wideRows()
@@ -44,8 +44,8 @@ func (q *Selection) keys() string {
 	return "SELECT " + key + " " + q.from(keyColumns, "", len(q.feedbackConditions) > 0) + q.mostRecent()
 }
 
-// related is a condition on feedback, and on the runs around node runs, that leaves those of the selected rows. Since
-// it does not read FINAL, it leaves some others too. They join with nothing.
+// related is a condition on feedback, and on the runs around node runs, that leaves those of the
+// selected rows. Since it does not read FINAL, it leaves some others too. They join with nothing.
 func (q *Selection) related() string {
 	return "run_id IN (SELECT run_id FROM " + q.table() + " WHERE " + and(q.rowConditions) + ")"
 }
@@ -61,9 +61,10 @@ func (q *Selection) mostRecent() string {
 	return "\nORDER BY s.started_at DESC, s.run_id DESC LIMIT " + q.bind.Count("limit", q.limit)
 }
 
-// from is the FROM and WHERE of the selected rows s, with these columns of their table. Node runs are joined with their
-// run r where a condition refers to it. With feedback, rows are joined with the newest feedback on their run f, and node
-// runs with the newest on their node g. Related is "" or a condition that narrows the feedback.
+// from is the FROM and WHERE of the selected rows s, with these columns of their table. Node runs
+// are joined with their run r where a condition refers to it. With feedback, rows are joined with
+// the newest feedback on their run f, and node runs with the newest on their node g. Related is ""
+// or a condition that narrows the feedback.
 func (q *Selection) from(columns, related string, feedback bool) string {
 	if q.nodes != nil {
 		columns += ", node_run_id, node_id, metadata"
@@ -86,8 +87,8 @@ func (q *Selection) from(columns, related string, feedback bool) string {
 	return text
 }
 
-// fromWithFeedback is from with feedback, limited to the most recent rows. It joins no more than those, if no condition
-// is on feedback.
+// fromWithFeedback is from with feedback, limited to the most recent rows. It joins no more than
+// those, if no condition is on feedback.
 func (q *Selection) fromWithFeedback(columns, related string) string {
 	if q.nodes == nil && q.feedbackConditions == nil && q.limit > 0 {
 		return "FROM (SELECT " + columns + " FROM runs AS s FINAL WHERE " + and(q.rowConditions) + q.mostRecent() +
@@ -97,8 +98,8 @@ func (q *Selection) fromWithFeedback(columns, related string) string {
 	return q.from(columns, related, true) + q.mostRecent()
 }
 
-// feedbackColumn is a column of the newest feedback of a row: of a node run, the feedback on its node g, or else on its
-// run f.
+// feedbackColumn is a column of the newest feedback of a row: of a node run, the feedback on its
+// node g, or else on its run f.
 func (q *Selection) feedbackColumn(column string) string {
 	if q.nodes == nil {
 		return "f." + column
@@ -119,19 +120,21 @@ func (q *Selection) feedbackList() string {
 	return strings.Join(list, ", ")
 }
 
-// newestRunFeedback selects the newest feedback on each run of the workspace as a whole. Related is "" or a condition
-// that leaves some of the runs.
+// newestRunFeedback selects the newest feedback on each run of the workspace as a whole. Related is
+// "" or a condition that leaves some of the runs.
 func newestRunFeedback(related string) string {
 	return newestFeedback("node_id = ''", related, "run_id")
 }
 
-// newestNodeFeedback selects the newest feedback on each of the selected nodes in each run of the workspace.
+// newestNodeFeedback selects the newest feedback on each of the selected nodes in each run of the
+// workspace.
 func (q *Selection) newestNodeFeedback(related string) string {
 	return newestFeedback("node_id IN "+q.bind.IDs("nodes", q.nodes), related, "run_id, feedback_node_id")
 }
 
-// newestFeedback uses LIMIT BY, which costs next to nothing in the order of the table's key. argMax over a tuple takes
-// fifty times as long, and argMax over single columns skips a score that is NULL.
+// newestFeedback uses LIMIT BY, which costs next to nothing in the order of the table's key. argMax
+// over a tuple takes fifty times as long, and argMax over single columns skips a score that is
+// NULL.
 func newestFeedback(node, related, by string) string {
 	conditions := []string{"workspace_id = {workspace:String}", node}
 	if related != "" {

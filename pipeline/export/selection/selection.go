@@ -25,14 +25,15 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// Selection builds the SQL that selects the source rows of an export: the newest version of each run, or node run, that
-// the request asks for, with the newest feedback on it.
+// Selection builds the SQL that selects the source rows of an export: the newest version of each
+// run, or node run, that the request asks for, with the newest feedback on it.
 //
-// Its queries read FINAL. They filter in WHERE and never in PREWHERE, which ClickHouse evaluates before FINAL, on
-// superseded rows. No value of a request is part of their text (invariant 9).
+// Its queries read FINAL. They filter in WHERE and never in PREWHERE, which ClickHouse evaluates
+// before FINAL, on superseded rows. No value of a request is part of their text (invariant 9).
 //
-// The rows are read in one of two ways. Ungrouped runs come in the order of their table, joined with their feedback or
-// merged with the feedback of a snapshot. All other rows are wide, see wide.go.
+// The rows are read in one of two ways. Ungrouped runs come in the order of their table, joined
+// with their feedback or merged with the feedback of a snapshot. All other rows are wide, see
+// wide.go.
 type Selection struct {
 	bind  clickhouse.Binder
 	nodes []string // the rows are runs of these nodes; nil: they are runs
@@ -46,7 +47,8 @@ type Selection struct {
 	joinsRun           bool     // whether conditions on node runs refer to r
 }
 
-// New returns the selection of a request within bounds, which are the request's own or those that a plan has fixed.
+// New returns the selection of a request within bounds, which are the request's own or those that a
+// plan has fixed.
 func New(r *export.Request, bounds export.Selection) *Selection {
 	q := &Selection{limit: bounds.Limit, nodes: r.Nodes, needs: r.Needs(), split: r.Split != nil}
 	q.rowConditions = appConditions(&q.bind, r)
@@ -88,8 +90,8 @@ func (q *Selection) wide() bool { return q.nodes != nil || q.needs.Group != reco
 
 func (q *Selection) addWindow(w *export.TimeWindow) {
 	if w.By == export.ByIngestedAt {
-		// A row is as new as its latest part, so that feedback that comes later exports the row again, later.
-		// Without feedback, f.ingested_at is the default of its type: 1970.
+		// A row is as new as its latest part, so that feedback that comes later exports the row
+		// again, later. Without feedback, f.ingested_at is the default of its type: 1970.
 		latest := "greatest(s.ingested_at, f.ingested_at)"
 		if q.nodes != nil {
 			latest = "greatest(s.ingested_at, r.ingested_at, " + q.feedbackColumn("ingested_at") + ")"
@@ -100,7 +102,8 @@ func (q *Selection) addWindow(w *export.TimeWindow) {
 			latest+" < "+q.bind.Micro("to", w.To.UnixMicro()))
 		return
 	}
-	// started_at has milliseconds. A bound between two milliseconds selects the same rows as the later one.
+	// started_at has milliseconds. A bound between two milliseconds selects the same rows as the
+	// later one.
 	q.rowConditions = append(q.rowConditions,
 		"started_at >= "+q.bind.Milli("from", ceilMilli(w.From)),
 		"started_at < "+q.bind.Milli("to", ceilMilli(w.To)))
@@ -138,7 +141,8 @@ func (q *Selection) addFilters(f *export.Filters) {
 	for i, key := range slices.Sorted(maps.Keys(f.Metadata)) {
 		label := q.bind.Text(fmt.Sprintf("label%d", i), key)
 		value := q.bind.Text(fmt.Sprintf("value%d", i), f.Metadata[key])
-		// Not mapContains, which does not find an empty key of type LowCardinality (ClickHouse 26.7).
+		// Not mapContains, which does not find an empty key of type LowCardinality (ClickHouse
+		// 26.7).
 		has := func(relation string) string {
 			return "arrayExists((k, v) -> k = " + label + " AND v = " + value +
 				", mapKeys(" + relation + "metadata), mapValues(" + relation + "metadata))"
@@ -159,7 +163,8 @@ func (q *Selection) addFilters(f *export.Filters) {
 	}
 }
 
-// Count is the query for [clickhouse.ReadInt]: how many rows are selected, but at most bound. It stops reading at bound.
+// Count is the query for [clickhouse.ReadInt]: how many rows are selected, but at most bound. It
+// stops reading at bound.
 func (q *Selection) Count(bound int64) clickhouse.Query {
 	if q.limit > 0 {
 		bound = min(bound, q.limit)
@@ -169,9 +174,9 @@ func (q *Selection) Count(bound int64) clickhouse.Query {
 		"\nLIMIT " + q.bind.Count("bound", bound) + ")")
 }
 
-// Newest is the query for [clickhouse.ReadInt]: when the k-th newest row of the app started, in milliseconds since 1970,
-// or 0 if there are fewer rows. It counts stored rows, superseded ones too, and ignores filters, so that it reads only
-// the end of the table.
+// Newest is the query for [clickhouse.ReadInt]: when the k-th newest row of the app started, in
+// milliseconds since 1970, or 0 if there are fewer rows. It counts stored rows, superseded ones
+// too, and ignores filters, so that it reads only the end of the table.
 func Newest(r *export.Request, bounds export.Selection, k int64) clickhouse.Query {
 	q := New(&export.Request{ID: r.ID, Source: r.Source, AppID: r.AppID, Nodes: r.Nodes}, bounds)
 	number := q.bind.Count("k", k)
@@ -181,7 +186,8 @@ func Newest(r *export.Request, bounds export.Selection, k int64) clickhouse.Quer
 		number + "\n)")
 }
 
-// FoundRuns is the query for [clickhouse.ReadTexts]: those of the request's run_ids that the app has, in any status.
+// FoundRuns is the query for [clickhouse.ReadTexts]: those of the request's run_ids that the app
+// has, in any status.
 func FoundRuns(r *export.Request) clickhouse.Query {
 	var b clickhouse.Binder
 	conditions := append(appConditions(&b, r), "run_id IN "+b.IDs("run_ids", r.Selection.RunIDs))

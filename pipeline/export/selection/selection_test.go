@@ -66,15 +66,16 @@ func (h *history) ingestedAt(table, run string, t time.Time) {
 		h.t.Fatal(err)
 	}
 	defer conn.Close()
-	err = conn.Exec(h.t.Context(), fmt.Sprintf("ALTER TABLE %s UPDATE ingested_at = fromUnixTimestamp64Micro(%d) WHERE run_id = '%s' SETTINGS mutations_sync = 1",
+	err = conn.Exec(h.t.Context(), fmt.Sprintf(
+		"ALTER TABLE %s UPDATE ingested_at = fromUnixTimestamp64Micro(%d) WHERE run_id = '%s' SETTINGS mutations_sync = 1",
 		table, t.UnixMicro(), run))
 	if err != nil {
 		h.t.Fatal(err)
 	}
 }
 
-// selected returns the runs of a selection, each with its feedback's id, rating and comment if it has one, and
-// holds the count against them.
+// selected returns the runs of a selection, each with its feedback's id, rating and comment if it
+// has one, and holds the count against them.
 func (h *history) selected(r export.Request, s export.Selection) (list []string) {
 	h.t.Helper()
 	if r.WorkspaceID == "" {
@@ -212,12 +213,14 @@ func TestARunComesWithItsNewestFeedback(t *testing.T) {
 	h.feedback("replaced", "f1", down, comment("before"))
 	h.feedback("replaced", "f1", newer, comment("after"), score)
 
-	h.want(export.Request{}, always, "none", "newer(thumbsDown new)", "tie(thumbsUp high)", "node(thumbsUp run)", "replaced(thumbsUp after)")
+	h.want(export.Request{}, always, "none", "newer(thumbsDown new)", "tie(thumbsUp high)", "node(thumbsUp run)",
+		"replaced(thumbsUp after)")
 	up := export.Request{Filters: export.Filters{Rating: "thumbsUp"}}
 	h.want(up, always, "tie(thumbsUp high)", "node(thumbsUp run)", "replaced(thumbsUp after)")
 	h.want(up, export.Selection{Limit: 2}, "node(thumbsUp run)", "replaced(thumbsUp after)")
 	h.want(up, export.Selection{RunIDs: []string{"tie", "none", "newer"}}, "tie(thumbsUp high)")
-	h.want(export.Request{Filters: export.Filters{MinScore: &half}}, always, "tie(thumbsUp high)", "replaced(thumbsUp after)")
+	h.want(export.Request{Filters: export.Filters{MinScore: &half}}, always, "tie(thumbsUp high)",
+		"replaced(thumbsUp after)")
 	more := 0.51
 	h.want(export.Request{Filters: export.Filters{MinScore: &more}}, always)
 }
@@ -251,7 +254,8 @@ func TestTextsOfRequestsAreComparedAndNeverInterpreted(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
 	hostile := []string{
-		`plain`, ``, `' OR 1=1 --`, `a\tb`, "a\tb", `\N`, `\`, `{workspace:String}`, "new\nline", `"`, "`", `a,b`, "é \U0001F600", strings.Repeat("x", 5000), `')); DROP TABLE runs; --`,
+		`plain`, ``, `' OR 1=1 --`, `a\tb`, "a\tb", `\N`, `\`, `{workspace:String}`, "new\nline", `"`, "`", `a,b`,
+		"é \U0001F600", strings.Repeat("x", 5000), `')); DROP TABLE runs; --`,
 	}
 	for i, text := range hostile {
 		h.run(fmt.Sprint("run", i), i, func(r *runs.Run) {

@@ -12,9 +12,9 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// A snapshot is a selection that was frozen, since it does not fit into one window. Plan writes it with
-// [Selection.InsertSnapshot] and cuts it into windows with [SnapshotKeys]. Extract reads a part of it with
-// [ReadSnapshot]. Seal drops it with [DropSnapshot].
+// A snapshot is a selection that was frozen, since it does not fit into one window. Plan writes it
+// with [Selection.InsertSnapshot] and cuts it into windows with [SnapshotKeys]. Extract reads a
+// part of it with [ReadSnapshot]. Seal drops it with [DropSnapshot].
 //
 // Of ungrouped runs, a snapshot has keys and feedback. Of other selections, it has whole rows.
 const (
@@ -25,21 +25,22 @@ const (
 // snapshotOrder is the order of both tables in a snapshot, and so of its windows and their rows.
 const snapshotOrder = "group_key, started_at, run_id, node_run_id"
 
-// maxSnapshotMemory is what writing a snapshot may use on the server, in bytes. 10 million runs joined with 3.3 million
-// feedback take 2 GB.
+// maxSnapshotMemory is what writing a snapshot may use on the server, in bytes. 10 million runs
+// joined with 3.3 million feedback take 2 GB.
 const maxSnapshotMemory = 8 << 30
 
-// maxRelatedRuns is the largest number of runs whose feedback is looked up. For more, the set of their ids takes more
-// time and memory than a join with all feedback of the workspace.
+// maxRelatedRuns is the largest number of runs whose feedback is looked up. For more, the set of
+// their ids takes more time and memory than a join with all feedback of the workspace.
 const maxRelatedRuns = 1_000_000
 
-// SnapshotSettings returns the settings of [Selection.InsertSnapshot]. Comment and limit are as in [ReadSettings].
+// SnapshotSettings returns the settings of [Selection.InsertSnapshot]. Comment and limit are as in
+// [ReadSettings].
 func SnapshotSettings(comment string, limit time.Duration) []ch.Setting {
 	return clickhouse.InsertSettings(comment, limit, maxSnapshotMemory)
 }
 
-// InsertSnapshot is the statement that freezes the selection as the snapshot of an id. Rows is how many it has; where it
-// has more than 1 million, any such number will do.
+// InsertSnapshot is the statement that freezes the selection as the snapshot of an id. Rows is how
+// many it has; where it has more than 1 million, any such number will do.
 func (q *Selection) InsertSnapshot(id string, rows int64) clickhouse.Query {
 	related := ""
 	if rows <= maxRelatedRuns {
@@ -68,9 +69,10 @@ func inSnapshot(b *clickhouse.Binder, workspace, id string) string {
 	return "workspace_id = " + b.ID("workspace", workspace) + " AND stage_id = " + b.ID("snapshot", id)
 }
 
-// SnapshotKeys is the query for [ReadWindows]: the keys at which the windows of a request's snapshot begin. A window has
-// size rows and the rest of its last group. A snapshot has each row exactly once, so windows that begin at these keys
-// partition it (invariant 3). None begins inside a group. A row without a group is a group by itself.
+// SnapshotKeys is the query for [ReadWindows]: the keys at which the windows of a request's
+// snapshot begin. A window has size rows and the rest of its last group. A snapshot has each row
+// exactly once, so windows that begin at these keys partition it (invariant 3). None begins inside
+// a group. A row without a group is a group by itself.
 func SnapshotKeys(r *export.Request, id string, size int64) clickhouse.Query {
 	var b clickhouse.Binder
 	return b.Query("SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, " +
@@ -123,7 +125,8 @@ func ReadWindows(
 	return windows, nil
 }
 
-// DropSnapshot removes a snapshot, on a cluster from all its servers. It is no error that there is none.
+// DropSnapshot removes a snapshot, on a cluster from all its servers. It is no error that there is
+// none.
 func DropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) error {
 	conn, err := dsn.Open()
 	if err != nil {

@@ -55,7 +55,8 @@ func (h *history) dial() *ch.Client {
 // reader returns a reader of snapshots, with connections of its own.
 func (h *history) reader(id string) *selection.SnapshotReader {
 	h.t.Helper()
-	return &selection.SnapshotReader{Keys: h.dial(), Runs: h.dial(), ID: id, Settings: selection.ReadSettings("test", time.Minute)}
+	return &selection.SnapshotReader{Keys: h.dial(), Runs: h.dial(), ID: id, Settings: selection.ReadSettings("test",
+		time.Minute)}
 }
 
 // readSnapshot reads a window of a snapshot; each run as in selected.
@@ -84,7 +85,8 @@ func (h *history) windows(id string, windows []export.PlannedWindow, size int) (
 			r.To = windows[i+1].From
 		}
 		rows, found := h.readSnapshot(r)
-		if r.To != nil && found.Rows != int64(size) || found.Rows != windows[i].Rows || found.Rows == 0 || int64(len(rows)) != found.Rows-found.Vanished {
+		if r.To != nil && found.Rows != int64(size) || found.Rows != windows[i].Rows || found.Rows == 0 ||
+			int64(len(rows)) != found.Rows-found.Vanished {
 			h.t.Errorf("window %d of %d has %d rows, %+v", i, len(windows), len(rows), found)
 		}
 		list = append(list, rows...)
@@ -93,7 +95,8 @@ func (h *history) windows(id string, windows []export.PlannedWindow, size int) (
 	return list, vanished
 }
 
-// fill inserts n runs, several of which start at once, most with feedback, some of it newer than other.
+// fill inserts n runs, several of which start at once, most with feedback, some of it newer than
+// other.
 func (h *history) fill(n int) {
 	h.t.Helper()
 	dice := rand.New(rand.NewPCG(1, 2))
@@ -101,18 +104,21 @@ func (h *history) fill(n int) {
 	var feedback []*runs.Feedback
 	for i := range n {
 		r := &runs.Run{
-			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%04d", dice.IntN(1e4)*1000+i), Source: "recipe", AppID: "app", Status: "succeeded",
+			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%04d", dice.IntN(1e4)*1000+i), Source: "recipe", AppID: "app",
+			Status:    "succeeded",
 			StartedAt: day.Add(time.Duration(i/3) * time.Second), UpdatedAt: day, AppVersion: fmt.Sprint("v", i%3),
 		}
 		list = append(list, r)
 		if i%5 > 0 {
 			feedback = append(feedback, &runs.Feedback{
-				WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f1", Rating: "thumbsDown", Comment: "old", Tags: []string{"a", ""}, UpdatedAt: day,
+				WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f1", Rating: "thumbsDown", Comment: "old",
+				Tags: []string{"a", ""}, UpdatedAt: day,
 			})
 		}
 		if i%2 > 0 {
 			feedback = append(feedback, &runs.Feedback{
-				WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f0", Rating: "thumbsUp", Comment: fmt.Sprint("new ", i), UpdatedAt: day.Add(time.Second),
+				WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f0", Rating: "thumbsUp", Comment: fmt.Sprint("new ", i),
+				UpdatedAt: day.Add(time.Second),
 			})
 		}
 	}
@@ -139,9 +145,10 @@ func TestTheWindowsOfAStagePartitionTheSelection(t *testing.T) {
 		"the most recent":      {selection: export.Selection{Limit: 100}},
 		"a window and a limit": {selection: later},
 		"named runs":           {selection: export.Selection{RunIDs: ids(all[100:300])}},
-		"by feedback":          {request: export.Request{Filters: export.Filters{Rating: "thumbsUp"}}, selection: export.Selection{Limit: 200}},
-		"by version":           {request: export.Request{Filters: export.Filters{AppVersions: []string{"v1"}}}, selection: always},
-		"by ingested_at":       {selection: window(export.ByIngestedAt, day, time.Now().Add(time.Hour))},
+		"by feedback": {request: export.Request{Filters: export.Filters{Rating: "thumbsUp"}},
+			selection: export.Selection{Limit: 200}},
+		"by version":     {request: export.Request{Filters: export.Filters{AppVersions: []string{"v1"}}}, selection: always},
+		"by ingested_at": {selection: window(export.ByIngestedAt, day, time.Now().Add(time.Hour))},
 	} {
 		want := h.selected(c.request, c.selection)
 		if len(want) < 100 {
@@ -208,7 +215,8 @@ func TestRunsThatAreDeletedAfterTheyWereStagedAreCounted(t *testing.T) {
 		t.Errorf("%d rows and %d vanished, want %d and %d", len(got), vanished, len(want), len(gone))
 	}
 	h.exec("TRUNCATE TABLE runs")
-	if got, found := h.readSnapshot(selection.SnapshotRange{Snapshot: "s"}); len(got) != 0 || found.Rows != 100 || found.Vanished != 100 {
+	if got, found := h.readSnapshot(selection.SnapshotRange{Snapshot: "s"}); len(got) != 0 || found.Rows != 100 ||
+		found.Vanished != 100 {
 		t.Errorf("%d rows, %+v", len(got), found)
 	}
 }
@@ -219,7 +227,9 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 	h.fill(20)
 	h.freeze("s1", export.Request{}, always, 20, 30)
 	h.freeze("s2", export.Request{}, always, 20, 30)
-	if got, found := h.readSnapshot(selection.SnapshotRange{Snapshot: "s1", Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 || found.Rows != 0 {
+	if got, found := h.readSnapshot(selection.SnapshotRange{Snapshot: "s1",
+		Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 ||
+		found.Rows != 0 {
 		t.Errorf("another workspace reads %d rows", len(got))
 	}
 	for range 2 { // the second time there is none

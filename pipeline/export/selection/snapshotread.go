@@ -16,8 +16,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// SnapshotRange is the part of a snapshot from a key up to a key that is not in it. A nil key is the snapshot's begin or
-// end.
+// SnapshotRange is the part of a snapshot from a key up to a key that is not in it. A nil key is
+// the snapshot's begin or end.
 type SnapshotRange struct {
 	Request  *export.Request // whose selection was frozen
 	Snapshot string          // its id
@@ -50,8 +50,8 @@ func (r *SnapshotRange) keysQuery() clickhouse.Query {
 		" WHERE " + and(r.conditions(&b)) + "\nORDER BY " + snapshotOrder)
 }
 
-// runsQuery selects the runs of the range, in the same order. Both queries read in the order of their table's key, so
-// the server sorts nothing, however wide the rows are.
+// runsQuery selects the runs of the range, in the same order. Both queries read in the order of
+// their table's key, so the server sorts nothing, however wide the rows are.
 func (r *SnapshotRange) runsQuery() clickhouse.Query {
 	var b clickhouse.Binder
 	conditions := appConditions(&b, r.Request)
@@ -82,9 +82,9 @@ type SnapshotReader struct {
 	patience patience // zero: defaultPatience
 }
 
-// Read streams the rows of a part of a snapshot, each with the feedback of the snapshot, in the order of the snapshot,
-// and calls fn for each. Where a snapshot has only keys and feedback, two queries are merged. Row, errors and
-// connections are as in [ReadRows].
+// Read streams the rows of a part of a snapshot, each with the feedback of the snapshot, in the
+// order of the snapshot, and calls fn for each. Where a snapshot has only keys and feedback, two
+// queries are merged. Row, errors and connections are as in [ReadRows].
 //
 // The caller compares the number of rows with the plan: a snapshot that is gone has none.
 func (s *SnapshotReader) Read(
@@ -136,7 +136,8 @@ type snapshotKey struct {
 
 func newKeyReader() *rowReader {
 	reader := &rowReader{}
-	reader.fields = append([]field{milliseconds("{r}started_at", &reader.row.StartedAt), text("{r}run_id", &reader.row.RunID)},
+	reader.fields = append([]field{milliseconds("{r}started_at", &reader.row.StartedAt),
+		text("{r}run_id", &reader.row.RunID)},
 		feedbackFields(&reader.row)...)
 	return reader
 }
@@ -191,7 +192,8 @@ type merge struct {
 	found  *SnapshotRows
 }
 
-// errOrder is the error of a wrong query, or of a snapshot that was dropped between the two queries.
+// errOrder is the error of a wrong query, or of a snapshot that was dropped between the two
+// queries.
 var errOrder = errors.New("the runs and their snapshot are not in the same order")
 
 // next returns the next key, nil after the last one.
@@ -213,7 +215,8 @@ func (m *merge) next() (*snapshotKey, error) {
 	return key, nil
 }
 
-// join gives a run the feedback of its key, and counts the keys before that one, whose runs have vanished.
+// join gives a run the feedback of its key, and counts the keys before that one, whose runs have
+// vanished.
 func (m *merge) join(row *record.Row) error {
 	for {
 		key, err := m.next()

@@ -26,7 +26,8 @@ func chunks(expression string, to *[]record.Chunk) field {
 	c := newTuples(columns.Chunks)
 	id, text, uri, title := c.text("chunk_id"), c.text("text"), c.text("source_uri"), c.text("title")
 	score := element[*proto.ColNullable[float64]](c, "score")
-	sent, used := element[*proto.ColNullable[bool]](c, "sent_to_llm"), element[*proto.ColNullable[bool]](c, "used_in_answer")
+	sent, used := element[*proto.ColNullable[bool]](c, "sent_to_llm"), element[*proto.ColNullable[bool]](c,
+		"used_in_answer")
 	return field{alias(expression), expression, c, func(i int) {
 		*to = (*to)[:0]
 		for j, end := bounds(c.offsets, i); j < end; j++ {
@@ -66,8 +67,8 @@ func newTuples[E any](list []columns.Column[E]) *tuples {
 	return t
 }
 
-// element returns the column of an element. It panics where the list has no element of that name and
-// type: the lists are constant.
+// element returns the column of an element. It panics where the list has no element of that name
+// and type: the lists are constant.
 func element[C proto.ColResult](t *tuples, name string) C {
 	for i, n := range t.names {
 		if n == name {

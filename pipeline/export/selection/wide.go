@@ -9,8 +9,9 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// Wide rows are grouped runs, and node runs with the run around them. A query chooses them first, by keys, feedback,
-// group and the comparison inside the group. Then it joins what it chose with all other columns:
+// Wide rows are grouped runs, and node runs with the run around them. A query chooses them first,
+// by keys, feedback, group and the comparison inside the group. Then it joins what it chose with
+// all other columns:
 //
 //	chosen ──▶ group_key, capped ──▶ comparison ──┐
 //	runs or nodes, FINAL ─────────────────────────┴─▶ rows ◀── runs, FINAL: around node runs
@@ -31,7 +32,8 @@ func (q *Selection) insertWideSnapshot(snapshot, related string) clickhouse.Quer
 		"\nFROM (" + q.wideFrom(related, false) + ")")
 }
 
-// wideQuery selects the rows of the range of a snapshot that has whole rows, in the order of the snapshot.
+// wideQuery selects the rows of the range of a snapshot that has whole rows, in the order of the
+// snapshot.
 func (r *SnapshotRange) wideQuery(shape *Selection) clickhouse.Query {
 	var b clickhouse.Binder
 	return b.Query("SELECT\n" + selectList(shape.newWideReader().fields, "", "") + "\nFROM " + rowsTable +
@@ -46,12 +48,14 @@ func (q *Selection) newWideReader() *rowReader {
 	if q.nodes != nil {
 		reader.row.Node = &reader.node
 		reader.fields = append(reader.fields, nodeFields(&reader.node)...)
-		reader.fields = append(reader.fields, boolean("{r}feedback_on_node = 1", "feedback_on_node", &reader.row.Feedback.OnNode),
+		reader.fields = append(reader.fields, boolean("{r}feedback_on_node = 1", "feedback_on_node",
+			&reader.row.Feedback.OnNode),
 			inputGroupField(&reader.node.Execution), lowCardinality("{r}run_status", &reader.row.Status),
 			text("{r}run_input_group", &reader.row.InputGroup))
 	} else {
 		reader.fields = append(reader.fields, executionFields(&reader.row.Execution)...)
-		reader.fields = append(reader.fields, text("{r}system_inputs", &reader.row.SystemInputs), inputGroupField(&reader.row.Execution))
+		reader.fields = append(reader.fields, text("{r}system_inputs", &reader.row.SystemInputs),
+			inputGroupField(&reader.row.Execution))
 	}
 	if q.needs.Comparison {
 		reader.fields = append(reader.fields, comparisonFields(&reader.row.Comparison)...)
@@ -86,8 +90,8 @@ func (q *Selection) wideColumns() []string {
 	return strings.Split(list, ", ")
 }
 
-// wideFrom selects all columns of the wide rows. With narrow it reads the other columns of the chosen rows only, which
-// pays where they are few of the app's rows.
+// wideFrom selects all columns of the wide rows. With narrow it reads the other columns of the
+// chosen rows only, which pays where they are few of the app's rows.
 func (q *Selection) wideFrom(related string, narrow bool) string {
 	conditions := and(q.rowConditions)
 	if narrow {
@@ -167,9 +171,9 @@ func (q *Selection) chosen(related string) string {
 	return compared(rows)
 }
 
-// compared adds the comparison inside the group to rows that have a group_key. Versions are ordered by their first
-// started_at. The best row has the highest score; among equals, a thumbsUp; among those, it is the newest. The newest row
-// of the version before represents that version.
+// compared adds the comparison inside the group to rows that have a group_key. Versions are ordered
+// by their first started_at. The best row has the highest score; among equals, a thumbsUp; among
+// those, it is the newest. The newest row of the version before represents that version.
 func compared(rows string) string {
 	rows = "SELECT *, toInt64(count() OVER (PARTITION BY group_key)) AS runs_in_group,\n" +
 		"toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NULL, feedback_score DESC, " +
@@ -194,8 +198,8 @@ func compared(rows string) string {
 // maxVariables is how many names [Selection.Variables] selects at most.
 const maxVariables = 1000
 
-// Variables is the query for [clickhouse.ReadTexts]: the names of all prompt variables of the selected node runs, each
-// after a "v", and the types of their nodes, each after a "t".
+// Variables is the query for [clickhouse.ReadTexts]: the names of all prompt variables of the
+// selected node runs, each after a "v", and the types of their nodes, each after a "t".
 func (q *Selection) Variables() clickhouse.Query {
 	rows := "SELECT s.prompt_variables AS variables, s.node_type AS type " +
 		q.from(keyColumns+", prompt_variables, node_type", "", len(q.feedbackConditions) > 0) + q.mostRecent()

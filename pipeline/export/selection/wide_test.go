@@ -22,7 +22,8 @@ import (
 // evaluated asks for the runs of acme's recipe app with their comparison.
 func evaluated(purpose string, nodes ...string) export.Request {
 	return export.Request{
-		ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Purpose: purpose, Target: export.Canonical, Nodes: nodes,
+		ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Purpose: purpose, Target: export.Canonical,
+		Nodes:     nodes,
 		Selection: export.Selection{Limit: 1e6},
 	}
 }
@@ -40,10 +41,12 @@ type kept struct {
 func keep(row *record.Row) kept {
 	e, c := row.Subject(), row.Comparison
 	k := kept{
-		group: string(row.Group), run: string(row.RunID), node: string(row.NodeRunID()), version: string(e.AppVersion), startedAt: e.StartedAt,
+		group: string(row.Group), run: string(row.RunID), node: string(row.NodeRunID()), version: string(e.AppVersion),
+		startedAt: e.StartedAt,
 		comparison: record.Comparison{
 			RunsInGroup: c.RunsInGroup, Rank: c.Rank, BestVersion: bytes.Clone(c.BestVersion), HasPrevious: c.HasPrevious,
-			PreviousVersion: bytes.Clone(c.PreviousVersion), PreviousAnswer: bytes.Clone(c.PreviousAnswer), PreviousScore: c.PreviousScore,
+			PreviousVersion: bytes.Clone(c.PreviousVersion), PreviousAnswer: bytes.Clone(c.PreviousAnswer),
+			PreviousScore: c.PreviousScore,
 		},
 		text: fmt.Sprintf("question %s answer %s status %s of %s, inputs %s outputs %s, user %s trace %s reference %s",
 			row.Question, row.Answer, e.Status, row.Status, e.Inputs, e.Outputs, row.UserID, row.TraceID, row.Reference),
@@ -81,7 +84,8 @@ func (h *history) direct(r export.Request) (rows []kept) {
 	return rows
 }
 
-func (h *history) read(nodes selection.RowQuery, read func(context.Context, func(*record.Row) error) error) (rows []kept) {
+func (h *history) read(nodes selection.RowQuery, read func(context.Context, func(*record.Row) error) error) (
+	rows []kept) {
 	h.t.Helper()
 	add := func(row *record.Row) error { rows = append(rows, keep(row)); return nil }
 	var err error
@@ -121,7 +125,8 @@ func (h *history) inWindows(id string, r export.Request, size int64) (rows []kep
 	return rows
 }
 
-// invent inserts runs of three versions, several of which have the same input, with nodes and feedback on both.
+// invent inserts runs of three versions, several of which have the same input, with nodes and
+// feedback on both.
 func (h *history) invent(n int) {
 	h.t.Helper()
 	dice := rand.New(rand.NewPCG(3, 4))
@@ -137,26 +142,35 @@ func (h *history) invent(n int) {
 	}
 	for i := range n {
 		r := &runs.Run{
-			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%03d", (i*7919)%1000), Source: "recipe", AppID: "app", AppVersion: fmt.Sprint("v", dice.IntN(3)),
-			Status: "succeeded", StartedAt: day.Add(time.Duration(i/3) * time.Second), UpdatedAt: day, Question: fmt.Sprint("q", dice.IntN(n/5)),
-			Answer: fmt.Sprint("a", i), UserID: fmt.Sprint("u", i%4), TraceID: fmt.Sprint("t", i), Reference: "ref", Metadata: []runs.Pair{{Key: "of", Value: "run"}},
+			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%03d", (i*7919)%1000), Source: "recipe", AppID: "app",
+			AppVersion: fmt.Sprint("v", dice.IntN(3)),
+			Status:     "succeeded", StartedAt: day.Add(time.Duration(i/3) * time.Second), UpdatedAt: day,
+			Question: fmt.Sprint("q", dice.IntN(n/5)),
+			Answer:   fmt.Sprint("a", i), UserID: fmt.Sprint("u", i%4), TraceID: fmt.Sprint("t", i), Reference: "ref",
+			Metadata: []runs.Pair{{Key: "of", Value: "run"}},
 		}
 		list = append(list, r)
 		for j := range dice.IntN(4) {
 			s := int64(3 - j)
 			nodes = append(nodes, &runs.Node{
-				WorkspaceID: "acme", RunID: r.RunID, NodeRunID: fmt.Sprintf("n%d", j), Source: "recipe", AppID: "app", AppVersion: r.AppVersion, NodeID: fmt.Sprint("node", j%2),
-				NodeType: "llm", Sequence: &s, Status: []string{"succeeded", "failed"}[dice.IntN(2)], StartedAt: r.StartedAt.Add(time.Duration(j) * time.Millisecond), UpdatedAt: day,
-				Inputs: fmt.Sprintf(`{"q":%d}`, dice.IntN(n/5)), Outputs: fmt.Sprintf(`{"out":%d}`, i), PromptTemplate: fmt.Sprint("t", j), Chunks: []runs.Chunk{{ChunkID: "c", Text: "text"}},
+				WorkspaceID: "acme", RunID: r.RunID, NodeRunID: fmt.Sprintf("n%d", j), Source: "recipe", AppID: "app",
+				AppVersion: r.AppVersion, NodeID: fmt.Sprint("node", j%2),
+				NodeType: "llm", Sequence: &s, Status: []string{"succeeded", "failed"}[dice.IntN(2)],
+				StartedAt: r.StartedAt.Add(time.Duration(j) * time.Millisecond), UpdatedAt: day,
+				Inputs: fmt.Sprintf(`{"q":%d}`, dice.IntN(n/5)), Outputs: fmt.Sprintf(`{"out":%d}`, i),
+				PromptTemplate: fmt.Sprint("t", j), Chunks: []runs.Chunk{{ChunkID: "c", Text: "text"}},
 			})
 		}
 		if dice.IntN(4) > 0 {
-			feedback = append(feedback, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Rating: []string{"thumbsUp", "thumbsDown"}[dice.IntN(2)], Score: score(), Comment: "run", UpdatedAt: day})
+			feedback = append(feedback, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f",
+				Rating: []string{"thumbsUp", "thumbsDown"}[dice.IntN(2)], Score: score(), Comment: "run", UpdatedAt: day})
 		}
 		if dice.IntN(4) == 0 {
 			feedback = append(feedback,
-				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "g", NodeID: "node1", Rating: "thumbsUp", Comment: "old", UpdatedAt: day},
-				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "h", NodeID: "node1", Rating: "thumbsDown", Score: score(), Comment: "node", UpdatedAt: day.Add(time.Second)})
+				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "g", NodeID: "node1", Rating: "thumbsUp",
+					Comment: "old", UpdatedAt: day},
+				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "h", NodeID: "node1", Rating: "thumbsDown",
+					Score: score(), Comment: "node", UpdatedAt: day.Add(time.Second)})
 		}
 	}
 	if refused, err := h.store.InsertRuns(h.t.Context(), list); err != nil || refused != nil {
@@ -237,7 +251,8 @@ func TestRowsOfAGroupAreComparedWithEachOther(t *testing.T) {
 	} {
 		rows := h.direct(r)
 		if !slices.IsSortedFunc(rows, func(a, b kept) int {
-			return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.startedAt, b.startedAt), cmp.Compare(a.run, b.run), cmp.Compare(a.node, b.node))
+			return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.startedAt, b.startedAt), cmp.Compare(a.run, b.run),
+				cmp.Compare(a.node, b.node))
 		}) || len(rows) < 300 {
 			t.Errorf("%s: %d rows, not in order", name, len(rows))
 		}
@@ -261,7 +276,8 @@ func TestRowsOfAGroupAreComparedWithEachOther(t *testing.T) {
 			t.Errorf("%s: only %d rows have a version before them", name, several)
 		}
 		for _, size := range []int64{10_000, 40, 7, 1} {
-			if got := h.inWindows(fmt.Sprint(strings.ReplaceAll(name, " ", "-"), size), r, size); fmt.Sprint(got) != fmt.Sprint(rows) {
+			if got := h.inWindows(fmt.Sprint(strings.ReplaceAll(name, " ", "-"), size), r,
+				size); fmt.Sprint(got) != fmt.Sprint(rows) {
 				t.Errorf("%s: windows of %d rows have others than the direct way: %d and %d", name, size, len(got), len(rows))
 			}
 		}
@@ -305,7 +321,8 @@ func TestOfAGroupThatIsTooLargeTheNewestAreKept(t *testing.T) {
 	var list []*runs.Run
 	for i := range 1050 {
 		list = append(list, &runs.Run{
-			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%04d", i), Source: "recipe", AppID: "app", Status: "succeeded", Question: "always the same",
+			WorkspaceID: "acme", RunID: fmt.Sprintf("run-%04d", i), Source: "recipe", AppID: "app", Status: "succeeded",
+			Question:  "always the same",
 			StartedAt: day.Add(time.Duration(i) * time.Second), UpdatedAt: day,
 		})
 	}
@@ -314,7 +331,8 @@ func TestOfAGroupThatIsTooLargeTheNewestAreKept(t *testing.T) {
 	}
 	r := evaluated(export.RecipeEvaluation)
 	for name, rows := range map[string][]kept{"direct": h.direct(r), "snapshot": h.inWindows("s", r, 20)} {
-		if len(rows) != 1050 || rows[49].group != "" || rows[50].group == "" || rows[50].run != "run-0050" || rows[1049].comparison.RunsInGroup != 1000 {
+		if len(rows) != 1050 || rows[49].group != "" || rows[50].group == "" || rows[50].run != "run-0050" ||
+			rows[1049].comparison.RunsInGroup != 1000 {
 			t.Errorf("%s: %d rows, %+v", name, len(rows), rows[min(50, len(rows)-1)])
 		}
 	}

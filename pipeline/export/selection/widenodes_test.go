@@ -24,7 +24,8 @@ func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T)
 	seen := map[string]int{}
 	for _, row := range rows {
 		seen[row.comment]++
-		if !strings.Contains(row.text, " of succeeded,") || !strings.Contains(row.text, "reference ref") || strings.Contains(row.text, "user  ") {
+		if !strings.Contains(row.text, " of succeeded,") || !strings.Contains(row.text, "reference ref") ||
+			strings.Contains(row.text, "user  ") {
 			t.Errorf("the run around %s/%s is missing: %s", row.run, row.node, row.text)
 		}
 	}
@@ -42,21 +43,31 @@ func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T)
 		wanted func(kept) bool
 		limit  int
 	}{
-		"one node":        {func(r *export.Request) { r.Nodes = []string{"node1"} }, func(k kept) bool { return k.node == "n1" }, 0},
-		"the newest":      {func(r *export.Request) { r.Selection.Limit = 13 }, func(kept) bool { return true }, 13},
-		"its status":      {func(r *export.Request) { r.Filters.Statuses = []string{"failed"} }, func(k kept) bool { return strings.Contains(k.text, "status failed") }, 0},
-		"its rating":      {func(r *export.Request) { r.Filters.Rating = "thumbsDown" }, func(k kept) bool { return k.rating == "thumbsDown" }, 0},
-		"its score":       {func(r *export.Request) { r.Filters.MinScore = &half }, func(k kept) bool { return k.score.Valid && k.score.Value >= half }, 0},
-		"its run's user":  {func(r *export.Request) { r.Filters.UserID = &user }, func(k kept) bool { return strings.Contains(k.text, "user u1") }, 0},
-		"its run's label": {func(r *export.Request) { r.Filters.Metadata = map[string]string{"of": "run"} }, func(kept) bool { return true }, 0},
-		"no label":        {func(r *export.Request) { r.Filters.Metadata = map[string]string{"of": "node"} }, func(kept) bool { return false }, 0},
+		"one node": {func(r *export.Request) { r.Nodes = []string{"node1"} },
+			func(k kept) bool { return k.node == "n1" }, 0},
+		"the newest": {func(r *export.Request) { r.Selection.Limit = 13 }, func(kept) bool { return true }, 13},
+		"its status": {func(r *export.Request) { r.Filters.Statuses = []string{"failed"} },
+			func(k kept) bool { return strings.Contains(k.text, "status failed") }, 0},
+		"its rating": {func(r *export.Request) { r.Filters.Rating = "thumbsDown" },
+			func(k kept) bool { return k.rating == "thumbsDown" }, 0},
+		"its score": {func(r *export.Request) { r.Filters.MinScore = &half },
+			func(k kept) bool { return k.score.Valid && k.score.Value >= half }, 0},
+		"its run's user": {func(r *export.Request) { r.Filters.UserID = &user },
+			func(k kept) bool { return strings.Contains(k.text, "user u1") }, 0},
+		"its run's label": {func(r *export.Request) { r.Filters.Metadata = map[string]string{"of": "run"} },
+			func(kept) bool { return true }, 0},
+		"no label": {func(r *export.Request) { r.Filters.Metadata = map[string]string{"of": "node"} },
+			func(kept) bool { return false }, 0},
 		"when stored": {func(r *export.Request) {
 			r.Selection = window(export.ByIngestedAt, day, time.Now().Add(time.Hour))
 		}, func(kept) bool { return true }, 0},
 		"not yet stored": {func(r *export.Request) {
 			r.Selection = window(export.ByIngestedAt, time.Now().Add(time.Hour), time.Now().Add(2*time.Hour))
 		}, func(kept) bool { return false }, 0},
-		"liked of one user, the newest": {func(r *export.Request) { r.Filters.UserID, r.Filters.Rating, r.Selection.Limit = &user, "thumbsUp", 5 },
+		"liked of one user, the newest": {func(r *export.Request) {
+			r.Filters.UserID, r.Filters.Rating,
+				r.Selection.Limit = &user, "thumbsUp", 5
+		},
 			func(k kept) bool { return strings.Contains(k.text, "user u1") && k.rating == "thumbsUp" }, 5},
 	} {
 		var want []kept
@@ -73,7 +84,8 @@ func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T)
 		if got := h.direct(narrower); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: %d rows, want %d", name, len(got), len(want))
 		}
-		if got := h.inWindows("s-"+strings.NewReplacer(" ", "", ",", "", "'", "").Replace(name), narrower, 9); fmt.Sprint(got) != fmt.Sprint(want) {
+		if got := h.inWindows("s-"+strings.NewReplacer(" ", "", ",", "", "'", "").Replace(name), narrower,
+			9); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s, snapshot: %d rows, want %d", name, len(got), len(want))
 		}
 	}
@@ -84,17 +96,23 @@ func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 	h := newHistory(t)
 	one, x, yes := int64(1), 0.5, true
 	h.run("r", 1, func(r *runs.Run) {
-		r.RequestID, r.AppName, r.SessionID, r.UserID, r.Trigger, r.Question, r.Answer, r.Reference, r.TraceID = "1", "2", "3", "4", "5", "6", "7", "8", "9"
+		r.RequestID, r.AppName, r.SessionID, r.UserID, r.Trigger, r.Question, r.Answer, r.Reference, r.TraceID = "1", "2",
+			"3", "4", "5", "6", "7", "8", "9"
 	})
 	h.feedback("r", "f", func(f *runs.Feedback) {
 		f.NodeID, f.Score, f.Comment, f.Tags, f.CorrectedAnswer = "node", &x, "c", []string{"t"}, "a"
 	})
 	n := &runs.Node{
-		WorkspaceID: "acme", RunID: "r", NodeRunID: "n", Source: "recipe", AppID: "app", AppVersion: "v", NodeID: "node", NodeName: "name", NodeType: "llm",
-		ParentNodeRunID: "p", Sequence: &one, Status: "failed", StartedAt: day, EndedAt: day.Add(time.Second), UpdatedAt: day, Inputs: "{}", Outputs: "{}",
-		PromptTemplate: "t", PromptVariables: "{}", Messages: "[]", Tools: "[]", Model: "m", Parameters: []runs.Pair{{Key: "k", Value: "1"}},
-		Chunks: []runs.Chunk{{ChunkID: "c", Text: "t", Score: &x, SourceURI: "u", Title: "t", SentToLLM: &yes, UsedInAnswer: &yes}},
-		Error:  &runs.Error{Type: "t", Message: "m"}, Files: []runs.File{{FileID: "f"}}, Usage: &runs.Usage{InputTokens: &one, OutputTokens: &one},
+		WorkspaceID: "acme", RunID: "r", NodeRunID: "n", Source: "recipe", AppID: "app", AppVersion: "v", NodeID: "node",
+		NodeName: "name", NodeType: "llm",
+		ParentNodeRunID: "p", Sequence: &one, Status: "failed", StartedAt: day, EndedAt: day.Add(time.Second), UpdatedAt: day,
+		Inputs: "{}", Outputs: "{}",
+		PromptTemplate: "t", PromptVariables: "{}", Messages: "[]", Tools: "[]", Model: "m",
+		Parameters: []runs.Pair{{Key: "k", Value: "1"}},
+		Chunks: []runs.Chunk{{ChunkID: "c", Text: "t", Score: &x, SourceURI: "u", Title: "t", SentToLLM: &yes,
+			UsedInAnswer: &yes}},
+		Error: &runs.Error{Type: "t", Message: "m"}, Files: []runs.File{{FileID: "f"}}, Usage: &runs.Usage{InputTokens: &one,
+			OutputTokens: &one},
 		CostUSD: &x, Metadata: []runs.Pair{{Key: "k", Value: "v"}},
 	}
 	if refused, err := h.store.InsertNodes(t.Context(), []*runs.Node{n}); err != nil || refused != nil {
@@ -107,7 +125,8 @@ func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 	_, err := selection.ReadRows(t.Context(), h.dial(), query, func(row *record.Row) error {
 		rows++
 		for _, v := range []reflect.Value{
-			reflect.ValueOf(*row), reflect.ValueOf(*row.Node), reflect.ValueOf(row.Node.Execution), reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Node.Chunks[0]),
+			reflect.ValueOf(*row), reflect.ValueOf(*row.Node), reflect.ValueOf(row.Node.Execution),
+			reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Node.Chunks[0]),
 		} {
 			for i := range v.NumField() {
 				switch name := v.Type().Field(i).Name; name {

@@ -24,8 +24,8 @@ import (
 // Brokers is the number of brokers of a [KafkaCluster].
 const Brokers = 3
 
-// KafkaCluster is Apache Kafka itself: three nodes on loopback, each a broker and a controller of the KRaft
-// quorum, with the settings of production: three replicas, of which two must be in sync.
+// KafkaCluster is Apache Kafka itself: three nodes on loopback, each a broker and a controller of
+// the KRaft quorum, with the settings of production: three replicas, of which two must be in sync.
 type KafkaCluster struct {
 	dir     string // of one folder a broker, removed when the test process ends
 	jars    string
@@ -36,13 +36,13 @@ type KafkaCluster struct {
 	lifeline *os.File // kept from the garbage collector, which would close it; see removeWithProcess
 }
 
-// OnKafkaCluster says whether tests are to use the [ApacheKafka] cluster and not an in-memory [Kafka]:
-// MILLRACE_TEST_KAFKA=cluster, which `make test-kafka` sets.
+// OnKafkaCluster says whether tests are to use the [ApacheKafka] cluster and not an in-memory
+// [Kafka]: MILLRACE_TEST_KAFKA=cluster, which `make test-kafka` sets.
 func OnKafkaCluster() bool { return os.Getenv("MILLRACE_TEST_KAFKA") == "cluster" }
 
-// ApacheKafka returns this test process's cluster, started by the first test that asks for it, which takes
-// some seconds. It ends with the process. Tests share it, so each has its own topics and groups; one that
-// kills brokers does not run in parallel with others.
+// ApacheKafka returns this test process's cluster, started by the first test that asks for it,
+// which takes some seconds. It ends with the process. Tests share it, so each has its own topics
+// and groups; one that kills brokers does not run in parallel with others.
 func ApacheKafka(t testing.TB) *KafkaCluster {
 	t.Helper()
 	if !OnKafkaCluster() {
@@ -81,7 +81,8 @@ func startCluster() (*KafkaCluster, error) {
 			return nil, err
 		}
 		formatted.Go(func() error {
-			out, err := c.java("kafka.tools.StorageTool", "format", "-t", "millracetestcluster001", "-c", c.config(i)).CombinedOutput()
+			out, err := c.java("kafka.tools.StorageTool", "format", "-t", "millracetestcluster001", "-c", c.config(i)).
+				CombinedOutput()
 			if err != nil {
 				return fmt.Errorf("format the folder of broker %d: %w\n%s", i, err, out)
 			}
@@ -99,8 +100,8 @@ func startCluster() (*KafkaCluster, error) {
 	return c, c.waitInSync(context.Background())
 }
 
-// removeWithProcess starts a process that outlives this one, however it ends, by a moment: it kills the
-// brokers and removes their folder.
+// removeWithProcess starts a process that outlives this one, however it ends, by a moment: it kills
+// the brokers and removes their folder.
 func (c *KafkaCluster) removeWithProcess() error {
 	read, write, err := os.Pipe() // write is never closed
 	if err != nil {
@@ -118,8 +119,8 @@ func (c *KafkaCluster) removeWithProcess() error {
 	return nil
 }
 
-// pickAddrs picks free ports outside of what systems give to outgoing connections: a broker must get its
-// port back when it starts again.
+// pickAddrs picks free ports outside of what systems give to outgoing connections: a broker must
+// get its port back when it starts again.
 func (c *KafkaCluster) pickAddrs() error {
 	addrs := make([]string, 2*Brokers)
 	for i := range addrs {
@@ -145,7 +146,8 @@ func (c *KafkaCluster) config(i int) string { return filepath.Join(c.folder(i), 
 func (c *KafkaCluster) pid(i int) string    { return filepath.Join(c.folder(i), "pid") }
 func (c *KafkaCluster) log(i int) string    { return filepath.Join(c.folder(i), "log") }
 
-// configure writes a broker's configuration. What is not set is Kafka's default, for the timeouts above all.
+// configure writes a broker's configuration. What is not set is Kafka's default, for the timeouts
+// above all.
 func (c *KafkaCluster) configure(i int) error {
 	if err := os.MkdirAll(c.folder(i), 0o700); err != nil {
 		return err
@@ -164,7 +166,8 @@ func (c *KafkaCluster) configure(i int) error {
 		"auto.create.topics.enable=false",
 		"default.replication.factor=3", "min.insync.replicas=2",
 		"offsets.topic.replication.factor=3", "offsets.topic.num.partitions=6",
-		"transaction.state.log.replication.factor=3", "transaction.state.log.min.isr=2", "transaction.state.log.num.partitions=6",
+		"transaction.state.log.replication.factor=3", "transaction.state.log.min.isr=2",
+		"transaction.state.log.num.partitions=6",
 		"share.coordinator.state.topic.replication.factor=3",
 		"group.initial.rebalance.delay.ms=0", // waits for more members of a new group
 		"log.cleaner.dedupe.buffer.size=4194304",
@@ -215,7 +218,8 @@ func (c *KafkaCluster) end(t testing.TB, i int, signal syscall.Signal) {
 	c.brokers[i].Wait() //nolint:errcheck // it was told to end
 }
 
-// Start starts a broker that was killed or stopped. It takes part some seconds later: [KafkaCluster.WaitInSync].
+// Start starts a broker that was killed or stopped. It takes part some seconds later:
+// [KafkaCluster.WaitInSync].
 func (c *KafkaCluster) Start(t testing.TB, i int) {
 	t.Helper()
 	if err := c.start(i); err != nil {
@@ -256,7 +260,8 @@ func (c *KafkaCluster) waitInSync(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for i, addr := range c.addrs {
-		// Each is asked itself: the others take a broker that was killed for alive for some seconds.
+		// Each is asked itself: the others take a broker that was killed for alive for some
+		// seconds.
 		client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 		if err != nil {
 			return err
@@ -287,7 +292,8 @@ func inSync(ctx context.Context, admin *kadm.Client) error {
 	var behind []error
 	metadata.Topics.EachPartition(func(p kadm.PartitionDetail) {
 		if len(p.ISR) != len(p.Replicas) || p.Leader < 0 {
-			behind = append(behind, fmt.Errorf("%s/%d: leader %d, in sync %v of %v", p.Topic, p.Partition, p.Leader, p.ISR, p.Replicas))
+			behind = append(behind, fmt.Errorf("%s/%d: leader %d, in sync %v of %v", p.Topic, p.Partition, p.Leader, p.ISR,
+				p.Replicas))
 		}
 	})
 	return errors.Join(behind...)

@@ -34,7 +34,8 @@ func TestEachTestGetsAnEmptyDatabaseOfOneServer(t *testing.T) {
 			}
 			var current string
 			var tables uint64
-			row := conn.QueryRow(t.Context(), "SELECT currentDatabase(), count() FROM system.tables WHERE database = currentDatabase()")
+			row := conn.QueryRow(t.Context(), "SELECT currentDatabase(), count() FROM system.tables WHERE database = "+
+				"currentDatabase()")
 			if err := row.Scan(&current, &tables); err != nil {
 				t.Fatal(err)
 			}

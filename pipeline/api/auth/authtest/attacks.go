@@ -27,8 +27,8 @@ func (a Attack) Set(r *http.Request) {
 	}
 }
 
-// Attacks are requests that no route may let in: 401, or 403 where the token is good but not for what is asked. Each is
-// a good token for the workspace but for what its name says.
+// Attacks are requests that no route may let in: 401, or 403 where the token is good but not for
+// what is asked. Each is a good token for the workspace but for what its name says.
 func Attacks(k *Keys, workspace string) []Attack {
 	f := &forger{keys: k, claims: k.Claims(workspace)}
 	f.algorithms()
@@ -47,7 +47,8 @@ func Attacks(k *Keys, workspace string) []Attack {
 	return f.attacks
 }
 
-// Accepted are requests that are unusual but good: every route lets them in. Status is 200, which stands for whatever the route says.
+// Accepted are requests that are unusual but good: every route lets them in. Status is 200, which
+// stands for whatever the route says.
 func Accepted(k *Keys, workspace string) []Attack {
 	f := &forger{keys: k, claims: k.Claims(workspace)}
 	for _, alg := range []string{"RS256", "ES256", "EdDSA", "HS256"} {
@@ -57,10 +58,13 @@ func Accepted(k *Keys, workspace string) []Attack {
 	f.accept("the second key", Forge(with(k.header("RS256"), "kid", "rsa-2"), c, "RS256", k.second))
 	f.accept("no kid, and one key fits", Forge(with(k.header("ES256"), "kid", nil), c, "ES256", k.EC))
 	f.accept("HS256 with a kid", Forge(with(k.header("HS256"), "kid", RSAKey), c, "HS256", k.Secret))
-	f.accept("jku, x5u and jwk beside a good kid", Forge(with(k.header("RS256"), "jku", "http://127.0.0.1:1/", "x5u", "http://127.0.0.1:1/",
+	f.accept("jku, x5u and jwk beside a good kid", Forge(with(k.header("RS256"), "jku", "http://127.0.0.1:1/", "x5u",
+		"http://127.0.0.1:1/",
 		"jwk", JWK(k.foreign.rsa.Public(), "RS256", RSAKey, "sig")), c, "RS256", k.RSA))
-	f.accept("no typ, no iat, no nbf, no sub", Forge(with(k.header("ES256"), "typ", nil), with(c, "iat", nil, "nbf", nil, "sub", nil), "ES256", k.EC))
-	f.accept("claims that mean nothing here", f.token(with(c, "jti", "x", "roles", []any{1, nil}, "Workspace", "other", "admin", true)))
+	f.accept("no typ, no iat, no nbf, no sub", Forge(with(k.header("ES256"), "typ", nil), with(c, "iat", nil, "nbf", nil,
+		"sub", nil), "ES256", k.EC))
+	f.accept("claims that mean nothing here", f.token(with(c, "jti", "x", "roles", []any{1, nil}, "Workspace", "other",
+		"admin", true)))
 	f.accept("audience among others", f.token(with(c, "aud", []string{"other", Audience})))
 	f.accept("scopes as an array", f.token(with(c, "scope", auth.Scopes)))
 	f.accept("expiry with a fraction", f.token(with(c, "exp", float64(now)+3600.5)))
@@ -97,7 +101,8 @@ func (f *forger) refuse(name, token string) {
 
 // send adds a request with one header.
 func (f *forger) send(name string, status int, header string, values ...string) {
-	f.attacks = append(f.attacks, Attack{Name: name, Header: http.Header{http.CanonicalHeaderKey(header): values}, Status: status})
+	f.attacks = append(f.attacks, Attack{Name: name, Header: http.Header{http.CanonicalHeaderKey(header): values},
+		Status: status})
 }
 
 // carriers are requests whose token is good but not where it belongs.

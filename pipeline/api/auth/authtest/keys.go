@@ -37,8 +37,8 @@ const (
 	EdKey  = "ed-1"
 )
 
-// Keys are fresh keys, and the files that a server is configured with. The set also has keys that no token may be signed with,
-// and a second key for RS256, so that a token for RS256 needs a kid.
+// Keys are fresh keys, and the files that a server is configured with. The set also has keys that
+// no token may be signed with, and a second key for RS256, so that a token for RS256 needs a kid.
 type Keys struct {
 	RSA    *rsa.PrivateKey
 	EC     *ecdsa.PrivateKey
@@ -103,7 +103,8 @@ func newEd(t testing.TB) ed25519.PrivateKey {
 
 // Config is that of a server with all the keys, which is strict.
 func (k *Keys) Config() auth.Config {
-	return auth.Config{JWKSFile: k.JWKSFile, HMACSecretFile: k.SecretFile, Issuer: Issuer, Audience: Audience, DefaultWorkspace: "default"}
+	return auth.Config{JWKSFile: k.JWKSFile, HMACSecretFile: k.SecretFile, Issuer: Issuer, Audience: Audience,
+		DefaultWorkspace: "default"}
 }
 
 // Environment is the same as environment variables, NAME=value.
@@ -117,9 +118,12 @@ func (k *Keys) Environment() []string {
 // JWKS is the set of keys: the public ones, and some that are not to be used.
 func (k *Keys) JWKS() []byte {
 	return Set(
-		JWK(k.RSA.Public(), "", RSAKey, "sig"), JWK(k.EC.Public(), "ES256", ECKey, ""), JWK(k.Ed.Public(), "EdDSA", EdKey, "sig"),
-		JWK(k.second.Public(), "RS256", "rsa-2", "sig"), JWK(k.decoy.Public(), "", "enc", "enc"), JWK(k.decoy.Public(), "PS256", "ps", "sig"),
-		JWK(k.weak.Public(), "RS256", "weak", "sig"), with(JWK(k.decoy.Public(), "", "ops", ""), "key_ops", []string{"encrypt", "wrapKey"}),
+		JWK(k.RSA.Public(), "", RSAKey, "sig"), JWK(k.EC.Public(), "ES256", ECKey, ""), JWK(k.Ed.Public(), "EdDSA", EdKey,
+			"sig"),
+		JWK(k.second.Public(), "RS256", "rsa-2", "sig"), JWK(k.decoy.Public(), "", "enc", "enc"),
+		JWK(k.decoy.Public(), "PS256", "ps", "sig"),
+		JWK(k.weak.Public(), "RS256", "weak", "sig"), with(JWK(k.decoy.Public(), "", "ops", ""), "key_ops",
+			[]string{"encrypt", "wrapKey"}),
 		map[string]any{"kty": "oct", "kid": "oct", "k": base64.RawURLEncoding.EncodeToString(k.oct)},
 		map[string]any{"kty": "AKP", "kid": "later", "pub": "AAAA"},
 	)
@@ -173,8 +177,8 @@ func (k *Keys) header(alg string) map[string]any {
 	return h
 }
 
-// Forge signs any header and any claims by an algorithm and a key for it, whatever the header says. What is a string is
-// taken as it is; all else becomes JSON.
+// Forge signs any header and any claims by an algorithm and a key for it, whatever the header says.
+// What is a string is taken as it is; all else becomes JSON.
 func Forge(header, claims any, alg string, key any) string {
 	input := segment(header) + "." + segment(claims)
 	return input + "." + encode(sign(input, alg, key))

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// DuckDB returns an environment in which the command duckdb runs: the installed one, or else that of .ci/npm. It skips
-// the test where there is none, and fails it on a CI server.
+// DuckDB returns an environment in which the command duckdb runs: the installed one, or else that
+// of .ci/npm. It skips the test where there is none, and fails it on a CI server.
 func DuckDB(t *testing.T) (env []string) {
 	t.Helper()
 	if _, err := exec.LookPath("duckdb"); err == nil {
@@ -28,8 +28,8 @@ func DuckDB(t *testing.T) (env []string) {
 	return append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// Load runs the command load_with of a completion in a folder, with another SELECT before its FROM, and returns what
-// the command prints.
+// Load runs the command load_with of a completion in a folder, with another SELECT before its FROM,
+// and returns what the command prints.
 func Load(t *testing.T, env []string, dir, command, selected string) string {
 	t.Helper()
 	i := strings.LastIndex(command, "FROM read_")

@@ -13,7 +13,8 @@ import (
 var AnswerInsights = format.Target{
 	Name: "answer_insights", Purposes: []string{format.ExportDataset},
 	Reader: "clients of the Answer Insights analytics export",
-	Shape: "`{_id, searchRequestId, query, answer, event, comments {tags []}, userId?, sessionId?, timeStampValue, createdOn, model?, answerDebug " +
+	Shape: "`{_id, searchRequestId, query, answer, event, comments {tags []}, userId?, sessionId?, timeStampValue, " +
+		"createdOn, model?, answerDebug " +
 		"[{generativeChunks [], prompt {promptText, moreInfo []}, llmResponse {responseDetails, responseTime}}]}`",
 	Rules: []string{
 		"`event` is the rating, `thumbsUp` or `thumbsDown`, or `search` where there is none",
@@ -45,8 +46,9 @@ var AnswerInsights = format.Target{
 //	    responseDetails.completionText.chunkIds  chunks with used_in_answer, each once
 //	    responseTime.moreInfo   its latency in milliseconds, else the run's; [] if unknown
 //
-// The node that answered is the last llm node whose text is the answer of the run, because later nodes may check the
-// answer. If there is none, it is the last llm node. In a run without llm nodes, it is the last node with a prompt.
+// The node that answered is the last llm node whose text is the answer of the run, because later
+// nodes may check the answer. If there is none, it is the last llm node. In a run without llm
+// nodes, it is the last node with a prompt.
 type insights struct {
 	record.Texts
 	ids       record.IDs
@@ -194,8 +196,8 @@ func (f *insights) use(id []byte) {
 	f.used = append(f.used, id)
 }
 
-// appendPromptOf appends a prompt from its text to the end of its object. Without a template, the text is the last system
-// message and, after an empty line, the last user message.
+// appendPromptOf appends a prompt from its text to the end of its object. Without a template, the
+// text is the last system message and, after an empty line, the last user message.
 func (f *insights) appendPromptOf(dst []byte, node *record.Node) []byte {
 	if node == nil {
 		return append(dst, `"","moreInfo":[]}`...)

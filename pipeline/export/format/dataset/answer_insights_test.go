@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/formattest"
 	"github.com/millrace/millrace/pipeline/export/format/record"
@@ -20,17 +21,23 @@ func insightsRow(change func(*record.Row)) *record.Row {
 	r.Nodes = []record.Node{
 		{NodeRunID: []byte("n-1"), NodeID: []byte("route"), NodeType: []byte("router")},
 		{NodeRunID: []byte("n-2"), NodeID: []byte("find"), NodeType: []byte("retrieval"), Chunks: []record.Chunk{
-			{ChunkID: []byte("c-1"), Text: []byte("Sum: 12 €"), Score: record.Null[float64]{Value: 1, Valid: true}, SourceURI: []byte("s3://b/1"), Title: []byte("One"), SentToLLM: record.Null[bool]{Value: true, Valid: true}, UsedInAnswer: record.Null[bool]{Value: true, Valid: true}},
+			{ChunkID: []byte("c-1"), Text: []byte("Sum: 12 €"), Score: record.Null[float64]{Value: 1, Valid: true},
+				SourceURI: []byte("s3://b/1"), Title: []byte("One"), SentToLLM: record.Null[bool]{Value: true, Valid: true},
+				UsedInAnswer: record.Null[bool]{Value: true, Valid: true}},
 			{ChunkID: []byte("c-2"), UsedInAnswer: record.Null[bool]{Value: true, Valid: false}}}},
 		{NodeRunID: []byte("n-3"), NodeID: []byte("rank"), NodeType: []byte("code"), Chunks: []record.Chunk{
 			{ChunkID: []byte("c-1"), Text: []byte("Sum: 12 €"), UsedInAnswer: record.Null[bool]{Value: true, Valid: true}},
-			{Text: []byte("no id"), SentToLLM: record.Null[bool]{Value: false, Valid: true}, UsedInAnswer: record.Null[bool]{Value: true, Valid: true}}}},
+			{Text: []byte("no id"), SentToLLM: record.Null[bool]{Value: false, Valid: true},
+				UsedInAnswer: record.Null[bool]{Value: true, Valid: true}}}},
 		{NodeRunID: []byte("n-4"), NodeID: []byte("answer"), NodeType: []byte("llm"),
-			PromptTemplate: []byte("In {{language}}: {{question}}"), PromptVariables: []byte(`{"question":"What is \"due\"?","language":["en"]}`),
-			Parameters: []record.Pair{{Key: []byte("temperature"), Value: []byte("0.20")}, {Key: []byte("stop"), Value: []byte(`["x"]`)}, {Key: []byte("mode"), Value: []byte(`"low"`)}},
+			PromptTemplate:  []byte("In {{language}}: {{question}}"),
+			PromptVariables: []byte(`{"question":"What is \"due\"?","language":["en"]}`),
+			Parameters: []record.Pair{{Key: []byte("temperature"), Value: []byte("0.20")},
+				{Key: []byte("stop"), Value: []byte(`["x"]`)}, {Key: []byte("mode"), Value: []byte(`"low"`)}},
 			Execution: record.Execution{Outputs: []byte(`{"answer":"12 \u20ac"}`), Model: []byte("m-2"),
 				StartedAt: 1_793_491_200_500, EndedAt: record.Null[int64]{Value: 1_793_491_201_500, Valid: true}}},
-		{NodeRunID: []byte("n-5"), NodeID: []byte("check"), NodeType: []byte("llm"), PromptTemplate: []byte("Is it true?"), Execution: record.Execution{Outputs: []byte(`{"grounded":true}`)}},
+		{NodeRunID: []byte("n-5"), NodeID: []byte("check"), NodeType: []byte("llm"), PromptTemplate: []byte("Is it true?"),
+			Execution: record.Execution{Outputs: []byte(`{"grounded":true}`)}},
 	}
 	if change != nil {
 		change(r)
@@ -45,20 +52,23 @@ func TestAnswerInsightsRecordsHaveTheirShape(t *testing.T) {
 		return uuid.NewSHA1(formattest.IDNamespace, []byte("acme/"+run+"//export_dataset/answer_insights")).String()
 	}
 	const run = "0192f0c1-7b7e-7000-8000-000000000001"
-	full := `{"_id":"` + id(run) + `","searchRequestId":"req-1","query":"What is due?","answer":"12 €","event":"thumbsDown","comments":{"tags":["sum",""]},` +
+	full := `{"_id":"` + id(run) +
+		`","searchRequestId":"req-1","query":"What is due?","answer":"12 €","event":"thumbsDown","comments":{"tags":["sum",""]},` +
 		`"userId":"u-1","sessionId":"s-1","timeStampValue":1793491200001,"createdOn":"2026-11-01T00:00:00.001Z","model":"m-1","answerDebug":[{` +
 		`"generativeChunks":[{"chunkText":"Sum: 12 €","score":1.0,"sentToLLM":true,"usedInAnswer":true,"sourceUrl":"s3://b/1","recordTitle":"One","additionalInfo":{"chunkId":"c-1"}},` +
 		`{"chunkText":"","additionalInfo":{"chunkId":"c-2"}},{"chunkText":"Sum: 12 €","usedInAnswer":true,"additionalInfo":{"chunkId":"c-1"}},` +
 		`{"chunkText":"no id","sentToLLM":false,"usedInAnswer":true}],` +
 		`"prompt":{"promptText":"In [\"en\"]: What is \"due\"?","moreInfo":[{"key":"temperature","value":"0.20"},{"key":"stop","value":"[\"x\"]"},{"key":"mode","value":"low"}]},` +
 		`"llmResponse":{"responseDetails":{"completionText":{"answer":"12 €","chunkIds":["c-1"]}},"responseTime":{"moreInfo":[{"key":"Completion Time","value":1000}]}}}]}`
-	bare := `{"_id":"` + id("run-0") + `","searchRequestId":"run-0","query":"","answer":"","event":"search","comments":{"tags":[]},` +
+	bare := `{"_id":"` + id("run-0") +
+		`","searchRequestId":"run-0","query":"","answer":"","event":"search","comments":{"tags":[]},` +
 		`"timeStampValue":0,"createdOn":"1970-01-01T00:00:00.000Z","answerDebug":[{"generativeChunks":[],"prompt":{"promptText":"","moreInfo":[]},` +
 		`"llmResponse":{"responseDetails":{"completionText":{"answer":"","chunkIds":[]}},"responseTime":{"moreInfo":[]}}}]}`
 	for _, test := range []struct {
 		name, want string
 		row        *record.Row
-	}{{"everything", full, insightsRow(nil)}, {"only what is required", bare, formattest.EmptyRow()}, {"everything again", full, insightsRow(nil)}} {
+	}{{"everything", full, insightsRow(nil)}, {"only what is required", bare, formattest.EmptyRow()},
+		{"everything again", full, insightsRow(nil)}} {
 		record, drop, err := f.Append([]byte("before"), test.row)
 		if err != nil || drop != "" || string(record) != "before"+test.want {
 			t.Errorf("%s: %s\nwant %s; %q, %v", test.name, record, test.want, drop, err)
@@ -77,25 +87,34 @@ func TestTheNodeThatAnsweredGivesPromptAndTime(t *testing.T) {
 		prompt, answer, time string
 	}{
 		{"the last llm node whose text is the answer", nil, "In [\"en\"]: What is \"due\"?", "12 €", "1000"},
-		{"the last llm node where none says it", func(r *record.Row) { r.Answer = []byte("other") }, "Is it true?", "other", "2149"},
+		{"the last llm node where none says it", func(r *record.Row) { r.Answer = []byte("other") }, "Is it true?", "other",
+			"2149"},
 		{"the last llm node of a run without an answer", func(r *record.Row) { r.Answer = nil }, "Is it true?", "", "2149"},
-		{"its messages, where it has no template", func(r *record.Row) { answer(r).PromptTemplate, answer(r).Messages = nil, []byte(chat) }, "Be brief.\n\nlast", "12 €", "1000"},
+		{"its messages, where it has no template", func(r *record.Row) {
+			answer(r).PromptTemplate, answer(r).Messages = nil,
+				[]byte(chat)
+		}, "Be brief.\n\nlast", "12 €", "1000"},
 		{"messages without a system message", func(r *record.Row) {
 			answer(r).PromptTemplate, answer(r).Messages = nil, []byte(`[{"role":"user","content":"q"}]`)
 		}, "q", "12 €", "1000"},
 		{"neither template nor messages", func(r *record.Row) { answer(r).PromptTemplate = nil }, "", "12 €", "1000"},
-		{"a template without variables", func(r *record.Row) { answer(r).PromptVariables = nil }, "In {{language}}: {{question}}", "12 €", "1000"},
+		{"a template without variables", func(r *record.Row) { answer(r).PromptVariables = nil },
+			"In {{language}}: {{question}}", "12 €", "1000"},
 		{"no llm node, but one with a prompt", func(r *record.Row) {
 			r.Nodes[3].NodeType, r.Nodes[4].NodeType = []byte("agent"), []byte("code")
 			r.Nodes[4].PromptTemplate = nil
 		},
 			"In [\"en\"]: What is \"due\"?", "12 €", "1000"},
-		{"what the node said is not what the run answered", func(r *record.Row) { r.Nodes = r.Nodes[:4]; r.Answer = []byte("rephrased") }, "In [\"en\"]: What is \"due\"?", "12 €", "1000"},
+		{"what the node said is not what the run answered", func(r *record.Row) {
+			r.Nodes = r.Nodes[:4]
+			r.Answer = []byte("rephrased")
+		}, "In [\"en\"]: What is \"due\"?", "12 €", "1000"},
 		{"the node's last message", func(r *record.Row) {
 			r.Nodes = r.Nodes[:4]
 			answer(r).Outputs, answer(r).Messages = []byte(`{"n":1}`), []byte(chat)
 		}, "In [\"en\"]: What is \"due\"?", "said", "1000"},
-		{"a node that has not ended", func(r *record.Row) { answer(r).EndedAt.Valid = false }, "In [\"en\"]: What is \"due\"?", "12 €", "2149"},
+		{"a node that has not ended", func(r *record.Row) { answer(r).EndedAt.Valid = false },
+			"In [\"en\"]: What is \"due\"?", "12 €", "2149"},
 		{"no nodes", func(r *record.Row) { r.Nodes = nil }, "", "12 €", "2149"},
 		{"documents of other shapes", func(r *record.Row) {
 			answer(r).Outputs, answer(r).PromptVariables, answer(r).Messages = []byte(`[]`), []byte(`[1]`), []byte(`{}`)
@@ -112,7 +131,8 @@ func TestTheNodeThatAnsweredGivesPromptAndTime(t *testing.T) {
 		response := debug["llmResponse"].(map[string]any)
 		said := response["responseDetails"].(map[string]any)["completionText"].(map[string]any)["answer"]
 		took := response["responseTime"].(map[string]any)["moreInfo"].([]any)[0].(map[string]any)["value"]
-		if prompt := debug["prompt"].(map[string]any)["promptText"]; prompt != test.prompt || said != test.answer || fmt.Sprint(took) != test.time {
+		if prompt := debug["prompt"].(map[string]any)["promptText"]; prompt != test.prompt || said != test.answer ||
+			fmt.Sprint(took) != test.time {
 			t.Errorf("%s: prompt %q, answer %q, %v ms", test.name, prompt, said, took)
 		}
 	}
@@ -131,8 +151,10 @@ func TestAnswerInsightsTakesAnyText(t *testing.T) {
 	t.Parallel()
 	f := formattest.NewRowFormatter(t, format.ExportDataset, "answer_insights", nil)
 	record, _, err := f.Append(nil, insightsRow(func(r *record.Row) {
-		for _, field := range []*[]byte{&r.RequestID, &r.Question, &r.Answer, &r.UserID, &r.SessionID, &r.Model, &r.Feedback.Rating, &r.Feedback.Tags[0],
-			&r.Nodes[1].Chunks[0].ChunkID, &r.Nodes[1].Chunks[0].Text, &r.Nodes[1].Chunks[0].Title, &r.Nodes[1].Chunks[0].SourceURI, &r.Nodes[3].Parameters[0].Key} {
+		for _, field := range []*[]byte{&r.RequestID, &r.Question, &r.Answer, &r.UserID, &r.SessionID, &r.Model,
+			&r.Feedback.Rating, &r.Feedback.Tags[0],
+			&r.Nodes[1].Chunks[0].ChunkID, &r.Nodes[1].Chunks[0].Text, &r.Nodes[1].Chunks[0].Title,
+			&r.Nodes[1].Chunks[0].SourceURI, &r.Nodes[3].Parameters[0].Key} {
 			*field = []byte(formattest.HostileText)
 		}
 		r.Nodes[3].PromptTemplate = append([]byte(formattest.HostileText), "{{question}}"...)
@@ -145,7 +167,8 @@ func TestAnswerInsightsTakesAnyText(t *testing.T) {
 	r := formattest.AsJSON(t, record)
 	debug := r["answerDebug"].([]any)[0].(map[string]any)
 	info := debug["prompt"].(map[string]any)["moreInfo"].([]any)[0].(map[string]any)
-	if r["query"] != formattest.HostileText || r["answer"] != formattest.HostileText || info["key"] != formattest.HostileText || info["value"] != formattest.HostileText ||
+	if r["query"] != formattest.HostileText || r["answer"] != formattest.HostileText ||
+		info["key"] != formattest.HostileText || info["value"] != formattest.HostileText ||
 		debug["prompt"].(map[string]any)["promptText"] != formattest.HostileText+`What is "due"?` {
 		t.Errorf("%s", record)
 	}
@@ -184,11 +207,16 @@ func TestAnswerInsightsKeysHaveOneType(t *testing.T) {
 			t.Fatalf("event %s", event)
 		}
 	}
-	for _, path := range strings.Fields(`/_id /searchRequestId /query /answer /event /comments/tags/* /userId /sessionId /timeStampValue /createdOn /model
-		/answerDebug/*/generativeChunks/*/chunkText /answerDebug/*/generativeChunks/*/score /answerDebug/*/generativeChunks/*/sentToLLM
-		/answerDebug/*/generativeChunks/*/usedInAnswer /answerDebug/*/generativeChunks/*/sourceUrl /answerDebug/*/generativeChunks/*/recordTitle
-		/answerDebug/*/generativeChunks/*/additionalInfo/chunkId /answerDebug/*/prompt/promptText /answerDebug/*/prompt/moreInfo/*/value
-		/answerDebug/*/llmResponse/responseDetails/completionText/answer /answerDebug/*/llmResponse/responseDetails/completionText/chunkIds/*
+	for _, path := range strings.Fields(
+		`/_id /searchRequestId /query /answer /event /comments/tags/* /userId /sessionId /timeStampValue /createdOn /model
+		/answerDebug/*/generativeChunks/*/chunkText /answerDebug/*/generativeChunks/*/score
+		/answerDebug/*/generativeChunks/*/sentToLLM
+		/answerDebug/*/generativeChunks/*/usedInAnswer /answerDebug/*/generativeChunks/*/sourceUrl
+		/answerDebug/*/generativeChunks/*/recordTitle
+		/answerDebug/*/generativeChunks/*/additionalInfo/chunkId /answerDebug/*/prompt/promptText
+		/answerDebug/*/prompt/moreInfo/*/value
+		/answerDebug/*/llmResponse/responseDetails/completionText/answer
+		/answerDebug/*/llmResponse/responseDetails/completionText/chunkIds/*
 		/answerDebug/*/llmResponse/responseTime/moreInfo/*/value`) {
 		if types[path] == "" {
 			t.Errorf("no record of the sample has %s", path)

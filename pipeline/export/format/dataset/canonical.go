@@ -11,19 +11,22 @@ import (
 
 var Canonical = format.Target{
 	Name: record.Canonical, Purposes: []string{format.ExportDataset},
-	Reader:  format.AnyTool,
-	Shape:   "one record a run, with every key; documents as the producer sent them",
-	Options: []format.Option{{Name: "columns", Text: "a list of the columns to keep"}, {Name: "with_nodes", Text: "`true`: a column `nodes` at the end has the node runs of the run, in order"}},
+	Reader: format.AnyTool,
+	Shape:  "one record a run, with every key; documents as the producer sent them",
+	Options: []format.Option{{Name: "columns", Text: "a list of the columns to keep"},
+		{Name: "with_nodes", Text: "`true`: a column `nodes` at the end has the node runs of the run, in order"}},
 	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id"}, Make: newCanonical,
 }
 
 // nodesName is the column that the option with_nodes adds.
 const nodesName = "nodes"
 
-// newCanonical returns the formatter of runs as they are in the history. All files of all exports have the same columns.
+// newCanonical returns the formatter of runs as they are in the history. All files of all exports
+// have the same columns.
 //
-// The option columns keeps only the named columns, in their usual order: two exports of the same columns have the same
-// files, in whatever order the requests name the columns. The option with_nodes adds the column nodes.
+// The option columns keeps only the named columns, in their usual order: two exports of the same
+// columns have the same files, in whatever order the requests name the columns. The option
+// with_nodes adds the column nodes.
 func newCanonical(_ string, o *format.Options) format.Formatter {
 	f := record.NewRecords(format.ExportDataset, record.Needs{})
 	all := canonicalFields(f)
@@ -52,8 +55,10 @@ func canonicalFields(f *record.Records) []record.Field[record.Row] {
 		f.IDField(),
 		record.RunIDField,
 		record.RequestIDField,
-		record.TextField(record.Column{Name: "source", Required: true, Dictionary: true}, func(r *record.Row) []byte { return r.Source }),
-		record.TextField(record.Column{Name: "app_id", Required: true, Dictionary: true}, func(r *record.Row) []byte { return r.AppID }),
+		record.TextField(record.Column{Name: "source", Required: true, Dictionary: true},
+			func(r *record.Row) []byte { return r.Source }),
+		record.TextField(record.Column{Name: "app_id", Required: true, Dictionary: true},
+			func(r *record.Row) []byte { return r.AppID }),
 		record.TextField(record.Column{Name: "app_name", Dictionary: true}, func(r *record.Row) []byte { return r.AppName }),
 		record.AppVersionField,
 		record.SessionIDField,
@@ -83,15 +88,20 @@ func canonicalFields(f *record.Records) []record.Field[record.Row] {
 	}
 }
 
-// newNodesField returns the field of the node runs of a run. A node run has every field of a node event, except the fields
-// of the run, and latency_ms. Prompt is null if the node has neither template nor variables.
+// newNodesField returns the field of the node runs of a run. A node run has every field of a node
+// event, except the fields of the run, and latency_ms. Prompt is null if the node has neither
+// template nor variables.
 func newNodesField() record.Field[record.Row] {
 	o := record.NewObject(
 		record.TextField(record.Column{Name: "node_run_id", Required: true}, (*record.Row).NodeRunID),
-		record.TextField(record.Column{Name: "node_id", Required: true, Dictionary: true}, func(r *record.Row) []byte { return r.Node.NodeID }),
-		record.TextField(record.Column{Name: "node_name", Dictionary: true}, func(r *record.Row) []byte { return r.Node.NodeName }),
-		record.TextField(record.Column{Name: "node_type", Dictionary: true}, func(r *record.Row) []byte { return r.Node.NodeType }),
-		record.TextField(record.Column{Name: "parent_node_run_id"}, func(r *record.Row) []byte { return r.Node.ParentNodeRunID }),
+		record.TextField(record.Column{Name: "node_id", Required: true, Dictionary: true},
+			func(r *record.Row) []byte { return r.Node.NodeID }),
+		record.TextField(record.Column{Name: "node_name", Dictionary: true},
+			func(r *record.Row) []byte { return r.Node.NodeName }),
+		record.TextField(record.Column{Name: "node_type", Dictionary: true},
+			func(r *record.Row) []byte { return r.Node.NodeType }),
+		record.TextField(record.Column{Name: "parent_node_run_id"},
+			func(r *record.Row) []byte { return r.Node.ParentNodeRunID }),
 		record.IntegerField("sequence", func(r *record.Row) record.Null[int64] { return r.Node.Sequence }),
 		record.AppVersionField,
 		record.StatusField,
@@ -107,7 +117,8 @@ func newNodesField() record.Field[record.Row] {
 			}
 			return nil
 		},
-			record.TextField(record.Column{Name: "template", Dictionary: true, Long: true}, func(n *record.Node) []byte { return n.PromptTemplate }),
+			record.TextField(record.Column{Name: "template", Dictionary: true, Long: true},
+				func(n *record.Node) []byte { return n.PromptTemplate }),
 			record.DocumentField("variables", func(n *record.Node) []byte { return n.PromptVariables }),
 		),
 		record.MessagesField,
@@ -122,7 +133,8 @@ func newNodesField() record.Field[record.Row] {
 		record.MetadataField,
 	)
 	row := &record.Row{} // about the current node run
-	return record.ListField(nodesName, record.Column{Type: fragment.Struct, Required: true, Fields: o.Columns}, func(r *record.Row) []record.Node { return r.Nodes },
+	return record.ListField(nodesName, record.Column{Type: fragment.Struct, Required: true, Fields: o.Columns},
+		func(r *record.Row) []record.Node { return r.Nodes },
 		func(dst []byte, n *record.Node) []byte {
 			row.Node = n
 			return o.Append(dst, row)

@@ -22,7 +22,8 @@ func TestWithNodesNestsTheNodeRuns(t *testing.T) {
 	t.Parallel()
 	row := formattest.FullRow()
 	node := *formattest.NodeRow(nil).Node
-	node.ParentNodeRunID, node.Tools, node.Files, node.Metadata = []byte("n-0"), []byte(`[{"type":"function"}]`), []record.File{{FileID: []byte("f")}}, []record.Pair{{Key: []byte("k"), Value: []byte("v")}}
+	node.ParentNodeRunID, node.Tools, node.Files, node.Metadata = []byte("n-0"), []byte(`[{"type":"function"}]`),
+		[]record.File{{FileID: []byte("f")}}, []record.Pair{{Key: []byte("k"), Value: []byte("v")}}
 	row.Nodes = []record.Node{node, *formattest.BareNodeRow().Node}
 	full := `{"node_run_id":"n-1","node_id":"extract","node_name":"Extract","node_type":"llm","parent_node_run_id":"n-0","sequence":3,"app_version":"v3",` +
 		`"status":"failed","started_at":"2026-11-01T00:00:00.001Z","ended_at":"2026-11-01T00:00:02.150Z","updated_at":"2026-11-01T00:00:02.151Z","latency_ms":2149,` +
@@ -49,7 +50,8 @@ func TestWithNodesNestsTheNodeRuns(t *testing.T) {
 		t.Errorf("%s, %v", record, err)
 	}
 	row.Nodes = []record.Node{{NodeRunID: []byte("n"), NodeID: []byte("a"), PromptVariables: []byte("{\n}")}}
-	if record, _, err := f.Append(nil, row); err != nil || !bytes.Contains(record, []byte(`"prompt":{"template":null,"variables":{ }}`)) {
+	if record, _, err := f.Append(nil, row); err != nil || !bytes.Contains(record,
+		[]byte(`"prompt":{"template":null,"variables":{ }}`)) {
 		t.Errorf("%s, %v", record, err)
 	}
 }
@@ -70,7 +72,8 @@ func TestNodesAreAColumnOnlyWhereTheyAreAskedFor(t *testing.T) {
 		{"with_nodes that is a text", with(map[string]any{}, "yes"), false, []string{`"with_nodes" must be true or false`}},
 		{"columns that have it", with(columns("nodes", "run_id"), true), true, nil},
 		{"columns that leave it out", with(columns("run_id"), true), false, nil},
-		{"columns that have it, without the option", columns("nodes", "run_id"), false, []string{`"columns"`, `"nodes"`, `"with_nodes": true`}},
+		{"columns that have it, without the option", columns("nodes", "run_id"), false, []string{`"columns"`, `"nodes"`,
+			`"with_nodes": true`}},
 		{"columns that have it, with the option false", with(columns("nodes"), false), false, []string{`"with_nodes": true`}},
 		{"an unknown column", with(columns("nodez"), true), false, []string{`"nodez"`, "trace_id, nodes"}},
 	} {
@@ -96,15 +99,18 @@ func TestNodesAreAColumnOnlyWhereTheyAreAskedFor(t *testing.T) {
 
 func TestNodesAreReadBackFromEveryFormat(t *testing.T) {
 	t.Parallel()
-	records := formattest.StreamHistory(t, format.ExportDataset, record.Canonical, withNodes, formattest.SampleHistory(t, 1000)).Records
+	records := formattest.StreamHistory(t, format.ExportDataset, record.Canonical, withNodes,
+		formattest.SampleHistory(t, 1000)).Records
 	columns := formattest.NewRowFormatter(t, format.ExportDataset, record.Canonical, withNodes).Columns()
 	formattest.CheckColumns(t, format.ExportDataset, &dataset.Canonical, withNodes, columns, records)
 }
 
 func TestNodesInCSVAreJSON(t *testing.T) {
 	t.Parallel()
-	records := formattest.StreamHistory(t, format.ExportDataset, record.Canonical, withNodes, formattest.SampleHistory(t, 100)).Records
-	e, err := targets.NewEncoder(format.ExportDataset, record.Canonical, fragment.CSV, fragment.Uncompressed, withNodes, nil)
+	records := formattest.StreamHistory(t, format.ExportDataset, record.Canonical, withNodes,
+		formattest.SampleHistory(t, 100)).Records
+	e, err := targets.NewEncoder(format.ExportDataset, record.Canonical, fragment.CSV, fragment.Uncompressed, withNodes,
+		nil)
 	if err != nil {
 		t.Fatal(err)
 	}

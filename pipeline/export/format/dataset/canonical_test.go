@@ -9,14 +9,17 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/formattest"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // canonicalKeys are the keys of a record in their contractual order.
-var canonicalKeys = strings.Fields(`id run_id request_id source app_id app_name app_version session_id user_id trigger status
-	started_at ended_at updated_at latency_ms question inputs system_inputs messages tools answer outputs reference error files feedback
+var canonicalKeys = strings.Fields(
+	`id run_id request_id source app_id app_name app_version session_id user_id trigger status
+	started_at ended_at updated_at latency_ms question inputs system_inputs messages tools answer outputs reference error
+		files feedback
 	model usage cost_usd metadata trace_id`)
 
 func TestCanonicalRecordsHoldTheRun(t *testing.T) {
@@ -85,7 +88,8 @@ func BenchmarkCanonical(b *testing.B) {
 	for _, bench := range []struct {
 		name string
 		row  *record.Row
-	}{{"math", formattest.MathRow()}, {"full", formattest.FullRow()}, {"empty", formattest.EmptyRow()}, {"text1MiB", formattest.HugeRow()}} {
+	}{{"math", formattest.MathRow()}, {"full", formattest.FullRow()}, {"empty", formattest.EmptyRow()},
+		{"text1MiB", formattest.HugeRow()}} {
 		b.Run(bench.name, func(b *testing.B) {
 			f := newCanonical(b)
 			out, _, _ := f.Append(nil, bench.row)
@@ -136,11 +140,15 @@ func wantCanonical(t *testing.T, r *record.Row) map[string]any {
 		"id": uuid.NewSHA1(uuid.MustParse("b0759858-e76b-5bf2-83cd-2b119a052fbf"),
 			[]byte(string(r.WorkspaceID)+"/"+string(r.RunID)+"//export_dataset/canonical")).String(),
 		"run_id": text(r.RunID), "request_id": text(r.RequestID), "source": text(r.Source), "app_id": text(r.AppID),
-		"app_name": text(r.AppName), "app_version": text(r.AppVersion), "session_id": text(r.SessionID), "user_id": text(r.UserID),
-		"trigger": text(r.Trigger), "status": text(r.Status), "started_at": at(r.StartedAt), "ended_at": nil, "updated_at": at(r.UpdatedAt),
+		"app_name": text(r.AppName), "app_version": text(r.AppVersion), "session_id": text(r.SessionID),
+		"user_id": text(r.UserID),
+		"trigger": text(r.Trigger), "status": text(r.Status), "started_at": at(r.StartedAt), "ended_at": nil,
+		"updated_at": at(r.UpdatedAt),
 		"latency_ms": nil, "question": text(r.Question), "inputs": doc(r.Inputs), "system_inputs": doc(r.SystemInputs),
-		"messages": doc(r.Messages), "tools": doc(r.Tools), "answer": text(r.Answer), "outputs": doc(r.Outputs), "reference": text(r.Reference),
-		"error": nil, "feedback": nil, "model": text(r.Model), "usage": nil, "cost_usd": float(r.CostUSD), "trace_id": text(r.TraceID),
+		"messages": doc(r.Messages), "tools": doc(r.Tools), "answer": text(r.Answer), "outputs": doc(r.Outputs),
+		"reference": text(r.Reference),
+		"error":     nil, "feedback": nil, "model": text(r.Model), "usage": nil, "cost_usd": float(r.CostUSD),
+		"trace_id": text(r.TraceID),
 	}
 	if r.EndedAt.Valid {
 		want["ended_at"], want["latency_ms"] = at(r.EndedAt.Value), float64(r.EndedAt.Value-r.StartedAt)

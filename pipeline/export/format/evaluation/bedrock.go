@@ -13,17 +13,20 @@ import (
 var bedrockLimits = fragment.Limits{MaxRecords: 1000}
 
 var (
-	dropNoModel    = format.Drop{Reason: "no_model", Text: "neither a model nor a version to tell the answers of one from those of others"}
+	dropNoModel = format.Drop{Reason: "no_model",
+		Text: "neither a model nor a version to tell the answers of one from those of others"}
 	dropNoContexts = format.Drop{Reason: "no_contexts", Text: "no passage was retrieved"}
 )
 
 var BedrockEval = format.Target{
 	Name: "bedrock_eval", Purposes: purposes,
-	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/model-evaluation-prompt-datasets-judge.html), model evaluation by a judge, with your own responses",
-	Shape:  "`prompt, referenceResponse?, category, modelResponses[{response, modelIdentifier}]`",
+	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/" +
+		"model-evaluation-prompt-datasets-judge.html), model evaluation by a judge, with your own responses",
+	Shape: "`prompt, referenceResponse?, category, modelResponses[{response, modelIdentifier}]`",
 	Rules: []string{
 		"one model a file, and up to 1000 lines: a job takes no more; files of other models are other jobs",
-		"`modelIdentifier` is the model, or else the version of the app; other characters than letters, digits and `._-` are `_` in it, as in the `inferenceSourceIdentifier` of the job, which must be the same",
+		"`modelIdentifier` is the model, or else the version of the app; other characters than letters, digits and `._-` " +
+			"are `_` in it, as in the `inferenceSourceIdentifier` of the job, which must be the same",
 		"`category`, which scores are reported by, is the app, or the node",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer, dropNoModel},
@@ -33,14 +36,17 @@ var BedrockEval = format.Target{
 
 var BedrockRAG = format.Target{
 	Name: "bedrock_rag", Purposes: purposes,
-	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/knowledge-base-evaluation-prompt-retrieve-generate.html), retrieve-and-generate evaluation, with your own responses",
-	Shape:  "`conversationTurns[{prompt, referenceResponses, output{text, modelIdentifier?, knowledgeBaseIdentifier, retrievedPassages}}]`, each text in `content[{text}]`",
+	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/" +
+		"knowledge-base-evaluation-prompt-retrieve-generate.html), retrieve-and-generate evaluation, with your own responses",
+	Shape: "`conversationTurns[{prompt, referenceResponses, output{text, modelIdentifier?, knowledgeBaseIdentifier, " +
+		"retrievedPassages}}]`, each text in `content[{text}]`",
 	Rules: []string{
 		"one turn a line, and up to 1000 lines a file: a job takes no more",
 		"prompt, reference, answer and at least one passage are there, none of them empty",
 		"one RAG source a job: `knowledgeBaseIdentifier` is the same in all lines, and the `ragSourceIdentifier` of the job",
 	},
-	Options: []format.Option{{Name: "knowledge_base", Text: "the `knowledgeBaseIdentifier`: letters, digits and `._-`; default `third-party-RAG`"}},
+	Options: []format.Option{{Name: "knowledge_base",
+		Text: "the `knowledgeBaseIdentifier`: letters, digits and `._-`; default `third-party-RAG`"}},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer, dropNoReference, dropNoContexts},
 	Formats: format.OnlyJSONL, Limits: bedrockLimits, Make: newBedrockRAG,
 	Load: `aws s3 cp {file} "s3://$BUCKET/evaluation/"`,
@@ -117,7 +123,8 @@ const maxBedrockName = 256
 func newBedrockRAG(purpose string, o *format.Options) format.Formatter {
 	source := o.Text("knowledge_base", "third-party-RAG")
 	if !bedrockName.MatchString(source) {
-		o.Fail("option %q must be up to %d letters, digits and the characters ._- and begin with a letter or digit", "knowledge_base", maxBedrockName)
+		o.Fail("option %q must be up to %d letters, digits and the characters ._- and begin with a letter or digit",
+			"knowledge_base", maxBedrockName)
 	}
 	f := &bedrockRAG{source: record.AppendOptional(nil, "knowledgeBaseIdentifier", []byte(source))}
 	return newFormatter(purpose, "bedrock_rag", record.WithChunks, f.append)
@@ -155,8 +162,9 @@ func (f *bedrockRAG) append(e *formatter, dst []byte, row *record.Row) (out []by
 	return append(out, `]}}}]}`...), ""
 }
 
-// appendBedrockName appends a name in the syntax of bedrockName. It leaves out leading characters that the syntax forbids,
-// and replaces others by "_". It appends nothing for a name without a letter or digit.
+// appendBedrockName appends a name in the syntax of bedrockName. It leaves out leading characters
+// that the syntax forbids, and replaces others by "_". It appends nothing for a name without a
+// letter or digit.
 func appendBedrockName(dst, name []byte) []byte {
 	start := len(dst)
 	for _, c := range string(name) {

@@ -12,12 +12,14 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// evaluationKeys are the keys of the records in their contractual order; node_evaluation has the same plus its own, and no
-// system_inputs, which are the run's.
+// evaluationKeys are the keys of the records in their contractual order; node_evaluation has the
+// same plus its own, and no system_inputs, which are the run's.
 var evaluationKeys = map[string][]string{
-	format.RecipeEvaluation: strings.Fields(`id run_id request_id session_id trace_id app_version inputs system_inputs files outputs expectations
+	format.RecipeEvaluation: strings.Fields(
+		`id run_id request_id session_id trace_id app_version inputs system_inputs files outputs expectations
 		retrieved_contexts scores feedback status error latency_ms usage cost_usd comparison metadata started_at`),
-	format.NodeEvaluation: strings.Fields(`id run_id node node_run_id request_id session_id trace_id app_version prompt_template variables inputs files
+	format.NodeEvaluation: strings.Fields(
+		`id run_id node node_run_id request_id session_id trace_id app_version prompt_template variables inputs files
 		outputs expectations retrieved_contexts chunks scores feedback run status error latency_ms usage cost_usd comparison metadata started_at`),
 }
 
@@ -32,7 +34,8 @@ func TestCanonicalEvaluationsHaveEveryKey(t *testing.T) {
 		if !slices.Equal(columns, keys) {
 			t.Errorf("%s: columns %v", purpose, columns)
 		}
-		for _, changes := range [][]func(*record.Row){{fullVerdict}, {withoutQuestion, withoutAnswer}, {fullVerdict, hostileRow}} {
+		for _, changes := range [][]func(*record.Row){{fullVerdict}, {withoutQuestion, withoutAnswer},
+			{fullVerdict, hostileRow}} {
 			row := formattest.EvaluationRun(changes...)
 			if purpose == format.NodeEvaluation {
 				row = formattest.EvaluationNode(changes...)
@@ -55,39 +58,56 @@ func TestCanonicalEvaluationsHoldTheRow(t *testing.T) {
 		change               func(*record.Row)
 	}{
 		{"as it is", "inputs", `{"question":"Q?","n":5}`, `{"query":"NQ?"}`, nil},
-		{"question in front", "inputs", `{"question":"Q?","n":5,"s":"\u0041"}`, `{"n":5,"s":"\u0041"}`, func(r *record.Row) { r.Subject().Inputs = []byte(`{"n":5,"s":"\u0041"}`) }},
-		{"a question that is there stays, whatever it is", "inputs", `{"n":5,"\u0071uestion":null}`, `{"n":5,"\u0071uestion":null}`, func(r *record.Row) { r.Subject().Inputs = []byte(`{"n":5,"\u0071uestion":null}`) }},
-		{"a question deeper is none", "inputs", `{"question":"Q?","a":{"question":1}}`, `{"a":{"question":1}}`, func(r *record.Row) { r.Subject().Inputs = []byte(`{"a":{"question":1}}`) }},
+		{"question in front", "inputs", `{"question":"Q?","n":5,"s":"\u0041"}`, `{"n":5,"s":"\u0041"}`,
+			func(r *record.Row) { r.Subject().Inputs = []byte(`{"n":5,"s":"\u0041"}`) }},
+		{"a question that is there stays, whatever it is", "inputs", `{"n":5,"\u0071uestion":null}`,
+			`{"n":5,"\u0071uestion":null}`, func(r *record.Row) { r.Subject().Inputs = []byte(`{"n":5,"\u0071uestion":null}`) }},
+		{"a question deeper is none", "inputs", `{"question":"Q?","a":{"question":1}}`, `{"a":{"question":1}}`,
+			func(r *record.Row) { r.Subject().Inputs = []byte(`{"a":{"question":1}}`) }},
 		{"empty inputs", "inputs", `{"question":"Q?"}`, `{}`, func(r *record.Row) { r.Subject().Inputs = []byte(`{}`) }},
 		{"no inputs", "inputs", `{"question":"Q?"}`, `null`, func(r *record.Row) { r.Subject().Inputs = nil }},
 		{"neither inputs nor question", "inputs", `{}`, `null`, withoutQuestion},
-		{"answer in front", "outputs", `{"answer":"A.","n":1}`, `{"n":1}`, func(r *record.Row) { r.Subject().Outputs = []byte(`{"n":1}`) }},
+		{"answer in front", "outputs", `{"answer":"A.","n":1}`, `{"n":1}`,
+			func(r *record.Row) { r.Subject().Outputs = []byte(`{"n":1}`) }},
 		{"neither outputs nor answer", "outputs", `{}`, `null`, withoutAnswer},
-		{"a reference", "expectations", `{"expected_response":"The answer."}`, `{"expected_response":"The answer."}`, fullVerdict},
+		{"a reference", "expectations", `{"expected_response":"The answer."}`, `{"expected_response":"The answer."}`,
+			fullVerdict},
 		{"nothing expected", "expectations", `null`, `null`, nil},
 		{"passages that were sent", "retrieved_contexts", `["two"]`, `["two"]`, fullVerdict},
 		{"no passages", "retrieved_contexts", `[]`, `[]`, nil},
-		{"passages whole", "chunks", ``, `[{"chunk_id":"k1","text":"one","score":null,"source_uri":null,"title":null,"sent_to_llm":null,"used_in_answer":null},{"chunk_id":"k2","text":"two","score":null,"source_uri":null,"title":null,"sent_to_llm":true,"used_in_answer":null}]`, fullVerdict},
-		{"score and rating", "scores", `[{"name":"score","value":1.0,"label":null},{"name":"rating","value":1.0,"label":"thumbsUp"}]`, `[{"name":"score","value":1.0,"label":null},{"name":"rating","value":1.0,"label":"thumbsUp"}]`, fullVerdict},
-		{"only a rating", "scores", `[{"name":"rating","value":0.0,"label":"thumbsDown"}]`, `[{"name":"rating","value":0.0,"label":"thumbsDown"}]`, func(r *record.Row) { r.HasFeedback, r.Feedback.Rating = true, []byte("thumbsDown") }},
-		{"only a score", "scores", `[{"name":"score","value":-0.5,"label":null}]`, `[{"name":"score","value":-0.5,"label":null}]`, func(r *record.Row) {
-			r.HasFeedback, r.Feedback.Score = true, record.Null[float64]{Value: -0.5, Valid: true}
-		}},
+		{"passages whole", "chunks", ``,
+			`[{"chunk_id":"k1","text":"one","score":null,"source_uri":null,"title":null,"sent_to_llm":null,"used_in_answer":null},{"chunk_id":"k2","text":"two","score":null,"source_uri":null,"title":null,"sent_to_llm":true,"used_in_answer":null}]`, fullVerdict},
+		{"score and rating", "scores",
+			`[{"name":"score","value":1.0,"label":null},{"name":"rating","value":1.0,"label":"thumbsUp"}]`,
+			`[{"name":"score","value":1.0,"label":null},{"name":"rating","value":1.0,"label":"thumbsUp"}]`, fullVerdict},
+		{"only a rating", "scores", `[{"name":"rating","value":0.0,"label":"thumbsDown"}]`,
+			`[{"name":"rating","value":0.0,"label":"thumbsDown"}]`, func(r *record.Row) {
+				r.HasFeedback,
+					r.Feedback.Rating = true, []byte("thumbsDown")
+			}},
+		{"only a score", "scores", `[{"name":"score","value":-0.5,"label":null}]`,
+			`[{"name":"score","value":-0.5,"label":null}]`, func(r *record.Row) {
+				r.HasFeedback, r.Feedback.Score = true, record.Null[float64]{Value: -0.5, Valid: true}
+			}},
 		{"feedback of a row before", "scores", `[]`, `[]`, func(r *record.Row) { r.Feedback.Rating = []byte("thumbsUp") }},
 		{"the node", "node", ``, `{"id":"compose","name":"Compose","type":"llm","version":"v2"}`, nil},
 		{"the run around", "run", ``, `{"question":"Q?","answer":"A.","status":"succeeded"}`, nil},
 		{"the template", "prompt_template", ``, `"Answer {{q}}"`, nil},
 		{"variables", "variables", ``, `{"q":"Q?"}`, nil},
-		{"status of the subject", "status", `"failed"`, `"failed"`, func(r *record.Row) { r.Subject().Status = []byte("failed") }},
+		{"status of the subject", "status", `"failed"`, `"failed"`,
+			func(r *record.Row) { r.Subject().Status = []byte("failed") }},
 		{"latency of the subject", "latency_ms", `7`, `7`, func(r *record.Row) {
 			e := r.Subject()
 			e.EndedAt = record.Null[int64]{Value: e.StartedAt + 7, Valid: true}
 		}},
-		{"comparison", "comparison", `{"input_group":"` + strings.Repeat("0a", 16) + `","versions":["v1","v2"],"runs_in_group":3,"rank":1,"best_version":"v2","previous_version":"v1","previous_answer":"Old.","previous_score":0.5}`, `{"input_group":"` + strings.Repeat("0a", 16) + `","versions":["v1","v2"],"runs_in_group":3,"rank":1,"best_version":"v2","previous_version":"v1","previous_answer":"Old.","previous_score":0.5}`, fullVerdict},
-		{"the first version, and one without a name", "comparison", `{"input_group":null,"versions":[null],"runs_in_group":1,"rank":1,"best_version":null,"previous_version":null,"previous_answer":null,"previous_score":null}`, `{"input_group":null,"versions":[null],"runs_in_group":1,"rank":1,"best_version":null,"previous_version":null,"previous_answer":null,"previous_score":null}`, func(r *record.Row) {
-			r.Subject().InputGroup = nil
-			r.Comparison = record.Comparison{Versions: [][]byte{nil}, RunsInGroup: 1, Rank: 1, PreviousAnswer: []byte("stale"), PreviousScore: record.Null[float64]{Value: 1, Valid: true}}
-		}},
+		{"comparison", "comparison", `{"input_group":"` + strings.Repeat("0a", 16) +
+			`","versions":["v1","v2"],"runs_in_group":3,"rank":1,"best_version":"v2","previous_version":"v1","previous_answer":"Old.","previous_score":0.5}`, `{"input_group":"` + strings.Repeat("0a", 16) + `","versions":["v1","v2"],"runs_in_group":3,"rank":1,"best_version":"v2","previous_version":"v1","previous_answer":"Old.","previous_score":0.5}`, fullVerdict},
+		{"the first version, and one without a name", "comparison",
+			`{"input_group":null,"versions":[null],"runs_in_group":1,"rank":1,"best_version":null,"previous_version":null,"previous_answer":null,"previous_score":null}`, `{"input_group":null,"versions":[null],"runs_in_group":1,"rank":1,"best_version":null,"previous_version":null,"previous_answer":null,"previous_score":null}`, func(r *record.Row) {
+				r.Subject().InputGroup = nil
+				r.Comparison = record.Comparison{Versions: [][]byte{nil}, RunsInGroup: 1, Rank: 1, PreviousAnswer: []byte("stale"),
+					PreviousScore: record.Null[float64]{Value: 1, Valid: true}}
+			}},
 	} {
 		for purpose, want := range map[string]string{format.RecipeEvaluation: test.run, format.NodeEvaluation: test.node} {
 			if want == "" {

@@ -12,18 +12,21 @@ import (
 var DeepEval = format.Target{
 	Name: "deepeval", Purposes: purposes,
 	Reader: "[DeepEval](https://deepeval.com), `EvaluationDataset().add_goldens_from_jsonl_file`",
-	Shape:  "`input, actual_output?, expected_output?, retrieval_context[]?, tools_called[{name, input_parameters?, output?}]?, additional_metadata{}`",
+	Shape: "`input, actual_output?, expected_output?, retrieval_context[]?, tools_called[{name, input_parameters?, " +
+		"output?}]?, additional_metadata{}`",
 	Rules: []string{
 		"`input` is never empty, and all texts are strings",
-		"`tools_called` are the calls since the last message of the user, with what the tools answered; without any, the node runs of type `tool`",
+		"`tools_called` are the calls since the last message of the user, with what the tools answered; without any, the " +
+			"node runs of type `tool`",
 		"`input_parameters` is an object; arguments that are none are a text under `arguments` in it",
 	},
 	Drops:   []format.Drop{dropNoQuestion},
 	Formats: format.OnlyJSONL, Make: newDeepEval,
-	Load: `python3 -c "from deepeval.dataset import EvaluationDataset; d = EvaluationDataset(); d.add_goldens_from_jsonl_file('{file}'); print(len(d.goldens))"`,
+	Load: pythonCommand("deepeval"),
 }
 
-// deepEval writes goldens (https://github.com/confident-ai/deepeval/blob/main/deepeval/dataset/golden.py). They have no
+// deepEval writes goldens
+// (https://github.com/confident-ai/deepeval/blob/main/deepeval/dataset/golden.py). They have no
 // scenario, which would make them goldens of conversations.
 type deepEval struct {
 	calls []answeredCall
@@ -83,8 +86,9 @@ func (d *deepEval) appendTools(f *formatter, dst []byte, row *record.Row) []byte
 	return append(dst, ']')
 }
 
-// read reads the calls of the assistant since the last message of the user: earlier calls belong to earlier questions. It
-// skips calls without a name. If a call id is used twice, an answer belongs to the first call without an answer.
+// read reads the calls of the assistant since the last message of the user: earlier calls belong to
+// earlier questions. It skips calls without a name. If a call id is used twice, an answer belongs
+// to the first call without an answer.
 func (d *deepEval) read(f *formatter, messages []byte) {
 	d.calls = d.calls[:0]
 	for m := range f.Messages(messages) {
@@ -120,14 +124,16 @@ func (c *answeredCall) append(f *formatter, dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendArguments appends the arguments of a call as an object. Arguments are a string with JSON. If the string has no
-// object, the object has the string under the key "arguments".
+// appendArguments appends the arguments of a call as an object. Arguments are a string with JSON.
+// If the string has no object, the object has the string under the key "arguments".
 func appendArguments(f *formatter, dst, arguments []byte) []byte {
 	if arguments[0] == '{' {
 		return record.AppendOneLine(dst, arguments)
 	}
-	// A model wrote the string, and ingest checked it as a text only: here it is checked as ingest checks documents.
-	if object := bytes.TrimSpace(f.Text(arguments)); len(object) > 0 && object[0] == '{' && strictjson.Check(object) == nil {
+	// A model wrote the string, and ingest checked it as a text only: here it is checked as ingest
+	// checks documents.
+	if object := bytes.TrimSpace(f.Text(arguments)); len(object) > 0 && object[0] == '{' &&
+		strictjson.Check(object) == nil {
 		return record.AppendOneLine(dst, object)
 	}
 	return append(record.AppendValue(append(dst, `{"arguments":`...), arguments), '}')

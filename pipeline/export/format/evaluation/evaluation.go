@@ -1,5 +1,5 @@
-// Package evaluation has the targets of recipe_evaluation and node_evaluation, a file each. evaluation.go has the
-// formatter that all targets but canonical share.
+// Package evaluation has the targets of recipe_evaluation and node_evaluation, a file each.
+// evaluation.go has the formatter that all targets but canonical share.
 package evaluation
 
 import (
@@ -13,13 +13,16 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// purposes are the two purposes that share most targets. A row is a run, or a node run with the run around it.
+// purposes are the two purposes that share most targets. A row is a run, or a node run with the run
+// around it.
 var purposes = []string{format.RecipeEvaluation, format.NodeEvaluation}
 
 // Reasons to drop a row that several targets share.
 var (
-	dropNoQuestion  = format.Drop{Reason: "no_question", Text: "neither the question nor the inputs nor a message of the user has a text"}
-	dropNoAnswer    = format.Drop{Reason: "no_answer", Text: "neither the answer nor the outputs nor a message of the assistant has a text"}
+	dropNoQuestion = format.Drop{Reason: "no_question",
+		Text: "neither the question nor the inputs nor a message of the user has a text"}
+	dropNoAnswer = format.Drop{Reason: "no_answer",
+		Text: "neither the answer nor the outputs nor a message of the assistant has a text"}
 	dropNoReference = format.Drop{Reason: "no_reference", Text: "neither a reference nor a corrected answer"}
 )
 
@@ -34,8 +37,8 @@ type formatter struct {
 // writeFunc appends the record of a row, or returns the reason to drop it.
 type writeFunc func(f *formatter, dst []byte, row *record.Row) (out []byte, drop string)
 
-// newFormatter returns the formatter of a target. Nodes selects the node runs of a run that the target reads. A node run
-// needs no others: it has its own chunks and messages.
+// newFormatter returns the formatter of a target. Nodes selects the node runs of a run that the
+// target reads. A node run needs no others: it has its own chunks and messages.
 func newFormatter(purpose, target string, nodes record.NodeRuns, write writeFunc) *formatter {
 	if purpose == format.NodeEvaluation {
 		nodes = record.NoNodes
@@ -63,7 +66,8 @@ func (f *formatter) Append(dst []byte, row *record.Row) (out []byte, drop string
 	return f.Finish(row, dst, out, drop)
 }
 
-// inputAndOutput returns the input and the output of a row, or the reason to drop a row without one of them.
+// inputAndOutput returns the input and the output of a row, or the reason to drop a row without one
+// of them.
 func (f *formatter) inputAndOutput(row *record.Row) (input, output []byte, drop string) {
 	if input = f.Input(row); len(input) == 0 {
 		return nil, nil, dropNoQuestion.Reason
@@ -74,9 +78,9 @@ func (f *formatter) inputAndOutput(row *record.Row) (input, output []byte, drop 
 	return input, output, ""
 }
 
-// appendInputs appends the inputs of a row as an object. For a run, that is the question and the inputs. For a node run,
-// it is the inputs, or else the variables of the prompt. If these are absent, the object has the text that Input finds.
-// Some is false if the row has no input.
+// appendInputs appends the inputs of a row as an object. For a run, that is the question and the
+// inputs. For a node run, it is the inputs, or else the variables of the prompt. If these are
+// absent, the object has the text that Input finds. Some is false if the row has no input.
 func (f *formatter) appendInputs(dst []byte, row *record.Row) (out []byte, some bool) {
 	if row.Node != nil {
 		for _, doc := range [...][]byte{row.Node.Inputs, row.Node.PromptVariables} {
@@ -103,8 +107,8 @@ func inputKey(row *record.Row) string {
 	return `"question":`
 }
 
-// appendWithFirst appends the object doc, which may be absent. It puts key and text in front, unless the object has the
-// key or the text is blank.
+// appendWithFirst appends the object doc, which may be absent. It puts key and text in front,
+// unless the object has the key or the text is blank.
 func appendWithFirst(r *record.Reader, dst []byte, key string, text, doc []byte) []byte {
 	switch {
 	case record.HasNoMembers(doc) && record.IsBlank(text):
@@ -124,11 +128,12 @@ func appendWithFirst(r *record.Reader, dst []byte, key string, text, doc []byte)
 }
 
 // originKeys are the keys that appendOrigin writes before the metadata of the producer.
-var originKeys = []string{"run_id", "node_run_id", "node_id", "app_id", "app_version", "model", "status", "score", "rating"}
+var originKeys = []string{"run_id", "node_run_id", "node_id", "app_id", "app_version", "model", "status", "score",
+	"rating"}
 
-// appendOrigin appends the origin of a record, its feedback and the metadata of the producer as one flat object, so that
-// readers can filter by any of them. A key of the producer that is already used gets the prefix "metadata.". With texts,
-// the score is a string.
+// appendOrigin appends the origin of a record, its feedback and the metadata of the producer as one
+// flat object, so that readers can filter by any of them. A key of the producer that is already
+// used gets the prefix "metadata.". With texts, the score is a string.
 func appendOrigin(dst []byte, row *record.Row, texts bool) []byte {
 	e := row.Subject()
 	dst = append(dst, `{"run_id":`...)

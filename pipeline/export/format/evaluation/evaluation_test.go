@@ -64,7 +64,8 @@ func withoutAnswer(r *record.Row) {
 }
 
 func hostileRow(r *record.Row) {
-	r.Question, r.Answer, r.Reference = []byte(formattest.HostileText), []byte(formattest.HostileText), []byte(formattest.HostileText)
+	r.Question, r.Answer, r.Reference = []byte(formattest.HostileText), []byte(formattest.HostileText),
+		[]byte(formattest.HostileText)
 	r.Inputs, r.Outputs = nil, nil
 }
 
@@ -91,15 +92,23 @@ func TestEvaluationTargetsStandWhateverIsInARow(t *testing.T) {
 			e := r.Subject()
 			e.Inputs = []byte(`{"\u0071uery":"\u0041\ud83d\ude00\u2028\n","goal\u0000":"\\\""}`)
 		},
-		"keys of no name": func(r *record.Row) { e := r.Subject(); e.Inputs, e.Outputs = []byte(`{"":""}`), []byte(`{"":null}`) },
-		"1 MiB":           func(r *record.Row) { r.Question = []byte(strings.Repeat("0123456789abcdef {{x}} é\n", 1<<20/27)) },
+		"keys of no name": func(r *record.Row) {
+			e := r.Subject()
+			e.Inputs, e.Outputs = []byte(`{"":""}`),
+				[]byte(`{"":null}`)
+		},
+		"1 MiB": func(r *record.Row) { r.Question = []byte(strings.Repeat("0123456789abcdef {{x}} é\n", 1<<20/27)) },
 		"messages of all kinds": func(r *record.Row) {
 			withoutQuestion(r)
-			r.Subject().Messages = []byte(`[null,1,"x",[],{},{"role":null},{"role":"user"},{"role":"user","content":null},{"role":"user","content":7},{"role":"user","content":{}},{"role":"user","content":[null,1,"s",{"type":"image_url"},{"type":"text","text":null},{"type":"text","text":"p\u0041"}]},{"role":"assistant","content":null,"tool_calls":null},{"role":"assistant","tool_calls":[]},{"role":"assistant","tool_calls":[null,1,{},{"function":null},{"function":{"name":""}},{"id":7,"function":{"name":"f","arguments":null}},{"id":"c","function":{"name":"g","arguments":"not JSON \n"}},{"id":"d","function":{"name":"h","arguments":{"x": 1}}},{"id":"e","function":{"name":"i","arguments":"[1]"}},{"id":"f","function":{"name":"j","arguments":"{\n \"k\": \"\\u0041\"}\r\n"}},{"id":"g","function":{"name":"k","arguments":12}}]},{"role":"tool","tool_call_id":"c","content":[{"type":"text","text":"out"}]},{"role":"tool"},{"role":"tool","tool_call_id":"zz","content":"none"}]`)
+			r.Subject().Messages = []byte(
+				`[null,1,"x",[],{},{"role":null},{"role":"user"},{"role":"user","content":null},{"role":"user","content":7},{"role":"user","content":{}},{"role":"user","content":[null,1,"s",{"type":"image_url"},{"type":"text","text":null},{"type":"text","text":"p\u0041"}]},{"role":"assistant","content":null,"tool_calls":null},{"role":"assistant","tool_calls":[]},{"role":"assistant","tool_calls":[null,1,{},{"function":null},{"function":{"name":""}},{"id":7,"function":{"name":"f","arguments":null}},{"id":"c","function":{"name":"g","arguments":"not JSON \n"}},{"id":"d","function":{"name":"h","arguments":{"x": 1}}},{"id":"e","function":{"name":"i","arguments":"[1]"}},{"id":"f","function":{"name":"j","arguments":"{\n \"k\": \"\\u0041\"}\r\n"}},{"id":"g","function":{"name":"k","arguments":12}}]},{"role":"tool","tool_call_id":"c","content":[{"type":"text","text":"out"}]},{"role":"tool"},{"role":"tool","tool_call_id":"zz","content":"none"}]`)
 		},
-		"texts of white space": func(r *record.Row) { r.Question, r.Answer, r.Reference = []byte(" \n"), []byte("\t"), []byte("  ") },
-		"hostile":              hostileRow,
-		"everything":           fullVerdict,
+		"texts of white space": func(r *record.Row) {
+			r.Question, r.Answer, r.Reference = []byte(" \n"), []byte("\t"),
+				[]byte("  ")
+		},
+		"hostile":    hostileRow,
+		"everything": fullVerdict,
 	}
 	for _, purpose := range bothPurposes {
 		for _, target := range targets.Targets(purpose) {
@@ -181,7 +190,8 @@ func TestExpectedIsTheReferenceOrElseTheCorrectedAnswer(t *testing.T) {
 		{"white space", " ", "\t", true, ""},
 		{"feedback of a row before", "", "C", false, ""},
 	} {
-		row := &record.Row{Reference: []byte(test.reference), HasFeedback: test.feedback, Feedback: record.Feedback{CorrectedAnswer: []byte(test.corrected)}}
+		row := &record.Row{Reference: []byte(test.reference), HasFeedback: test.feedback,
+			Feedback: record.Feedback{CorrectedAnswer: []byte(test.corrected)}}
 		if got := string(record.ExpectedText(row)); got != test.want {
 			t.Errorf("%s: %q", test.name, got)
 		}
@@ -191,7 +201,8 @@ func TestExpectedIsTheReferenceOrElseTheCorrectedAnswer(t *testing.T) {
 func TestOriginIsFlatAndKeepsTheKeysOfTheProducer(t *testing.T) {
 	t.Parallel()
 	row := formattest.EvaluationNode(fullVerdict, func(r *record.Row) {
-		r.Node.Metadata = []record.Pair{{Key: []byte("status"), Value: []byte("mine")}, {Key: []byte("metadata.status"), Value: []byte("too")}, {Key: []byte("a\"\n"), Value: []byte("")}, {Key: []byte("metadata"), Value: []byte("m")}}
+		r.Node.Metadata = []record.Pair{{Key: []byte("status"), Value: []byte("mine")}, {Key: []byte("metadata.status"),
+			Value: []byte("too")}, {Key: []byte("a\"\n"), Value: []byte("")}, {Key: []byte("metadata"), Value: []byte("m")}}
 	})
 	const origin = `{"run_id":"r1","node_run_id":"n1","node_id":"compose","app_id":"helper","app_version":"v2","model":"m-1","status":"succeeded",`
 	const pairs = `,"rating":"thumbsUp","metadata.status":"mine","metadata.metadata.status":"too","a\"\n":"","metadata":"m"}`
@@ -201,7 +212,8 @@ func TestOriginIsFlatAndKeepsTheKeysOfTheProducer(t *testing.T) {
 	if got := string(evaluation.AppendOrigin(nil, row, true)); got != origin+`"score":"1.0"`+pairs {
 		t.Error(got)
 	}
-	if got := string(evaluation.AppendOrigin(nil, &record.Row{RunID: []byte("r"), AppID: []byte("a")}, false)); got != `{"run_id":"r","app_id":"a"}` {
+	if got := string(evaluation.AppendOrigin(nil, &record.Row{RunID: []byte("r"), AppID: []byte("a")},
+		false)); got != `{"run_id":"r","app_id":"a"}` {
 		t.Error(got)
 	}
 }

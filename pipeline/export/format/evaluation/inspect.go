@@ -11,7 +11,8 @@ var Inspect = format.Target{
 	Reader: "[Inspect AI](https://inspect.aisi.org.uk), `json_dataset`",
 	Shape:  "`id, input, target, metadata{}`",
 	Rules: []string{
-		"`input` and `target` are strings and never empty: the scorers `match` and `includes` take every answer for right where the target is empty",
+		"`input` and `target` are strings and never empty: the scorers `match` and `includes` take every answer for right " +
+			"where the target is empty",
 		"`id` is unique",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoReference},
@@ -19,7 +20,8 @@ var Inspect = format.Target{
 	Load: `python3 -c "from inspect_ai.dataset import json_dataset; print(len(json_dataset('{file}')))"`,
 }
 
-// appendInspect writes samples (https://github.com/UKGovernmentBEIS/inspect_ai/blob/main/src/inspect_ai/dataset/_util.py). A
+// appendInspect writes samples
+// (https://github.com/UKGovernmentBEIS/inspect_ai/blob/main/src/inspect_ai/dataset/_util.py). A
 // sample without a target would be read as one with the target "", so such a row is dropped.
 func appendInspect(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	target := record.ExpectedText(row)

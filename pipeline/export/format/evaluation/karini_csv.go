@@ -13,8 +13,9 @@ import (
 // KariniCSV is the name of the target whose columns depend on the selection: see [KariniOptions].
 const KariniCSV = "karini_csv"
 
-// KariniOptions returns the options of a request, completed by options that depend on the selection: the names of prompt
-// variables, and the types of nodes, of the selected node runs. Options of the request are kept.
+// KariniOptions returns the options of a request, completed by options that depend on the
+// selection: the names of prompt variables, and the types of nodes, of the selected node runs.
+// Options of the request are kept.
 func KariniOptions(values map[string]any, variables, types []string) map[string]any {
 	all := maps.Clone(values)
 	if all == nil {
@@ -51,12 +52,15 @@ var (
 		Reader: kariniReader,
 		Shape:  "columns `input` (`agent_input` for an agent node), `ground_truth`, and one for each prompt variable",
 		Rules: []string{
-			"input and ground truth are never empty; a variable that a node run lacks is an empty cell, one that is no text is JSON",
-			"names of columns have up to 60 characters; of names that are the same after cutting, the later ones end in `_2`, `_3`, …",
+			"input and ground truth are never empty; a variable that a node run lacks is an empty cell, one that is no text " +
+				"is JSON",
+			"names of columns have up to 60 characters; of names that are the same after cutting, the later ones end in `_2`, " +
+				"`_3`, …",
 		},
 		Options: []format.Option{
 			{Name: "variables", Text: "a list of the prompt variables that get a column; default: those of the selection"},
-			{Name: "agent", Text: "`true`: the first column is `agent_input`; default: whether the selection is one of agent nodes"},
+			{Name: "agent", Text: "`true`: the first column is `agent_input`; default: whether the selection is one of agent " +
+				"nodes"},
 		},
 		Drops:   []format.Drop{dropNoQuestion, dropNoReference},
 		Formats: []string{fragment.CSV}, Make: newKarini,
@@ -66,8 +70,9 @@ var (
 // maxKariniName is the largest number of characters of the name of a column.
 const maxKariniName = 60
 
-// karini writes what Karini's evaluation reads. A CSV file needs its columns before the first row, but variables depend on
-// the rows. So the option variables names them. Without the option, there are no columns of variables.
+// karini writes what Karini's evaluation reads. A CSV file needs its columns before the first row,
+// but variables depend on the rows. So the option variables names them. Without the option, there
+// are no columns of variables.
 type karini struct {
 	*formatter
 	columns []fragment.Column
@@ -125,7 +130,8 @@ func variableNames(o *format.Options) (names []string) {
 	return names
 }
 
-// uniqueName shortens a name to maxKariniName, and makes it different from the names that are already used.
+// uniqueName shortens a name to maxKariniName, and makes it different from the names that are
+// already used.
 func uniqueName(name string, taken map[string]bool) string {
 	cut := firstRunes(name, maxKariniName)
 	for n := 2; taken[cut]; n++ {

@@ -8,8 +8,9 @@ import (
 
 var LangSmith = format.Target{
 	Name: "langsmith", Purposes: purposes,
-	Reader: "[LangSmith](https://docs.langchain.com/langsmith), `Client().create_examples`, or upload of a key-value data set",
-	Shape:  "`id, inputs{}, outputs{answer}?, metadata{}, split?, source_run_id?`",
+	Reader: "[LangSmith](https://docs.langchain.com/langsmith), `Client().create_examples`, or upload of a key-value " +
+		"data set",
+	Shape: "`id, inputs{}, outputs{answer}?, metadata{}, split?, source_run_id?`",
 	Rules: []string{
 		"`id` is a UUID, the same in every export of the run",
 		"`outputs` is what was expected, under `answer` for a run and `output` for a node run; it is absent where nothing is",
@@ -18,10 +19,11 @@ var LangSmith = format.Target{
 	},
 	Drops:   []format.Drop{dropNoQuestion},
 	Formats: format.OnlyJSONL, Make: makeFunc("langsmith", record.NoNodes, appendLangSmith),
-	Load: `python3 -c "import json; from langsmith import Client; c = Client(); d = c.create_dataset('millrace'); c.create_examples(dataset_id=d.id, examples=[json.loads(line) for line in open('{file}', encoding='utf-8')])"`,
+	Load: pythonCommand("langsmith"),
 }
 
-// appendLangSmith writes ExampleCreate (https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/schemas.py).
+// appendLangSmith writes ExampleCreate
+// (https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/schemas.py).
 func appendLangSmith(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	out = append(dst, `{"id":`...)
 	out = f.ids.Append(out, row)

@@ -6,7 +6,8 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-var dropGoalInput = format.Drop{Reason: "goal_input", Text: "the inputs have the key `goal`, which MLflow takes for the sign of a conversation to simulate"}
+var dropGoalInput = format.Drop{Reason: "goal_input",
+	Text: "the inputs have the key `goal`, which MLflow takes for the sign of a conversation to simulate"}
 
 var MLflow = format.Target{
 	Name: "mlflow", Purposes: purposes,
@@ -19,11 +20,12 @@ var MLflow = format.Target{
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropGoalInput},
 	Formats: format.OnlyJSONL, Make: makeFunc("mlflow", record.NoNodes, appendMLflow),
-	Load: `python3 -c "import json; from mlflow.genai.datasets import create_dataset; create_dataset(name='millrace').merge_records([json.loads(line) for line in open('{file}', encoding='utf-8')])"`,
+	Load: pythonCommand("mlflow"),
 }
 
 // appendMLflow writes records of a data set
-// (https://github.com/mlflow/mlflow/blob/master/mlflow/entities/evaluation_dataset.py, merge_records).
+// (https://github.com/mlflow/mlflow/blob/master/mlflow/entities/evaluation_dataset.py,
+// merge_records).
 func appendMLflow(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	out = append(dst, `{"inputs":`...)
 	start := len(out)

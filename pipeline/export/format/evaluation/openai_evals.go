@@ -8,10 +8,12 @@ import (
 
 var OpenAIEvals = format.Target{
 	Name: "openai_evals", Purposes: purposes,
-	Reader: "[OpenAI Evals API](https://platform.openai.com/docs/guides/evals), files of purpose `evals` (OpenAI ends it on 2026-11-30)",
-	Shape:  "`{item: {id, input, reference?, metadata{}}, sample: {output_text}}`",
+	Reader: "[OpenAI Evals API](https://platform.openai.com/docs/guides/evals), files of purpose `evals` (OpenAI ends " +
+		"it on 2026-11-30)",
+	Shape: "`{item: {id, input, reference?, metadata{}}, sample: {output_text}}`",
 	Rules: []string{
-		"`data_source_config` is `custom` with `include_sample_schema`; in its `item_schema` all but `metadata` are strings, and `reference` is not required",
+		"`data_source_config` is `custom` with `include_sample_schema`; in its `item_schema` all but `metadata` are " +
+			"strings, and `reference` is not required",
 		"graders refer to `{{item.input}}`, `{{item.reference}}` and `{{sample.output_text}}`",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer},

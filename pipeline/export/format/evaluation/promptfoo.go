@@ -10,8 +10,9 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// promptfooAsserts are the assertions that only need a text to compare with. Factuality asks a model whether the facts of
-// the answer and of the reference agree, which is right for prose. The others need no model.
+// promptfooAsserts are the assertions that only need a text to compare with. Factuality asks a
+// model whether the facts of the answer and of the reference agree, which is right for prose. The
+// others need no model.
 var promptfooAsserts = []string{"factuality", "similar", "rouge-n", "icontains", "equals"}
 
 var Promptfoo = format.Target{
@@ -19,11 +20,16 @@ var Promptfoo = format.Target{
 	Reader: "[promptfoo](https://www.promptfoo.dev), `promptfoo eval --tests`",
 	Shape:  "`description, vars{}, assert[{type, value}]?, metadata{}`",
 	Rules: []string{
-		"`vars` are the question and the inputs, for a node run the variables of its prompt, or else its inputs; all are strings, arrays and objects as JSON: promptfoo would run a test for each element of an array",
-		"text that promptfoo would take for a template or a file is written as a template that gives the text back: `{{x}}` as `{{ \"{\" }}{x}}`. Prompts that are JSON show it as it is written, as promptfoo does not render variables in them",
+		"`vars` are the question and the inputs, for a node run the variables of its prompt, or else its inputs; all are " +
+			"strings, arrays and objects as JSON: promptfoo would run a test for each element of an array",
+		"text that promptfoo would take for a template or a file is written as a template that gives the text back: " +
+			"`{{x}}` as `{{ \"{\" }}{x}}`. Prompts that are JSON show it as it is written, as promptfoo does not render " +
+			"variables in them",
 		"`assert` holds the answer against what was expected; it is absent where nothing is",
 	},
-	Options: []format.Option{{Name: "assert", Text: "the type of the assertion: `factuality` (default; asks the grading model of promptfoo), `similar` (asks an embedding model), `rouge-n`, `icontains`, `equals`"}},
+	Options: []format.Option{{Name: "assert",
+		Text: "the type of the assertion: `factuality` (default; asks the grading model of promptfoo), `similar` (asks an " +
+			"embedding model), `rouge-n`, `icontains`, `equals`"}},
 	Drops:   []format.Drop{dropNoQuestion},
 	Formats: format.OnlyJSONL, Make: newPromptfoo,
 	Load: `npx promptfoo@latest eval --tests {file} --prompts '{{question}}{{input}}' --providers echo`,
@@ -71,8 +77,8 @@ func (p *promptfoo) append(f *formatter, dst []byte, row *record.Row) (out []byt
 	return append(out, '}'), ""
 }
 
-// appendVars appends variables as strings. For a run, they are the question and the inputs. For a node run, they are the
-// variables of the prompt, or else the inputs. Null values are left out.
+// appendVars appends variables as strings. For a run, they are the question and the inputs. For a
+// node run, they are the variables of the prompt, or else the inputs. Null values are left out.
 func appendVars(f *formatter, dst []byte, row *record.Row) []byte {
 	start := len(dst)
 	doc := row.Inputs
@@ -100,13 +106,15 @@ func appendVars(f *formatter, dst []byte, row *record.Row) []byte {
 	return dst
 }
 
-// appendVerbatim appends a text as a string that promptfoo renders to the same text. Promptfoo renders variables and
-// values of assertions with Nunjucks, where env is a variable with the environment. It reads a file for a text that begins
-// with "file://" or "package:". Neither must happen to a text of a user.
+// appendVerbatim appends a text as a string that promptfoo renders to the same text. Promptfoo
+// renders variables and values of assertions with Nunjucks, where env is a variable with the
+// environment. It reads a file for a text that begins with "file://" or "package:". Neither must
+// happen to a text of a user.
 //
-// Of each pair of characters with a meaning for Nunjucks, the first one is written as an expression. {% raw %} around the
-// text would not work: before that, promptfoo itself replaces every {{name}} (resolveVariables in its
-// src/evaluatorHelpers.ts). A "#}" without its "{#" is an error.
+// Of each pair of characters with a meaning for Nunjucks, the first one is written as an
+// expression. {% raw %} around the text would not work: before that, promptfoo itself replaces
+// every {{name}} (resolveVariables in its src/evaluatorHelpers.ts). A "#}" without its "{#" is an
+// error.
 func appendVerbatim(dst, text []byte) []byte {
 	at := verbatimUpTo(text)
 	if at < 0 && !bytes.HasPrefix(text, []byte("file://")) && !bytes.HasPrefix(text, []byte("package:")) {
@@ -127,7 +135,8 @@ func appendVerbatim(dst, text []byte) []byte {
 	return append(appendInner(dst, text), '"')
 }
 
-// verbatimUpTo returns the place of the first pair of characters with a meaning for Nunjucks, or -1.
+// verbatimUpTo returns the place of the first pair of characters with a meaning for Nunjucks, or
+// -1.
 func verbatimUpTo(text []byte) int {
 	for i := 0; i < len(text)-1; i++ {
 		n := bytes.IndexAny(text[i:], "{#")

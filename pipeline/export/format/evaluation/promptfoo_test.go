@@ -18,26 +18,34 @@ func TestPromptfooRecords(t *testing.T) {
 		return formattest.EvaluationRun(func(r *record.Row) { r.Question, r.Inputs = []byte(question), []byte(inputs) })
 	}
 	checkEvaluation(t, format.RecipeEvaluation, "promptfoo", nil, []evaluationTest{
-		{name: "everything", row: formattest.EvaluationRun(fullVerdict), want: `{"description":"run r1","vars":{"question":"Q?","n":"5"},"assert":[{"type":"factuality","value":"The answer."}],"metadata":` + runVerdict + `}`},
-		{name: "values of all kinds are texts", row: set("Q?", `{"a":["x",{"y":1E400}],"b":true,"c":null,"d":-1.50,"e":"\u0041\"","f":{}}`),
+		{name: "everything", row: formattest.EvaluationRun(fullVerdict),
+			want: `{"description":"run r1","vars":{"question":"Q?","n":"5"},"assert":[{"type":"factuality","value":"The answer."}],"metadata":` + runVerdict + `}`},
+		{name: "values of all kinds are texts", row: set("Q?",
+			`{"a":["x",{"y":1E400}],"b":true,"c":null,"d":-1.50,"e":"\u0041\"","f":{}}`),
 			want: run(`{"question":"Q?","a":"[\"x\",{\"y\":1E400}]","b":"true","d":"-1.50","e":"A\"","f":"{}"}`)},
-		{name: "a question that is there", row: set("Q?", `{"n":1,"question":"other"}`), want: run(`{"n":"1","question":"other"}`)},
+		{name: "a question that is there", row: set("Q?", `{"n":1,"question":"other"}`),
+			want: run(`{"n":"1","question":"other"}`)},
 		{name: "a question that is null", row: set("Q?", `{"question":null}`), want: run(`{"question":"Q?"}`)},
 		{name: "no inputs", row: set("Q?", ``), want: run(`{"question":"Q?"}`)},
 		{name: "no question", row: set("", `{"n":1}`), want: run(`{"n":"1"}`)},
 		{name: "nothing", row: formattest.EvaluationRun(withoutQuestion), drop: "no_question"},
 		{name: "only nulls", row: set("", `{"n":null}`), want: run(`{"question":"{\"n\":null}"}`)},
 		{name: "templates", row: set(`{{env.HOME}} {% if x %} {# c #}`, `{"\u0061":"\u007b{x}}","j":[{"k":"{{k}}"}]}`),
-			want: run(`{"question":"{{ \"{\" }}{env.HOME}} {{ \"{\" }}% if x %} {{ \"{\" }}# c {{ \"#\" }}}","a":"{{ \"{\" }}{x}}","j":"[{\"k\":\"{{ \"{\" }}{k}}\"}]"}`)},
-		{name: "a template in what was expected", row: formattest.EvaluationRun(func(r *record.Row) { r.Reference = []byte("{{x}}") }),
+			want: run(
+				`{"question":"{{ \"{\" }}{env.HOME}} {{ \"{\" }}% if x %} {{ \"{\" }}# c {{ \"#\" }}}","a":"{{ \"{\" }}{x}}","j":"[{\"k\":\"{{ \"{\" }}{k}}\"}]"}`)},
+		{name: "a template in what was expected", row: formattest.EvaluationRun(func(r *record.Row) {
+			r.Reference = []byte("{{x}}")
+		}),
 			want: `{"description":"run r1","vars":{"question":"Q?","n":"5"},"assert":[{"type":"factuality","value":"{{ \"{\" }}{x}}"}],"metadata":` + runOrigin + `}`},
 	})
 	node := func(vars string) string {
 		return `{"description":"run r1, node run n1","vars":` + vars + `,"metadata":` + nodeOrigin + `}`
 	}
 	checkEvaluation(t, format.NodeEvaluation, "promptfoo", map[string]any{"assert": "equals"}, []evaluationTest{
-		{name: "variables of the prompt", row: formattest.EvaluationNode(fullVerdict), want: `{"description":"run r1, node run n1","vars":{"q":"Q?"},"assert":[{"type":"equals","value":"The answer."}],"metadata":` + nodeVerdict + `}`},
-		{name: "inputs", row: formattest.EvaluationNode(func(r *record.Row) { r.Node.PromptVariables = nil }), want: node(`{"query":"NQ?"}`)},
+		{name: "variables of the prompt", row: formattest.EvaluationNode(fullVerdict),
+			want: `{"description":"run r1, node run n1","vars":{"q":"Q?"},"assert":[{"type":"equals","value":"The answer."}],"metadata":` + nodeVerdict + `}`},
+		{name: "inputs", row: formattest.EvaluationNode(func(r *record.Row) { r.Node.PromptVariables = nil }),
+			want: node(`{"query":"NQ?"}`)},
 		{name: "messages", row: formattest.EvaluationNode(func(r *record.Row) {
 			r.Node.PromptVariables, r.Node.Inputs, r.Node.Messages = nil, nil, []byte(`[{"role":"user","content":"M"}]`)
 		}), want: node(`{"input":"M"}`)},

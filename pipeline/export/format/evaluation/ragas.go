@@ -12,14 +12,16 @@ var Ragas = format.Target{
 	Shape:  "`user_input, response, retrieved_contexts[], reference?`: single-turn samples",
 	Rules: []string{
 		"all texts are strings, and `user_input` and `response` are never empty",
-		"`retrieved_contexts` is always there, `[]` where nothing was retrieved: Ragas takes the keys of the first sample for those of all",
+		"`retrieved_contexts` is always there, `[]` where nothing was retrieved: Ragas takes the keys of the first sample " +
+			"for those of all",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer},
 	Formats: format.OnlyJSONL, Make: makeFunc("ragas", record.WithChunks, appendRagas),
 	Load: `python3 -c "from ragas import EvaluationDataset; print(len(EvaluationDataset.from_jsonl('{file}')))"`,
 }
 
-// appendRagas writes SingleTurnSample (https://github.com/explodinggradients/ragas/blob/main/src/ragas/dataset_schema.py).
+// appendRagas writes SingleTurnSample
+// (https://github.com/explodinggradients/ragas/blob/main/src/ragas/dataset_schema.py).
 func appendRagas(f *formatter, dst []byte, row *record.Row) (out []byte, drop string) {
 	input, output, drop := f.inputAndOutput(row)
 	if drop != "" {

@@ -6,14 +6,16 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/formattest"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// evaluationSchema returns the schema of a target's records. It was written from the rules of the reader.
+// evaluationSchema returns the schema of a target's records. It was written from the rules of the
+// reader.
 func evaluationSchema(t *testing.T, purpose, target string) *jsonschema.Schema {
 	t.Helper()
 	path := filepath.Join("testdata", "schemas", purpose+"_"+target+".schema.json")
@@ -128,11 +130,14 @@ func TestPromptfooSchemaTellsTemplatesFromTexts(t *testing.T) {
 	t.Parallel()
 	schema := evaluationSchema(t, format.RecipeEvaluation, "promptfoo")
 	for text, ok := range map[string]bool{
-		"plain": true, "": true, "{": true, "#": true, "{x}": true, "a } }} %} #": true, `{{ "{" }}{x}}`: true, `a ##{{ "#" }}}`: true, "#{x": true,
-		"{{x}}": false, "{% x %}": false, "{# x": false, "x #}": false, "##}": false, `{{ env.HOME }}`: false, `{{ "{" }}{{x}}`: false,
+		"plain": true, "": true, "{": true, "#": true, "{x}": true, "a } }} %} #": true, `{{ "{" }}{x}}`: true,
+		`a ##{{ "#" }}}`: true, "#{x": true,
+		"{{x}}": false, "{% x %}": false, "{# x": false, "x #}": false, "##}": false, `{{ env.HOME }}`: false,
+		`{{ "{" }}{{x}}`:     false,
 		"file:///etc/passwd": false, "package:x:y": false, `{{ "f" }}ile:///etc/passwd`: true,
 	} {
-		doc := map[string]any{"description": "d", "vars": map[string]any{"question": text}, "metadata": map[string]any{"run_id": "r"}}
+		doc := map[string]any{"description": "d", "vars": map[string]any{"question": text},
+			"metadata": map[string]any{"run_id": "r"}}
 		if err := schema.Validate(doc); (err == nil) != ok {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -143,12 +148,17 @@ func TestPromptfooSchemaTellsTemplatesFromTexts(t *testing.T) {
 func fullVerdict(r *record.Row) {
 	r.Reference, r.TraceID = []byte("The answer."), []byte("t1")
 	r.HasFeedback = true
-	r.Feedback = record.Feedback{Rating: []byte("thumbsUp"), Score: record.Null[float64]{Value: 1, Valid: true}, CorrectedAnswer: []byte("Corrected.")}
+	r.Feedback = record.Feedback{Rating: []byte("thumbsUp"), Score: record.Null[float64]{Value: 1, Valid: true},
+		CorrectedAnswer: []byte("Corrected.")}
 	r.Subject().Metadata = []record.Pair{{Key: []byte("region"), Value: []byte("eu")}}
-	r.Subject().Messages = []byte(`[{"role":"user","content":"Q?"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"look","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":"found"},{"role":"assistant","content":"A."}]`)
-	r.Comparison = record.Comparison{Versions: [][]byte{[]byte("v1"), []byte("v2")}, RunsInGroup: 3, Rank: 1, BestVersion: []byte("v2"),
-		HasPrevious: true, PreviousVersion: []byte("v1"), PreviousAnswer: []byte("Old."), PreviousScore: record.Null[float64]{Value: 0.5, Valid: true}}
-	chunks := []record.Chunk{{ChunkID: []byte("k1"), Text: []byte("one")}, {ChunkID: []byte("k2"), Text: []byte("two"), SentToLLM: record.Null[bool]{Value: true, Valid: true}}}
+	r.Subject().Messages = []byte(
+		`[{"role":"user","content":"Q?"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"look","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":"found"},{"role":"assistant","content":"A."}]`)
+	r.Comparison = record.Comparison{Versions: [][]byte{[]byte("v1"), []byte("v2")}, RunsInGroup: 3, Rank: 1,
+		BestVersion: []byte("v2"),
+		HasPrevious: true, PreviousVersion: []byte("v1"), PreviousAnswer: []byte("Old."),
+		PreviousScore: record.Null[float64]{Value: 0.5, Valid: true}}
+	chunks := []record.Chunk{{ChunkID: []byte("k1"), Text: []byte("one")}, {ChunkID: []byte("k2"), Text: []byte("two"),
+		SentToLLM: record.Null[bool]{Value: true, Valid: true}}}
 	if r.Node != nil {
 		r.Node.Chunks = chunks
 		r.Comparison.PreviousAnswer = []byte(`{"text":"Old."}`)

@@ -10,7 +10,8 @@ import (
 // ChatRow returns a run that only has messages.
 func ChatRow(messages string) *record.Row {
 	row := EmptyRow()
-	row.Status, row.Messages, row.InputGroup = []byte("succeeded"), []byte(messages), []byte("00112233445566778899aabbccddeeff")
+	row.Status, row.Messages, row.InputGroup = []byte("succeeded"), []byte(messages),
+		[]byte("00112233445566778899aabbccddeeff")
 	row.Group = row.InputGroup
 	return row
 }

@@ -17,9 +17,10 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// CheckColumns checks records against their columns. Each column must have a value in some record. CheckColumns also writes
-// and reads the records in every format.
-func CheckColumns(t *testing.T, purpose string, target *format.Target, options map[string]any, columns []fragment.Column, records [][]byte) {
+// CheckColumns checks records against their columns. Each column must have a value in some record.
+// CheckColumns also writes and reads the records in every format.
+func CheckColumns(t *testing.T, purpose string, target *format.Target, options map[string]any,
+	columns []fragment.Column, records [][]byte) {
 	t.Helper()
 	seen := map[string]bool{} // columns that had a value
 	for _, record := range records {
@@ -35,7 +36,8 @@ func CheckColumns(t *testing.T, purpose string, target *format.Target, options m
 		}
 	}
 	for _, format := range target.Formats {
-		e, err := targets.NewEncoder(purpose, target.Name, format, fragment.Zstd, options, map[string]string{"export_id": "e-1"})
+		e, err := targets.NewEncoder(purpose, target.Name, format, fragment.Zstd, options,
+			map[string]string{"export_id": "e-1"})
 		if err != nil {
 			t.Fatal(err)
 		}

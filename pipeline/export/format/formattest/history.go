@@ -11,14 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
-	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// history has the newest version of every run, node run and feedback, as ClickHouse would have it after the events.
+// history has the newest version of every run, node run and feedback, as ClickHouse would have it
+// after the events.
 type history struct {
 	runs     map[string]*runs.Run             // by run
 	nodes    map[string]map[string]*runs.Node // by run and node run
@@ -27,7 +26,8 @@ type history struct {
 }
 
 func newHistory() *history {
-	return &history{runs: map[string]*runs.Run{}, nodes: map[string]map[string]*runs.Node{}, feedback: map[string]*runs.Feedback{}}
+	return &history{runs: map[string]*runs.Run{}, nodes: map[string]map[string]*runs.Node{},
+		feedback: map[string]*runs.Feedback{}}
 }
 
 func (h *history) add(e runs.Event) {
@@ -52,7 +52,8 @@ func (h *history) add(e runs.Event) {
 	case *runs.Feedback:
 		key := e.RunID + "/" + e.NodeID
 		there := h.feedback[key]
-		if there == nil || there.Version() < e.Version() || there.Version() == e.Version() && there.FeedbackID <= e.FeedbackID {
+		if there == nil || there.Version() < e.Version() || there.Version() == e.Version() &&
+			there.FeedbackID <= e.FeedbackID {
 			copied := *e
 			h.feedback[key] = &copied
 		}
@@ -87,8 +88,8 @@ func SampleHistory(t testing.TB, n int) *history {
 
 var histories sync.Map // by number of runs
 
-// Rows returns the rows that a formatter with these needs would get: runs, or the node runs of the given nodes. If apps
-// are given, Rows returns only their rows.
+// Rows returns the rows that a formatter with these needs would get: runs, or the node runs of the
+// given nodes. If apps are given, Rows returns only their rows.
 func (h *history) Rows(needs record.Needs, nodes []string, apps ...string) (rows []*record.Row) {
 	wanted := func(app, status string) bool {
 		return status != "running" && (len(apps) == 0 || slices.Contains(apps, app))
@@ -116,14 +117,18 @@ func (h *history) Rows(needs record.Needs, nodes []string, apps ...string) (rows
 
 func (h *history) runRow(r *runs.Run) *record.Row {
 	row := &record.Row{
-		WorkspaceID: []byte(r.WorkspaceID), RunID: []byte(r.RunID), RequestID: []byte(r.RequestID), Source: []byte(r.Source), AppID: []byte(r.AppID), AppName: []byte(r.AppName),
+		WorkspaceID: []byte(r.WorkspaceID), RunID: []byte(r.RunID), RequestID: []byte(r.RequestID), Source: []byte(r.Source),
+		AppID: []byte(r.AppID), AppName: []byte(r.AppName),
 		SessionID: []byte(r.SessionID), UserID: []byte(r.UserID), Trigger: []byte(r.Trigger), TraceID: []byte(r.TraceID),
 		Execution: record.Execution{
-			AppVersion: []byte(r.AppVersion), Status: []byte(r.Status), StartedAt: r.StartedAt.UnixMilli(), EndedAt: moment(r.EndedAt), UpdatedAt: r.UpdatedAt.UnixMilli(),
-			Inputs: []byte(r.Inputs), Outputs: []byte(r.Outputs), Messages: []byte(r.Messages), Tools: []byte(r.Tools), Model: []byte(r.Model), Files: filesOf(r.Files),
+			AppVersion: []byte(r.AppVersion), Status: []byte(r.Status), StartedAt: r.StartedAt.UnixMilli(),
+			EndedAt: moment(r.EndedAt), UpdatedAt: r.UpdatedAt.UnixMilli(),
+			Inputs: []byte(r.Inputs), Outputs: []byte(r.Outputs), Messages: []byte(r.Messages), Tools: []byte(r.Tools),
+			Model: []byte(r.Model), Files: filesOf(r.Files),
 			CostUSD: NullOf(r.CostUSD), Metadata: pairsOf(r.Metadata), InputGroup: []byte(r.InputGroup()),
 		},
-		Question: []byte(r.Question), SystemInputs: []byte(r.SystemInputs), Answer: []byte(r.Answer), Reference: []byte(r.Reference),
+		Question: []byte(r.Question), SystemInputs: []byte(r.SystemInputs), Answer: []byte(r.Answer),
+		Reference: []byte(r.Reference),
 	}
 	finish(&row.Execution, r.Error, r.Usage)
 	judge(row, h.feedback[r.RunID+"/"])
@@ -132,9 +137,11 @@ func (h *history) runRow(r *runs.Run) *record.Row {
 
 func (h *history) nodeRow(n *runs.Node) *record.Row {
 	node := nodeOf(n)
-	row := &record.Row{WorkspaceID: []byte(n.WorkspaceID), RunID: []byte(n.RunID), Source: []byte(n.Source), AppID: []byte(n.AppID), Node: &node}
+	row := &record.Row{WorkspaceID: []byte(n.WorkspaceID), RunID: []byte(n.RunID), Source: []byte(n.Source),
+		AppID: []byte(n.AppID), Node: &node}
 	if r := h.runs[n.RunID]; r != nil {
-		row.RequestID, row.AppName, row.SessionID, row.UserID, row.Trigger, row.TraceID = []byte(r.RequestID), []byte(r.AppName), []byte(r.SessionID), []byte(r.UserID), []byte(r.Trigger), []byte(r.TraceID)
+		row.RequestID, row.AppName, row.SessionID, row.UserID, row.Trigger, row.TraceID = []byte(r.RequestID),
+			[]byte(r.AppName), []byte(r.SessionID), []byte(r.UserID), []byte(r.Trigger), []byte(r.TraceID)
 		row.Question, row.Answer, row.Reference = []byte(r.Question), []byte(r.Answer), []byte(r.Reference)
 		row.Status, row.InputGroup = []byte(r.Status), []byte(r.InputGroup())
 	}
@@ -161,7 +168,8 @@ func judge(r *record.Row, f *runs.Feedback) {
 		return
 	}
 	r.HasFeedback = true
-	r.Feedback = record.Feedback{Rating: []byte(f.Rating), Score: NullOf(f.Score), Comment: []byte(f.Comment), CorrectedAnswer: []byte(f.CorrectedAnswer)}
+	r.Feedback = record.Feedback{Rating: []byte(f.Rating), Score: NullOf(f.Score), Comment: []byte(f.Comment),
+		CorrectedAnswer: []byte(f.CorrectedAnswer)}
 	for _, tag := range f.Tags {
 		r.Feedback.Tags = append(r.Feedback.Tags, []byte(tag))
 	}
@@ -169,17 +177,22 @@ func judge(r *record.Row, f *runs.Feedback) {
 
 func nodeOf(n *runs.Node) record.Node {
 	node := record.Node{
-		NodeRunID: []byte(n.NodeRunID), NodeID: []byte(n.NodeID), NodeName: []byte(n.NodeName), NodeType: []byte(n.NodeType), ParentNodeRunID: []byte(n.ParentNodeRunID), Sequence: NullOf(n.Sequence),
+		NodeRunID: []byte(n.NodeRunID), NodeID: []byte(n.NodeID), NodeName: []byte(n.NodeName), NodeType: []byte(n.NodeType),
+		ParentNodeRunID: []byte(n.ParentNodeRunID), Sequence: NullOf(n.Sequence),
 		Execution: record.Execution{
-			AppVersion: []byte(n.AppVersion), Status: []byte(n.Status), StartedAt: n.StartedAt.UnixMilli(), EndedAt: moment(n.EndedAt), UpdatedAt: n.UpdatedAt.UnixMilli(),
-			Inputs: []byte(n.Inputs), Outputs: []byte(n.Outputs), Messages: []byte(n.Messages), Tools: []byte(n.Tools), Model: []byte(n.Model), Files: filesOf(n.Files),
+			AppVersion: []byte(n.AppVersion), Status: []byte(n.Status), StartedAt: n.StartedAt.UnixMilli(),
+			EndedAt: moment(n.EndedAt), UpdatedAt: n.UpdatedAt.UnixMilli(),
+			Inputs: []byte(n.Inputs), Outputs: []byte(n.Outputs), Messages: []byte(n.Messages), Tools: []byte(n.Tools),
+			Model: []byte(n.Model), Files: filesOf(n.Files),
 			CostUSD: NullOf(n.CostUSD), Metadata: pairsOf(n.Metadata), InputGroup: []byte(n.InputGroup()),
 		},
-		PromptTemplate: []byte(n.PromptTemplate), PromptVariables: []byte(n.PromptVariables), Parameters: pairsOf(n.Parameters),
+		PromptTemplate: []byte(n.PromptTemplate), PromptVariables: []byte(n.PromptVariables),
+		Parameters: pairsOf(n.Parameters),
 	}
 	for _, c := range n.Chunks {
 		node.Chunks = append(node.Chunks, record.Chunk{
-			ChunkID: []byte(c.ChunkID), Text: []byte(c.Text), Score: NullOf(c.Score), SourceURI: []byte(c.SourceURI), Title: []byte(c.Title),
+			ChunkID: []byte(c.ChunkID), Text: []byte(c.Text), Score: NullOf(c.Score), SourceURI: []byte(c.SourceURI),
+			Title:     []byte(c.Title),
 			SentToLLM: NullOf(c.SentToLLM), UsedInAnswer: NullOf(c.UsedInAnswer),
 		})
 	}
@@ -203,7 +216,8 @@ func (h *history) nodesOf(run string, which record.NodeRuns) (nodes []record.Nod
 			}
 			return 1 << 62
 		}
-		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.StartedAt, b.StartedAt), bytes.Compare(a.NodeRunID, b.NodeRunID))
+		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.StartedAt, b.StartedAt),
+			bytes.Compare(a.NodeRunID, b.NodeRunID))
 	})
 	return nodes
 }
@@ -219,7 +233,8 @@ func group(rows []*record.Row, needs record.Needs) {
 		}
 	}
 	slices.SortFunc(rows, func(a, b *record.Row) int {
-		return cmp.Or(bytes.Compare(a.Group, b.Group), cmp.Compare(a.Subject().StartedAt, b.Subject().StartedAt), bytes.Compare(a.RunID, b.RunID), bytes.Compare(a.NodeRunID(), b.NodeRunID()))
+		return cmp.Or(bytes.Compare(a.Group, b.Group), cmp.Compare(a.Subject().StartedAt, b.Subject().StartedAt),
+			bytes.Compare(a.RunID, b.RunID), bytes.Compare(a.NodeRunID(), b.NodeRunID()))
 	})
 	if !needs.Comparison {
 		return
@@ -265,7 +280,8 @@ func compareRows(members []*record.Row) {
 	})
 	for i, m := range best {
 		c := &m.Comparison
-		c.Versions, c.RunsInGroup, c.Rank, c.BestVersion = versions, int64(len(members)), int64(i+1), best[0].Subject().AppVersion
+		c.Versions, c.RunsInGroup, c.Rank, c.BestVersion = versions, int64(len(members)), int64(i+1),
+			best[0].Subject().AppVersion
 		at := slices.IndexFunc(versions, func(v []byte) bool { return bytes.Equal(v, m.Subject().AppVersion) })
 		if at == 0 {
 			continue
@@ -294,90 +310,8 @@ func pairsOf(list []runs.Pair) (all []record.Pair) {
 
 func filesOf(list []runs.File) (all []record.File) {
 	for _, f := range list {
-		all = append(all, record.File{FileID: []byte(f.FileID), Name: []byte(f.Name), URI: []byte(f.URI), ContentType: []byte(f.ContentType), SizeBytes: NullOf(f.SizeBytes), Direction: []byte(f.Direction)})
+		all = append(all, record.File{FileID: []byte(f.FileID), Name: []byte(f.Name), URI: []byte(f.URI),
+			ContentType: []byte(f.ContentType), SizeBytes: NullOf(f.SizeBytes), Direction: []byte(f.Direction)})
 	}
 	return all
-}
-
-// EveryTarget yields each purpose with each of its targets.
-func EveryTarget() iter.Seq2[string, *format.Target] {
-	return func(yield func(string, *format.Target) bool) {
-		for _, purpose := range format.Purposes {
-			for _, target := range targets.Targets(purpose) {
-				if !yield(purpose, target) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// Outcome collects the records and counts of a Stream.
-type Outcome struct {
-	Records    [][]byte
-	splits     []string // of each record
-	Partitions []string // of each record
-	Lineage    [][]byte
-	Used       int64
-	Dropped    map[string]int64
-	Warned     map[string]int64
-	Keys       []string
-}
-
-func (o *Outcome) Record(r *format.Record) error {
-	o.Records = append(o.Records, bytes.Clone(r.JSON))
-	o.splits, o.Partitions = append(o.splits, r.Split), append(o.Partitions, r.Partition)
-	for _, l := range r.Lineage {
-		o.Lineage = append(o.Lineage, append([]byte("{"), l...))
-	}
-	o.Used += r.Rows
-	return nil
-}
-
-func (o *Outcome) Drop(reason string, rows int64) { o.Dropped[reason] += rows }
-func (o *Outcome) Warn(code string)               { o.Warned[code]++ }
-
-// StreamRows sends rows through a target, and checks that each row is used or dropped.
-func StreamRows(t testing.TB, purpose, target string, options map[string]any, rows []*record.Row) *Outcome {
-	t.Helper()
-	o := &Outcome{Dropped: map[string]int64{}, Warned: map[string]int64{}}
-	s, err := targets.NewStream(purpose, target, options, nil, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range rows {
-		if err := s.Row(row); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	o.Keys = s.Keys()
-	dropped := int64(0)
-	for _, n := range o.Dropped {
-		dropped += n
-	}
-	if o.Used+dropped != int64(len(rows)) {
-		t.Errorf("%s/%s: %d rows used and %v dropped, of %d", purpose, target, o.Used, o.Dropped, len(rows))
-	}
-	return o
-}
-
-// StreamHistory sends the rows of a history through a target: all runs, or all node runs for node purposes.
-func StreamHistory(t testing.TB, purpose, target string, options map[string]any, h *history, apps ...string) *Outcome {
-	t.Helper()
-	f, err := targets.New(purpose, target, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return StreamRows(t, purpose, target, options, h.Rows(f.Needs(), NodesFor(purpose), apps...))
-}
-
-// NodesFor returns the nodes whose node runs are the rows of a purpose: all nodes, or nil if the rows are runs.
-func NodesFor(purpose string) []string {
-	if purpose == format.NodeEvaluation || purpose == format.NodeOptimization {
-		return []string{"*"}
-	}
-	return nil
 }

@@ -18,40 +18,50 @@ const (
 
 var BedrockAPO = format.Target{
 	Name: "bedrock_apo", Purposes: []string{format.NodeOptimization},
-	Reader: "[Amazon Bedrock Advanced Prompt Optimization](https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompt-optimization-input.html)",
-	Shape: "one line a prompt template: `{\"version\":\"bedrock-2026-05-14\",\"templateId\",\"promptTemplate\",\"evaluationSamples\":" +
+	Reader: "[Amazon Bedrock Advanced Prompt " +
+		"Optimization](https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompt-optimization-input.html)",
+	Shape: "one line a prompt template: " +
+		"`{\"version\":\"bedrock-2026-05-14\",\"templateId\",\"promptTemplate\",\"evaluationSamples\":" +
 		"[{\"inputVariables\":[{name: text}, …],\"referenceResponse\"?}]}`",
 	Rules: []string{
 		"placeholders are `{{name}}`, 1 to 20 of them; a template whose placeholders are all `{name}` is rewritten",
 		"each sample has every placeholder and nothing else, an object each; a variable that is no text is its JSON",
-		"1 to 100 samples a template, no two with the same variables: those with a reference first, then the newest, as many as fit into 50 MB",
+		"1 to 100 samples a template, no two with the same variables: those with a reference first, then the newest, as " +
+			"many as fit into 50 MB",
 		"10 templates and 50 MB a file, since a job reads one file",
-		"`referenceResponse` is the run's reference, else the corrected answer: right for the node that gives the run's answer",
-		"`templateId` is `template_id` of the canonical target; no evaluation method is named, which leaves it to Bedrock's own judge",
+		"`referenceResponse` is the run's reference, else the corrected answer: right for the node that gives the run's " +
+			"answer",
+		"`templateId` is `template_id` of the canonical target; no evaluation method is named, which leaves it to " +
+			"Bedrock's own judge",
 	},
-	Options: []format.Option{{Name: "references", Text: "`false`: no sample has a `referenceResponse`, for a node whose output is not the run's answer"}},
+	Options: []format.Option{{Name: "references",
+		Text: "`false`: no sample has a `referenceResponse`, for a node whose output is not the run's answer"}},
 	Drops: []format.Drop{
 		{Reason: "no_template", Text: "the node run has no prompt template"},
 		{Reason: "no_placeholder", Text: "the template has no placeholder, so that samples have nothing to fill in"},
 		{Reason: "too_many_placeholders", Text: "the template has more than 20 placeholders"},
-		{Reason: "malformed_placeholder", Text: "`{{…}}` in the template holds something other than a name of letters, digits and underscores"},
-		{Reason: "single_brace_placeholder", Text: "the template has both `{{name}}` and `{name}`, and Bedrock refuses the latter"},
+		{Reason: "malformed_placeholder", Text: "`{{…}}` in the template holds something other than a name of letters, " +
+			"digits and underscores"},
+		{Reason: "single_brace_placeholder", Text: "the template has both `{{name}}` and `{name}`, and Bedrock refuses the " +
+			"latter"},
 		{Reason: "missing_variable", Text: "a placeholder of the template has no variable in the node run, or null"},
-		{Reason: "duplicate_sample", Text: "the template has a sample with the same variables that has a reference or is newer"},
+		{Reason: "duplicate_sample", Text: "the template has a sample with the same variables that has a reference or is " +
+			"newer"},
 		{Reason: "template_full", Text: "the template has 100 samples, or 50 MB of them, that have a reference or are newer"},
 	},
-	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxRecords: apoTemplates, MaxBytes: apoFileBytes}, Make: newBedrockAPO,
+	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxRecords: apoTemplates, MaxBytes: apoFileBytes},
+	Make: newBedrockAPO,
 	Load: `aws s3 cp {file} s3://BUCKET/apo.jsonl && aws bedrock create-advanced-prompt-optimization-job --job-name millrace ` +
 		`--input-config s3Uri=s3://BUCKET/apo.jsonl --output-config s3Uri=s3://BUCKET/apo/ --model-configurations '[{"modelId":"MODEL"}]'`,
 }
 
 // bedrockAPO makes one record of the node runs of a prompt template.
 //
-// The variables of a sample are an object each, as the user guide asks: "Do NOT put multiple keys in one object", which
-// it calls a silent failure.
+// The variables of a sample are an object each, as the user guide asks: "Do NOT put multiple keys
+// in one object", which it calls a silent failure.
 //
-// It keeps only the samples that the record will have. It drops the worst sample when there are more than apoSamples, or
-// more bytes than a file may have.
+// It keeps only the samples that the record will have. It drops the worst sample when there are
+// more than apoSamples, or more bytes than a file may have.
 type bedrockAPO struct {
 	record.Reader
 	references bool
@@ -196,7 +206,8 @@ func (f *bedrockAPO) release(s apoSample) {
 }
 
 // Flush implements [format.GroupFormatter].
-func (f *bedrockAPO) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int), _ func(code string)) error {
+func (f *bedrockAPO) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int),
+	_ func(code string)) error {
 	record, of := append(f.record[:0], f.head...), f.of[:0]
 	made := f.made[:0]
 	for f.best.count+f.rest.count > 0 {

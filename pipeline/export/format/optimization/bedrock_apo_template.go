@@ -6,9 +6,10 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// apoTemplate is a prompt template that Bedrock's Advanced Prompt Optimization accepts. The rules are those of the user
-// guide (https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompt-optimization-input.html) and of
-// validate_service_template in the vendor's samples
+// apoTemplate is a prompt template that Bedrock's Advanced Prompt Optimization accepts. The rules
+// are those of the user guide
+// (https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompt-optimization-input.html)
+// and of validate_service_template in the vendor's samples
 // (https://github.com/aws-samples/amazon-bedrock-samples/blob/main/advanced-prompt-optimization/utils.py).
 type apoTemplate struct {
 	text  []byte
@@ -17,11 +18,13 @@ type apoTemplate struct {
 	draft []byte
 }
 
-// parse parses a template, or returns the reason to drop its rows. It removes the white space in {{ name }}.
+// parse parses a template, or returns the reason to drop its rows. It removes the white space in {{
+// name }}.
 //
-// A template with {name} and without {{name}} is one of Python's str.format, as in LangChain. parse rewrites it: its
-// placeholders get two braces, and its {{ and }}, which are literal braces, get one. In a template with both kinds, {name}
-// is plain text. The vendor refuses such a text, and there is no other way to write it.
+// A template with {name} and without {{name}} is one of Python's str.format, as in LangChain. parse
+// rewrites it: its placeholders get two braces, and its {{ and }}, which are literal braces, get
+// one. In a template with both kinds, {name} is plain text. The vendor refuses such a text, and
+// there is no other way to write it.
 func (t *apoTemplate) parse(template []byte) (fault string) {
 	if len(template) == 0 {
 		return "no_template"

@@ -42,7 +42,8 @@ func TestTemplatesAsBedrockTakesThem(t *testing.T) {
 		twenty += fmt.Sprintf("{{v%d}}", i)
 	}
 	for _, test := range []struct{ name, template, want, names string }{
-		{"placeholders", "In {{language}}: {{question}} {{question}}", "In {{language}}: {{question}} {{question}}", "language question"},
+		{"placeholders", "In {{language}}: {{question}} {{question}}", "In {{language}}: {{question}} {{question}}",
+			"language question"},
 		{"white space in the braces", "{{ a }}{{\tb\n}}", "{{a}}{{b}}", "a b"},
 		{"names", "{{_}}{{A1}}{{a_b}}", "{{_}}{{A1}}{{a_b}}", "_ A1 a_b"},
 		{"JSON", `{{a}} {"x": {"y": [1]}} {"z":{}}`, `{{a}} {"x": {"y": [1]}} {"z":{}}`, "a"},
@@ -89,7 +90,8 @@ func TestTemplatesAsBedrockTakesThem(t *testing.T) {
 func TestNoTemplateThatBedrockRefusesIsWritten(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
-	pieces := []string{"{", "{", "{", "}", "}", "}", "{{", "}}", "a", "b", "_", "1", " ", "\n", "é", "{a}", "{{a}}", "{{ b }}", `"`}
+	pieces := []string{"{", "{", "{", "}", "}", "}", "{{", "}}", "a", "b", "_", "1", " ", "\n", "é", "{a}", "{{a}}",
+		"{{ b }}", `"`}
 	var p apoTemplate // reused
 	taken := 0
 	for range 200_000 {

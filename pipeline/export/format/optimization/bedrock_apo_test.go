@@ -30,7 +30,8 @@ func apoRow(n int, change func(*record.Row)) *record.Row {
 
 func TestARecordOfATemplateHasItsSamples(t *testing.T) {
 	t.Parallel()
-	head := `{"version":"bedrock-2026-05-14","templateId":` + string(record.AppendTemplateID(nil, []byte("In {{language}}: {{question}}"))) +
+	head := `{"version":"bedrock-2026-05-14","templateId":` + string(record.AppendTemplateID(nil,
+		[]byte("In {{language}}: {{question}}"))) +
 		`,"promptTemplate":"In {{language}}: {{question}}","evaluationSamples":[`
 	variables := func(language, question string) string {
 		return `{"inputVariables":[{"language":` + language + `},{"question":` + question + `}]`
@@ -43,22 +44,42 @@ func TestARecordOfATemplateHasItsSamples(t *testing.T) {
 		dropped string
 	}{
 		{"one", nil, []func(*record.Row){nil}, variables(`"en"`, `"q0"`) + "}", "map[]"},
-		{"two ascend", nil, []func(*record.Row){nil, nil}, variables(`"en"`, `"q0"`) + "}," + variables(`"en"`, `"q1"`) + "}", "map[]"},
-		{"a reference", nil, []func(*record.Row){func(r *record.Row) { r.Reference = []byte("ref \"1\""); r.Feedback.CorrectedAnswer = []byte("no") }},
+		{"two ascend", nil, []func(*record.Row){nil, nil}, variables(`"en"`, `"q0"`) + "}," + variables(`"en"`, `"q1"`) + "}",
+			"map[]"},
+		{"a reference", nil, []func(*record.Row){func(r *record.Row) {
+			r.Reference = []byte("ref \"1\"")
+			r.Feedback.CorrectedAnswer = []byte("no")
+		}},
 			variables(`"en"`, `"q0"`) + `,"referenceResponse":"ref \"1\""}`, "map[]"},
-		{"a corrected answer", nil, []func(*record.Row){func(r *record.Row) { r.Feedback.CorrectedAnswer = []byte("better") }}, variables(`"en"`, `"q0"`) + `,"referenceResponse":"better"}`, "map[]"},
-		{"a corrected answer of no feedback", nil, []func(*record.Row){func(r *record.Row) { r.Feedback.CorrectedAnswer, r.HasFeedback = []byte("stale"), false }}, variables(`"en"`, `"q0"`) + `}`, "map[]"},
-		{"no references wanted", map[string]any{"references": false}, []func(*record.Row){func(r *record.Row) { r.Reference = []byte("ref") }}, variables(`"en"`, `"q0"`) + `}`, "map[]"},
+		{"a corrected answer", nil, []func(*record.Row){func(r *record.Row) {
+			r.Feedback.CorrectedAnswer = []byte("better")
+		}}, variables(`"en"`, `"q0"`) + `,"referenceResponse":"better"}`, "map[]"},
+		{"a corrected answer of no feedback", nil, []func(*record.Row){func(r *record.Row) {
+			r.Feedback.CorrectedAnswer,
+				r.HasFeedback = []byte("stale"), false
+		}}, variables(`"en"`, `"q0"`) + `}`, "map[]"},
+		{"no references wanted", map[string]any{"references": false},
+			[]func(*record.Row){func(r *record.Row) { r.Reference = []byte("ref") }}, variables(`"en"`, `"q0"`) + `}`, "map[]"},
 		{"values that are no text", nil, []func(*record.Row){func(r *record.Row) {
 			r.Node.PromptVariables = []byte(`{"question":{"a":[1E400,"x"]},"\u006canguage":1}`)
 		}},
 			variables(`"1"`, `"{\"a\":[1E400,\"x\"]}"`) + `}`, "map[]"},
-		{"an empty value", nil, []func(*record.Row){func(r *record.Row) { r.Node.PromptVariables = []byte(`{"question":"","language":"en"}`) }}, variables(`"en"`, `""`) + `}`, "map[]"},
-		{"a missing variable", nil, []func(*record.Row){func(r *record.Row) { r.Node.PromptVariables = []byte(`{"question":"q"}`) }, nil}, variables(`"en"`, `"q1"`) + `}`, "map[missing_variable:1]"},
-		{"a variable that is null", nil, []func(*record.Row){func(r *record.Row) { r.Node.PromptVariables = []byte(`{"question":"q","language":null}`) }}, "", "map[missing_variable:1]"},
-		{"no variables", nil, []func(*record.Row){func(r *record.Row) { r.Node.PromptVariables = nil }, func(r *record.Row) { r.Node.PromptVariables = []byte(`[]`) }}, "", "map[missing_variable:2]"},
-		{"no template", nil, []func(*record.Row){func(r *record.Row) { r.Node.PromptTemplate = nil }, func(r *record.Row) { r.Node.PromptTemplate = nil }}, "", "map[no_template:2]"},
-		{"a template that is refused", nil, []func(*record.Row){func(r *record.Row) { r.Node.PromptTemplate = []byte("{{a}} {b}") }}, "", "map[single_brace_placeholder:1]"},
+		{"an empty value", nil, []func(*record.Row){func(r *record.Row) {
+			r.Node.PromptVariables = []byte(`{"question":"","language":"en"}`)
+		}}, variables(`"en"`, `""`) + `}`, "map[]"},
+		{"a missing variable", nil, []func(*record.Row){func(r *record.Row) {
+			r.Node.PromptVariables = []byte(`{"question":"q"}`)
+		}, nil}, variables(`"en"`, `"q1"`) + `}`, "map[missing_variable:1]"},
+		{"a variable that is null", nil, []func(*record.Row){func(r *record.Row) {
+			r.Node.PromptVariables = []byte(`{"question":"q","language":null}`)
+		}}, "", "map[missing_variable:1]"},
+		{"no variables", nil, []func(*record.Row){func(r *record.Row) { r.Node.PromptVariables = nil },
+			func(r *record.Row) { r.Node.PromptVariables = []byte(`[]`) }}, "", "map[missing_variable:2]"},
+		{"no template", nil, []func(*record.Row){func(r *record.Row) { r.Node.PromptTemplate = nil },
+			func(r *record.Row) { r.Node.PromptTemplate = nil }}, "", "map[no_template:2]"},
+		{"a template that is refused", nil, []func(*record.Row){func(r *record.Row) {
+			r.Node.PromptTemplate = []byte("{{a}} {b}")
+		}}, "", "map[single_brace_placeholder:1]"},
 	} {
 		var rows []*record.Row
 		for i, change := range test.changes {
@@ -117,7 +138,8 @@ func TestATemplateKeepsSamplesWithAReferenceAndThenTheNewest(t *testing.T) {
 	if questions := apoQuestions(t, got.Records[0]); !slices.Equal(questions, want) {
 		t.Errorf("%v\nwant %v", questions, want)
 	}
-	if questions := apoQuestions(t, got.Records[1]); len(questions) != 100 || questions[0] != "q30" || questions[99] != "q129" {
+	if questions := apoQuestions(t, got.Records[1]); len(questions) != 100 || questions[0] != "q30" ||
+		questions[99] != "q129" {
 		t.Errorf("%v", questions)
 	}
 }
@@ -133,10 +155,12 @@ func TestASampleIsThereOnce(t *testing.T) {
 	}{
 		{"the newest", []sample{{"a", ""}, {"b", ""}, {"a", ""}, {"c", ""}}, []sample{{"b", ""}, {"a", ""}, {"c", ""}}, 1},
 		{"the newest with a reference", []sample{{"a", "1"}, {"b", "2"}, {"a", "3"}}, []sample{{"b", "2"}, {"a", "3"}}, 1},
-		{"rather an older one with a reference", []sample{{"a", "1"}, {"b", ""}, {"a", ""}}, []sample{{"a", "1"}, {"b", ""}}, 1},
+		{"rather an older one with a reference", []sample{{"a", "1"}, {"b", ""}, {"a", ""}}, []sample{{"a", "1"}, {"b", ""}},
+			1},
 		{"the one that has a reference", []sample{{"a", ""}, {"b", ""}, {"a", "1"}}, []sample{{"b", ""}, {"a", "1"}}, 1},
 		{"again and again", []sample{{"a", ""}, {"a", ""}, {"a", "1"}, {"a", ""}, {"a", "2"}}, []sample{{"a", "2"}}, 4},
-		{"a question that begins like another", []sample{{"a", ""}, {"ab", ""}, {"a", ""}}, []sample{{"ab", ""}, {"a", ""}}, 1},
+		{"a question that begins like another", []sample{{"a", ""}, {"ab", ""}, {"a", ""}}, []sample{{"ab", ""}, {"a", ""}},
+			1},
 	} {
 		var rows []*record.Row
 		for i, s := range test.rows {
@@ -178,7 +202,8 @@ func TestARecordFitsIntoAFile(t *testing.T) {
 		t.Errorf("%d bytes", size)
 	}
 	questions := apoQuestions(t, got.Records[0])
-	if n := len(questions); int64(n) != got.Used || questions[0] != "q0" || questions[1] != "q1" || questions[2] != fmt.Sprintf("q%d", 120-(n-2)) || questions[n-1] != "q119" {
+	if n := len(questions); int64(n) != got.Used || questions[0] != "q0" || questions[1] != "q1" ||
+		questions[2] != fmt.Sprintf("q%d", 120-(n-2)) || questions[n-1] != "q119" {
 		t.Errorf("%v", questions)
 	}
 }
@@ -192,7 +217,8 @@ func TestASampleThatIsLargerThanAFileIsDropped(t *testing.T) {
 	if len(got.Records) != 0 || got.Dropped["template_full"] != 1 {
 		t.Errorf("%d records, dropped %v", len(got.Records), got.Dropped)
 	}
-	got = formattest.StreamRows(t, format.NodeOptimization, "bedrock_apo", nil, []*record.Row{apoRow(0, nil), huge, apoRow(2, nil)})
+	got = formattest.StreamRows(t, format.NodeOptimization, "bedrock_apo", nil, []*record.Row{apoRow(0, nil), huge,
+		apoRow(2, nil)})
 	if len(got.Records) != 1 || len(got.Records[0]) > 1000 {
 		t.Errorf("%d records, dropped %v", len(got.Records), got.Dropped)
 	}
@@ -204,7 +230,8 @@ func TestTemplatesOfTheSampleAreWhatBedrockTakes(t *testing.T) {
 	ids := map[any]bool{}
 	for _, record := range got.Records {
 		r := formattest.AsJSON(t, record)
-		if keys := formattest.KeysOf(t, record); !slices.Equal(keys, []string{"version", "templateId", "promptTemplate", "evaluationSamples"}) {
+		if keys := formattest.KeysOf(t, record); !slices.Equal(keys, []string{"version", "templateId", "promptTemplate",
+			"evaluationSamples"}) {
 			t.Fatalf("keys %v", keys)
 		}
 		names, err := optimization.ApoNames(r["promptTemplate"].(string))
@@ -222,7 +249,8 @@ func TestTemplatesOfTheSampleAreWhatBedrockTakes(t *testing.T) {
 					_ = value.(string)
 				}
 			}
-			if reference, there := sample["referenceResponse"]; there && reference.(string) == "" || !slices.Equal(given, names) {
+			if reference, there := sample["referenceResponse"]; there && reference.(string) == "" ||
+				!slices.Equal(given, names) {
 				t.Fatalf("%v of %v, %v", given, names, sample)
 			}
 		}
@@ -231,7 +259,8 @@ func TestTemplatesOfTheSampleAreWhatBedrockTakes(t *testing.T) {
 		t.Errorf("%d records", len(got.Records))
 	}
 	for reason := range got.Dropped {
-		if !slices.ContainsFunc(optimization.BedrockAPO.Drops, func(d format.Drop) bool { return d.Reason == reason }) && reason != format.GroupTooLarge {
+		if !slices.ContainsFunc(optimization.BedrockAPO.Drops, func(d format.Drop) bool { return d.Reason == reason }) &&
+			reason != format.GroupTooLarge {
 			t.Errorf("drop reason %q is not told", reason)
 		}
 	}
@@ -239,7 +268,8 @@ func TestTemplatesOfTheSampleAreWhatBedrockTakes(t *testing.T) {
 
 func TestReferencesOptionIsTrueOrFalse(t *testing.T) {
 	t.Parallel()
-	if _, err := targets.New(format.NodeOptimization, "bedrock_apo", map[string]any{"references": "no"}); err == nil || !strings.Contains(err.Error(), `"references" must be true or false`) {
+	if _, err := targets.New(format.NodeOptimization, "bedrock_apo", map[string]any{"references": "no"}); err == nil ||
+		!strings.Contains(err.Error(), `"references" must be true or false`) {
 		t.Errorf("%v", err)
 	}
 }

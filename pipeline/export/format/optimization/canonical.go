@@ -1,5 +1,6 @@
-// Package optimization has the targets of node_optimization, a file each: prompts and parameters of a node, tuned from
-// real traces. bedrock_apo.go has two helpers: the queue of samples, and the parser of templates.
+// Package optimization has the targets of node_optimization, a file each: prompts and parameters of
+// a node, tuned from real traces. bedrock_apo.go has two helpers: the queue of samples, and the
+// parser of templates.
 package optimization
 
 import (
@@ -10,7 +11,8 @@ import (
 var Canonical = format.Target{
 	Name: record.Canonical, Purposes: []string{format.NodeOptimization},
 	Reader: format.AnyTool,
-	Shape:  "one record a node run, with every key: the prompt template and its variables, unrendered; what came out; the verdict; the cost",
+	Shape: "one record a node run, with every key: the prompt template and its variables, unrendered; what came out; " +
+		"the verdict; the cost",
 	Rules: []string{
 		"`template_id` is the same for the same template, so that results group by prompt version",
 		"`reference` and `downstream` are those of the run; `feedback` is that on the node, else that on the run",
@@ -23,7 +25,8 @@ var Canonical = format.Target{
 //   - node.version is the app_version of the node run.
 //   - template_id is the first 16 hexadecimal digits of the SHA-256 of the template, or null.
 //   - output is a text: see [record.Texts.Output].
-//   - scores are numbers for an optimizer, by name: "score", and "rating" as 1.0 for thumbsUp and 0.0 for thumbsDown.
+//   - scores are numbers for an optimizer, by name: "score", and "rating" as 1.0 for thumbsUp and
+//     0.0 for thumbsDown.
 func newCanonical(purpose string, _ *format.Options) format.Formatter {
 	f := record.NewRecords(purpose, record.Needs{})
 	f.Fields = record.NewObject(
@@ -48,7 +51,8 @@ func newCanonical(purpose string, _ *format.Options) format.Formatter {
 		record.LatencyField,
 		record.ErrorField,
 		record.ChunksField,
-		record.Required(record.NestedField("downstream", func(r *record.Row) *record.Row { return r }, // the outcome of the run around the node run
+		// the outcome of the run around the node run
+		record.Required(record.NestedField("downstream", func(r *record.Row) *record.Row { return r },
 			record.TextField(record.Column{Name: "status", Dictionary: true}, func(r *record.Row) []byte { return r.Status }),
 			record.TextField(record.Column{Name: "answer", Long: true}, func(r *record.Row) []byte { return r.Answer }),
 		)),

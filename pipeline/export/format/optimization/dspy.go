@@ -12,16 +12,20 @@ import (
 
 var DSPy = format.Target{
 	Name: "dspy", Purposes: []string{format.NodeOptimization},
-	Reader: "[DSPy](https://dspy.ai): each line is the fields of a `dspy.Example`; GEPA takes `score` and `feedback` for its metric",
-	Shape:  "`{…variables, \"output\", \"score\"?, \"feedback\"?}`; `__meta__/dspy.json` lists the keys that are inputs",
+	Reader: "[DSPy](https://dspy.ai): each line is the fields of a `dspy.Example`; GEPA takes `score` and `feedback` " +
+		"for its metric",
+	Shape: "`{…variables, \"output\", \"score\"?, \"feedback\"?}`; `__meta__/dspy.json` lists the keys that are inputs",
 	Rules: []string{
-		"flat; variables, `output` and `feedback` are texts, and variables of another type are their JSON; `score` is a number",
-		"variables are those of the prompt; where it has none, the texts of the node's inputs; where those have none, the last message of the user as `input`",
+		"flat; variables, `output` and `feedback` are texts, and variables of another type are their JSON; `score` is a " +
+			"number",
+		"variables are those of the prompt; where it has none, the texts of the node's inputs; where those have none, the " +
+			"last message of the user as `input`",
 		"a variable named `output`, `score` or `feedback` gets an underscore: `output_`",
 		"`feedback` is the comment, else the rating",
 	},
 	Drops: []format.Drop{
-		{Reason: "no_variables", Text: "the node run has no prompt variables, no texts in its inputs, and no message of a user"},
+		{Reason: "no_variables", Text: "the node run has no prompt variables, no texts in its inputs, and no message of a " +
+			"user"},
 		{Reason: "no_output", Text: "the node run gave nothing"},
 	},
 	Formats: format.OnlyJSONL, Make: newDSPy,
@@ -34,8 +38,8 @@ var DSPy = format.Target{
 // dspy writes a node run as the fields of a dspy.Example, which is flat
 // (https://github.com/stanfordnlp/dspy/blob/main/dspy/datasets/dataloader.py).
 //
-// The keys of a record are the names of its variables, so they differ between prompts. Each key has one type. Absent values
-// and null variables have no key.
+// The keys of a record are the names of its variables, so they differ between prompts. Each key has
+// one type. Absent values and null variables have no key.
 type dspy struct {
 	record.Texts
 	variables record.Variables
@@ -97,12 +101,13 @@ func (f *dspy) append(dst []byte, row *record.Row) (out []byte, drop string) {
 
 var inputName = []byte("input")
 
-// readInputs reads the inputs of a node run: the variables of its prompt, or else the texts of its inputs, or else the last
-// message of the user.
+// readInputs reads the inputs of a node run: the variables of its prompt, or else the texts of its
+// inputs, or else the last message of the user.
 func (f *dspy) readInputs(n *record.Node) {
 	f.variables = f.AppendVariables(f.variables[:0], n.PromptVariables)
 	if len(f.variables) == 0 {
-		f.variables = slices.DeleteFunc(f.AppendVariables(f.variables, n.Inputs), func(v record.Variable) bool { return !record.IsString(v.Value) })
+		f.variables = slices.DeleteFunc(f.AppendVariables(f.variables, n.Inputs),
+			func(v record.Variable) bool { return !record.IsString(v.Value) })
 	}
 	if len(f.variables) == 0 {
 		if text := f.Quote(f.LastMessage(n.Messages, "user")); text != nil {
@@ -127,7 +132,8 @@ func (f *dspy) appendVariable(dst, name, value []byte) []byte {
 
 // isReserved reports whether the name of a variable is a key that every record may have.
 func isReserved(name []byte) bool {
-	return bytes.Equal(name, []byte("output")) || bytes.Equal(name, []byte("score")) || bytes.Equal(name, []byte("feedback"))
+	return bytes.Equal(name, []byte("output")) || bytes.Equal(name, []byte("score")) ||
+		bytes.Equal(name, []byte("feedback"))
 }
 
 // key returns a name as a string.

@@ -21,9 +21,13 @@ func TestDSPyRecordsAreFlat(t *testing.T) {
 		want   string // or the reason of the drop
 		keys   string
 	}{
-		{"everything", nil, `{"language":"en","question":"What is due?","output":"12 €","score":0.25,"feedback":"wrong sum"}`, "language question"},
+		{"everything", nil, `{"language":"en","question":"What is due?","output":"12 €","score":0.25,"feedback":"wrong sum"}`,
+			"language question"},
 		{"no feedback", noFeedback, `{"language":"en","question":"What is due?","output":"12 €"}`, "language question"},
-		{"a score is a number with a fraction", func(r *record.Row) { r.Feedback = record.Feedback{Score: record.Null[float64]{Value: 1, Valid: true}} },
+		{"a score is a number with a fraction", func(r *record.Row) {
+			r.Feedback = record.Feedback{
+				Score: record.Null[float64]{Value: 1, Valid: true}}
+		},
 			`{"language":"en","question":"What is due?","output":"12 €","score":1.0}`, "language question"},
 		{"a rating without a comment", func(r *record.Row) { r.Feedback = record.Feedback{Rating: []byte("thumbsUp")} },
 			`{"language":"en","question":"What is due?","output":"12 €","feedback":"thumbsUp"}`, "language question"},
@@ -34,24 +38,32 @@ func TestDSPyRecordsAreFlat(t *testing.T) {
 		{"names that the record has", func(r *record.Row) {
 			noFeedback(r)
 			r.Node.PromptVariables = []byte(`{"output":"a","score":2,"feedback":[],"output_":"b","\u006futput__":"c"}`)
-		}, `{"output___":"a","score_":"2","feedback_":"[]","output_":"b","output__":"c","output":"12 €"}`, "output___ score_ feedback_ output_ output__"},
+		}, `{"output___":"a","score_":"2","feedback_":"[]","output_":"b","output__":"c","output":"12 €"}`,
+			"output___ score_ feedback_ output_ output__"},
 		{"without variables, the texts of the inputs", func(r *record.Row) {
 			noFeedback(r)
 			r.Node.PromptVariables = nil
 			r.Node.Inputs = []byte(`{"query":"q","top_k":5,"output":"o","deep":{"a":"b"}}`)
 		}, `{"query":"q","output_":"o","output":"12 €"}`, "query output_"},
-		{"an empty object is no variable", func(r *record.Row) { noFeedback(r); r.Node.PromptVariables = []byte(`{}`) }, `{"question":"What is due?","output":"12 €"}`, "question"},
-		{"only null is no variable", func(r *record.Row) { noFeedback(r); r.Node.PromptVariables = []byte(`{"x":null}`) }, `{"question":"What is due?","output":"12 €"}`, "question"},
+		{"an empty object is no variable", func(r *record.Row) { noFeedback(r); r.Node.PromptVariables = []byte(`{}`) },
+			`{"question":"What is due?","output":"12 €"}`, "question"},
+		{"only null is no variable", func(r *record.Row) { noFeedback(r); r.Node.PromptVariables = []byte(`{"x":null}`) },
+			`{"question":"What is due?","output":"12 €"}`, "question"},
 		{"without either, what the user said last", func(r *record.Row) {
 			noFeedback(r)
 			r.Node.PromptVariables, r.Node.Inputs = nil, []byte(`{"n":1}`)
 		}, `{"input":"In en: What is due?","output":"12 €"}`, "input"},
-		{"nothing that goes in", func(r *record.Row) { r.Node.PromptVariables, r.Node.Inputs, r.Node.Messages = nil, nil, nil }, "no_variables", ""},
+		{"nothing that goes in", func(r *record.Row) {
+			r.Node.PromptVariables, r.Node.Inputs, r.Node.Messages = nil, nil,
+				nil
+		}, "no_variables", ""},
 		{"inputs that are no object", func(r *record.Row) {
 			r.Node.PromptVariables, r.Node.Inputs, r.Node.Messages = []byte(`[]`), []byte(`"x"`), []byte(`{}`)
 		}, "no_variables", ""},
-		{"nothing that comes out", func(r *record.Row) { r.Node.Outputs, r.Node.Messages = nil, nil }, "no_output", "language question"},
-		{"outputs null", func(r *record.Row) { r.Node.Outputs, r.Node.Messages = []byte(`null`), []byte(`null`) }, "no_output", "language question"},
+		{"nothing that comes out", func(r *record.Row) { r.Node.Outputs, r.Node.Messages = nil, nil }, "no_output",
+			"language question"},
+		{"outputs null", func(r *record.Row) { r.Node.Outputs, r.Node.Messages = []byte(`null`), []byte(`null`) },
+			"no_output", "language question"},
 	} {
 		out, drop, err := f.Append([]byte("before"), formattest.NodeRow(test.change))
 		if err != nil {
@@ -83,7 +95,8 @@ func TestDSPyRecordsHaveTextsButForTheScore(t *testing.T) {
 			}
 		}
 	}
-	if len(got.Records) == 0 || len(got.Keys) == 0 || slices.Contains(got.Keys, "output") || !slices.Contains(got.Keys, "question") {
+	if len(got.Records) == 0 || len(got.Keys) == 0 || slices.Contains(got.Keys, "output") ||
+		!slices.Contains(got.Keys, "question") {
 		t.Errorf("%d records, keys %v, dropped %v", len(got.Records), got.Keys, got.Dropped)
 	}
 	for reason := range got.Dropped {

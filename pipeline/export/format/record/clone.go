@@ -2,7 +2,8 @@ package record
 
 import "slices"
 
-// Clone returns a copy of a node run that shares no memory with it, and the size of the copy in bytes.
+// Clone returns a copy of a node run that shares no memory with it, and the size of the copy in
+// bytes.
 func (n *Node) Clone() (copied Node, size int) {
 	copied = *n
 	c := cloner{}
@@ -12,7 +13,8 @@ func (n *Node) Clone() (copied Node, size int) {
 	return copied, c.size
 }
 
-// cloner adds up the sizes of texts in a first pass, and copies all texts into one allocation in a second.
+// cloner adds up the sizes of texts in a first pass, and copies all texts into one allocation in a
+// second.
 type cloner struct {
 	size  int
 	arena []byte // nil in the first pass
@@ -41,7 +43,8 @@ func (c *cloner) pairs(pairs *[]Pair) {
 
 func (c *cloner) node(n *Node) {
 	c.texts(&n.NodeRunID, &n.NodeID, &n.NodeName, &n.NodeType, &n.ParentNodeRunID, &n.PromptTemplate, &n.PromptVariables,
-		&n.AppVersion, &n.Status, &n.Inputs, &n.Outputs, &n.Messages, &n.Tools, &n.Model, &n.ErrorType, &n.ErrorMessage, &n.InputGroup)
+		&n.AppVersion, &n.Status, &n.Inputs, &n.Outputs, &n.Messages, &n.Tools, &n.Model, &n.ErrorType, &n.ErrorMessage,
+		&n.InputGroup)
 	c.pairs(&n.Parameters)
 	c.pairs(&n.Metadata)
 	if c.arena == nil {

@@ -5,8 +5,9 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Records writes records that all have the same keys, so that each key is a column. Absent values are null, absent lists
-// are [] and absent metadata is {}. Documents are as the producer wrote them. Times are RFC 3339, UTC, with milliseconds.
+// Records writes records that all have the same keys, so that each key is a column. Absent values
+// are null, absent lists are [] and absent metadata is {}. Documents are as the producer wrote
+// them. Times are RFC 3339, UTC, with milliseconds.
 type Records struct {
 	Texts
 	ids      IDs
@@ -41,7 +42,8 @@ func (f *Records) IDField() Field[Row] {
 // Column describes a key of records.
 type Column = fragment.Column
 
-// Field is a member of a JSON object that describes a T: a column, and a function that appends its value.
+// Field is a member of a JSON object that describes a T: a column, and a function that appends its
+// value.
 type Field[T any] struct {
 	Column
 	Value func(dst []byte, of *T) []byte
@@ -92,22 +94,34 @@ func TextField[T any](c Column, get func(of *T) []byte) Field[T] {
 
 // DocumentField returns a field of a JSON document. An empty document is null.
 func DocumentField[T any](name string, get func(of *T) []byte) Field[T] {
-	return PlainField(Column{Name: name, Type: fragment.Document}, func(dst []byte, of *T) []byte { return appendDoc(dst, get(of)) })
+	return PlainField(Column{Name: name, Type: fragment.Document}, func(dst []byte, of *T) []byte {
+		return appendDoc(dst,
+			get(of))
+	})
 }
 
 // IntegerField returns a field of an integer.
 func IntegerField[T any](name string, get func(of *T) Null[int64]) Field[T] {
-	return PlainField(Column{Name: name, Type: fragment.Integer}, func(dst []byte, of *T) []byte { return AppendInt(dst, get(of)) })
+	return PlainField(Column{Name: name, Type: fragment.Integer}, func(dst []byte, of *T) []byte {
+		return AppendInt(dst,
+			get(of))
+	})
 }
 
 // FloatField returns a field of a float.
 func FloatField[T any](name string, get func(of *T) Null[float64]) Field[T] {
-	return PlainField(Column{Name: name, Type: fragment.Float}, func(dst []byte, of *T) []byte { return AppendFloat(dst, get(of)) })
+	return PlainField(Column{Name: name, Type: fragment.Float}, func(dst []byte, of *T) []byte {
+		return AppendFloat(dst,
+			get(of))
+	})
 }
 
 // BooleanField returns a field of a boolean.
 func BooleanField[T any](name string, get func(of *T) Null[bool]) Field[T] {
-	return PlainField(Column{Name: name, Type: fragment.Boolean}, func(dst []byte, of *T) []byte { return AppendBool(dst, get(of)) })
+	return PlainField(Column{Name: name, Type: fragment.Boolean}, func(dst []byte, of *T) []byte {
+		return AppendBool(dst,
+			get(of))
+	})
 }
 
 // RequiredIntegerField returns a field of an integer that is never null.
@@ -125,18 +139,20 @@ func TimeField[T any](name string, get func(of *T) int64) Field[T] {
 }
 
 // ListField returns a field of an array.
-func ListField[T, E any](name string, element Column, get func(of *T) []E, value func(dst []byte, of *E) []byte) Field[T] {
-	return PlainField(Column{Name: name, Type: fragment.List, Required: true, Element: &element}, func(dst []byte, of *T) []byte {
-		dst = append(dst, '[')
-		all := get(of)
-		for i := range all {
-			if i > 0 {
-				dst = append(dst, ',')
+func ListField[T, E any](name string, element Column, get func(of *T) []E,
+	value func(dst []byte, of *E) []byte) Field[T] {
+	return PlainField(Column{Name: name, Type: fragment.List, Required: true, Element: &element},
+		func(dst []byte, of *T) []byte {
+			dst = append(dst, '[')
+			all := get(of)
+			for i := range all {
+				if i > 0 {
+					dst = append(dst, ',')
+				}
+				dst = value(dst, &all[i])
 			}
-			dst = value(dst, &all[i])
-		}
-		return append(dst, ']')
-	})
+			return append(dst, ']')
+		})
 }
 
 // ObjectsField returns a field of an array of objects.
@@ -145,7 +161,8 @@ func ObjectsField[T, E any](name string, get func(of *T) []E, fields ...Field[E]
 	return ListField(name, Column{Type: fragment.Struct, Required: true, Fields: o.Columns}, get, o.Append)
 }
 
-// TextListField returns a field of an array of texts. An empty text is null, unless element is required.
+// TextListField returns a field of an array of texts. An empty text is null, unless element is
+// required.
 func TextListField[T any](name string, element Column, get func(of *T) [][]byte) Field[T] {
 	value := AppendText
 	if element.Required {

@@ -19,7 +19,8 @@ func TestColumnsAreWhatTheFormatterWrites(t *testing.T) {
 		}
 		t.Run(purpose+"/"+target.Name, func(t *testing.T) {
 			t.Parallel()
-			formattest.CheckColumns(t, purpose, target, nil, f.Columns(), formattest.StreamHistory(t, purpose, target.Name, nil, formattest.SampleHistory(t, 3000)).Records)
+			formattest.CheckColumns(t, purpose, target, nil, f.Columns(), formattest.StreamHistory(t, purpose, target.Name, nil,
+				formattest.SampleHistory(t, 3000)).Records)
 		})
 	}
 }

@@ -23,8 +23,8 @@ func appendDoc(dst, doc []byte) []byte {
 	return AppendOneLine(dst, doc)
 }
 
-// AppendOneLine appends a JSON document on one line. Line breaks become spaces: JSON has them only between two tokens.
-// Ingest removes white space, but other writers of the store may not.
+// AppendOneLine appends a JSON document on one line. Line breaks become spaces: JSON has them only
+// between two tokens. Ingest removes white space, but other writers of the store may not.
 func AppendOneLine(dst, doc []byte) []byte {
 	start := len(dst)
 	dst = append(dst, doc...)

@@ -6,7 +6,8 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// Messages are in the shape of OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat/create).
+// Messages are in the shape of OpenAI's chat completions
+// (https://platform.openai.com/docs/api-reference/chat/create).
 
 // Message is a chat message: the text of its role, and tokens, which are nil if absent.
 type Message struct {
@@ -53,8 +54,9 @@ func (r *Reader) message(s *jsonscan.Scanner) (m Message, ok bool) {
 	return m, true
 }
 
-// Content returns the text of the content of a message. Content is a text, or parts, whose texts become one text with
-// a line each. Text is nil if there is none. Only is false if there is another part, such as an image.
+// Content returns the text of the content of a message. Content is a text, or parts, whose texts
+// become one text with a line each. Text is nil if there is none. Only is false if there is another
+// part, such as an image.
 func (r *Reader) Content(content []byte) (text []byte, only bool) {
 	switch {
 	case len(content) == 0 || content[0] == 'n':

@@ -31,5 +31,6 @@ const (
 	AllNodes
 )
 
-// Canonical is the name of the target that keeps what the producer sent. Every purpose but fine_tuning has it.
+// Canonical is the name of the target that keeps what the producer sent. Every purpose but
+// fine_tuning has it.
 const Canonical = "canonical"

@@ -8,36 +8,44 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Fields that records of several purposes share. Fields of an execution describe the subject of the row.
+// Fields that records of several purposes share. Fields of an execution describe the subject of the
+// row.
 var (
-	RunIDField          = TextField(Column{Name: "run_id", Required: true, Bloom: true}, func(r *Row) []byte { return r.RunID })
+	RunIDField = TextField(Column{Name: "run_id", Required: true, Bloom: true},
+		func(r *Row) []byte { return r.RunID })
 	RequestIDField      = TextField(Column{Name: "request_id"}, func(r *Row) []byte { return r.RequestID })
 	SessionIDField      = TextField(Column{Name: "session_id"}, func(r *Row) []byte { return r.SessionID })
 	TraceIDField        = TextField(Column{Name: "trace_id"}, func(r *Row) []byte { return r.TraceID })
 	ReferenceField      = TextField(Column{Name: "reference", Long: true}, func(r *Row) []byte { return r.Reference })
 	SystemInputsField   = DocumentField("system_inputs", func(r *Row) []byte { return r.SystemInputs })
 	NodeRunIDField      = TextField(Column{Name: "node_run_id", Required: true, Bloom: true}, (*Row).NodeRunID)
-	PromptTemplateField = TextField(Column{Name: "prompt_template", Dictionary: true, Long: true}, func(r *Row) []byte { return r.Node.PromptTemplate })
-	VariablesField      = DocumentField("variables", func(r *Row) []byte { return r.Node.PromptVariables })
+	PromptTemplateField = TextField(Column{Name: "prompt_template", Dictionary: true, Long: true},
+		func(r *Row) []byte { return r.Node.PromptTemplate })
+	VariablesField = DocumentField("variables", func(r *Row) []byte { return r.Node.PromptVariables })
 
-	AppVersionField = TextField(Column{Name: "app_version", Dictionary: true}, func(r *Row) []byte { return r.Subject().AppVersion })
-	StatusField     = TextField(Column{Name: "status", Required: true, Dictionary: true}, func(r *Row) []byte { return r.Subject().Status })
-	StartedAtField  = TimeField("started_at", func(r *Row) int64 { return r.Subject().StartedAt })
-	UpdatedAtField  = TimeField("updated_at", func(r *Row) int64 { return r.Subject().UpdatedAt })
-	EndedAtField    = PlainField(Column{Name: "ended_at", Type: fragment.Time}, func(dst []byte, r *Row) []byte { return appendMoment(dst, r.Subject().EndedAt) })
-	LatencyField    = IntegerField("latency_ms", func(r *Row) Null[int64] { return r.Subject().Latency() })
-	InputsField     = DocumentField("inputs", func(r *Row) []byte { return r.Subject().Inputs })
-	OutputsField    = DocumentField("outputs", func(r *Row) []byte { return r.Subject().Outputs })
-	MessagesField   = DocumentField("messages", func(r *Row) []byte { return r.Subject().Messages })
-	ToolsField      = DocumentField("tools", func(r *Row) []byte { return r.Subject().Tools })
-	ModelField      = TextField(Column{Name: "model", Dictionary: true}, func(r *Row) []byte { return r.Subject().Model })
-	CostField       = FloatField("cost_usd", func(r *Row) Null[float64] { return r.Subject().CostUSD })
-	MetadataField   = PlainField(Column{Name: "metadata", Type: fragment.Document, Required: true}, func(dst []byte, r *Row) []byte {
-		return AppendPairs(dst, r.Subject().Metadata, jsonscan.AppendString)
-	})
-	ParametersField = PlainField(Column{Name: "parameters", Type: fragment.Document, Required: true}, func(dst []byte, r *Row) []byte {
-		return AppendPairs(dst, r.Node.Parameters, appendDoc)
-	})
+	AppVersionField = TextField(Column{Name: "app_version", Dictionary: true},
+		func(r *Row) []byte { return r.Subject().AppVersion })
+	StatusField = TextField(Column{Name: "status", Required: true, Dictionary: true},
+		func(r *Row) []byte { return r.Subject().Status })
+	StartedAtField = TimeField("started_at", func(r *Row) int64 { return r.Subject().StartedAt })
+	UpdatedAtField = TimeField("updated_at", func(r *Row) int64 { return r.Subject().UpdatedAt })
+	EndedAtField   = PlainField(Column{Name: "ended_at", Type: fragment.Time},
+		func(dst []byte, r *Row) []byte { return appendMoment(dst, r.Subject().EndedAt) })
+	LatencyField  = IntegerField("latency_ms", func(r *Row) Null[int64] { return r.Subject().Latency() })
+	InputsField   = DocumentField("inputs", func(r *Row) []byte { return r.Subject().Inputs })
+	OutputsField  = DocumentField("outputs", func(r *Row) []byte { return r.Subject().Outputs })
+	MessagesField = DocumentField("messages", func(r *Row) []byte { return r.Subject().Messages })
+	ToolsField    = DocumentField("tools", func(r *Row) []byte { return r.Subject().Tools })
+	ModelField    = TextField(Column{Name: "model", Dictionary: true}, func(r *Row) []byte { return r.Subject().Model })
+	CostField     = FloatField("cost_usd", func(r *Row) Null[float64] { return r.Subject().CostUSD })
+	MetadataField = PlainField(Column{Name: "metadata", Type: fragment.Document, Required: true},
+		func(dst []byte, r *Row) []byte {
+			return AppendPairs(dst, r.Subject().Metadata, jsonscan.AppendString)
+		})
+	ParametersField = PlainField(Column{Name: "parameters", Type: fragment.Document, Required: true},
+		func(dst []byte, r *Row) []byte {
+			return AppendPairs(dst, r.Node.Parameters, appendDoc)
+		})
 )
 
 var ErrorField = NestedField("error", func(r *Row) *Execution {
@@ -93,12 +101,16 @@ var (
 	feedbackScore   = FloatField("score", func(f *Feedback) Null[float64] { return f.Score })
 	feedbackComment = TextField(Column{Name: "comment", Long: true}, func(f *Feedback) []byte { return f.Comment })
 	feedbackTags    = TextListField("tags", Column{Required: true}, func(f *Feedback) [][]byte { return f.Tags })
-	feedbackAnswer  = TextField(Column{Name: "corrected_answer", Long: true}, func(f *Feedback) []byte { return f.CorrectedAnswer })
+	feedbackAnswer  = TextField(Column{Name: "corrected_answer", Long: true},
+		func(f *Feedback) []byte { return f.CorrectedAnswer })
 )
 
 var (
-	FeedbackField            = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment, feedbackTags, feedbackAnswer)
-	FeedbackWithoutTagsField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment, feedbackAnswer) // without tags
+	FeedbackField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment,
+		feedbackTags, feedbackAnswer)
+	// without tags
+	FeedbackWithoutTagsField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment,
+		feedbackAnswer)
 )
 
 func feedbackOf(r *Row) *Feedback {
@@ -117,8 +129,8 @@ type verdict struct {
 
 var scoreName, ratingName = []byte("score"), []byte("rating")
 
-// NewScoresField returns the field of the verdict as numbers: the score, and the rating as 1 or 0. The field is not safe
-// for concurrent use.
+// NewScoresField returns the field of the verdict as numbers: the score, and the rating as 1 or 0.
+// The field is not safe for concurrent use.
 func NewScoresField() Field[Row] {
 	var both [2]verdict // reused
 	return ObjectsField("scores", func(r *Row) []verdict {
@@ -150,8 +162,8 @@ func AppendPairs(dst []byte, pairs []Pair, value func(dst, text []byte) []byte) 
 	return append(dst, '}')
 }
 
-// AppendTemplateID appends the id of a prompt template: the first 8 bytes of its SHA-256, in hexadecimal digits. Without
-// a template, the id is null.
+// AppendTemplateID appends the id of a prompt template: the first 8 bytes of its SHA-256, in
+// hexadecimal digits. Without a template, the id is null.
 func AppendTemplateID(dst, template []byte) []byte {
 	if len(template) == 0 {
 		return append(dst, "null"...)

@@ -9,8 +9,9 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// Reader reads the documents of a row. It allocates nothing after the first few rows. Ingest accepts valid JSON only, so
-// errors work as in [bufio.Scanner]: a malformed document ends the iteration, and RowError returns the error at the end.
+// Reader reads the documents of a row. It allocates nothing after the first few rows. Ingest
+// accepts valid JSON only, so errors work as in [bufio.Scanner]: a malformed document ends the
+// iteration, and RowError returns the error at the end.
 //
 // A token is a JSON value as it is in its document. The token of a string has quotes and escapes.
 type Reader struct {
@@ -21,7 +22,8 @@ type Reader struct {
 // Reset starts the next row. It overwrites the texts of the row before.
 func (r *Reader) Reset() { r.Memory, r.Err = r.Memory[:0], nil }
 
-// RowError returns an error that names the row if a document that was read since Reset is malformed.
+// RowError returns an error that names the row if a document that was read since Reset is
+// malformed.
 func (r *Reader) RowError(row *Row) error {
 	switch {
 	case r.Err == nil:
@@ -32,7 +34,8 @@ func (r *Reader) RowError(row *Row) error {
 	return fmt.Errorf("run %s: %w", row.RunID, r.Err)
 }
 
-// Finish returns the results of a formatter's Append: the error of the row, or the reason to drop it, or out.
+// Finish returns the results of a formatter's Append: the error of the row, or the reason to drop
+// it, or out.
 func (r *Reader) Finish(row *Row, dst, out []byte, drop string) ([]byte, string, error) {
 	if err := r.RowError(row); err != nil {
 		return dst, "", err
@@ -43,7 +46,8 @@ func (r *Reader) Finish(row *Row, dst, out []byte, drop string) ([]byte, string,
 	return out, "", nil
 }
 
-// Members iterates over an object: the texts of its keys, and the tokens of their values. Other documents have no members.
+// Members iterates over an object: the texts of its keys, and the tokens of their values. Other
+// documents have no members.
 func (r *Reader) Members(doc []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) { r.walk(doc, '{', '}', yield) }
 }
@@ -53,7 +57,8 @@ func (r *Reader) Elements(doc []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(_, value []byte) bool) { r.walk(doc, '[', ']', yield) }
 }
 
-// walk is a function of its own so that Members and Elements are inlined, and the loop bodies of callers do not escape.
+// walk is a function of its own so that Members and Elements are inlined, and the loop bodies of
+// callers do not escape.
 func (r *Reader) walk(doc []byte, begin, end byte, yield func(key, value []byte) bool) {
 	var s jsonscan.Scanner
 	if r.open(&s, doc, begin) && r.scan(&s, end, true, yield) {
@@ -61,8 +66,8 @@ func (r *Reader) walk(doc []byte, begin, end byte, yield func(key, value []byte)
 	}
 }
 
-// open starts a document and consumes its first byte if that is begin. Otherwise it checks the whole document and
-// returns false.
+// open starts a document and consumes its first byte if that is begin. Otherwise it checks the
+// whole document and returns false.
 func (r *Reader) open(s *jsonscan.Scanner, doc []byte, begin byte) bool {
 	if len(doc) == 0 || r.Err != nil {
 		return false
@@ -77,8 +82,8 @@ func (r *Reader) open(s *jsonscan.Scanner, doc []byte, begin byte) bool {
 	return false
 }
 
-// scan reads the members of an object or array after the opening bracket. It reports whether it reached the end. If
-// values is false, yield reads the value itself, and its argument value is nil.
+// scan reads the members of an object or array after the opening bracket. It reports whether it
+// reached the end. If values is false, yield reads the value itself, and its argument value is nil.
 func (r *Reader) scan(s *jsonscan.Scanner, end byte, values bool, yield func(key, value []byte) bool) bool {
 	var key, value []byte
 	for first := true; !s.Take(end); first = false {
@@ -121,7 +126,8 @@ func (r *Reader) Member(doc []byte, name string) []byte {
 	return nil
 }
 
-// Text returns the decoded text of a string, or nil for another token. It is valid until the next row.
+// Text returns the decoded text of a string, or nil for another token. It is valid until the next
+// row.
 func (r *Reader) Text(token []byte) []byte {
 	if !IsString(token) {
 		return nil
@@ -137,7 +143,8 @@ func (r *Reader) Text(token []byte) []byte {
 	return r.Memory[from:len(r.Memory):len(r.Memory)]
 }
 
-// Quote returns a text as the token of a string, or nil if the text is blank. It is valid until the next row.
+// Quote returns a text as the token of a string, or nil if the text is blank. It is valid until the
+// next row.
 func (r *Reader) Quote(text []byte) []byte {
 	if IsBlank(text) {
 		return nil
@@ -153,7 +160,8 @@ const (
 	BlankLine = `\n\n`
 )
 
-// Join returns the tokens of two strings as one token, which is valid until the next row. a may be nil.
+// Join returns the tokens of two strings as one token, which is valid until the next row. a may be
+// nil.
 func (r *Reader) Join(a, b []byte, between string) []byte {
 	if a == nil {
 		return b

@@ -13,10 +13,10 @@ package record
 
 import "math"
 
-// Row is a source row of an export: a run, or for node purposes a node run with the run around it. Each is the newest
-// version, with the newest feedback. Texts are UTF-8. Documents are JSON as the producer wrote it. An empty text or
-// document is absent. All slices are views into buffers of the reader that filled the row: they are valid until the
-// reader goes to the next row.
+// Row is a source row of an export: a run, or for node purposes a node run with the run around it.
+// Each is the newest version, with the newest feedback. Texts are UTF-8. Documents are JSON as the
+// producer wrote it. An empty text or document is absent. All slices are views into buffers of the
+// reader that filled the row: they are valid until the reader goes to the next row.
 type Row struct {
 	WorkspaceID []byte // workspace and run are the identity, with Node.NodeRunID of a node run; never empty
 	RunID       []byte
@@ -47,10 +47,12 @@ type Row struct {
 	TooLarge bool
 	// Comparison is set if Needs asks for it.
 	Comparison Comparison
-	// Split is the split of the row's record, or nil if the request has no split. The Stream sets it.
+	// Split is the split of the row's record, or nil if the request has no split. The Stream sets
+	// it.
 	Split []byte
-	// Group is what rows are grouped by: see [Grouping]. Rows of a group come one after another. Group is empty for
-	// a row that does not fit into its group, because the group has MaxGroup newer rows.
+	// Group is what rows are grouped by: see [Grouping]. Rows of a group come one after another.
+	// Group is empty for a row that does not fit into its group, because the group has MaxGroup
+	// newer rows.
 	Group []byte
 }
 
@@ -79,7 +81,8 @@ type Execution struct {
 	Metadata     []Pair // in the producer's order
 
 	// InputGroup is equal for all executions of the same input: see runs.Run.InputGroup and
-	// runs.Node.InputGroup. It has 32 hexadecimal digits. It is only set if Needs or a split asks for it.
+	// runs.Node.InputGroup. It has 32 hexadecimal digits. It is only set if Needs or a split asks
+	// for it.
 	InputGroup []byte
 }
 
@@ -99,7 +102,8 @@ func (r *Row) Subject() *Execution {
 	return &r.Execution
 }
 
-// NodeRunID returns the id of the node run that the row is about. It is empty if the row is about a run.
+// NodeRunID returns the id of the node run that the row is about. It is empty if the row is about a
+// run.
 func (r *Row) NodeRunID() []byte {
 	if r.Node != nil {
 		return r.Node.NodeRunID
@@ -177,8 +181,8 @@ type Null[T any] struct {
 	Valid bool
 }
 
-// Verdict returns how good a row is. Score is -Inf if the feedback has none. Rating is 1 for thumbsUp, -1 for thumbsDown,
-// and 0 for none.
+// Verdict returns how good a row is. Score is -Inf if the feedback has none. Rating is 1 for
+// thumbsUp, -1 for thumbsDown, and 0 for none.
 func (r *Row) Verdict() (score float64, rating int) {
 	score = math.Inf(-1)
 	if !r.HasFeedback {

@@ -6,22 +6,24 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
-// Names that frameworks use for the text of inputs and of outputs, the most specific first. LangChain uses output, Dify
-// text and result, the chat APIs content, Bedrock completion.
+// Names that frameworks use for the text of inputs and of outputs, the most specific first.
+// LangChain uses output, Dify text and result, the chat APIs content, Bedrock completion.
 var (
 	inputNames  = []string{"question", "input", "query", "prompt", "message", "text"}
-	OutputNames = []string{"answer", "output", "text", "content", "message", "response", "result", "completion", "solution"}
+	OutputNames = []string{"answer", "output", "text", "content", "message", "response", "result", "completion",
+		"solution"}
 )
 
-// Texts finds the input, the output and the contexts of runs and node runs. Blank texts count as absent. Methods return
-// an empty text for an absent one. Results are valid until the next row.
+// Texts finds the input, the output and the contexts of runs and node runs. Blank texts count as
+// absent. Methods return an empty text for an absent one. Results are valid until the next row.
 type Texts struct {
 	Reader
 	passages [][]byte
 }
 
-// Input returns the question of a run. For a node run, or a run without a question, it returns the first that is present
-// of: the text of the inputs, the text of the prompt's variables, the last message of the user.
+// Input returns the question of a run. For a node run, or a run without a question, it returns the
+// first that is present of: the text of the inputs, the text of the prompt's variables, the last
+// message of the user.
 func (t *Texts) Input(row *Row) []byte {
 	if row.Node == nil && !IsBlank(row.Question) {
 		return row.Question
@@ -37,8 +39,8 @@ func (t *Texts) Input(row *Row) []byte {
 	return text
 }
 
-// Output returns the answer of a run. For a node run, or a run without an answer, it returns the text of the outputs, or
-// else the last message of the assistant.
+// Output returns the answer of a run. For a node run, or a run without an answer, it returns the
+// text of the outputs, or else the last message of the assistant.
 func (t *Texts) Output(row *Row) []byte {
 	if row.Node == nil && !IsBlank(row.Answer) {
 		return row.Answer
@@ -50,8 +52,8 @@ func (t *Texts) Output(row *Row) []byte {
 	return t.LastMessage(e.Messages, "assistant")
 }
 
-// ModelOutput returns what the model of a node run wrote. It differs from Output for outputs without a text: they do not
-// count.
+// ModelOutput returns what the model of a node run wrote. It differs from Output for outputs
+// without a text: they do not count.
 func (t *Texts) ModelOutput(n *Node) []byte {
 	if token := t.NamedText(n.Outputs, OutputNames); token != nil {
 		return t.Text(token)
@@ -59,7 +61,8 @@ func (t *Texts) ModelOutput(n *Node) []byte {
 	return t.LastMessage(n.Messages, "assistant")
 }
 
-// Document returns the text of a document: the one that NamedText finds, or else the document itself as JSON.
+// Document returns the text of a document: the one that NamedText finds, or else the document
+// itself as JSON.
 func (t *Texts) Document(doc []byte, names []string) []byte {
 	token := t.NamedText(doc, names)
 	switch {
@@ -71,8 +74,8 @@ func (t *Texts) Document(doc []byte, names []string) []byte {
 	return doc
 }
 
-// NamedText returns the token of the text of a document: the string under the first of the names, or else its only
-// string. A document that is a string is its own text.
+// NamedText returns the token of the text of a document: the string under the first of the names,
+// or else its only string. A document that is a string is its own text.
 func (t *Texts) NamedText(doc []byte, names []string) (token []byte) {
 	doc = bytes.TrimSpace(doc)
 	var only []byte
@@ -113,8 +116,9 @@ func (t *Texts) LastMessage(messages []byte, role string) []byte {
 	return t.Text(last)
 }
 
-// Contexts returns the texts of the chunks of a node run, or of all node runs of a run. If a chunk is marked as sent to
-// the model, only the chunks marked as sent count. Otherwise all chunks count that are not marked as unsent.
+// Contexts returns the texts of the chunks of a node run, or of all node runs of a run. If a chunk
+// is marked as sent to the model, only the chunks marked as sent count. Otherwise all chunks count
+// that are not marked as unsent.
 func (t *Texts) Contexts(row *Row) [][]byte {
 	t.passages = t.passages[:0]
 	if row.Node != nil {
@@ -151,7 +155,8 @@ func (t *Texts) take(chunks []Chunk, sent bool) {
 	}
 }
 
-// ExpectedText returns what the answer should have been: the reference, or else the corrected answer.
+// ExpectedText returns what the answer should have been: the reference, or else the corrected
+// answer.
 func ExpectedText(row *Row) []byte {
 	if !IsBlank(row.Reference) {
 		return row.Reference
@@ -188,8 +193,8 @@ func (v Variables) Find(name []byte) []byte {
 	return nil
 }
 
-// AppendPrompt renders a prompt template: it replaces each {{name}} by the variable of that name. A string becomes its
-// text, any other value its JSON. An unknown name stays.
+// AppendPrompt renders a prompt template: it replaces each {{name}} by the variable of that name. A
+// string becomes its text, any other value its JSON. An unknown name stays.
 func (r *Reader) AppendPrompt(dst, template []byte, values Variables) []byte {
 	for {
 		start, end := NextPlaceholder(template)
@@ -209,7 +214,8 @@ func (r *Reader) AppendPrompt(dst, template []byte, values Variables) []byte {
 	}
 }
 
-// NextPlaceholder returns the place of the first {{…}} without a brace inside. Without one, start is -1.
+// NextPlaceholder returns the place of the first {{…}} without a brace inside. Without one, start
+// is -1.
 func NextPlaceholder(text []byte) (start, end int) {
 	for end = 0; ; {
 		n := bytes.Index(text[end:], []byte("}}"))
@@ -229,7 +235,8 @@ func PlaceholderName(placeholder []byte) []byte {
 	return bytes.TrimSpace(placeholder[2 : len(placeholder)-2])
 }
 
-// AppendValue appends a value as a JSON string: a string unchanged, any other value as a string of its JSON.
+// AppendValue appends a value as a JSON string: a string unchanged, any other value as a string of
+// its JSON.
 func AppendValue(dst, value []byte) []byte {
 	if IsString(value) {
 		return append(dst, value...)

@@ -12,19 +12,23 @@ import (
 
 func TestInputIsTheQuestionOrTheTextOfWhatWentIn(t *testing.T) {
 	t.Parallel()
-	messages := []byte(`[{"role":"user","content":"first"},{"role":"assistant","content":"x"},{"role":"user","content":[{"type":"text","text":"la"},{"type":"image_url"},{"type":"text","text":"st"}]},{"role":"user","content":" "}]`)
+	messages := []byte(
+		`[{"role":"user","content":"first"},{"role":"assistant","content":"x"},{"role":"user","content":[{"type":"text","text":"la"},{"type":"image_url"},{"type":"text","text":"st"}]},{"role":"user","content":" "}]`)
 	for _, test := range []struct {
 		name, question, inputs, variables, messages, run, node string
 	}{
 		{"the question of a run; a node run has its own", "Q", `{"query":"N"}`, "", "", "Q", "N"},
 		{"no question", "", `{"query":"N"}`, "", "", "N", "N"},
-		{"the first name", "", `{"text":"6","message":"5","prompt":"4","query":"3","input":"2","question":"1"}`, "", "", "1", "1"},
+		{"the first name", "", `{"text":"6","message":"5","prompt":"4","query":"3","input":"2","question":"1"}`, "", "", "1",
+			"1"},
 		{"the second name", "", `{"text":"6","message":"5","prompt":"4","query":"3","input":"2"}`, "", "", "2", "2"},
 		{"the third name", "", `{"text":"6","message":"5","prompt":"4","query":"3"}`, "", "", "3", "3"},
 		{"the fourth name", "", `{"text":"6","message":"5","prompt":"4"}`, "", "", "4", "4"},
 		{"the fifth name", "", `{"text":"6","message":"5","x":"7"}`, "", "", "5", "5"},
 		{"the sixth name", "", `{"x":"7","text":"6"}`, "", "", "6", "6"},
-		{"names whose value is no text", "", `{"question":null,"input":{"question":"deep"},"query":["a"],"prompt":"","message":" \n","text":7,"other":"x"}`, "", "", "x", "x"},
+		{"names whose value is no text", "",
+			`{"question":null,"input":{"question":"deep"},"query":["a"],"prompt":"","message":" \n","text":7,"other":"x"}`, "",
+			"", "x", "x"},
 		{"the only string", "", `{"n":1,"title":"T\u0041\n"}`, "", "", "TA\n", "TA\n"},
 		{"two strings: the document", "", `{"a":"1","b":"2"}`, "", "", `{"a":"1","b":"2"}`, `{"a":"1","b":"2"}`},
 		{"no string: the document", "", `{"a":[1E400]}`, "", "", `{"a":[1E400]}`, `{"a":[1E400]}`},
@@ -34,15 +38,18 @@ func TestInputIsTheQuestionOrTheTextOfWhatWentIn(t *testing.T) {
 		{"the last message of the user", "", "", "", string(messages), "la\nst", "la\nst"},
 		{"messages after variables", "", "", `{"question":"V"}`, string(messages), "la\nst", "V"},
 		{"a question of white space", " \n", "", "", `[{"role":"user","content":"M"}]`, "M", "M"},
-		{"only messages of others", "", "", "", `[{"role":"system","content":"S"},{"role":"assistant","content":"A"}]`, "", ""},
-		{"no text with something to read: the document", "", `{"question":"\u0020","text":"\n "}`, "", "", `{"question":"\u0020","text":"\n "}`, `{"question":"\u0020","text":"\n "}`},
+		{"only messages of others", "", "", "", `[{"role":"system","content":"S"},{"role":"assistant","content":"A"}]`, "",
+			""},
+		{"no text with something to read: the document", "", `{"question":"\u0020","text":"\n "}`, "", "",
+			`{"question":"\u0020","text":"\n "}`, `{"question":"\u0020","text":"\n "}`},
 		{"nothing", "", "", "", "", "", ""},
 	} {
 		row := formattest.EvaluationRun(func(r *record.Row) {
 			r.Question, r.Inputs, r.Messages = []byte(test.question), []byte(test.inputs), []byte(test.messages)
 		})
 		node := formattest.EvaluationNode(func(r *record.Row) {
-			r.Question, r.Node.Inputs, r.Node.PromptVariables, r.Node.Messages = []byte(test.question), []byte(test.inputs), []byte(test.variables), []byte(test.messages)
+			r.Question, r.Node.Inputs, r.Node.PromptVariables, r.Node.Messages = []byte(test.question), []byte(test.inputs),
+				[]byte(test.variables), []byte(test.messages)
 		})
 		var found record.Texts
 		if got := found.Input(row); found.Err != nil || string(got) != test.run {
@@ -71,8 +78,10 @@ func TestOutputIsTheAnswerOrTheTextOfWhatCameOut(t *testing.T) {
 		{"the eighth name", "", `{"solution":"9","completion":"8"}`, "", "8", "8"},
 		{"the ninth name", "", `{"x":"10","solution":"9"}`, "", "9", "9"},
 		{"the only string", "", `{"n":1,"x":"only"}`, "", "only", "only"},
-		{"the document", "", `{"intent":"a","language":"en"}`, "", `{"intent":"a","language":"en"}`, `{"intent":"a","language":"en"}`},
-		{"the last message of the assistant with a text", "", `{}`, `[{"role":"assistant","content":"1"},{"role":"assistant","content":"2"},{"role":"assistant","content":null,"tool_calls":[{}]},{"role":"user","content":"3"}]`, "2", "2"},
+		{"the document", "", `{"intent":"a","language":"en"}`, "", `{"intent":"a","language":"en"}`,
+			`{"intent":"a","language":"en"}`},
+		{"the last message of the assistant with a text", "", `{}`,
+			`[{"role":"assistant","content":"1"},{"role":"assistant","content":"2"},{"role":"assistant","content":null,"tool_calls":[{}]},{"role":"user","content":"3"}]`, "2", "2"},
 		{"an answer of white space", "\n", `{"answer":"N"}`, "", "N", "N"},
 		{"nothing", "", "", `[]`, "", ""},
 	} {
@@ -94,7 +103,9 @@ func TestOutputIsTheAnswerOrTheTextOfWhatCameOut(t *testing.T) {
 
 func TestContextsAreThePassagesThatWereSent(t *testing.T) {
 	t.Parallel()
-	yes, no, silent := record.Null[bool]{Value: true, Valid: true}, record.Null[bool]{Value: false, Valid: true}, record.Null[bool]{Value: true, Valid: false} // which is not valid
+	// which is not valid
+	yes, no, silent := record.Null[bool]{Value: true, Valid: true}, record.Null[bool]{Value: false, Valid: true},
+		record.Null[bool]{Value: true, Valid: false}
 	chunk := func(text string, sent record.Null[bool]) record.Chunk {
 		return record.Chunk{Text: []byte(text), SentToLLM: sent}
 	}
@@ -103,7 +114,8 @@ func TestContextsAreThePassagesThatWereSent(t *testing.T) {
 		nodes [][]record.Chunk
 		want  []string
 	}{
-		{"none says so: all", [][]record.Chunk{{chunk("1", silent)}, {chunk("2", silent), chunk("3", silent)}}, []string{"1", "2", "3"}},
+		{"none says so: all", [][]record.Chunk{{chunk("1", silent)}, {chunk("2", silent), chunk("3", silent)}},
+			[]string{"1", "2", "3"}},
 		{"some say so: those", [][]record.Chunk{{chunk("1", silent)}, {chunk("2", yes), chunk("3", no)}}, []string{"2"}},
 		{"all were left out", [][]record.Chunk{{chunk("1", no)}, {chunk("2", no)}}, nil},
 		{"some were left out", [][]record.Chunk{{chunk("1", no), chunk("2", silent)}}, []string{"2"}},
@@ -168,8 +180,10 @@ func TestTheOutputOfANodeIsItsMostTellingText(t *testing.T) {
 		{"a text instead of an object", `"a"`, chat, "a"},
 		{"an array instead of an object", `[1]`, chat, "[1]"},
 		{"no message of the assistant", ``, `[{"role":"user","content":"q"}]`, ""},
-		{"the assistant only called tools at last", ``, `[{"role":"assistant","content":"a"},{"role":"assistant","content":null,"tool_calls":[]}]`, "a"},
-		{"content of parts", ``, `[{"content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"u"}},{"text":"\"b\u0063","type":"text"},3],"role":"assistant"}]`, "a\n\"bc"},
+		{"the assistant only called tools at last", ``,
+			`[{"role":"assistant","content":"a"},{"role":"assistant","content":null,"tool_calls":[]}]`, "a"},
+		{"content of parts", ``,
+			`[{"content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"u"}},{"text":"\"b\u0063","type":"text"},3],"role":"assistant"}]`, "a\n\"bc"},
 		{"content without a text part", ``, `[{"role":"assistant","content":[{"type":"refusal"}]}]`, ""},
 		{"content that is a number", ``, `[{"role":"assistant","content":123}]`, ""},
 		{"messages that are none", ``, `["a",null,{},{"role":null,"content":"a"},{"role":7}]`, ""},
@@ -178,7 +192,8 @@ func TestTheOutputOfANodeIsItsMostTellingText(t *testing.T) {
 		{"huge", `{"answer":"` + strings.Repeat("é\\n", 1<<18) + `"}`, "", strings.Repeat("é\n", 1<<18)},
 	} {
 		found.Reset()
-		got := found.Output(&record.Row{Node: &record.Node{Execution: record.Execution{Outputs: []byte(test.outputs), Messages: []byte(test.messages)}}})
+		got := found.Output(&record.Row{Node: &record.Node{Execution: record.Execution{Outputs: []byte(test.outputs),
+			Messages: []byte(test.messages)}}})
 		if found.Err != nil || string(got) != test.want {
 			t.Errorf("%s: %.200q, want %.200q; %v", test.name, got, test.want, found.Err)
 		}
@@ -187,7 +202,8 @@ func TestTheOutputOfANodeIsItsMostTellingText(t *testing.T) {
 
 func TestADocumentThatIsNoJSONIsAFaultOfTheStore(t *testing.T) {
 	t.Parallel()
-	for _, broken := range []string{`{"answer"`, `{"a":"b",}`, `{answer:1}`, `{"a":[}`, `[`, `tru`, `{} x`, `[1,]`, `{"\ud800":1}`, `nope`, `"a`} {
+	for _, broken := range []string{`{"answer"`, `{"a":"b",}`, `{answer:1}`, `{"a":[}`, `[`, `tru`, `{} x`, `[1,]`,
+		`{"\ud800":1}`, `nope`, `"a`} {
 		var r record.Reader
 		for range r.Members([]byte(broken)) {
 			continue

@@ -10,9 +10,10 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// BenchmarkTargets sends the rows of 2,000 sample runs, or of their node runs, through each target, one after another as the
-// stage does. The time includes dropped rows. MB/s counts the bytes of the records. For targets that make one record of
-// several rows, MB/s counts the documents and texts of the rows, and out-MB/s counts the records.
+// BenchmarkTargets sends the rows of 2,000 sample runs, or of their node runs, through each target,
+// one after another as the stage does. The time includes dropped rows. MB/s counts the bytes of the
+// records. For targets that make one record of several rows, MB/s counts the documents and texts of
+// the rows, and out-MB/s counts the records.
 func BenchmarkTargets(b *testing.B) {
 	for purpose, target := range formattest.EveryTarget() {
 		b.Run(purpose+"/"+target.Name, func(b *testing.B) { benchmarkSample(b, purpose, target.Name, nil, 2000) })
@@ -24,7 +25,8 @@ func BenchmarkNodesOfRuns(b *testing.B) {
 	benchmarkSample(b, format.ExportDataset, record.Canonical, map[string]any{"with_nodes": true}, 2000)
 }
 
-// BenchmarkBedrockAPO is of many more rows than a template has samples, of which only a few are written, and of no more.
+// BenchmarkBedrockAPO is of many more rows than a template has samples, of which only a few are
+// written, and of no more.
 func BenchmarkBedrockAPO(b *testing.B) {
 	f, err := targets.New(format.NodeOptimization, "bedrock_apo", nil)
 	if err != nil {
@@ -45,8 +47,10 @@ func BenchmarkLongTexts(b *testing.B) {
 	for len(text) < 4096 {
 		text += " and so on,\n" + text
 	}
-	good := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.UserSays(text), formattest.AssistantSays(text))), "thumbsUp")
-	bad := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.UserSays(text), formattest.AssistantSays(text+"!"))), "thumbsDown")
+	good := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.UserSays(text),
+		formattest.AssistantSays(text))), "thumbsUp")
+	bad := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.UserSays(text),
+		formattest.AssistantSays(text+"!"))), "thumbsDown")
 	for _, target := range targets.Targets(format.FineTuning) {
 		b.Run(target.Name, func(b *testing.B) {
 			f, err := targets.New(format.FineTuning, target.Name, nil)

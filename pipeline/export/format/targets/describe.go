@@ -39,8 +39,8 @@ var purposeTexts = map[string]string{
 	format.FineTuning:       "conversations to train a model on",
 }
 
-// Describe returns the targets of purposes in Markdown: who reads each, the shape of a record, rules, options, reasons
-// to drop a row, and an example.
+// Describe returns the targets of purposes in Markdown: who reads each, the shape of a record,
+// rules, options, reasons to drop a row, and an example.
 func Describe(purposes []string) string {
 	var b strings.Builder
 	for i, purpose := range purposes {

@@ -20,13 +20,18 @@ import (
 
 // What must hold, whatever a producer sends in its documents and texts:
 //   - nothing panics, even where a document is no JSON;
-//   - where ingest would have taken all of it, no target fails, and each record is one line of valid JSON;
+//   - where ingest would have taken all of it, no target fails, and each record is one line of
+//     valid JSON;
 //   - a record that has columns can be written as every format of its target;
 //   - where messages are no JSON, each target of fine_tuning says so.
 func FuzzTargets(f *testing.F) {
 	const call = `{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}}]}`
-	f.Add(`{"question":"Hi"}`, `{"answer":"Yes?"}`, formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, call, formattest.ToolResult("c", "1"), formattest.YesMessage, formattest.HiMessage), "["+formattest.ToolF+"]", `{"q":"{{a}}","a":[1E400]}`, "Say {{q}} {a}")
-	f.Add("{ \"goal\" :\n1 , \"file\":\"file://{{x}}{%\" }", `{"a":"x","b":"\u00e9"}`, `[{"role":"user","content":[{"type":"text","text":"a"},"b",{"type":"image_url"}]}]`, `null`, `{"output":"o","output_":null,"":{}}`, "{{q}}{{q }}{{}}")
+	f.Add(`{"question":"Hi"}`, `{"answer":"Yes?"}`, formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, call,
+		formattest.ToolResult("c", "1"), formattest.YesMessage, formattest.HiMessage), "["+formattest.ToolF+"]",
+		`{"q":"{{a}}","a":[1E400]}`, "Say {{q}} {a}")
+	f.Add("{ \"goal\" :\n1 , \"file\":\"file://{{x}}{%\" }", `{"a":"x","b":"\u00e9"}`,
+		`[{"role":"user","content":[{"type":"text","text":"a"},"b",{"type":"image_url"}]}]`, `null`,
+		`{"output":"o","output_":null,"":{}}`, "{{q}}{{q }}{{}}")
 	f.Add(`{}`, `{"answer":" "}`, `[]`, ``, `{}`, "")
 	f.Add(`{"a"`, `[1,]`, `[{"role":"user"`, `[] []`, `{"\x":1}`, "{{{a}}}")
 	f.Add(`{}`, `{}`, `[00`, `[1,`, `{}`, "")
@@ -45,7 +50,8 @@ func FuzzTargets(f *testing.F) {
 		all = append(all, target{purpose, t, formatter})
 	}
 	f.Fuzz(func(t *testing.T, inputs, outputs, messages, tools, variables, template string) {
-		taken := acceptable(inputs, '{') && acceptable(outputs, '{') && acceptable(messages, '[') && acceptable(tools, '[') && acceptable(variables, '{') && utf8.ValidString(template)
+		taken := acceptable(inputs, '{') && acceptable(outputs, '{') && acceptable(messages, '[') && acceptable(tools, '[') &&
+			acceptable(variables, '{') && utf8.ValidString(template)
 		rows := map[bool][]*record.Row{}
 		for _, node := range []bool{false, true} {
 			for _, rating := range []string{record.RatedDown, record.RatedUp} {
@@ -82,7 +88,8 @@ func FuzzTargets(f *testing.F) {
 				}
 			}
 			if f, group := target.Formatter.(format.GroupFormatter); group {
-				if err := f.Flush(func(record []byte, _ ...format.Source) error { check(record); return nil }, func(string, int) {}, func(string) {}); err != nil {
+				if err := f.Flush(func(record []byte, _ ...format.Source) error { check(record); return nil }, func(string, int) {},
+					func(string) {}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -104,18 +111,22 @@ func acceptable(doc string, begin byte) bool {
 // fuzzedRow is a rated run or node run that has these documents, with a node run that has them too.
 func fuzzedRow(node bool, rating, inputs, outputs, messages, tools, variables, template string) *record.Row {
 	e := record.Execution{
-		AppVersion: []byte("v1"), Status: []byte("succeeded"), Inputs: []byte(inputs), Outputs: []byte(outputs), Messages: []byte(messages), Tools: []byte(tools),
+		AppVersion: []byte("v1"), Status: []byte("succeeded"), Inputs: []byte(inputs), Outputs: []byte(outputs),
+		Messages: []byte(messages), Tools: []byte(tools),
 		InputGroup: []byte("00112233445566778899aabbccddeeff"),
 	}
 	n := record.Node{
-		NodeRunID: []byte("n"), NodeID: []byte("node"), NodeType: []byte("llm"), PromptTemplate: []byte(template), PromptVariables: []byte(variables),
-		Parameters: []record.Pair{{Key: []byte("p"), Value: []byte("1")}}, Chunks: []record.Chunk{{Text: []byte("chunk")}}, Execution: e,
+		NodeRunID: []byte("n"), NodeID: []byte("node"), NodeType: []byte("llm"), PromptTemplate: []byte(template),
+		PromptVariables: []byte(variables),
+		Parameters:      []record.Pair{{Key: []byte("p"), Value: []byte("1")}},
+		Chunks:          []record.Chunk{{Text: []byte("chunk")}}, Execution: e,
 	}
 	tool := n
 	tool.NodeType = []byte("tool")
 	row := formattest.Rated(&record.Row{
-		WorkspaceID: []byte("w"), RunID: []byte("r-" + rating), AppID: []byte("a"), Source: []byte("recipe"), Execution: e, SystemInputs: []byte(inputs),
-		Reference: []byte("reference"), Nodes: []record.Node{tool, n}, Group: []byte("g"),
+		WorkspaceID: []byte("w"), RunID: []byte("r-" + rating), AppID: []byte("a"), Source: []byte("recipe"), Execution: e,
+		SystemInputs: []byte(inputs),
+		Reference:    []byte("reference"), Nodes: []record.Node{tool, n}, Group: []byte("g"),
 		Comparison: record.Comparison{RunsInGroup: 1, Rank: 1, HasPrevious: true, PreviousAnswer: []byte(outputs)},
 	}, rating)
 	row.Answer = []byte("the answer of " + rating)

@@ -12,7 +12,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// goldenApps are the apps of the sample whose runs the golden files hold: one copilot and one recipe.
+// goldenApps are the apps of the sample whose runs the golden files hold: one copilot and one
+// recipe.
 var goldenApps = []string{"airline-helpdesk", "knowledge-answer"}
 
 // goldenRecords is the number of records of a target in a golden file: few enough to be read.
@@ -28,7 +29,8 @@ func TestGoldenRecordsOfEveryTarget(t *testing.T) {
 			if len(got.Records) == 0 {
 				t.Fatalf("no record: dropped %v", got.Dropped)
 			}
-			formattest.Golden(t, purpose+"_"+target.Name+".jsonl", append(bytes.Join(got.Records[:min(goldenRecords, len(got.Records))], []byte("\n")), '\n'))
+			formattest.Golden(t, purpose+"_"+target.Name+".jsonl",
+				append(bytes.Join(got.Records[:min(goldenRecords, len(got.Records))], []byte("\n")), '\n'))
 		})
 	}
 }
@@ -40,7 +42,8 @@ func TestGoldenExamplesAreRecordsOfTheirTargets(t *testing.T) {
 	var got []byte
 	for purpose, target := range formattest.EveryTarget() {
 		records := formattest.StreamHistory(t, purpose, target.Name, nil, h, goldenApps...).Records
-		example := slices.MinFunc(records[:min(goldenRecords, len(records))], func(a, b []byte) int { return len(a) - len(b) })
+		example := slices.MinFunc(records[:min(goldenRecords, len(records))],
+			func(a, b []byte) int { return len(a) - len(b) })
 		line, err := json.Marshal(map[string]string{"purpose": purpose, "target": target.Name, "example": string(example)})
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +65,8 @@ func TestGoldenExamplesAreRecordsOfTheirTargets(t *testing.T) {
 func TestEveryTargetIsDescribed(t *testing.T) {
 	t.Parallel()
 	for purpose, target := range formattest.EveryTarget() {
-		if target.Reader == "" || target.Shape == "" || len(target.Formats) == 0 || target.Load != "" && !strings.Contains(target.Load, "{file}") && !strings.Contains(target.Load, "{dir}") {
+		if target.Reader == "" || target.Shape == "" || len(target.Formats) == 0 || target.Load != "" &&
+			!strings.Contains(target.Load, "{file}") && !strings.Contains(target.Load, "{dir}") {
 			t.Errorf("%s/%s: %+v", purpose, target.Name, target)
 		}
 		for _, text := range slices.Concat([]string{target.Reader, target.Shape, target.Load}, target.Rules) {

@@ -1,5 +1,5 @@
-// Package targets has the list of all targets. A new target is one file in the folder of its purpose and one entry here:
-// see package format.
+// Package targets has the list of all targets. A new target is one file in the folder of its
+// purpose and one entry here: see package format.
 package targets
 
 import (
@@ -91,7 +91,8 @@ func New(purpose, target string, options map[string]any) (format.Formatter, erro
 }
 
 // NewStream returns a stream for one window: see [format.Target.Stream].
-func NewStream(purpose, target string, options map[string]any, shares *format.Shares, out format.Output) (*format.Stream, error) {
+func NewStream(purpose, target string, options map[string]any, shares *format.Shares,
+	out format.Output) (*format.Stream, error) {
 	t, err := Find(purpose, target)
 	if err != nil {
 		return nil, err
@@ -100,7 +101,8 @@ func NewStream(purpose, target string, options map[string]any, shares *format.Sh
 }
 
 // NewEncoder returns the encoder of the files of a target: see [format.Target.Encoder].
-func NewEncoder(purpose, target, format, compression string, options map[string]any, metadata map[string]string) (fragment.Encoder, error) {
+func NewEncoder(purpose, target, format, compression string, options map[string]any,
+	metadata map[string]string) (fragment.Encoder, error) {
 	t, err := Find(purpose, target)
 	if err != nil {
 		return nil, err

@@ -11,17 +11,22 @@ import (
 
 var BedrockConversation = format.Target{
 	Name: "bedrock_conversation", Purposes: []string{format.FineTuning},
-	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/preparing-text-data.html): fine-tuning of Nova and Llama",
-	Shape:  "`{\"schemaVersion\": \"bedrock-conversation-2024\", \"system\": [{\"text\"}], \"messages\": [{\"role\", \"content\": [{\"text\"}]}]}`",
+	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/preparing-text-data.html): " +
+		"fine-tuning of Nova and Llama",
+	Shape: "`{\"schemaVersion\": \"bedrock-conversation-2024\", \"system\": [{\"text\"}], \"messages\": [{\"role\", " +
+		"\"content\": [{\"text\"}]}]}`",
 	Rules: []string{
 		"exactly one `system` entry, none where a run has no system message or the option `system` drops it",
-		"`user` and `assistant` alternate, the user first and the assistant last; messages of one role become one, a blank line between them",
-		"one text part a message; tool traffic becomes text, `<tool_call>` of the assistant and `<tool_response>` of the user, and definitions of tools are left out",
+		"`user` and `assistant` alternate, the user first and the assistant last; messages of one role become one, a blank " +
+			"line between them",
+		"one text part a message; tool traffic becomes text, `<tool_call>` of the assistant and `<tool_response>` of the " +
+			"user, and definitions of tools are left out",
 		"no text has what Nova reserves: `System:`, `User:`, `Bot:`, `Assistant:`, `Thought:`, `[EOS]`, `<image>`, `<video>`",
 		"8 to 20,000 lines",
 	},
 	Options: tuningOptions(),
-	Drops:   tuningDrops(dropsAssistant1st, format.Drop{Reason: "reserved_word", Text: "a text has a word that Nova reserves, such as `User:`"}),
+	Drops: tuningDrops(dropsAssistant1st, format.Drop{Reason: "reserved_word",
+		Text: "a text has a word that Nova reserves, such as `User:`"}),
 	Formats: format.OnlyJSONL, Least: 8, Most: 20_000,
 	Load: "aws s3 cp {file} s3://YOUR-BUCKET/",
 	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendBedrockConversation) },
@@ -29,8 +34,9 @@ var BedrockConversation = format.Target{
 
 var BedrockDistillation = format.Target{
 	Name: "bedrock_distillation", Purposes: []string{format.FineTuning},
-	Reader: "[Amazon Bedrock Model Distillation](https://docs.aws.amazon.com/bedrock/latest/userguide/prequisites-model-distillation.html)",
-	Shape:  "as `bedrock_conversation`, with a single turn: a question and its answer",
+	Reader: "[Amazon Bedrock Model " +
+		"Distillation](https://docs.aws.amazon.com/bedrock/latest/userguide/prequisites-model-distillation.html)",
+	Shape: "as `bedrock_conversation`, with a single turn: a question and its answer",
 	Rules: []string{
 		"exactly one `system` entry; give one with the option `system` where runs have none",
 		"one message of the user and one of the assistant, one text part each",
@@ -52,10 +58,10 @@ var bedrockTurns = turnShape{
 	end:   `"}]}`,
 }
 
-// appendBedrockConversation writes what the validators of AWS accept: nova_ft_dataset_validator.py, and
-// dataset_validation.py for Llama, of https://github.com/aws-samples/amazon-bedrock-samples,
-// custom-models/bedrock-fine-tuning. Both accept a conversation without a system message; the validator for Llama accepts
-// at most one. Neither knows toolUse.
+// appendBedrockConversation writes what the validators of AWS accept: nova_ft_dataset_validator.py,
+// and dataset_validation.py for Llama, of https://github.com/aws-samples/amazon-bedrock-samples,
+// custom-models/bedrock-fine-tuning. Both accept a conversation without a system message; the
+// validator for Llama accepts at most one. Neither knows toolUse.
 func appendBedrockConversation(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if !c.userFirst() {
 		return dst, dropAssistant1st
@@ -72,7 +78,8 @@ func appendBedrockConversation(dst []byte, _ *record.Row, c *conversation) (out 
 	return c.appendBedrock(dst), ""
 }
 
-// appendBedrockDistillation writes what dataset_validator.py of custom-models/model_distillation accepts.
+// appendBedrockDistillation writes what dataset_validator.py of custom-models/model_distillation
+// accepts.
 func appendBedrockDistillation(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	switch {
 	case len(c.messages) != 2:
@@ -93,7 +100,8 @@ func (c *conversation) appendBedrock(dst []byte) []byte {
 	return append(c.appendFlat(dst, c.messages, bedrockTurns), `]}`...)
 }
 
-// novaReserves reports whether a JSON string contains one of INVALID_TOKENS_TEXT of nova_ft_dataset_validator.py.
+// novaReserves reports whether a JSON string contains one of INVALID_TOKENS_TEXT of
+// nova_ft_dataset_validator.py.
 func (c *conversation) novaReserves(token []byte) bool {
 	if novaWord(token) {
 		return true
@@ -119,7 +127,8 @@ func novaWord(text []byte) bool {
 			}
 		}
 	}
-	return bytes.Contains(text, []byte("[EOS]")) || bytes.Contains(text, []byte("<image>")) || bytes.Contains(text, []byte("<video>"))
+	return bytes.Contains(text, []byte("[EOS]")) || bytes.Contains(text, []byte("<image>")) ||
+		bytes.Contains(text, []byte("<video>"))
 }
 
 var novaSpeakers = [][]byte{

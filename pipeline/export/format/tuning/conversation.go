@@ -8,9 +8,10 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// conversation is what a model learns from a row: messages that end with an answer of the assistant. Every target writes
-// it in its own shape. Texts are JSON strings, quoted and escaped, so that most are copied unchanged. They are views into
-// the row or into the memory of the conversation, valid until the next row.
+// conversation is what a model learns from a row: messages that end with an answer of the
+// assistant. Every target writes it in its own shape. Texts are JSON strings, quoted and escaped,
+// so that most are copied unchanged. They are views into the row or into the memory of the
+// conversation, valid until the next row.
 type conversation struct {
 	system   []byte // nil if absent
 	messages []message
@@ -56,7 +57,8 @@ type toolCall struct {
 	answered  bool
 }
 
-// prepare reads the conversation of a row. After a drop or an error, the conversation must not be used.
+// prepare reads the conversation of a row. After a drop or an error, the conversation must not be
+// used.
 func (c *conversation) prepare(row *record.Row, s *settings) (drop string) {
 	c.Reset()
 	c.system, c.messages, c.calls = nil, c.messages[:0], c.calls[:0]
@@ -114,7 +116,8 @@ func (c *conversation) systemInput(doc []byte) []byte {
 	return nil
 }
 
-// settle cuts off the messages after the answer, checks the others against the rules, and repairs them.
+// settle cuts off the messages after the answer, checks the others against the rules, and repairs
+// them.
 func (c *conversation) settle(s *settings) (drop string) {
 	end := len(c.messages) - 1
 	for ; end >= 0; end-- {
@@ -160,7 +163,10 @@ func (c *conversation) settle(s *settings) (drop string) {
 			open, closed = m.first, m.last
 		case roleTool:
 			// A repeated id means the latest call. Calls of one message are answered in order.
-			n := slices.IndexFunc(c.calls[open:closed], func(call toolCall) bool { return !call.answered && bytes.Equal(call.id, m.id) })
+			n := slices.IndexFunc(c.calls[open:closed], func(call toolCall) bool {
+				return !call.answered &&
+					bytes.Equal(call.id, m.id)
+			})
 			if n < 0 || m.id == nil {
 				return dropOrphan
 			}
@@ -180,8 +186,8 @@ func (c *conversation) settle(s *settings) (drop string) {
 	return ""
 }
 
-// renumber gives all calls new ids if an id of the conversation is missing or repeated. Ids have no meaning outside the
-// conversation.
+// renumber gives all calls new ids if an id of the conversation is missing or repeated. Ids have no
+// meaning outside the conversation.
 func (c *conversation) renumber() {
 	missing := false
 	c.ids = c.ids[:0]
@@ -220,13 +226,14 @@ func (c *conversation) correct(row *record.Row, s *settings) {
 	}
 }
 
-// judged reports whether the feedback is on this answer. Feedback on a run is on the answer of the run, not on the
-// outputs of its nodes.
+// judged reports whether the feedback is on this answer. Feedback on a run is on the answer of the
+// run, not on the outputs of its nodes.
 func (c *conversation) judged(row *record.Row) bool {
 	if !row.HasFeedback {
 		return false
 	}
-	return row.Node == nil || row.Feedback.OnNode || bytes.Equal(bytes.TrimSpace(c.Text(c.answer().text)), bytes.TrimSpace(row.Answer))
+	return row.Node == nil || row.Feedback.OnNode || bytes.Equal(bytes.TrimSpace(c.Text(c.answer().text)),
+		bytes.TrimSpace(row.Answer))
 }
 
 // answer returns the last message, which the conversation teaches.
@@ -241,7 +248,8 @@ func (c *conversation) promptOfModel() bool {
 	return prompt[len(prompt)-1].role == roleAssistant
 }
 
-// cutCalls removes calls from the answer, for readers that do not allow them there. Their results were cut off.
+// cutCalls removes calls from the answer, for readers that do not allow them there. Their results
+// were cut off.
 func (c *conversation) cutCalls() {
 	answer := c.answer()
 	answer.last = answer.first

@@ -2,14 +2,14 @@ package tuning
 
 import "github.com/millrace/millrace/pipeline/export/format/record"
 
-// turnShape is how a reader that does not know tools writes a turn of a conversation: what comes before and after the
-// text of the turn, which is inside a JSON string.
+// turnShape is how a reader that does not know tools writes a turn of a conversation: what comes
+// before and after the text of the turn, which is inside a JSON string.
 type turnShape struct{ user, model, end string }
 
-// appendFlat appends messages as turns of text, separated by commas. Adjacent turns of one role become one turn, with a
-// blank line between them. Tool traffic is written in the format of Hermes
-// (https://github.com/NousResearch/Hermes-Function-Calling#prompt-format-for-function-calling): a call is an object in
-// <tool_call> of the assistant, and its answer is <tool_response> of the user.
+// appendFlat appends messages as turns of text, separated by commas. Adjacent turns of one role
+// become one turn, with a blank line between them. Tool traffic is written in the format of Hermes
+// (https://github.com/NousResearch/Hermes-Function-Calling#prompt-format-for-function-calling): a
+// call is an object in <tool_call> of the assistant, and its answer is <tool_response> of the user.
 func (c *conversation) appendFlat(dst []byte, messages []message, w turnShape) []byte {
 	before := roleUnknown
 	for i := range messages {
@@ -40,8 +40,8 @@ func (w *turnShape) open(role role) string {
 	return w.model
 }
 
-// appendFlatText appends the text of a message inside a JSON string. The arguments of a call are the JSON string of an
-// object, so the text between its quotes is that object, escaped.
+// appendFlatText appends the text of a message inside a JSON string. The arguments of a call are
+// the JSON string of an object, so the text between its quotes is that object, escaped.
 func (c *conversation) appendFlatText(dst []byte, m *message) []byte {
 	if m.role == roleTool {
 		dst = append(dst, `<tool_response>\n`...)
@@ -70,5 +70,6 @@ func (call *toolCall) appendFlat(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// userFirst reports whether the first message is the user's. Readers with alternating turns require this.
+// userFirst reports whether the first message is the user's. Readers with alternating turns require
+// this.
 func (c *conversation) userFirst() bool { return c.messages[0].role == roleUser }

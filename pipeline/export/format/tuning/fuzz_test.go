@@ -7,20 +7,27 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/formattest"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// What must hold, whatever messages and tools are, as long as they are JSON: no panic and no error, and what is
-// written is a line of JSON that the reader's schema and rules take.
+// What must hold, whatever messages and tools are, as long as they are JSON: no panic and no error,
+// and what is written is a line of JSON that the reader's schema and rules take.
 func FuzzConversations(f *testing.F) {
-	f.Add(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, calling("wait", "a", "b"), formattest.ToolResult("b", "1"), formattest.ToolResult("a", ""), formattest.HiMessage, formattest.YesMessage, formattest.HiMessage), "["+formattest.ToolF+"]")
-	f.Add(formattest.Chat(formattest.HiMessage, calls("a"), formattest.ToolResult("a", "x"), formattest.HiMessage, calls("a"), formattest.ToolResult("a", "y"), formattest.YesMessage), `[{"type":"function","function":{"name":"f"}}]`)
-	f.Add(formattest.Chat(formattest.YesMessage, `{"role":"user","content":[{"type":"text","text":"\u0041"},{"type":"text","text":"User:"}]}`, `{"role":"assistant","content":" "}`, formattest.YesMessage, formattest.YesMessage), `null`)
-	f.Add(`[{"role":"developer","content":null},{"role":"user","content":"a\nb"},{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1E400}}}]},{"role":"tool","content":""},{"role":"assistant","content":"x"}]`, ``)
+	f.Add(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, calling("wait", "a", "b"),
+		formattest.ToolResult("b", "1"), formattest.ToolResult("a", ""), formattest.HiMessage, formattest.YesMessage,
+		formattest.HiMessage), "["+formattest.ToolF+"]")
+	f.Add(formattest.Chat(formattest.HiMessage, calls("a"), formattest.ToolResult("a", "x"), formattest.HiMessage,
+		calls("a"), formattest.ToolResult("a", "y"), formattest.YesMessage), `[{"type":"function","function":{"name":"f"}}]`)
+	f.Add(formattest.Chat(formattest.YesMessage,
+		`{"role":"user","content":[{"type":"text","text":"\u0041"},{"type":"text","text":"User:"}]}`,
+		`{"role":"assistant","content":" "}`, formattest.YesMessage, formattest.YesMessage), `null`)
+	f.Add(
+		`[{"role":"developer","content":null},{"role":"user","content":"a\nb"},{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1E400}}}]},{"role":"tool","content":""},{"role":"assistant","content":"x"}]`, ``)
 	type target struct {
 		format.Formatter
 		schema *jsonschema.Schema
@@ -36,9 +43,11 @@ func FuzzConversations(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, messages, tools string) {
 		for _, doc := range []string{messages, tools} {
-			// Halves of surrogate pairs and NUL are refused at ingest; in text, encoding/json makes the former U+FFFD.
+			// Halves of surrogate pairs and NUL are refused at ingest; in text, encoding/json makes
+			// the former U+FFFD.
 			var text any
-			if doc != "" && (!utf8.ValidString(doc) || json.Unmarshal([]byte(doc), &text) != nil || strings.Contains(doc, `\u0000`) || strings.Contains(strings.ToLower(doc), `\ud`)) {
+			if doc != "" && (!utf8.ValidString(doc) || json.Unmarshal([]byte(doc), &text) != nil ||
+				strings.Contains(doc, `\u0000`) || strings.Contains(strings.ToLower(doc), `\ud`)) {
 				t.Skip("refused at ingest")
 			}
 		}
@@ -76,7 +85,8 @@ func FuzzConversations(f *testing.F) {
 						t.Fatal(err)
 					}
 				}
-				err := f.Flush(func(record []byte, _ ...format.Source) error { check(record); return nil }, func(string, int) {}, func(string) {})
+				err := f.Flush(func(record []byte, _ ...format.Source) error { check(record); return nil }, func(string, int) {},
+					func(string) {})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -8,11 +8,15 @@ import (
 
 var Gemini = format.Target{
 	Name: "gemini", Purposes: []string{format.FineTuning},
-	Reader: "[Gemini on Vertex AI](https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini-supervised-tuning-prepare), supervised tuning",
-	Shape:  "`{\"systemInstruction\": {\"parts\": [{\"text\"}]}, \"contents\": [{\"role\": \"user\" or \"model\", \"parts\": [{\"text\"}]}]}`",
+	Reader: "[Gemini on Vertex AI](https://cloud.google.com/vertex-ai/generative-ai/docs/models/" +
+		"gemini-supervised-tuning-prepare), supervised tuning",
+	Shape: "`{\"systemInstruction\": {\"parts\": [{\"text\"}]}, \"contents\": [{\"role\": \"user\" or \"model\", " +
+		"\"parts\": [{\"text\"}]}]}`",
 	Rules: []string{
-		"`user` and `model` alternate, the user first and the model last; messages of one role become one, a blank line between them",
-		"one text part a turn; tool traffic becomes text, `<tool_call>` of the model and `<tool_response>` of the user, and definitions of tools are left out",
+		"`user` and `model` alternate, the user first and the model last; messages of one role become one, a blank line " +
+			"between them",
+		"one text part a turn; tool traffic becomes text, `<tool_call>` of the model and `<tool_response>` of the user, " +
+			"and definitions of tools are left out",
 		"`systemInstruction` only where there is a system message",
 		"a file has 1 GB at most",
 	},

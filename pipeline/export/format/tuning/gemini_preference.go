@@ -4,8 +4,10 @@ import "github.com/millrace/millrace/pipeline/export/format"
 
 var GeminiPreference = format.Target{
 	Name: "gemini_preference", Purposes: []string{format.FineTuning},
-	Reader: "[Gemini on Vertex AI](https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini-preference-tuning-prepare), preference tuning",
-	Shape: "`{\"system_instruction\": {\"parts\": [{\"text\"}]}, \"contents\": [turns], \"completions\": [{\"score\": 1, \"completion\": turn}, " +
+	Reader: "[Gemini on Vertex AI](https://cloud.google.com/vertex-ai/generative-ai/docs/models/" +
+		"gemini-preference-tuning-prepare), preference tuning",
+	Shape: "`{\"system_instruction\": {\"parts\": [{\"text\"}]}, \"contents\": [turns], \"completions\": [{\"score\": " +
+		"1, \"completion\": turn}, " +
 		"{\"score\": 0, \"completion\": turn}]}`",
 	Rules: pairRules(
 		"exactly two completions of text, the preferred one with score 1 and the other with 0",

@@ -23,7 +23,8 @@ func with(row *record.Row, change func(row *record.Row)) *record.Row {
 // llmNode is a run of a node of a model.
 func llmNode(change func(row *record.Row, n *record.Node)) *record.Row {
 	row := formattest.EmptyRow()
-	row.Node = &record.Node{NodeRunID: []byte("n-1"), NodeID: []byte("solve"), NodeType: []byte("llm"), Execution: record.Execution{Status: []byte("succeeded")}}
+	row.Node = &record.Node{NodeRunID: []byte("n-1"), NodeID: []byte("solve"), NodeType: []byte("llm"),
+		Execution: record.Execution{Status: []byte("succeeded")}}
 	change(row, row.Node)
 	return row
 }
@@ -40,7 +41,8 @@ type tuned struct {
 	want string
 }
 
-// checkTuned sends each row through a target twice, to check that a row leaves nothing for the next one.
+// checkTuned sends each row through a target twice, to check that a row leaves nothing for the next
+// one.
 func checkTuned(t *testing.T, target string, options map[string]any, tests []tuned) {
 	t.Helper()
 	all, err := targets.Find(format.FineTuning, target)

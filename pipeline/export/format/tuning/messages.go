@@ -11,7 +11,8 @@ var (
 	noArguments = []byte(`"{}"`)
 )
 
-// readMessages reads messages. Each message keeps its own fault, because settle may cut the message off.
+// readMessages reads messages. Each message keeps its own fault, because settle may cut the message
+// off.
 func (c *conversation) readMessages(doc []byte) (drop string) {
 	if record.IsOtherKind('[', doc) {
 		drop = dropShape
@@ -99,7 +100,8 @@ func (c *conversation) readCall(value []byte) (call toolCall, ok bool) {
 	return call, ok && functionName(call.name)
 }
 
-// readArguments returns arguments as the JSON string of an object. The producer may have parsed them.
+// readArguments returns arguments as the JSON string of an object. The producer may have parsed
+// them.
 func (c *conversation) readArguments(value []byte) (token []byte, ok bool) {
 	switch {
 	case value == nil || value[0] == 'n':

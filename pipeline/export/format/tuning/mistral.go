@@ -11,8 +11,9 @@ import (
 
 var Mistral = format.Target{
 	Name: "mistral", Purposes: []string{format.FineTuning},
-	Reader: "[mistral-finetune](https://github.com/mistralai/mistral-finetune), and whatever encodes with [mistral-common](https://github.com/mistralai/mistral-common) in its mode `finetuning`",
-	Shape:  "`{\"messages\": […], \"tools\": […]}` as in `openai_chat`",
+	Reader: "[mistral-finetune](https://github.com/mistralai/mistral-finetune), and whatever encodes with " +
+		"[mistral-common](https://github.com/mistralai/mistral-common) in its mode `finetuning`",
+	Shape: "`{\"messages\": […], \"tools\": […]}` as in `openai_chat`",
 	Rules: []string{
 		"the id of a call is exactly 9 letters and digits",
 		"no `content` beside `tool_calls`, not even in adjacent messages",
@@ -28,9 +29,10 @@ var Mistral = format.Target{
 	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendMistral) },
 }
 
-// appendMistral writes what mistral-common validates (protocol/instruct/validator.py, MistralRequestValidatorV3, mode
-// finetuning) and what mistral-finetune reads (finetune/data/tokenize.py). A text and calls cannot be in two adjacent
-// messages either: the normalizer merges them, and the encoder of version 3 refuses the result.
+// appendMistral writes what mistral-common validates (protocol/instruct/validator.py,
+// MistralRequestValidatorV3, mode finetuning) and what mistral-finetune reads
+// (finetune/data/tokenize.py). A text and calls cannot be in two adjacent messages either: the
+// normalizer merges them, and the encoder of version 3 refuses the result.
 func appendMistral(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if drop := c.readTools(); drop != "" {
 		return dst, drop
@@ -61,8 +63,8 @@ const (
 	firstShortID = 100_000_000            // nine decimal digits
 )
 
-// shortIDs gives calls ids of 9 letters and digits, which are hashes of the original ids. If two hashes of the
-// conversation are equal, which is unlikely, the ids are numbers.
+// shortIDs gives calls ids of 9 letters and digits, which are hashes of the original ids. If two
+// hashes of the conversation are equal, which is unlikely, the ids are numbers.
 func (c *conversation) shortIDs() {
 	c.ids = c.ids[:0]
 	for i := range c.calls {

@@ -7,8 +7,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
-// ofNode reads the messages of a node run, or else its rendered prompt. It adds the output if the messages do not end
-// with it.
+// ofNode reads the messages of a node run, or else its rendered prompt. It adds the output if the
+// messages do not end with it.
 func (c *conversation) ofNode(n *record.Node) (drop string) {
 	if string(n.NodeType) != "llm" {
 		return dropNotLLM
@@ -29,8 +29,9 @@ func (c *conversation) ofNode(n *record.Node) (drop string) {
 	return ""
 }
 
-// takeTemplate adds the prompt template as the system message if it must have been one: the conversation has no system
-// message, the template has no placeholders, and no message has its text. Some producers do not log the system message.
+// takeTemplate adds the prompt template as the system message if it must have been one: the
+// conversation has no system message, the template has no placeholders, and no message has its
+// text. Some producers do not log the system message.
 func (c *conversation) takeTemplate(template []byte) {
 	if start, _ := record.NextPlaceholder(template); start >= 0 || slices.ContainsFunc(c.messages, func(m message) bool {
 		return m.role == roleSystem || bytes.Contains(c.Text(m.text), template)
@@ -42,9 +43,11 @@ func (c *conversation) takeTemplate(template []byte) {
 	}
 }
 
-// takeOutput adds the output of the node as a message of the assistant: a text, tool calls in OpenAI's shape, or both.
+// takeOutput adds the output of the node as a message of the assistant: a text, tool calls in
+// OpenAI's shape, or both.
 func (c *conversation) takeOutput(outputs []byte) {
-	m := message{role: roleAssistant, text: c.NamedText(outputs, record.OutputNames), first: len(c.calls), last: len(c.calls)}
+	m := message{role: roleAssistant, text: c.NamedText(outputs, record.OutputNames), first: len(c.calls),
+		last: len(c.calls)}
 	if calls := c.Member(outputs, "tool_calls"); len(calls) > 0 && calls[0] == '[' {
 		c.readCalls(&m, calls)
 	}

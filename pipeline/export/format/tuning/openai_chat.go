@@ -9,12 +9,15 @@ import (
 
 var OpenAIChat = format.Target{
 	Name: "openai_chat", Purposes: []string{format.FineTuning},
-	Reader: "[OpenAI](https://platform.openai.com/docs/guides/supervised-fine-tuning) and Azure OpenAI (there with `bom: true`); " +
+	Reader: "[OpenAI](https://platform.openai.com/docs/guides/supervised-fine-tuning) and Azure OpenAI (there with " +
+		"`bom: true`); " +
 		"also Fireworks, Together, Bedrock RFT, TRL's `SFTTrainer`, Axolotl's `chat_template`",
 	Shape: "`{\"messages\": […], \"tools\": […]}`, the conversation of a run; `tools` where it had some",
 	Rules: []string{
-		"roles are `system` (first, at most once), `user`, `assistant` and `tool`; the last message is an answer of the assistant",
-		"every `tool` message answers a call before it, and every call but the last message's has its answer; ids are unique in a line",
+		"roles are `system` (first, at most once), `user`, `assistant` and `tool`; the last message is an answer of the " +
+			"assistant",
+		"every `tool` message answers a call before it, and every call but the last message's has its answer; ids are " +
+			"unique in a line",
 		"`content` is a text, and left out where the assistant only calls tools; `function.arguments` is a JSON string",
 		"no other keys: lineage is in `__meta__`",
 		"at least 10 lines; a file has 500 MB at most",
@@ -27,10 +30,10 @@ var OpenAIChat = format.Target{
 }
 
 // appendOpenAIChat writes FineTuneChatRequestInput of OpenAI's API description
-// (https://github.com/openai/openai-openapi, revision f7f4b05). A last message with calls beside its text keeps them:
-// OpenAI's own examples of tool calling end with a call
-// (https://learn.microsoft.com/azure/ai-services/openai/how-to/fine-tuning-functions). parallel_tool_calls is left out,
-// because runs do not contain it.
+// (https://github.com/openai/openai-openapi, revision f7f4b05). A last message with calls beside
+// its text keeps them: OpenAI's own examples of tool calling end with a call
+// (https://learn.microsoft.com/azure/ai-services/openai/how-to/fine-tuning-functions).
+// parallel_tool_calls is left out, because runs do not contain it.
 func appendOpenAIChat(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if drop := c.readTools(); drop != "" {
 		return dst, drop
@@ -41,9 +44,9 @@ func appendOpenAIChat(dst []byte, _ *record.Row, c *conversation) (out []byte, d
 	return append(c.appendTools(dst, false), '}'), ""
 }
 
-// appendMessages appends the system message, if there is one, and messages in the shape of OpenAI's chat completions,
-// without brackets. A message of the assistant that only calls tools has no content, or an empty one if the reader
-// requires it.
+// appendMessages appends the system message, if there is one, and messages in the shape of OpenAI's
+// chat completions, without brackets. A message of the assistant that only calls tools has no
+// content, or an empty one if the reader requires it.
 func (c *conversation) appendMessages(dst []byte, messages []message, emptyContent bool) []byte {
 	first := true
 	if c.system != nil {

@@ -7,8 +7,10 @@ import (
 
 var OpenAIDPO = format.Target{
 	Name: "openai_dpo", Purposes: []string{format.FineTuning},
-	Reader: "[OpenAI](https://platform.openai.com/docs/guides/direct-preference-optimization), Azure OpenAI (with `bom: true`), Fireworks and Together (tool traffic: together ≥ 2.10), preference fine-tuning",
-	Shape:  "`{\"input\": {\"messages\": […], \"tools\": […]}, \"preferred_output\": [message], \"non_preferred_output\": [message]}`",
+	Reader: "[OpenAI](https://platform.openai.com/docs/guides/direct-preference-optimization), Azure OpenAI (with `bom: " +
+		"true`), Fireworks and Together (tool traffic: together ≥ 2.10), preference fine-tuning",
+	Shape: "`{\"input\": {\"messages\": […], \"tools\": […]}, \"preferred_output\": [message], " +
+		"\"non_preferred_output\": [message]}`",
 	Rules: pairRules(
 		"the outputs are one message of the assistant each, of text; the last message of the input is not the assistant's",
 		"messages and `tools` of the input as in `openai_chat`",

@@ -12,13 +12,14 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// pairFormatter makes preference pairs of the runs of an input: the best against the worst, the second best against the
-// second worst, and so on while they are opposite. Then it pairs answers with their corrections.
+// pairFormatter makes preference pairs of the runs of an input: the best against the worst, the
+// second best against the second worst, and so on while they are opposite. Then it pairs answers
+// with their corrections.
 //
-// A group has up to MaxGroup rows, and a row may have megabytes. So the formatter keeps the texts of only those rows that
-// may end in a pair: the best and the worst rows with a verdict, and the first rows with a correction. A row that better
-// and worse rows have pushed out never comes back. The formatter keeps the verdicts of all rows, to count exactly why
-// each row is in no pair.
+// A group has up to MaxGroup rows, and a row may have megabytes. So the formatter keeps the texts
+// of only those rows that may end in a pair: the best and the worst rows with a verdict, and the
+// first rows with a correction. A row that better and worse rows have pushed out never comes back.
+// The formatter keeps the verdicts of all rows, to count exactly why each row is in no pair.
 type pairFormatter struct {
 	shape    pairShape
 	settings settings
@@ -43,11 +44,11 @@ type pairFormatter struct {
 type pairShape struct {
 	// check returns the reason to drop the conversation, or "".
 	check func(c *conversation) (drop string)
-	// prompt appends the part of the record that both answers share: the conversation before its answer. The
-	// conversation has passed check.
+	// prompt appends the part of the record that both answers share: the conversation before its
+	// answer. The conversation has passed check.
 	prompt func(dst []byte, c *conversation) []byte
-	// record appends the record of a pair: the prompt, and the texts of the answers as JSON strings. Calls in the
-	// answers have been removed.
+	// record appends the record of a pair: the prompt, and the texts of the answers as JSON
+	// strings. Calls in the answers have been removed.
 	record func(dst, prompt, preferred, rejected []byte) []byte
 }
 
@@ -90,22 +91,28 @@ func pairDrops(more ...format.Drop) []format.Drop {
 	return tuningDrops(slices.Concat([]format.Drop{
 		{Reason: dropNoOpposite, Text: "no other run of the same input has the opposite verdict, and there is no correction"},
 		{Reason: dropPairsPerInput, Text: "only the option `pairs_per_input` leaves it out"},
-		{Reason: dropDifferentContext, Text: "the run that would be its opposite had other messages before its answer, such as another system message"},
+		{Reason: dropDifferentContext, Text: "the run that would be its opposite had other messages before its answer, " +
+			"such as another system message"},
 		{Reason: dropSameAnswer, Text: "the run that would be its opposite gave the same answer"},
 	}, more)...)
 }
 
 func pairOptions() []format.Option {
-	options := tuningOptions(format.Option{Name: "pairs_per_input", Text: "how many pairs an input has at most, 1 (default) to 10"})
-	options[slices.IndexFunc(options, func(o format.Option) bool { return o.Name == "dedupe" })].Text = "changes nothing: pairs are made of repeated inputs"
+	options := tuningOptions(format.Option{Name: "pairs_per_input",
+		Text: "how many pairs an input has at most, 1 (default) to 10"})
+	options[slices.IndexFunc(options, func(o format.Option) bool {
+		return o.Name == "dedupe"
+	})].Text = "changes nothing: pairs are made of repeated inputs"
 	return options
 }
 
 // pairRules returns the rules of all preference targets, and the additional ones of a reader.
 func pairRules(more ...string) []string {
 	return slices.Concat([]string{
-		"runs of the same input, the best against the worst: by rating where both have one, else by score; then `answer` against `corrected_answer`",
-		"both runs of a pair were asked the same: the messages before the answer are equal but for white space and ids of calls",
+		"runs of the same input, the best against the worst: by rating where both have one, else by score; then `answer` " +
+			"against `corrected_answer`",
+		"both runs of a pair were asked the same: the messages before the answer are equal but for white space and ids of " +
+			"calls",
 		"the two answers differ",
 	}, more)
 }
@@ -157,7 +164,8 @@ func (f *pairFormatter) Add(row *record.Row) (drop string, err error) {
 			f.forget(f.rows[i])
 		}
 	}
-	// A row in a pair of runs is not paired with its correction. There are at most limit pairs of either kind.
+	// A row in a pair of runs is not paired with its correction. There are at most limit pairs of
+	// either kind.
 	if r.fixable && len(f.corrected) < 2*f.limit {
 		r.candidate = true
 		f.keep(r, row)
@@ -223,8 +231,8 @@ func (f *pairFormatter) forget(r *pairRow) {
 	}
 }
 
-// compareVerdicts orders rows, the best first: by rating, then by score, then the newest. A row without a score comes
-// after a row with one.
+// compareVerdicts orders rows, the best first: by rating, then by score, then the newest. A row
+// without a score comes after a row with one.
 func compareVerdicts(a, b *pairRow) int {
 	return cmp.Or(-cmp.Compare(a.rating, b.rating), -cmp.Compare(a.score, b.score), -cmp.Compare(a.number, b.number))
 }
@@ -238,7 +246,8 @@ func opposite(a, b *pairRow) bool {
 }
 
 // Flush implements [format.GroupFormatter].
-func (f *pairFormatter) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int), warn func(code string)) error {
+func (f *pairFormatter) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int),
+	warn func(code string)) error {
 	n, made := len(f.rows), 0
 	pair := func(preferred *pairTexts, answer, rejected []byte, of ...format.Source) error {
 		made++
@@ -318,8 +327,8 @@ func (f *pairFormatter) same(a, b []byte) bool {
 	return bytes.Equal(f.normal[:n], f.normal[n:])
 }
 
-// context returns a hash of the prompt: the roles, texts and calls of the messages before the answer. White space and the
-// ids of calls do not count.
+// context returns a hash of the prompt: the roles, texts and calls of the messages before the
+// answer. White space and the ids of calls do not count.
 func (f *pairFormatter) context() [sha256.Size]byte {
 	c := &f.conversation
 	text := appendWords(f.normal[:0], c.Text(c.system))

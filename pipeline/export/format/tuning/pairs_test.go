@@ -16,7 +16,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// judgedRun is a run of one input: what it answered and how that was rated, "up", "down" or "", with a score or "".
+// judgedRun is a run of one input: what it answered and how that was rated, "up", "down" or "",
+// with a score or "".
 type judgedRun struct {
 	answer, rating, score, correction string
 	messages                          string // before the answer; "Hi" by default
@@ -57,43 +58,70 @@ func TestPairsAreOfTheBestAndTheWorst(t *testing.T) {
 		{"one run", 1, []judgedRun{{answer: "a", rating: "up"}}, "", "no_opposite:1"},
 		{"up and down", 1, []judgedRun{{answer: "a", rating: "down"}, {answer: "b", rating: "up"}}, "b>a", ""},
 		{"both up", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "up"}}, "", "no_opposite:2"},
-		{"both up, and scores that differ", 1, []judgedRun{{answer: "a", rating: "up", score: "1"}, {answer: "b", rating: "up", score: "0"}}, "", "no_opposite:2"},
-		{"up with the lower score", 1, []judgedRun{{answer: "a", rating: "up", score: "0"}, {answer: "b", rating: "down", score: "1"}}, "a>b", ""},
+		{"both up, and scores that differ", 1, []judgedRun{{answer: "a", rating: "up", score: "1"},
+			{answer: "b", rating: "up", score: "0"}}, "", "no_opposite:2"},
+		{"up with the lower score", 1, []judgedRun{{answer: "a", rating: "up", score: "0"},
+			{answer: "b", rating: "down", score: "1"}}, "a>b", ""},
 		{"scores", 1, []judgedRun{{answer: "a", score: "0.5"}, {answer: "b", score: "0.75"}}, "b>a", ""},
 		{"equal scores", 1, []judgedRun{{answer: "a", score: "0.5"}, {answer: "b", score: "0.5"}}, "", "no_opposite:2"},
 		{"one score", 1, []judgedRun{{answer: "a", score: "0.5"}, {answer: "b"}}, "", "no_opposite:2"},
 		{"a rating and a score", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", score: "0"}}, "", "no_opposite:2"},
-		{"a rated one with a score against a score", 1, []judgedRun{{answer: "a", rating: "up", score: "1"}, {answer: "b", score: "0"}}, "a>b", ""},
+		{"a rated one with a score against a score", 1, []judgedRun{{answer: "a", rating: "up", score: "1"},
+			{answer: "b", score: "0"}}, "a>b", ""},
 		{"no verdicts", 1, []judgedRun{{answer: "a"}, {answer: "b"}}, "", "no_opposite:2"},
-		{"the newest of the best, the oldest of the worst", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down"}, {answer: "c", rating: "down"}, {answer: "d", rating: "up"}},
+		{"the newest of the best, the oldest of the worst", 1, []judgedRun{{answer: "a", rating: "up"},
+			{answer: "b", rating: "down"}, {answer: "c", rating: "down"}, {answer: "d", rating: "up"}},
 			"d>b", "pairs_per_input:2"},
-		{"the best score of a rating", 1, []judgedRun{{answer: "a", rating: "up", score: "1"}, {answer: "b", rating: "up", score: "0.5"}, {answer: "c", rating: "down"}}, "a>c", "no_opposite:1"},
-		{"between best and worst", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b"}, {answer: "c", rating: "down"}}, "a>c", "no_opposite:1"},
-		{"scores around runs without a verdict", 1, []judgedRun{{answer: "a"}, {answer: "b", score: "0"}, {answer: "c", score: "1"}, {answer: "d"}}, "c>b", "no_opposite:2"},
-		{"several pairs", 3, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "up"}, {answer: "c", rating: "down"}, {answer: "d", rating: "down"}, {answer: "e", rating: "down"}},
+		{"the best score of a rating", 1, []judgedRun{{answer: "a", rating: "up", score: "1"},
+			{answer: "b", rating: "up", score: "0.5"}, {answer: "c", rating: "down"}}, "a>c", "no_opposite:1"},
+		{"between best and worst", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b"}, {answer: "c", rating: "down"}},
+			"a>c", "no_opposite:1"},
+		{"scores around runs without a verdict", 1, []judgedRun{{answer: "a"}, {answer: "b", score: "0"},
+			{answer: "c", score: "1"}, {answer: "d"}}, "c>b", "no_opposite:2"},
+		{"several pairs", 3, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "up"},
+			{answer: "c", rating: "down"}, {answer: "d", rating: "down"}, {answer: "e", rating: "down"}},
 			"b>c a>d", "no_opposite:1"},
-		{"several pairs, as many as allowed", 2, []judgedRun{{answer: "a", score: "1"}, {answer: "b", score: "2"}, {answer: "c", score: "3"}, {answer: "d", score: "4"}, {answer: "e", score: "5"}, {answer: "f", score: "6"}},
+		{"several pairs, as many as allowed", 2, []judgedRun{{answer: "a", score: "1"}, {answer: "b", score: "2"},
+			{answer: "c", score: "3"}, {answer: "d", score: "4"}, {answer: "e", score: "5"}, {answer: "f", score: "6"}},
 			"f>a e>b", "pairs_per_input:2"},
-		{"the same answer", 1, []judgedRun{{answer: "a  b", rating: "up"}, {answer: " a b", rating: "down"}}, "", "same_answer:2"},
-		{"the same answer, escaped", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "a\u200b", rating: "down"}}, "a>a\u200b", ""},
-		{"another system message", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down", messages: system}}, "", "different_context:2"},
-		{"the question with other white space", 1, []judgedRun{{answer: "a", rating: "up", messages: formattest.UserSays("H  i")}, {answer: "b", rating: "down", messages: formattest.UserSays(" H i\n")}}, "a>b", ""},
-		{"calls with other ids", 1, []judgedRun{{answer: "a", rating: "up", messages: formattest.HiMessage + "," + calls("x") + "," + formattest.ToolResult("x", "1")}, {answer: "b", rating: "down", messages: formattest.HiMessage + "," + calls("y") + "," + formattest.ToolResult("y", "1")}}, "a>b", ""},
-		{"calls with other results", 1, []judgedRun{{answer: "a", rating: "up", messages: formattest.HiMessage + "," + calls("x") + "," + formattest.ToolResult("x", "1")}, {answer: "b", rating: "down", messages: formattest.HiMessage + "," + calls("y") + "," + formattest.ToolResult("y", "2")}}, "", "different_context:2"},
-		{"other calls", 1, []judgedRun{{answer: "a", rating: "up", messages: formattest.HiMessage + "," + calls("x") + "," + formattest.ToolResult("x", "1")}, {answer: "b", rating: "down"}}, "", "different_context:2"},
-		{"a second pair after one that is none", 2, []judgedRun{{answer: "a", score: "1"}, {answer: "b", score: "2"}, {answer: "c", score: "3"}, {answer: "d", score: "4", messages: system}}, "c>b", "different_context:2"},
+		{"the same answer", 1, []judgedRun{{answer: "a  b", rating: "up"}, {answer: " a b", rating: "down"}}, "",
+			"same_answer:2"},
+		{"the same answer, escaped", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "a\u200b", rating: "down"}},
+			"a>a\u200b", ""},
+		{"another system message", 1, []judgedRun{{answer: "a", rating: "up"},
+			{answer: "b", rating: "down", messages: system}}, "", "different_context:2"},
+		{"the question with other white space", 1, []judgedRun{{answer: "a", rating: "up",
+			messages: formattest.UserSays("H  i")}, {answer: "b", rating: "down", messages: formattest.UserSays(" H i\n")}},
+			"a>b", ""},
+		{"calls with other ids", 1, []judgedRun{{answer: "a", rating: "up", messages: formattest.HiMessage + "," +
+			calls("x") + "," + formattest.ToolResult("x", "1")}, {answer: "b", rating: "down", messages: formattest.HiMessage +
+			"," + calls("y") + "," + formattest.ToolResult("y", "1")}}, "a>b", ""},
+		{"calls with other results", 1, []judgedRun{{answer: "a", rating: "up", messages: formattest.HiMessage + "," +
+			calls("x") + "," + formattest.ToolResult("x", "1")}, {answer: "b", rating: "down", messages: formattest.HiMessage +
+			"," + calls("y") + "," + formattest.ToolResult("y", "2")}}, "", "different_context:2"},
+		{"other calls", 1, []judgedRun{{answer: "a", rating: "up", messages: formattest.HiMessage + "," + calls("x") + "," +
+			formattest.ToolResult("x", "1")}, {answer: "b", rating: "down"}}, "", "different_context:2"},
+		{"a second pair after one that is none", 2, []judgedRun{{answer: "a", score: "1"}, {answer: "b", score: "2"},
+			{answer: "c", score: "3"}, {answer: "d", score: "4", messages: system}}, "c>b", "different_context:2"},
 		{"a correction", 1, []judgedRun{{answer: "a", correction: "b"}}, "b>a", ""},
 		{"a correction of nothing", 1, []judgedRun{{answer: "a", correction: " a "}}, "", "no_opposite:1"},
-		{"a correction after a pair", 2, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down"}, {answer: "c", correction: "d"}}, "a>b d>c", ""},
-		{"a correction beyond the limit", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down"}, {answer: "c", correction: "d"}, {answer: "e"}}, "a>b", "no_opposite:1 pairs_per_input:1"},
-		{"a correction of a run in a pair", 2, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down", correction: "c"}}, "a>b", ""},
-		{"a correction of a run in no pair after all", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down", correction: "c", messages: system}}, "c>b", "different_context:1"},
-		{"corrections, the first come", 2, []judgedRun{{answer: "a", correction: "1"}, {answer: "b", correction: "2"}, {answer: "c", correction: "3"}, {answer: "d", correction: "4"}, {answer: "e", correction: "5"}}, "1>a 2>b", "pairs_per_input:3"},
+		{"a correction after a pair", 2, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down"},
+			{answer: "c", correction: "d"}}, "a>b d>c", ""},
+		{"a correction beyond the limit", 1, []judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down"},
+			{answer: "c", correction: "d"}, {answer: "e"}}, "a>b", "no_opposite:1 pairs_per_input:1"},
+		{"a correction of a run in a pair", 2, []judgedRun{{answer: "a", rating: "up"},
+			{answer: "b", rating: "down", correction: "c"}}, "a>b", ""},
+		{"a correction of a run in no pair after all", 1, []judgedRun{{answer: "a", rating: "up"},
+			{answer: "b", rating: "down", correction: "c", messages: system}}, "c>b", "different_context:1"},
+		{"corrections, the first come", 2, []judgedRun{{answer: "a", correction: "1"}, {answer: "b", correction: "2"},
+			{answer: "c", correction: "3"}, {answer: "d", correction: "4"}, {answer: "e", correction: "5"}}, "1>a 2>b",
+			"pairs_per_input:3"},
 	} {
 		for _, target := range []string{"openai_dpo", "trl_dpo", "gemini_preference"} {
 			t.Run(target+"/"+test.name, func(t *testing.T) {
 				t.Parallel()
-				o := formattest.StreamRows(t, format.FineTuning, target, map[string]any{"pairs_per_input": float64(test.limit)}, judgedRows(test.runs))
+				o := formattest.StreamRows(t, format.FineTuning, target, map[string]any{"pairs_per_input": float64(test.limit)},
+					judgedRows(test.runs))
 				var pairs, dropped []string
 				for _, record := range o.Records {
 					preferred, rejected := pairOf(t, record)
@@ -113,7 +141,8 @@ func TestPairsAreOfTheBestAndTheWorst(t *testing.T) {
 	}
 }
 
-// pairOf returns the two answers of a record of a preference target, without looking at the code under test.
+// pairOf returns the two answers of a record of a preference target, without looking at the code
+// under test.
 func pairOf(t *testing.T, record []byte) (preferred, rejected string) {
 	t.Helper()
 	type message struct{ Content string }
@@ -144,16 +173,22 @@ func pairOf(t *testing.T, record []byte) (preferred, rejected string) {
 
 func TestPairsAreWrittenAsTheirReadersWantThem(t *testing.T) {
 	t.Parallel()
-	asked := formattest.SystemSays("x") + "," + formattest.HiMessage + "," + calls("a") + "," + formattest.ToolResult("a", "1")
-	rows := judgedRows([]judgedRun{{answer: "good", rating: "up", messages: asked}, {answer: "bad", rating: "down", messages: asked}})
+	asked := formattest.SystemSays("x") + "," + formattest.HiMessage + "," + calls("a") + "," + formattest.ToolResult("a",
+		"1")
+	rows := judgedRows([]judgedRun{{answer: "good", rating: "up", messages: asked}, {answer: "bad", rating: "down",
+		messages: asked}})
 	for _, row := range rows {
 		row.Tools = []byte("[" + formattest.ToolF + "]")
 	}
 	empty := strings.Replace(calls("a"), `"assistant",`, `"assistant","content":"",`, 1)
 	for target, want := range map[string]string{
-		"openai_dpo": `{"input":{"messages":` + formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, calls("a"), formattest.ToolResult("a", "1")) + `,"tools":[` + formattest.ToolF + `]},` +
-			`"preferred_output":[` + formattest.AssistantSays("good") + `],"non_preferred_output":[` + formattest.AssistantSays("bad") + `]}`,
-		"trl_dpo": `{"prompt":` + formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, empty, formattest.ToolResult("a", "1")) + `,"chosen":[` + formattest.AssistantSays("good") + `],"rejected":[` + formattest.AssistantSays("bad") + `]}`,
+		"openai_dpo": `{"input":{"messages":` + formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, calls("a"),
+			formattest.ToolResult("a", "1")) + `,"tools":[` + formattest.ToolF + `]},` +
+			`"preferred_output":[` + formattest.AssistantSays("good") + `],"non_preferred_output":[` +
+			formattest.AssistantSays("bad") + `]}`,
+		"trl_dpo": `{"prompt":` + formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, empty,
+			formattest.ToolResult("a", "1")) + `,"chosen":[` + formattest.AssistantSays("good") + `],"rejected":[` +
+			formattest.AssistantSays("bad") + `]}`,
 		"gemini_preference": `{"system_instruction":{"parts":[{"text":"x"}]},"contents":[{"role":"user","parts":[{"text":"Hi"}]},` +
 			`{"role":"model","parts":[{"text":"<tool_call>\n{\"name\":\"f\",\"arguments\":{}}\n</tool_call>"}]},{"role":"user","parts":[{"text":"<tool_response>\n1\n</tool_response>"}]}],` +
 			`"completions":[{"score":1,"completion":{"role":"model","parts":[{"text":"good"}]}},{"score":0,"completion":{"role":"model","parts":[{"text":"bad"}]}}]}`,
@@ -162,7 +197,8 @@ func TestPairsAreWrittenAsTheirReadersWantThem(t *testing.T) {
 		if len(o.Records) != 1 || string(o.Records[0]) != want {
 			t.Errorf("%s:\n got %s\nwant %s", target, o.Records, want)
 		}
-		if len(o.Lineage) != 2 || !strings.Contains(string(o.Lineage[0]), `"run_id":"run-0"`) || !strings.Contains(string(o.Lineage[1]), `"run_id":"run-1"`) {
+		if len(o.Lineage) != 2 || !strings.Contains(string(o.Lineage[0]), `"run_id":"run-0"`) ||
+			!strings.Contains(string(o.Lineage[1]), `"run_id":"run-1"`) {
 			t.Errorf("%s: lineage %s", target, o.Lineage)
 		}
 	}
@@ -175,13 +211,19 @@ func TestPairsDropWhatTheirReadersCannotTake(t *testing.T) {
 		row    *record.Row
 		want   string
 	}{
-		{"openai_dpo", formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage, formattest.YesMessage)), "assistant_before_answer"},
-		{"openai_dpo", withTools(formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage)), `[{"type":"web_search"}]`), "invalid_tools"},
-		{"openai_dpo", formattest.ChatRow(formattest.Chat(formattest.HiMessage, calls("a"), formattest.YesMessage)), "unanswered_tool_call"},
-		{"trl_dpo", formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage, formattest.YesMessage)), "assistant_before_answer"},
+		{"openai_dpo", formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage,
+			formattest.YesMessage)), "assistant_before_answer"},
+		{"openai_dpo", withTools(formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage)),
+			`[{"type":"web_search"}]`), "invalid_tools"},
+		{"openai_dpo", formattest.ChatRow(formattest.Chat(formattest.HiMessage, calls("a"), formattest.YesMessage)),
+			"unanswered_tool_call"},
+		{"trl_dpo", formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage, formattest.YesMessage)),
+			"assistant_before_answer"},
 		{"trl_dpo", formattest.ChatRow(formattest.Chat(formattest.HiMessage)), "no_assistant_message"},
-		{"gemini_preference", formattest.ChatRow(formattest.Chat(formattest.YesMessage, formattest.HiMessage, formattest.YesMessage)), "assistant_first"},
-		{"gemini_preference", formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage, formattest.YesMessage)), "assistant_before_answer"},
+		{"gemini_preference", formattest.ChatRow(formattest.Chat(formattest.YesMessage, formattest.HiMessage,
+			formattest.YesMessage)), "assistant_first"},
+		{"gemini_preference", formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage,
+			formattest.YesMessage)), "assistant_before_answer"},
 	} {
 		o := formattest.StreamRows(t, format.FineTuning, test.target, nil, []*record.Row{test.row})
 		if o.Dropped[test.want] != 1 {
@@ -199,7 +241,9 @@ func TestCallsBesideAnAnswerAreNotInAPair(t *testing.T) {
 	rows := judgedRows([]judgedRun{{answer: "a", rating: "up"}, {answer: "b", rating: "down"}})
 	rows[0].Messages = []byte(formattest.Chat(formattest.HiMessage, calling("a", "x"), formattest.ToolResult("x", "1")))
 	o := formattest.StreamRows(t, format.FineTuning, "openai_dpo", nil, rows)
-	if want := `{"input":{"messages":[` + formattest.HiMessage + `]},"preferred_output":[` + formattest.AssistantSays("a") + `],"non_preferred_output":[` + formattest.AssistantSays("b") + `]}`; len(o.Records) != 1 || string(o.Records[0]) != want {
+	if want := `{"input":{"messages":[` + formattest.HiMessage + `]},"preferred_output":[` +
+		formattest.AssistantSays("a") + `],"non_preferred_output":[` + formattest.AssistantSays("b") +
+		`]}`; len(o.Records) != 1 || string(o.Records[0]) != want {
 		t.Errorf("%s", o.Records)
 	}
 }
@@ -214,7 +258,8 @@ func TestPairsOfALargeGroupAreThoseOfTheSortedOne(t *testing.T) {
 				at := (i*7919 + 13) % n // a permutation for these n
 				runs = append(runs, judgedRun{answer: fmt.Sprintf("answer %d", at), score: fmt.Sprint(at)})
 			}
-			o := formattest.StreamRows(t, format.FineTuning, "trl_dpo", map[string]any{"pairs_per_input": float64(limit)}, judgedRows(runs))
+			o := formattest.StreamRows(t, format.FineTuning, "trl_dpo", map[string]any{"pairs_per_input": float64(limit)},
+				judgedRows(runs))
 			var got, want []string
 			for _, record := range o.Records {
 				preferred, rejected := pairOf(t, record)
@@ -226,7 +271,8 @@ func TestPairsOfALargeGroupAreThoseOfTheSortedOne(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%d of %d: %v, want %v", limit, n, got, want)
 			}
-			if left := int64(n/2*2 - 2*len(want)); o.Dropped["pairs_per_input"] != left || o.Dropped["no_opposite"] != int64(n%2) {
+			if left := int64(n/2*2 - 2*len(want)); o.Dropped["pairs_per_input"] != left ||
+				o.Dropped["no_opposite"] != int64(n%2) {
 				t.Errorf("%d of %d: dropped %v", limit, n, o.Dropped)
 			}
 		}
@@ -243,7 +289,8 @@ func TestPairsKeepTheTextsOfFewRows(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	row := formattest.EmptyRow()
-	row.Answer, row.HasFeedback, row.Feedback.Score.Valid, row.Feedback.CorrectedAnswer = []byte("a"), true, true, []byte("b")
+	row.Answer, row.HasFeedback, row.Feedback.Score.Valid, row.Feedback.CorrectedAnswer = []byte("a"), true, true,
+		[]byte("b")
 	row.Question = []byte(strings.Repeat("q", size))
 	for i := range record.MaxGroup {
 		row.Feedback.Score.Value = float64(i * 7919 % record.MaxGroup)
@@ -286,7 +333,8 @@ func TestPairsWarnOfAPromptThatWasCut(t *testing.T) {
 				rows = []*record.Row{corrected(rows[0], "better")}
 			}
 			o := formattest.StreamRows(t, format.FineTuning, target, nil, rows)
-			if len(o.Records) != 1 || o.Warned[format.TrimmedTail] != test.want || bytes.Contains(o.Records[0], []byte("Thanks")) {
+			if len(o.Records) != 1 || o.Warned[format.TrimmedTail] != test.want ||
+				bytes.Contains(o.Records[0], []byte("Thanks")) {
 				t.Errorf("%s: %s: warned %v of %s", target, test.name, o.Warned, o.Records)
 			}
 		}
@@ -294,7 +342,8 @@ func TestPairsWarnOfAPromptThatWasCut(t *testing.T) {
 }
 
 func TestPairsAllocateNothing(t *testing.T) {
-	rows := judgedRows([]judgedRun{{answer: "bad", rating: "down"}, {answer: "good", rating: "up", correction: "better"}, {answer: "so", score: "1"}, {answer: "none"}})
+	rows := judgedRows([]judgedRun{{answer: "bad", rating: "down"}, {answer: "good", rating: "up", correction: "better"},
+		{answer: "so", score: "1"}, {answer: "none"}})
 	for _, target := range []string{"openai_dpo", "trl_dpo", "gemini_preference"} {
 		f, err := targets.New(format.FineTuning, target, nil)
 		if err != nil {

@@ -8,17 +8,19 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/formattest"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// The schemas of testdata/schemas are written from what the readers' documents and validators say, each with its
-// source; what a schema cannot say is checked here with encoding/json.
+// The schemas of testdata/schemas are written from what the readers' documents and validators say,
+// each with its source; what a schema cannot say is checked here with encoding/json.
 
-// tuningVariants are targets with options that lead to other records; the name of the schema is first.
+// tuningVariants are targets with options that lead to other records; the name of the schema is
+// first.
 var tuningVariants = []struct {
 	schema, target string
 	options        map[string]any
@@ -44,7 +46,8 @@ func TestFineTuningRecordsAreWhatTheirReadersAskFor(t *testing.T) {
 	t.Parallel()
 	h := formattest.SampleHistory(t, 3000)
 	// Groups do no harm to a target that has none.
-	runs, nodes := h.Rows(record.Needs{Group: record.ByInput}, nil), h.Rows(record.Needs{Group: record.ByInput}, []string{"*"})
+	runs, nodes := h.Rows(record.Needs{Group: record.ByInput}, nil), h.Rows(record.Needs{Group: record.ByInput},
+		[]string{"*"})
 	for _, v := range tuningVariants {
 		t.Run(fmt.Sprint(v.schema, v.options), func(t *testing.T) {
 			t.Parallel()
@@ -56,7 +59,8 @@ func TestFineTuningRecordsAreWhatTheirReadersAskFor(t *testing.T) {
 					t.Fatalf("%d records with %d lines of lineage, dropped %v", len(o.Records), len(o.Lineage), o.Dropped)
 				}
 				for reason := range o.Dropped {
-					if reason != format.DuplicateInput && !slices.ContainsFunc(target.Drops, func(d format.Drop) bool { return d.Reason == reason }) {
+					if reason != format.DuplicateInput && !slices.ContainsFunc(target.Drops,
+						func(d format.Drop) bool { return d.Reason == reason }) {
 						t.Errorf("%s is no reason that the target tells of", reason)
 					}
 				}
@@ -79,7 +83,8 @@ func TestFineTuningRecordsAreWhatTheirReadersAskFor(t *testing.T) {
 
 func schemaOf(t testing.TB, name string) *jsonschema.Schema {
 	t.Helper()
-	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "schemas", "fine_tuning_"+name+".schema.json"))
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "schemas",
+		"fine_tuning_"+name+".schema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +117,8 @@ type ruledMessage struct {
 
 type ruledMessages struct{ alternate, callsAlone, prompt bool }
 
-// check holds messages against what OpenAI's API says of them, and against what one reader says more.
+// check holds messages against what OpenAI's API says of them, and against what one reader says
+// more.
 func (r ruledMessages) check(messages []ruledMessage) error {
 	seen, open := map[string]bool{}, map[string]bool{}
 	asked := false
@@ -169,7 +175,8 @@ func conversationRule(r ruledMessages) func(record []byte) error {
 	}
 }
 
-// promptRule is that of TRL and of preferences: an answer to a prompt, and of two answers not the same.
+// promptRule is that of TRL and of preferences: an answer to a prompt, and of two answers not the
+// same.
 func promptRule(record []byte) error {
 	var doc struct {
 		Prompt           []ruledMessage

@@ -9,29 +9,36 @@ import (
 var ShareGPT = format.Target{
 	Name: "sharegpt", Purposes: []string{format.FineTuning},
 	Reader: "[LLaMA-Factory](https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md), `formatting: sharegpt`",
-	Shape:  "`{\"conversations\": [{\"from\", \"value\"}, …], \"system\": \"…\", \"tools\": \"[…]\"}`, with `dataset_info.json`",
+	Shape: "`{\"conversations\": [{\"from\", \"value\"}, …], \"system\": \"…\", \"tools\": \"[…]\"}`, with " +
+		"`dataset_info.json`",
 	Rules: []string{
-		"odd positions are `human` or `observation`, even ones `gpt` or `function_call`, and their number is even; texts of one role become one, a blank line between them",
+		"odd positions are `human` or `observation`, even ones `gpt` or `function_call`, and their number is even; texts " +
+			"of one role become one, a blank line between them",
 		"the value of `function_call` is `{\"name\", \"arguments\"}` as JSON text, or an array of them",
 		"answers to calls of one message become one `observation`, as LLaMA-Factory puts them together",
-		"`system` and `tools` are in every line, \"\" where there is none; `tools` is JSON text, an array of functions with their `parameters.properties`",
+		"`system` and `tools` are in every line, \"\" where there is none; `tools` is JSON text, an array of functions " +
+			"with their `parameters.properties`",
 	},
 	Options: tuningOptions(),
 	Drops: tuningDrops(dropsTools, dropsAssistant1st, dropsTextAndCalls,
-		format.Drop{Reason: "roles_do_not_alternate", Text: "after the answers of tools comes the user, and not the assistant"}),
+		format.Drop{Reason: "roles_do_not_alternate",
+			Text: "after the answers of tools comes the user, and not the assistant"}),
 	Formats: format.OnlyJSONL,
-	Load:    "llamafactory-cli train --stage sft --do_train true --model_name_or_path Qwen/Qwen3-0.6B --template qwen3 --dataset_dir {dir}/__meta__ --dataset train --output_dir saves",
+	Load: "llamafactory-cli train --stage sft --do_train true --model_name_or_path Qwen/Qwen3-0.6B --template qwen3 " +
+		"--dataset_dir {dir}/__meta__ --dataset train --output_dir saves",
 	Sidecar: "dataset_info.json",
 	Make:    func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendShareGPT) },
 }
 
 // betweenResponses is what LLaMA-Factory puts between the answers to the calls of one message:
-// src/llamafactory/data/converter.py, OpenAIDatasetConverter. Its templates put <tool_response> around all of them.
+// src/llamafactory/data/converter.py, OpenAIDatasetConverter. Its templates put <tool_response>
+// around all of them.
 const betweenResponses = `\n</tool_response>\n<tool_response>\n`
 
-// appendShareGPT writes what SharegptDatasetConverter of src/llamafactory/data/converter.py reads. The converter skips
-// invalid lines with only a warning. It looks up system and tools in every line, so every line has them. FunctionFormatter
-// of formatter.py reads a function_call: an object or an array of objects, without a text beside it.
+// appendShareGPT writes what SharegptDatasetConverter of src/llamafactory/data/converter.py reads.
+// The converter skips invalid lines with only a warning. It looks up system and tools in every
+// line, so every line has them. FunctionFormatter of formatter.py reads a function_call: an object
+// or an array of objects, without a text beside it.
 func appendShareGPT(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if drop := c.readTools(); drop != "" {
 		return dst, drop
@@ -104,8 +111,8 @@ func appendShareGPTCalls(dst []byte, calls []toolCall) []byte {
 	return append(dst, ']')
 }
 
-// functions writes the tools into scratch as an array of functions. LLaMA-Factory's default template iterates over the
-// properties of each function.
+// functions writes the tools into scratch as an array of functions. LLaMA-Factory's default
+// template iterates over the properties of each function.
 func (c *conversation) functions() (drop string) {
 	c.scratch = append(c.scratch[:0], '[')
 	for i := range c.defined {

@@ -13,14 +13,17 @@ var Together = format.Target{
 	Reader: "[Together](https://docs.together.ai/docs/fine-tuning-data-preparation), `together files upload`",
 	Shape:  "`{\"messages\": [{\"role\", \"content\"}, …]}`, with `tools` only where the option asks for them",
 	Rules: []string{
-		"adjacent roles differ: texts of one role become one message, a blank line between them; only `tool` messages that answer calls of one message stand together",
+		"adjacent roles differ: texts of one role become one message, a blank line between them; only `tool` messages that " +
+			"answer calls of one message stand together",
 		"`content` is always a text, \"\" where the assistant only calls tools",
 		"tool traffic only with the option `tools`: older checkers reject it",
 		"no other keys, and all lines of one format",
 		"a file has 50 GB at most",
 	},
-	Options: tuningOptions(format.Option{Name: "tools", Text: "`true`: keep tool calls, their answers and `tools`; needs together ≥ 2.10"}),
-	Drops:   tuningDrops(dropsTools, format.Drop{Reason: "tool_traffic", Text: "the conversation calls tools, and the option `tools` is not set"}),
+	Options: tuningOptions(format.Option{Name: "tools",
+		Text: "`true`: keep tool calls, their answers and `tools`; needs together ≥ 2.10"}),
+	Drops: tuningDrops(dropsTools, format.Drop{Reason: "tool_traffic",
+		Text: "the conversation calls tools, and the option `tools` is not set"}),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 50_000_000_000},
 	Load: "together files upload {file} --purpose fine-tune",
 	Make: func(_ string, o *format.Options) format.Formatter {
@@ -31,8 +34,8 @@ var Together = format.Target{
 	},
 }
 
-// appendTogether writes what together's checker accepts: files.py of the package together, validate_messages. Version
-// 1.5 refuses tool traffic and equal adjacent roles.
+// appendTogether writes what together's checker accepts: files.py of the package together,
+// validate_messages. Version 1.5 refuses tool traffic and equal adjacent roles.
 func appendTogether(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 	if slices.ContainsFunc(c.prompt(), func(m message) bool { return m.first < m.last || m.role == roleTool }) {
 		return dst, "tool_traffic"
@@ -54,8 +57,9 @@ func appendTogetherTools(dst []byte, _ *record.Row, c *conversation) (out []byte
 	return append(c.appendTools(dst, false), '}'), ""
 }
 
-// merge makes one message of adjacent messages of the user, or of the assistant. Nothing is lost: a message of the
-// assistant before another one has no calls, because answers to calls would be between them.
+// merge makes one message of adjacent messages of the user, or of the assistant. Nothing is lost: a
+// message of the assistant before another one has no calls, because answers to calls would be
+// between them.
 func (c *conversation) merge() {
 	kept := c.messages[:1]
 	for _, m := range c.messages[1:] {

@@ -13,8 +13,8 @@ type tuningTool struct {
 	strict      []byte // true or false; nil if absent
 }
 
-// readTools reads the definitions of tools. Tools that are no functions are a reason to drop the row: readers reject
-// them, and without them the conversation is incomplete.
+// readTools reads the definitions of tools. Tools that are no functions are a reason to drop the
+// row: readers reject them, and without them the conversation is incomplete.
 func (c *conversation) readTools() (drop string) {
 	c.defined = c.defined[:0]
 	if record.IsOtherKind('[', c.tools) {
@@ -64,7 +64,8 @@ func (c *conversation) hasProperties(t *tuningTool) bool {
 	return len(properties) > 0 && properties[0] == '{'
 }
 
-// appendTools appends ,"tools":[…] in OpenAI's shape, or nothing if there are no tools. For full see tuningTool.append.
+// appendTools appends ,"tools":[…] in OpenAI's shape, or nothing if there are no tools. For full
+// see tuningTool.append.
 func (c *conversation) appendTools(dst []byte, full bool) []byte {
 	if len(c.defined) == 0 {
 		return dst
@@ -83,8 +84,8 @@ func (c *conversation) appendTools(dst []byte, full bool) []byte {
 // noParameters is the schema of a function without parameters.
 const noParameters = `{"type":"object","properties":{}}`
 
-// append appends the function. With full, it always writes a description and parameters, and never strict, which not all
-// readers know.
+// append appends the function. With full, it always writes a description and parameters, and never
+// strict, which not all readers know.
 func (t *tuningTool) append(dst []byte, full bool) []byte {
 	dst = append(dst, `{"name":`...)
 	dst = jsonscan.AppendString(dst, t.name)

@@ -11,7 +11,8 @@ import (
 
 var TRLPromptCompletion = format.Target{
 	Name: "trl_prompt_completion", Purposes: []string{format.FineTuning},
-	Reader:  "[TRL](https://huggingface.co/docs/trl/dataset_formats#prompt-completion), `SFTTrainer`: the loss is on the answer only",
+	Reader: "[TRL](https://huggingface.co/docs/trl/dataset_formats#prompt-completion), `SFTTrainer`: the loss is on " +
+		"the answer only",
 	Shape:   "`{\"prompt\": [messages], \"completion\": [message]}`",
 	Rules:   trlRules,
 	Options: tuningOptions(),
@@ -31,7 +32,8 @@ var TRLKTO = format.Target{
 	Reader: "[TRL](https://huggingface.co/docs/trl/dataset_formats#unpaired-preference), `KTOTrainer`",
 	Shape:  "`{\"prompt\": [messages], \"completion\": [message], \"label\": true}`",
 	Rules: append([]string{
-		"`label` is true for a run rated thumbsUp and false for thumbsDown; the answer is the one that was rated, not a corrected one",
+		"`label` is true for a run rated thumbsUp and false for thumbsDown; the answer is the one that was rated, not a " +
+			"corrected one",
 		"with `dedupe` a bad answer gives way to a good one to the same input; `dedupe: false` keeps both",
 	}, trlRules...),
 	Options: tuningOptions(),
@@ -47,13 +49,15 @@ var TRLKTO = format.Target{
 
 var trlRules = []string{
 	"the prompt ends with the user or a tool, and the completion is one message of the assistant",
-	"`content` is always a text, \"\" where the assistant only calls tools; `function.arguments` is a JSON string, so that all lines have the same types. " +
+	"`content` is always a text, \"\" where the assistant only calls tools; `function.arguments` is a JSON string, so " +
+		"that all lines have the same types. " +
 		"Chat templates that want an object there (Qwen3.5, GLM-4.5, Nemotron 3, LFM2.5) take no tool traffic of it",
 	"no other keys; definitions of tools are left out",
 }
 
-// appendTRL appends prompt and completion, without the closing brace. It drops a prompt that ends with the assistant: TRL's
-// apply_chat_template would continue that message, but the completion is a message of its own.
+// appendTRL appends prompt and completion, without the closing brace. It drops a prompt that ends
+// with the assistant: TRL's apply_chat_template would continue that message, but the completion is
+// a message of its own.
 func appendTRL(dst []byte, c *conversation) (out []byte, drop string) {
 	if c.promptOfModel() {
 		return dst, dropPromptOfModel

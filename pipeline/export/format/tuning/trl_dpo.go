@@ -4,7 +4,8 @@ import "github.com/millrace/millrace/pipeline/export/format"
 
 var TRLDPO = format.Target{
 	Name: "trl_dpo", Purposes: []string{format.FineTuning},
-	Reader:  "[TRL](https://huggingface.co/docs/trl/dataset_formats#preference), `DPOTrainer` and the other trainers of preferences",
+	Reader: "[TRL](https://huggingface.co/docs/trl/dataset_formats#preference), `DPOTrainer` and the other trainers of " +
+		"preferences",
 	Shape:   "`{\"prompt\": [messages], \"chosen\": [message], \"rejected\": [message]}`",
 	Rules:   pairRules(trlRules...),
 	Options: pairOptions(),

@@ -1,5 +1,5 @@
-// Package tuning has the targets of fine_tuning. They share how a row becomes a conversation, and differ in how they write
-// it:
+// Package tuning has the targets of fine_tuning. They share how a row becomes a conversation, and
+// differ in how they write it:
 //
 //	tuning.go        options, reasons to drop a row and warnings of all targets; the RowFormatter
 //	conversation.go  a conversation: the messages of a row, their rules, their repair
@@ -40,7 +40,8 @@ type settings struct {
 	dedupe     bool
 	system     systemMode
 	text       []byte // a JSON string: the system message of systemReplaced
-	// original keeps the given answer instead of the corrected one, for records that contain the rating.
+	// original keeps the given answer instead of the corrected one, for records that contain the
+	// rating.
 	original bool
 }
 
@@ -97,14 +98,15 @@ func (f *formatter) Append(dst []byte, row *record.Row) (out []byte, drop string
 	return c.Finish(row, dst, out, drop)
 }
 
-// Warnings implements [format.Warner]. It does not warn about a corrected answer of a run rated thumbsDown, nor about a
-// record that contains the rating: neither teaches a wrong answer.
+// Warnings implements [format.Warner]. It does not warn about a corrected answer of a run rated
+// thumbsDown, nor about a record that contains the rating: neither teaches a wrong answer.
 func (f *formatter) Warnings(row *record.Row) []string {
 	f.warnings = f.warnings[:0]
 	if f.conversation.trimmed {
 		f.warnings = append(f.warnings, format.TrimmedTail)
 	}
-	if !f.settings.original && !f.conversation.corrected && row.HasFeedback && string(row.Feedback.Rating) == record.RatedDown {
+	if !f.settings.original && !f.conversation.corrected && row.HasFeedback &&
+		string(row.Feedback.Rating) == record.RatedDown {
 		f.warnings = append(f.warnings, format.ThumbsDown)
 	}
 	return f.warnings
@@ -134,28 +136,35 @@ const (
 // tuningDrops returns the reasons of all targets, and the additional ones of a target.
 func tuningDrops(more ...format.Drop) []format.Drop {
 	return slices.Concat([]format.Drop{
-		{Reason: dropNoAssistant, Text: "the assistant never says anything: a run that failed or was cancelled, or one that ended with a tool call"},
+		{Reason: dropNoAssistant, Text: "the assistant never says anything: a run that failed or was cancelled, or one " +
+			"that ended with a tool call"},
 		{Reason: dropNoUser, Text: "nobody asks: there is no message of a user before the answer, or no `question`"},
 		{Reason: dropNotText, Text: "a message has content other than text, such as an image"},
 		{Reason: dropEmpty, Text: "a user's message has no text"},
 		{Reason: dropRole, Text: "a message is not of the system, developer, user, assistant or tool"},
 		{Reason: dropLegacy, Text: "a function is called or answered in the shape before `tool_calls`"},
 		{Reason: dropSystem, Text: "a system message comes after the first other message"},
-		{Reason: dropCall, Text: "a tool call has no name of 1 to 64 letters, digits, `_` and `-`, or its arguments are no JSON object"},
+		{Reason: dropCall, Text: "a tool call has no name of 1 to 64 letters, digits, `_` and `-`, or its arguments are no " +
+			"JSON object"},
 		{Reason: dropOrphan, Text: "a tool message answers no call before it"},
 		{Reason: dropUnanswered, Text: "a tool call has no answer before the conversation goes on"},
 		{Reason: dropShape, Text: "`messages` is no array of objects with a role"},
 		{Reason: dropNotLLM, Text: "the node run is not of `node_type` `llm`"},
-		{Reason: dropNotRated, Text: "nobody gave feedback, and the option `only_rated` asks for it; or no thumb, and the target asks for one"},
+		{Reason: dropNotRated, Text: "nobody gave feedback, and the option `only_rated` asks for it; or no thumb, and the " +
+			"target asks for one"},
 	}, more)
 }
 
 // Reasons that several targets share.
 var (
-	dropsTools        = format.Drop{Reason: dropTools, Text: "an entry of `tools` is no function with a valid name, or none that the reader takes"}
-	dropsAssistant1st = format.Drop{Reason: dropAssistant1st, Text: "the conversation begins with the assistant, and the reader wants the user"}
-	dropsTextAndCalls = format.Drop{Reason: dropTextAndCalls, Text: "the assistant says something in the turn in which it calls a tool, which the reader cannot take"}
-	dropsPrompt       = format.Drop{Reason: dropPromptOfModel, Text: "the message before the answer is the assistant's too, so that the prompt has no end"}
+	dropsTools = format.Drop{Reason: dropTools,
+		Text: "an entry of `tools` is no function with a valid name, or none that the reader takes"}
+	dropsAssistant1st = format.Drop{Reason: dropAssistant1st,
+		Text: "the conversation begins with the assistant, and the reader wants the user"}
+	dropsTextAndCalls = format.Drop{Reason: dropTextAndCalls,
+		Text: "the assistant says something in the turn in which it calls a tool, which the reader cannot take"}
+	dropsPrompt = format.Drop{Reason: dropPromptOfModel,
+		Text: "the message before the answer is the assistant's too, so that the prompt has no end"}
 )
 
 // tuningOptions returns the options of all targets, and the additional ones of a target.
@@ -163,6 +172,7 @@ func tuningOptions(more ...format.Option) []format.Option {
 	return slices.Concat([]format.Option{
 		{Name: "only_rated", Text: "`true`: only runs with feedback, a score or a thumb"},
 		{Name: "dedupe", Text: "`false`: keep every run of a repeated input; by default only the best"},
-		{Name: "system", Text: "`\"keep\"` (default), `\"drop\"`, or a text that every conversation has for its system message"},
+		{Name: "system", Text: "`\"keep\"` (default), `\"drop\"`, or a text that every conversation has for its system " +
+			"message"},
 	}, more)
 }

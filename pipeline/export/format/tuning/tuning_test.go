@@ -29,14 +29,17 @@ func TestOptionsOfFineTuningSayWhatToWrite(t *testing.T) {
 		{"together", map[string]any{"tools": "yes"}, `"tools" must be true or false`},
 		{"openai_dpo", map[string]any{"pairs_per_input": 0.0}, `"pairs_per_input" must be a whole number from 1 to 10`},
 		{"trl_dpo", map[string]any{"pairs_per_input": 11.0}, `"pairs_per_input" must be a whole number from 1 to 10`},
-		{"gemini_preference", map[string]any{"pairs_per_input": "2"}, `"pairs_per_input" must be a whole number from 1 to 10`},
+		{"gemini_preference", map[string]any{"pairs_per_input": "2"},
+			`"pairs_per_input" must be a whole number from 1 to 10`},
 	} {
-		if _, err := targets.New(format.FineTuning, test.target, test.options); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := targets.New(format.FineTuning, test.target, test.options); err == nil || !strings.Contains(err.Error(),
+			test.want) {
 			t.Errorf("%s %v: %v", test.target, test.options, err)
 		}
 	}
 	for _, target := range targets.Targets(format.FineTuning) {
-		if _, err := targets.New(format.FineTuning, target.Name, map[string]any{"system": "drop", "dedupe": false, "only_rated": true}); err != nil {
+		if _, err := targets.New(format.FineTuning, target.Name, map[string]any{"system": "drop", "dedupe": false,
+			"only_rated": true}); err != nil {
 			t.Errorf("%s: %v", target.Name, err)
 		}
 	}
@@ -58,18 +61,23 @@ func TestOpenAIChatIsWhatFineTuningIsByDefault(t *testing.T) {
 
 func TestOnlyRatedLeavesOutWhatNobodyRated(t *testing.T) {
 	t.Parallel()
-	scored := with(formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage)), func(r *record.Row) { r.HasFeedback, r.Feedback.Score.Valid = true, true })
+	scored := with(formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage)),
+		func(r *record.Row) { r.HasFeedback, r.Feedback.Score.Valid = true, true })
 	for _, target := range targets.Targets(format.FineTuning) {
-		for row, want := range map[*record.Row]int64{formattest.ChatRow(formattest.Chat(formattest.HiMessage, formattest.YesMessage)): 1, scored: 0} {
+		for row, want := range map[*record.Row]int64{formattest.ChatRow(formattest.Chat(formattest.HiMessage,
+			formattest.YesMessage)): 1, scored: 0} {
 			if target.Name == "trl_kto" { // which labels by the thumb
 				want = 1
 			}
-			if o := formattest.StreamRows(t, format.FineTuning, target.Name, map[string]any{"only_rated": true}, []*record.Row{row}); o.Dropped["not_rated"] != want {
+			if o := formattest.StreamRows(t, format.FineTuning, target.Name, map[string]any{"only_rated": true},
+				[]*record.Row{row}); o.Dropped["not_rated"] != want {
 				t.Errorf("%s: dropped %v", target.Name, o.Dropped)
 			}
 		}
-		row := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, formattest.YesMessage)), "thumbsUp")
-		if o := formattest.StreamRows(t, format.FineTuning, target.Name, map[string]any{"only_rated": true}, []*record.Row{row}); o.Dropped["not_rated"] != 0 {
+		row := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage,
+			formattest.YesMessage)), "thumbsUp")
+		if o := formattest.StreamRows(t, format.FineTuning, target.Name, map[string]any{"only_rated": true},
+			[]*record.Row{row}); o.Dropped["not_rated"] != 0 {
 			t.Errorf("%s: dropped %v", target.Name, o.Dropped)
 		}
 	}
@@ -100,9 +108,12 @@ func TestOfARepeatedInputTheBestIsKept(t *testing.T) {
 
 func TestThumbsDownIsWarnedOfWhereItTeaches(t *testing.T) {
 	t.Parallel()
-	down := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, formattest.YesMessage)), "thumbsDown")
-	fixed := corrected(formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, formattest.YesMessage)), "thumbsDown"), "good")
-	up := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, formattest.YesMessage)), "thumbsUp")
+	down := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage,
+		formattest.YesMessage)), "thumbsDown")
+	fixed := corrected(formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"),
+		formattest.HiMessage, formattest.YesMessage)), "thumbsDown"), "good")
+	up := formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage,
+		formattest.YesMessage)), "thumbsUp")
 	for _, target := range targets.Targets(format.FineTuning) {
 		teaches := !slices.Contains([]string{"trl_kto", "openai_dpo", "trl_dpo", "gemini_preference"}, target.Name)
 		for row, want := range map[*record.Row]bool{down: teaches, fixed: false, up: false} {
@@ -115,7 +126,9 @@ func TestThumbsDownIsWarnedOfWhereItTeaches(t *testing.T) {
 }
 
 func TestFineTuningAllocatesNothing(t *testing.T) {
-	row := withTools(formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, calls("a", "b"), formattest.ToolResult("b", "1\n"), formattest.ToolResult("a", `{"a":"\"é"}`), formattest.YesMessage, formattest.HiMessage, formattest.YesMessage, formattest.HiMessage)), "thumbsUp"), "["+formattest.ToolF+"]")
+	row := withTools(formattest.Rated(formattest.ChatRow(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage,
+		calls("a", "b"), formattest.ToolResult("b", "1\n"), formattest.ToolResult("a", `{"a":"\"é"}`), formattest.YesMessage,
+		formattest.HiMessage, formattest.YesMessage, formattest.HiMessage)), "thumbsUp"), "["+formattest.ToolF+"]")
 	question := corrected(with(formattest.EmptyRow(), func(r *record.Row) {
 		r.Question, r.Answer, r.SystemInputs = []byte("Hi"), []byte("Yes?"), []byte(`{"system":"x"}`)
 	}), "better")
