@@ -322,7 +322,7 @@ func (a *API) succeeded(ctx context.Context, base string, x *live.Export, j *Ins
 		if several {
 			name += fmt.Sprintf("_part_%d_of_%d", i+1, len(files))
 		}
-		sum := sha256.Sum256([]byte(x.ID.String() + "/" + f.Key))
+		sum := sha256.Sum256([]byte(x.String() + "/" + f.Key))
 		fragments[i] = InsightsFragment{FileID: hex.EncodeToString(sum[:12]), FileName: name, RecordCount: f.Records}
 		if fragments[i].FileURL, err = a.fileURL(ctx, base, d, f, insightsExpiry); err != nil {
 			return err

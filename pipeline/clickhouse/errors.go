@@ -141,13 +141,13 @@ func Explain(err error) error {
 	switch code := Code(err); code {
 	case proto.ErrUnknownUser, proto.ErrWrongPassword, proto.ErrRequiredPassword, proto.ErrIPAddressNotAllowed,
 		proto.ErrAuthenticationFailed:
-		return fmt.Errorf("%w (code %d): check the user and the password: %w", ErrCredentials, code, err)
+		return fmt.Errorf("%w (code %d): check the user and the password: %w", ErrCredentials, int(code), err)
 	case proto.ErrReadonly, proto.ErrDatabaseAccessDenied, proto.ErrAccessDenied:
 		return fmt.Errorf("%w (code %d): grant the user SELECT, INSERT and CREATE on the database, or use another: %w",
-			ErrRights, code, err)
+			ErrRights, int(code), err)
 	case proto.ErrNoSuchColumnInTable, proto.ErrNumberOfColumnsDoesntMatch, proto.ErrUnknownIdentifier,
 		proto.ErrUnknownTable, proto.ErrUnknownDatabase:
-		return fmt.Errorf("%w (code %d): %w", ErrSchema, code, err)
+		return fmt.Errorf("%w (code %d): %w", ErrSchema, int(code), err)
 	case 0:
 		if errors.Is(err, ErrSchema) {
 			return err
@@ -155,6 +155,6 @@ func Explain(err error) error {
 		return fmt.Errorf("%w: start it (`millrace local` has one), or check host and port: %w", ErrUnreachable, err)
 	default:
 		return fmt.Errorf("ClickHouse error %d cannot be mended by waiting or by dropping rows: see "+
-			"https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp: %w", code, err)
+			"https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp: %w", int(code), err)
 	}
 }

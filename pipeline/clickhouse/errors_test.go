@@ -113,7 +113,7 @@ func TestWhatStopsSaysWhatToDo(t *testing.T) {
 			}
 			for _, e := range []error{clickhouse.ErrUnreachable, clickhouse.ErrCredentials, clickhouse.ErrRights,
 				clickhouse.ErrSchema} {
-				if errors.Is(got, e) != (e == c.is) {
+				if errors.Is(got, e) != errors.Is(c.is, e) {
 					t.Errorf("%q is or is not %q", got, e)
 				}
 			}

@@ -171,11 +171,12 @@ var knowledgeTopics = []topic{
 	},
 	{
 		lang: "es", intent: "settings",
-		q:      "¿Cómo bajo el ruido de la {product} por la noche? Hace más de {n} dB…",
-		core:   "Active el modo silencioso en Menú > Noche.",
-		detail: "Entre las 22:00 y las 6:00 el compresor trabaja como máximo al {pct} %; la potencia baja en la misma medida.",
-		wrong:  "No se puede: ¡tape el ventilador con una manta!",
-		title:  "Modo silencioso", passage: "Menú > Noche: horario y límite del compresor (30–100 %). De fábrica: " +
+		q:    "¿Cómo bajo el ruido de la {product} por la noche? Hace más de {n} dB…",
+		core: "Active el modo silencioso en Menú > Noche.",
+		detail: "Entre las 22:00 y las 6:00 el compresor trabaja como máximo al {pct} %; " +
+			"la potencia baja en la misma medida.",
+		wrong: "No se puede: ¡tape el ventilador con una manta!",
+		title: "Modo silencioso", passage: "Menú > Noche: horario y límite del compresor (30–100 %). De fábrica: " +
 			"22:00–6:00, {pct} %.",
 	},
 	{

@@ -23,6 +23,7 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
+// EnvPrefix begins the name of each environment variable.
 const EnvPrefix = "MILLRACE_"
 
 // Config is the whole configuration: environment variables of these names with the prefix

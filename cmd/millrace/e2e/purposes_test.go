@@ -83,7 +83,7 @@ func TestAllRealRunsGoThroughEveryPurposeTargetAndFormat(t *testing.T) {
 		if c.AppID == airline.id {
 			app = airline
 		}
-		planned := rows[app][c.Nodes != nil]
+		planned := rows[app][len(c.Nodes) > 0]
 		dropped := int64(0)
 		for reason, n := range c.Dropped {
 			dropped += n

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// AnswerInsights is target answer_insights of export_dataset.
 var AnswerInsights = format.Target{
 	Name: "answer_insights", Purposes: []string{format.ExportDataset},
 	Reader: "clients of the Answer Insights analytics export",

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// Canonical is target canonical of export_dataset.
 var Canonical = format.Target{
 	Name: record.Canonical, Purposes: []string{format.ExportDataset},
 	Reader: format.AnyTool,

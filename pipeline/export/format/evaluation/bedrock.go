@@ -18,6 +18,7 @@ var (
 	dropNoContexts = format.Drop{Reason: "no_contexts", Text: "no passage was retrieved"}
 )
 
+// BedrockEval is target bedrock_eval of the evaluations.
 var BedrockEval = format.Target{
 	Name: "bedrock_eval", Purposes: purposes,
 	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/" +
@@ -34,6 +35,7 @@ var BedrockEval = format.Target{
 	Load: `aws s3 cp {file} "s3://$BUCKET/evaluation/"`,
 }
 
+// BedrockRAG is target bedrock_rag of the evaluations.
 var BedrockRAG = format.Target{
 	Name: "bedrock_rag", Purposes: purposes,
 	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/" +

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
+// DeepEval is target deepeval of the evaluations.
 var DeepEval = format.Target{
 	Name: "deepeval", Purposes: purposes,
 	Reader: "[DeepEval](https://deepeval.com), `EvaluationDataset().add_goldens_from_jsonl_file`",

@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
+// Inspect is target inspect of the evaluations.
 var Inspect = format.Target{
 	Name: "inspect", Purposes: purposes,
 	Reader: "[Inspect AI](https://inspect.aisi.org.uk), `json_dataset`",

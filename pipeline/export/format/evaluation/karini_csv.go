@@ -39,6 +39,7 @@ func KariniOptions(values map[string]any, variables, types []string) map[string]
 const kariniReader = "[Karini AI](https://www.karini.ai), upload of an evaluation data set"
 
 var (
+	// RecipeKarini is target KariniCSV of the evaluations.
 	RecipeKarini = format.Target{
 		Name: KariniCSV, Purposes: []string{format.RecipeEvaluation},
 		Reader:  kariniReader,

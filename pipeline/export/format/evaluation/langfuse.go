@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
+// Langfuse is target langfuse of the evaluations.
 var Langfuse = format.Target{
 	Name: "langfuse", Purposes: purposes,
 	Reader: "[Langfuse](https://langfuse.com), `POST /api/public/dataset-items`",

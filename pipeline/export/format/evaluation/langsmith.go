@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
+// LangSmith is target langsmith of the evaluations.
 var LangSmith = format.Target{
 	Name: "langsmith", Purposes: purposes,
 	Reader: "[LangSmith](https://docs.langchain.com/langsmith), `Client().create_examples`, or upload of a key-value " +

@@ -9,6 +9,7 @@ import (
 var dropGoalInput = format.Drop{Reason: "goal_input",
 	Text: "the inputs have the key `goal`, which MLflow takes for the sign of a conversation to simulate"}
 
+// MLflow is target mlflow of the evaluations.
 var MLflow = format.Target{
 	Name: "mlflow", Purposes: purposes,
 	Reader: "[MLflow 3](https://mlflow.org), `EvaluationDataset.merge_records`, `mlflow.genai.evaluate`",

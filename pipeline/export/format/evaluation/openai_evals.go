@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
+// OpenAIEvals is target openai_evals of the evaluations.
 var OpenAIEvals = format.Target{
 	Name: "openai_evals", Purposes: purposes,
 	Reader: "[OpenAI Evals API](https://platform.openai.com/docs/guides/evals), files of purpose `evals` (OpenAI ends " +

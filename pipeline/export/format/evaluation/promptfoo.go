@@ -15,6 +15,7 @@ import (
 // others need no model.
 var promptfooAsserts = []string{"factuality", "similar", "rouge-n", "icontains", "equals"}
 
+// Promptfoo is target promptfoo of the evaluations.
 var Promptfoo = format.Target{
 	Name: "promptfoo", Purposes: purposes,
 	Reader: "[promptfoo](https://www.promptfoo.dev), `promptfoo eval --tests`",

@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
+// Ragas is target ragas of the evaluations.
 var Ragas = format.Target{
 	Name: "ragas", Purposes: purposes,
 	Reader: "[Ragas](https://docs.ragas.io), `EvaluationDataset.from_jsonl`",

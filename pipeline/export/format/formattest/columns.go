@@ -150,6 +150,7 @@ func paths(at string, columns []fragment.Column) (all []string) {
 	return all
 }
 
+// NullOf returns the value that p points at, or no value where p is nil.
 func NullOf[T any](p *T) (n record.Null[T]) {
 	if p != nil {
 		n = record.Null[T]{Value: *p, Valid: true}
@@ -157,6 +158,7 @@ func NullOf[T any](p *T) (n record.Null[T]) {
 	return n
 }
 
+// RecordsOf returns the records of rows, without those of dropped rows.
 func RecordsOf(t *testing.T, f format.RowFormatter, rows []*record.Row) (records [][]byte) {
 	t.Helper()
 	for _, row := range rows {

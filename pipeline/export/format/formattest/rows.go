@@ -49,6 +49,7 @@ func CanonicalRows() []namedRow {
 	}
 }
 
+// EmptyRow is a run that has only what is required.
 func EmptyRow() *record.Row {
 	return &record.Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("run-0"), Source: []byte("copilot"), AppID: []byte("helper"),
@@ -57,6 +58,7 @@ func EmptyRow() *record.Row {
 	}
 }
 
+// FullRow is a run that has a value in every field.
 func FullRow() *record.Row {
 	return &record.Row{
 		WorkspaceID: []byte("acme"), RunID: []byte("0192f0c1-7b7e-7000-8000-000000000001"), RequestID: []byte("req-1"),
@@ -114,6 +116,7 @@ func MathRow() *record.Row {
 	return r
 }
 
+// HugeRow is a run with a question of 1 MiB.
 func HugeRow() *record.Row {
 	r := EmptyRow()
 	r.Question = []byte(strings.Repeat("0123456789abcdef \"quoted\" line of text that goes on and on, é\n", 1<<20/64))

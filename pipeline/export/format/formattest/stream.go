@@ -35,6 +35,7 @@ type Outcome struct {
 	Keys       []string
 }
 
+// Record implements [format.Output].
 func (o *Outcome) Record(r *format.Record) error {
 	o.Records = append(o.Records, bytes.Clone(r.JSON))
 	o.splits, o.Partitions = append(o.splits, r.Split), append(o.Partitions, r.Partition)
@@ -45,8 +46,11 @@ func (o *Outcome) Record(r *format.Record) error {
 	return nil
 }
 
+// Drop implements [format.Output].
 func (o *Outcome) Drop(reason string, rows int64) { o.Dropped[reason] += rows }
-func (o *Outcome) Warn(code string)               { o.Warned[code]++ }
+
+// Warn implements [format.Output].
+func (o *Outcome) Warn(code string) { o.Warned[code]++ }
 
 // StreamRows sends rows through a target, and checks that each row is used or dropped.
 func StreamRows(t testing.TB, purpose, target string, options map[string]any, rows []*record.Row) *Outcome {

@@ -16,6 +16,7 @@ const (
 	apoPlaceholders = 20         // of a template
 )
 
+// BedrockAPO is target bedrock_apo of node_optimization.
 var BedrockAPO = format.Target{
 	Name: "bedrock_apo", Purposes: []string{format.NodeOptimization},
 	Reader: "[Amazon Bedrock Advanced Prompt " +

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
+// Canonical is target canonical of node_optimization.
 var Canonical = format.Target{
 	Name: record.Canonical, Purposes: []string{format.NodeOptimization},
 	Reader: format.AnyTool,

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// DSPy is target dspy of node_optimization.
 var DSPy = format.Target{
 	Name: "dspy", Purposes: []string{format.NodeOptimization},
 	Reader: "[DSPy](https://dspy.ai): each line is the fields of a `dspy.Example`; GEPA takes `score` and `feedback` " +

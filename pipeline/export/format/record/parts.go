@@ -48,6 +48,7 @@ var (
 		})
 )
 
+// ErrorField is the error of a run or node run, null where there is none.
 var ErrorField = NestedField("error", func(r *Row) *Execution {
 	if e := r.Subject(); len(e.ErrorType)+len(e.ErrorMessage) > 0 {
 		return e
@@ -58,6 +59,7 @@ var ErrorField = NestedField("error", func(r *Row) *Execution {
 	TextField(Column{Name: "message", Long: true}, func(e *Execution) []byte { return e.ErrorMessage }),
 )
 
+// UsageField is the tokens of a run or node run, null where neither number is known.
 var UsageField = NestedField("usage", func(r *Row) *Execution {
 	if e := r.Subject(); e.InputTokens.Valid || e.OutputTokens.Valid {
 		return e
@@ -68,6 +70,7 @@ var UsageField = NestedField("usage", func(r *Row) *Execution {
 	IntegerField("output_tokens", func(e *Execution) Null[int64] { return e.OutputTokens }),
 )
 
+// FilesField is the files that went in and came out.
 var FilesField = ObjectsField("files", func(r *Row) []File { return r.Subject().Files },
 	TextField(Column{Name: "file_id"}, func(f *File) []byte { return f.FileID }),
 	TextField(Column{Name: "name"}, func(f *File) []byte { return f.Name }),
@@ -88,6 +91,7 @@ var ChunksField = ObjectsField("chunks", func(r *Row) []Chunk { return r.Node.Ch
 	BooleanField("used_in_answer", func(c *Chunk) Null[bool] { return c.UsedInAnswer }),
 )
 
+// NodeField is the node of a node run.
 var NodeField = Required(NestedField("node", func(r *Row) *Node { return r.Node },
 	TextField(Column{Name: "id", Required: true, Dictionary: true}, func(n *Node) []byte { return n.NodeID }),
 	TextField(Column{Name: "name", Dictionary: true}, func(n *Node) []byte { return n.NodeName }),
@@ -106,9 +110,10 @@ var (
 )
 
 var (
+	// FeedbackField is the newest feedback, null where there is none.
 	FeedbackField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment,
 		feedbackTags, feedbackAnswer)
-	// without tags
+	// FeedbackWithoutTagsField is the newest feedback without its tags.
 	FeedbackWithoutTagsField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment,
 		feedbackAnswer)
 )

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// BedrockConversation is target bedrock_conversation of fine_tuning.
 var BedrockConversation = format.Target{
 	Name: "bedrock_conversation", Purposes: []string{format.FineTuning},
 	Reader: "[Amazon Bedrock](https://docs.aws.amazon.com/bedrock/latest/userguide/preparing-text-data.html): " +
@@ -32,6 +33,7 @@ var BedrockConversation = format.Target{
 	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendBedrockConversation) },
 }
 
+// BedrockDistillation is target bedrock_distillation of fine_tuning.
 var BedrockDistillation = format.Target{
 	Name: "bedrock_distillation", Purposes: []string{format.FineTuning},
 	Reader: "[Amazon Bedrock Model " +

@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// Gemini is target gemini of fine_tuning.
 var Gemini = format.Target{
 	Name: "gemini", Purposes: []string{format.FineTuning},
 	Reader: "[Gemini on Vertex AI](https://cloud.google.com/vertex-ai/generative-ai/docs/models/" +

@@ -2,6 +2,7 @@ package tuning
 
 import "github.com/millrace/millrace/pipeline/export/format"
 
+// GeminiPreference is target gemini_preference of fine_tuning.
 var GeminiPreference = format.Target{
 	Name: "gemini_preference", Purposes: []string{format.FineTuning},
 	Reader: "[Gemini on Vertex AI](https://cloud.google.com/vertex-ai/generative-ai/docs/models/" +

@@ -17,7 +17,7 @@ func (c *conversation) readMessages(doc []byte) (drop string) {
 	if record.IsOtherKind('[', doc) {
 		drop = dropShape
 	}
-	for m, ok := range c.Texts.Messages(doc) {
+	for m, ok := range c.Messages(doc) {
 		if ok {
 			c.readMessage(&m)
 		} else {

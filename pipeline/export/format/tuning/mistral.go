@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// Mistral is target mistral of fine_tuning.
 var Mistral = format.Target{
 	Name: "mistral", Purposes: []string{format.FineTuning},
 	Reader: "[mistral-finetune](https://github.com/mistralai/mistral-finetune), and whatever encodes with " +

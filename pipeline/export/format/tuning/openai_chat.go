@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// OpenAIChat is target openai_chat of fine_tuning.
 var OpenAIChat = format.Target{
 	Name: "openai_chat", Purposes: []string{format.FineTuning},
 	Reader: "[OpenAI](https://platform.openai.com/docs/guides/supervised-fine-tuning) and Azure OpenAI (there with " +

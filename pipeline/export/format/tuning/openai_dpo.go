@@ -5,6 +5,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// OpenAIDPO is target openai_dpo of fine_tuning.
 var OpenAIDPO = format.Target{
 	Name: "openai_dpo", Purposes: []string{format.FineTuning},
 	Reader: "[OpenAI](https://platform.openai.com/docs/guides/direct-preference-optimization), Azure OpenAI (with `bom: " +

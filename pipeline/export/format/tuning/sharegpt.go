@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
+// ShareGPT is target sharegpt of fine_tuning.
 var ShareGPT = format.Target{
 	Name: "sharegpt", Purposes: []string{format.FineTuning},
 	Reader: "[LLaMA-Factory](https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md), `formatting: sharegpt`",

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// Together is target together of fine_tuning.
 var Together = format.Target{
 	Name: "together", Purposes: []string{format.FineTuning},
 	Reader: "[Together](https://docs.together.ai/docs/fine-tuning-data-preparation), `together files upload`",

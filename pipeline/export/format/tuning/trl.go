@@ -9,6 +9,7 @@ import (
 
 // The datasets of TRL: https://huggingface.co/docs/trl/dataset_formats.
 
+// TRLPromptCompletion is target trl_prompt_completion of fine_tuning.
 var TRLPromptCompletion = format.Target{
 	Name: "trl_prompt_completion", Purposes: []string{format.FineTuning},
 	Reader: "[TRL](https://huggingface.co/docs/trl/dataset_formats#prompt-completion), `SFTTrainer`: the loss is on " +
@@ -27,6 +28,7 @@ var TRLPromptCompletion = format.Target{
 	},
 }
 
+// TRLKTO is target trl_kto of fine_tuning.
 var TRLKTO = format.Target{
 	Name: "trl_kto", Purposes: []string{format.FineTuning},
 	Reader: "[TRL](https://huggingface.co/docs/trl/dataset_formats#unpaired-preference), `KTOTrainer`",

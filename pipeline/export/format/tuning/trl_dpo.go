@@ -2,6 +2,7 @@ package tuning
 
 import "github.com/millrace/millrace/pipeline/export/format"
 
+// TRLDPO is target trl_dpo of fine_tuning.
 var TRLDPO = format.Target{
 	Name: "trl_dpo", Purposes: []string{format.FineTuning},
 	Reader: "[TRL](https://huggingface.co/docs/trl/dataset_formats#preference), `DPOTrainer` and the other trainers of " +
