@@ -39,7 +39,7 @@ func KariniOptions(values map[string]any, variables, types []string) map[string]
 const kariniReader = "[Karini AI](https://www.karini.ai), upload of an evaluation data set"
 
 var (
-	// RecipeKarini is target KariniCSV of the evaluations.
+	// RecipeKarini is target karini_csv of recipe_evaluation.
 	RecipeKarini = format.Target{
 		Name: KariniCSV, Purposes: []string{format.RecipeEvaluation},
 		Reader:  kariniReader,
@@ -48,6 +48,7 @@ var (
 		Drops:   []format.Drop{dropNoQuestion, dropNoReference},
 		Formats: []string{fragment.CSV}, Make: newKarini,
 	}
+	// NodeKarini is target karini_csv of node_evaluation.
 	NodeKarini = format.Target{
 		Name: KariniCSV, Purposes: []string{format.NodeEvaluation},
 		Reader: kariniReader,
