@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -45,9 +46,10 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == local.ChildCommand {
 		os.Exit(local.ChildMain(os.Args[2:]))
 	}
-	// The first signal asks for an orderly end; the second one is not caught and ends the process.
+	// The first signal asks for an orderly end. A later one is not caught and ends the process. But timeout(1) and
+	// others signal the process and then its group, so what follows within a second is the same request.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,10 +128,20 @@ func (r *documentReader) deadLetters() {
 // error.
 const prelude = `set -euo pipefail
 curl() { command curl --fail-with-body "$@"; }
+role() {
+  "$@" >role.out & local pid=$! ops=
+  until ops=$(sed -nE 's/^ *ops +//p' role.out) && [ "$ops" ] && command curl -fs -o role.ready "$ops/readyz"; do
+    kill -0 $pid
+    sleep 0.1
+  done
+  cat role.out
+  kill -TERM $pid
+  wait $pid
+}
 `
 
-// roles are commands that run until somebody ends them: the test does after a while, and they must
-// exit with 0.
+// roles are commands that run until somebody ends them. Function role does so when they are ready,
+// and they must exit with 0.
 var roles = regexp.MustCompile(`(?m)^bin/millrace (local|ingest|export|serve)\b`)
 
 // withoutKcat does with millrace what the commands do with kcat.
@@ -162,10 +173,12 @@ func (r *documentReader) shell(block string) {
 			r.t.Errorf("%s: the Makefile has no target %q", r.place, target)
 		}
 	}
-	script = roles.ReplaceAllString(r.address.Replace(script), "timeout --preserve-status -s TERM 5 $0")
+	script = roles.ReplaceAllString(r.address.Replace(script), "role $0")
 	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it started ends with it
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Dir = r.dir
 	cmd.Env = append(r.env.command(ctx).Env, "XDG_DATA_HOME="+filepath.Join(r.dir, "home"))
 	for _, name := range []string{"HTTP_ADDR=127.0.0.1:0", "LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0",

@@ -166,21 +166,21 @@ func insightsThreeFiles(t *testing.T, p *places) {
 }
 
 // insightsWhileItRuns holds a job that runs against the contract's envelope, and returns its id.
-func insightsWhileItRuns(t *testing.T, p *places) string {
+func insightsWhileItRuns(t *testing.T, s endpoint) string {
 	t.Helper()
 	envelope := parse(t, `{"_id":"fj-…","hidden":false,"read":false,"status":"INPROGRESS","percentageDone":0,
 		"title":"Exporting Analytics Data - JSON","message":"…","lMod":"…","startedAt":"…","timedOut":false,
 		"jobType":"DATA_EXPORT","streamId":"st-…","searchIndexId":"sidx-…","fileInfo":{"ext":"json"},
 		"createdBy":"u-…","directoryInfo":null,"opType":"Manual","extractionSourceId":null,"contentId":null,
 		"error":null,"parentJobId":null,"createdOn":"…","__v":0}`)
-	created := p.still.call(t, "POST", analytics("bot"),
+	created := s.call(t, "POST", analytics("bot"),
 		`{"filters":{"from":"2026-10-01","to":"2026-10-01"},"event":"thumbsUp"}`).is(t, http.StatusOK)
 	if created.header.Get("Content-Type") != "application/json" {
 		t.Errorf("the job is %s", created.header.Get("Content-Type"))
 	}
 	job := created.object(t)
 	id := job["_id"].(string)
-	polled := p.still.get(t, "/api/public/bot/bot/search/jobs/"+id).is(t, http.StatusOK).object(t)
+	polled := s.get(t, "/api/public/bot/bot/search/jobs/"+id).is(t, http.StatusOK).object(t)
 	for _, have := range []object{job, polled} {
 		for key, want := range envelope {
 			value, there := have[key]
@@ -209,9 +209,9 @@ func insightsWhileItRuns(t *testing.T, p *places) string {
 }
 
 // insightsCancelled checks what became of a job that ran, and of one that was cancelled.
-func insightsCancelled(t *testing.T, p *places, ran string) {
+func insightsCancelled(t *testing.T, s endpoint, ran string) {
 	t.Helper()
-	if done := p.still.job(t, "bot", ran); done["status"] != "SUCCESS" {
+	if done := s.job(t, "bot", ran); done["status"] != "SUCCESS" {
 		t.Errorf("the job is %v", done)
 	}
 }

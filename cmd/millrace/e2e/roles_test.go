@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,6 +85,25 @@ func grep(text, prefix string) string {
 		}
 	}
 	return strings.Join(lines, "")
+}
+
+// timeout(1) signals a process and then its group: the process sees SIGTERM twice, and exits with 0.
+func TestSIGTERMThatIsRepeatedAtOnceIsOneRequest(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, role := range []string{"ingest", "export", "serve"} {
+		p := append(s.env, "HTTP_ADDR=127.0.0.1:0").start(t, role)
+		p.field(t, "ops")
+		tick := time.NewTicker(time.Millisecond)
+		for range 20 {
+			p.cmd.Process.Signal(syscall.SIGTERM)
+			<-tick.C
+		}
+		tick.Stop()
+		if code, _ := p.stop(t); code != 0 {
+			t.Errorf("%s: exit code %d", role, code)
+		}
+	}
 }
 
 // On SIGTERM in the middle of a stream the batch is finished and committed.

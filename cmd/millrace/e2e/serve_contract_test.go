@@ -19,10 +19,9 @@ type places struct {
 	*site
 	// a and b are two servers beside each other, with export and ingest.
 	a, b endpoint
-	// still is a server with topics and a bucket of its own where no export role runs, until a test
-	// starts one.
-	still     endpoint
-	stillSite *site
+	// still is a server with topics and a bucket of its own where no export role runs. Tests share
+	// it, so none of them may start one.
+	still endpoint
 	// keyed is a server beside a and b that has keys.
 	keyed endpoint
 	keys  *authtest.Keys
@@ -48,8 +47,8 @@ func newPlaces(t *testing.T) *places {
 	p.env.start(t, "ingest")
 	append(p.env, "EXPORT_WINDOW_RECORDS=60").start(t, "export")
 	roles := []*process{p.env.start(t, "serve"), p.env.start(t, "serve")}
-	p.stillSite = p.elsewhere(t, "still.", "file://"+filepath.Join(t.TempDir(), "bucket"))
-	roles = append(roles, p.stillSite.env.start(t, "serve"))
+	still := p.elsewhere(t, "still.", "file://"+filepath.Join(t.TempDir(), "bucket"))
+	roles = append(roles, still.env.start(t, "serve"))
 	p.keys = authtest.New(t)
 	withKeys := slices.Clone(p.env)
 	for _, v := range p.keys.Environment() {

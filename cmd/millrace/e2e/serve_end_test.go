@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,8 @@ import (
 // Where no export role runs, exports stay as they were filed; what was asked for meanwhile is done
 // when one starts.
 func runningExports(t *testing.T, p *places) {
-	s := p.still
+	site := p.elsewhere(t, "later.", "file://"+filepath.Join(t.TempDir(), "bucket"))
+	s := endpoint{url: ready(t, site.env.start(t, "serve")), doc: p.a.doc}
 	cancelled, other, more := s.file(t, ofA(object{"name": "to be cancelled", "fragment": object{"max_records": 1}})),
 		s.file(t, ofA(nil)), s.file(t, ofA(object{"fragment": object{"max_records": 20}}))
 	for _, id := range []string{cancelled, other} {
@@ -36,7 +38,7 @@ func runningExports(t *testing.T, p *places) {
 			t.Errorf("cancelled is %v", x)
 		}
 	}
-	job := insightsWhileItRuns(t, p)
+	job := insightsWhileItRuns(t, s)
 	watched := s.watch(t, cancelled)
 	full := s.watch(t, more)
 	if first := watched.next(t); first.name != "progress" || first.data["status"] != "accepted" ||
@@ -45,12 +47,12 @@ func runningExports(t *testing.T, p *places) {
 	}
 	// In windows of one record, one at a time, the first export is far from its end when its cancel
 	// is read.
-	append(p.stillSite.env, "EXPORT_WINDOW_RECORDS=1", "EXPORT_CONCURRENCY=1").start(t, "export")
+	append(site.env, "EXPORT_WINDOW_RECORDS=1", "EXPORT_CONCURRENCY=1").start(t, "export")
 	events := watched.rest(t)
 	if last := events[len(events)-1]; last.name != "completion" || last.data["status"] != "cancelled" {
 		t.Errorf("the last event is %+v", last)
 	}
-	checkEvents(t, p.stillSite, more, append([]sse{full.next(t)}, full.rest(t)...))
+	checkEvents(t, site, more, append([]sse{full.next(t)}, full.rest(t)...))
 	s.ended(t, cancelled, "cancelled")
 	s.ended(t, other, "succeeded")
 	if got := s.call(t, "POST", "/v1/exports/"+cancelled+"/cancel", nil).is(t, http.StatusAccepted).
@@ -62,7 +64,7 @@ func runningExports(t *testing.T, p *places) {
 	for _, path := range []string{"/preview", "/download", "/files/data/x"} {
 		s.get(t, "/v1/exports/"+cancelled+path).problem(t, http.StatusConflict)
 	}
-	insightsCancelled(t, p, job)
+	insightsCancelled(t, s, job)
 }
 
 func deletedExports(t *testing.T, p *places) {
