@@ -54,7 +54,7 @@ func (versionCommand) Run(a *app.App) error {
 	return err
 }
 
-// version is what the module was built from.
+// version returns the module's version, or (devel) if the build does not know it.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

@@ -20,7 +20,8 @@ import (
 //	                     ▼                            ▼                             ▼                    ▼
 //	                   bucket                       bucket                        bucket               track ──▶ ClickHouse
 //
-// Beside them a janitor removes what comes into the folder of an export after its end.
+// A janitor runs beside the stages. It removes objects that were written into the folder of an
+// export after the export ended.
 type exportCommand struct{}
 
 // Run runs the role until it is told to stop.
@@ -31,7 +32,7 @@ func (exportCommand) Run(ctx context.Context, a *app.App) error {
 	}
 	stages, err := newExportStages(ctx, a, o)
 	if ctx.Err() != nil {
-		return nil // it was told to stop before it began
+		return nil // a signal came before the stages started
 	}
 	if err != nil {
 		return err
@@ -39,14 +40,15 @@ func (exportCommand) Run(ctx context.Context, a *app.App) error {
 	a.Log.Info("millrace export", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse",
 		a.Config.DSN.Addr(), "bucket", a.Config.BucketURL)
 	fmt.Fprintf(a.Stdout, "ops %s\n", o.url())
-	return serving(ctx, o, stages...)
+	return runAll(ctx, o, stages...)
 }
 
-// Records that plan and seal work on at a time, in one process. Their work is short, but for
-// staging a large selection.
+// planSlots and sealSlots are the numbers of records that one process handles at a time in these
+// stages. Few are enough: each record takes little time, except a request whose large selection is
+// frozen.
 const planSlots, sealSlots = 3, 2
 
-// newExportStages returns the Run of each stage of the role, and of the janitor. It fails if the
+// newExportStages returns the Run methods of the role's stages and of the janitor. It fails if the
 // bucket cannot be used.
 func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Context) error, error) {
 	kafka, err := a.KafkaConfig(o.registry)

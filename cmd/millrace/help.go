@@ -28,8 +28,8 @@ func (c helpCommand) Run(a *app.App) error {
 }
 
 func (helpCommand) list(a *app.App) error {
-	fmt.Fprintf(a.Stdout, "millrace help TOPIC prints a document. The pages of millrace local and millrace serve have "+
-		"them too, under /docs.\n\n")
+	fmt.Fprintf(a.Stdout, "millrace help TOPIC prints a document. The pages of millrace local and millrace serve show "+
+		"the documents too, under /docs.\n\n")
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	for _, d := range millrace.Documents {
 		fmt.Fprintf(w, "  %s\t%s\n", d.Name, d.About)

@@ -32,7 +32,7 @@ func (ingestCommand) Run(ctx context.Context, a *app.App) error {
 	a.Log.Info("millrace ingest", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse",
 		a.Config.DSN.Addr())
 	fmt.Fprintf(a.Stdout, "ops %s\n", o.url())
-	return serving(ctx, o, stage.Run)
+	return runAll(ctx, o, stage.Run)
 }
 
 func newIngestStage(a *app.App, registry prometheus.Registerer) (*ingest.Stage, error) {
@@ -48,9 +48,9 @@ func newIngestStage(a *app.App, registry prometheus.Registerer) (*ingest.Stage, 
 	}, runstore.New(a.Config.DSN)), nil
 }
 
-// serving runs all of run at once, with the operators' endpoints beside them as long as any runs.
-// The first failure stops all.
-func serving(ctx context.Context, o *ops, run ...func(context.Context) error) error {
+// runAll runs all functions at once, and serves the operators' endpoints until the last function
+// has returned. The first failure cancels the context of the others.
+func runAll(ctx context.Context, o *ops, run ...func(context.Context) error) error {
 	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	group, ctx := errgroup.WithContext(ctx)

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/services"
 )
 
-// Everything in one process, but for the ClickHouse engine:
+// The role local runs everything in one process, except the ClickHouse engine:
 //
 //	embedded Kafka ◀──▶ ingest, plan, extract, seal, track, serve ◀──▶ embedded ClickHouse (child process)
 //	                                     └──▶ DIR/bucket ◀─┘
@@ -58,20 +58,21 @@ type stack struct {
 	server *server
 }
 
-// withStack runs the embedded services over dir and all roles on them, and calls f when everything
-// answers. It stops all when f returns: first the roles, then the services.
+// withStack runs the embedded services with their data in dir, and all roles on the services. It
+// calls f when everything answers. After f has returned, withStack stops first the roles and then
+// the services.
 func withStack(ctx context.Context, a *app.App, dir string, f func(context.Context, *stack) error) error {
 	return services.Run(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
 		return runRoles(ctx, a, &stack{Services: s}, f)
 	})
 }
 
-// withRoles is withStack for those who use nothing of the roles but what they do.
+// withRoles is withStack for callers that need only the services, while the roles run.
 func withRoles(ctx context.Context, a *app.App, dir string, f func(context.Context, *services.Services) error) error {
 	return withStack(ctx, a, dir, func(ctx context.Context, s *stack) error { return f(ctx, s.Services) })
 }
 
-// runRoles runs the roles on the stack's services, and f beside them.
+// runRoles runs the roles on the stack's services, and calls f while they run.
 func runRoles(ctx context.Context, a *app.App, s *stack, f func(context.Context, *stack) error) (err error) {
 	if s.ops, err = newOps(a.Config.OpsAddr); err != nil {
 		return err
@@ -102,6 +103,6 @@ func runRoles(ctx context.Context, a *app.App, s *stack, f func(context.Context,
 		}
 		return f(ctx, s)
 	}
-	return serving(ctx, s.ops, slices.Concat([]func(context.Context) error{ingestStage.Run, inner}, exports,
+	return runAll(ctx, s.ops, slices.Concat([]func(context.Context) error{ingestStage.Run, inner}, exports,
 		s.server.run)...)
 }

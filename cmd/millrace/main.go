@@ -1,5 +1,5 @@
-// Command millrace runs any part of Millrace, and is its client. See pipeline/doc.go for what flows
-// where, and `millrace --help` for the commands.
+// Command millrace runs any part of Millrace, and is also its client. pipeline/doc.go explains how
+// data flows. `millrace --help` lists the commands.
 package main
 
 import (
@@ -21,9 +21,9 @@ import (
 	"github.com/millrace/millrace/pipeline/local"
 )
 
-// commands is the command line. One file each holds what they do.
+// commands is the command line. Each command has a file of its own.
 type commands struct {
-	Local       localCommand       `cmd:"" help:"Run all of it on this machine, with an embedded Kafka and ClickHouse."`
+	Local       localCommand       `cmd:"" help:"Run everything on this machine, with an embedded Kafka and ClickHouse."`
 	Demo        demo.Command       `cmd:"" help:"Start the local stack, stream sample runs, export them, show the results, and exit."`
 	Ingest      ingestCommand      `cmd:"" help:"Run the role that stores runs: Kafka to ClickHouse."`
 	Export      exportCommand      `cmd:"" help:"Run the role that exports: plan, extract, seal and track."`
@@ -34,11 +34,11 @@ type commands struct {
 	Version     versionCommand     `cmd:"" help:"Show the version."`
 	Replay      client.Replay      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
 	Request     client.Request     `cmd:"" help:"Ask for an export."`
-	Exports     client.Exports     `cmd:"" help:"Look at exports."`
-	Formats     client.Formats     `cmd:"" help:"List purposes, the targets of each, their rules and an example of each."`
-	DeadLetters client.DeadLetters `cmd:"" help:"Look at records that were refused, and replay them."`
+	Exports     client.Exports     `cmd:"" help:"List, show, view, download, verify, cancel and delete exports."`
+	Formats     client.Formats     `cmd:"" help:"List the purposes and their targets, with rules and an example of each target."`
+	DeadLetters client.DeadLetters `cmd:"" help:"List, show and replay records that were refused."`
 	Token       client.Token       `cmd:"" help:"Make a token of the HTTP API, for development."`
-	Bench       bench.Command      `cmd:"" help:"Measure, repeatably; see millrace help measurements."`
+	Bench       bench.Command      `cmd:"" help:"Measure this machine with repeatable benchmarks; see millrace help measurements."`
 	Help        helpCommand        `cmd:"" help:"List the documents, or print one."`
 }
 
@@ -46,8 +46,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == local.ChildCommand {
 		os.Exit(local.ChildMain(os.Args[2:]))
 	}
-	// The first signal asks for an orderly end. A later one is not caught and ends the process. But timeout(1) and
-	// others signal the process and then its group, so what follows within a second is the same request.
+	// The first signal asks for an orderly end. A later signal is not caught and ends the process.
+	// But timeout(1) and similar programs signal the process and then its group, so signals within
+	// one second of the first count as the same request.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -83,7 +84,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	a := &app.App{Config: cfg, Stdin: stdin, Stdout: stdout, Stderr: stderr, Log: cfg.Logger(stderr)}
 	for _, name := range cfg.Unknown {
-		a.Log.Warn("environment variable is not one of Millrace's; see `millrace config`", "name", name)
+		a.Log.Warn("unknown environment variable ignored; `millrace config` lists the known ones", "name", name)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.Bind(a, demo.LocalStack(withRoles))

@@ -14,11 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// ops serves what operators need of a process: metrics, health, profiles.
+// ops serves the operators' endpoints of a process: metrics, health and profiles.
 type ops struct {
 	registry *prometheus.Registry
 	listener net.Listener
-	ready    []<-chan struct{} // all closed = ready
+	ready    []<-chan struct{} // the process is ready when all are closed
 }
 
 func newOps(addr string) (*ops, error) {

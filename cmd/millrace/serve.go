@@ -37,7 +37,7 @@ func (serveCommand) Run(ctx context.Context, a *app.App) error {
 	}
 	s, err := newServer(ctx, a, o)
 	if err != nil && ctx.Err() != nil {
-		return nil // it was told to stop before it began
+		return nil // a signal came before the server started
 	}
 	if err != nil {
 		return err
@@ -46,10 +46,10 @@ func (serveCommand) Run(ctx context.Context, a *app.App) error {
 	a.Log.Info("millrace serve", "version", version(), "http", s.url(), "ops", o.url(), "kafka", a.Config.KafkaBrokers,
 		"clickhouse", a.Config.DSN.Addr(), "bucket", a.Config.BucketURL)
 	fmt.Fprintf(a.Stdout, "http %s\nops %s\n", s.url(), o.url())
-	return serving(ctx, o, s.run...)
+	return runAll(ctx, o, s.run...)
 }
 
-// server is the role, ready to run.
+// server is the role serve, ready to run.
 type server struct {
 	listener net.Listener
 	exports  *live.Exports
@@ -59,14 +59,14 @@ type server struct {
 
 func (s *server) url() string { return "http://" + s.listener.Addr().String() }
 
-// close frees what the server took, after it ran.
+// close releases the connections and the listener. Call it after the server has stopped.
 func (s *server) close() {
 	for _, f := range s.closing {
 		f()
 	}
 }
 
-// newServer listens, but does not answer yet.
+// newServer listens on the HTTP address. The server answers only once it runs.
 func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
 	if err := a.Config.CheckHTTP(); err != nil {
 		return nil, err
@@ -95,7 +95,8 @@ func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Who waits for an answer is told that Kafka does not give one, rather than waiting for ever.
+	// With cancellation, a caller gets an error when Kafka does not acknowledge, instead of waiting
+	// for ever.
 	producer, err := a.KafkaClient(append(kafka.ProducerOptions(), kgo.AllowIdempotentProduceCancellation())...)
 	if err != nil {
 		return nil, err
@@ -129,12 +130,12 @@ func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
 	return s, nil
 }
 
-// listen takes the address of the configuration, or where nobody has configured one and another
-// process has the default, a free port.
+// listenHTTP listens on the configured address. If no address is configured and another process
+// uses the default port, it takes a free port.
 func listenHTTP(a *app.App) (net.Listener, error) {
 	listener, err := net.Listen("tcp", a.Config.HTTPAddr)
 	if errors.Is(err, syscall.EADDRINUSE) && os.Getenv(app.EnvPrefix+"HTTP_ADDR") == "" {
-		a.Log.Warn("another process has the default address; taking a free port", "address", a.Config.HTTPAddr)
+		a.Log.Warn("another process uses the default HTTP address: taking a free port", "address", a.Config.HTTPAddr)
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {

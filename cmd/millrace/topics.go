@@ -14,7 +14,7 @@ type topicsCommand struct {
 	JSON bool `name:"json" help:"List the topics as JSON."`
 }
 
-// Run creates the topics that are missing and lists all.
+// Run creates the missing topics and lists all topics.
 func (c topicsCommand) Run(ctx context.Context, a *app.App) error {
 	client, err := a.KafkaClient()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package app has what the commands of millrace share: configuration, input and output, log, exit
-// codes, and how to reach Kafka.
+// Package app is what the commands of millrace share: configuration, input and output, log, exit
+// codes, and the connection to Kafka.
 package app
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// Exit codes of the contract.
+// Exit codes that scripts may rely on.
 const (
 	ExitFailed       = 1
 	ExitUsage        = 2
@@ -22,7 +22,7 @@ const (
 	ExitCancelled    = 4
 )
 
-// App is what every command gets.
+// App is passed to the Run method of every command.
 type App struct {
 	Config *Config
 	Stdin  io.Reader
@@ -31,10 +31,10 @@ type App struct {
 	Log    *slog.Logger
 }
 
-// ExitError ends the process with a code of the contract.
+// ExitError is an error that sets the exit code of the process.
 type ExitError struct {
 	Code int
-	Err  error // nil: everything has been said
+	Err  error // nil: the command has already reported the failure
 }
 
 func (e *ExitError) Error() string {
@@ -46,12 +46,12 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// Usage returns the error of a command line that is not right.
+// Usage returns an error about a wrong command line. Its exit code is [ExitUsage].
 func Usage(format string, args ...any) error {
 	return &ExitError{ExitUsage, fmt.Errorf(format, args...)}
 }
 
-// AuthConfig is how the HTTP server checks tokens.
+// AuthConfig returns how the HTTP server checks tokens.
 func (a *App) AuthConfig() auth.Config {
 	return auth.Config{
 		JWKSFile: a.Config.AuthJWKSFile, JWKSURL: a.Config.AuthJWKSURL, HMACSecretFile: a.Config.AuthHMACSecretFile,
@@ -59,7 +59,7 @@ func (a *App) AuthConfig() auth.Config {
 	}
 }
 
-// WorkspaceFlag is part of the commands about one workspace.
+// WorkspaceFlag is embedded in commands that work on one workspace.
 type WorkspaceFlag struct {
 	Workspace string `help:"The workspace; default MILLRACE_DEFAULT_WORKSPACE."`
 }

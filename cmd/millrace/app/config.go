@@ -23,49 +23,50 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// EnvPrefix begins the name of each environment variable.
+// EnvPrefix starts the name of each environment variable.
 const EnvPrefix = "MILLRACE_"
 
-// Config is the whole configuration: environment variables of these names with the prefix
-// MILLRACE_. The README's table is made from the tags, and a test keeps it so.
+// Config is the whole configuration. Each field with an env tag is read from the environment
+// variable of that name with the prefix MILLRACE_. The table of variables in cmd/millrace/README.md
+// is generated from the tags, and a test compares the two.
 type Config struct {
 	KafkaBrokers               []string `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:9092" desc:"Addresses of Kafka brokers, host:port, comma-separated."`
-	KafkaTopicPrefix           string   `env:"KAFKA_TOPIC_PREFIX" envDefault:"millrace." desc:"What the names of all topics and consumer groups begin with."`
-	KafkaTransactionalIDPrefix string   `env:"KAFKA_TRANSACTIONAL_ID_PREFIX" envDefault:"millrace." desc:"What the transactional ids of the export stages begin with, for ACLs."`
+	KafkaTopicPrefix           string   `env:"KAFKA_TOPIC_PREFIX" envDefault:"millrace." desc:"Prefix of the names of all topics and consumer groups."`
+	KafkaTransactionalIDPrefix string   `env:"KAFKA_TRANSACTIONAL_ID_PREFIX" envDefault:"millrace." desc:"Prefix of the transactional ids of the export stages, for ACLs."`
 	KafkaTLSEnabled            bool     `env:"KAFKA_TLS_ENABLED" desc:"Whether to speak TLS with Kafka."`
 	KafkaTLSCAFile             string   `env:"KAFKA_TLS_CA_FILE" desc:"PEM file of the authorities to trust; empty = the system's."`
 	KafkaTLSCertFile           string   `env:"KAFKA_TLS_CERT_FILE" desc:"PEM file of the client's certificate, for mutual TLS."`
-	KafkaTLSKeyFile            string   `env:"KAFKA_TLS_KEY_FILE" desc:"PEM file of its key."`
-	KafkaTLSServerName         string   `env:"KAFKA_TLS_SERVER_NAME" desc:"Name expected in the brokers' certificates; empty = the host dialled."`
+	KafkaTLSKeyFile            string   `env:"KAFKA_TLS_KEY_FILE" desc:"PEM file of the key of the client's certificate."`
+	KafkaTLSServerName         string   `env:"KAFKA_TLS_SERVER_NAME" desc:"Name expected in the brokers' certificates; empty = the host that is dialled."`
 	KafkaSASLMechanism         string   `env:"KAFKA_SASL_MECHANISM" desc:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty = no SASL."`
 	KafkaSASLUser              string   `env:"KAFKA_SASL_USER" desc:"SASL user."`
-	KafkaSASLPassword          string   `env:"KAFKA_SASL_PASSWORD" secret:"true" desc:"SASL password; or its file in KAFKA_SASL_PASSWORD_FILE."`
+	KafkaSASLPassword          string   `env:"KAFKA_SASL_PASSWORD" secret:"true" desc:"SASL password; or set KAFKA_SASL_PASSWORD_FILE to a file that holds it."`
 
-	ClickHouseDSN     string `env:"CLICKHOUSE_DSN" secret:"dsn" envDefault:"clickhouse://127.0.0.1:9000/millrace" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol; or its file in CLICKHOUSE_DSN_FILE."`
+	ClickHouseDSN     string `env:"CLICKHOUSE_DSN" secret:"dsn" envDefault:"clickhouse://127.0.0.1:9000/millrace" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol; or set CLICKHOUSE_DSN_FILE to a file that holds it."`
 	ClickHouseCluster string `env:"CLICKHOUSE_CLUSTER" desc:"Cluster to create replicated, sharded tables on; empty = a single server."`
 
-	BucketURL string `env:"BUCKET_URL" desc:"Where exports are written, file:///path or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
+	BucketURL string `env:"BUCKET_URL" desc:"Bucket that exports are written to, file:///path or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
 
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages of serve and local. Without AUTH_ keys it must be a loopback address."`
-	HTTPURL  string `env:"HTTP_URL" desc:"URL that clients find them under, for links in answers; empty = the host that a request was sent to."`
+	HTTPURL  string `env:"HTTP_URL" desc:"Public URL of the HTTP API and pages, for links in answers; empty = the host that a request was sent to."`
 	OpsAddr  string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
 
-	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"JWK Set of the public keys that RS256, ES256 and EdDSA tokens of the HTTP API are checked with; read again when it changes."`
-	AuthJWKSURL        string `env:"AUTH_JWKS_URL" desc:"URL of such a set instead; fetched again every five minutes, and when a token names a key that is not in it."`
-	AuthHMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret of at least 32 bytes, for HS256 tokens; a line break at its end is not part of it."`
+	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"File of a JWK Set with the public keys that check RS256, ES256 and EdDSA tokens of the HTTP API; read again when it changes."`
+	AuthJWKSURL        string `env:"AUTH_JWKS_URL" desc:"URL of a JWK Set, instead of a file; fetched again every five minutes, and when a token names a key that is not in the set."`
+	AuthHMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret of at least 32 bytes, for HS256 tokens; a line break at the end of the file is ignored."`
 	AuthIssuer         string `env:"AUTH_ISSUER" desc:"Issuer that tokens must name; empty = any."`
 	AuthAudience       string `env:"AUTH_AUDIENCE" desc:"Audience that tokens must name; empty = any."`
-	DefaultWorkspace   string `env:"DEFAULT_WORKSPACE" envDefault:"default" desc:"Workspace of commands without --workspace, and of HTTP requests that name none, without AUTH_ keys."`
+	DefaultWorkspace   string `env:"DEFAULT_WORKSPACE" envDefault:"default" desc:"Workspace of commands without --workspace; without AUTH_ keys, also of HTTP requests that name no workspace."`
 
-	ExportWindowRecords   int `env:"EXPORT_WINDOW_RECORDS" envDefault:"30000" min:"1" max:"1000000" desc:"Source rows of a window of an export at most: what one worker reads at a time."`
-	ExportWindowsInFlight int `env:"EXPORT_WINDOWS_IN_FLIGHT" envDefault:"48" min:"1" max:"10000" desc:"Windows of one export that are worked on at a time."`
-	ExportConcurrency     int `env:"EXPORT_CONCURRENCY" envDefault:"4" min:"1" max:"256" desc:"Windows that one process works on at a time."`
+	ExportWindowRecords   int `env:"EXPORT_WINDOW_RECORDS" envDefault:"30000" min:"1" max:"1000000" desc:"Maximum of source rows in a window of an export; one worker reads one window at a time."`
+	ExportWindowsInFlight int `env:"EXPORT_WINDOWS_IN_FLIGHT" envDefault:"48" min:"1" max:"10000" desc:"Maximum of windows of one export that are in flight at a time."`
+	ExportConcurrency     int `env:"EXPORT_CONCURRENCY" envDefault:"4" min:"1" max:"256" desc:"Maximum of windows that one process works on at a time."`
 
-	IngestBatchRows     int           `env:"INGEST_BATCH_ROWS" envDefault:"50000" min:"1" max:"1000000" desc:"Events of an insert at most."`
-	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"8388608" min:"1" max:"1073741824" desc:"Bytes of the events of an insert at most; memory is a few times this."`
-	IngestBatchInterval time.Duration `env:"INGEST_BATCH_INTERVAL" envDefault:"1s" min:"1ms" max:"5m" desc:"How long an event waits for others at most."`
+	IngestBatchRows     int           `env:"INGEST_BATCH_ROWS" envDefault:"50000" min:"1" max:"1000000" desc:"Maximum of events in one insert."`
+	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"8388608" min:"1" max:"1073741824" desc:"Maximum of bytes of the events in one insert; the process uses a few times as much memory."`
+	IngestBatchInterval time.Duration `env:"INGEST_BATCH_INTERVAL" envDefault:"1s" min:"1ms" max:"5m" desc:"Longest time that an event waits for others to fill an insert."`
 
-	Libchdb   string `env:"LIBCHDB" desc:"A copy of libchdb, the ClickHouse engine of millrace local; empty = fetched through npm on first use."`
+	Libchdb   string `env:"LIBCHDB" desc:"Path of libchdb, the ClickHouse engine of millrace local; empty = fetched through npm on first use."`
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error."`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text" desc:"text or json."`
 
@@ -74,10 +75,10 @@ type Config struct {
 	LocalClickHouseHTTPPort int `env:"LOCAL_CLICKHOUSE_HTTP_PORT" envDefault:"8123" min:"0" max:"65535" desc:"HTTP port of millrace local's ClickHouse; 0 picks a free one."`
 
 	DSN     *clickhouse.DSN
-	Unknown []string // variables with the prefix that are not configuration
+	Unknown []string // set variables with the prefix that no field reads
 }
 
-// Variable is an environment variable: a field of Config.
+// Variable is an environment variable and the field of Config that it sets.
 type Variable struct {
 	Name, fallback, desc, Secret string // name with the prefix
 	Field                        reflect.StructField
@@ -158,7 +159,7 @@ func parseEnv(cfg *Config, values map[string]string) (mistakes []error) {
 	return mistakes
 }
 
-// check returns every mistake of values that parsed.
+// check returns every mistake in values that could be parsed.
 func (c *Config) check() (mistakes []error) {
 	wrong := func(name, format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("%s%s: %w", EnvPrefix, name, fmt.Errorf(format, args...)))
@@ -181,7 +182,7 @@ func (c *Config) check() (mistakes []error) {
 		wrong("KAFKA_SASL_MECHANISM", "needs MILLRACE_KAFKA_SASL_USER and MILLRACE_KAFKA_SASL_PASSWORD")
 	}
 	if (c.KafkaTLSCertFile == "") != (c.KafkaTLSKeyFile == "") {
-		wrong("KAFKA_TLS_CERT_FILE", "goes together with MILLRACE_KAFKA_TLS_KEY_FILE: set both or neither")
+		wrong("KAFKA_TLS_CERT_FILE", "needs MILLRACE_KAFKA_TLS_KEY_FILE: set both or neither")
 	}
 	if !c.KafkaTLSEnabled && c.KafkaTLSCAFile+c.KafkaTLSCertFile+c.KafkaTLSServerName != "" {
 		wrong("KAFKA_TLS_ENABLED", "must be true, since other MILLRACE_KAFKA_TLS_ variables are set")
@@ -206,7 +207,7 @@ func (c *Config) check() (mistakes []error) {
 		wrong("HTTP_URL", "must be a URL such as https://millrace.example.com")
 	}
 	if c.AuthJWKSFile != "" && c.AuthJWKSURL != "" {
-		wrong("AUTH_JWKS_FILE", "goes not together with MILLRACE_AUTH_JWKS_URL: set one of them")
+		wrong("AUTH_JWKS_FILE", "cannot be combined with MILLRACE_AUTH_JWKS_URL: set one of them")
 	}
 	if u, err := url.Parse(c.AuthJWKSURL); c.AuthJWKSURL != "" && (err != nil || u.Scheme != "http" &&
 		u.Scheme != "https" || u.Host == "") {
@@ -225,8 +226,9 @@ func (c *Config) check() (mistakes []error) {
 	return mistakes
 }
 
-// CheckHTTP returns the mistakes that hurt only the commands that have the HTTP server: without
-// keys everybody who reaches it may do everything, so that nobody from outside may reach it.
+// CheckHTTP returns the mistakes that matter only to commands that run the HTTP server. Without
+// keys, everybody who reaches the server may do everything. So the server must then listen on a
+// loopback address.
 func (c *Config) CheckHTTP() error {
 	if c.AuthJWKSFile+c.AuthJWKSURL+c.AuthHMACSecretFile != "" {
 		return nil
@@ -254,7 +256,7 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
-// checkLimits holds numbers against the min and max of their tags.
+// checkLimits checks numbers against the min and max of their tags.
 func (c *Config) checkLimits(wrong func(name, format string, args ...any)) {
 	value := reflect.ValueOf(c).Elem()
 	for _, v := range Variables() {
@@ -278,7 +280,8 @@ func parseLimit(s string) int64 {
 	return n
 }
 
-// DefaultDataDir is where millrace local keeps everything: $XDG_DATA_HOME/millrace.
+// DefaultDataDir returns the folder in which millrace local keeps its data:
+// $XDG_DATA_HOME/millrace.
 func DefaultDataDir() string {
 	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "millrace")

@@ -15,7 +15,7 @@ func TestWithoutKeysTheServerListensOnLoopbackOnly(t *testing.T) {
 	} {
 		cfg, err := Load([]string{"MILLRACE_HTTP_ADDR=" + addr})
 		if err != nil {
-			t.Errorf("%s hurts every command: %v", addr, err)
+			t.Errorf("%s fails commands without the HTTP server: %v", addr, err)
 			continue
 		}
 		err = cfg.CheckHTTP()

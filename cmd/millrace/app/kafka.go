@@ -18,7 +18,7 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// kafkaOptions are the client options that say where Kafka is and who we are.
+// kafkaOptions returns the client options for the brokers' addresses, TLS and SASL.
 func (c *Config) kafkaOptions() ([]kgo.Opt, error) {
 	options := kafka.ClientOptions(c.KafkaBrokers)
 	if c.KafkaTLSEnabled {
@@ -61,7 +61,7 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 	return t, nil
 }
 
-// KafkaClient returns a client with these options beside the configured ones.
+// KafkaClient returns a client with the configured options and the given ones.
 func (a *App) KafkaClient(options ...kgo.Opt) (*kgo.Client, error) {
 	base, err := a.Config.kafkaOptions()
 	if err != nil {
@@ -74,7 +74,7 @@ func (a *App) KafkaClient(options ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
-// RequireKafka fails soon, and clearly, if no broker answers.
+// RequireKafka returns an error if no broker answers within ten seconds.
 func (a *App) RequireKafka(ctx context.Context, client *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -85,14 +85,14 @@ func (a *App) RequireKafka(ctx context.Context, client *kgo.Client) error {
 	return nil
 }
 
-// KafkaConfig returns what a consumer has to know of Kafka.
+// KafkaConfig returns the configuration that every consumer needs.
 func (a *App) KafkaConfig(registry prometheus.Registerer) (kafka.Config, error) {
 	options, err := a.Config.kafkaOptions()
 	return kafka.Config{TopicPrefix: a.Config.KafkaTopicPrefix, Options: options, Metrics: registry, Log: a.Log}, err
 }
 
-// ExplainAccess adds the environment variables to an error of Kafka or ClickHouse that other values
-// of them may mend.
+// ExplainAccess adds to an error of Kafka or ClickHouse the environment variables whose values may
+// be wrong. Other errors are returned unchanged.
 func ExplainAccess(err error) error {
 	switch {
 	case errors.Is(err, kafka.ErrAccess):

@@ -24,11 +24,11 @@ import (
 // DeadLetters are the commands about dead letters.
 type DeadLetters struct {
 	Ls     lettersLs     `cmd:"" help:"List the records that were refused, and why."`
-	Show   lettersShow   `cmd:"" help:"Show one of them, with its headers and value."`
-	Replay lettersReplay `cmd:"" help:"Send records to their topic again, after what refused them was mended."`
+	Show   lettersShow   `cmd:"" help:"Show one dead letter, with its headers and value."`
+	Replay lettersReplay `cmd:"" help:"Send records to their topic again, after the cause of the refusal was fixed."`
 }
 
-// letterInfo is what ls shows of a dead letter.
+// letterInfo is the description of a dead letter in the output of ls.
 type letterInfo struct {
 	ID        string    `json:"id"` // partition/offset in topic dead-letters
 	Time      time.Time `json:"time"`
@@ -68,7 +68,7 @@ func describeLetter(r *kgo.Record) letterInfo {
 func letterID(r *kgo.Record) string { return fmt.Sprintf("%d/%d", r.Partition, r.Offset) }
 
 type lettersLs struct {
-	Code string `help:"Only those with this code, such as missing_field."`
+	Code string `help:"Only dead letters with this code, such as missing_field."`
 	N    int    `short:"n" default:"0" help:"Only the newest N; 0 = all."`
 	JSON bool   `name:"json" help:"One JSON object a line."`
 }
@@ -112,8 +112,8 @@ func (c lettersLs) Run(ctx context.Context, a *app.App) error {
 	return w.Flush()
 }
 
-// printable keeps from the terminal what would move the cursor, colour the text, or turn its
-// direction round.
+// printable replaces characters that would move the terminal's cursor, colour the text, or reverse
+// its direction.
 func printable(s string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
@@ -158,15 +158,15 @@ func (c lettersShow) Run(ctx context.Context, a *app.App) error {
 
 type lettersReplay struct {
 	IDs  []string `arg:"" optional:"" name:"id" help:"PARTITION/OFFSET of letters, as ls shows them."`
-	All  bool     `help:"All of them."`
-	Code string   `help:"All with this code, such as row_refused."`
+	All  bool     `help:"All dead letters."`
+	Code string   `help:"All dead letters with this code, such as row_refused."`
 }
 
-// Run sends letters to the topics they came from, without the headers that say why they were
-// refused.
+// Run sends dead letters to the topics they came from, without the headers that were added when
+// they were refused.
 func (c lettersReplay) Run(ctx context.Context, a *app.App) error {
 	if len(c.IDs) == 0 && !c.All && c.Code == "" {
-		return app.Usage("say which: PARTITION/OFFSET …, --code CODE or --all")
+		return app.Usage("choose dead letters: PARTITION/OFFSET …, --code CODE or --all")
 	}
 	if err := checkLetterIDs(c.IDs...); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (c lettersReplay) Run(ctx context.Context, a *app.App) error {
 		}
 		if info.Topic == "" || len(r.Value) == 0 {
 			skipped++
-			fmt.Fprintf(a.Stderr, "%s: skipped: its value is not here; read it at %s/%s/%s\n", info.ID, info.Topic,
+			fmt.Fprintf(a.Stderr, "%s: skipped: the letter lacks the record's value; read it at %s/%s/%s\n", info.ID, info.Topic,
 				info.Partition, info.Offset)
 			return nil
 		}
@@ -200,7 +200,7 @@ func (c lettersReplay) Run(ctx context.Context, a *app.App) error {
 		err = fmt.Errorf("%d letters were skipped", skipped)
 	}
 	if err == nil && sent == 0 && len(c.IDs) > 0 {
-		err = errors.New("no such dead letter; `millrace dead-letters ls` lists them")
+		err = errors.New("there is no such dead letter; `millrace dead-letters ls` lists them")
 	}
 	return err
 }
@@ -222,7 +222,8 @@ func eachLetter(ctx context.Context, a *app.App, f func(*kgo.Client, *kgo.Record
 	return eachRecord(ctx, a, a.Config.KafkaTopicPrefix+event.TopicDeadLetters, f)
 }
 
-// eachRecord calls f with every record that is in a topic now, in the order of each partition.
+// eachRecord calls f with every record that is in a topic now. Records of one partition come in the
+// order of their offsets.
 func eachRecord(ctx context.Context, a *app.App, topic string, f func(*kgo.Client, *kgo.Record) error) error {
 	client, err := a.KafkaClient(append(kafka.ProducerOptions(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords())...) // the end of a transaction may be the last record

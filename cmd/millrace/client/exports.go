@@ -1,5 +1,5 @@
-// Package client has the commands that talk to a running system: they publish runs, ask for
-// exports, and look at what came of them.
+// Package client has the commands that talk to a running system: they publish runs, request exports
+// and show their results.
 package client
 
 import (
@@ -15,23 +15,23 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// Exports are the commands about exports. ls asks ClickHouse, and cancel asks Kafka. The others
-// need the bucket alone, so that they work as soon as the completion is there:
+// Exports are the commands about exports. ls reads ClickHouse, and cancel writes to Kafka. The others
+// need only the bucket, so they work as soon as the completion was sent:
 //
 //	ClickHouse exports ──▶ ls, the progress in show
 //	bucket ──────────────▶ show, view, download, verify, delete
 //	cancel ──▶ Kafka export-requests … export-completions ──▶ cancel
 type Exports struct {
 	Ls       ExportsLs       `cmd:"" help:"List the exports of a workspace, newest first."`
-	Show     exportsShow     `cmd:"" help:"Show all about one export: what was asked for, how far it is, how it ended."`
-	View     ExportsView     `cmd:"" help:"Look at the first records of an export, whatever their format."`
+	Show     exportsShow     `cmd:"" help:"Show one export: its request, its progress, how it ended, its files."`
+	View     ExportsView     `cmd:"" help:"Print the first records of an export, in any format."`
 	Download exportsDownload `cmd:"" help:"Download the files of an export, one file a split."`
 	Cancel   exportsCancel   `cmd:"" help:"Cancel an export that is running."`
 	Delete   exportsDelete   `cmd:"" help:"Delete the files of an export that has ended; its plan and manifest stay."`
-	Verify   ExportsVerify   `cmd:"" help:"Read every file of an export again: size, SHA-256 and number of records."`
+	Verify   ExportsVerify   `cmd:"" help:"Read every file of an export again, and check its size, SHA-256 and number of records."`
 }
 
-// ExportArg is part of the commands about one export.
+// ExportArg is embedded in commands about one export.
 type ExportArg struct {
 	app.WorkspaceFlag
 	ID string `arg:"" help:"The export's id, as exports ls shows it."`
@@ -48,8 +48,8 @@ func (e ExportArg) id(a *app.App) (export.ID, error) {
 	return export.ID{WorkspaceID: workspace, ExportID: e.ID}, nil
 }
 
-// with opens the export and calls f. What is wrong is said for people, with the exit code of the
-// contract.
+// with opens the export and calls f. Its errors are written for people and have the documented exit
+// codes.
 func (e ExportArg) with(ctx context.Context, a *app.App, f func(export.ID, *files.Dataset) error) error {
 	id, err := e.id(a)
 	if err != nil {
@@ -76,10 +76,10 @@ func explainDataset(id export.ID, err error) error {
 	switch {
 	case errors.Is(err, files.ErrNotFound):
 		return fmt.Errorf("there is no export %s in workspace %s, or it is not planned yet; `millrace exports ls` lists "+
-			"them, --workspace says which workspace, MILLRACE_BUCKET_URL which bucket",
+			"them; --workspace selects the workspace, MILLRACE_BUCKET_URL the bucket",
 			id.ExportID, id.WorkspaceID)
 	case errors.Is(err, files.ErrRunning):
-		return fmt.Errorf("export %s is still running: `millrace exports show` tells how far it is, `millrace exports "+
+		return fmt.Errorf("export %s is still running: `millrace exports show` shows its progress, `millrace exports "+
 			"cancel` ends it", id.ExportID)
 	case errors.As(err, &none):
 		code := app.ExitExportFailed
@@ -91,5 +91,5 @@ func explainDataset(id export.ID, err error) error {
 	return err
 }
 
-// user is who asks, cancels and deletes, as far as this machine knows.
+// user returns the name that requests, cancels and deletions are recorded under.
 func user() string { return os.Getenv("USER") }

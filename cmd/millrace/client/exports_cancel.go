@@ -18,7 +18,8 @@ type exportsCancel struct {
 	Timeout time.Duration `default:"1m" help:"How long to wait for the export to end."`
 }
 
-// Run cancels an export and waits for its completion, which may say that it ended otherwise first.
+// Run cancels an export and waits for its completion. The export may end in another way before the
+// cancel reaches it; that is an error.
 func (c exportsCancel) Run(ctx context.Context, a *app.App) error {
 	id, err := c.id(a)
 	if err != nil {
@@ -40,7 +41,7 @@ func (c exportsCancel) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	defer f.Close()
-	// Again: an export that ended before Follow began has no completion to come.
+	// Check again: if the export ended before Follow began, no completion will come.
 	if ended, err := endedAlready(ctx, a, id); ended || err != nil {
 		return err
 	}
@@ -69,8 +70,7 @@ func (c exportsCancel) await(ctx context.Context, a *app.App, f *live.Follower) 
 	return err
 }
 
-// endedAlready says how an export has ended, if it has. That it was cancelled before is as good as
-// now.
+// endedAlready reports whether an export has ended. An end other than a cancel is an error.
 func endedAlready(ctx context.Context, a *app.App, id export.ID) (ended bool, err error) {
 	err = withDataset(ctx, a, id, func(d *files.Dataset) error {
 		if d.Manifest == nil {

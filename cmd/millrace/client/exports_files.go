@@ -14,9 +14,9 @@ import (
 
 type exportsDownload struct {
 	ExportArg
-	Dir       string `arg:"" optional:"" type:"path" help:"Folder for the files; default a new one in the current folder, named by the export's id."`
-	Fragments bool   `help:"Keep the fragments, and the folder as it is in the bucket, instead of one file a split."`
-	Force     bool   `help:"Replace files that are there and differ."`
+	Dir       string `arg:"" optional:"" type:"path" help:"Folder for the files; default a new folder named by the export's id, in the current folder."`
+	Fragments bool   `help:"Download the fragments and folders as they are in the bucket, instead of one file a split."`
+	Force     bool   `help:"Replace existing files that differ."`
 }
 
 // Run downloads the files of an export.
@@ -28,8 +28,8 @@ func (c exportsDownload) Run(ctx context.Context, a *app.App) error {
 	return download(ctx, a, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.Stdout)
 }
 
-// downloadExport downloads an export into a folder, "" for one of its own, and says what was
-// written.
+// download downloads an export into a folder, and writes to out which files it wrote. An empty dir
+// means a new folder in the current one, named by the export's id.
 func download(ctx context.Context, a *app.App, id export.ID, dir string, o files.DownloadOptions, out io.Writer) error {
 	return withDataset(ctx, a, id, func(d *files.Dataset) error {
 		if dir == "" {
@@ -41,7 +41,7 @@ func download(ctx context.Context, a *app.App, id export.ID, dir string, o files
 		bar.Finish()
 		switch {
 		case errors.Is(err, files.ErrExists):
-			return fmt.Errorf("%w: choose another folder, or replace it with --force", err)
+			return fmt.Errorf("%w: choose another folder, or replace the file with --force", err)
 		case err != nil:
 			return err
 		}
@@ -77,7 +77,7 @@ type ExportsVerify struct {
 	JSON bool `name:"json" help:"The report as one JSON object."`
 }
 
-// Run verifies an export. One that is not as its manifest says ends with exit code 1.
+// Run verifies an export. An export that differs from its manifest gives exit code 1.
 func (c ExportsVerify) Run(ctx context.Context, a *app.App) error {
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		bar := bytesBar(a, "verify", d)
@@ -96,10 +96,10 @@ func (c ExportsVerify) Run(ctx context.Context, a *app.App) error {
 			}
 		}
 		if n := len(report.Problems); n > 0 {
-			return fmt.Errorf("export %s is not what its manifest says: %s", id.ExportID, plural(int64(n), "problem"))
+			return fmt.Errorf("export %s differs from its manifest: %s", id.ExportID, plural(int64(n), "problem"))
 		}
 		if !c.JSON {
-			_, err = fmt.Fprintf(a.Stdout, "verified %s, %s, %s: size, SHA-256 and number of records are what the manifest "+
+			_, err = fmt.Fprintf(a.Stdout, "verified %s, %s, %s: sizes, SHA-256 and numbers of records match the manifest "+
 				"says\n",
 				plural(int64(report.Objects), "object"), plural(report.Records, "record"), byteSize(report.Bytes))
 		}

@@ -17,11 +17,11 @@ import (
 // ExportsLs is the command line of millrace exports ls.
 type ExportsLs struct {
 	app.WorkspaceFlag
-	N    int  `short:"n" default:"50" help:"The newest N."`
+	N    int  `short:"n" default:"50" help:"Only the newest N."`
 	JSON bool `name:"json" help:"One JSON object a line, with every field."`
 }
 
-// Run lists the exports that ClickHouse has.
+// Run lists the exports that are recorded in ClickHouse.
 func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 	workspace, err := c.WorkspaceID(a.Config)
 	if err != nil {
@@ -82,7 +82,8 @@ func exportCells(x *export.State) []string {
 	}
 }
 
-// table aligns cells by their width on a terminal, which is not their number of characters.
+// table aligns cells by their width on a terminal. The width of a text may differ from its number
+// of characters.
 type table struct {
 	rows  [][]string
 	right map[int]bool // columns of numbers
@@ -117,7 +118,7 @@ func (t table) String() string {
 	return b.String()
 }
 
-// shorten cuts a text to a width on a terminal.
+// shorten cuts a text so that it is at most width columns wide on a terminal.
 func shorten(s string, width int) string {
 	if uniseg.StringWidth(s) <= width {
 		return s

@@ -21,7 +21,8 @@ type exportsShow struct {
 	JSON bool `name:"json" help:"One JSON object: the fields of its last event, with the request, the files and deleted_at."`
 }
 
-// Run shows an export as its folder tells; how far a running one is, ClickHouse knows.
+// Run shows an export from the documents in its folder. The progress of a running export comes from
+// ClickHouse.
 func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		completion, err := d.Completion()
@@ -40,8 +41,8 @@ func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 	})
 }
 
-// trackedProgress returns the progress of a running export that ClickHouse has. Until ClickHouse
-// has any, nothing is done.
+// trackedProgress returns the progress of a running export as recorded in ClickHouse. If none is
+// recorded yet, it returns a progress of zero rows.
 func trackedProgress(ctx context.Context, a *app.App, p *export.Plan) (*export.Progress, error) {
 	accepted := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
 	conn, err := a.Config.DSN.Open()
@@ -56,15 +57,16 @@ func trackedProgress(ctx context.Context, a *app.App, p *export.Plan) (*export.P
 	return &export.Progress{State: *s}, nil
 }
 
-// shown is an export to be shown: completion or, while it runs, progress.
+// shown is an export to show. It has the completion or, while the export runs, the progress.
 type shown struct {
 	dataset    *files.Dataset
 	completion *export.Completion
 	progress   *export.Progress
-	unknown    error // why the progress may be older than it could be
+	unknown    error // why the current progress could not be read
 }
 
-// writeJSON writes the fields of the last event, and what the folder has beside them.
+// writeJSON writes the fields of the last event, together with the request, the files and the time
+// of deletion.
 func (s shown) writeJSON(a *app.App) error {
 	var last any = s.progress
 	if s.completion != nil {
@@ -91,14 +93,14 @@ func (s shown) writeJSON(a *app.App) error {
 	return json.NewEncoder(a.Stdout).Encode(fields)
 }
 
-// sheet is lines of a name and a value.
+// sheet is a table of names and values, one pair a line.
 type sheet struct{ table }
 
 func (s *sheet) add(name, format string, args ...any) {
 	s.rows = append(s.rows, []string{"  " + name, printable(fmt.Sprintf(format, args...))})
 }
 
-// addIf leaves out what is not there.
+// addIf adds a line unless the value is empty.
 func (s *sheet) addIf(name, value string) {
 	if value != "" {
 		s.add(name, "%s", value)
@@ -128,7 +130,7 @@ func (s shown) text() string {
 			byteSize(s.progress.Bytes))
 	}
 	if s.unknown != nil {
-		t.add("note", "the progress is not to be had: %v", s.unknown)
+		t.add("note", "the progress could not be read: %v", s.unknown)
 	}
 	return printable(cmp.Or(r.Name, "(no name)")) + "\n" + t.String() + s.files()
 }
@@ -147,7 +149,7 @@ func (s shown) status(t *sheet) {
 	}
 }
 
-// ending is what the completion tells.
+// ending adds the lines that come from the completion.
 func (s shown) ending(t *sheet) {
 	c := s.completion
 	t.add("ended", "%s, after %s", moment(*c.CompletedAt), c.CompletedAt.Sub(c.RequestedAt).Round(time.Millisecond))
@@ -179,7 +181,8 @@ func (s shown) ending(t *sheet) {
 	}
 }
 
-// filesShown keeps the end of a long export in sight; --json has all of them.
+// filesShown is the largest number of files listed, so that the other lines stay on the screen.
+// --json lists all.
 const filesShown = 20
 
 // files lists the objects of the manifest.
@@ -202,12 +205,12 @@ func (s shown) files() string {
 // moment writes a time for people.
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000 UTC") }
 
-// joined joins the parts that are there.
+// joined joins the parts that are not empty.
 func joined(separator string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), separator)
 }
 
-// prefixed puts a prefix before what is there.
+// prefixed puts a prefix before s, unless s is empty.
 func prefixed(prefix, s string) string {
 	if s == "" {
 		return ""
@@ -230,7 +233,7 @@ func describeSelection(s export.Selection) string {
 	return strings.Join(parts, ", ")
 }
 
-// describeFilters writes the filters as the request has them.
+// describeFilters writes the filters in the form of the request.
 func describeFilters(f export.Filters) string {
 	text := compactJSON(f)
 	if text == "{}" {

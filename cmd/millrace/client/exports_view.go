@@ -18,7 +18,7 @@ import (
 type ExportsView struct {
 	ExportArg
 	N    int  `short:"n" default:"20" help:"The first N records."`
-	JSON bool `name:"json" help:"One record a line, as JSON, whatever the export's format."`
+	JSON bool `name:"json" help:"One record a line, as JSON, for every format of the export."`
 }
 
 // Run prints the first records of an export.
@@ -76,7 +76,8 @@ type entry struct {
 	value json.RawMessage
 }
 
-// entries takes a JSON object or array apart, in its order. Of an array the keys are "-".
+// entries returns the keys and values of a JSON object, or the elements of an array with the key
+// "-", in the document's order.
 func entries(document json.RawMessage) ([]entry, error) {
 	d := json.NewDecoder(bytes.NewReader(document))
 	opening, err := d.Token()
@@ -101,7 +102,7 @@ func entries(document json.RawMessage) ([]entry, error) {
 	return list, nil
 }
 
-// empty says whether a value says nothing.
+// empty reports whether a value is null or an empty text, object or array.
 func empty(value json.RawMessage) bool {
 	switch string(value) {
 	case "null", `""`, "{}", "[]":
@@ -110,8 +111,8 @@ func empty(value json.RawMessage) bool {
 	return false
 }
 
-// writeFields writes a key and its value a line, those that say nothing left out; objects within it
-// are indented.
+// writeFields writes each key with its value on a line. It leaves out empty values, and indents the
+// fields of inner objects.
 func writeFields(b *strings.Builder, indent string, document json.RawMessage) error {
 	list, err := entries(document)
 	if err != nil {
@@ -145,7 +146,7 @@ func writeFields(b *strings.Builder, indent string, document json.RawMessage) er
 	return nil
 }
 
-// nested says whether a value needs lines of its own: an object, or an array that has one.
+// nested reports whether a value needs lines of its own: it is an object, or an array that has one.
 func nested(value json.RawMessage) bool {
 	switch value[0] {
 	case '{':
@@ -164,10 +165,10 @@ func nested(value json.RawMessage) bool {
 	return false
 }
 
-// textShown is how many characters of a text are shown.
+// textShown is the largest number of characters shown of one text.
 const textShown = 600
 
-// flat writes a value that is not nested.
+// flat returns the text of a value that is not nested.
 func flat(value json.RawMessage) (string, error) {
 	switch value[0] {
 	case '"':
@@ -192,8 +193,8 @@ func flat(value json.RawMessage) (string, error) {
 	return string(value), nil
 }
 
-// excerpt is the beginning of a text, its lines kept and everything else that could move the cursor
-// taken out.
+// excerpt returns the beginning of a text. It keeps line breaks and replaces all other characters
+// that could move the cursor.
 func excerpt(text string) string {
 	more := ""
 	if n := utf8.RuneCountInString(text); n > textShown {

@@ -17,7 +17,7 @@ type Formats struct {
 	JSON    bool   `name:"json" help:"One JSON object a target."`
 }
 
-// Run lists what can be asked for.
+// Run lists the purposes and targets of exports.
 func (c Formats) Run(a *app.App) error {
 	purposes := format.Purposes
 	if c.Purpose != "" {

@@ -12,23 +12,24 @@ import (
 	"github.com/millrace/millrace/pipeline/export/files"
 )
 
-// Bar shows how far something is: a bar on a terminal, nothing elsewhere.
+// Bar is a progress bar on a terminal. Elsewhere it shows nothing.
 type Bar struct{ bar *progressbar.ProgressBar }
 
-// EventsBar starts a bar that counts events. A total of -1 is not known.
+// EventsBar starts a bar that counts events. A total of -1 means that the total is unknown.
 func EventsBar(a *app.App, what string, total int64) Bar {
 	return newBar(a, what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString("events"),
 		progressbar.OptionClearOnFinish())
 }
 
-// rowsBar counts the rows of an export, whose number is not known yet. It stays when it is full.
+// rowsBar starts a bar that counts the rows of an export. Their total is not known yet. The bar
+// stays on the screen when it is full.
 func rowsBar(a *app.App) Bar {
 	return newBar(a, "  rows", -1, progressbar.OptionShowCount(),
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.Stderr) }))
 }
 
-// bytesBar counts the bytes of an export's objects.
+// bytesBar starts a bar that counts the bytes of an export's objects.
 func bytesBar(a *app.App, what string, d *files.Dataset) Bar {
 	if d.Manifest == nil {
 		return Bar{}
@@ -64,7 +65,7 @@ func (b Bar) add(n int64) {
 	}
 }
 
-// total sets what the bar is out of, once that is known.
+// total sets the bar's total, once it is known.
 func (b Bar) total(n int64) {
 	if b.bar != nil && n > 0 {
 		b.bar.ChangeMax64(n)
@@ -78,7 +79,7 @@ func (b Bar) Finish() {
 	}
 }
 
-// clear takes the bar away.
+// clear removes the bar from the screen.
 func (b Bar) clear() {
 	if b.bar != nil {
 		b.bar.Clear() //nolint:errcheck // as above

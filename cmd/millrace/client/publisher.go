@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// Publisher sends run events to a topic, not faster than a rate.
+// Publisher sends run events to a topic, at most at a given rate.
 type Publisher struct {
 	client    *kgo.Client
 	topic     string
@@ -28,7 +28,8 @@ type Publisher struct {
 	checker   kafka.Checker
 }
 
-// NewPublisher returns a publisher to a topic. A rate of 0 is no limit.
+// NewPublisher returns a publisher that sends at most rate events a second to a topic. A rate of 0
+// means no limit.
 func NewPublisher(client *kgo.Client, topic string, rate float64) *Publisher {
 	p := &Publisher{client: client, topic: topic, Progress: func(int64, int64) {},
 		checker: kafka.Checker{Source: "millrace/replay"}}
@@ -39,7 +40,7 @@ func NewPublisher(client *kgo.Client, topic string, rate float64) *Publisher {
 	return p
 }
 
-// send hands a record to the producer; it blocks while the producer's buffer is full.
+// send hands a record to the producer. It blocks while the producer's buffer is full.
 func (p *Publisher) send(ctx context.Context, r *kgo.Record) error {
 	if err := p.failed.Load(); err != nil {
 		return *err
@@ -62,7 +63,7 @@ func (p *Publisher) send(ctx context.Context, r *kgo.Record) error {
 	return nil
 }
 
-// Flush waits until Kafka has everything, also when ctx is done: what was sent is finished.
+// Flush waits until Kafka has acknowledged every record that was sent, even when ctx is done.
 func (p *Publisher) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
@@ -89,7 +90,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// SendSample publishes everything a generator makes.
+// SendSample publishes all events of a generator.
 func (p *Publisher) SendSample(ctx context.Context, g *sample.Generator) error {
 	for {
 		e, ok := g.Next()

@@ -21,11 +21,11 @@ import (
 
 // Replay is the command line of millrace replay.
 type Replay struct {
-	Files []string `arg:"" name:"file" help:"Files of run events, one a line: CloudEvents or bare JSON; .gz and .zst are unpacked; - is standard input."`
-	Rate  float64  `placeholder:"N/s" help:"Events a second at most; 0 = as fast as Kafka takes them."`
+	Files []string `arg:"" name:"file" help:"Files of run events, one event a line: CloudEvents or bare JSON; .gz and .zst are unpacked; - is standard input."`
+	Rate  float64  `placeholder:"N/s" help:"Maximum of events a second; 0 = as fast as Kafka accepts them."`
 	Loop  bool     `help:"Start over at the end, until interrupted."`
 
-	As  string `placeholder:"openai-chat" help:"What the lines are, if not run events. openai-chat: chats in OpenAI's shape, {\"messages\": […]}, each of which becomes a run of copilot --app in --workspace."`
+	As  string `placeholder:"openai-chat" help:"Format of the lines, if they are not run events. openai-chat: chats in OpenAI's format, {\"messages\": […]}; each becomes a run of copilot --app in --workspace."`
 	App string `help:"With --as: id of the copilot."`
 	app.WorkspaceFlag
 }
@@ -36,13 +36,13 @@ func (c *Replay) Validate() error {
 		return errors.New("--rate must not be negative")
 	}
 	if c.Loop && len(c.Files) == 1 && c.Files[0] == "-" {
-		return errors.New("--loop cannot start standard input over")
+		return errors.New("--loop cannot read standard input again: give a file")
 	}
 	return c.validateAs()
 }
 
-// Run publishes the events. A line that is not a run event is reported and passed over; then the
-// exit code is 1.
+// Run publishes the events. It reports and skips lines that are not run events; the exit code is
+// then 1.
 func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	workspace, err := c.WorkspaceID(a.Config)
 	if err != nil {
@@ -82,11 +82,11 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	return nil
 }
 
-// lineReader returns what makes records of the lines of a file, which was modified at that time;
-// the zero time is that of standard input. Lines are numbered from 1.
+// lineReader returns a function that makes a record of each line of a file. It gets the time when
+// the file was modified, or the zero time for standard input. Lines are numbered from 1.
 type lineReader func(modified time.Time) func(line []byte, number int) (*kgo.Record, error)
 
-// replayFile sends the events of a file and returns how many lines it had to skip.
+// replayFile sends the events of a file and returns the number of lines that it skipped.
 func replayFile(ctx context.Context, a *app.App, name string, p *Publisher, read lineReader) (bad int, err error) {
 	in, err := openEvents(a, name)
 	if err != nil {
@@ -127,8 +127,8 @@ func (r *reader) Close() {
 	}
 }
 
-// openEvents opens a file, unpacking it by its name, or standard input, unpacking it by its first
-// bytes.
+// openEvents opens a file or standard input. The name of a file, or the first bytes of standard
+// input, decide how it is unpacked.
 func openEvents(a *app.App, name string) (*reader, error) {
 	r := &reader{Reader: a.Stdin}
 	if name != "-" {

@@ -20,7 +20,7 @@ const asOpenAIChat = "openai-chat"
 func (c *Replay) validateAs() error {
 	switch {
 	case c.As == "" && (c.App != "" || c.Workspace != ""):
-		return errors.New("--app and --workspace are for --as " + asOpenAIChat + ": run events name theirs themselves")
+		return errors.New("--app and --workspace are for --as " + asOpenAIChat + ": run events name their own")
 	case c.As == "":
 		return nil
 	case c.As != asOpenAIChat:
@@ -33,7 +33,7 @@ func (c *Replay) validateAs() error {
 	return nil
 }
 
-// what the lines are, for messages.
+// what names the kind of the lines, for messages.
 func (c *Replay) what() string {
 	if c.As == asOpenAIChat {
 		return "chats in OpenAI's shape"
@@ -41,7 +41,7 @@ func (c *Replay) what() string {
 	return "run events"
 }
 
-// reader returns what reads the lines of files.
+// reader returns the lineReader for the format that --as names.
 func (c *Replay) reader(p *Publisher, workspace string) lineReader {
 	return func(modified time.Time) func(line []byte, number int) (*kgo.Record, error) {
 		if c.As == "" {
@@ -55,8 +55,8 @@ func (c *Replay) reader(p *Publisher, workspace string) lineReader {
 	}
 }
 
-// chatRecord reads a line as a chat and returns the record of its run. The same line gives the same
-// record, so that the log may be replayed again.
+// chatRecord reads a line as a chat and returns the record of its run. The same line always gives
+// the same record, so a log may be replayed again.
 func chatRecord(converter *chatlog.Converter, line []byte, number int) (*kgo.Record, error) {
 	run, err := converter.Convert(line, number)
 	if err != nil {

@@ -26,24 +26,24 @@ type Request struct {
 	Source      string             `help:"copilot or recipe."`
 	App         string             `help:"Id of the copilot or recipe."`
 	Purpose     string             `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning; see millrace formats."`
-	Limit       int64              `help:"The most recent N."`
-	RunID       []string           `name:"run-id" sep:"none" help:"These runs; may be repeated."`
+	Limit       int64              `help:"Only the most recent N runs (or node runs, for node purposes)."`
+	RunID       []string           `name:"run-id" sep:"none" help:"Id of a run to export; may be repeated."`
 	From        string             `help:"Start of the time window, RFC 3339, inclusive."`
 	To          string             `help:"End of the time window, exclusive."`
-	By          string             `help:"Time of the window: started_at (default) or ingested_at."`
-	Node        []string           `sep:"none" help:"Node of a node purpose; may be repeated."`
-	AppVersion  []string           `name:"version" sep:"none" help:"Only these app versions; may be repeated."`
-	Status      []string           `sep:"none" help:"Only these statuses; may be repeated."`
+	By          string             `help:"Column that the time window is about: started_at (default) or ingested_at."`
+	Node        []string           `sep:"none" help:"Id of a node, for node purposes; may be repeated."`
+	AppVersion  []string           `name:"version" sep:"none" help:"Only runs of this app version; may be repeated."`
+	Status      []string           `sep:"none" help:"Only runs with this status; may be repeated."`
 	Rating      string             `help:"Only runs with this rating: thumbsUp or thumbsDown."`
 	MinScore    *float64           `name:"min-score" help:"Only runs with at least this score."`
-	Target      string             `help:"Tool whose shape the records get; see millrace formats; default canonical, of fine_tuning openai_chat."`
+	Target      string             `help:"Tool that the records are shaped for; see millrace formats; default canonical, for fine_tuning openai_chat."`
 	Format      string             `help:"jsonl, json, csv or parquet."`
 	Compression string             `help:"none, gzip or zstd."`
 	Split       map[string]float64 `help:"Shares of the splits, such as validation=0.1;test=0.1, and seed=7."`
-	Option      map[string]string  `mapsep:"none" help:"Option of the target, k=v, v is JSON or text; may be repeated."`
+	Option      map[string]string  `mapsep:"none" help:"Option of the target, NAME=VALUE, where VALUE is JSON or text; may be repeated."`
 	Watch       bool               `help:"Show progress until the export ends."`
-	Download    string             `placeholder:"DIR" type:"path" help:"Watch, and download the files into DIR; with --watch a recipe_evaluation goes to a folder of the current one, named by the export's id."`
-	DryRun      bool               `help:"Ask for nothing: print how many rows there are, the first records, and what would be dropped."`
+	Download    string             `placeholder:"DIR" type:"path" help:"Watch, and then download the files into DIR. With --watch, a recipe_evaluation is always downloaded, by default into a new folder named by the export's id."`
+	DryRun      bool               `help:"File no request: print how many rows match, the first records, and what would be dropped."`
 	JSON        bool               `name:"json" help:"Print the events as JSON, one a line."`
 }
 
@@ -53,7 +53,7 @@ func (c Request) Run(ctx context.Context, a *app.App) error {
 	return err
 }
 
-// run returns which export it was.
+// run files the request and returns the id of the export.
 func (c Request) run(ctx context.Context, a *app.App) (export.ID, error) {
 	request, data, minted, err := c.Parse(a)
 	if err != nil {
@@ -97,7 +97,8 @@ func (c Request) run(ctx context.Context, a *app.App) (export.ID, error) {
 	return request.ID, c.download(ctx, a, completion)
 }
 
-// Parse returns the request, its JSON, and whether its id was minted.
+// Parse returns the checked request, its JSON, and whether the command made the export's id because
+// the request had none.
 func (c Request) Parse(a *app.App) (request *export.Request, data []byte, minted bool, err error) {
 	document, err := c.document(a)
 	if err != nil {
@@ -115,15 +116,15 @@ func (c Request) Parse(a *app.App) (request *export.Request, data []byte, minted
 	return request, data, minted, err
 }
 
-// downloads says whether the files are wanted: the evaluation of a recipe is made to be read at
-// once.
+// downloads reports whether to download the files. A recipe evaluation that is watched is always
+// downloaded, because people read it at once.
 func (c Request) downloads(r *export.Request) bool {
 	return c.Download != "" || r.Purpose == export.RecipeEvaluation
 }
 
 func (c Request) download(ctx context.Context, a *app.App, completion *export.Completion) error {
 	out := a.Stdout
-	if c.JSON { // standard output is for the events
+	if c.JSON { // standard output carries the events
 		out = a.Stderr
 	}
 	if completion.Fragments == 0 {
@@ -133,7 +134,7 @@ func (c Request) download(ctx context.Context, a *app.App, completion *export.Co
 	return download(ctx, a, completion.ID, c.Download, files.DownloadOptions{}, out)
 }
 
-// document is the request's JSON: the file's, with the flags over it.
+// document returns the request's JSON: the fields of the file, overridden by the flags.
 func (c Request) document(a *app.App) (map[string]any, error) {
 	document := map[string]any{}
 	if c.File != "" {
@@ -190,7 +191,8 @@ func readRequest(a *app.App, name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// selection replaces the file's as a whole: half of one and half of another would be neither.
+// selection returns the selection of the flags. It replaces the file's selection as a whole, since
+// a mix of both would be neither.
 func (c Request) selection() map[string]any {
 	selection := map[string]any{}
 	if c.Limit != 0 {
@@ -240,7 +242,7 @@ func (c Request) options() map[string]any {
 	return options
 }
 
-// overlay lays fields over an object of the document.
+// overlay sets fields in an object of the document, and creates the object if it is missing.
 func overlay(document map[string]any, key string, fields map[string]any) {
 	if len(fields) == 0 {
 		return
@@ -253,7 +255,7 @@ func overlay(document map[string]any, key string, fields map[string]any) {
 	document[key] = object
 }
 
-// CommandLine is how a user would type the request.
+// CommandLine returns the request as a user would type it.
 func (c *Request) CommandLine() string {
 	line := fmt.Sprintf(`request --source %s --app %s --purpose %s --limit %d --name "%s"`, c.Source, c.App, c.Purpose,
 		c.Limit, c.Name)

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 )
 
-// try shows what the export of a request would come to.
+// try prints what a request would export, without filing it.
 func (c Request) try(ctx context.Context, a *app.App, r *export.Request) error {
 	d, err := dryrun.Run(ctx, a.Config.DSN, r, int64(a.Config.ExportWindowRecords))
 	if err != nil {

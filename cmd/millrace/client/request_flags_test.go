@@ -63,12 +63,12 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 	}
 }
 
-// requestLine is a command line with this command alone.
+// requestLine is a command line whose only command is request.
 type requestLine struct {
 	Request Request `cmd:""`
 }
 
-// canonical returns a JSON document as encoding/json writes it.
+// canonical returns a JSON document in the form that encoding/json writes.
 func canonical(t *testing.T, document string) string {
 	t.Helper()
 	var value any
@@ -103,7 +103,7 @@ func TestARecipeEvaluationThatIsWatchedIsDownloaded(t *testing.T) {
 		{[]string{"--watch"}, export.RecipeEvaluation, true},
 		{[]string{"--watch"}, export.NodeEvaluation, false},
 		{[]string{"--download", "d"}, export.ExportDataset, true},
-		{nil, export.RecipeEvaluation, true}, // where it is followed, which it is not
+		{nil, export.RecipeEvaluation, true}, // a download would only happen with --watch, which is not set
 	} {
 		var cli requestLine
 		parseArgs(t, &cli, append([]string{"request"}, c.args...))

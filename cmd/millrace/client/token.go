@@ -14,11 +14,12 @@ import (
 	"github.com/millrace/millrace/pipeline/api/auth"
 )
 
-// Token makes tokens where no identity provider does.
+// Token is the command line of millrace token. It makes tokens for development, where no identity
+// provider does.
 type Token struct {
-	Scope    []string      `placeholder:"S" help:"A scope; may be given several times. Default: all of them."`
-	Subject  string        `help:"Whose token it is. Default: $USER."`
-	TTL      time.Duration `name:"ttl" default:"1h" help:"How long it is good."`
+	Scope    []string      `placeholder:"S" help:"A scope; may be repeated. Default: all scopes."`
+	Subject  string        `help:"Subject of the token. Default: $USER."`
+	TTL      time.Duration `name:"ttl" default:"1h" help:"How long the token is valid."`
 	Key      string        `placeholder:"FILE" help:"Private key to sign with: PKCS #8 in PEM, or a JWK. Default: the secret of MILLRACE_AUTH_HMAC_SECRET_FILE."`
 	Generate string        `placeholder:"DIR" help:"Make a key instead: private.jwk for --key, and jwks.json for MILLRACE_AUTH_JWKS_FILE."`
 	app.WorkspaceFlag
@@ -31,17 +32,17 @@ func (c *Token) Validate() error {
 	}
 	for _, scope := range c.Scope {
 		if !slices.Contains(auth.Scopes, scope) {
-			return fmt.Errorf("--scope %q: there are %s", scope, strings.Join(auth.Scopes, ", "))
+			return fmt.Errorf("--scope %q is not one of %s", scope, strings.Join(auth.Scopes, ", "))
 		}
 	}
 	if c.Generate != "" && (c.Key != "" || c.Workspace != "" || c.Subject != "" || len(c.Scope) > 0) {
-		return errors.New("--generate makes a key and no token: give it alone")
+		return errors.New("--generate makes a key and no token: give it without other flags")
 	}
 	return nil
 }
 
-// Run prints a token, and nothing else, so that it can go into a header: -H "Authorization: Bearer
-// $(millrace token)".
+// Run prints a token and nothing else, so that a command can use it in a header: -H "Authorization:
+// Bearer $(millrace token)".
 func (c *Token) Run(a *app.App) error {
 	if c.Generate != "" {
 		return c.generate(a)
@@ -92,7 +93,7 @@ func (c *Token) signer(cfg auth.Config) (*auth.Signer, error) {
 		}
 		return signer, nil
 	}
-	return nil, app.Usage("there is nothing to sign with: set MILLRACE_AUTH_HMAC_SECRET_FILE, or give --key FILE; " +
+	return nil, app.Usage("there is no key to sign with: set MILLRACE_AUTH_HMAC_SECRET_FILE, or give --key FILE; " +
 		"--generate DIR makes a key")
 }
 

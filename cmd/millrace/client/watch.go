@@ -17,16 +17,17 @@ import (
 	"github.com/millrace/millrace/pipeline/export/live"
 )
 
-// publishTimeout is how long Kafka may take to acknowledge a request or a cancel.
+// publishTimeout bounds the time in which Kafka must acknowledge a request or a cancel.
 const publishTimeout = time.Minute
 
-// ExportRequests returns what files and cancels exports. Source is the CloudEvents source.
+// ExportRequests returns the client that files and cancels exports. source becomes the source of
+// its CloudEvents.
 func ExportRequests(a *app.App, producer *kgo.Client, source string) *live.Requests {
 	return &live.Requests{Producer: producer, TopicPrefix: a.Config.KafkaTopicPrefix, Source: source,
 		Timeout: publishTimeout}
 }
 
-// Follow starts to follow exports, see [live.Follow].
+// Follow starts to follow the states of exports; see [live.Follow].
 func Follow(ctx context.Context, a *app.App, ended bool, ids ...export.ID) (*live.Follower, error) {
 	cfg, err := a.KafkaConfig(nil)
 	if err != nil {
@@ -36,16 +37,16 @@ func Follow(ctx context.Context, a *app.App, ended bool, ids ...export.ID) (*liv
 	return f, withTopicsHint(err)
 }
 
-// withTopicsHint adds what to do when topics are missing.
+// withTopicsHint adds to an error about missing topics how to create them.
 func withTopicsHint(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w; `millrace topics` creates the topics", err)
+	return fmt.Errorf("%w; run `millrace topics` to create the topics", err)
 }
 
-// WaitCompletion waits for the end of the export that f follows, and calls progress with its states
-// before that.
+// WaitCompletion waits for the end of the export that f follows. Until then it calls progress with
+// each state of the export.
 func WaitCompletion(ctx context.Context, f *live.Follower, progress func(*export.Progress)) (c *export.Completion,
 	err error) {
 	err = f.Wait(ctx, func(s *export.State) error {
@@ -59,14 +60,15 @@ func WaitCompletion(ctx context.Context, f *live.Follower, progress func(*export
 	return c, err
 }
 
-// follow shows the progress of an export, and how it ended: with an error if it did not succeed.
+// follow shows the progress of an export and then its end. It returns an error if the export did
+// not succeed.
 func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*export.Completion, error) {
 	bar := rowsBar(a)
 	out := json.NewEncoder(a.Stdout)
 	completion, err := WaitCompletion(ctx, f, func(p *export.Progress) {
 		switch {
 		case c.JSON:
-			out.Encode(p) //nolint:errcheck // the completion's is checked
+			out.Encode(p) //nolint:errcheck // the error of writing the completion is checked
 		case bar.bar != nil:
 			bar.total(p.RowsPlanned)
 			bar.Set(p.RowsDone)
@@ -102,7 +104,7 @@ func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*exp
 	return completion, nil
 }
 
-// DescribeFailure returns the error of a failed export, for people.
+// DescribeFailure returns the error of a failed export, written for people.
 func DescribeFailure(e *export.Error) error {
 	if e == nil {
 		return errors.New("the export failed")
@@ -115,7 +117,7 @@ func describeProgress(p *export.Progress) string {
 		p.RowsPlanned, p.Records, p.Fragments)
 }
 
-// DescribeCompletion returns lines that say how an export ended.
+// DescribeCompletion returns lines that describe how an export ended.
 func DescribeCompletion(c *export.Completion) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d records in %d files, %d bytes\n", c.Status, c.Records, c.Fragments, c.Bytes)

@@ -1,4 +1,4 @@
-// Package demo has the command that shows all of Millrace on a local stack.
+// Package demo is the command that shows all of Millrace on a local stack.
 package demo
 
 import (
@@ -21,11 +21,11 @@ import (
 
 // Command is the command line of millrace demo.
 type Command struct {
-	Dir  string `type:"path" placeholder:"DIR" help:"Folder for the data and the exports; default a fresh one, which is named."`
+	Dir  string `type:"path" placeholder:"DIR" help:"Folder for the data and the exports; default a new temporary folder, whose path is printed."`
 	Runs int    `default:"3000" hidden:""`
 }
 
-// demoQueries are what an analyst might ask first.
+// queries are what an analyst might ask first.
 var queries = []struct{ title, sql string }{
 	{"Runs, success and latency by version",
 		`SELECT app_id, app_version, count() AS runs, round(avg(status = 'succeeded'), 3) AS success,
@@ -48,13 +48,13 @@ ORDER BY app_id, node_runs DESC, node_id
 LIMIT 8`},
 }
 
-// LocalStack runs the embedded services over dir and all roles on them, and calls f when everything
-// answers. It stops all when f returns.
+// LocalStack runs the embedded services with their data in dir, and all roles on the services. It
+// calls f when everything answers, and stops everything after f has returned.
 type LocalStack func(ctx context.Context, a *app.App, dir string, f func(context.Context,
 	*services.Services) error) error
 
-// Run starts the local stack on free ports, streams sample runs through it, queries and exports
-// them.
+// Run starts the local stack on free ports, streams sample runs through it, queries the runs and
+// exports them.
 func (c Command) Run(ctx context.Context, a *app.App, local LocalStack) (err error) {
 	began := time.Now()
 	if c.Dir == "" {
@@ -148,7 +148,7 @@ func (c Command) stream(ctx context.Context, a *app.App) error {
 	return err
 }
 
-// queryHTTP asks ClickHouse for a table to look at.
+// queryHTTP runs a query and returns its result as a text table.
 func queryHTTP(ctx context.Context, addr, database, sql string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+
 		"/?default_format=PrettyCompactMonoBlock&output_format_pretty_color=0&output_format_pretty_row_numbers=0&database="+

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// demoExports are an export for each purpose, as a target that fits.
+// exports are one request for each purpose, each with a target that suits the app.
 var exports = []client.Request{
 	{Name: "Knowledge answers", Source: "recipe", App: "knowledge-answer", Purpose: export.ExportDataset,
 		Format: export.Parquet},
@@ -28,8 +28,8 @@ var exports = []client.Request{
 		Split: map[string]float64{"validation": 0.1}},
 }
 
-// export files one export for each purpose, and does with them what a user would: each step under
-// the command that does it.
+// export files one export for each purpose, and then lists, views and verifies the exports as a
+// user would. It prints the command of each step above the step's output.
 func (c Command) export(ctx context.Context, a *app.App) error {
 	inner := *a
 	inner.Stdout = &indented{w: a.Stdout}
@@ -80,10 +80,10 @@ func (c Command) export(ctx context.Context, a *app.App) error {
 	return nil
 }
 
-// demoLimit is how many rows an export of the demo has at most.
+// maxRows is the largest number of rows in an export of the demo.
 const maxRows = 600
 
-// fileAll asks for exports, shows how far they are, side by side, and returns their completions in
+// fileAll files the exports, shows their progress side by side, and returns their completions in
 // the order of the requests.
 func fileAll(ctx context.Context, a *app.App, requests []client.Request) ([]*export.Completion, error) {
 	producer, err := a.KafkaClient(kafka.ProducerOptions()...)
@@ -139,8 +139,8 @@ func fileAll(ctx context.Context, a *app.App, requests []client.Request) ([]*exp
 	return completions, nil
 }
 
-// waitTracked waits until ClickHouse has the ends of the exports, which is a moment after their
-// events.
+// waitTracked waits until ClickHouse knows that the exports have ended. That is a moment after
+// their completions were sent.
 func waitTracked(ctx context.Context, a *app.App, exports int) error {
 	conn, err := a.Config.DSN.Open()
 	if err != nil {
@@ -155,7 +155,7 @@ func waitTracked(ctx context.Context, a *app.App, exports int) error {
 	})
 }
 
-// indented writes lines with two spaces before each.
+// indented writes lines, each indented by two spaces.
 type indented struct {
 	w      io.Writer
 	inside bool

@@ -1,5 +1,5 @@
-// Package services runs the embedded Kafka and ClickHouse, prepared for the roles: for millrace
-// local, demo and bench.
+// Package services runs the embedded Kafka and ClickHouse for millrace local, demo and bench, and
+// creates the topics and tables that the roles need.
 package services
 
 import (
@@ -23,9 +23,9 @@ type Services struct {
 	ClickHouse *local.ClickHouse
 }
 
-// Run starts the embedded services over dir, points the configuration at them, and calls f when
-// they answer. It cancels the context of f when a service fails, and stops the services after f has
-// returned.
+// Run starts the embedded services with their data in dir, sets their addresses in the
+// configuration, and calls f when they answer. It cancels the context of f when a service fails,
+// and stops the services after f has returned.
 func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *Services) error) error {
 	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.Config.Libchdb, Progress: a.Stderr})
 	if err != nil {
@@ -54,7 +54,7 @@ func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *S
 		defer stop()
 		defer context.AfterFunc(failed, stop)()
 		if err := prepare(ctx, a, dir, s); err != nil {
-			if ctx.Err() != nil { // the process was told to stop, or a service failed: the group has its error
+			if ctx.Err() != nil { // a signal came, or a service failed; the group has the service's error
 				return nil
 			}
 			return err
@@ -65,7 +65,8 @@ func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *S
 	return errors.Join(err, group.Wait())
 }
 
-// prepare points the configuration at the services, and creates the topics and tables.
+// prepare sets the addresses of the services in the configuration, and creates the topics and
+// tables.
 func prepare(ctx context.Context, a *app.App, dir string, s *Services) (err error) {
 	a.Config.KafkaBrokers = []string{s.Kafka.Addr()}
 	a.Config.ClickHouseDSN = "clickhouse://" + s.ClickHouse.NativeAddr() + "/" + a.Config.DSN.Database
