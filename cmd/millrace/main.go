@@ -33,6 +33,7 @@ type commands struct {
 	Config      configCommand      `cmd:"" help:"Show the effective configuration, secrets masked."`
 	Version     versionCommand     `cmd:"" help:"Show the version."`
 	Replay      client.Replay      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
+	Sample      demo.Sample        `cmd:"" help:"Publish sample runs, and request exports of them, until interrupted."`
 	Request     client.Request     `cmd:"" help:"Ask for an export."`
 	Exports     client.Exports     `cmd:"" help:"List, show, view, download, verify, cancel and delete exports."`
 	Formats     client.Formats     `cmd:"" help:"List the purposes and their targets, with rules and an example of each target."`
