@@ -39,7 +39,8 @@ soak: build            ## the tests that kill, and those of size, with full coun
 	MILLRACE_TEST_SOAK=true go test -count=1 -parallel 1 -timeout 4h -v -run 'Kill|ComeAndGo|Incremental|Large|Huge|Small' ./cmd/millrace/e2e/
 
 golden: build          ## rewrite the golden files and the generated tables of the documents
-	go test ./cmd/millrace/app/ ./pipeline/export/format/... ./pipeline/export/selection/ -run Golden -update
+	go test ./cmd/millrace/app/ ./pipeline/export/format/... ./pipeline/export/selection/ ./pipeline/export/live/ \
+		./pipeline/export/seal/ ./pipeline/history/ -run Golden -update
 
 build:                 ## bin/millrace
 	go build -trimpath -o bin/ ./cmd/millrace

@@ -1,26 +1,13 @@
 package selection
 
 import (
-	"bytes"
-	"flag"
-	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/ch-go"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
-	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // shapes are requests by the shape of their rows. Purposes and targets that are not among them need
 // the rows of one that is.
@@ -67,37 +54,9 @@ func filterShapes() map[string]export.Filters {
 	}
 }
 
-// golden is a file of queries.
-type golden struct {
-	names   []string
-	queries []clickhouse.Query
-}
-
-func (g *golden) add(name string, q clickhouse.Query) {
-	if q.SQL != "" {
-		g.names, g.queries = append(g.names, name), append(g.queries, q)
-	}
-}
-
-// text is the file: each query below its name and parameters.
-func (g *golden) text() []byte {
-	var b bytes.Buffer
-	for i, q := range g.queries {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		fmt.Fprintf(&b, "-- %s\n", g.names[i])
-		for _, name := range slices.Sorted(maps.Keys(q.Parameters)) {
-			fmt.Fprintf(&b, "-- %s = %s\n", name, q.Parameters[name])
-		}
-		b.WriteString(q.SQL + ";\n")
-	}
-	return b.Bytes()
-}
-
 // goldens returns the queries of every shape of selection, by the name of their file.
-func goldens() map[string]*golden {
-	files := map[string]*golden{}
+func goldens() map[string]*clickhousetest.Golden {
+	files := map[string]*clickhousetest.Golden{}
 	for shape, r := range shapes {
 		if r.Target == "" {
 			r.Target = export.Canonical
@@ -118,110 +77,59 @@ func goldens() map[string]*golden {
 		}
 		files[shape+".snapshot"] = snapshotGolden(r)
 	}
-	other := &golden{}
+	other := &clickhousetest.Golden{}
 	r := shapes["runs"]
 	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", "app", []string{"run-1"}
-	other.add("newest run", Newest(&r, export.Selection{}, 100))
-	other.add("found runs", FoundRuns(&r))
-	other.add("server time", ServerTime())
+	other.Add("newest run", Newest(&r, export.Selection{}, 100))
+	other.Add("found runs", FoundRuns(&r))
+	other.Add("server time", ServerTime())
 	n := shapes["nodes"]
 	n.ID, n.Source, n.AppID = r.ID, r.Source, r.AppID
-	other.add("newest node run", Newest(&n, export.Selection{}, 100))
-	other.add("variables", New(&n, export.Selection{Limit: 1000}).Variables())
+	other.Add("newest node run", Newest(&n, export.Selection{}, 100))
+	other.Add("variables", New(&n, export.Selection{Limit: 1000}).Variables())
 	files["other"] = other
 	return files
 }
 
-func selectionGolden(r export.Request, bounds export.Selection) *golden {
-	g := &golden{}
+func selectionGolden(r export.Request, bounds export.Selection) *clickhousetest.Golden {
+	g := &clickhousetest.Golden{}
 	s := New(&r, bounds)
-	g.add("rows", s.Rows().Query)
-	g.add("node runs", s.NodeRuns().Query)
-	g.add("count", s.Count(5000))
-	g.add("insert snapshot", s.InsertSnapshot("snapshot-1", 10))
+	g.Add("rows", s.Rows().Query)
+	g.Add("node runs", s.NodeRuns().Query)
+	g.Add("count", s.Count(5000))
+	g.Add("insert snapshot", s.InsertSnapshot("snapshot-1", 10))
 	if !s.wide() { // the difference is in one place
-		g.add("insert large snapshot", s.InsertSnapshot("snapshot-1", maxRelatedRuns+1))
+		g.Add("insert large snapshot", s.InsertSnapshot("snapshot-1", maxRelatedRuns+1))
 	}
 	return g
 }
 
-func snapshotGolden(r export.Request) *golden {
-	g := &golden{}
-	g.add("count", SnapshotCount(&r, "snapshot-1"))
-	g.add("keys of windows", SnapshotKeys(&r, "snapshot-1", 100))
+func snapshotGolden(r export.Request) *clickhousetest.Golden {
+	g := &clickhousetest.Golden{}
+	g.Add("count", SnapshotCount(&r, "snapshot-1"))
+	g.Add("keys of windows", SnapshotKeys(&r, "snapshot-1", 100))
 	part := &SnapshotRange{
 		Request: &r, Snapshot: "snapshot-1",
 		From: &export.Key{Group: "a", StartedAt: goldenDay, RunID: "run-1"},
 		To:   &export.Key{Group: "b", StartedAt: goldenDay, RunID: "run-9"},
 	}
 	if shape := part.shape(); shape.wide() {
-		g.add("rows", part.wideQuery(shape))
+		g.Add("rows", part.wideQuery(shape))
 	} else {
-		g.add("keys", part.keysQuery())
-		g.add("runs", part.runsQuery())
+		g.Add("keys", part.keysQuery())
+		g.Add("runs", part.runsQuery())
 	}
-	g.add("node runs", part.NodeRuns().Query)
+	g.Add("node runs", part.NodeRuns().Query)
 	return g
 }
 
 // Every generated query can be read whole in testdata. `make golden` writes the files.
 func TestGoldenQueriesAreThoseThatAreGenerated(t *testing.T) {
 	t.Parallel()
-	files := goldens()
-	for name, g := range files {
-		path := filepath.Join("testdata", name+".sql")
-		if *update {
-			if err := os.WriteFile(path, g.text(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		if want, err := os.ReadFile(path); err != nil || !bytes.Equal(g.text(), want) {
-			t.Errorf("%s differs from the queries of today, %v: look at them with `make golden` and git diff", path, err)
-		}
-	}
-	found, err := filepath.Glob("testdata/*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range found {
-		if name := strings.TrimSuffix(filepath.Base(path), ".sql"); files[name] == nil {
-			if *update {
-				os.Remove(path)
-				continue
-			}
-			t.Errorf("no shape of selection has the queries of %s: delete it", path)
-		}
-	}
+	clickhousetest.CompareGoldens(t, goldens())
 }
 
 func TestEveryGoldenQueryRuns(t *testing.T) {
 	t.Parallel()
-	conn, err := clickhousetest.Database(t).Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for name, g := range goldens() {
-		for i, q := range g.queries {
-			if err := runGolden(t, conn, q); err != nil {
-				t.Errorf("%s, %s: %v", name, g.names[i], err)
-			}
-		}
-	}
-}
-
-func runGolden(t *testing.T, conn driver.Conn, q clickhouse.Query) error {
-	if strings.HasPrefix(q.SQL, "INSERT") {
-		q.Settings = SnapshotSettings("test", time.Minute)
-		return conn.Exec(q.Context(t.Context()), q.SQL)
-	}
-	q.Settings = append(ReadSettings("test", time.Minute), ch.SettingInt("max_threads", 1))
-	rows, err := conn.Query(q.Context(t.Context()), q.SQL)
-	if err != nil {
-		return err
-	}
-	for rows.Next() { // there are none: the tables are empty
-	}
-	return rows.Close()
+	clickhousetest.RunGoldens(t, goldens())
 }

@@ -1,0 +1,31 @@
+package live
+
+import (
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// goldens returns the queries by the name of their file.
+func goldens() map[string]*clickhousetest.Golden {
+	get, list := &clickhousetest.Golden{}, &clickhousetest.Golden{}
+	get.Add("an export", getQuery(export.ID{WorkspaceID: "acme", ExportID: "e1"}))
+	after := &position{At: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), ID: "e1"}
+	list.Add("first page", listQuery(&Query{Workspace: "acme", Limit: 50}, nil))
+	list.Add("a later page", listQuery(&Query{Workspace: "acme", Limit: 50}, after))
+	list.Add("a later page, with all filters", listQuery(&Query{Workspace: "acme", Source: "recipe", AppID: "app",
+		Purpose: export.FineTuning, Status: []string{"accepted", "running"}, Limit: 50}, after))
+	return map[string]*clickhousetest.Golden{"get": get, "list": list}
+}
+
+func TestGoldenQueriesAreThoseThatAreGenerated(t *testing.T) {
+	t.Parallel()
+	clickhousetest.CompareGoldens(t, goldens())
+}
+
+func TestEveryGoldenQueryRuns(t *testing.T) {
+	t.Parallel()
+	clickhousetest.RunGoldens(t, goldens())
+}
