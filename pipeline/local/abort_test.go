@@ -59,10 +59,10 @@ func (c *cutClient) cut() {
 	_ = c.conn.Close()
 }
 
-// What a client may be in the middle of when it is killed. Each goes on until
+// clientWork is what a client may be doing when it is killed. Each function repeats its work until
 // it fails or ctx is done.
 var clientWork = []func(ctx context.Context, c *cutClient){
-	func(ctx context.Context, c *cutClient) { // an answer: more blocks are on their way
+	func(ctx context.Context, c *cutClient) { // receives an answer of many blocks
 		rows, err := c.Query(ctx, "SELECT number, repeat('x', 100) FROM numbers(100000000)")
 		if err != nil {
 			return
@@ -71,7 +71,7 @@ var clientWork = []func(ctx context.Context, c *cutClient){
 		for rows.Next() {
 		}
 	},
-	func(ctx context.Context, c *cutClient) { // an insert: blocks are sent, its end is not
+	func(ctx context.Context, c *cutClient) { // sends an insert and never ends it
 		batch, err := c.PrepareBatch(ctx, "INSERT INTO t")
 		if err != nil {
 			return
@@ -83,17 +83,17 @@ var clientWork = []func(ctx context.Context, c *cutClient){
 			}
 		}
 	},
-	func(ctx context.Context, c *cutClient) { // a query that sends nothing but progress
+	func(ctx context.Context, c *cutClient) { // runs a query that sends only progress
 		_ = c.Exec(ctx, "SELECT sleepEachRow(0.01) FROM numbers(1000) SETTINGS max_block_size = 1, interactive_delay = 1000")
 	},
-	func(ctx context.Context, c *cutClient) { // an error's way to the client
+	func(ctx context.Context, c *cutClient) { // receives an error
 		for ctx.Err() == nil {
 			_ = c.Exec(ctx, "SELECT throwIf(number = 100) FROM numbers(200)")
 		}
 	},
 }
 
-// Without the relay the engine aborts here within a dozen clients.
+// Without the relay, the engine aborts in this test within a dozen clients.
 func TestTheServerSurvivesKilledClients(t *testing.T) {
 	t.Parallel()
 	const workers = 4
@@ -106,7 +106,7 @@ func TestTheServerSurvivesKilledClients(t *testing.T) {
 	pid := c.Pid()
 	conn := connect(t, c)
 	execute(t, conn, "CREATE TABLE t (n UInt64, s String) ENGINE = MergeTree ORDER BY n")
-	idle := count(t, conn, "system.processes") // the engine's own last query is one
+	idle := count(t, conn, "system.processes") // the engine counts as one query: its own last one
 
 	var killed atomic.Int64
 	var all sync.WaitGroup
@@ -125,7 +125,8 @@ func TestTheServerSurvivesKilledClients(t *testing.T) {
 					defer close(done)
 					clientWork[(i+w)%len(clientWork)](ctx, client)
 				}()
-				// Any moment may be the wrong one.
+				// The client is killed at a random moment, since any moment may be the dangerous
+				// one.
 				<-time.After(rand.N(40 * time.Millisecond))
 				client.cut()
 				cancel()
@@ -137,7 +138,7 @@ func TestTheServerSurvivesKilledClients(t *testing.T) {
 	}
 	all.Wait()
 
-	// The server notices each of them, and ends what it did for it.
+	// The server notices that each client is gone, and cancels its query.
 	eventually(t, "no killed client's query runs", func() bool { return count(t, conn, "system.processes") == idle })
 	if got := c.Pid(); got != pid || c.Restarts() != 0 {
 		log, _ := os.ReadFile(c.Dir() + "/clickhouse.log")
@@ -146,8 +147,8 @@ func TestTheServerSurvivesKilledClients(t *testing.T) {
 	}
 }
 
-// The engine aborts after each of these, were they to reach it.
-func TestTheServerSurvivesClientsItWouldRefuse(t *testing.T) {
+// Without the doorkeeper, the engine would abort after each of these clients.
+func TestTheServerSurvivesClientsThatItWouldRefuse(t *testing.T) {
 	t.Parallel()
 	c, _ := run(t, realConfig(t))
 	waitReady(t, c)
@@ -177,9 +178,9 @@ func TestTheServerSurvivesClientsItWouldRefuse(t *testing.T) {
 	}
 
 	for _, addr := range []string{c.NativeAddr(), c.HTTPAddr()} {
-		for _, words := range []string{"", "\x00", "\x00\xff\xff\xff\xff\x7f", "\x16\x03\x01\x00\xc8\x01",
+		for _, text := range []string{"", "\x00", "\x00\xff\xff\xff\xff\x7f", "\x16\x03\x01\x00\xc8\x01",
 			"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "nonsense\r\n\r\n"} {
-			say(t, addr, words)
+			send(t, addr, text)
 		}
 	}
 	for _, query := range []string{"?user=nobody", "?password=wrong", "?database=missing", "?query=SELECT+nonsense"} {
@@ -209,8 +210,8 @@ func ping(t *testing.T, c *local.ClickHouse, auth clickhouse.Auth) error {
 	return conn.Ping(t.Context())
 }
 
-// say sends words, and waits until the other side has ended the connection.
-func say(t *testing.T, addr, words string) {
+// send sends text, and waits until the other side has closed the connection.
+func send(t *testing.T, addr, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -220,9 +221,9 @@ func say(t *testing.T, addr, words string) {
 	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = conn.Write([]byte(words))
+	_, _ = conn.Write([]byte(text))
 	_ = conn.(*net.TCPConn).CloseWrite()
 	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%q: the connection is still open", words)
+		t.Errorf("%q: the connection is still open", text)
 	}
 }

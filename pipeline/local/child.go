@@ -18,25 +18,25 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-// ChildCommand is the hidden first argument that makes an executable the
-// ClickHouse child: a main function that sees it returns
-// ChildMain(os.Args[2:]) before it does anything else.
+// ChildCommand is the hidden first argument that makes an executable the ClickHouse child. A main
+// function that gets it must call ChildMain(os.Args[2:]) before anything else, and exit with the
+// result.
 const ChildCommand = "__clickhouse"
 
-// Exit codes of the child, apart from those of its death by a signal.
+// Exit codes of the child. A child that is killed by a signal has no exit code.
 const (
-	exitOrderly  = 0 // the parent ended it, or itself
+	exitOrderly  = 0 // the parent stopped the child, or is gone
 	exitEngine   = 1 // the engine returned or could not start: try again
-	exitUnusable = 3 // it will fail the same way again: give up
+	exitUnusable = 3 // the child would fail in the same way again: give up
 )
 
 const (
-	// lifelineFd is the read end of a pipe whose write end only the parent
-	// has, and never writes to: it ends when the parent does, however.
+	// lifelineFd is the read end of a pipe. Only the parent has the write end, and it never writes.
+	// So a read ends when the parent ends, for whatever reason.
 	lifelineFd = 3
 
-	// engineEnd is how long the engine may take to end by itself. It waits
-	// five seconds for running queries, and then cuts them.
+	// engineEnd is how long the engine may take to end by itself. The engine waits five seconds for
+	// running queries and then cancels them.
 	engineEnd = 15 * time.Second
 )
 
@@ -61,11 +61,10 @@ func (c childConfig) args() []string {
 	}
 }
 
-// ChildMain runs the ClickHouse engine in this process until the parent is
-// gone, and returns the process's exit code. The parent is a [ClickHouse]: it
-// holds the write ends of standard input, which keeps the engine up, and of
-// file descriptor 3, which ends this process even if the engine hangs.
-// Nothing but a parent can start it.
+// ChildMain runs the ClickHouse engine in this process until the parent is gone, and returns the
+// process's exit code. The parent is a [ClickHouse]: it holds the write ends of standard input,
+// which keeps the engine up, and of file descriptor 3, which ends this process even if the engine
+// hangs. The child cannot be started by hand.
 func ChildMain(args []string) int {
 	var c childConfig
 	flags := flag.NewFlagSet(ChildCommand, flag.ContinueOnError)
@@ -93,12 +92,12 @@ var errUnusable = errors.New("cannot be run")
 func (c childConfig) run() error {
 	var stat syscall.Stat_t
 	if err := syscall.Fstat(lifelineFd, &stat); err != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFIFO {
-		return fmt.Errorf("%w by hand: millrace starts it", errUnusable)
+		return fmt.Errorf("%w by hand: millrace starts this process", errUnusable)
 	}
 	parentGone := make(chan struct{})
 	go func() {
-		// A blocking read of a descriptor that Go's poller does not know,
-		// so that nothing but the parent's end can wake it.
+		// This read blocks on a descriptor that Go's poller does not know. Only the end of the
+		// parent can wake it.
 		var b [1]byte
 		for {
 			if _, err := syscall.Read(lifelineFd, b[:]); !errors.Is(err, syscall.EINTR) {
@@ -108,20 +107,20 @@ func (c childConfig) run() error {
 		}
 	}()
 
-	// A Ctrl-C or a service manager's stop is for the parent, which then ends
-	// this process in order.
+	// Ctrl-C and a service manager's stop are meant for the parent, which then stops this process
+	// in order.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	// An engine that aborts would leave a core of gigabytes.
+	// An engine that aborts would otherwise leave a core file of gigabytes.
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 
-	// A child whose parent was killed may still be ending over this folder.
+	// A child whose parent was killed may still use this folder while it ends.
 	ctx, cancel := context.WithTimeout(context.Background(), engineEnd)
 	defer cancel()
 	lock, err := waitLock(ctx, filepath.Join(c.dir, "engine.lock"), func() {})
 	if err != nil {
-		return fmt.Errorf("wait for the folder's last server: %w", err)
+		return fmt.Errorf("wait for the previous server of folder %s: %w", c.dir, err)
 	}
-	defer runtime.KeepAlive(lock) // not closed: the process's end frees it
+	defer runtime.KeepAlive(lock) // never closed: the end of the process releases the lock
 
 	if err := os.WriteFile(c.configPath(), []byte(c.config()), 0o600); err != nil {
 		return err
@@ -132,15 +131,14 @@ func (c childConfig) run() error {
 	}
 	engineDone := make(chan struct{})
 	go func() {
-		runtime.LockOSThread() // never unlocked: the engine leaves its marks on the thread
+		runtime.LockOSThread() // never unlocked: the engine changes the state of the thread
 		engine(c.engineArgs())
 		close(engineDone)
 	}()
 
 	select {
 	case <-engineDone:
-		// It ends by itself only because standard input did, together with
-		// the lifeline.
+		// The engine ends by itself only when standard input ends, and then the lifeline ends too.
 		select {
 		case <-parentGone:
 		case <-time.After(time.Second):
@@ -158,10 +156,10 @@ func (c childConfig) run() error {
 	return nil
 }
 
-// remove takes the folder away from an engine that may still be writing: by
-// its name first, so that nothing is put into it while it is emptied. It does
-// not wait for the engine: a killed parent's relay resets the connections, so
-// the engine may be about to abort, which takes it seconds to do.
+// remove deletes the folder while the engine may still write to it. It renames the folder first, so
+// that the engine creates no files in it meanwhile. It does not wait for the engine: when the
+// parent was killed, its relay has reset the connections, so the engine may abort, which takes
+// seconds.
 func (c childConfig) remove() error {
 	gone := c.dir + ".gone"
 	if err := os.Rename(c.dir, gone); err != nil {
@@ -170,8 +168,8 @@ func (c childConfig) remove() error {
 	return os.RemoveAll(gone)
 }
 
-// loadEngine opens the library and returns its `clickhouse local`, which runs
-// until its queries have.
+// loadEngine opens the library and returns its function `clickhouse local`. The function returns
+// when its queries have ended.
 func loadEngine(library string) (func(args []string), error) {
 	handle, err := purego.Dlopen(library, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
@@ -185,7 +183,7 @@ func loadEngine(library string) (func(args []string), error) {
 	var cmdline func(argc int32, argv unsafe.Pointer) uintptr
 	purego.RegisterFunc(&cmdline, symbol)
 	return func(args []string) {
-		argv := make([]*byte, len(args)+1) // NULL at the end
+		argv := make([]*byte, len(args)+1) // the last element is NULL
 		var pin runtime.Pinner
 		defer pin.Unpin()
 		for i, arg := range args {
@@ -194,16 +192,15 @@ func loadEngine(library string) (func(args []string), error) {
 			pin.Pin(argv[i])
 		}
 		pin.Pin(&argv[0])
-		// The result is freed by the end of the process.
+		// The end of the process frees the result.
 		cmdline(int32(len(args)), unsafe.Pointer(&argv[0]))
 	}, nil
 }
 
 func (c childConfig) configPath() string { return filepath.Join(c.dir, "config.xml") }
 
-// engineArgs is the command line of `clickhouse local`. It becomes a server by
-// its first statements; the last one reads standard input, which the parent
-// holds open, and so keeps it up.
+// engineArgs is the command line of `clickhouse local`. Its first statements make it a server. Its
+// last statement reads standard input, which the parent keeps open, so the server keeps running.
 func (c childConfig) engineArgs() []string {
 	return []string{
 		"clickhouse",
@@ -212,7 +209,7 @@ func (c childConfig) engineArgs() []string {
 		fmt.Sprintf("--tcp_port=%d", c.native),
 		fmt.Sprintf("--http_port=%d", c.http),
 		"--listen_host=127.0.0.1",
-		// It logs to standard error, and only with both of these.
+		// The engine logs to standard error only if both of these are set.
 		"--logger.console=1",
 		"--log-level=warning",
 		"--input-format=LineAsString",
@@ -221,12 +218,11 @@ func (c childConfig) engineArgs() []string {
 	}
 }
 
-// tokenMacro is the macro by which the parent knows its own child from
-// whatever else may answer on the port.
+// tokenMacro is the macro that holds the child's token. By the token the parent tells its own child
+// from another process that may answer on the port.
 const tokenMacro = "millrace_child"
 
-// config is the server's configuration: a real server's behaviour with a
-// laptop's footprint.
+// config returns the server's configuration: it behaves like a real server but uses little memory.
 func (c childConfig) config() string {
 	var token strings.Builder
 	_ = xml.EscapeText(&token, []byte(c.token))

@@ -13,30 +13,28 @@ import (
 	"time"
 )
 
-// ClickHouseConfig says how the embedded ClickHouse runs.
+// ClickHouseConfig is the configuration of the embedded ClickHouse.
 type ClickHouseConfig struct {
 	// Library is the engine, as [FindLibrary] returns it.
 	Library string
 
-	// Dir keeps the data, the configuration and the log (clickhouse.log).
-	// With Ephemeral it is only where a fresh folder is made (empty: the
-	// system's temporary folder).
+	// Dir is the folder of the data, the configuration and the log (clickhouse.log). With
+	// Ephemeral, a new folder is made inside Dir, or inside the system's temporary folder if Dir is
+	// empty.
 	Dir string
 
 	// NativePort and HTTPPort are the public ports on 127.0.0.1; 0 picks a
 	// free one.
 	NativePort, HTTPPort int
 
-	// Ephemeral removes the data when the server ends, also when this
-	// process is killed.
+	// Ephemeral removes the data when the server ends, even when this process is killed.
 	Ephemeral bool
 
-	// Command starts the child: an executable and first arguments that lead
-	// to [ChildMain]. Empty: this executable with [ChildCommand].
+	// Command is the executable of the child, and the first arguments that make it call
+	// [ChildMain]. Empty: this executable with [ChildCommand].
 	Command []string
 
-	// Log is told when the server is up, and when its process dies. Nil:
-	// slog's default.
+	// Log reports when the server is up, and when its process dies. Nil: slog's default.
 	Log *slog.Logger
 }
 
@@ -50,16 +48,15 @@ type ClickHouse struct {
 
 	mu       sync.Mutex
 	ready    chan struct{} // closed while the server answers
-	pid      int           // of the child, 0 between two
+	pid      int           // of the child; 0 while there is none
 	starts   int
 	ended    chan struct{} // closed when Run returns
-	endError error         // valid then
+	endError error         // Run's error, once ended is closed
 }
 
-// NewClickHouse takes the folder and the two public ports, so that the
-// addresses are known; Run starts the server. An error names what to change:
-// a port in use, or a folder that another process uses. Run must be called, if
-// only with a context that is done, to give them back.
+// NewClickHouse locks the folder and binds the two public ports, so that the addresses are known.
+// Run starts the server. The error is a *PortError if a port is in use, and names the folder if
+// another process uses it. Run must be called to release them; its context may already be done.
 func NewClickHouse(cfg ClickHouseConfig) (_ *ClickHouse, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -67,12 +64,12 @@ func NewClickHouse(cfg ClickHouseConfig) (_ *ClickHouse, err error) {
 	if len(cfg.Command) == 0 {
 		self, err := os.Executable()
 		if err != nil {
-			return nil, fmt.Errorf("find this executable, which is also the ClickHouse child's: %w", err)
+			return nil, fmt.Errorf("find this executable, which is also the ClickHouse child: %w", err)
 		}
 		cfg.Command = []string{self, ChildCommand}
 	}
 	if cfg.Ephemeral {
-		// A folder of its own, since it will be removed with all it holds.
+		// The server gets a new folder, since the folder will be removed with its contents.
 		if cfg.Dir != "" {
 			if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 				return nil, fmt.Errorf("make a folder for the embedded ClickHouse: %w", err)
@@ -97,11 +94,11 @@ func NewClickHouse(cfg ClickHouseConfig) (_ *ClickHouse, err error) {
 			c.release()
 		}
 	}()
-	native, err := listen(cfg.NativePort, "ClickHouse's native protocol", "MILLRACE_LOCAL_CLICKHOUSE_PORT")
+	native, err := listen(cfg.NativePort, NativeListener)
 	if err != nil {
 		return nil, err
 	}
-	http, err := listen(cfg.HTTPPort, "ClickHouse's HTTP", "MILLRACE_LOCAL_CLICKHOUSE_HTTP_PORT")
+	http, err := listen(cfg.HTTPPort, HTTPListener)
 	if err != nil {
 		native.Close()
 		return nil, err
@@ -111,38 +108,59 @@ func NewClickHouse(cfg ClickHouseConfig) (_ *ClickHouse, err error) {
 	return c, nil
 }
 
-// listen binds a public port on loopback.
-func listen(port int, what, variable string) (*net.TCPListener, error) {
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d for the embedded %s is in use: stop what uses it, or set %s to another (0 picks a "+
-			"free one): %w", port, what, variable, err)
+// Names of the public ports in a [PortError].
+const (
+	KafkaListener  = "Kafka"
+	NativeListener = "ClickHouse's native protocol"
+	HTTPListener   = "ClickHouse's HTTP"
+)
+
+// PortError reports that a public port cannot be listened on.
+type PortError struct {
+	Listener string // KafkaListener, NativeListener or HTTPListener
+	Port     int
+	Err      error
+}
+
+func (e *PortError) Error() string {
+	if errors.Is(e.Err, syscall.EADDRINUSE) {
+		return fmt.Sprintf("port %d for the embedded %s is in use: stop the process that uses it, or choose another port "+
+			"(0 picks a free one): %v", e.Port, e.Listener, e.Err)
 	}
+	return fmt.Sprintf("listen on port %d for the embedded %s: %v", e.Port, e.Listener, e.Err)
+}
+
+// Unwrap returns the error of the system.
+func (e *PortError) Unwrap() error { return e.Err }
+
+// listen binds a public port on loopback. Its error is a *PortError.
+func listen(port int, listener string) (*net.TCPListener, error) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 	if err != nil {
-		return nil, fmt.Errorf("listen for the embedded %s (%s): %w", what, variable, err)
+		return nil, &PortError{Listener: listener, Port: port, Err: err}
 	}
 	return l, nil
 }
 
-// NativeAddr is the host:port of the native protocol; it never changes.
+// NativeAddr returns the host:port of the native protocol. It never changes.
 func (c *ClickHouse) NativeAddr() string { return c.native.listener.Addr().String() }
 
-// HTTPAddr is the host:port of the HTTP interface; it never changes.
+// HTTPAddr returns the host:port of the HTTP interface. It never changes.
 func (c *ClickHouse) HTTPAddr() string { return c.http.listener.Addr().String() }
 
-// Dir is the folder in use: with Ephemeral, the one that was made.
+// Dir returns the folder in use. With Ephemeral, that is the new folder.
 func (c *ClickHouse) Dir() string { return c.cfg.Dir }
 
-// Ready returns a channel that is closed once the server answers. After the
-// child has died it is another one.
+// Ready returns a channel that is closed while the server answers. After the child has died, Ready
+// returns a new channel.
 func (c *ClickHouse) Ready() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ready
 }
 
-// WaitReady returns when the server answers, with Run's error if Run ended
-// first, or with ctx's.
+// WaitReady waits until the server answers. It returns Run's error if Run ended first, or the error
+// of ctx.
 func (c *ClickHouse) WaitReady(ctx context.Context) error {
 	select {
 	case <-c.Ready():
@@ -157,24 +175,23 @@ func (c *ClickHouse) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Pid is the process id of the child, 0 while there is none.
+// Pid returns the process id of the child, or 0 while there is none.
 func (c *ClickHouse) Pid() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pid
 }
 
-// Restarts counts the children started after the first.
+// Restarts returns the number of children that were started after the first.
 func (c *ClickHouse) Restarts() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return max(0, c.starts-1)
 }
 
-// Run keeps a server up until ctx is done, then hangs up on its clients, ends
-// the child in order and returns nil. A child that dies is started again; Run
-// fails only if the server cannot be had: its library does not load, or
-// [maxFailures] children in a row died before they answered.
+// Run keeps a server running until ctx is done. Then it disconnects the clients, stops the child in
+// order and returns nil. Run starts a child again when it dies. It returns an error only if the
+// library does not load, or if [maxFailures] children in a row died before they answered.
 func (c *ClickHouse) Run(ctx context.Context) (err error) {
 	defer func() {
 		c.release()
@@ -200,19 +217,19 @@ func (c *ClickHouse) Run(ctx context.Context) (err error) {
 	return c.supervise(ctx)
 }
 
-// release gives back what NewClickHouse took, apart from the ports.
+// release releases the lock and the ephemeral folder. The relays release the ports.
 func (c *ClickHouse) release() {
 	if c.cfg.Ephemeral {
-		// The child does this too, but may have been killed.
+		// The child removes the folder too, unless it was killed.
 		os.RemoveAll(c.cfg.Dir)
 		os.RemoveAll(c.cfg.Dir + ".gone")
 	}
 	c.lock.Close()
 }
 
-// up opens the doors to a child that answers; down closes them.
+// up lets clients connect to a child that answers. down refuses connections again.
 func (c *ClickHouse) up(native, http *net.TCPAddr) {
-	c.http.server.Store(http) // before native: its doorkeeper asks over HTTP
+	c.http.server.Store(http) // before native, because the doorkeeper of the native port asks over HTTP
 	c.native.server.Store(native)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -241,8 +258,9 @@ const (
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 5 * time.Second
 
-	// steadyTime is how long a server must have answered for the delays to
-	// begin anew when it dies: one that dies again and again is not hurried.
+	// steadyTime is how long a server must have answered before it died for the delays between
+	// starts to begin anew. So a server that dies again and again is started again ever more
+	// slowly.
 	steadyTime = 10 * time.Second
 )
 

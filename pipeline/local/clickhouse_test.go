@@ -22,17 +22,16 @@ import (
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
-// deadline bounds every wait of these tests: long, since it is only met when
-// something is broken, and a loaded machine is not that.
+// deadline bounds every wait of these tests. It is long, so that only a broken test reaches it, and
+// not a slow machine.
 const deadline = 2 * time.Minute
 
-// quiet keeps expected warnings out of the tests' output, and shows them when
-// a test fails.
+// quiet returns a log that is shown only when the test fails, since the tests expect warnings.
 func quiet(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }
 
-// realConfig is the configuration of a real server over a fresh folder.
+// realConfig returns the configuration of a real server with a new folder.
 func realConfig(t testing.TB) local.ClickHouseConfig {
 	t.Helper()
 	cfg := localtest.Config(t)
@@ -40,8 +39,7 @@ func realConfig(t testing.TB) local.ClickHouseConfig {
 	return cfg
 }
 
-// run runs a server until the test ends or stop is called, which returns Run's
-// error.
+// run runs a server until the test ends or stop is called. stop returns Run's error.
 func run(t testing.TB, cfg local.ClickHouseConfig) (c *local.ClickHouse, stop func() error) {
 	t.Helper()
 	c, err := local.NewClickHouse(cfg)
@@ -73,7 +71,7 @@ func waitReady(t testing.TB, c *local.ClickHouse) {
 	}
 }
 
-// eventually polls until ok, and fails the test if that takes too long.
+// eventually polls until ok returns true, and fails the test after the deadline.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	end := time.After(deadline)
@@ -182,8 +180,7 @@ func TestTablesSurviveAKilledServer(t *testing.T) {
 	eventually(t, "another server", func() bool { return c.Restarts() == 1 && c.Pid() != pid })
 	waitReady(t, c)
 	t.Logf("ready %s after the kill", time.Since(down).Round(time.Millisecond))
-	// The pooled connection broke with the server, so the client's first
-	// query may say so.
+	// The pooled connection broke when the server died, so the client's first query may fail.
 	eventually(t, "the client is connected again", func() bool { return conn.Ping(t.Context()) == nil })
 	if n := count(t, conn, "d.t"); n != 100000 {
 		t.Errorf("%d rows, want 100000", n)
@@ -244,7 +241,7 @@ func TestAStopEndsRunningQueries(t *testing.T) {
 
 func TestConnectionsEndAtOnceWhileThereIsNoServer(t *testing.T) {
 	t.Parallel()
-	// A child that lives, and never answers.
+	// This child runs and never answers.
 	c, _ := run(t, local.ClickHouseConfig{Dir: t.TempDir(), Command: []string{"sh", "-c", "cat"}, Log: quiet(t)})
 	for _, addr := range []string{c.NativeAddr(), c.HTTPAddr()} {
 		conn, err := net.Dial("tcp", addr)
@@ -303,7 +300,7 @@ func TestAServerThatCannotStartIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestWhatIsTakenIsNamed(t *testing.T) {
+func TestAPortOrFolderThatIsInUseIsNamed(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -339,13 +336,13 @@ func TestWhatIsTakenIsNamed(t *testing.T) {
 		want []string
 	}{
 		{"native port", clickHouse(local.ClickHouseConfig{Dir: fresh, NativePort: port}),
-			[]string{"MILLRACE_LOCAL_CLICKHOUSE_PORT", strconv.Itoa(port)}},
+			[]string{local.NativeListener, strconv.Itoa(port)}},
 		{"http port", clickHouse(local.ClickHouseConfig{Dir: fresh, HTTPPort: port}),
-			[]string{"MILLRACE_LOCAL_CLICKHOUSE_HTTP_PORT", strconv.Itoa(port)}},
-		{"kafka port", newKafka(local.KafkaConfig{Dir: fresh, Port: port}), []string{"MILLRACE_LOCAL_KAFKA_PORT",
+			[]string{local.HTTPListener, strconv.Itoa(port)}},
+		{"kafka port", newKafka(local.KafkaConfig{Dir: fresh, Port: port}), []string{local.KafkaListener,
 			strconv.Itoa(port)}},
 		{"kafka port, ephemeral", newKafka(local.KafkaConfig{Ephemeral: true, Port: port}),
-			[]string{"MILLRACE_LOCAL_KAFKA_PORT", strconv.Itoa(port)}},
+			[]string{local.KafkaListener, strconv.Itoa(port)}},
 		{"clickhouse folder", clickHouse(local.ClickHouseConfig{Dir: held}), []string{held, strconv.Itoa(os.Getpid())}},
 		{"kafka folder", newKafka(local.KafkaConfig{Dir: heldKafka}), []string{heldKafka, strconv.Itoa(os.Getpid())}},
 		{"no clickhouse folder", clickHouse(local.ClickHouseConfig{}), []string{"folder"}},

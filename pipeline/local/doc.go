@@ -1,6 +1,5 @@
-// Package local runs the two services Millrace stands on without installing
-// either: a Kafka and a ClickHouse for `millrace local`, `millrace demo` and
-// tests.
+// Package local runs the two services that Millrace needs, Kafka and ClickHouse, without installing
+// them. `millrace local`, `millrace demo` and tests use it.
 //
 //	                       this process                          child process
 //	clients ──▶ Kafka ── kfake, records under Dir
@@ -8,14 +7,13 @@
 //	                 │                                        ▲
 //	                 └── supervises, holds stdin and fd 3 ────┘
 //
-// Kafka is franz-go's kfake, in this process. ClickHouse is the real engine, a
-// shared library fetched once from the npm registry ([FindLibrary]) and loaded
-// by a child process ([ChildMain]), since it may abort and must not take the
-// pipeline with it: unlike a server, it does so when a native client is killed
-// or refused. So [ClickHouse] owns the public ports and keeps such clients away
-// from it (relay.go, hello.go), restarts the child when it dies all the same,
-// and never leaves one behind.
+// Kafka is franz-go's kfake, in this process. ClickHouse is the real engine: a shared library that is
+// fetched once from the npm registry ([FindLibrary]) and loaded by a child process ([ChildMain]). It
+// runs in a child because it may abort, and must not end the pipeline with it. Unlike a real server,
+// it aborts when a native client is killed or refused. So [ClickHouse] owns the public ports and
+// keeps such clients away from the engine (relay.go, hello.go). It starts the child again when it
+// dies all the same, and never leaves a child behind.
 //
-// Everything listens on loopback only. It is for one machine's development,
-// demonstrations and tests: one broker, one server, no passwords.
+// Everything listens on loopback only, with one broker, one server and no passwords. It is for
+// development, demonstrations and tests on one machine.
 package local

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// receipt is written beside a fetched library once it is complete. A cached
-// library is used only while it is the file of its receipt.
+// receipt is written beside a fetched library once the library is complete. A cached library is
+// used only while it matches its receipt.
 type receipt struct {
 	Size    int64     `json:"size"` // bytes
 	ModTime time.Time `json:"mod_time"`
@@ -32,9 +32,9 @@ func cachedDir(cacheDir string) string {
 	return filepath.Join(cacheDir, LibraryVersion+"-"+runtime.GOOS+"-"+runtime.GOARCH)
 }
 
-// cached returns the path of the cached library if it is there and whole. A
-// changed modification time costs reading it once (half a second); otherwise
-// its size is looked at.
+// cached returns the path of the cached library if it exists and matches its receipt. It compares
+// the size and modification time. If only the time differs, it reads and hashes the file once,
+// which takes half a second.
 func cached(cacheDir string, e engine) (string, bool) {
 	dir := cachedDir(cacheDir)
 	path := filepath.Join(dir, e.file)
@@ -54,7 +54,7 @@ func cached(cacheDir string, e engine) (string, bool) {
 	if err != nil || now.SHA256 != r.SHA256 {
 		return "", false
 	}
-	_ = now.write(dir) // without it the file is read again next time
+	_ = now.write(dir) // without the new receipt, the next start hashes the file again
 	return path, true
 }
 
@@ -69,8 +69,7 @@ func newReceipt(path string) (receipt, error) {
 	if err != nil {
 		return receipt{}, err
 	}
-	// A cut of power after the rename must not leave a hollow file behind a
-	// good receipt.
+	// Sync: a power cut after the rename must not leave an incomplete file with a valid receipt.
 	if err := f.Sync(); err != nil {
 		return receipt{}, err
 	}
@@ -93,15 +92,15 @@ func (r receipt) write(dir string) error {
 	return os.Rename(tmp, filepath.Join(dir, receiptName))
 }
 
-// fetch installs the library's package into a folder beside the cache and
-// moves it into place when it is whole.
+// fetch installs the library's package into a folder beside the cache, and moves it into the cache
+// when it is complete.
 func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string, error) {
 	if err := os.MkdirAll(cfg.CacheDir, 0o755); err != nil {
 		return "", fmt.Errorf("make the cache folder of libchdb: %w", err)
 	}
 	line := newProgress(cfg.Progress)
 	lock, err := waitLock(ctx, filepath.Join(cfg.CacheDir, "lock"), func() {
-		line.say("another process is fetching the ClickHouse engine; waiting for it")
+		line.say("waiting: another process is fetching the ClickHouse engine")
 	})
 	if err != nil {
 		return "", fmt.Errorf("lock the cache of libchdb: %w", err)
@@ -111,7 +110,7 @@ func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string
 		return path, nil
 	}
 
-	// Under the lock, any such folder is left from a fetch that was killed.
+	// While this process has the lock, such a folder can only be left from a fetch that was killed.
 	if left, err := filepath.Glob(filepath.Join(cfg.CacheDir, "fetch-*")); err == nil {
 		for _, dir := range left {
 			os.RemoveAll(dir)
@@ -124,8 +123,8 @@ func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string
 	defer os.RemoveAll(tmp)
 
 	if err := install(ctx, npm, tmp, e, line); err != nil {
-		return "", fmt.Errorf("fetch %s@%s with npm: %w; npm must be >= 9 and reach its registry, or set MILLRACE_LIBCHDB "+
-			"to a copy of that package's %s",
+		return "", fmt.Errorf("fetch %s@%s with npm: %w; npm must be >= 9 and reach its registry, or give the path of a "+
+			"copy of that package's %s",
 			e.npmPackage, LibraryVersion, err, e.file)
 	}
 	pkg := filepath.Join(tmp, "node_modules", filepath.FromSlash(e.npmPackage))
@@ -146,8 +145,8 @@ func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string
 	return filepath.Join(dir, e.file), nil
 }
 
-// install runs npm on a lock file that pins the package's hash. The lock file
-// leaves the registry to the user's npm configuration.
+// install runs npm with a lock file that pins the package's hash. The lock file names no registry,
+// so npm uses the user's configuration.
 func install(ctx context.Context, npm, dir string, e engine, line *progress) error {
 	deps := map[string]string{e.npmPackage: LibraryVersion}
 	locked := map[string]string{"version": LibraryVersion}
@@ -174,7 +173,7 @@ func install(ctx context.Context, npm, dir string, e engine, line *progress) err
 		}
 	}
 
-	// --ignore-scripts: nothing of the package runs, whatever it says.
+	// --ignore-scripts: npm runs no code of the package.
 	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline",
 		"--prefix", dir)
 	cmd.Dir = dir
@@ -203,7 +202,7 @@ func install(ctx context.Context, npm, dir string, e engine, line *progress) err
 	return nil
 }
 
-// progress writes what a fetch is doing: a line redrawn in a terminal, a line
+// progress shows the progress of a fetch: one line that is redrawn in a terminal, and a new line
 // every ten seconds elsewhere.
 type progress struct {
 	w        io.Writer
@@ -224,7 +223,7 @@ func newProgress(w io.Writer) *progress {
 
 func (p *progress) say(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
 
-// watch follows the folder that npm unpacks into as it downloads, until done.
+// watch shows how much npm has unpacked into dir, until done is closed.
 func (p *progress) watch(dir string, e engine, done <-chan struct{}) {
 	what := fmt.Sprintf("fetching the ClickHouse engine (%d MB, once)", (e.packed+500_000)/1_000_000)
 	every := 10 * time.Second
@@ -257,8 +256,8 @@ func (p *progress) watch(dir string, e engine, done <-chan struct{}) {
 	}
 }
 
-// folderSize is the bytes of the files under dir, as far as they can be read
-// while they are being written.
+// folderSize returns the bytes of the files under dir. It skips files that cannot be read while npm
+// writes them.
 func folderSize(dir string) (n int64) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

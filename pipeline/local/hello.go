@@ -13,36 +13,35 @@ import (
 	"time"
 )
 
-// doorkeeper reads a native client's hello before the server does, and refuses
-// those that the server would refuse: a wrong user, a database that is not
-// there, another protocol. The embedded engine answers them too, as a server
-// does, and then aborts: an exception that leaves its handshake ends it.
-// (An error in a query does not.)
+// doorkeeper reads the hello of a native client before the server does. It refuses clients that the
+// server would refuse: a wrong user, a missing database, another protocol. The embedded engine
+// would also answer such a client, but would then abort, because it does not survive an exception
+// in the handshake. (It survives an error in a query.)
 //
-// A hello is: varint 0, the client's name, its version's major, minor and
-// revision as varints, and the database, user and password. Strings have a
-// varint length. See clickhouse.com/docs/native-protocol/client.
+// A hello has these parts: varint 0; the client's name; the major, minor and revision of its
+// version as varints; the database; the user; the password. Each string follows its length as a
+// varint. See clickhouse.com/docs/native-protocol/client.
 type doorkeeper struct {
-	http *atomic.Pointer[net.TCPAddr] // the server's, to ask about databases
+	http *atomic.Pointer[net.TCPAddr] // HTTP address of the server, to ask about databases
 }
 
 const (
-	// maxHello bounds a hello in bytes. A name or password of ClickHouse's
-	// own limits fits many times.
+	// maxHello bounds a hello in bytes. It is many times the longest name or password that
+	// ClickHouse allows.
 	maxHello = 16 << 10
 
-	// helloTime is how long a client may take to say it.
+	// helloTime is how long a client may take to send its hello.
 	helloTime = time.Minute
 )
 
-// ClickHouse's error codes, src/Common/ErrorCodes.cpp.
+// Error codes of ClickHouse, from src/Common/ErrorCodes.cpp.
 const (
 	codeUnknownDatabase      = 81
 	codeUnexpectedPacket     = 101
 	codeAuthenticationFailed = 516
 )
 
-// refusal is an answer that the server would have given.
+// refusal is the error that the server would have answered with.
 type refusal struct {
 	code    int32
 	message string
@@ -50,12 +49,11 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.message }
 
-// errShort says that more of the hello is to come.
+// errShort means that the rest of the hello has not arrived yet.
 var errShort = errors.New("the hello is not complete")
 
-// admit returns what the client has sent so far, its whole hello at least, for
-// the server to have. Otherwise the client has been answered as far as it can
-// be, and is not the server's business.
+// admit returns the bytes that an accepted client has sent so far, at least its whole hello, to be
+// passed to the server. If ok is false, the client was refused and has got its answer.
 func (d doorkeeper) admit(client *net.TCPConn) (first []byte, ok bool) {
 	_ = client.SetReadDeadline(time.Now().Add(helloTime))
 	buf := make([]byte, 0, 512)
@@ -135,8 +133,8 @@ func parseHello(b []byte) (h hello, err error) {
 	return h, err
 }
 
-// check says whether the server will let a client in: its only user is
-// default, without a password.
+// check returns a refusal if the server would refuse the client. The server's only user is default,
+// without a password.
 func (d doorkeeper) check(h hello) error {
 	if h.user != "default" && h.user != "" || h.password != "" {
 		return &refusal{codeAuthenticationFailed, h.user +
@@ -147,9 +145,9 @@ func (d doorkeeper) check(h hello) error {
 	}
 	addr := d.http.Load()
 	if addr == nil {
-		return errors.New("the server is gone")
+		return errors.New("there is no server now")
 	}
-	// A parameter's value is in the escaped form of a TSV field.
+	// The value of a query parameter must be escaped like a TSV field.
 	escaped := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`, "\x00", `\0`, "\b", `\b`, "\f", `\f`).
 		Replace(h.database)
 	query := url.Values{"query": {"SELECT count() FROM system.databases WHERE name = {name:String}"},
@@ -171,12 +169,12 @@ func (d doorkeeper) check(h hello) error {
 	return nil
 }
 
-// askClient asks a child about itself. It keeps no connection: the child may be
-// gone by the next question.
+// askClient sends queries to a child. It keeps no connections, since the child may be gone by the
+// next query.
 var askClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 
-// packet is the refusal in the protocol of a client that began with first: an
-// exception packet, or plain HTTP for whoever took the port for that.
+// packet returns the refusal in the client's protocol, which is recognised by the client's first
+// bytes: an exception packet, or an HTTP answer for HTTP clients.
 func (r *refusal) packet(first []byte) []byte {
 	if len(first) > 0 && (first[0] == 'G' || first[0] == 'P') {
 		return []byte("HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n" +
@@ -188,5 +186,5 @@ func (r *refusal) packet(first []byte) []byte {
 	b = text(b, "DB::Exception")
 	b = text(b, "DB::Exception: "+r.message)
 	b = text(b, "")     // stack trace
-	return append(b, 0) // nothing nested
+	return append(b, 0) // no nested exception
 }

@@ -15,7 +15,7 @@ func helloOf(database, user, password string) []byte {
 	return text(text(text(b, database), user), password)
 }
 
-func TestAHelloIsReadHoweverItArrives(t *testing.T) {
+func TestAHelloIsReadInAnyNumberOfPieces(t *testing.T) {
 	t.Parallel()
 	whole := helloOf("a database", "somebody", "secret")
 	want := hello{"a database", "somebody", "secret"}
@@ -31,8 +31,8 @@ func TestAHelloIsReadHoweverItArrives(t *testing.T) {
 	}
 }
 
-// Whatever comes, parseHello must answer: a hello, a refusal, or that it wants
-// more, which it must not want beyond a bound.
+// For every input, parseHello must return a hello, a refusal or errShort. It must not return
+// errShort for more than maxHello bytes.
 func FuzzParseHello(f *testing.F) {
 	f.Add(helloOf("d", "default", ""))
 	f.Add([]byte("GET / HTTP/1.1\r\n"))
@@ -44,9 +44,9 @@ func FuzzParseHello(f *testing.F) {
 		switch {
 		case err == nil, errors.As(err, &refused):
 		case !errors.Is(err, errShort):
-			t.Errorf("an error that is no answer: %v", err)
+			t.Errorf("%v is neither a refusal nor errShort", err)
 		case len(b) > maxHello:
-			t.Errorf("%d bytes, and it wants more", len(b))
+			t.Errorf("%d bytes are still too short", len(b))
 		}
 	})
 }

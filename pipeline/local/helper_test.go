@@ -13,14 +13,14 @@ import (
 	"github.com/millrace/millrace/pipeline/local"
 )
 
-// What a parent process owns must hold when it is killed, so some tests run
-// this executable again as that parent.
+// Some tests kill the parent of a server. They run this executable again as that parent, which is
+// called the helper.
 
 const helperVariable = "MILLRACE_LOCAL_TEST_HELPER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(helperVariable+"_KIND") != "" {
-		go func() { // no helper outlives its test
+		go func() { // ends the helper when its test ends
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(1)
 		}()
@@ -70,7 +70,7 @@ func startParent(t testing.TB, kind string, config any) *parent {
 	return p
 }
 
-// line is the next line the helper prints, as the test and it agreed.
+// line returns the next line that the helper prints.
 func (p *parent) line(t testing.TB) string {
 	t.Helper()
 	if !p.out.Scan() {

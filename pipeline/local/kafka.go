@@ -12,16 +12,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// KafkaConfig says how the embedded Kafka runs.
+// KafkaConfig is the configuration of the embedded Kafka.
 type KafkaConfig struct {
-	// Dir keeps the records, offsets and transactions. Every produce is
-	// synced to it before it is acknowledged.
+	// Dir is the folder of the records, offsets and transactions. Records are synced to disk before
+	// they are acknowledged.
 	//
-	// If this process is killed, transactions that were open are aborted at
-	// the next start, but without the marker that tells readers where they
-	// end. So a producer must come back with a transactional id that was not
-	// in use, as Millrace's stages do: under the old one, what it commits
-	// next would be taken for part of the aborted transaction.
+	// If this process is killed, open transactions are aborted at the next start, but without the
+	// marker that tells readers where a transaction ends. So a producer must use a new
+	// transactional id after a restart, as Millrace's stages do. With the old id, readers would
+	// take its next records for part of the aborted transaction.
 	Dir string
 
 	// Port is the port on 127.0.0.1; 0 picks a free one.
@@ -30,7 +29,7 @@ type KafkaConfig struct {
 	// Ephemeral keeps everything in memory instead of Dir.
 	Ephemeral bool
 
-	// Log is told about the broker's own errors. Nil: slog's default.
+	// Log reports errors of the broker. Nil: slog's default.
 	Log *slog.Logger
 }
 
@@ -41,14 +40,12 @@ type Kafka struct {
 	addr    string
 }
 
-// NewKafka takes the folder and the port and starts the broker over what the
-// folder has. An error names what to change: a port in use, or a folder that
-// another process uses. Run must be called, if only with a context that is
-// done, to close it.
+// NewKafka locks the folder, binds the port and starts the broker with the data in the folder. The
+// error is a *PortError if the port is in use, and names the folder if another process uses it. Run
+// must be called to close the broker; its context may already be done.
 //
-// Topics are not created by use: producing to an unknown one is an error, as
-// on a production cluster. A topic takes records up to its max.message.bytes,
-// 1 MiB if it was created without.
+// Topics are not created automatically: producing to an unknown topic is an error, as on a
+// production cluster. A topic accepts batches up to its max.message.bytes, by default 1 MiB.
 func NewKafka(cfg KafkaConfig) (*Kafka, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -59,9 +56,9 @@ func NewKafka(cfg KafkaConfig) (*Kafka, error) {
 		kfake.ClusterID("millrace-local"),
 		kfake.WithLogger(kafkaLog{cfg.Log}),
 		kfake.ListenFn(func(_, addr string) (net.Listener, error) {
-			l, err := listen(cfg.Port, "Kafka", "MILLRACE_LOCAL_KAFKA_PORT")
+			l, err := listen(cfg.Port, KafkaListener)
 			if err != nil {
-				return nil, err // not l: a nil *TCPListener is not a nil Listener
+				return nil, err // not l: a nil *TCPListener would be a Listener that is not nil
 			}
 			k.addr = l.Addr().String()
 			return l, nil
@@ -85,11 +82,11 @@ func NewKafka(cfg KafkaConfig) (*Kafka, error) {
 	return k, nil
 }
 
-// Addr is the host:port to bootstrap from.
+// Addr returns the host:port of the broker.
 func (k *Kafka) Addr() string { return k.addr }
 
-// Run keeps the broker up until ctx is done, then closes it in order and
-// returns nil.
+// Run keeps the broker running until ctx is done. Then it closes the broker in order and returns
+// nil.
 func (k *Kafka) Run(ctx context.Context) error {
 	<-ctx.Done()
 	k.cluster.Close()
@@ -97,7 +94,7 @@ func (k *Kafka) Run(ctx context.Context) error {
 	return nil
 }
 
-// kafkaLog passes on what an operator would act on.
+// kafkaLog passes on errors and warnings of kfake.
 type kafkaLog struct{ log *slog.Logger }
 
 func (l kafkaLog) Logf(level kfake.LogLevel, format string, args ...any) {

@@ -19,7 +19,7 @@ import (
 	"github.com/millrace/millrace/pipeline/local"
 )
 
-// closeKafka closes a broker as a context that is done does.
+// closeKafka closes a broker by running it with a context that is done.
 func closeKafka(t testing.TB, k *local.Kafka) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -111,7 +111,7 @@ func TestKafkaSurvivesAKill(t *testing.T) {
 	}
 	group.Close()
 
-	// One transaction of each fate, the last of them open at the kill.
+	// One transaction is committed, one is aborted, and one is open when the broker is killed.
 	var open *kgo.Client
 	for _, fate := range []string{"committed", "aborted", "open"} {
 		client := newClient(t, addr, kgo.TransactionalID(fate), kgo.TransactionTimeout(time.Minute))
@@ -142,7 +142,7 @@ func TestKafkaSurvivesAKill(t *testing.T) {
 	}
 	t.Logf("up again after %s", time.Since(start).Round(time.Millisecond))
 
-	// The records, and a producer that goes on as if nothing had happened.
+	// The records are there, and the producer continues as before.
 	produce(t, producer, "plain", "after")
 	seen := make(map[string]int)
 	for _, v := range consume(t, newClient(t, addr, kgo.ConsumeTopics("plain")), len(want)+1) {
@@ -165,8 +165,7 @@ func TestKafkaSurvivesAKill(t *testing.T) {
 		t.Errorf("the group is at %d records, want 120: %v", committed, offsets)
 	}
 
-	// The transactions: the open one has been aborted, and holds no reader
-	// back.
+	// The open transaction was aborted, so readers do not wait for its end.
 	if err := open.EndTransaction(t.Context(), kgo.TryCommit); err == nil {
 		t.Error("the transaction that was open at the kill could be committed")
 	}
@@ -212,8 +211,8 @@ func TestKafkaTakesRecordsUpToATopicsLimit(t *testing.T) {
 	createTopic(t, addr, "large", 1, map[string]*string{"max.message.bytes": &bytesLimit})
 	createTopic(t, addr, "small", 1, nil)
 
-	// The limit is the batch's, so a record may have a little less; and the
-	// client has a limit of its own, 1 MB unless set.
+	// The limit is that of a batch, so a record must be a little smaller. The client has a limit
+	// too, by default 1 MB.
 	largest := strings.Repeat("x", limit-100)
 	client := newClient(t, addr, kgo.ProducerBatchMaxBytes(limit), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	produce(t, client, "large", largest)

@@ -11,34 +11,34 @@ import (
 	"runtime"
 )
 
-// LibraryVersion is the release of the @chdb/lib-* npm packages that is used.
+// LibraryVersion is the version of the @chdb/lib-* npm packages.
 const LibraryVersion = "26.7.3-stable.1"
 
-// ErrNoLibrary is what [FindLibrary] fails with when it ran into nothing
-// worse than the library's absence: the message says how to get it.
-var ErrNoLibrary = errors.New("the embedded ClickHouse needs libchdb, which is not here")
+// ErrNoLibrary is the error of [FindLibrary] when there is no library and no way to fetch one. The
+// message explains how to get the library.
+var ErrNoLibrary = errors.New("the embedded ClickHouse needs libchdb, which is missing")
 
-// LibraryConfig says where the ClickHouse engine's library may come from.
+// LibraryConfig is where the library of the ClickHouse engine may come from.
 type LibraryConfig struct {
-	// Path is a copy of libchdb.so (or .dylib) to use as it is
-	// (MILLRACE_LIBCHDB). Empty: the cache, and npm when that has none.
+	// Path is a copy of libchdb.so (or .dylib) to use as it is. Empty: the
+	// cached library, or one fetched through npm if the cache has none.
 	Path string
 
-	// CacheDir keeps fetched libraries, one folder for each version.
-	// Empty: millrace/libchdb in the user's cache folder.
+	// CacheDir is the folder of fetched libraries, with one folder for each version. Empty:
+	// millrace/libchdb in the user's cache folder.
 	CacheDir string
 
-	// Npm is the npm command. Empty: npm, looked up in PATH.
+	// Npm is the npm command. Empty: npm from PATH.
 	Npm string
 
-	// Progress is told about a fetch, which takes about ten seconds to
-	// minutes. Nil: nobody is. Nothing is written when there is no fetch.
+	// Progress receives the progress of a fetch, which takes from ten seconds to minutes. Nil: the
+	// progress is not shown. Nothing is written if there is no fetch.
 	Progress io.Writer
 }
 
-// engine is one platform's npm package. The hash is the tarball's, as the
-// registry published it; npm refuses any other bytes. Where none is pinned
-// here, npm holds the bytes against the hash that the registry tells.
+// engine is the npm package of one platform. The hash is that of the tarball as the registry
+// published it. npm refuses any other bytes. If no hash is pinned here, npm compares the bytes with
+// the hash that the registry gives.
 type engine struct {
 	npmPackage string
 	file       string // the library's name inside the package
@@ -47,7 +47,7 @@ type engine struct {
 	unpacked   int64 // bytes on disk
 }
 
-// Sizes of the platform that was measured; the others' are about the same.
+// The sizes were measured on one platform, and are about the same on the others.
 const packedSize, unpackedSize = 177_817_999, 569_042_837
 
 var engines = map[string]engine{
@@ -63,21 +63,20 @@ var engines = map[string]engine{
 	"darwin/arm64": {"@chdb/lib-darwin-arm64", "libchdb.so", "", packedSize, unpackedSize},
 }
 
-// FindLibrary returns the path of the ClickHouse engine's library: the given
-// copy, the cached one, or one it fetches through npm into the cache. Several
-// processes may call it at once; a fetch that is cut short leaves nothing that
-// would be used.
+// FindLibrary returns the path of the library of the ClickHouse engine: the given copy, the cached
+// library, or a library that it fetches through npm into the cache. Several processes may call it
+// at once. A fetch that is interrupted leaves nothing that a later call would use.
 //
-// Without a copy and without a way to fetch one the error is [ErrNoLibrary]
-// and names both ways out.
+// If there is no copy and no way to fetch one, the error is [ErrNoLibrary]. It explains how to
+// fetch the library and how to give a copy.
 func FindLibrary(ctx context.Context, cfg LibraryConfig) (string, error) {
 	if cfg.Path != "" {
 		info, err := os.Stat(cfg.Path)
 		if err != nil {
-			return "", fmt.Errorf("MILLRACE_LIBCHDB: %w", err)
+			return "", fmt.Errorf("find libchdb: %w", err)
 		}
 		if !info.Mode().IsRegular() {
-			return "", fmt.Errorf("MILLRACE_LIBCHDB: %s is not a file: it must name libchdb.so itself", cfg.Path)
+			return "", fmt.Errorf("find libchdb: %s is not a file: give the path of libchdb.so itself", cfg.Path)
 		}
 		return filepath.Abs(cfg.Path)
 	}
@@ -85,7 +84,7 @@ func FindLibrary(ctx context.Context, cfg LibraryConfig) (string, error) {
 	platform := runtime.GOOS + "/" + runtime.GOARCH
 	e, ok := engines[platform]
 	if !ok {
-		return "", fmt.Errorf("%w: none is published for %s; run Kafka and ClickHouse themselves instead", ErrNoLibrary,
+		return "", fmt.Errorf("%w: none is published for %s; install and run Kafka and ClickHouse instead", ErrNoLibrary,
 			platform)
 	}
 	if cfg.CacheDir == "" {
@@ -103,7 +102,7 @@ func FindLibrary(ctx context.Context, cfg LibraryConfig) (string, error) {
 	}
 	npm, err := exec.LookPath(cfg.Npm)
 	if err != nil {
-		return "", fmt.Errorf("%w and cannot be fetched without npm: install npm >= 9, or set MILLRACE_LIBCHDB to the %s "+
+		return "", fmt.Errorf("%w and cannot be fetched without npm: install npm >= 9, or give the path of the %s "+
 			"of the npm package %s@%s",
 			ErrNoLibrary, e.file, e.npmPackage, LibraryVersion)
 	}

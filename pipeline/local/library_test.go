@@ -15,8 +15,8 @@ import (
 	"github.com/millrace/millrace/pipeline/local"
 )
 
-// fakeNpm writes an npm that runs script, and counts how often it was run.
-// The script's working folder is the one to install into.
+// fakeNpm writes an npm command that runs script in the folder to install into. runs returns how
+// often the command was run.
 func fakeNpm(t *testing.T, script string) (npm string, runs func() int) {
 	t.Helper()
 	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
@@ -33,8 +33,8 @@ func fakeNpm(t *testing.T, script string) (npm string, runs func() int) {
 	}
 }
 
-// installs is a script that does what npm would, in little, after it has
-// checked that it was asked to.
+// installs is a script that checks its arguments and then installs a small file, as npm would
+// install the library.
 const installs = `
 [ "$1" = ci ]
 echo "$@" | grep -q -- --ignore-scripts
@@ -121,7 +121,7 @@ func TestAFailedFetchLeavesNothing(t *testing.T) {
 	npm, _ := fakeNpm(t, installs+"echo the registry is out >&2; exit 1")
 	cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm}
 	_, err := local.FindLibrary(t.Context(), cfg)
-	for _, want := range []string{"the registry is out", "npm must be >= 9", "MILLRACE_LIBCHDB",
+	for _, want := range []string{"the registry is out", "npm must be >= 9", "path of a copy of",
 		"@chdb/lib-linux-x64-gnu@" + local.LibraryVersion} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error without %q: %v", want, err)
@@ -131,7 +131,7 @@ func TestAFailedFetchLeavesNothing(t *testing.T) {
 		t.Errorf("left behind: %v %v", left, err)
 	}
 
-	// And a fetch that was killed is cleared away by the next one.
+	// The next fetch removes what a killed fetch has left.
 	if err := os.MkdirAll(filepath.Join(cfg.CacheDir, "fetch-killed", "node_modules"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestWithoutALibraryTheErrorNamesTheWaysOut(t *testing.T) {
 	if !errors.Is(err, local.ErrNoLibrary) {
 		t.Errorf("%v, want ErrNoLibrary", err)
 	}
-	for _, want := range []string{"MILLRACE_LIBCHDB", "@chdb/lib-", local.LibraryVersion} {
+	for _, want := range []string{"path of the ", "@chdb/lib-", local.LibraryVersion} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error without %q: %v", want, err)
 		}
@@ -186,13 +186,13 @@ func TestAGivenLibraryIsUsedAsItIs(t *testing.T) {
 	}
 	for _, wrong := range []string{dir, filepath.Join(dir, "missing.so")} {
 		_, err := local.FindLibrary(t.Context(), local.LibraryConfig{Path: wrong})
-		if err == nil || !strings.Contains(err.Error(), "MILLRACE_LIBCHDB") || !strings.Contains(err.Error(), wrong) {
-			t.Errorf("%s: error %v, want one that names it and the variable", wrong, err)
+		if err == nil || !strings.Contains(err.Error(), "libchdb") || !strings.Contains(err.Error(), wrong) {
+			t.Errorf("%s: error %v, want one that names the file and libchdb", wrong, err)
 		}
 	}
 }
 
-// The real thing: 178 MB, so only where it is CI's job to find out.
+// This test downloads the real library of 178 MB, so it runs only in CI.
 func TestTheRealLibraryIsFetchedThroughNpm(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("CI") != "true" {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// tryLock takes the lock file at path, or reports false when another process
-// (or another part of this one) has it. The lock ends with the returned file,
-// also when the process is killed.
+// tryLock locks the file at path. It returns false if another process, or another part of this
+// process, has locked it. The lock is released when the returned file is closed, or when the
+// process is killed.
 func tryLock(path string) (*os.File, bool, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -31,8 +31,8 @@ func tryLock(path string) (*os.File, bool, error) {
 	}
 }
 
-// waitLock takes the lock file at path as soon as it is free, and calls
-// waiting once if it is not.
+// waitLock locks the file at path as soon as the file is free. It calls waiting once if the file is
+// not free at first.
 func waitLock(ctx context.Context, path string, waiting func()) (*os.File, error) {
 	for {
 		f, ok, err := tryLock(path)
@@ -49,8 +49,7 @@ func waitLock(ctx context.Context, path string, waiting func()) (*os.File, error
 	}
 }
 
-// lockDir makes dir and takes it for this process, so that no two run a
-// server over the same data.
+// lockDir creates dir and locks it, so that no other process runs a server on the same data.
 func lockDir(dir, service string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the embedded %s: %w", service, err)
@@ -68,7 +67,7 @@ func lockDir(dir, service string) (*os.File, error) {
 		return nil, fmt.Errorf("the folder %s of the embedded %s is in use by %s: stop that one, or choose another folder",
 			dir, service, owner)
 	}
-	// Who holds it is only a hint for the message above.
+	// The process id in the file is only a hint for the message above.
 	if f.Truncate(0) == nil {
 		fmt.Fprintln(f, os.Getpid())
 	}

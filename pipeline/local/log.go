@@ -8,12 +8,12 @@ import (
 	"os"
 )
 
-// maxLog is the size in bytes at which the child's log becomes the previous
-// log: at most two of this size are kept.
+// maxLog is the size in bytes at which the child's log becomes the previous log. At most two logs
+// of about this size are kept.
 const maxLog = 4 << 20
 
-// openLog opens the child's log for appending. The child writes to the file
-// itself, so that its last words are there even if this process goes first.
+// openLog opens the child's log for appending. The child writes to the file itself, so its last
+// lines are kept even if this process ends first.
 func openLog(path string) (*os.File, error) {
 	if err := boundLog(path, maxLog); err != nil {
 		return nil, err
@@ -21,9 +21,8 @@ func openLog(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
-// boundLog copies a log that has grown over limit to path.1 and empties it.
-// The child goes on appending to the same file; a line it writes in between
-// may be lost.
+// boundLog copies a log that is larger than limit to path.1, and empties the log. The child
+// continues to append to the same file. A line that it writes in between may be lost.
 func boundLog(path string, limit int64) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() <= limit {
@@ -51,7 +50,7 @@ func boundLog(path string, limit int64) error {
 	return os.Truncate(path, 0)
 }
 
-// logTail returns the last lines of the log, or what kept it from being read.
+// logTail returns the last lines of the log, or the error that prevents reading it.
 func logTail(path string, lines int) string {
 	f, err := os.Open(path)
 	if err != nil {

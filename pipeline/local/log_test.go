@@ -10,7 +10,7 @@ import (
 func TestTheLogIsBounded(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log")
-	// The child's file, which it goes on writing to.
+	// The child keeps this file open and continues to write to it.
 	f, err := openLog(path)
 	if err != nil {
 		t.Fatal(err)

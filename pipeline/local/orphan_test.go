@@ -20,7 +20,7 @@ import (
 
 func startClickHouseParent(t testing.TB, cfg local.ClickHouseConfig) (*parent, clickHouseUp) {
 	t.Helper()
-	cfg.Log = nil // not for JSON
+	cfg.Log = nil // a logger cannot be sent as JSON
 	p := startParent(t, "clickhouse", cfg)
 	var up clickHouseUp
 	if err := json.Unmarshal([]byte(p.line(t)), &up); err != nil {
@@ -29,8 +29,8 @@ func startClickHouseParent(t testing.TB, cfg local.ClickHouseConfig) (*parent, c
 	return p, up
 }
 
-// gone says whether a process has ended; it may still wait for whoever adopted
-// it to collect it.
+// gone reports whether a process has ended. It may still be a zombie that its new parent has not
+// collected.
 func gone(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true
@@ -48,8 +48,8 @@ func TestNoServerOutlivesAKilledParent(t *testing.T) {
 		t.Error(err)
 	}
 
-	// A busy server: its relay's end resets these clients' connections, and
-	// that may abort it.
+	// The server is busy: when its relay ends, the connections of these clients are reset, which
+	// may abort the server.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var clients sync.WaitGroup
@@ -78,7 +78,7 @@ func TestNoServerOutlivesAKilledParent(t *testing.T) {
 	}
 }
 
-func TestAFolderIsGoodAfterAKilledParent(t *testing.T) {
+func TestAFolderCanBeUsedAfterItsParentWasKilled(t *testing.T) {
 	t.Parallel()
 	cfg := realConfig(t)
 	p, up := startClickHouseParent(t, cfg)
@@ -93,7 +93,7 @@ func TestAFolderIsGoodAfterAKilledParent(t *testing.T) {
 	}
 	p.kill()
 
-	// At once: its server may still be there, and is waited for.
+	// Start at once: the old server may still run, and the new one waits for its end.
 	c, _ := run(t, cfg)
 	waitReady(t, c)
 	eventually(t, "the first server is gone", func() bool { return gone(up.Pid) })
@@ -107,8 +107,7 @@ func TestAServerEndsThoughItsEngineHangs(t *testing.T) {
 	cfg := realConfig(t)
 	cfg.Ephemeral = true
 	p, up := startClickHouseParent(t, cfg)
-	// Stopped as a whole, it cannot even see its parent end; it must when it
-	// goes on.
+	// A stopped server cannot notice that its parent has ended. It must notice when it continues.
 	if err := syscall.Kill(up.Pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +118,7 @@ func TestAServerEndsThoughItsEngineHangs(t *testing.T) {
 	eventually(t, "the server is gone", func() bool { return gone(up.Pid) })
 }
 
-func TestACtrlCIsTheParents(t *testing.T) {
+func TestTheChildIgnoresCtrlC(t *testing.T) {
 	t.Parallel()
 	c, _ := run(t, realConfig(t))
 	waitReady(t, c)
@@ -137,7 +136,7 @@ func TestACtrlCIsTheParents(t *testing.T) {
 	}
 }
 
-func TestTheChildIsNotForHands(t *testing.T) {
+func TestTheChildCannotBeStartedByHand(t *testing.T) {
 	t.Parallel()
 	command, err := localtest.Command()
 	if err != nil {

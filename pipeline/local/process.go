@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// child is one process of the embedded server, and the two pipes it lives by.
+// child is one process of the embedded server, with the two pipes that keep it running.
 type child struct {
 	cmd      *exec.Cmd
 	stdin    io.Closer
@@ -24,7 +24,7 @@ type child struct {
 	err      error // valid once exited is closed
 }
 
-// exitError is a child's end that nobody asked for.
+// exitError is the error of a child that ended without being stopped.
 type exitError struct {
 	code  int // -1: a signal
 	state string
@@ -32,12 +32,11 @@ type exitError struct {
 
 func (e *exitError) Error() string { return "its process ended: " + e.state }
 
-// killAfter is how long a child may take to end once it has been asked to. It
-// ends itself before that, after engineEnd.
+// killAfter is how long a child may take to end after it was stopped. The child itself gives up
+// earlier, after engineEnd.
 const killAfter = engineEnd + 5*time.Second
 
-// runChild runs one child until it dies or ctx is done, and returns for how
-// long it answered.
+// runChild runs one child until it dies or ctx is done. It returns how long the child answered.
 func (c *ClickHouse) runChild(ctx context.Context) (answered time.Duration, err error) {
 	ports, err := freePorts(2)
 	if err != nil {
@@ -53,7 +52,7 @@ func (c *ClickHouse) runChild(ctx context.Context) (answered time.Duration, err 
 		return 0, err
 	}
 	defer c.down()
-	// The relays hang up first, so that the engine has no query to wait for.
+	// The relays disconnect their clients first, so that the engine has no query to wait for.
 	defer func() {
 		if ctx.Err() != nil {
 			c.native.hangUp()
@@ -84,7 +83,7 @@ func (c *ClickHouse) runChild(ctx context.Context) (answered time.Duration, err 
 			return time.Since(up), ctx.Err()
 		case <-checkLog.C:
 			if err := boundLog(c.logPath(), maxLog); err != nil {
-				c.cfg.Log.Warn("embedded clickhouse: shorten its log", "error", err)
+				c.cfg.Log.Warn("embedded clickhouse: the log could not be shortened", "error", err)
 			}
 		}
 	}
@@ -107,14 +106,15 @@ func (c *ClickHouse) startChild(cfg childConfig) (*child, error) {
 	cmd.Dir = c.cfg.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{read} // lifelineFd
-	// The engine reads credentials out of the environment if it finds any.
+	// The child gets only these variables, because the engine would read credentials from the
+	// environment.
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {
 		if v, ok := os.LookupEnv(name); ok {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
 	cmd.Env = append(cmd.Env, "TZ=UTC")
-	// Out of the terminal's process group: a Ctrl-C is for the parent.
+	// The child leaves the terminal's process group, because Ctrl-C is meant for the parent.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := cmd.StdinPipe()
 	if err == nil {
@@ -134,8 +134,8 @@ func (c *ClickHouse) startChild(cfg childConfig) (*child, error) {
 	return p, nil
 }
 
-// stop ends the child in order, and by force if it does not. The lifeline goes
-// first: an engine that returned before it would count as failed.
+// stop stops the child in order, and kills it if it does not end in time. It closes the lifeline
+// first: if the engine returned before that, it would count as failed.
 func (p *child) stop() {
 	p.lifeline.Close()
 	p.stdin.Close()
@@ -147,8 +147,8 @@ func (p *child) stop() {
 	}
 }
 
-// waitAnswer returns when this very child answers on its HTTP port. The native
-// one listens by then: it is opened first.
+// waitAnswer waits until this child answers on its HTTP port with its token. The native port
+// listens by then, because the engine opens it first.
 func (p *child) waitAnswer(ctx context.Context, port int, token string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTime, fmt.Errorf("it did not answer for %s", startTime))
 	defer cancel()
@@ -180,9 +180,9 @@ func (p *child) waitAnswer(ctx context.Context, port int, token string) error {
 	}
 }
 
-// freePorts returns ports of 127.0.0.1 that nobody listened on a moment ago.
-// If one is taken before the child has it, the child fails and the next one
-// tries others; the token keeps the parent from taking a stranger for its own.
+// freePorts returns ports of 127.0.0.1 on which nobody listened a moment ago. If another process
+// takes a port before the child does, the child fails and the next child tries other ports. The
+// token tells the parent whether its own child answers.
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, n)
 	for i := range ports {

@@ -11,21 +11,20 @@ import (
 	"time"
 )
 
-// relay passes a public port's connections on to a server that must not see a
-// client die. The engine aborts when a native client's connection is reset
-// under it (within a dozen killed clients; a real server does not); through the
-// relay it only ever sees connections that close in order, as a client that
-// hangs up politely closes them. A client sees the server as it is.
+// relay forwards the connections of a public port to the server, and hides from the server that a
+// client was killed. The engine aborts when the connection of a native client is reset (within a
+// dozen killed clients; a real server does not abort). Through the relay, the engine sees only
+// connections that are closed in order. Clients see the server unchanged.
 //
 // While there is no server, connections are closed at once, so that clients
 // fail fast and try again.
 type relay struct {
 	listener *net.TCPListener
 	log      *slog.Logger
-	server   atomic.Pointer[net.TCPAddr] // nil: there is none now
+	server   atomic.Pointer[net.TCPAddr] // nil while there is no server
 
-	// admit, if set, has the first word with a client, and returns what the
-	// client has sent meanwhile; or false for a client it has dealt with.
+	// admit, if set, checks each client first. It returns the bytes that the client has sent so
+	// far, or false if it has refused the client.
 	admit func(client *net.TCPConn) (first []byte, ok bool)
 
 	mu      sync.Mutex
@@ -34,17 +33,17 @@ type relay struct {
 	pairs   sync.WaitGroup
 }
 
-// lingerTime is how long a client may go on sending after the server has
-// closed. Closing at once would answer what it sends with a reset, which may
-// overtake the server's last words.
+// lingerTime is how long a client may continue to send after the server has closed the connection.
+// If the relay closed at once, the client would get a reset, which may arrive before the server's
+// last bytes.
 const lingerTime = time.Second
 
 func newRelay(l *net.TCPListener, log *slog.Logger) *relay {
 	return &relay{listener: l, log: log, clients: make(map[*net.TCPConn]struct{})}
 }
 
-// Run accepts until ctx is done, and then returns without waiting for the
-// open connections: see hangUp and wait.
+// Run accepts connections until ctx is done. It does not wait for open connections: see hangUp and
+// wait.
 func (r *relay) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { r.listener.Close() })
 	defer stop()
@@ -57,7 +56,8 @@ func (r *relay) Run(ctx context.Context) error {
 			if errors.Is(err, net.ErrClosed) {
 				return err
 			}
-			// Out of descriptors, or a client gone already: not the end.
+			// The process has no free descriptors, or the client has already gone. Both are
+			// temporary.
 			r.log.Warn("accept a connection", "address", r.listener.Addr().String(), "error", err)
 			select {
 			case <-ctx.Done():
@@ -92,31 +92,31 @@ func (r *relay) serve(client *net.TCPConn, addr *net.TCPAddr) {
 	}
 	server, err := net.DialTCP("tcp", nil, addr)
 	if err != nil {
-		return // it has just died
+		return // the server has just died
 	}
 	defer server.Close()
 	if _, err := server.Write(first); err != nil {
 		return
 	}
 
-	// Both copies are spliced by the kernel where it can.
+	// The kernel splices both copies if it can.
 	clientDone := make(chan struct{})
 	go func() {
 		defer close(clientDone)
 		_, _ = io.Copy(server, client)
-		// The client has finished, hung up or been cut off. Whichever it
-		// was, the server is told that nothing more comes: an orderly end.
+		// The client has finished, disconnected or been killed. In each case the server sees an
+		// orderly end of the client's data.
 		_ = server.CloseWrite()
 	}()
 
 	if _, err := io.Copy(client, server); err != nil {
-		// The client does not take the answer any more, or the server
-		// broke off. Close the client's side, so that the copy above ends,
-		// and go on reading: a socket closed with unread bytes is a reset.
+		// The client no longer accepts the answer, or the server broke off. Close the client's
+		// connection, so that the copy above ends, and continue to read from the server: closing a
+		// socket with unread bytes would send a reset.
 		client.Close()
 		_, _ = io.Copy(io.Discard, server)
 	} else {
-		// The server is through. The client reads the rest at its pace.
+		// The server has finished. The client reads the rest at its own pace.
 		_ = client.CloseWrite()
 		_ = client.SetReadDeadline(time.Now().Add(lingerTime))
 		_, _ = io.Copy(io.Discard, readerAfter{clientDone, client})
@@ -124,8 +124,8 @@ func (r *relay) serve(client *net.TCPConn, addr *net.TCPAddr) {
 	<-clientDone
 }
 
-// readerAfter reads r once done is closed: two readers of one connection would
-// tear its stream apart.
+// readerAfter reads r once done is closed, so that two goroutines never read one connection at the
+// same time.
 type readerAfter struct {
 	done <-chan struct{}
 	r    io.Reader
@@ -151,8 +151,8 @@ func (r *relay) untrack(client *net.TCPConn) {
 	delete(r.clients, client)
 }
 
-// hangUp ends every connection in order, as if its client had closed it, so
-// that the server cancels what it does for it.
+// hangUp ends every connection in order, as if its client had closed it. So the server cancels the
+// clients' queries.
 func (r *relay) hangUp() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,8 +162,8 @@ func (r *relay) hangUp() {
 	}
 }
 
-// wait returns when every connection is closed. The server must be gone: then
-// only a client that does not read can hold one open, and is cut off.
+// wait waits until every connection is closed. Call it only after the server has ended: then only a
+// client that does not read can keep its connection open, and wait closes it.
 func (r *relay) wait() {
 	r.mu.Lock()
 	for client := range r.clients {

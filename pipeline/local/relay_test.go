@@ -16,8 +16,7 @@ import (
 
 const relayDeadline = time.Minute
 
-// startRelay runs a relay in front of serve, which gets each connection as the
-// server sees it.
+// startRelay runs a relay in front of serve. serve gets each connection as the server would see it.
 func startRelay(t *testing.T, serve func(*net.TCPConn)) (*relay, string) {
 	t.Helper()
 	server, err := net.ListenTCP("tcp", loopback(0))
@@ -88,8 +87,8 @@ func TestARelayPassesBothWaysAndHalfCloses(t *testing.T) {
 	}
 }
 
-// reset closes a connection as the kernel does for a process that was killed
-// with unread input: the peer's next read says ECONNRESET.
+// reset closes a connection as the kernel does for a killed process with unread input: the next
+// read of the peer returns ECONNRESET.
 func reset(t *testing.T, conn *net.TCPConn) {
 	t.Helper()
 	if err := conn.SetLinger(0); err != nil {

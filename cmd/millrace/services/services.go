@@ -5,6 +5,7 @@ package services
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -29,13 +30,13 @@ type Services struct {
 func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *Services) error) error {
 	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.Config.Libchdb, Progress: a.Stderr})
 	if err != nil {
-		return err
+		return explainLibrary(err, a.Config.Libchdb)
 	}
 	s := &Services{}
 	s.Kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Port: a.Config.LocalKafkaPort,
 		Log: a.Log})
 	if err != nil {
-		return err
+		return explainPort(err)
 	}
 	services, stopServices := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServices()
@@ -47,7 +48,7 @@ func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *S
 			NativePort: a.Config.LocalClickHousePort, HTTPPort: a.Config.LocalClickHouseHTTPPort, Log: a.Log,
 		})
 		if err != nil {
-			return err
+			return explainPort(err)
 		}
 		group.Go(func() error { return s.ClickHouse.Run(failed) })
 		ctx, stop := context.WithCancel(ctx)
@@ -89,4 +90,25 @@ func prepare(ctx context.Context, a *app.App, dir string, s *Services) (err erro
 	}
 	_, err = clickhouse.Migrate(ctx, a.Config.DSN, schema.Migrations, "", a.Log)
 	return err
+}
+
+// explainLibrary adds the environment variable for the path of the ClickHouse engine.
+func explainLibrary(err error, path string) error {
+	if path != "" {
+		return fmt.Errorf("MILLRACE_LIBCHDB: %w", err)
+	}
+	return fmt.Errorf("%w; MILLRACE_LIBCHDB gives the path of a copy", err)
+}
+
+// explainPort adds the environment variable for the port that cannot be listened on.
+func explainPort(err error) error {
+	var port *local.PortError
+	if !errors.As(err, &port) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", map[string]string{
+		local.KafkaListener:  "MILLRACE_LOCAL_KAFKA_PORT",
+		local.NativeListener: "MILLRACE_LOCAL_CLICKHOUSE_PORT",
+		local.HTTPListener:   "MILLRACE_LOCAL_CLICKHOUSE_HTTP_PORT",
+	}[port.Listener], err)
 }

@@ -1,5 +1,4 @@
-// Package localtest gives tests a real ClickHouse and a Kafka without a
-// container: the ones of package local.
+// Package localtest gives tests the ClickHouse and Kafka of package local, without containers.
 package localtest
 
 import (
@@ -26,18 +25,16 @@ type Server struct {
 	clickhouse *local.ClickHouse
 }
 
-// server starts the one server of this process. It runs until the process
-// ends, and ends with it, data and all: there is nothing to call for that,
-// which a test binary without a TestMain could not.
+// server starts the one server of this process. The server ends when the process ends, and its data
+// is removed then. So a test binary needs no TestMain.
 var server = sync.OnceValues(start)
 
-// ClickHouse returns this test process's embedded ClickHouse server, started
-// by the first test that asks for it; that takes about a second, and longer
-// once when the engine has to be fetched. Tests share it and may run in
-// parallel: each works in its own [Server.Database].
+// ClickHouse returns the embedded ClickHouse server of this test process. The first call starts it,
+// which takes about a second, or longer if the engine has to be fetched. Tests share the server and
+// may run in parallel: each uses its own [Server.Database].
 //
-// Where the engine cannot be had (see [local.FindLibrary]; MILLRACE_LIBCHDB is
-// heeded) the test is skipped with the reason, and fails if CI=true.
+// If the engine is missing (see [local.FindLibrary]; MILLRACE_LIBCHDB is its Path), the test is
+// skipped with the reason, or fails if CI=true.
 func ClickHouse(t testing.TB) *Server {
 	t.Helper()
 	s, err := server()
@@ -47,9 +44,9 @@ func ClickHouse(t testing.TB) *Server {
 	return s
 }
 
-// Config is the configuration of a ClickHouse server of the test's own, which
-// it may kill: ephemeral, on free ports. The test runs it with
-// [local.NewClickHouse]. Where the engine cannot be had, see [ClickHouse].
+// Config returns the configuration of a ClickHouse server that belongs to one test, which may kill
+// it. The server is ephemeral and uses free ports. The test runs it with [local.NewClickHouse]. If
+// the engine is missing, the test ends as with [ClickHouse].
 func Config(t testing.TB) local.ClickHouseConfig {
 	t.Helper()
 	cfg, err := config()
@@ -61,8 +58,8 @@ func Config(t testing.TB) local.ClickHouseConfig {
 	return cfg
 }
 
-// unavailable ends a test that lacks a service: a skip, or a failure where
-// CI=true, since there the service must be had.
+// unavailable ends a test that lacks a service. The test is skipped, or fails if CI=true, where the
+// service must exist.
 func unavailable(t testing.TB, reason error) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -71,8 +68,8 @@ func unavailable(t testing.TB, reason error) {
 	t.Skip(reason)
 }
 
-// Fetching may take minutes on a slow line, so nothing here has a deadline
-// but the process's own (go test -timeout).
+// Fetching may take minutes on a slow connection, so the only deadline is that of the process (go
+// test -timeout).
 func config() (local.ClickHouseConfig, error) {
 	library, err := local.FindLibrary(context.Background(), local.LibraryConfig{
 		Path:     os.Getenv("MILLRACE_LIBCHDB"),
@@ -99,15 +96,15 @@ func start() (*Server, error) {
 		return nil, err
 	}
 	ctx := context.Background()
-	go c.Run(ctx) //nolint:errcheck // WaitReady returns what it returns
+	go c.Run(ctx) //nolint:errcheck // WaitReady returns the same error
 	if err := c.WaitReady(ctx); err != nil {
 		return nil, err
 	}
 	return &Server{NativeAddr: c.NativeAddr(), HTTPAddr: c.HTTPAddr(), clickhouse: c}, nil
 }
 
-// Database creates an empty database for the test, to be dropped with all it
-// holds when the test ends, and returns its name.
+// Database creates an empty database for the test and returns its name. The database is dropped
+// when the test ends.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := "test_" + strings.ToLower(rand.Text())
@@ -122,8 +119,7 @@ func (s *Server) Database(t testing.TB) string {
 	return name
 }
 
-// DSN is the address of a database for clickhouse.ParseDSN, over the native
-// protocol.
+// DSN returns the address of a database for clickhouse.ParseDSN, with the native protocol.
 func (s *Server) DSN(database string) string {
 	return "clickhouse://" + s.NativeAddr + "/" + database
 }
@@ -131,7 +127,7 @@ func (s *Server) DSN(database string) string {
 // exec runs a statement over HTTP, which needs no driver.
 func (s *Server) exec(query string) error {
 	client := http.Client{Timeout: 30 * time.Second}
-	// Should the server have died, it is back within seconds.
+	// If the server has died, it is running again within seconds.
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := s.clickhouse.WaitReady(ctx); err != nil {

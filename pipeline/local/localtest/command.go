@@ -15,10 +15,10 @@ import (
 // serverPackage is the child's main package.
 const serverPackage = "github.com/millrace/millrace/pipeline/local/localtest/server"
 
-// Command is what [local.ClickHouseConfig].Command must be in a test: the
-// child's own executable, built once without cgo and without the race
-// detector. It is kept in the user's cache folder, one for each work tree, so
-// that the next test process finds it up to date.
+// Command returns the value of [local.ClickHouseConfig].Command for tests: an executable of the
+// child that is built without cgo and without the race detector. The executable is kept in the
+// user's cache folder, one for each work tree, so that the next test process need not build it
+// again.
 func Command() ([]string, error) { return command() }
 
 var command = sync.OnceValues(func() ([]string, error) {
@@ -26,7 +26,7 @@ var command = sync.OnceValues(func() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Tests run in their package's folder; go list finds the module's.
+	// Tests run in the folder of their package. go list finds the folder of the module.
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the module that the tests are in: %w", err)
@@ -38,8 +38,8 @@ var command = sync.OnceValues(func() ([]string, error) {
 		return nil, err
 	}
 
-	// go test runs packages side by side: one builds, the others find it
-	// built. (The lock waits; a build takes seconds.)
+	// go test runs several packages at once. One of them builds; the others wait for the lock, some
+	// seconds, and find the executable.
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -50,8 +50,8 @@ var command = sync.OnceValues(func() ([]string, error) {
 	}
 	binary := filepath.Join(dir, "server")
 	build := exec.Command("go", "build", "-race=false", "-cover=false", "-buildvcs=false", "-o", binary, serverPackage)
-	// GOTMPDIR: the result is renamed into place, which a running server
-	// survives, and not copied over it.
+	// GOTMPDIR is on the same file system, so that go build renames the executable into place.
+	// Copying over it would break a running server.
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the ClickHouse child for tests: %w\n%s", err, out)

@@ -24,25 +24,26 @@ import (
 // Brokers is the number of brokers of a [KafkaCluster].
 const Brokers = 3
 
-// KafkaCluster is Apache Kafka itself: three nodes on loopback, each a broker and a controller of
-// the KRaft quorum, with the settings of production: three replicas, of which two must be in sync.
+// KafkaCluster is a cluster of Apache Kafka: three nodes on loopback, each a broker and a
+// controller of the KRaft quorum. Its settings are those of production: three replicas, and at
+// least two in sync.
 type KafkaCluster struct {
-	dir     string // of one folder a broker, removed when the test process ends
+	dir     string // has a folder for each broker; removed when the test process ends
 	jars    string
-	addrs   [Brokers]string // of the brokers; kept over restarts, as are
-	quorum  [Brokers]string // those of the controllers
+	addrs   [Brokers]string // of the brokers; they stay the same over restarts
+	quorum  [Brokers]string // of the controllers; they stay the same too
 	brokers [Brokers]*exec.Cmd
 
-	lifeline *os.File // kept from the garbage collector, which would close it; see removeWithProcess
+	lifeline *os.File // kept here because the garbage collector would close it; see removeWithProcess
 }
 
-// OnKafkaCluster says whether tests are to use the [ApacheKafka] cluster and not an in-memory
-// [Kafka]: MILLRACE_TEST_KAFKA=cluster, which `make test-kafka` sets.
+// OnKafkaCluster reports whether tests use the [ApacheKafka] cluster instead of an in-memory
+// [Kafka]. It reads MILLRACE_TEST_KAFKA, which `make test-kafka` sets to cluster.
 func OnKafkaCluster() bool { return os.Getenv("MILLRACE_TEST_KAFKA") == "cluster" }
 
-// ApacheKafka returns this test process's cluster, started by the first test that asks for it,
-// which takes some seconds. It ends with the process. Tests share it, so each has its own topics
-// and groups; one that kills brokers does not run in parallel with others.
+// ApacheKafka returns the cluster of this test process. The first call starts it, which takes some
+// seconds. The cluster ends with the process. Tests share it, so each uses its own topics and
+// groups. A test that kills brokers must not run in parallel with others.
 func ApacheKafka(t testing.TB) *KafkaCluster {
 	t.Helper()
 	if !OnKafkaCluster() {
@@ -100,8 +101,8 @@ func startCluster() (*KafkaCluster, error) {
 	return c, c.waitInSync(context.Background())
 }
 
-// removeWithProcess starts a process that outlives this one, however it ends, by a moment: it kills
-// the brokers and removes their folder.
+// removeWithProcess starts a process that waits for the end of this one, even by a kill. It then
+// kills the brokers and removes their folder.
 func (c *KafkaCluster) removeWithProcess() error {
 	read, write, err := os.Pipe() // write is never closed
 	if err != nil {
@@ -111,16 +112,16 @@ func (c *KafkaCluster) removeWithProcess() error {
 	const script = `cat; for f in "$0"/*/pid; do kill -9 "$(cat "$f")"; done 2>/dev/null; rm -rf "$0"`
 	reaper := exec.Command("sh", "-c", script, c.dir)
 	reaper.Stdin = read
-	reaper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is not for it
+	reaper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C must not end it
 	if err := reaper.Start(); err != nil {
-		return fmt.Errorf("start what removes the Kafka cluster: %w", err)
+		return fmt.Errorf("start the process that removes the Kafka cluster: %w", err)
 	}
 	c.lifeline = write
 	return nil
 }
 
-// pickAddrs picks free ports outside of what systems give to outgoing connections: a broker must
-// get its port back when it starts again.
+// pickAddrs picks free ports outside of the range that systems use for outgoing connections,
+// because a broker needs the same port when it starts again.
 func (c *KafkaCluster) pickAddrs() error {
 	addrs := make([]string, 2*Brokers)
 	for i := range addrs {
@@ -146,8 +147,8 @@ func (c *KafkaCluster) config(i int) string { return filepath.Join(c.folder(i), 
 func (c *KafkaCluster) pid(i int) string    { return filepath.Join(c.folder(i), "pid") }
 func (c *KafkaCluster) log(i int) string    { return filepath.Join(c.folder(i), "log") }
 
-// configure writes a broker's configuration. What is not set is Kafka's default, for the timeouts
-// above all.
+// configure writes the configuration of a broker. Other settings, above all the timeouts, keep
+// Kafka's defaults.
 func (c *KafkaCluster) configure(i int) error {
 	if err := os.MkdirAll(c.folder(i), 0o700); err != nil {
 		return err
@@ -169,12 +170,13 @@ func (c *KafkaCluster) configure(i int) error {
 		"transaction.state.log.replication.factor=3", "transaction.state.log.min.isr=2",
 		"transaction.state.log.num.partitions=6",
 		"share.coordinator.state.topic.replication.factor=3",
-		"group.initial.rebalance.delay.ms=0", // waits for more members of a new group
+		"group.initial.rebalance.delay.ms=0", // by default a new group waits for more members
 		"log.cleaner.dedupe.buffer.size=4194304",
 	}, "\n")+"\n"), 0o600)
 }
 
-// java is a command of Kafka's. Two cores have other things to do than to compile it well.
+// java returns a command of Kafka. It limits the JIT compiler, which would take too much of a small
+// machine.
 func (c *KafkaCluster) java(args ...string) *exec.Cmd {
 	cmd := exec.Command("java", append([]string{
 		"-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
@@ -200,25 +202,25 @@ func (c *KafkaCluster) start(i int) error {
 	return os.WriteFile(c.pid(i), []byte(fmt.Sprint(cmd.Process.Pid)), 0o600)
 }
 
-// Addrs are the brokers' host:port. They stay the same over restarts.
+// Addrs returns the host:port of each broker. They stay the same over restarts.
 func (c *KafkaCluster) Addrs() []string { return c.addrs[:] }
 
-// Kill ends a broker, and with it a controller, as a power cut would.
+// Kill kills a node, which is a broker and a controller.
 func (c *KafkaCluster) Kill(t testing.TB, i int) { t.Helper(); c.end(t, i, syscall.SIGKILL) }
 
-// Stop ends a broker in order: it hands its partitions over first.
+// Stop stops a node in order: it first hands over its partitions.
 func (c *KafkaCluster) Stop(t testing.TB, i int) { t.Helper(); c.end(t, i, syscall.SIGTERM) }
 
 func (c *KafkaCluster) end(t testing.TB, i int, signal syscall.Signal) {
 	t.Helper()
-	os.Remove(c.pid(i)) // its number may be another process's soon
+	os.Remove(c.pid(i)) // another process may soon have this process id
 	if err := c.brokers[i].Process.Signal(signal); err != nil {
 		t.Fatalf("end broker %d: %v\n%s", i, err, c.tail(i))
 	}
-	c.brokers[i].Wait() //nolint:errcheck // it was told to end
+	c.brokers[i].Wait() //nolint:errcheck // the process was killed or stopped on purpose
 }
 
-// Start starts a broker that was killed or stopped. It takes part some seconds later:
+// Start starts a node that was killed or stopped. The broker is in sync some seconds later: see
 // [KafkaCluster.WaitInSync].
 func (c *KafkaCluster) Start(t testing.TB, i int) {
 	t.Helper()
@@ -227,7 +229,7 @@ func (c *KafkaCluster) Start(t testing.TB, i int) {
 	}
 }
 
-// Controller is the index of the node that leads the quorum of controllers.
+// Controller returns the index of the node that leads the quorum of controllers.
 func (c *KafkaCluster) Controller(t testing.TB) int {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.addrs[:]...))
@@ -260,7 +262,7 @@ func (c *KafkaCluster) waitInSync(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for i, addr := range c.addrs {
-		// Each is asked itself: the others take a broker that was killed for alive for some
+		// Ask each broker itself, because the others take a killed broker for alive for some
 		// seconds.
 		client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 		if err != nil {
@@ -299,7 +301,7 @@ func inSync(ctx context.Context, admin *kadm.Client) error {
 	return errors.Join(behind...)
 }
 
-// tail is the end of a broker's log.
+// tail returns the end of a broker's log.
 func (c *KafkaCluster) tail(i int) string {
 	text, err := os.ReadFile(c.log(i))
 	if err != nil {

@@ -46,7 +46,7 @@ func TestEachTestGetsAnEmptyDatabaseOfOneServer(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if len(names) != 2 {
-			return // a test that failed before
+			return // a subtest failed before it had a database
 		}
 		if one, other := <-names, <-names; one == other {
 			t.Error("two tests got the same database")
@@ -54,7 +54,7 @@ func TestEachTestGetsAnEmptyDatabaseOfOneServer(t *testing.T) {
 	})
 }
 
-func TestKafkaIsThereForOneTest(t *testing.T) {
+func TestKafkaEndsWithItsTest(t *testing.T) {
 	t.Parallel()
 	var addrs []string
 	t.Run("inside", func(t *testing.T) {

@@ -1,6 +1,6 @@
-// Server is the ClickHouse child for tests. A test binary built with -race
-// cannot load the engine's library, and any other would have to hand its main
-// function over; so localtest builds this one beside it.
+// Server is the ClickHouse child for tests. A test binary that is built with -race cannot load the
+// engine's library, and other test binaries would need a TestMain. So localtest builds this command
+// for them.
 package main
 
 import (
