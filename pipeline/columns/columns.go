@@ -7,7 +7,10 @@
 //   - tables.go: the columns of each table, and the elements of the arrays files and chunks
 package columns
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Type is a ClickHouse type, as the server writes it.
 type Type string
@@ -30,12 +33,17 @@ const (
 // TypeOf returns the type of the column with this name. It panics where the list has none: names
 // are written in code, and a test constructs each list of columns.
 func TypeOf[R any](list []Column[R], name string) Type {
-	for _, c := range list {
-		if c.Name == name {
-			return c.Type
-		}
+	if i := index(list, name); i >= 0 {
+		return list[i].Type
 	}
 	panic("there is no column " + name)
+}
+
+// Has reports whether the list has a column with this name.
+func Has[R any](list []Column[R], name string) bool { return index(list, name) >= 0 }
+
+func index[R any](list []Column[R], name string) int {
+	return slices.IndexFunc(list, func(c Column[R]) bool { return c.Name == name })
 }
 
 // Column is a column of a table whose rows are of type R, or an element of a tuple.

@@ -325,14 +325,14 @@ func (p *parser) check(r *Request) {
 	if wrong("/format") || wrong("/options") {
 		return
 	}
-	if formatter, err := targets.New(r.Purpose, r.Target, r.Options); err != nil {
+	if formatter, err := target.Formatter(r.Purpose, r.Options); err != nil {
 		p.add(NotPossible, "/options", err.Error())
 		return
 	} else if r.Split != nil && formatter.Needs().Group == record.ByTemplate {
 		p.add(NotPossible, "/split",
 			"a record of "+r.Target+" holds samples of many inputs, which a split would have to keep apart: leave split out")
 	}
-	if _, err := targets.NewEncoder(r.Purpose, r.Target, r.Format, fragment.Uncompressed, r.Options, nil); err != nil {
+	if _, err := target.Encoder(r.Purpose, r.Format, fragment.Uncompressed, r.Options, nil); err != nil {
 		p.add(NotPossible, "/options", err.Error())
 	}
 }

@@ -1,7 +1,9 @@
 package stage
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -10,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
@@ -39,5 +42,16 @@ func TestARecordThatWasStoredAndThenRefusedIsNotLost(t *testing.T) {
 				t.Errorf("%d faults, want 2", faults.Hits())
 			}
 		})
+	}
+}
+
+func TestAStageThatMayNotWriteItsResultsStopsAndSaysWhatToGrant(t *testing.T) {
+	t.Parallel()
+	c := localtest.Kafka(t, kfake.SeedTopics(1, in, out, "t."+event.TopicDeadLetters))
+	produce(t, c, numbered(1)...)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: out, Err: kerr.TopicAuthorizationFailed})
+	err := New(config(t, c), copyTo(out)).Run(t.Context())
+	if !errors.Is(err, kafka.ErrAccess) || !strings.Contains(err.Error(), "WRITE") || !strings.Contains(err.Error(), out) {
+		t.Errorf("the stage ended with %v", err)
 	}
 }

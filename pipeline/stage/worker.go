@@ -172,9 +172,12 @@ func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool
 	if err := w.session.Begin(); err != nil {
 		return false, errors.Join(errRenew, err)
 	}
-	if err := w.session.ProduceSync(ctx, out...).FirstErr(); err != nil {
+	if topic, err := firstError(w.session.ProduceSync(ctx, out...)); err != nil {
 		s.metrics.transactions.WithLabelValues("aborted").Inc()
 		_, aborted := w.session.End(ctx, kgo.TryAbort)
+		if kafka.IsPermanent(err) {
+			return false, fmt.Errorf("produce: %w", s.cfg.Explain(err, topic))
+		}
 		// Kafka may have stored the records nevertheless. In its next transaction this client would
 		// give the same numbers to other records, before Kafka 4 with the same epoch (franz-go
 		// 1.22.2). Kafka would take those records for duplicates of the aborted ones: it would
@@ -195,6 +198,17 @@ func (w *worker) produce(ctx context.Context, out []*kgo.Record) (committed bool
 	}
 	s.metrics.transactions.WithLabelValues("committed").Inc()
 	return true, nil
+}
+
+// firstError returns the first error, one that lasts before others, and the topic of its record:
+// after a record is refused, the client may fail those behind it for another reason.
+func firstError(results kgo.ProduceResults) (topic string, err error) {
+	for _, r := range results {
+		if r.Err != nil && (err == nil || kafka.IsPermanent(r.Err) && !kafka.IsPermanent(err)) {
+			topic, err = r.Record.Topic, r.Err
+		}
+	}
+	return topic, err
 }
 
 // commit commits the polled offsets without a transaction, where there are no resulting records.

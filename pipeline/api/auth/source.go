@@ -108,28 +108,33 @@ func watchFile(ctx context.Context, cfg Config) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("JWKS_FILE: %s: %w", cfg.JWKSFile, err)
 	}
-	go func() {
-		ticker := time.NewTicker(fileInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			// A file that could not be read is read again, changed or not: its time of change does
-			// not cover permissions.
-			if now, err := os.Stat(s.name); err == nil && s.complaint == "" && unchanged(seen, now) {
-				continue
-			}
-			seen, doc, err = readFile(s.name)
-			s.next(doc, err)
-			if err == nil && s.complaint == "" {
-				s.log.Info("the keys have been read again", "keys", s.name, "count", len(s.set.Load().keys))
-			}
+	go every(ctx, fileInterval, func() {
+		// A file that could not be read is read again, changed or not: its time of change does not
+		// cover permissions.
+		if now, err := os.Stat(s.name); err == nil && s.complaint == "" && unchanged(seen, now) {
+			return
 		}
-	}()
+		seen, doc, err = readFile(s.name)
+		s.next(doc, err)
+		if err == nil && s.complaint == "" {
+			s.log.Info("the keys have been read again", "keys", s.name, "count", len(s.set.Load().keys))
+		}
+	})
 	return s, nil
+}
+
+// every calls f at each interval until ctx is done.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			f()
+		}
+	}
 }
 
 // readFile stats a file before it reads it, so that a change in between is seen next time.
@@ -193,18 +198,7 @@ func watchURL(ctx context.Context, cfg Config) (*source, error) {
 	if u.Scheme == "http" {
 		r.log.Warn("the URL of the JWK Set is not https: anybody on the way can replace the keys", "keys", r.name)
 	}
-	go func() {
-		ticker := time.NewTicker(urlInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				r.start(false)
-			}
-		}
-	}()
+	go every(ctx, urlInterval, func() { r.start(false) })
 	return r.source, nil
 }
 

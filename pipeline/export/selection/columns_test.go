@@ -5,28 +5,57 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/columns"
+	"github.com/millrace/millrace/pipeline/export"
 )
 
 // The readers of rows leave out the columns that only the selection itself needs.
 const notRead = "version"
 
-func TestWideRowsHaveEveryColumnOfTheirTables(t *testing.T) {
+// A row of export_stage_rows is a run, or a node run with the run around it, and the feedback.
+func TestSnapshotsHaveTheTypesOfTheTablesThatTheyFreeze(t *testing.T) {
 	t.Parallel()
-	runs, nodes := names(columns.Runs), names(columns.Nodes)
-	for list, want := range map[string]func(string) bool{
-		"workspace_id, run_id, " + notRead + ", " + commonColumns: func(name string) bool {
-			return slices.Contains(runs, name) && slices.Contains(nodes, name)
-		},
-		"system_inputs, " + runColumns: func(name string) bool { return !slices.Contains(nodes, name) },
-		nodeColumns:                    func(name string) bool { return !slices.Contains(runs, name) },
+	conn, err := clickhousetest.Database(t).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	want := map[string]string{}
+	typesOf(want, columns.Feedback, func(name string) string { return "feedback_" + name })
+	typesOf(want, columns.Runs, func(name string) string { return name })
+	typesOf(want, columns.Nodes, func(name string) string { return name })
+	typesOf(want, columns.Runs, func(name string) string { return "run_" + name })
+	want["feedback_id"] = string(columns.TypeOf(columns.Feedback, "feedback_id"))
+	for _, q := range []*Selection{
+		New(&export.Request{Purpose: export.RecipeEvaluation, Target: export.Canonical}, export.Selection{}),
+		New(&export.Request{Purpose: export.NodeEvaluation, Target: export.Canonical, Nodes: []string{"n"}},
+			export.Selection{}),
 	} {
-		got := strings.Split(list, ", ")
-		for _, name := range slices.Concat(runs, nodes) {
-			if want(name) != slices.Contains(got, name) {
-				t.Errorf("column %s: in the list %t, want %t:\n%s", name, !want(name), want(name), list)
+		for _, name := range append(q.wideColumns(), "started_at") {
+			var got string
+			row := conn.QueryRow(t.Context(), "SELECT type FROM system.columns WHERE database = currentDatabase() "+
+				"AND table = 'export_stage_rows' AND name = $1", name)
+			if err := row.Scan(&got); err != nil {
+				t.Errorf("export_stage_rows has no column %s: %v", name, err)
+			}
+			if want[name] == "" && !slices.Contains(ownColumns, name) {
+				t.Errorf("no table has column %s", name)
+			}
+			if want[name] != "" && got != want[name] {
+				t.Errorf("column %s is %s, and in its table %s", name, got, want[name])
 			}
 		}
+	}
+}
+
+// ownColumns are in no table that a snapshot freezes.
+var ownColumns = append(strings.Split(comparisonColumns, ", "), "feedback_on_node")
+
+// typesOf adds the type of each column, under another name.
+func typesOf[R any](types map[string]string, list []columns.Column[R], rename func(string) string) {
+	for _, c := range list {
+		types[rename(c.Name)] = string(c.Type)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/columns"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
@@ -63,18 +64,32 @@ func (q *Selection) newWideReader() *rowReader {
 	return reader
 }
 
-// Columns of wide rows, by their table.
-const (
+// Columns of wide rows, by their table. Those of the tables derive from package columns.
+var (
 	// commonColumns are in table runs and in table nodes.
-	commonColumns = "source, app_id, app_version, status, started_at, ended_at, updated_at, inputs, outputs, " +
-		"messages, tools, model, error_type, " +
-		"error_message, files, usage_input_tokens, usage_output_tokens, cost_usd, metadata, input_group"
-	runColumns  = "request_id, app_name, session_id, user_id, trigger, question, answer, reference, trace_id"
-	nodeColumns = "node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, prompt_template, " +
-		"prompt_variables, parameters, chunks"
-	comparisonColumns = "versions, runs_in_group, rank, best_version, has_previous, previous_version, " +
-		"previous_answer, previous_score"
+	commonColumns = columnList(columns.Runs, func(name string) bool { return columns.Has(columns.Nodes, name) })
+	runColumns    = columnList(columns.Runs, func(name string) bool { return !columns.Has(columns.Nodes, name) })
+	nodeColumns   = columnList(columns.Nodes, func(name string) bool { return !columns.Has(columns.Runs, name) })
 )
+
+const comparisonColumns = "versions, runs_in_group, rank, best_version, has_previous, previous_version, " +
+	"previous_answer, previous_score"
+
+// columnList returns the chosen columns of a table, but those that each query names by itself:
+// system_inputs is in wide rows of runs only, and a snapshot has no use for version.
+func columnList[R any](table []columns.Column[R], chosen func(name string) bool) string {
+	var names []string
+	for _, c := range table {
+		switch c.Name {
+		case "workspace_id", "run_id", "system_inputs", "version":
+		default:
+			if chosen(c.Name) {
+				names = append(names, c.Name)
+			}
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // wideColumns are the columns of wide rows other than workspace_id and group_key.
 func (q *Selection) wideColumns() []string {
@@ -135,12 +150,12 @@ func prefixed(relation, columns string) string {
 
 // chosen selects keys, feedback, group and comparison of the selected rows.
 func (q *Selection) chosen(related string) string {
-	columns, group, answer := keyColumns+", app_version, input_group", "''", "''"
+	selected, group, answer := keyColumns+", app_version, input_group", "''", "''"
 	switch q.needs.Group {
 	case record.ByInput:
 		group = "s.input_group"
 	case record.ByTemplate:
-		columns += ", prompt_template"
+		selected += ", prompt_template"
 		group = "lower(hex(sipHash128(s.prompt_template)))"
 	}
 	node, onNode := "''", "false"
@@ -152,13 +167,13 @@ func (q *Selection) chosen(related string) string {
 		if q.nodes != nil {
 			answer = "outputs"
 		}
-		columns += ", " + answer
+		selected += ", " + answer
 		answer = "s." + answer
 	}
 	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node +
 		" AS node_run_id, s.app_version AS app_version, " +
 		answer + " AS answer, " + group + " AS whole_group, " + onNode + " AS feedback_on_node, " + q.feedbackList() +
-		"\n" + q.fromWithFeedback(columns, related)
+		"\n" + q.fromWithFeedback(selected, related)
 	if q.needs.Group == record.Ungrouped {
 		return "SELECT *, whole_group AS group_key FROM (" + rows + ")"
 	}
