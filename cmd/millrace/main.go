@@ -31,6 +31,7 @@ type commands struct {
 	Migrate     migrateCommand     `cmd:"" help:"Prepare ClickHouse: create or upgrade the database."`
 	Topics      topicsCommand      `cmd:"" help:"Prepare Kafka: create the topics."`
 	Config      configCommand      `cmd:"" help:"Show the effective configuration, secrets masked."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Ask the role on MILLRACE_OPS_ADDR whether it is ready; the exit code is the answer."`
 	Version     versionCommand     `cmd:"" help:"Show the version."`
 	Replay      client.Replay      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
 	Sample      demo.Sample        `cmd:"" help:"Publish sample runs, and request exports of them, until interrupted."`
