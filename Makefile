@@ -14,10 +14,13 @@ test: build .ci/npm/node_modules .ci/readers/node_modules bin/versitygw-$(VERSIT
 	.ci/setup
 	go test -timeout 25m ./...
 
-# Tests about memory, the object store, selections and records, to which the kind of broker makes no difference.
-NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|EveryPurpose|Versions|Airline|Tools|DryRun|Unsuitable|Documents|Browser
+# The tests to which the kind of broker makes a difference: not those about memory, the object store, selections,
+# records, documents and pages.
+E2E := ./cmd/millrace/e2e
+ON_KAFKA := $(addprefix $(E2E)/,ingest export soak commands serve)
+NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Unsuitable
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
-	MILLRACE_TEST_KAFKA=cluster go test -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' ./cmd/millrace/e2e/
+	MILLRACE_TEST_KAFKA=cluster go test -p 1 -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' $(ON_KAFKA)
 
 lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatting, sizes of files and folders
 	.ci/house
@@ -36,7 +39,7 @@ bench: build bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHous
 	go test -run '^$$' -bench . ./...
 
 soak: build            ## the tests that kill, and those of size, with full counts, one after another; about 40 minutes
-	MILLRACE_TEST_SOAK=true go test -count=1 -parallel 1 -timeout 4h -v -run 'Kill|ComeAndGo|Incremental|Large|Huge|Small' ./cmd/millrace/e2e/
+	MILLRACE_TEST_SOAK=true go test -count=1 -parallel 1 -timeout 4h -v $(E2E)/soak/
 
 golden: build          ## rewrite the golden files and the generated tables of the documents
 	go test ./cmd/millrace/app/ ./pipeline/export/format/... ./pipeline/export/selection/ ./pipeline/export/live/ \

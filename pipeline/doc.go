@@ -102,7 +102,7 @@
 //	  client/            commands that talk to a running system
 //	  demo/ bench/       the demo; measurements
 //	  services/          the embedded services of local, demo and bench
-//	  e2e/               tests of the binary, which start it and use only what users may rely on
+//	  e2e/               tests of the binary, a folder a subject: they use only what users may rely on
 //
 // Imports point downwards only; the linter checks the arrows.
 //

@@ -99,8 +99,7 @@ func (c ExportsVerify) Run(ctx context.Context, a *app.App) error {
 			return fmt.Errorf("export %s differs from its manifest: %s", id.ExportID, plural(int64(n), "problem"))
 		}
 		if !c.JSON {
-			_, err = fmt.Fprintf(a.Stdout, "verified %s, %s, %s: sizes, SHA-256 and numbers of records match the manifest "+
-				"says\n",
+			_, err = fmt.Fprintf(a.Stdout, "verified %s, %s, %s: sizes, SHA-256 and numbers of records match the manifest\n",
 				plural(int64(report.Objects), "object"), plural(report.Records, "record"), byteSize(report.Bytes))
 		}
 		return err

@@ -1,0 +1,127 @@
+package ingest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/millrace/millrace/cmd/millrace/e2e/e2etest"
+	"github.com/millrace/millrace/pipeline/event"
+)
+
+func TestReplayReadsEveryKindOfFileAndPassesOverBadLines(t *testing.T) {
+	t.Parallel()
+	s := e2etest.NewSite(t)
+	s.Env.Start(t, "ingest")
+	dir := t.TempDir()
+	write := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	var gz bytes.Buffer
+	z := gzip.NewWriter(&gz)
+	z.Write([]byte(e2etest.RunLine("gz-1") + "\n\n" + e2etest.RunLine("gz-2")))
+	z.Close()
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := []string{
+		write("a.jsonl", []byte(e2etest.RunLine("plain")+"\r\nnot json\n"+e2etest.RunLine("bad id!")+"\n"+
+			e2etest.RunLine("plain-2"))),
+		write("b.jsonl.gz", gz.Bytes()),
+		write("c.jsonl.zst", encoder.EncodeAll([]byte(e2etest.RunLine("zst")+"\n"), nil)),
+		"-",
+	}
+	got := s.Env.Try(t, e2etest.RunLine("stdin"), append([]string{"replay"}, files...)...)
+	if got.Code != e2etest.ExitFailed {
+		t.Errorf("exit code %d, want 1, since lines were skipped", got.Code)
+	}
+	for _, want := range []string{"a.jsonl:2: skipped: invalid_json", "a.jsonl:3: skipped: bad_id: /run_id"} {
+		if !strings.Contains(got.Stderr, want) {
+			t.Errorf("no %q in %q", want, got.Stderr)
+		}
+	}
+	if !strings.Contains(got.Stdout, "published 6 events, 2 lines skipped") {
+		t.Errorf("%q", got.Stdout)
+	}
+	e2etest.WaitForCounts(t, s.Conn, time.Minute, map[string]uint64{
+		"SELECT count() FROM runs_latest": 6,
+		"SELECT count() FROM runs_latest WHERE run_id IN ('plain', 'plain-2', 'gz-1', 'gz-2', 'zst', 'stdin')": 6,
+	})
+}
+
+func TestReplayKeepsToItsRate(t *testing.T) {
+	t.Parallel()
+	s := e2etest.NewSite(t)
+	began := time.Now()
+	if got := s.Env.Try(t, strings.Repeat(e2etest.RunLine("x")+"\n", 50), "replay", "--rate", "50", "-"); got.Code != 0 {
+		t.Fatal(got.Stderr)
+	}
+	if took := time.Since(began); took < 900*time.Millisecond {
+		t.Errorf("50 events at 50/s took %s", took)
+	}
+}
+
+func TestDeadLettersAreListedShownAndReplayed(t *testing.T) {
+	t.Parallel()
+	s := e2etest.NewSite(t)
+	s.Env.Start(t, "ingest")
+	client := e2etest.KafkaClient(t, s.Kafka)
+	if err := s.Conn.Exec(t.Context(), "ALTER TABLE runs ADD CONSTRAINT c CHECK run_id != 'refused'"); err != nil {
+		t.Fatal(err)
+	}
+	e := event.Event{ID: "1", Source: "test", Type: "dev.millrace.run.v1", Data: []byte(e2etest.RunLine("refused"))}
+	if err := client.ProduceSync(t.Context(), e.Record(s.Prefix+event.TopicRuns, []byte("acme/refused"))).
+		FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	type deadLetter struct {
+		ID, Stage, Topic, Key, Detail string
+		Code                          string `json:"error"`
+	}
+	var letters []deadLetter
+	e2etest.Eventually(t, time.Minute, func() string {
+		out := s.Env.Run(t, "dead-letters", "ls", "--json")
+		letters = nil
+		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+			var l deadLetter
+			if err := d.Decode(&l); err != nil {
+				t.Fatal(err)
+			}
+			letters = append(letters, l)
+		}
+		if len(letters) != 1 {
+			return "no dead letter yet"
+		}
+		return ""
+	})
+	l := letters[0]
+	if l.Code != "row_refused" || l.Stage != "ingest" || l.Topic != s.Prefix+event.TopicRuns || l.Key != "acme/refused" ||
+		strings.Contains(l.Detail, "refused'") {
+		t.Errorf("%+v", l)
+	}
+	if out := s.Env.Run(t, "dead-letters", "show", l.ID); !strings.Contains(out, e2etest.RunLine("refused")) ||
+		!strings.Contains(out, "millrace_error: row_refused") {
+		t.Errorf("show:\n%s", out)
+	}
+	if err := s.Conn.Exec(t.Context(), "ALTER TABLE runs DROP CONSTRAINT c"); err != nil {
+		t.Fatal(err)
+	}
+	s.Env.Run(t, "dead-letters", "replay", "--code", "row_refused")
+	e2etest.WaitForCounts(t, s.Conn, time.Minute, map[string]uint64{
+		"SELECT count() FROM runs_latest WHERE run_id = 'refused'": 1})
+	if got := s.Env.Try(t, "", "dead-letters", "show", "2/99"); got.Code != e2etest.ExitFailed {
+		t.Errorf("a letter that does not exist: exit code %d", got.Code)
+	}
+}
