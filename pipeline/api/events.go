@@ -46,7 +46,7 @@ func (a *API) registerEvents() {
 	a.schemaOf("Completion", export.TypeCompleted, nil)
 }
 
-// stream sends states until the final one, and comments while nothing changes. Seen is the id of
+// stream sends states until the final one, and comments while nothing changes. seen is the id of
 // the last event that the client has received.
 func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, seen string) {
 	ctx, cancel := context.WithCancel(ctx)

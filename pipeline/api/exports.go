@@ -124,7 +124,7 @@ func (a *API) registerExportReads() {
 		AppID   string   `query:"app_id" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"`
 		Purpose string   `query:"purpose" enum:"export_dataset,recipe_evaluation,node_evaluation,node_optimization,fine_tuning"`
 		Status  []string `query:"status" enum:"accepted,running,succeeded,failed,cancelled" doc:"One or several, with commas."`
-		Cursor  string   `query:"cursor" maxLength:"512" doc:"Where to go on: next of the page before."`
+		Cursor  string   `query:"cursor" maxLength:"512" doc:"The value of next in the page before."`
 		Limit   int      `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	}) (*struct{ Body *live.Page }, error) {
 		page, err := a.exports.List(ctx, live.Query{

@@ -127,7 +127,7 @@ func refused(err error) *Problem {
 	return problem(http.StatusUnprocessableEntity, err.Error())
 }
 
-// toError returns toProblem of an error, and nil for nil.
+// toError maps an error as toProblem does, and returns nil for nil.
 func (a *API) toError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

@@ -26,7 +26,7 @@ type listRuns struct {
 	To        time.Time `query:"to" doc:"Started before this time."`
 	Q         string    `query:"q" maxLength:"1000" doc:"Text in the question; upper and lower case are the same."`
 	SessionID string    `query:"session_id" maxLength:"1000"`
-	Cursor    string    `query:"cursor" maxLength:"1024" doc:"Where to go on: next of the page before."`
+	Cursor    string    `query:"cursor" maxLength:"1024" doc:"The value of next in the page before."`
 	Limit     int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 

@@ -225,7 +225,7 @@ func TestEveryTableViewAndColumnHasAComment(t *testing.T) {
 		"currentDatabase() AND comment = ''") {
 		t.Errorf("column %s has no comment", name)
 	}
-	// A view says the same of a column as its table.
+	// A view and its table have the same comment on a column.
 	for _, name := range strs(t, conn, `SELECT concat(v.table, '.', v.name) FROM system.columns AS v
 		JOIN system.columns AS t ON t.database = v.database AND v.name = t.name AND v.table = concat(t.table, '_latest')
 		WHERE v.database = currentDatabase() AND v.comment != t.comment`) {

@@ -44,9 +44,10 @@ SELECT 'acme', lower(hex(sipHash128(number))), 'f', if(number %% 30 = 1, 'thumbs
 SETTINGS async_insert = 0`, n))
 }
 
-// BenchmarkHistory measures, beside each read, what somebody would write instead: the newest runs
-// from the view runs_latest, with the same conditions; beside what is not a list, the newest 50 of
-// the app. The two take turns; x is how much longer the view takes, by their medians.
+// BenchmarkHistory compares each read with the query that somebody would write instead: the newest
+// runs of the view runs_latest under the same conditions. A read that is not a list is compared
+// with the newest 50 runs of the app. The two take turns. x is the ratio of the median times, the
+// view's over the read's.
 func BenchmarkHistory(b *testing.B) {
 	f := newFixture(b)
 	f.exec("SYSTEM START MERGES")
@@ -116,7 +117,7 @@ func BenchmarkHistory(b *testing.B) {
 // inBench is the large app of the benchmark.
 const inBench = "workspace_id = 'acme' AND source = 'copilot' AND app_id = 'app'"
 
-// view reads what is compared with.
+// view runs the query on the view.
 func (f *fixture) view(where string) error {
 	rows, err := f.conn.Query(f.t.Context(), "SELECT run_id, status, started_at, question, answer FROM runs_latest WHERE "+
 		where+" ORDER BY started_at DESC, run_id DESC LIMIT 50")

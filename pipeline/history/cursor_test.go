@@ -35,8 +35,7 @@ func TestATamperedCursorIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzCursor: nothing panics; what is accepted has a key of the contract, and is the one text of
-// it.
+// FuzzCursor: nothing panics. An accepted cursor has a valid key, and is the only text of that key.
 func FuzzCursor(f *testing.F) {
 	f.Add(key{0, "r", "copilot", "a"}.cursor())
 	f.Add(key{endsAt - 1, strings.Repeat("r", 128), "recipe", "a:b~c"}.cursor())

@@ -29,8 +29,7 @@ func (r *recorder) Query(ctx context.Context, sql string, args ...any) (driver.R
 	return r.Conn.Query(ctx, sql, args...)
 }
 
-// golden returns the different queries of what was read, in the order of their texts: some run at
-// the same time.
+// golden returns the different queries of a read, sorted by text, since some run at the same time.
 func (r *recorder) golden() *clickhousetest.Golden {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
-// texts are questions, and what is looked for in them.
+// texts are questions, and the texts that are searched in them.
 var texts = []string{
 	`'; DROP TABLE runs; --`, `back\slash \N \t`, `100 % of _ it`, "Grüße aus ZÜRICH", "grüße AUS zürich",
 	"Где мой ЗАКАЗ?", "{workspace:String}",

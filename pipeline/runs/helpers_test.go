@@ -16,7 +16,7 @@ import (
 // object is a JSON object: each key's value is a JSON text.
 type object map[string]string
 
-// with returns a copy with one more field, or one fewer where the value is "".
+// with returns a copy with one field added, or removed if the value is "".
 func (o object) with(key, value string) object {
 	o = maps.Clone(o)
 	if o[key] = value; value == "" {

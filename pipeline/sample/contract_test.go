@@ -30,14 +30,14 @@ var contractFields = map[string]string{
 		updated_at`,
 }
 
-// What an event of the type must have.
+// Fields that an event of the type must have.
 var required = map[string]string{
 	TypeRun:      "workspace_id run_id source app_id started_at status updated_at",
 	TypeNode:     "workspace_id run_id node_run_id source app_id node_id started_at status updated_at",
 	TypeFeedback: "workspace_id run_id feedback_id updated_at",
 }
 
-// Free objects, whose keys are the producer's.
+// Objects with keys that the producer chooses.
 var free = map[string]bool{
 	"inputs": true, "system_inputs": true, "outputs": true, "metadata": true, "parameters": true, "prompt.variables": true,
 	"tools.function.parameters": true,

@@ -34,7 +34,7 @@ func (e *sent) str(field string) string {
 	return s
 }
 
-// key is the identity of what the event tells about.
+// key is the identity of the run, node run or feedback of an event.
 func (e *sent) key() string {
 	return e.Type + " " + e.str("workspace_id") + "/" + e.str("run_id") + "/" + e.str("node_run_id") + e.str("feedback_id")
 }
@@ -254,8 +254,8 @@ func TestPlainEventsAreAlike(t *testing.T) {
 	}
 }
 
-// What an endless generator holds is bounded: its buffers stop growing, and an event costs its id
-// only.
+// The memory of an endless generator is bounded: its buffers stop growing, and each event allocates
+// only its id.
 func TestMemoryIsFlat(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		g := New(Config{Seed: 1, Plain: plain})

@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-// atLeast fails unless the sample has so many of what is named.
+// atLeast fails the test if n is less than want. what names what n counts.
 func atLeast(t *testing.T, n, want int, what string) {
 	t.Helper()
 	if n < want {

@@ -47,7 +47,7 @@ func (t turn) Side() string {
 var roles = map[string]string{"human": "user", "gpt": "assistant", "model": "assistant", "function_call": "assistant",
 	"observation": "tool", "function": "tool"}
 
-// messageKeys are the places of messages in records.
+// messageKeys are the paths of messages in the records of all targets.
 var messageKeys = []struct {
 	path  []string
 	title string
@@ -68,7 +68,8 @@ var messageKeys = []struct {
 	{path: []string{"non_preferred_output"}, title: "Not preferred", kind: "bad"},
 }
 
-// newConversation reads a record as a chat. Ok: it has messages; a system text alone is not enough.
+// newConversation reads a record as a chat. ok is true if the record has messages; a system text
+// alone is not enough.
 func newConversation(record value) (c conversation, ok bool) {
 	if record.Kind != objectKind {
 		return c, false

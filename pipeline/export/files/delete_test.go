@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/folder"
 )
 
-// documents are what is left of an export that was deleted.
+// documents are the objects that stay after an export was deleted.
 var documents = []string{"deleted.json", "manifest.json", "plan.json", "windows/00000.json"}
 
 func TestDeletingLeavesTheDocumentsAndSaysWhoAndWhen(t *testing.T) {

@@ -354,7 +354,7 @@ func compressed(t *testing.T, compression, text string) []byte {
 	return out.Bytes()
 }
 
-// What was joined is read by Millrace too.
+// Millrace can read the joined file too.
 func TestAJoinedFileIsAFragmentOfItsOwn(t *testing.T) {
 	t.Parallel()
 	every(t, func(t *testing.T, format, compression string) {

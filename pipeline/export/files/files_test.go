@@ -43,8 +43,8 @@ var columns = []fragment.Column{
 		{Name: "score", Type: fragment.Float}}},
 }
 
-// testRecord is a record with what is awkward in some format: quotes, line breaks, a header's own
-// name.
+// testRecord is a record with texts that are difficult in some format: quotes, line breaks, the
+// name of a column.
 func testRecord(i int) []byte {
 	return fmt.Appendf(nil,
 		`{"id":"r-%04d","n":%d,"text":"id,\"n\"\nline %d\r\nمرحبا","inputs":{"k":[%d,"x\ny"]},"feedback":{"rating":"thumbsUp","score":0.5}}`, i, i, i, i)
@@ -177,7 +177,7 @@ func value(t *testing.T, document []byte) (v map[string]any) {
 	return v
 }
 
-// wanted is what record i reads as: CSV knows nothing but text, and ends its lines its own way.
+// wanted returns record i as it is read back. In CSV every value is a text, and line breaks change.
 func wanted(t *testing.T, format string, i int) map[string]any {
 	if format != export.CSV {
 		return value(t, testRecord(i))

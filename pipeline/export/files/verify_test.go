@@ -135,7 +135,8 @@ func TestVerifyEndsWhereTheExportIsDeletedMeanwhile(t *testing.T) {
 	}
 }
 
-// An object that is larger than what is kept of it reads as it is, wherever and in whatever order.
+// An object that is larger than the cached part is read correctly at every offset and in every
+// order.
 func TestAnObjectIsReadInAnyOrder(t *testing.T) {
 	t.Parallel()
 	b := openBucket(t, "file")

@@ -64,7 +64,7 @@ func TestACommandFilesAndFollowsExportsWithKafkaAlone(t *testing.T) {
 	if err != nil || len(seen) != 2 || last("a") != "succeeded 0" || last("b") != "cancelled 0" {
 		t.Errorf("seen %v, %v", seen, err)
 	}
-	// One that may have ended before is found by its completion.
+	// An export that may have ended before is found by its completion.
 	if err := w.follow(true, "before").Wait(t.Context(), func(s *export.State) error {
 		if s.Status != export.StatusSucceeded {
 			t.Errorf("%+v", s)

@@ -78,7 +78,7 @@ func TestOneOfDifferentRequestsUnderOneIDWins(t *testing.T) {
 			t.Errorf("requests that won: %v of %v", won, errs)
 		}
 	}
-	// One that is planned is known by its plan.
+	// A planned export is known by its plan.
 	w.plan("planned", time.Now())
 	if _, err := w.file(a, "planned", "other"); !errors.Is(err, live.ErrConflict) {
 		t.Errorf("another request under the id of a planned one: %v", err)

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/live"
 )
 
-// The command lists what ClickHouse has; a server lays the topics over it.
+// The command lists the exports in ClickHouse. A server also applies the records of the topics.
 func TestTheCommandAndServersListExportsOfOneTimeInOneOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -27,8 +27,8 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// world is what servers share: Kafka, ClickHouse and a bucket. The stages that would work in
-// between are the test.
+// world is the services that servers share: Kafka, ClickHouse and a bucket. The test plays the role
+// of the stages.
 type world struct {
 	*testing.T
 	kafka  *kfake.Cluster
@@ -84,7 +84,7 @@ func (w *world) config(log slog.Handler) kafka.Config {
 	}
 }
 
-// server starts a server, and waits until it knows what there is.
+// server starts a server, and waits until it knows all exports.
 func (w *world) server() *live.Exports {
 	conn, err := w.via.Open()
 	if err != nil {

@@ -42,8 +42,8 @@ func exec(t testing.TB, dsn *clickhouse.DSN, statements ...string) {
 	}
 }
 
-// insertRuns are run-full with a value in every column, newest feedback and all, and run-bare with
-// none but what is required.
+// insertRuns inserts run-full, which has feedback and a value in every column, and run-bare, which
+// has only the required values.
 var insertRuns = []string{
 	`INSERT INTO runs SETTINGS async_insert = 0 VALUES
 	('acme', 'run-full', 'recipe', 'invoices', 'Invoice reader', 'v3', 'req-1', 's-1', 'u-1', 'm-1', 't-1', 'webhook',
@@ -107,7 +107,7 @@ func TestRowsAreReadAsTheyWereInserted(t *testing.T) {
 			toString(status) AS status, toString(model) AS model) FROM runs_with_feedback)`,
 	} {
 		got := newRecords(t)
-		// The two rows in turn, so that what one has and the other has not would show in it.
+		// The two rows alternate, so that a value left over from the row before would be found.
 		rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 			SQL:      from + " ORDER BY row_run_id DESC",
 			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 1)),

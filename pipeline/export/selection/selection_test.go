@@ -58,7 +58,7 @@ func (h *history) feedback(run, id string, changes ...func(*runs.Feedback)) {
 	}
 }
 
-// ingestedAt sets when ClickHouse stored what a table has of a run.
+// ingestedAt sets the time when ClickHouse stored the rows of a run in a table.
 func (h *history) ingestedAt(table, run string, t time.Time) {
 	h.t.Helper()
 	conn, err := h.dsn.Open()

@@ -28,7 +28,7 @@ func evaluated(purpose string, nodes ...string) export.Request {
 	}
 }
 
-// kept is what a test keeps of a row.
+// kept is the part of a row that a test keeps.
 type kept struct {
 	group, run, node, version, rating, comment string
 	startedAt                                  int64

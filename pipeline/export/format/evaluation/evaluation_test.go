@@ -166,7 +166,7 @@ func TestEvaluationErrorsNameTheRun(t *testing.T) {
 			}
 			_, _, err := formattest.NewRowFormatter(t, purpose, target.Name, nil).Append(nil, row)
 			if err == nil || !strings.Contains(err.Error(), want) {
-				// What only copies the inputs has no fault to find.
+				// An answer that only copies the inputs has no fault to find.
 				if copies := map[string]bool{"langsmith": true, "langfuse": true}; !copies[target.Name] {
 					t.Errorf("%s/%s: error %v", purpose, target.Name, err)
 				}

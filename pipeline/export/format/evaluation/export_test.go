@@ -1,6 +1,6 @@
 package evaluation
 
-// What the external tests of this package look at.
+// Internals for the external tests of this package.
 var (
 	AppendVerbatim    = appendVerbatim
 	IsUUID            = isUUID

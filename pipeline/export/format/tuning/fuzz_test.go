@@ -15,8 +15,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// What must hold, whatever messages and tools are, as long as they are JSON: no panic and no error,
-// and what is written is a line of JSON that the reader's schema and rules take.
+// For all messages and tools that are JSON: there is no panic and no error, and each written line
+// is JSON that satisfies the reader's schema and rules.
 func FuzzConversations(f *testing.F) {
 	f.Add(formattest.Chat(formattest.SystemSays("x"), formattest.HiMessage, calling("wait", "a", "b"),
 		formattest.ToolResult("b", "1"), formattest.ToolResult("a", ""), formattest.HiMessage, formattest.YesMessage,

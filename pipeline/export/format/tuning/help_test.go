@@ -80,7 +80,7 @@ func checkTuned(t *testing.T, target string, options map[string]any, tests []tun
 // calls is a message of the assistant that calls f once for each id.
 func calls(ids ...string) string { return calling("", ids...) }
 
-// calling says something beside the calls.
+// calling has a text beside its calls.
 func calling(text string, ids ...string) string {
 	var all []string
 	for _, id := range ids {

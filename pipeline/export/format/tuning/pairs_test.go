@@ -16,8 +16,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// judgedRun is a run of one input: what it answered and how that was rated, "up", "down" or "",
-// with a score or "".
+// judgedRun is a run of one input, with its answer, the rating of the answer ("up", "down" or ""),
+// and a score or "".
 type judgedRun struct {
 	answer, rating, score, correction string
 	messages                          string // before the answer; "Hi" by default

@@ -16,8 +16,8 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// The schemas of testdata/schemas are written from what the readers' documents and validators say,
-// each with its source; what a schema cannot say is checked here with encoding/json.
+// The schemas of testdata/schemas follow the readers' documents and validators, and each names its
+// source. Rules that a schema cannot express are checked here with encoding/json.
 
 // tuningVariants are targets with options that lead to other records; the name of the schema is
 // first.
@@ -91,7 +91,7 @@ func schemaOf(t testing.TB, name string) *jsonschema.Schema {
 	return schema
 }
 
-// tuningRules are what a schema cannot say.
+// tuningRules are the rules that a schema cannot express.
 var tuningRules = map[string]func(record []byte) error{
 	"openai_chat":           conversationRule(ruledMessages{}),
 	"together":              conversationRule(ruledMessages{alternate: true}),
@@ -117,8 +117,7 @@ type ruledMessage struct {
 
 type ruledMessages struct{ alternate, callsAlone, prompt bool }
 
-// check holds messages against what OpenAI's API says of them, and against what one reader says
-// more.
+// check checks messages against the rules of OpenAI's API, and against further rules of one reader.
 func (r ruledMessages) check(messages []ruledMessage) error {
 	seen, open := map[string]bool{}, map[string]bool{}
 	asked := false
