@@ -116,7 +116,7 @@ func fillTopic(ctx context.Context, a *app.App, events int) (int64, error) {
 	return p.Bytes.Load(), err
 }
 
-// benchMillrace measures a process `millrace ingest` with a consumer group of its own.
+// measureIngest measures a process `millrace ingest` with a consumer group of its own.
 func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
 	if err := conn.Exec(ctx, "TRUNCATE TABLE runs"); err != nil {
 		return r, err
@@ -157,7 +157,7 @@ func peakMemory(pid int) int64 {
 	return 0
 }
 
-// benchKafkaEngine measures ClickHouse's way: a queue table and a materialized view into a table
+// measureKafkaEngine measures ClickHouse's way: a queue table and a materialized view into a table
 // like runs.
 func measureKafkaEngine(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
 	queue := fmt.Sprintf(`CREATE TABLE bench_queue
@@ -210,30 +210,21 @@ func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return lin
 
 // waitForRows waits until a table has so many rows. It fails if none come for a minute.
 func waitForRows(ctx context.Context, conn driver.Conn, table string, want int) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
 	var last uint64
 	moved := time.Now()
-	for {
+	return app.Poll(ctx, func() (bool, error) {
 		var rows uint64
 		if err := conn.QueryRow(ctx, "SELECT count() FROM "+table).Scan(&rows); err != nil &&
 			clickhouse.Classify(err) != clickhouse.Retry {
-			return err
-		}
-		if rows >= uint64(want) {
-			return nil
+			return false, err
 		}
 		if rows != last {
 			last, moved = rows, time.Now()
-		} else if time.Since(moved) > time.Minute {
-			return fmt.Errorf("table %s has %d rows of %d, and no more come", table, rows, want)
+		} else if rows < uint64(want) && time.Since(moved) > time.Minute {
+			return false, fmt.Errorf("table %s has %d rows of %d, and no more come", table, rows, want)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
+		return rows >= uint64(want), nil
+	})
 }
 
 func deleteGroup(ctx context.Context, a *app.App, group string) error {
