@@ -96,6 +96,7 @@
 //	../sinks/bucket      object store on files, S3 and memory: atomic create-only writes, ranges, signed URLs
 //	../schemas/          what users rely on: ClickHouse migrations, JSON Schemas, AsyncAPI
 //	../dashboards/web/   templates, styles and scripts of the pages
+//	../dashboards/grafana/   the dashboards for Grafana, and the package that builds them
 //	../cmd/millrace/     one file per role holds its picture and its wiring
 //	  app/ services/     what commands share: configuration, log, exit codes; the embedded Kafka and ClickHouse
 //	  app/               configuration, and what the commands share
