@@ -57,56 +57,55 @@ func runningExports() []panel {
 		number(about{"Unfinished", "Exports that were asked for and have not ended: accepted ones wait for their first " +
 			"window.",
 			"as many as people have just asked for.", "the table below shows each. Accepted ones that stay mean that no " +
-				"process of " +
-				"role export takes windows: see the dashboard Pipeline."},
-			units.Short, 4, plain(), list("SELECT countIf(status = 'running') AS running, countIf(status = 'accepted') AS "+
+				"process of role export takes windows: see the dashboard Pipeline."},
+			units.Short, plain(), list("SELECT countIf(status = 'running') AS running, countIf(status = 'accepted') AS "+
 				"accepted"+
 				unfinished)),
 		number(about{"Oldest unfinished", "How long ago the export was asked for that is unfinished for the longest.",
 			"under a minute for small exports; large ones take minutes.", "look at its row below: with a rate it works, " +
 				"without one it waits."},
-			units.Seconds, 4, rising(600, 3600), list("SELECT max(dateDiff('second', requested_at, now())) AS "+
+			units.Seconds, rising(600, 3600), list("SELECT max(dateDiff('second', requested_at, now())) AS "+
 				"seconds"+unfinished)),
 		number(about{"Succeeded", "The share of the exports that succeeded, of those that ended and were not cancelled.",
 			"100 %.", "*Failures by reason* says why the others failed."},
-			units.PercentUnit, 4, falling(0.9, 0.99),
+			units.PercentUnit, falling(0.9, 0.99),
 			list("SELECT countIf(status = 'succeeded') / nullIf(countIf(status IN ('succeeded', 'failed')), 0) AS "+
 				"share"+ended)),
 		number(about{"Small exports within 10 s", "The share of the exports under 10,000 rows that succeeded within 10 s.",
 			"over 99 %.", "see *Wait before work, p95*: small exports have slots of their own and should not wait."},
-			units.PercentUnit, 4, falling(0.95, 0.99), list("SELECT countIf("+seconds+" <= 10) / nullIf(count(), 0) AS "+
+			units.PercentUnit, falling(0.95, 0.99), list("SELECT countIf("+seconds+" <= 10) / nullIf(count(), 0) AS "+
 				"share"+ended+
 				"AND status = 'succeeded' AND rows_planned < 10000")),
 		number(about{"Records written", "Records in the files of the exports that ended in the time shown.",
 			"it follows what is asked for.", "nothing: it is a figure to know."},
-			units.Short, 4, plain(), list("SELECT sum(records) AS records"+ended)),
+			units.Short, plain(), list("SELECT sum(records) AS records"+ended)),
 		number(about{"Bytes written", "Size of the files of the exports that ended in the time shown.",
 			"it follows the records.", "delete exports that nobody needs, or give the bucket a lifecycle rule."},
-			units.BytesSI, 4, plain(), list("SELECT sum(bytes) AS bytes"+ended)),
+			units.BytesSI, plain(), list("SELECT sum(bytes) AS bytes"+ended)),
 		rows(about{"Running exports", "Every export that has not ended. Rate is rows a second since it was accepted; " +
-			"time left is the " +
-			"rest at that rate.",
-			"done grows, and last progress is under a minute old.", "one without progress waits for slots or is tried again: " +
-				"open it, its page says what it waits for. Cancel it there if nobody needs it."},
-			24, 8, list(`
+			"time left is the rest at that rate.",
+			"done grows, and last progress is under a minute old.", "one without progress waits for slots or is tried " +
+				"again: open it, its page says what it waits for. Cancel it there if nobody needs it."},
+			24, 7, list(`
 SELECT workspace_id AS workspace, export_id AS export, name, purpose, app_id AS app, status, percent_done AS done,
-       rows_done AS "rows done", rows_planned AS "of rows", rate, if(rate > 0, (rows_planned - rows_done) / rate, NULL) AS "time left",
+       rows_done AS "rows done", rows_planned AS "of rows", rate, if(rate > 0, (rows_planned - rows_done) / rate,
+       NULL) AS "time left",
        dateDiff('second', requested_at, now()) AS age, dateDiff('second', updated_at, now()) AS "last progress",
        requested_by AS "requested by"
 FROM
 (
-    SELECT *, rows_done / greatest(dateDiff('millisecond', coalesce(accepted_at, requested_at), now64(3)) / 1000, 0.001) AS rate
+    SELECT *, rows_done / greatest(dateDiff('millisecond', coalesce(accepted_at, requested_at), now64(3)) / 1000,
+    0.001) AS rate
     FROM exports
     WHERE completed_at IS NULL AND `+ofExports+`
 )
 ORDER BY requested_at
 LIMIT 200`),
-			wide("workspace", 110), wide("export", 150).linked("Open the exports", "/exports"), wide("purpose", 140),
-			wide("app", 140),
-			wide("status", 90).statuses(), in("done", units.Percent, 160).bar(100, "blue"), in("rows done", units.Short, 90),
-			in("of rows", units.Short, 90), in("rate", units.RowsPerSecond, 110), in("time left", units.DurationSeconds, 110),
-			in("age", units.DurationSeconds, 110).shaded(rising(600, 3600)...),
-			in("last progress", units.DurationSeconds, 120).shaded(rising(60, 300)...)),
+			wide("workspace", 90), wide("export", 130).linked("Open the exports", "/exports"), wide("purpose", 130),
+			wide("app", 120), wide("status", 80).statuses(), in("done", units.Percent, 130).bar(100, "blue"),
+			in("rows done", units.Short, 80), in("of rows", units.Short, 70), in("rate", units.RowsPerSecond, 100),
+			in("time left", units.DurationSeconds, 80), in("age", units.DurationSeconds, 70).shaded(rising(600, 3600)...),
+			in("last progress", units.DurationSeconds, 100).shaded(rising(60, 300)...)),
 	}
 }
 
@@ -124,10 +123,9 @@ func queue() []panel {
 			"it falls whenever that export ends.", "a line that only rises is an export that hangs: find it in *Running " +
 				"exports*."},
 			units.Seconds, 8, over("max(millrace_export_oldest_unfinished_seconds{$})", "age")).limited(step{3600, "orange"}),
-		lines(about{"Records written", "Records that extract writes, by purpose.",
+		lines(about{"Records a second", "Records that extract writes, by purpose.",
 			"tens of thousands a second and process while exports run.", "see *Queries of ClickHouse, p95* and *Operations " +
-				"of the " +
-				"bucket, p95* on the dashboard Pipeline."},
+				"of the bucket, p95* on the dashboard Pipeline."},
 			units.RecordsPerSecond, 8, over("sum by (purpose) (rate(millrace_export_records_total{$}[$__rate_interval])) > 0",
 				"{{purpose}}")),
 		lines(about{"Windows written", "Windows that extract has written, by outcome.",
@@ -164,9 +162,11 @@ SELECT $__timeInterval(assumeNotNull(completed_at)) AS time, toString(purpose) A
 			"a purpose that is slower than the others at the same size compares runs of the same input, which reads them " +
 				"whole."},
 			24, 7, list(`
-SELECT purpose, multiIf(rows_planned < 10000, 'under 10,000', rows_planned < 100000, '10,000 to 100,000', rows_planned < 1000000,
+SELECT purpose, multiIf(rows_planned < 10000, 'under 10,000', rows_planned < 100000, '10,000 to 100,000',
+       rows_planned < 1000000,
                '100,000 to 1 M', '1 M and more') AS "rows of the export", count() AS exports,
-       quantile(0.5)(took) AS p50, quantile(0.95)(took) AS p95, max(took) AS slowest, sum(rows_planned) / sum(took) AS "rows/s",
+       quantile(0.5)(took) AS p50, quantile(0.95)(took) AS p95, max(took) AS slowest,
+       sum(rows_planned) / sum(took) AS "rows/s",
        sum(rows_planned) AS "all rows"
 FROM (SELECT *, greatest(`+seconds+`, 0.001) AS took`+ended+`AND status = 'succeeded')
 GROUP BY purpose, "rows of the export"
@@ -179,11 +179,11 @@ ORDER BY purpose, min(rows_planned)`),
 func failed() []panel {
 	return []panel{
 		rows(about{"Failures by reason", "Exports that failed in the time shown, with the newest message of each reason.",
-			"none.", "invalid_request and the like are for whoever asked: the message says what to change. Where again is " +
-				"yes, asking " +
-				"again may succeed."},
-			14, 8, list(`
-SELECT error_code AS reason, purpose, count() AS exports, max(completed_at) AS last, any(error_retryable) ? 'yes' : 'no' AS again,
+			"none.", "codes such as wrong_type and missing_field are for whoever asked: the message says what to change. " +
+				"Where again is yes, asking again may succeed."},
+			24, 6, list(`
+SELECT error_code AS reason, purpose, count() AS exports, max(completed_at) AS last,
+       any(error_retryable) ? 'yes' : 'no' AS again,
        argMax(error_message, completed_at) AS message, argMax(export_id, completed_at) AS "last export",
        argMax(workspace_id, completed_at) AS workspace`+ended+`AND status = 'failed'
 GROUP BY reason, purpose
@@ -193,11 +193,10 @@ LIMIT 50`),
 			wide("again", 60), wide("last export", 150).linked("Open the exports", "/exports?status=failed"),
 			wide("workspace", 110)),
 		rows(about{"Rows left out, by reason", "Source rows that were selected and are in no record, by reason and purpose.",
-			"some: a target needs what not every run has.", "a reason with a large share means that the filters select runs " +
-				"which the " +
-				"target cannot use. `millrace formats` has the rules of each target."},
-			10, 8, list(`
-SELECT reason, purpose, sum(n) AS "rows left out", sum(n) / sum(planned) AS share, uniqExact(workspace_id, export_id) AS exports
+			"some: a target needs what not every run has.", "a reason with a large share means that the filters select runs which the target cannot use. `millrace formats` has their rules."},
+			24, 6, list(`
+SELECT reason, purpose, sum(n) AS "rows left out", sum(n) / sum(planned) AS share, uniqExact(workspace_id,
+       export_id) AS exports
 FROM
 (
     SELECT workspace_id, export_id, toString(purpose) AS purpose, greatest(rows_planned, 1) AS planned, reason, n
@@ -224,7 +223,7 @@ SELECT $__timeInterval(assumeNotNull(completed_at)) AS time, toString(target) AS
 		rows(about{"Who asks", "Exports that ended in the time shown, by who asked for them.",
 			"people and jobs that you know.", "a job that asks for the same again and again should export incrementally, by " +
 				"the watermark."},
-			12, 8, list(`
+			12, 7, list(`
 SELECT workspace_id AS workspace, requested_by AS who, count() AS exports, countIf(status = 'failed') AS failed,
        sum(rows_planned) AS rows, sum(bytes) AS bytes, max(requested_at) AS last`+ended+`GROUP BY workspace, who
 ORDER BY bytes DESC
@@ -234,7 +233,8 @@ LIMIT 50`),
 		rows(about{"Newest exports that ended", "The hundred exports that ended last.",
 			"succeeded.", "open the export for its files, warnings and how to load it."},
 			24, 10, list(`
-SELECT completed_at AS ended, workspace_id AS workspace, export_id AS export, name, purpose, target, format, status, rows_planned AS rows,
+SELECT completed_at AS ended, workspace_id AS workspace, export_id AS export, name, purpose, target, format, status,
+       rows_planned AS rows,
        records, arraySum(mapValues(dropped)) AS "left out", bytes, `+seconds+` AS took, requested_by AS who`+ended+`ORDER BY ended DESC
 LIMIT 100`),
 			in("ended", units.DateTimeFromNow, 130), wide("workspace", 110), wide("export", 150).linked("Open the exports",

@@ -60,7 +60,7 @@ func newDashboard(uid, title, about, from, refresh string) *dashboard.DashboardB
 		Links([]cog.Builder[dashboard.DashboardLink]{
 			dashboard.NewDashboardLinkBuilder("Millrace").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{tag}).
 				Tooltip("The other dashboards, with the same variables and time").IncludeVars(true).KeepTime(true),
-			page("History", "/history", "The runs, one by one"),
+			page("Runs", "/copilots", "The copilots and recipes, and the history of each"),
 			page("Exports", "/exports", "Where people ask for exports and get them"),
 			page("Documents", "/docs", "How Millrace works and is run"),
 		})

@@ -50,8 +50,8 @@ func TestEveryKeyIsGrafanas(t *testing.T) {
 		err := d.Decode(&q)
 		return q, err
 	}
-	cog.NewRuntime().RegisterDataqueryVariant(variants.DataqueryConfig{Identifier: clickhouseType, DataqueryUnmarshaler: decode,
-		StrictDataqueryUnmarshaler: decode})
+	cog.NewRuntime().RegisterDataqueryVariant(variants.DataqueryConfig{Identifier: clickhouseType,
+		DataqueryUnmarshaler: decode, StrictDataqueryUnmarshaler: decode})
 	files, err := Files()
 	if err != nil {
 		t.Fatal(err)

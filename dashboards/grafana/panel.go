@@ -76,23 +76,23 @@ func falling(critical, warning float64) []step {
 func plain() []step { return []step{{-1e18, "blue"}} }
 
 // number shows the last value of each field of its query, large.
-func number(a about, unit string, width uint32, steps []step, q query) panel {
+func number(a about, unit string, steps []step, q query) panel {
 	look := stat.NewPanelBuilder().Unit(unit).Thresholds(thresholds(steps)).NoValue("–").
 		GraphMode(common.BigValueGraphModeNone).ColorMode(common.BigValueColorModeValue).
 		ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
-	return panel{a, width, 4, look, []query{q}}
+	return panel{a, 4, 4, look, []query{q}}
 }
 
 // lines draws a line for each series.
 func lines(a about, unit string, width uint32, queries ...query) panel {
-	return panel{a, width, 8, graph(unit).FillOpacity(8), queries}
+	return panel{a, width, 7, graph(unit).FillOpacity(8), queries}
 }
 
 // bars stacks a bar for each series.
 func bars(a about, unit string, width uint32, queries ...query) panel {
 	look := graph(unit).DrawStyle(common.GraphDrawStyleBars).FillOpacity(80).LineWidth(0).
 		Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal).Group("A"))
-	return panel{a, width, 8, look, queries}
+	return panel{a, width, 7, look, queries}
 }
 
 func graph(unit string) *timeseries.PanelBuilder {
@@ -141,7 +141,7 @@ func gauges(a about, unit string, width uint32, steps []step, q query) panel {
 	look := bargauge.NewPanelBuilder().Unit(unit).Min(0).Thresholds(thresholds(steps)).NoValue("none").
 		Orientation(common.VizOrientationHorizontal).DisplayMode(common.BarGaugeDisplayModeBasic).
 		ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
-	return panel{a, width, 8, look, []query{q}}
+	return panel{a, width, 7, look, []query{q}}
 }
 
 // column says how a column of a table looks.

@@ -38,30 +38,27 @@ func health() []panel {
 	return []panel{
 		number(about{"Processes", "How many processes of each role answer Prometheus.",
 			"as many as are deployed.", "look at the log of the role that is missing; `millrace doctor` checks what it needs."},
-			units.Short, 4, plain(), now("count by (role) (millrace_build_info{$})", "{{role}}")),
+			units.Short, plain(), now("count by (role) (millrace_build_info{$})", "{{role}}")),
 		number(about{"Oldest record that waits", "How old the oldest record is that a consumer group has not yet handled.",
 			"under 10 s.", "find the group in *Records that wait*; start more processes of its role if all its slots are " +
-				"busy, " +
-				"and look below at what refuses if they are not."},
-			units.Seconds, 4, rising(30, 300), now("max(millrace_consumer_lag_seconds{$})", "")),
+				"busy, and look below at what refuses if they are not."},
+			units.Seconds, rising(30, 300), now("max(millrace_consumer_lag_seconds{$})", "")),
 		number(about{"Event to queryable, p95", "Time from a run event's timestamp in Kafka until ClickHouse returns its " +
 			"row.",
-			"under 5 s.", "compare *Insert by table*: a slow insert is ClickHouse's; a fast one means that ingest has too " +
-				"few " +
-				"processes, or waits for Kafka."},
-			units.Seconds, 4, rising(10, 60), now(quantile("0.95", "millrace_ingest_event_to_queryable_seconds", ""), "")),
+			"under 5 s.", "compare *Insert by table, p95*: a slow insert is ClickHouse's; a fast one means that ingest has " +
+				"too few processes, or waits for Kafka."},
+			units.Seconds, rising(10, 60), now(quantile("0.95", "millrace_ingest_event_to_queryable_seconds", ""), "")),
 		number(about{"ClickHouse", "Whether ingest's last attempt at ClickHouse succeeded, in the process where it did " +
-			"not if there " +
-			"is one: 1 = yes.",
+			"not if there is one: 1 = yes.",
 			"1.", "look at *Queries of ClickHouse that failed*; ingest repeats and loses nothing, so mend ClickHouse first."},
-			units.BoolYesNo, 4, falling(0.5, 1), now("min(millrace_ingest_clickhouse_up{$})", "")),
+			units.BoolYesNo, falling(0.5, 1), now("min(millrace_ingest_clickhouse_up{$})", "")),
 		number(about{"Dead letters", "Records refused in the time shown.",
-			"0.", "`millrace dead-letters ls` shows them with the reason; mend the producer, then `millrace dead-letters replay`."},
-			units.Short, 4, rising(1, 100), now("sum(increase(millrace_dead_letters_total{$}[$__range]))", "")),
+			"0.", "`millrace dead-letters ls` shows them with the reason; mend the producer, then replay them."},
+			units.Short, rising(1, 100), now("round(sum(increase(millrace_dead_letters_total{$}[$__range])))", "")),
 		number(about{"Oldest unfinished export", "How long ago the export was asked for that is unfinished for the longest.",
 			"under a minute for small exports; large ones take minutes.",
 			"open the dashboard Exports: it shows which export, how far it is and what it waits for."},
-			units.Seconds, 4, rising(600, 3600), now("max(millrace_export_oldest_unfinished_seconds{$})", "")),
+			units.Seconds, rising(600, 3600), now("max(millrace_export_oldest_unfinished_seconds{$})", "")),
 	}
 }
 
@@ -78,12 +75,11 @@ func intake() []panel {
 				"{{table}}")),
 		lines(about{"Event to queryable", "Time from a run event's timestamp in Kafka until ClickHouse returns its row.",
 			"p95 under 5 s. A backlog shows as its age.",
-			"compare with *Insert by table* to see whether ClickHouse or ingest is slow."},
+			"compare with *Insert by table, p95* to see whether ClickHouse or ingest is slow."},
 			units.Seconds, 8, quantiles("millrace_ingest_event_to_queryable_seconds")...).limited(step{10, "orange"}),
 		lines(about{"Records that wait", "Records that a consumer group has not yet handled.",
 			"near zero, with short peaks.", "a group that grows and never falls is stuck or too slow: start more processes " +
-				"of " +
-				"its role, up to the partitions of its topic."},
+				"of its role, up to the partitions of its topic."},
 			units.Short, 8, over("sum by (group) (millrace_consumer_lag_records{$})", "{{group}}")),
 		lines(about{"Age of the oldest record that waits", "How old the oldest unhandled record of each consumer group is.",
 			"under 10 s.", "records can be few and yet old: one partition may hang. See *Partitions furthest behind*."},
@@ -112,14 +108,12 @@ func intake() []panel {
 func trouble() []panel {
 	return []panel{
 		bars(about{"Dead letters by reason", "Records refused, by the stage that refused them and the code of the reason.",
-			"none.", "`millrace dead-letters show` names the field. invalid_json and wrong_type are a producer's; row_refused is " +
-				"ClickHouse's; export_id_conflict is a requester's that used an id twice."},
+			"none.", "`millrace dead-letters show` names the field. invalid_json is a producer's; row_refused is ClickHouse's; export_id_conflict is a requester's that used an id twice."},
 			units.Short, 8, over("sum by (stage, code) (increase(millrace_dead_letters_total{$}[$__rate_interval])) > 0",
 				"{{stage}} {{code}}")),
 		bars(about{"Attempts repeated", "Work that failed and was or will be tried again, by what was tried.",
 			"none, or a few during a restart.", "repetitions without end mean that something is down: the name says what, " +
-				"and the " +
-				"log has the error with its cause."},
+				"and the log has the error with its cause."},
 			units.Short, 8, over("sum by (stage, what) (increase(millrace_stage_retries_total{$}[$__rate_interval])) > 0",
 				"{{stage}} {{what}}"),
 			over("sum by (what, class) (increase(millrace_ingest_retries_total{$}[$__rate_interval])) > 0",
@@ -127,8 +121,7 @@ func trouble() []panel {
 		bars(about{"Errors by class", "Errors of the stages. retry: tried again; row: the record's own fault; stop: the " +
 			"process ends.",
 			"none.", "stop needs you: the log says what to change, such as a password or a missing topic. retry that goes " +
-				"on is " +
-				"something that is down."},
+				"on is something that is down."},
 			units.Short, 8, over("sum by (stage, class) (increase(millrace_stage_errors_total{$}[$__rate_interval])) > 0",
 				"{{stage}} {{class}}")),
 		bars(about{"Transactions not committed", "Kafka transactions that ended in another way, and sessions that had to " +
@@ -143,15 +136,13 @@ func trouble() []panel {
 		gauges(about{"Unknown fields", "The fields that producers send and the contract does not have, in the time " +
 			"shown. They are ignored.",
 			"none.", "a misspelt field loses its value silently for the producer: tell its owner the right name."},
-			units.Short, 8, plain(), now("topk(10, sum by (field) "+
-				"(increase(millrace_ingest_unknown_fields_total{$}[$__range]))) > 0",
+			units.Short, 8, plain(), now("topk(10, round(sum by (field) "+
+				"(increase(millrace_ingest_unknown_fields_total{$}[$__range])))) > 0",
 				"{{field}}")),
 		lines(about{"Started twice, and cleaned up", "Events that changed a run's started_at, and objects that the " +
-			"janitor removed or " +
-			"could not remove.",
+			"janitor removed or could not remove.",
 			"zero; a few objects after a crash.", "a changed started_at makes a second row of the run: producers must keep " +
-				"it. " +
-				"Failures of the janitor are in the log of export."},
+				"it. Failures of the janitor are in the log of export."},
 			units.Short, 8, over("sum(increase(millrace_ingest_started_at_conflicts_total{$}[$__rate_interval]))",
 				"started_at changed"),
 			over("sum(increase(millrace_janitor_objects_removed_total{$}[$__rate_interval]))", "objects removed"),
@@ -162,7 +153,7 @@ func trouble() []panel {
 func stages() []panel {
 	return []panel{
 		lines(about{"Slots in use", "The share of its slots in which a stage works on a record.",
-			"under 100 %.", "at 100 % with *Wait before work* growing, start more processes of role export, or raise " +
+			"under 100 %.", "at 100 % with *Wait before work, p95* growing, start more processes of role export, or raise " +
 				"MILLRACE_EXPORT_CONCURRENCY."},
 			units.PercentUnit, 8, over("sum by (stage) (millrace_stage_in_flight{$}) / sum by (stage) "+
 				"(millrace_stage_slots{$})",
@@ -213,9 +204,8 @@ func stores() []panel {
 			"slow for all operations is the network or the store; slow for list alone, too many objects under one prefix."},
 			units.Seconds, 8, over(quantile("0.95", "millrace_bucket_operation_seconds", "operation"), "{{operation}}")),
 		bars(about{"Operations of the bucket that failed", "Operations that ended in an error. A key that exists is not " +
-			"one: it is how " +
-			"writers agree.",
-			"none.", "a refusal is a matter of keys and policies: `millrace doctor` tries every operation and says which is refused."},
+			"one: it is how writers agree.",
+			"none.", "a refusal is a matter of keys and policies: `millrace doctor` tries them and says which is refused."},
 			units.Short, 8, over("sum by (operation, outcome) (increase(millrace_bucket_operation_seconds_count"+
 				`{$, outcome!~"ok|exists|not_found"}[$__rate_interval])) > 0`, "{{operation}} {{outcome}}")),
 		lines(about{"Bytes of the bucket", "Bytes written to and read from the object store.",
@@ -227,24 +217,26 @@ func stores() []panel {
 }
 
 func web() []panel {
-	const class = `sum by (class) (label_replace(rate(millrace_http_request_seconds_count{$}[$__rate_interval]), "class", ` +
-		`"${1}xx", "status", "(.).."))`
+	// Streams last as long as a page is open, and Prometheus and health checks are nobody who waits.
+	const asked = `route!~".*/(events|metrics|healthz|readyz).*"`
+	const class = "sum by (class) (label_replace(rate(millrace_http_request_seconds_count{$, " + asked +
+		`}[$__rate_interval]), "class", "${1}xx", "status", "(.).."))`
+	const route = "histogram_quantile(0.95, sum by (le, route) (rate(millrace_http_request_seconds_bucket{$, " + asked +
+		"}[$__rate_interval])) and on (route) topk(10, sum by (route) (rate(millrace_http_request_seconds_count{$, " +
+		asked + "}[$__rate_interval]))))"
 	return []panel{
 		lines(about{"Requests by status", "Requests that serve has answered.",
 			"2xx and 3xx, and some 4xx.", "4xx are clients': 401 is a token, 404 an id, 429 a client without pauses. 5xx " +
-				"are ours: " +
-				"the log has one line for each."},
+				"are ours: the log has one line for each."},
 			units.RequestsPerSecond, 8, over(class, "{{class}}")),
-		lines(about{"Answer time by route, p95", "Time to answer, for the ten busiest routes. Streams are left out.",
+		lines(about{"Answer time by route, p95", "Time to answer, for the ten busiest routes. Streams, metrics and " +
+			"health are left out.",
 			"pages and lists under 500 ms.", "see *Queries of ClickHouse, p95*; a download is as long as its bytes take."},
-			units.Seconds, 8, over("histogram_quantile(0.95, sum by (le, route) (rate(millrace_http_request_seconds_bucket"+
-				`{$, route!~".*/events.*"}[$__rate_interval])) and on (route) topk(10, sum by (route) (rate(`+
-				"millrace_http_request_seconds_count{$}[$__rate_interval]))))", "{{route}}")),
+			units.Seconds, 8, over(route, "{{route}}")),
 		lines(about{"Open requests and streams", "Requests that are being answered, and readers of live progress among " +
 			"them.",
 			"as many as people have pages of exports open.", "a number that only grows is a client that opens streams and " +
-				"never " +
-				"closes them."},
+				"never closes them."},
 			units.Short, 8, over("sum(millrace_http_requests_in_flight{$})", "requests"),
 			over("sum(millrace_sse_subscribers{$})", "streams of progress")),
 	}
@@ -265,7 +257,7 @@ func process() []panel {
 		{about{"Versions", "What runs where.",
 			"one version, but while a release rolls out.", "finish or undo the release. Processes of two versions work " +
 				"together."},
-			6, 8, listing().OverrideByRegexp("Time|Value", hidden("").properties), []query{metrics{expr: filtered("max by " +
+			6, 7, listing().OverrideByRegexp("Time|Value", hidden("").properties), []query{metrics{expr: filtered("max by " +
 				"(role, instance, version, go_version) (millrace_build_info{$})"),
 				now: true, table: true}}},
 	}

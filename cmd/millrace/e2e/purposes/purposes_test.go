@@ -283,42 +283,33 @@ func checkRecord(t *testing.T, c *export.Completion, i int, record []byte) bool 
 	return err == nil
 }
 
-// targetSchemas has the schema of each purpose and target, nil for none. It is looked up for every
-// record: `go test` hashes each file that a test opens, and each folder that it lists.
-var targetSchemas sync.Map
+var targetSchemas sync.Map // by file
 
 // targetSchema is the JSON Schema of a target's records; those of two purposes are held against the
 // events instead, and have none.
 func targetSchema(t *testing.T, purpose, target string) *jsonschema.Schema {
 	t.Helper()
-	key := purpose + "_" + target
-	schema, ok := targetSchemas.Load(key)
-	if !ok {
-		schema = findTargetSchema(t, key, "both_"+target)
-		targetSchemas.Store(key, schema)
-	}
-	return schema.(*jsonschema.Schema)
-}
-
-// findTargetSchema compiles the first schema there is of these names.
-func findTargetSchema(t *testing.T, names ...string) *jsonschema.Schema {
-	t.Helper()
 	dir := filepath.Join(e2etest.Root(t), "pipeline", "export", "format", "*", "testdata", "schemas")
-	for _, name := range names {
+	for _, name := range []string{purpose + "_" + target, "both_" + target} {
 		found, _ := filepath.Glob(filepath.Join(dir, name+".schema.json"))
 		if len(found) == 0 {
 			continue
 		}
+		path := found[0]
+		if schema, ok := targetSchemas.Load(path); ok {
+			return schema.(*jsonschema.Schema)
+		}
 		compiler := jsonschema.NewCompiler()
 		compiler.AssertFormat()
-		schema, err := compiler.Compile(found[0])
+		schema, err := compiler.Compile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		targetSchemas.Store(path, schema)
 		return schema
 	}
-	if !strings.HasSuffix(names[0], "_"+export.Canonical) {
-		t.Errorf("none of the schemas %q is in %s", names, dir)
+	if target != export.Canonical {
+		t.Errorf("%s/%s has no schema in %s", purpose, target, dir)
 	}
 	return nil
 }
