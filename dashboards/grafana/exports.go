@@ -228,8 +228,8 @@ SELECT workspace_id AS workspace, requested_by AS who, count() AS exports, count
        sum(rows_planned) AS rows, sum(bytes) AS bytes, max(requested_at) AS last`+ended+`GROUP BY workspace, who
 ORDER BY bytes DESC
 LIMIT 50`),
-			in("exports", units.Short, 80), in("failed", units.Short, 80).shaded(step{1, "red"}), in("rows", units.Short, 90),
-			in("bytes", units.BytesSI, 100), in("last", units.DateTimeFromNow, 130)),
+			wide("workspace", 90), in("exports", units.Short, 70), in("failed", units.Short, 60).shaded(step{1, "red"}),
+			in("rows", units.Short, 70), in("bytes", units.BytesSI, 80), in("last", units.DateTimeFromNow, 110)),
 		rows(about{"Newest exports that ended", "The hundred exports that ended last.",
 			"succeeded.", "open the export for its files, warnings and how to load it."},
 			24, 10, list(`
@@ -237,11 +237,9 @@ SELECT completed_at AS ended, workspace_id AS workspace, export_id AS export, na
        rows_planned AS rows,
        records, arraySum(mapValues(dropped)) AS "left out", bytes, `+seconds+` AS took, requested_by AS who`+ended+`ORDER BY ended DESC
 LIMIT 100`),
-			in("ended", units.DateTimeFromNow, 130), wide("workspace", 110), wide("export", 150).linked("Open the exports",
-				"/exports"),
-			wide("purpose", 140), wide("target", 140), wide("format", 70), wide("status", 90).statuses(), in("rows",
-				units.Short, 80),
-			in("records", units.Short, 80), in("left out", units.Short, 80), in("bytes", units.BytesSI, 90),
-			in("took", units.Seconds, 80)),
+			in("ended", units.DateTimeFromNow, 110), wide("workspace", 90),
+			wide("export", 130).linked("Open the exports", "/exports"), wide("purpose", 130), wide("target", 110),
+			wide("format", 60), wide("status", 80).statuses(), in("rows", units.Short, 60), in("records", units.Short, 70),
+			in("left out", units.Short, 70), in("bytes", units.BytesSI, 80), in("took", units.Seconds, 70)),
 	}
 }

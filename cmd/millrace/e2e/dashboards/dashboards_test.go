@@ -226,7 +226,15 @@ func (w *world) run(q grafanatest.Target, s grafanatest.Scope) (f frame, err err
 	return f, nil
 }
 
+// legend names a series as its query says. A series of a table is its labels.
 func legend(format string, labels map[string]string) string {
+	if format == "" {
+		var all []string
+		for _, name := range slices.Sorted(maps.Keys(labels)) {
+			all = append(all, name+"="+labels[name])
+		}
+		return strings.Join(all, " ")
+	}
 	return regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`).ReplaceAllStringFunc(format, func(m string) string {
 		return labels[strings.Trim(m, "{} ")]
 	})
