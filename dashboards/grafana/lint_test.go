@@ -3,10 +3,13 @@ package grafana
 import (
 	"encoding/json"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace/millrace/dashboards/grafana/grafanatest"
 )
@@ -210,5 +213,45 @@ func checkTarget(t *testing.T, what string, q grafanatest.Target) {
 	}
 	if q.RawSQL != "" && (q.EditorType != "sql" || !strings.Contains(q.RawSQL, "FROM ")) {
 		t.Errorf("%s: SQL %q of editor %q", what, q.RawSQL, q.EditorType)
+	}
+}
+
+// Grafana refuses a file that it cannot read only in its log, so the files are read here.
+func TestProvisioningHasTheDataSourcesThatDashboardsChoose(t *testing.T) {
+	var sources struct {
+		Datasources []struct{ Name, UID, Type string }
+	}
+	decodeYAML(t, "provisioning/datasources/millrace.yml", &sources)
+	provisioned := map[string]string{}
+	for _, s := range sources.Datasources {
+		provisioned[s.Type] = s.UID
+	}
+	for _, d := range grafanatest.Load(t, ".") {
+		for _, v := range d.Templating.List {
+			if kind, ok := v.Query.(string); v.Type == "datasource" && (!ok || provisioned[kind] != v.Current.Value) {
+				t.Errorf("%s: variable %s chooses %v, and provisioning has %v", d.Title, v.Name, v.Current.Value, provisioned)
+			}
+		}
+	}
+	var providers struct {
+		Providers []struct {
+			Name, Type string
+			Options    struct{ Path string }
+		}
+	}
+	decodeYAML(t, "provisioning/dashboards/millrace.yml", &providers)
+	if p := providers.Providers; len(p) != 1 || p[0].Type != "file" || p[0].Options.Path == "" {
+		t.Errorf("providers %+v", p)
+	}
+}
+
+func decodeYAML(t *testing.T, name string, to any) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, to); err != nil {
+		t.Fatalf("%s: %v", name, err)
 	}
 }

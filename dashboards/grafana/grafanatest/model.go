@@ -56,7 +56,8 @@ type Target struct {
 type Variable struct {
 	Name, Label, Type string
 	Datasource        Source
-	Query             any // a text, but for data sources
+	Query             any // a text, or an object
+	Current           struct{ Value any }
 	Multi, IncludeAll bool
 	Refresh           int
 }
