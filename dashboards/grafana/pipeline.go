@@ -192,13 +192,13 @@ func stores() []panel {
 			units.Seconds, 8, over(quantile("0.95", "millrace_clickhouse_query_seconds", "stage, query"), "{{stage}} "+
 				"{{query}}")),
 		lines(about{"Queries of ClickHouse", "Queries that ended, by outcome.",
-			"ok alone.", "the outcome names the class of the error. Queries are repeated, so mend ClickHouse and wait."},
+			"ok or done alone.", "the outcome names the class of the error. Queries are repeated, so mend ClickHouse and wait."},
 			units.OpsPerSecond, 8, over("sum by (outcome) (rate(millrace_clickhouse_query_seconds_count{$}[$__rate_interval]))",
 				"{{outcome}}")),
 		bars(about{"Queries of ClickHouse that failed", "Queries that ended in an error, by what they are for.",
 			"none.", "system.query_log has the exception; a query that always fails ends its export after 5 attempts."},
 			units.Short, 8, over("sum by (stage, query, outcome) (increase(millrace_clickhouse_query_seconds_count"+
-				`{$, outcome!="ok"}[$__rate_interval])) > 0`, "{{stage}} {{query}} {{outcome}}")),
+				`{$, outcome!~"ok|done"}[$__rate_interval])) > 0`, "{{stage}} {{query}} {{outcome}}")),
 		lines(about{"Operations of the bucket, p95", "Time of the operations on the object store.",
 			"under 200 ms for small objects; writing a fragment is as long as its bytes take.",
 			"slow for all operations is the network or the store; slow for list alone, too many objects under one prefix."},
@@ -207,7 +207,7 @@ func stores() []panel {
 			"one: it is how writers agree.",
 			"none.", "a refusal is a matter of keys and policies: `millrace doctor` tries them and says which is refused."},
 			units.Short, 8, over("sum by (operation, outcome) (increase(millrace_bucket_operation_seconds_count"+
-				`{$, outcome!~"ok|exists|not_found"}[$__rate_interval])) > 0`, "{{operation}} {{outcome}}")),
+				`{$, outcome!~"ok|done|exists|not_found"}[$__rate_interval])) > 0`, "{{operation}} {{outcome}}")),
 		lines(about{"Bytes of the bucket", "Bytes written to and read from the object store.",
 			"it follows the exports and their downloads.", "reads without people downloading are a client that repeats: see " +
 				"HTTP."},
