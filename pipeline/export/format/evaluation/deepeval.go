@@ -88,7 +88,8 @@ func (d *deepEval) appendTools(f *formatter, dst []byte, row *record.Row) []byte
 }
 
 // read reads the calls of the assistant since the last message of the user: earlier calls belong to
-// earlier questions. It skips calls without a name. If a call id is used twice, an answer belongs
+// earlier questions. It also reads calls of custom tools and those in the shape before tool_calls,
+// and skips calls without a name. If a call id is used twice, an answer belongs
 // to the first call without an answer.
 func (d *deepEval) read(f *formatter, messages []byte) {
 	d.calls = d.calls[:0]
@@ -102,9 +103,19 @@ func (d *deepEval) read(f *formatter, messages []byte) {
 					d.calls = append(d.calls, answeredCall{Call: c})
 				}
 			}
+			if c := f.ParseFunctionCall(m.FunctionCall); f.HasText(c.Name) {
+				d.calls = append(d.calls, answeredCall{Call: c})
+			}
 		case "tool":
 			for i := range d.calls {
 				if c := &d.calls[i]; c.output == nil && len(c.ID) > 0 && bytes.Equal(c.ID, m.CallID) {
+					c.output = m.Content
+					break
+				}
+			}
+		case "function":
+			for i := range d.calls {
+				if c := &d.calls[i]; c.output == nil && len(c.ID) == 0 && bytes.Equal(c.Name, m.Name) {
 					c.output = m.Content
 					break
 				}
@@ -120,8 +131,8 @@ func (c *answeredCall) append(f *formatter, dst []byte) []byte {
 		dst = append(dst, `,"input_parameters":`...)
 		dst = appendArguments(f, dst, c.Arguments)
 	}
-	output, _ := f.Content(c.output)
-	dst = record.AppendOptional(dst, "output", f.Text(output))
+	said := f.Speech(&record.Message{Content: c.output})
+	dst = record.AppendOptional(dst, "output", f.Text(said.Text))
 	return append(dst, '}')
 }
 

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"iter"
 
 	"github.com/millrace/millrace/pipeline/jsonscan"
@@ -13,6 +14,11 @@ import (
 type Message struct {
 	Role, Content, Calls, CallID []byte
 	FunctionCall                 []byte // the predecessor of tool_calls
+	Name, Weight                 []byte
+	Reasoning                    bool // it has the thoughts of the model, under a name that some API has for them
+	Others                       bool // it has values under keys that no field of Message is for
+
+	refusal, audio []byte
 }
 
 // Messages iterates over the messages of an array. For an element that is no object, ok is false.
@@ -48,25 +54,88 @@ func (r *Reader) message(s *jsonscan.Scanner) (m Message, ok bool) {
 			m.CallID = value
 		case "function_call":
 			m.FunctionCall = value
+		case "refusal":
+			m.refusal = value
+		case "audio":
+			m.audio = value
+		case "name":
+			m.Name = value
+		case "weight":
+			m.Weight = value
+		case "reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_blocks":
+			m.Reasoning = m.Reasoning || !IsNothing(value)
+		default:
+			m.Others = m.Others || !IsNothing(value)
 		}
 		return true
 	})
 	return m, true
 }
 
-// Content returns the text of the content of a message. Content is a text, or parts, whose texts
-// become one text with a line each. Text is nil if there is none. Only is false if there is another
-// part, such as an image.
-func (r *Reader) Content(content []byte) (text []byte, only bool) {
+// IsNothing reports whether a token is null or empty: APIs write such values for what is absent.
+func IsNothing(token []byte) bool {
+	switch string(token) {
+	case "", "null", `""`, "[]", "{}":
+		return true
+	}
+	return false
+}
+
+// Speech is what a message says, as one text.
+type Speech struct {
+	Text    []byte // token; nil if the message says nothing
+	NotText bool   // the message also has what is no text, such as an image or a sound
+	Refused bool   // the text has a refusal, which the API keeps apart from content
+	Spoken  bool   // the text has the transcript of a sound
+	Others  bool   // the message has values that Speech and the fields of Message have no place for
+}
+
+// Speech returns what a message says. The text is that of content: a text, or the texts of its
+// parts, a line each. For the assistant, a refusal and the transcript of a sound follow.
+func (r *Reader) Speech(m *Message) (s Speech) {
+	r.speakContent(&s, m.Content)
+	s.Others = s.Others || m.Others
+	if IsNothing(m.refusal) && IsNothing(m.audio) {
+		return s
+	}
+	if string(m.Role) != "assistant" {
+		s.Others = true
+		return s
+	}
+	if r.HasText(m.refusal) {
+		s.Refused = true
+		r.say(&s, m.refusal)
+	}
+	if !IsNothing(m.audio) {
+		transcript := r.Member(m.audio, "transcript")
+		s.Spoken = r.HasText(transcript)
+		s.NotText = s.NotText || !s.Spoken
+		if s.Spoken && (s.Text == nil || !bytes.Equal(r.Text(s.Text), r.Text(transcript))) {
+			r.say(&s, transcript)
+		}
+	}
+	return s
+}
+
+// say adds a line.
+func (r *Reader) say(s *Speech, text []byte) {
+	if !r.HasText(s.Text) {
+		s.Text = nil
+	}
+	s.Text = r.Join(s.Text, text, LineBreak)
+}
+
+func (r *Reader) speakContent(s *Speech, content []byte) {
 	switch {
 	case len(content) == 0 || content[0] == 'n':
-		return nil, true
+		return
 	case content[0] == '"':
-		return content, true
+		s.Text = content
+		return
 	case content[0] != '[':
-		return nil, false
+		s.NotText = true
+		return
 	}
-	only = true
 	for _, part := range r.Elements(content) {
 		var kind []byte
 		said := part // some frameworks write a string instead of a part
@@ -76,23 +145,34 @@ func (r *Reader) Content(content []byte) (text []byte, only bool) {
 				switch string(key) {
 				case "type":
 					kind = r.Text(value)
-				case "text":
+				case "text", "refusal":
 					said = value
+				default:
+					s.Others = s.Others || !IsNothing(value)
 				}
 			}
 		}
-		only = only && string(kind) == "text" && IsString(said)
+		switch string(kind) {
+		case "text":
+		case "refusal":
+			s.Refused = true
+		default:
+			s.NotText = true
+		}
+		s.NotText = s.NotText || !IsString(said)
 		if IsString(said) && len(said) > len(`""`) {
-			text = r.Join(text, said, LineBreak)
+			s.Text = r.Join(s.Text, said, LineBreak)
 		}
 	}
-	return text, only
 }
 
 // Call is a call of a tool: tokens, which are nil if absent.
-type Call struct{ ID, Type, Name, Arguments []byte }
+type Call struct {
+	ID, Type, Name, Arguments []byte
+	Others                    bool // it has values under other keys
+}
 
-// ParseCall reads an element of tool_calls.
+// ParseCall reads an element of tool_calls. The input of a custom tool counts as its arguments.
 func (r *Reader) ParseCall(value []byte) (c Call) {
 	for key, value := range r.Members(value) {
 		switch string(key) {
@@ -101,15 +181,31 @@ func (r *Reader) ParseCall(value []byte) (c Call) {
 		case "type":
 			c.Type = value
 		case "function":
-			for key, value := range r.Members(value) {
-				switch string(key) {
-				case "name":
-					c.Name = value
-				case "arguments":
-					c.Arguments = value
-				}
-			}
+			r.readFunction(&c, value, "arguments")
+		case "custom":
+			r.readFunction(&c, value, "input")
+		default:
+			c.Others = c.Others || !IsNothing(value)
 		}
 	}
 	return c
+}
+
+// ParseFunctionCall reads function_call, the predecessor of tool_calls.
+func (r *Reader) ParseFunctionCall(value []byte) (c Call) {
+	r.readFunction(&c, value, "arguments")
+	return c
+}
+
+func (r *Reader) readFunction(c *Call, value []byte, arguments string) {
+	for key, value := range r.Members(value) {
+		switch string(key) {
+		case "name":
+			c.Name = value
+		case arguments:
+			c.Arguments = value
+		default:
+			c.Others = c.Others || !IsNothing(value)
+		}
+	}
 }

@@ -103,13 +103,14 @@ func (t *Texts) NamedText(doc []byte, names []string) (token []byte) {
 	return nil
 }
 
-// LastMessage returns the text of the last message of a role that has a text.
+// LastMessage returns what the last message of a role says that says something. A refusal is an
+// answer too.
 func (t *Texts) LastMessage(messages []byte, role string) []byte {
 	var last []byte
 	for m := range t.Messages(messages) {
 		if string(m.Role) == role {
-			if token, _ := t.Content(m.Content); t.HasText(token) {
-				last = token
+			if said := t.Speech(&m); t.HasText(said.Text) {
+				last = said.Text
 			}
 		}
 	}

@@ -26,11 +26,13 @@ var BedrockConversation = format.Target{
 		"8 to 20,000 lines",
 	},
 	Options: tuningOptions(),
-	Drops: tuningDrops(dropsAssistant1st, format.Drop{Reason: "reserved_word",
+	Drops: tuningDrops(dropsAssistant1st, dropsUnwanted, format.Drop{Reason: "reserved_word",
 		Text: "a text has a word that Nova reserves, such as `User:`"}),
 	Formats: format.OnlyJSONL, Least: 8, Most: 20_000,
 	Load: "aws s3 cp {file} s3://YOUR-BUCKET/",
-	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendBedrockConversation) },
+	Make: func(_ string, o *format.Options) format.Formatter {
+		return newFormatter(o, reader{}, appendBedrockConversation)
+	},
 }
 
 // BedrockDistillation is target bedrock_distillation of fine_tuning.
@@ -46,12 +48,14 @@ var BedrockDistillation = format.Target{
 		"at least 100 lines; a file has 1 GB at most",
 	},
 	Options: tuningOptions(),
-	Drops: tuningDrops(
+	Drops: tuningDrops(dropsUnwanted,
 		format.Drop{Reason: "no_system", Text: "there is no system message, and the option `system` gives none"},
 		format.Drop{Reason: "not_single_turn", Text: "the conversation has more than a question and its answer"}),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 1_000_000_000}, Least: 100,
 	Load: "aws s3 cp {file} s3://YOUR-BUCKET/",
-	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendBedrockDistillation) },
+	Make: func(_ string, o *format.Options) format.Formatter {
+		return newFormatter(o, reader{}, appendBedrockDistillation)
+	},
 }
 
 var bedrockTurns = turnShape{

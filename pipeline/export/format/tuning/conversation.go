@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
 )
 
 // conversation is what a model learns from a row: messages that end with an answer of the
@@ -18,11 +19,13 @@ type conversation struct {
 	calls    []toolCall // of all messages
 	tools    []byte     // the document of the row
 
-	trimmed   bool // messages after the answer were cut off
+	reader    *reader
+	notes     notes
 	corrected bool // the answer is the corrected one
 
 	record.Texts
 	defined   []tuningTool // of tools, see readTools
+	schemas   toolschema.Checker
 	variables record.Variables
 	scratch   []byte
 	ids       []uint64
@@ -36,8 +39,20 @@ type message struct {
 	last  int
 	id    []byte // id of the call that a tool message answers; settle replaces it by call
 	call  int
+	name  []byte // a JSON string; nil if absent
+	notes notes
 	fault string // reason to drop a row that has this message
+	weight
 }
+
+// weight is whether an answer is learnt.
+type weight byte
+
+const (
+	weightDefault weight = iota // it is
+	weightZero
+	weightOne
+)
 
 type role byte
 
@@ -62,7 +77,7 @@ type toolCall struct {
 func (c *conversation) prepare(row *record.Row, s *settings) (drop string) {
 	c.Reset()
 	c.system, c.messages, c.calls = nil, c.messages[:0], c.calls[:0]
-	c.tools, c.trimmed, c.corrected = row.Subject().Tools, false, false
+	c.tools, c.reader, c.notes, c.corrected = row.Subject().Tools, &s.reader, 0, false
 	if s.onlyRated && !row.HasFeedback || s.onlyThumbs && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
 		return dropNotRated
 	}
@@ -72,10 +87,12 @@ func (c *conversation) prepare(row *record.Row, s *settings) (drop string) {
 		drop = c.ofRun(row)
 	}
 	if drop == "" && c.Err == nil {
-		drop = c.settle(s)
+		drop = c.settle(s, s.reader.lastCalls && !s.corrects(row))
 	}
 	if drop == "" && c.Err == nil {
 		c.correct(row, s)
+		c.takeNotes()
+		drop = c.weigh()
 	}
 	return drop
 }
@@ -86,10 +103,7 @@ func (c *conversation) ofRun(row *record.Row) (drop string) {
 		return drop
 	}
 	if len(c.messages) > 0 {
-		// Some producers have only the input of the model in messages, and its output in answer.
-		if !slices.ContainsFunc(c.messages, func(m message) bool { return m.role == roleAssistant }) {
-			c.add(roleAssistant, c.Quote(row.Answer))
-		}
+		c.takeAnswer(row.Answer)
 		return ""
 	}
 	system := c.systemInput(row.SystemInputs)
@@ -102,9 +116,33 @@ func (c *conversation) ofRun(row *record.Row) (drop string) {
 	return ""
 }
 
+// takeAnswer adds the answer of a run whose messages are only the input of the model.
+func (c *conversation) takeAnswer(answer []byte) {
+	answer = bytes.TrimSpace(answer)
+	switch {
+	case len(answer) == 0 || c.says(answer):
+	case c.answer().role == roleAssistant:
+		c.notes |= noteElsewhere
+	default:
+		c.add(roleAssistant, c.Quote(answer))
+	}
+}
+
+// says reports whether a message of the assistant has this text, but for white space around it.
+func (c *conversation) says(text []byte) bool {
+	for i := len(c.messages) - 1; i >= 0; i-- {
+		// A token is never shorter than its text.
+		if m := &c.messages[i]; m.role == roleAssistant && len(m.text) > len(text) &&
+			bytes.Equal(bytes.TrimSpace(c.Text(m.text)), text) {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *conversation) add(role role, text []byte) {
 	if text != nil {
-		c.messages = append(c.messages, message{role: role, text: text})
+		c.messages = append(c.messages, message{role: role, text: text, first: len(c.calls), last: len(c.calls)})
 	}
 }
 
@@ -117,24 +155,31 @@ func (c *conversation) systemInput(doc []byte) []byte {
 }
 
 // settle cuts off the messages after the answer, checks the others against the rules, and repairs
-// them.
-func (c *conversation) settle(s *settings) (drop string) {
+// them. With calls, a message that only calls tools is an answer.
+func (c *conversation) settle(s *settings, calls bool) (drop string) {
 	end := len(c.messages) - 1
 	for ; end >= 0; end-- {
-		// An answer that is no text is still the answer: the one before it must not be taught.
-		if m := &c.messages[end]; m.role == roleAssistant && (m.text != nil || m.fault == dropNotText) {
+		// An answer that cannot be written is still the answer: the one before it must not be taught.
+		if m := &c.messages[end]; m.role == roleAssistant && (m.text != nil || m.fault == dropNotText ||
+			calls && (m.first < m.last || m.fault != "")) {
 			break
 		}
 	}
 	if end < 0 {
 		return dropNoAssistant
 	}
-	c.trimmed = end < len(c.messages)-1
+	if end < len(c.messages)-1 {
+		c.notes |= noteTrimmed
+	}
 	kept, user := c.messages[:0], false
 	open, closed := 0, 0 // calls[open:closed] are the calls of the latest message with calls
 	for _, m := range c.messages[:end+1] {
 		if m.role == roleSystem {
-			if s.system != systemKept || m.fault == "" && m.text == nil {
+			if s.system != systemKept {
+				continue
+			}
+			if m.fault == "" && m.text == nil {
+				c.notes |= m.notes | noteEmpty
 				continue
 			}
 			if len(kept) > 0 {
@@ -145,7 +190,8 @@ func (c *conversation) settle(s *settings) (drop string) {
 			return m.fault
 		}
 		if m.role == roleAssistant && m.text == nil && m.first == m.last {
-			continue // the message is empty
+			c.notes |= m.notes | noteEmpty
+			continue
 		}
 		if m.role != roleTool && slices.ContainsFunc(c.calls[open:closed], func(c toolCall) bool { return !c.answered }) {
 			return dropUnanswered
@@ -153,6 +199,10 @@ func (c *conversation) settle(s *settings) (drop string) {
 		switch m.role {
 		case roleSystem:
 			c.system = c.Join(c.system, m.text, record.BlankLine)
+			c.notes |= m.notes
+			if m.name != nil {
+				c.notes |= noteName
+			}
 			continue
 		case roleUser:
 			if m.text == nil {
@@ -222,8 +272,16 @@ func (c *conversation) correct(row *record.Row, s *settings) {
 	}
 	if text := c.Quote(row.Feedback.CorrectedAnswer); text != nil {
 		answer := c.answer()
-		answer.text, answer.last, c.corrected = text, answer.first, true
+		answer.text, answer.last, answer.weight, answer.notes = text, answer.first, weightDefault, 0
+		c.corrected = true
+		c.notes |= noteCorrected
 	}
+}
+
+// corrects reports whether the answer of a row is replaced, whatever it is.
+func (s *settings) corrects(row *record.Row) bool {
+	return !s.original && row.HasFeedback && (row.Node == nil || row.Feedback.OnNode) &&
+		!record.IsBlank(row.Feedback.CorrectedAnswer)
 }
 
 // judged reports whether the feedback is on this answer. Feedback on a run is on the answer of the
@@ -248,11 +306,13 @@ func (c *conversation) promptOfModel() bool {
 	return prompt[len(prompt)-1].role == roleAssistant
 }
 
-// cutCalls removes calls from the answer, for readers that do not allow them there. Their results
-// were cut off.
+// cutCalls removes calls from the answer, for readers that do not allow them beside a text. Their
+// results were cut off.
 func (c *conversation) cutCalls() {
-	answer := c.answer()
-	answer.last = answer.first
+	if answer := c.answer(); answer.first < answer.last {
+		answer.last = answer.first
+		c.notes |= noteCalls
+	}
 }
 
 func (c *conversation) callsOf(m *message) []toolCall { return c.calls[m.first:m.last] }

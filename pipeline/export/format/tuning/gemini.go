@@ -22,10 +22,10 @@ var Gemini = format.Target{
 		"a file has 1 GB at most",
 	},
 	Options: tuningOptions(),
-	Drops:   tuningDrops(dropsAssistant1st),
+	Drops:   tuningDrops(dropsAssistant1st, dropsUnwanted),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 1_000_000_000},
 	Load: "gcloud storage cp {file} gs://YOUR-BUCKET/",
-	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendGemini) },
+	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, reader{}, appendGemini) },
 }
 
 var geminiTurns = turnShape{

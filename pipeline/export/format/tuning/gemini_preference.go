@@ -25,6 +25,7 @@ var GeminiPreference = format.Target{
 
 // geminiPreference has the key system_instruction in snake case, unlike supervised tuning.
 var geminiPreference = pairShape{
+	reader: reader{weights: weighsLast},
 	check: func(c *conversation) (drop string) {
 		if !c.userFirst() {
 			return dropAssistant1st

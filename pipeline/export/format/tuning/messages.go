@@ -1,6 +1,8 @@
 package tuning
 
 import (
+	"strconv"
+
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
@@ -35,20 +37,54 @@ func (c *conversation) readMessage(told *record.Message) {
 	case m.role == roleUnknown:
 		m.fault = dropRole
 	}
-	text, only := c.Content(told.Content)
+	said := c.Speech(told)
 	switch {
-	case m.role == roleTool && text == nil:
+	case m.role == roleTool && said.Text == nil:
 		m.text = emptyText // a tool may return nothing
-	case m.role == roleTool || c.HasText(text):
-		m.text = text
+	case m.role == roleTool || c.HasText(said.Text):
+		m.text = said.Text
 	}
-	if !only {
+	if said.NotText {
 		m.fail(dropNotText)
 	}
+	m.note(noteRefusal, said.Refused)
+	m.note(noteSound, said.Spoken)
+	m.note(noteReasoning, told.Reasoning)
+	m.note(noteField, said.Others || m.role != roleTool && !record.IsNothing(told.CallID) ||
+		m.role != roleAssistant && (!record.IsNothing(told.Calls) || !record.IsNothing(told.Weight)))
+	if !record.IsNothing(told.Name) {
+		m.name = c.readName(&m, told.Name)
+	}
 	if m.role == roleAssistant {
+		c.readWeight(&m, told.Weight)
 		c.readCalls(&m, told.Calls)
 	}
 	c.messages = append(c.messages, m)
+}
+
+// readName returns the name of a speaker in canonical form. A name that OpenAI does not take is
+// left out.
+func (c *conversation) readName(m *message, token []byte) []byte {
+	if functionName(c.Text(token)) {
+		return c.readID(token)
+	}
+	m.note(noteName, true)
+	return nil
+}
+
+// readWeight reads whether a message is learnt: 0 or 1.
+func (c *conversation) readWeight(m *message, token []byte) {
+	if record.IsNothing(token) {
+		return
+	}
+	switch n, err := strconv.ParseFloat(string(token), 64); {
+	case err == nil && n == 0:
+		m.weight = weightZero
+	case err == nil && n == 1:
+		m.weight = weightOne
+	default:
+		m.fail(dropWeight)
+	}
 }
 
 func roleOf(text []byte) role {
@@ -81,23 +117,23 @@ func (c *conversation) readCalls(m *message, doc []byte) {
 		m.fail(dropCall)
 	}
 	for _, value := range c.Elements(doc) {
-		call, ok := c.readCall(value)
-		if !ok {
-			m.fail(dropCall)
-		}
-		c.calls = append(c.calls, call)
+		c.calls = append(c.calls, c.readCall(m, value))
 	}
 	m.last = len(c.calls)
 }
 
-func (c *conversation) readCall(value []byte) (call toolCall, ok bool) {
+func (c *conversation) readCall(m *message, value []byte) toolCall {
 	told := c.ParseCall(value)
-	call = toolCall{id: c.readID(told.ID), name: c.Text(told.Name)}
-	if told.Type != nil && string(c.Text(told.Type)) != "function" { // some producers leave the type out
-		return call, false
+	call := toolCall{id: c.readID(told.ID), name: c.Text(told.Name)}
+	ok := told.Type == nil || string(c.Text(told.Type)) == "function" // some producers leave the type out
+	if call.arguments = noArguments; ok {
+		call.arguments, ok = c.readArguments(told.Arguments)
 	}
-	call.arguments, ok = c.readArguments(told.Arguments)
-	return call, ok && functionName(call.name)
+	if !ok || !functionName(call.name) {
+		m.fail(dropCall)
+	}
+	m.note(noteField, told.Others)
+	return call
 }
 
 // readArguments returns arguments as the JSON string of an object. The producer may have parsed

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
@@ -19,7 +20,9 @@ var Mistral = format.Target{
 		"the id of a call is exactly 9 letters and digits",
 		"no `content` beside `tool_calls`, not even in adjacent messages",
 		"answers of tools are followed by the assistant",
-		"a function in `tools` has a description and parameters, empty ones where the run has none",
+		"a function in `tools` has a description and parameters, empty ones where the run has none; parameters are a JSON " +
+			"Schema of draft 7, and its patterns such that Python compiles them",
+		"`weight` of messages stays; a conversation with `tools` is learnt by its last message only",
 		"a file has 512 MB at most",
 	},
 	Options: tuningOptions(),
@@ -27,18 +30,29 @@ var Mistral = format.Target{
 		format.Drop{Reason: "tool_without_reply", Text: "after the answers of tools comes the user, and not the assistant"}),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 512_000_000},
 	Load: `curl https://api.mistral.ai/v1/files -H "Authorization: Bearer $MISTRAL_API_KEY" -F purpose=fine-tune -F file=@{file}`,
-	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendMistral) },
+	Make: func(_ string, o *format.Options) format.Formatter {
+		return newFormatter(o, mistralReader, appendMistral)
+	},
 }
+
+// mistralReader learns the calls of a last message, for which it removes their ids: tokenize_instruct
+// of mistral-finetune, finetune/data/tokenize.py.
+var mistralReader = reader{lastCalls: true, tools: true, weights: weighsEach}
 
 // appendMistral writes what mistral-common validates (protocol/instruct/validator.py,
 // MistralRequestValidatorV3, mode finetuning) and what mistral-finetune reads
 // (finetune/data/tokenize.py). A text and calls cannot be in two adjacent messages either: the
 // normalizer merges them, and the encoder of version 3 refuses the result.
 func appendMistral(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
-	if drop := c.readTools(); drop != "" {
+	if drop := c.readTools(toolschema.Mistral); drop != "" {
 		return dst, drop
 	}
-	c.cutCalls()
+	if len(c.defined) > 0 && c.answer().weight == weightZero {
+		return dst, dropNothing // with tools, only the last message is learnt
+	}
+	if c.answer().text != nil {
+		c.cutCalls()
+	}
 	var before *message
 	for i := range c.messages {
 		m := &c.messages[i]

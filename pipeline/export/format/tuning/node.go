@@ -25,6 +25,8 @@ func (c *conversation) ofNode(n *record.Node) (drop string) {
 	}
 	if len(c.messages) == 0 || c.answer().role != roleAssistant {
 		c.takeOutput(n.Outputs)
+	} else if text := bytes.TrimSpace(c.Text(c.NamedText(n.Outputs, record.OutputNames))); len(text) > 0 && !c.says(text) {
+		c.notes |= noteElsewhere
 	}
 	return ""
 }
@@ -55,9 +57,10 @@ func (c *conversation) takeOutput(outputs []byte) {
 		return
 	}
 	// Messages may contain the answer of the node already.
-	if m.text != nil && slices.ContainsFunc(c.messages, func(said message) bool {
-		return said.role == roleAssistant && bytes.Equal(c.Text(said.text), c.Text(m.text))
-	}) {
+	if m.text != nil && c.says(bytes.TrimSpace(c.Text(m.text))) {
+		if m.first < m.last {
+			c.notes |= noteElsewhere
+		}
 		return
 	}
 	c.messages = append(c.messages, m)

@@ -3,6 +3,7 @@ package tuning
 import (
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
 	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
 )
@@ -15,11 +16,13 @@ var OpenAIChat = format.Target{
 		"also Fireworks, Together, Bedrock RFT, TRL's `SFTTrainer`, Axolotl's `chat_template`",
 	Shape: "`{\"messages\": […], \"tools\": […]}`, the conversation of a run; `tools` where it had some",
 	Rules: []string{
-		"roles are `system` (first, at most once), `user`, `assistant` and `tool`; the last message is an answer of the " +
-			"assistant",
+		"roles are `system` (first, at most once; the developer's messages are the system's), `user`, `assistant` and " +
+			"`tool`; the last message is the assistant's, a text or calls of tools",
 		"every `tool` message answers a call before it, and every call but the last message's has its answer; ids are " +
 			"unique in a line",
 		"`content` is a text, and left out where the assistant only calls tools; `function.arguments` is a JSON string",
+		"`name` and `weight` of messages stay; the `parameters` of a tool are a JSON Schema of an object, with `strict` " +
+			"one that OpenAI's strict mode takes",
 		"no other keys: lineage is in `__meta__`",
 		"at least 10 lines; a file has 500 MB at most",
 	},
@@ -27,16 +30,20 @@ var OpenAIChat = format.Target{
 	Drops:   tuningDrops(dropsTools),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 500_000_000}, Least: 10,
 	Load: "openai api files.create -f {file} -p fine-tune",
-	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendOpenAIChat) },
+	Make: func(_ string, o *format.Options) format.Formatter {
+		return newFormatter(o, openAIReader, appendOpenAIChat)
+	},
 }
 
+// openAIReader learns the calls of a last message: OpenAI's own examples of tool calling end with
+// one (https://learn.microsoft.com/azure/ai-services/openai/how-to/fine-tuning-functions).
+var openAIReader = reader{lastCalls: true, names: true, tools: true, weights: weighsEach}
+
 // appendOpenAIChat writes FineTuneChatRequestInput of OpenAI's API description
-// (https://github.com/openai/openai-openapi, revision f7f4b05). A last message with calls beside
-// its text keeps them: OpenAI's own examples of tool calling end with a call
-// (https://learn.microsoft.com/azure/ai-services/openai/how-to/fine-tuning-functions).
-// parallel_tool_calls is left out, because runs do not contain it.
+// (https://github.com/openai/openai-openapi, revision f7f4b05). parallel_tool_calls is left out,
+// because runs do not contain it.
 func appendOpenAIChat(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
-	if drop := c.readTools(); drop != "" {
+	if drop := c.readTools(toolschema.OpenAI); drop != "" {
 		return dst, drop
 	}
 	dst = append(dst, `{"messages":[`...)
@@ -68,7 +75,8 @@ func (c *conversation) appendMessages(dst []byte, messages []message, emptyConte
 func (c *conversation) appendMessage(dst []byte, m *message, emptyContent bool) []byte {
 	switch m.role {
 	case roleUser:
-		dst = append(dst, `{"role":"user","content":`...)
+		dst = c.appendName(append(dst, `{"role":"user"`...), m)
+		dst = append(dst, `,"content":`...)
 		return append(append(dst, m.text...), '}')
 	case roleTool:
 		dst = append(dst, `{"role":"tool","tool_call_id":`...)
@@ -76,7 +84,7 @@ func (c *conversation) appendMessage(dst []byte, m *message, emptyContent bool) 
 		dst = append(dst, `,"content":`...)
 		return append(append(dst, m.text...), '}')
 	}
-	dst = append(dst, `{"role":"assistant"`...)
+	dst = c.appendName(append(dst, `{"role":"assistant"`...), m)
 	switch {
 	case m.text != nil:
 		dst = append(dst, `,"content":`...)
@@ -84,9 +92,25 @@ func (c *conversation) appendMessage(dst []byte, m *message, emptyContent bool) 
 	case emptyContent:
 		dst = append(dst, `,"content":""`...)
 	}
-	if m.first == m.last {
-		return append(dst, '}')
+	if m.first < m.last {
+		dst = c.appendCalls(dst, m)
 	}
+	if c.reader.weights == weighsEach && m.weight != weightDefault {
+		dst = append(dst, `,"weight":`...)
+		dst = append(dst, '0'+byte(m.weight-weightZero))
+	}
+	return append(dst, '}')
+}
+
+// appendName appends the name of a speaker, if the reader takes names.
+func (c *conversation) appendName(dst []byte, m *message) []byte {
+	if m.name == nil || !c.reader.names {
+		return dst
+	}
+	return append(append(dst, `,"name":`...), m.name...)
+}
+
+func (c *conversation) appendCalls(dst []byte, m *message) []byte {
 	dst = append(dst, `,"tool_calls":[`...)
 	for i, call := range c.callsOf(m) {
 		if i > 0 {
@@ -100,5 +124,5 @@ func (c *conversation) appendMessage(dst []byte, m *message, emptyContent bool) 
 		dst = append(dst, call.arguments...)
 		dst = append(dst, `}}`...)
 	}
-	return append(dst, `]}`...)
+	return append(dst, ']')
 }

@@ -26,8 +26,8 @@ func TestOpenAIChatDefinesTheToolsOfTheRun(t *testing.T) {
 			`[{"type":"function","function":{"name":"f","description":null,"parameters":null,"strict":null}}]`),
 			line(`{"type":"function","function":{"name":"f"}}`)},
 		{"everything", run(
-			`[{"function":{"strict":true,"parameters":{"a":1E400},"name":"\u0066","description":"\"","x":1},"type":"function","y":2}]`),
-			line(`{"type":"function","function":{"name":"f","description":"\"","parameters":{"a":1E400},"strict":true}}`)},
+			`[{"function":{"strict":true,"parameters":{"type":"object","properties":{"a":{"enum":[1E400]}},"required":["a"],"additionalProperties":false},"name":"\u0066","description":"\"","x":1},"type":"function","y":2}]`),
+			line(`{"type":"function","function":{"name":"f","description":"\"","parameters":{"type":"object","properties":{"a":{"enum":[1E400]}},"required":["a"],"additionalProperties":false},"strict":true}}`)},
 		{"two", run(`[` + formattest.ToolF + `, ` + formattest.ToolF + `]`), line(formattest.ToolF + "," + formattest.ToolF)},
 		{"a tool of another kind", run(`[` + formattest.ToolF + `,{"type":"web_search"}]`), "drop invalid_tools"},
 		{"a name with a dot", run(`[{"type":"function","function":{"name":"a.b"}}]`), "drop invalid_tools"},

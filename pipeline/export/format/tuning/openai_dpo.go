@@ -2,6 +2,7 @@ package tuning
 
 import (
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
@@ -29,7 +30,8 @@ var OpenAIDPO = format.Target{
 // openAIDPO is FineTunePreferenceRequestInput of OpenAI's API description
 // (https://github.com/openai/openai-openapi, revision f7f4b05).
 var openAIDPO = pairShape{
-	check: (*conversation).readTools,
+	reader: reader{names: true, tools: true, weights: weighsLast},
+	check:  func(c *conversation) (drop string) { return c.readTools(toolschema.OpenAI) },
 	prompt: func(dst []byte, c *conversation) []byte {
 		dst = append(dst, `{"input":{"messages":[`...)
 		dst = c.appendMessages(dst, c.prompt(), false)

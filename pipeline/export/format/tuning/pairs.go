@@ -38,10 +38,12 @@ type pairFormatter struct {
 	freeTexts      []*pairTexts
 	record, normal []byte
 	of             []format.Source
+	codes          []string
 }
 
 // pairShape is how a target writes a pair.
 type pairShape struct {
+	reader reader
 	// check returns the reason to drop the conversation, or "".
 	check func(c *conversation) (drop string)
 	// prompt appends the part of the record that both answers share: the conversation before its
@@ -74,7 +76,7 @@ type pairTexts struct {
 	prompt     []byte
 	answer     []byte
 	correction []byte // the corrected answer, of a candidate
-	trimmed    bool   // the conversation was cut after the answer
+	notes      notes  // of the conversation
 }
 
 // Reasons why a row of a group is in no pair.
@@ -118,7 +120,7 @@ func pairRules(more ...string) []string {
 }
 
 func newPairFormatter(target string, o *format.Options, shape pairShape) *pairFormatter {
-	f := &pairFormatter{shape: shape, settings: newSettings(o), ids: record.NewIDs(format.FineTuning, target)}
+	f := &pairFormatter{shape: shape, settings: newSettings(o, shape.reader), ids: record.NewIDs(format.FineTuning, target)}
 	f.settings.original = true
 	f.limit = o.Integer("pairs_per_input", 1, 1, 10)
 	return f
@@ -220,7 +222,11 @@ func (f *pairFormatter) keep(r *pairRow, row *record.Row) {
 	r.texts.prompt = f.shape.prompt(r.texts.prompt[:0], c)
 	r.texts.answer = append(r.texts.answer[:0], c.answer().text...)
 	r.texts.context = f.context()
-	r.texts.trimmed = c.trimmed
+	if r.texts.notes = c.notes; c.answer().name != nil {
+		r.texts.notes |= noteName // answers are texts only
+	}
+	c.cutCalls()
+	r.texts.notes |= c.notes
 }
 
 // forget releases the texts of a row that can no longer be in a pair.
@@ -249,11 +255,14 @@ func opposite(a, b *pairRow) bool {
 func (f *pairFormatter) Flush(emit func(record []byte, of ...format.Source) error, drop func(reason string, rows int),
 	warn func(code string)) error {
 	n, made := len(f.rows), 0
+	tell := func(about notes) {
+		f.codes = about.appendCodes(f.codes[:0])
+		for _, code := range f.codes {
+			warn(code)
+		}
+	}
 	pair := func(preferred *pairTexts, answer, rejected []byte, of ...format.Source) error {
 		made++
-		if preferred.trimmed {
-			warn(format.TrimmedTail)
-		}
 		f.record = f.shape.record(f.record[:0], preferred.prompt, answer, rejected)
 		return emit(f.record, of...)
 	}
@@ -272,6 +281,7 @@ func (f *pairFormatter) Flush(emit func(record []byte, of ...format.Source) erro
 			continue
 		}
 		best.used, worst.used = true, true
+		tell(best.texts.notes | worst.texts.notes)
 		f.of = append(f.of[:0], best.texts.source, worst.texts.source)
 		if err := pair(best.texts, best.texts.answer, worst.texts.answer, f.of...); err != nil {
 			return err
@@ -282,6 +292,7 @@ func (f *pairFormatter) Flush(emit func(record []byte, of ...format.Source) erro
 			continue
 		}
 		r.used = true
+		tell(r.texts.notes)
 		f.of = append(f.of[:0], r.texts.source)
 		if err := pair(r.texts, r.texts.correction, r.texts.answer, f.of...); err != nil {
 			return err

@@ -319,7 +319,7 @@ func TestPairsWarnOfAPromptThatWasCut(t *testing.T) {
 		}{
 			{"neither", false, false, false, 0},
 			{"the preferred one", true, false, false, 1},
-			{"the other one", false, true, false, 0},
+			{"the other one", false, true, false, 1},
 			{"both", true, true, false, 1},
 			{"one against its correction, too", true, true, true, 1},
 		} {

@@ -93,10 +93,10 @@ func schemaOf(t testing.TB, name string) *jsonschema.Schema {
 
 // tuningRules are the rules that a schema cannot express.
 var tuningRules = map[string]func(record []byte) error{
-	"openai_chat":           conversationRule(ruledMessages{}),
+	"openai_chat":           conversationRule(ruledMessages{lastCalls: true}),
 	"together":              conversationRule(ruledMessages{alternate: true}),
-	"together_tools":        conversationRule(ruledMessages{alternate: true}),
-	"mistral":               conversationRule(ruledMessages{callsAlone: true}),
+	"together_tools":        conversationRule(ruledMessages{alternate: true, lastCalls: true}),
+	"mistral":               conversationRule(ruledMessages{callsAlone: true, lastCalls: true}),
 	"bedrock_conversation":  turnsRule("messages", "content", func(n int) bool { return n%2 == 0 }),
 	"bedrock_distillation":  turnsRule("messages", "content", func(n int) bool { return n == 2 }),
 	"gemini":                turnsRule("contents", "parts", func(n int) bool { return n%2 == 0 }),
@@ -115,7 +115,7 @@ type ruledMessage struct {
 	} `json:"tool_calls"`
 }
 
-type ruledMessages struct{ alternate, callsAlone, prompt bool }
+type ruledMessages struct{ alternate, callsAlone, prompt, lastCalls bool }
 
 // check checks messages against the rules of OpenAI's API, and against further rules of one reader.
 func (r ruledMessages) check(messages []ruledMessage) error {
@@ -158,6 +158,7 @@ func (r ruledMessages) check(messages []ruledMessage) error {
 		return fmt.Errorf("nobody asks")
 	case r.prompt && (last.Role == "assistant" || len(open) > 0):
 		return fmt.Errorf("the prompt ends with the assistant")
+	case r.lastCalls && last.Role == "assistant" && len(last.ToolCalls) > 0:
 	case !r.prompt && (last.Role != "assistant" || last.Content == nil || *last.Content == ""):
 		return fmt.Errorf("the last message is no answer")
 	}

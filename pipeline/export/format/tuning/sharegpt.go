@@ -3,6 +3,7 @@ package tuning
 import (
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
@@ -21,14 +22,16 @@ var ShareGPT = format.Target{
 			"with their `parameters.properties`",
 	},
 	Options: tuningOptions(),
-	Drops: tuningDrops(dropsTools, dropsAssistant1st, dropsTextAndCalls,
+	Drops: tuningDrops(dropsTools, dropsUnwanted, dropsAssistant1st, dropsTextAndCalls,
 		format.Drop{Reason: "roles_do_not_alternate",
 			Text: "after the answers of tools comes the user, and not the assistant"}),
 	Formats: format.OnlyJSONL,
 	Load: "llamafactory-cli train --stage sft --do_train true --model_name_or_path Qwen/Qwen3-0.6B --template qwen3 " +
 		"--dataset_dir {dir}/__meta__ --dataset train --output_dir saves",
 	Sidecar: "dataset_info.json",
-	Make:    func(_ string, o *format.Options) format.Formatter { return newFormatter(o, appendShareGPT) },
+	Make: func(_ string, o *format.Options) format.Formatter {
+		return newFormatter(o, reader{lastCalls: true, tools: true}, appendShareGPT)
+	},
 }
 
 // betweenResponses is what LLaMA-Factory puts between the answers to the calls of one message:
@@ -41,14 +44,16 @@ const betweenResponses = `\n</tool_response>\n<tool_response>\n`
 // line, so every line has them. FunctionFormatter of formatter.py reads a function_call: an object
 // or an array of objects, without a text beside it.
 func appendShareGPT(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
-	if drop := c.readTools(); drop != "" {
+	if drop := c.readTools(toolschema.Loose); drop != "" {
 		return dst, drop
 	}
 	if !c.userFirst() {
 		return dst, dropAssistant1st
 	}
-	c.cutCalls()
-	c.merge()
+	if c.answer().text != nil {
+		c.cutCalls()
+	}
+	c.merge() // there is no answer of weight 0
 	out = append(dst, `{"conversations":[`...)
 	before := roleUnknown
 	for i := range c.messages {

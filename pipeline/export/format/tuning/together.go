@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
@@ -16,7 +17,7 @@ var Together = format.Target{
 	Rules: []string{
 		"adjacent roles differ: texts of one role become one message, a blank line between them; only `tool` messages that " +
 			"answer calls of one message stand together",
-		"`content` is always a text, \"\" where the assistant only calls tools",
+		"`content` is always a text, \"\" where the assistant only calls tools; `weight` of messages stays",
 		"tool traffic only with the option `tools`: older checkers reject it",
 		"no other keys, and all lines of one format",
 		"a file has 50 GB at most",
@@ -24,14 +25,15 @@ var Together = format.Target{
 	Options: tuningOptions(format.Option{Name: "tools",
 		Text: "`true`: keep tool calls, their answers and `tools`; needs together ≥ 2.10"}),
 	Drops: tuningDrops(dropsTools, format.Drop{Reason: "tool_traffic",
-		Text: "the conversation calls tools, and the option `tools` is not set"}),
+		Text: "the conversation calls tools, and the option `tools` is not set"},
+		format.Drop{Reason: dropUnwanted, Text: "of adjacent answers, which become one, only some have `weight` 0"}),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 50_000_000_000},
 	Load: "together files upload {file} --purpose fine-tune",
 	Make: func(_ string, o *format.Options) format.Formatter {
 		if o.Boolean("tools", false) {
-			return newFormatter(o, appendTogetherTools)
+			return newFormatter(o, reader{lastCalls: true, tools: true, weights: weighsEach}, appendTogetherTools)
 		}
-		return newFormatter(o, appendTogether)
+		return newFormatter(o, reader{weights: weighsEach}, appendTogether)
 	},
 }
 
@@ -42,26 +44,30 @@ func appendTogether(dst []byte, _ *record.Row, c *conversation) (out []byte, dro
 		return dst, "tool_traffic"
 	}
 	c.cutCalls()
-	c.merge()
+	if !c.merge() {
+		return dst, dropUnwanted
+	}
 	dst = append(dst, `{"messages":[`...)
 	return append(c.appendMessages(dst, c.messages, true), `]}`...), ""
 }
 
 func appendTogetherTools(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
-	if drop := c.readTools(); drop != "" {
+	if drop := c.readTools(toolschema.OpenAI); drop != "" {
 		return dst, drop
 	}
-	c.merge()
+	if !c.merge() {
+		return dst, dropUnwanted
+	}
 	dst = append(dst, `{"messages":[`...)
 	dst = c.appendMessages(dst, c.messages, true)
 	dst = append(dst, ']')
 	return append(c.appendTools(dst, false), '}'), ""
 }
 
-// merge makes one message of adjacent messages of the user, or of the assistant. Nothing is lost: a
+// merge makes one message of adjacent messages of the user, or of the assistant. No text is lost: a
 // message of the assistant before another one has no calls, because answers to calls would be
-// between them.
-func (c *conversation) merge() {
+// between them. Merge returns false if only some answers of one message are to be learnt.
+func (c *conversation) merge() bool {
 	kept := c.messages[:1]
 	for _, m := range c.messages[1:] {
 		before := &kept[len(kept)-1]
@@ -69,10 +75,14 @@ func (c *conversation) merge() {
 			kept = append(kept, m)
 			continue
 		}
-		before.first, before.last = m.first, m.last
+		if (before.weight == weightZero) != (m.weight == weightZero) {
+			return false
+		}
+		before.first, before.last, before.weight = m.first, m.last, max(before.weight, m.weight)
 		if m.text != nil {
 			before.text = c.Join(before.text, m.text, record.BlankLine)
 		}
 	}
 	c.messages = kept
+	return true
 }

@@ -2,6 +2,7 @@ package tuning
 
 import (
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
 	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
@@ -11,19 +12,23 @@ type tuningTool struct {
 	description []byte // a JSON string; nil if absent
 	parameters  []byte // a JSON Schema; nil if absent
 	strict      []byte // true or false; nil if absent
+	others      bool   // it has values under other keys
 }
 
 // readTools reads the definitions of tools. Tools that are no functions are a reason to drop the
 // row: readers reject them, and without them the conversation is incomplete.
-func (c *conversation) readTools() (drop string) {
+func (c *conversation) readTools(rules toolschema.Rules) (drop string) {
 	c.defined = c.defined[:0]
 	if record.IsOtherKind('[', c.tools) {
 		drop = dropTools
 	}
 	for _, value := range c.Elements(c.tools) {
 		t, ok := c.readTool(value)
-		if !ok {
+		if !ok || t.parameters != nil && !c.schemas.Valid(rules, t.parameters, string(t.strict) == "true") {
 			drop = dropTools
+		}
+		if t.others || rules != toolschema.OpenAI && string(t.strict) == "true" {
+			c.notes |= noteField
 		}
 		c.defined = append(c.defined, t)
 	}
@@ -31,11 +36,19 @@ func (c *conversation) readTools() (drop string) {
 }
 
 func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool) {
-	if string(c.Text(c.Member(doc, "type"))) != "function" {
-		return t, false
+	var kind, function []byte
+	for key, value := range c.Members(doc) {
+		switch string(key) {
+		case "type":
+			kind = value
+		case "function":
+			function = value
+		default:
+			t.others = t.others || !record.IsNothing(value)
+		}
 	}
-	ok = true
-	for key, value := range c.Members(c.Member(doc, "function")) {
+	ok = string(c.Text(kind)) == "function"
+	for key, value := range c.Members(function) {
 		if value[0] == 'n' {
 			continue // null counts as absent
 		}
@@ -48,9 +61,19 @@ func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool) {
 			t.parameters, ok = value, ok && value[0] == '{'
 		case "strict":
 			t.strict, ok = value, ok && (value[0] == 't' || value[0] == 'f')
+		default:
+			t.others = t.others || !record.IsNothing(value)
 		}
 	}
 	return t, ok && functionName(t.name)
+}
+
+// hasTools reports whether the row has definitions of tools.
+func (c *conversation) hasTools() bool {
+	for range c.Elements(c.tools) {
+		return true
+	}
+	return record.IsOtherKind('[', c.tools)
 }
 
 // hasProperties reports whether parameters has properties, each an object.

@@ -21,7 +21,7 @@ var TRLPromptCompletion = format.Target{
 	Formats: format.OnlyJSONL,
 	Load:    "trl sft --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
 	Make: func(_ string, o *format.Options) format.Formatter {
-		return newFormatter(o, func(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
+		return newFormatter(o, reader{weights: weighsLast}, func(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
 			out, drop = appendTRL(dst, c)
 			return append(out, '}'), drop
 		})
@@ -43,7 +43,7 @@ var TRLKTO = format.Target{
 	Formats: format.OnlyJSONL,
 	Load:    "trl kto --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
 	Make: func(_ string, o *format.Options) format.Formatter {
-		f := newFormatter(o, appendTRLKTO)
+		f := newFormatter(o, reader{weights: weighsLast}, appendTRLKTO)
 		f.settings.onlyThumbs, f.settings.original = true, true
 		return f
 	},

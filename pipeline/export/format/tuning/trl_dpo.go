@@ -17,6 +17,7 @@ var TRLDPO = format.Target{
 }
 
 var trlDPO = pairShape{
+	reader: reader{weights: weighsLast},
 	check:  func(*conversation) string { return "" },
 	prompt: appendTRLPrompt,
 	record: func(dst, prompt, preferred, rejected []byte) []byte {

@@ -4,10 +4,12 @@
 //	tuning.go        options, reasons to drop a row and warnings of all targets; the RowFormatter
 //	conversation.go  a conversation: the messages of a row, their rules, their repair
 //	messages.go      reads the messages of a row, with the fault of each
+//	notes.go         what a reader takes, and what is counted because it does not
 //	node.go          the conversation of a node run: its messages, or its prompt and output
 //	tools.go         reads and writes the definitions of tools
 //	flat.go          turns of plain text, for readers that do not know tools
 //	pairs.go         the GroupFormatter of the preference targets
+//	toolschema/      checks the parameters of tools
 //
 // Every other file is a target, or the targets of one reader.
 package tuning
@@ -40,6 +42,7 @@ type settings struct {
 	dedupe     bool
 	system     systemMode
 	text       []byte // a JSON string: the system message of systemReplaced
+	reader     reader
 	// original keeps the given answer instead of the corrected one, for records that contain the
 	// rating.
 	original bool
@@ -54,7 +57,8 @@ const (
 	systemReplaced
 )
 
-func newSettings(o *format.Options) (s settings) {
+func newSettings(o *format.Options, of reader) (s settings) {
+	s.reader = of
 	s.onlyRated = o.Boolean("only_rated", false)
 	s.dedupe = o.Boolean("dedupe", true)
 	value, given := o.Values["system"]
@@ -72,8 +76,8 @@ func newSettings(o *format.Options) (s settings) {
 }
 
 // newFormatter returns the formatter of a target that has a record for each row.
-func newFormatter(o *format.Options, render renderFunc) *formatter {
-	return &formatter{render: render, settings: newSettings(o)}
+func newFormatter(o *format.Options, of reader, render renderFunc) *formatter {
+	return &formatter{render: render, settings: newSettings(o, of)}
 }
 
 // Columns implements [format.Formatter]: the targets are JSON Lines only.
@@ -101,10 +105,7 @@ func (f *formatter) Append(dst []byte, row *record.Row) (out []byte, drop string
 // Warnings implements [format.Warner]. It does not warn about a corrected answer of a run rated
 // thumbsDown, nor about a record that contains the rating: neither teaches a wrong answer.
 func (f *formatter) Warnings(row *record.Row) []string {
-	f.warnings = f.warnings[:0]
-	if f.conversation.trimmed {
-		f.warnings = append(f.warnings, format.TrimmedTail)
-	}
+	f.warnings = f.conversation.notes.appendCodes(f.warnings[:0])
 	if !f.settings.original && !f.conversation.corrected && row.HasFeedback &&
 		string(row.Feedback.Rating) == record.RatedDown {
 		f.warnings = append(f.warnings, format.ThumbsDown)
@@ -128,6 +129,9 @@ const (
 	dropOrphan        = "orphan_tool_message"
 	dropUnanswered    = "unanswered_tool_call"
 	dropTools         = "invalid_tools"
+	dropWeight        = "invalid_weight"
+	dropNothing       = "nothing_to_learn"
+	dropUnwanted      = "unwanted_answer"
 	dropAssistant1st  = "assistant_first"
 	dropTextAndCalls  = "text_beside_tool_calls"
 	dropPromptOfModel = "assistant_before_answer"
@@ -137,7 +141,7 @@ const (
 func tuningDrops(more ...format.Drop) []format.Drop {
 	return slices.Concat([]format.Drop{
 		{Reason: dropNoAssistant, Text: "the assistant never says anything: a run that failed or was cancelled, or one " +
-			"that ended with a tool call"},
+			"that only called tools"},
 		{Reason: dropNoUser, Text: "nobody asks: there is no message of a user before the answer, or no `question`"},
 		{Reason: dropNotText, Text: "a message has content other than text, such as an image"},
 		{Reason: dropEmpty, Text: "a user's message has no text"},
@@ -148,6 +152,8 @@ func tuningDrops(more ...format.Drop) []format.Drop {
 			"JSON object"},
 		{Reason: dropOrphan, Text: "a tool message answers no call before it"},
 		{Reason: dropUnanswered, Text: "a tool call has no answer before the conversation goes on"},
+		{Reason: dropWeight, Text: "the `weight` of an answer is not 0 or 1"},
+		{Reason: dropNothing, Text: "the answers that the reader would learn have `weight` 0"},
 		{Reason: dropShape, Text: "`messages` is no array of objects with a role"},
 		{Reason: dropNotLLM, Text: "the node run is not of `node_type` `llm`"},
 		{Reason: dropNotRated, Text: "nobody gave feedback, and the option `only_rated` asks for it; or no thumb, and the " +
@@ -158,7 +164,10 @@ func tuningDrops(more ...format.Drop) []format.Drop {
 // Reasons that several targets share.
 var (
 	dropsTools = format.Drop{Reason: dropTools,
-		Text: "an entry of `tools` is no function with a valid name, or none that the reader takes"}
+		Text: "an entry of `tools` is no function with a valid name, its `parameters` are no JSON Schema of an object, or " +
+			"the reader does not take it"}
+	dropsUnwanted = format.Drop{Reason: dropUnwanted,
+		Text: "an answer has `weight` 0, and the reader would learn it"}
 	dropsAssistant1st = format.Drop{Reason: dropAssistant1st,
 		Text: "the conversation begins with the assistant, and the reader wants the user"}
 	dropsTextAndCalls = format.Drop{Reason: dropTextAndCalls,
