@@ -179,7 +179,7 @@ func (c *conversation) settle(s *settings, calls bool) (drop string) {
 				continue
 			}
 			if m.fault == "" && m.text == nil {
-				c.notes |= m.notes | noteEmpty
+				c.leaveOut(&m)
 				continue
 			}
 			if len(kept) > 0 {
@@ -190,7 +190,7 @@ func (c *conversation) settle(s *settings, calls bool) (drop string) {
 			return m.fault
 		}
 		if m.role == roleAssistant && m.text == nil && m.first == m.last {
-			c.notes |= m.notes | noteEmpty
+			c.leaveOut(&m)
 			continue
 		}
 		if m.role != roleTool && slices.ContainsFunc(c.calls[open:closed], func(c toolCall) bool { return !c.answered }) {
@@ -199,10 +199,8 @@ func (c *conversation) settle(s *settings, calls bool) (drop string) {
 		switch m.role {
 		case roleSystem:
 			c.system = c.Join(c.system, m.text, record.BlankLine)
+			m.note(noteName, m.name != nil) // the system has no name in a record
 			c.notes |= m.notes
-			if m.name != nil {
-				c.notes |= noteName
-			}
 			continue
 		case roleUser:
 			if m.text == nil {

@@ -60,6 +60,12 @@ func (m *message) note(n notes, holds bool) {
 	}
 }
 
+// leaveOut notes an empty message.
+func (c *conversation) leaveOut(m *message) {
+	m.note(noteName, m.name != nil)
+	c.notes |= m.notes | noteEmpty
+}
+
 // takeNotes adds what the messages of a settled conversation note, and what its reader has no place
 // for.
 func (c *conversation) takeNotes() {

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"slices"
 	"sync"
 
@@ -90,12 +91,16 @@ func metaSchema(draft string, compiles func(pattern string) bool) func() *jsonsc
 		for _, name := range []string{"uri", "uri-reference"} {
 			c.RegisterFormat(&jsonschema.Format{Name: name, Validate: func(any) error { return nil }})
 		}
-		c.RegisterFormat(&jsonschema.Format{Name: "regex", Validate: func(v any) error {
-			if text, ok := v.(string); ok && !compiles(text) {
-				return errors.New("a pattern that the reader may not compile")
+		c.UseRegexpEngine(func(pattern string) (jsonschema.Regexp, error) {
+			if !compiles(pattern) {
+				return nil, errors.New("a pattern that the reader may not compile")
 			}
-			return nil
-		}})
+			re, err := regexp.Compile(pattern)
+			if err != nil {
+				return nil, nil //nolint:nilnil,nilerr // only the patterns of the draft are ever matched
+			}
+			return re, nil
+		})
 		return c.MustCompile(draft)
 	})
 }
