@@ -120,7 +120,8 @@ func pairRules(more ...string) []string {
 }
 
 func newPairFormatter(target string, o *format.Options, shape pairShape) *pairFormatter {
-	f := &pairFormatter{shape: shape, settings: newSettings(o, shape.reader), ids: record.NewIDs(format.FineTuning, target)}
+	f := &pairFormatter{shape: shape, settings: newSettings(o, shape.reader),
+		ids: record.NewIDs(format.FineTuning, target)}
 	f.settings.original = true
 	f.limit = o.Integer("pairs_per_input", 1, 1, 10)
 	return f

@@ -21,10 +21,7 @@ var TRLPromptCompletion = format.Target{
 	Formats: format.OnlyJSONL,
 	Load:    "trl sft --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
 	Make: func(_ string, o *format.Options) format.Formatter {
-		return newFormatter(o, reader{weights: weighsLast}, func(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
-			out, drop = appendTRL(dst, c)
-			return append(out, '}'), drop
-		})
+		return newFormatter(o, reader{weights: weighsLast}, appendTRLCompletion)
 	},
 }
 
@@ -47,6 +44,11 @@ var TRLKTO = format.Target{
 		f.settings.onlyThumbs, f.settings.original = true, true
 		return f
 	},
+}
+
+func appendTRLCompletion(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {
+	out, drop = appendTRL(dst, c)
+	return append(out, '}'), drop
 }
 
 var trlRules = []string{

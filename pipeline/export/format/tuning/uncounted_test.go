@@ -129,15 +129,17 @@ func TestAnAnswerOfWeightZeroIsLearntByNobody(t *testing.T) {
 			formattest.HiMessage + `],"completion":[` + formattest.AssistantSays("4") + `]}`,
 			"drop assistant_before_answer", "drop nothing_to_learn"},
 	} {
-		checkTuned(t, target, nil, []tuned{{target + ", earlier", badRow, want[0]}, {target + ", adjacent", adjacent, want[1]},
+		checkTuned(t, target, nil, []tuned{{target + ", earlier", badRow, want[0]},
+			{target + ", adjacent", adjacent, want[1]},
 			{target + ", the last", lastRow, want[2]},
 			{target + ", of no weight", formattest.ChatRow(formattest.Chat(formattest.HiMessage, last)), "drop nothing_to_learn"},
 			{target + ", of another weight", formattest.ChatRow(formattest.Chat(formattest.HiMessage, weighed("4", "0.5"))),
 				"drop invalid_weight"}})
 	}
-	checkTuned(t, "mistral", nil, []tuned{{"the last, with tools", withTools(formattest.ChatRow(lastIs), "["+formattest.ToolF+"]"),
-		"drop nothing_to_learn"}})
-	checkTuned(t, "openai_chat", nil, []tuned{{"corrected", corrected(formattest.ChatRow(lastIs), "good"), openAILine(formattest.HiMessage,
+	checkTuned(t, "mistral", nil, []tuned{{"the last, with tools", withTools(formattest.ChatRow(lastIs),
+		"["+formattest.ToolF+"]"), "drop nothing_to_learn"}})
+	checkTuned(t, "openai_chat", nil, []tuned{{"corrected", corrected(formattest.ChatRow(lastIs),
+		"good"), openAILine(formattest.HiMessage,
 		formattest.YesMessage, formattest.HiMessage, formattest.AssistantSays("good"))}})
 }
 

@@ -47,7 +47,7 @@ func TestParametersAreHeldAgainstTheRulesOfTheirReader(t *testing.T) {
 		{"a bound of draft 4", object(`{"minimum":0,"exclusiveMinimum":true}`), false, false, false, false},
 		{"items by position, of draft 7", object(`{"items":[{"type":"string"}]}`), true, true, false, true},
 		{"items by position, of 2020-12", object(`{"prefixItems":[{"type":"string"}]}`), true, true, false, true},
-		{"what only draft 7 refuses", object(`{"dependencies":1}`), true, true, false, false},
+		{"what only draft 7 refuses", object(`{"additionalItems":1}`), true, true, false, false},
 		{"a reference that is no URI", object(`{"$ref":"#/$defs/Pair[int, str]"}`), true, true, false, true},
 		{"a keyword that nobody knows", object(`{"x-order":1}`), true, true, false, true},
 		{"a property of the name of a keyword", `{"type":"object","properties":{"type":{"type":"string"},"pattern":{}}}`,
