@@ -146,7 +146,7 @@ func notFound(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	problem(http.StatusNotFound, "there is no such route; /docs/reference lists them").write(w)
 }
 
-// discarded is an answer whose body is dropped.
+// discarded is a response writer that drops the body.
 type discarded struct {
 	header http.Header
 	status int

@@ -78,7 +78,7 @@ func (a *API) registerExports() {
 	try := huma.Operation{
 		OperationID: "try-export", Method: http.MethodPost, Path: "/v1/exports/dry-run", Summary: "Try an export request",
 		Tags: []string{"Exports"},
-		Description: fmt.Sprintf("Says what an export would come to, and writes nothing: how many rows are selected, and "+
+		Description: fmt.Sprintf("Estimates an export and writes nothing: how many rows are selected, and "+
 			"of the most recent %d what becomes of them, with the first records as they would be written.", dryRunRows),
 		Security: requireScope(auth.ExportsWrite), MaxBodyBytes: maxRequest, BodyReadTimeout: bodyTimeout,
 		Errors: []int{400, 401, 403, 413, 415, 422, 503},
@@ -210,8 +210,9 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 	return request, document, nil
 }
 
-// allMistakes is refused, with the other mistakes of a request whose id is wrong. A record with
-// such a request becomes a dead letter with one reason; a caller gets all of them.
+// allMistakes is like refused, but for a request with a wrong id it adds the request's other
+// mistakes. A record with such a request becomes a dead letter with one reason, but a caller over
+// HTTP gets all mistakes.
 func allMistakes(fields map[string]json.RawMessage, err error) *Problem {
 	p := refused(err)
 	var refusal *strictjson.Refusal

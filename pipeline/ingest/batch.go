@@ -33,7 +33,7 @@ type letter struct {
 	refusal *strictjson.Refusal
 }
 
-// content is what decoding some records gave.
+// content is the result of decoding some records.
 type content struct {
 	runs     rows[*runs.Run]
 	nodes    rows[*runs.Node]
@@ -87,7 +87,8 @@ func (b *batch) setEnd(p kafka.Partition, e end) {
 
 // owned are the partitions of this process, each with the number of its assignment. The stage
 // commits an offset only if it owns the partition since before it polled it: Kafka lets a member of
-// a group commit any partition, and would set back the progress of the partition's next owner.
+// a group commit any partition, so a late commit would reset the progress of the partition's next
+// owner.
 type owned struct {
 	mu          sync.Mutex
 	assignments uint64

@@ -30,16 +30,16 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// Name is the stage's name: in dead letters and metrics, and with the prefix of topics that of the
-// consumer group.
+// Name is the stage's name in dead letters and metrics. With the prefix of topics, it is also the
+// name of the consumer group.
 const Name = "ingest"
 
 // Config of the stage. The zero value of a limit is its default.
 type Config struct {
 	kafka.Config
-	BatchRows     int           // a batch is full with so many events; the last poll may exceed it; default 50,000
-	BatchBytes    int           // a batch is full with so many bytes of records, likewise; default 8 MiB
-	BatchInterval time.Duration // a batch is full after so long; default 1 s
+	BatchRows     int           // events of a full batch; the last poll may exceed it; default 50,000
+	BatchBytes    int           // bytes of the records of a full batch; the last poll may exceed it; default 8 MiB
+	BatchInterval time.Duration // age of a full batch; default 1 s
 	// StopTimeout is how long a stop waits until the last batch is stored; default 6 s. The stage
 	// does not commit the records of a batch that is not stored by then; they come again.
 	StopTimeout time.Duration
@@ -92,8 +92,8 @@ func New(cfg Config, store *runstore.Store) *Stage {
 	return s
 }
 
-// The pauses between attempts are shorter than those of other stages: what is late here is late in
-// ClickHouse.
+// The pauses between attempts are shorter than those of other stages, because every pause delays
+// rows in ClickHouse.
 const (
 	minPause = 100 * time.Millisecond
 	maxPause = 10 * time.Second
@@ -104,8 +104,8 @@ const (
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
 // Run consumes until ctx is done, and then stores and commits what it has polled. It returns an
-// error only where waiting does not help: wrong credentials or schema, a topic that is missing or
-// was recreated.
+// error only if an operator must act: wrong credentials or schema, a topic that is missing or was
+// recreated.
 func (s *Stage) Run(ctx context.Context) error {
 	defer s.store.Close()
 	if err := s.untilStored(ctx, "check", func() error { return s.store.Check(ctx) }); err != nil {

@@ -162,7 +162,7 @@ func poisons() []poison {
 	}
 }
 
-// goods returns events on the valid side of each limit, and one event of each mode.
+// goods returns events that are just within each limit, and one event of each mode.
 func goods() []*kgo.Record {
 	list := []string{goodRun, goodNode, goodFeedback, envelope(goodRun), "\x00\x00\x00\x00\x07" + goodRun, goodRun + "\n"}
 	run := func(old, new string) { list = append(list, strings.Replace(goodRun, old, new, 1)) }

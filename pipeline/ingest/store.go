@@ -81,7 +81,7 @@ func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E],
 const unknownAttempts = 5
 
 // untilStored calls f until it succeeds, with growing pauses while ClickHouse is unavailable. It
-// returns an error where waiting does not help, and the cause of ctx when it is done.
+// returns an error if only an operator can fix the fault, and the cause of ctx when ctx is done.
 func (s *Stage) untilStored(ctx context.Context, what string, f func() error) error {
 	err := s.retry.Limited(unknownAttempts, 0).Do(ctx, what, "ClickHouse", func() error {
 		err := f()
@@ -145,7 +145,8 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 const maxLoggedLetters = 10
 
 // sendLarge sends a dead letter that was too large for the topic: first alone, since only its batch
-// may have been too large; then without its value; then without anything of the record.
+// may have been too large; then without its value; then without the record's value, key and
+// headers.
 func sendLarge(ctx context.Context, client *kgo.Client, letter *kgo.Record) (err error) {
 	for _, record := range []*kgo.Record{letter, event.DeadLetterWithoutValue(letter),
 		event.DeadLetterWithoutRecord(letter)} {

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ErrAccess is found in the errors of Explain that other credentials or rights mend.
+// ErrAccess is wrapped by errors of Explain that are about credentials or rights.
 var ErrAccess = errors.New("kafka refused access")
 
 var accessErrors = []error{
@@ -19,7 +19,7 @@ var accessErrors = []error{
 	kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
 }
 
-// IsPermanent reports whether only an operator can mend an error: Kafka refused access, a topic was
+// IsPermanent reports whether only an operator can fix an error: Kafka refused access, a topic was
 // recreated, or Permanent marked the error.
 func IsPermanent(err error) bool {
 	if errors.As(err, new(permanent)) || isRecreated(err) {
@@ -45,7 +45,7 @@ func (c *Config) Explain(err error, topics ...string) error {
 		return err
 	}
 	name := "topic " + strings.Join(topics, ", topic ")
-	if len(topics) == 0 || topics[0] == "" { // an error of the client as a whole
+	if len(topics) == 0 || topics[0] == "" { // the error is about the client as a whole
 		name = "the topics of " + c.Name
 	}
 	switch {

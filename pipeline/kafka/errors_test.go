@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-func TestAnErrorThatOnlyAnOperatorMendsIsPermanentAndSaysWhatToDo(t *testing.T) {
+func TestAnErrorThatOnlyAnOperatorCanFixIsPermanentAndExplainsHow(t *testing.T) {
 	t.Parallel()
 	cfg := &Config{Name: "track", TopicPrefix: "t."}
 	for _, c := range []struct {
@@ -62,7 +62,7 @@ func TestAnErrorThatOnlyAnOperatorMendsIsPermanentAndSaysWhatToDo(t *testing.T) 
 	}
 }
 
-func TestWhatAPollFindsWrongIsSorted(t *testing.T) {
+func TestErrorsOfAPollAreClassified(t *testing.T) {
 	t.Parallel()
 	oversize := &kgo.ErrDecompressTooLarge{Topic: "t.in", Partition: 3, Offset: 7, NextOffset: 9}
 	for name, c := range map[string]struct {

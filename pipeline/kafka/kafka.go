@@ -1,13 +1,13 @@
 // Package kafka is what every consumer and producer of Millrace shares.
 //
 //	kafka.go     Config of a consumer, and the options of its client
-//	names.go     which prefixes of names Kafka takes
+//	names.go     which prefixes of names Kafka accepts
 //	topics.go    creating topics, and requiring them at start
 //	errors.go    which errors are permanent, what an operator does about them, and the errors of a poll
 //	oversize.go  batches that decompress to more than a client holds
 //	retry.go     Retrier: repeating what failed
 //	metrics.go   Register: collectors that survive a second start in one process
-//	producer.go  options of those who publish, and the check of run events before they reach Kafka
+//	producer.go  options of producers, and the check of run events before they are published
 //
 // The stages that consume, work and produce in transactions are package stage.
 package kafka
@@ -46,12 +46,13 @@ const (
 	rebalanceTimeout  = 15 * time.Second // how long a group waits for a member that was killed or is stuck
 	fetchMaxBytes     = 16 << 20
 	// A fetch that waits keeps its connection busy: a client that is given other partitions, or
-	// leaves the group, waits for it. Records are delivered at once, whatever this is.
+	// leaves the group, waits for it. Records are delivered at once, with any value of
+	// fetchMaxWait.
 	fetchMaxWait = 500 * time.Millisecond
 	// MaxDecompress bounds the decompressed bytes of one batch. A producer's batch has at most 8
 	// MiB as sent.
 	MaxDecompress  = 64 << 20
-	deadLetterSize = 9 << 20 // a dead letter is a record of 8 MiB and why it was refused
+	deadLetterSize = 9 << 20 // a dead letter is a record of up to 8 MiB with the reason for its refusal
 )
 
 // FetchOptions returns the options of a client that consumes without a group.

@@ -7,8 +7,8 @@ import (
 )
 
 // Register registers a collector and returns it, or the collector of its name that the registry
-// has: a consumer that is started again in one process goes on counting. A nil registry takes
-// everything.
+// has: a consumer that is started again in one process goes on counting. With a nil registry, the
+// collector is not registered.
 func Register[C prometheus.Collector](registry prometheus.Registerer, c C) C {
 	if registry == nil {
 		return c

@@ -9,14 +9,14 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 )
 
-// Kafka takes topic names of at most 249 of these characters,
-// org.apache.kafka.common.internals.Topic. A name of a consumer group or a transactional id may be
-// any string of the protocol.
+// maxTopicName is the longest name of a topic that Kafka accepts, see
+// org.apache.kafka.common.internals.Topic. The name of a consumer group and a transactional id may
+// be any string of the protocol.
 const maxTopicName = 249
 
 var topicCharacters = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 
-// CheckTopicPrefix returns an error unless Kafka takes the prefix with the name of every topic.
+// CheckTopicPrefix returns an error unless Kafka accepts the prefix with the name of every topic.
 func CheckTopicPrefix(prefix string) error {
 	longest := 0
 	for _, topic := range event.Topics {
@@ -33,7 +33,8 @@ func CheckTopicPrefix(prefix string) error {
 // an id.
 const maxTransactionalIDPrefix = 32_000
 
-// CheckTransactionalIDPrefix returns an error unless Kafka takes transactional ids with the prefix.
+// CheckTransactionalIDPrefix returns an error unless Kafka accepts transactional ids with the
+// prefix.
 func CheckTransactionalIDPrefix(prefix string) error {
 	if !utf8.ValidString(prefix) || len(prefix) > maxTransactionalIDPrefix {
 		return errors.New("must be UTF-8 of at most 32,000 bytes")

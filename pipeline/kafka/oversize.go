@@ -75,10 +75,10 @@ func (p *Positions) Next(at Partition) int64 { return p.next[at] }
 func (p *Positions) Forget(at Partition) { delete(p.next, at) }
 
 // Offsets returns all positions for the client's SetOffsets, which has to be called after a batch
-// was stepped over. SetOffsets makes the client drop the fetches that it holds. One of them may
-// tell of another oversize batch, of which the client never tells again, and it fetches only
-// partitions that are set. Therefore all partitions are set, and with an epoch that no broker has,
-// since the client ignores an offset that is no news.
+// was stepped over. SetOffsets makes the client drop the fetches that it holds. One of these
+// fetches may report another oversize batch, which the client then never reports again. The client
+// also fetches only partitions that are set. Therefore Offsets returns all partitions. Their epoch
+// is one that no broker has, because the client ignores an offset that it already knows.
 func (p *Positions) Offsets() map[string]map[int32]kgo.EpochOffset {
 	p.epoch = min(p.epoch, -1) - 1
 	offsets := map[string]map[int32]kgo.EpochOffset{}

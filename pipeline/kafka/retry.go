@@ -16,7 +16,7 @@ import (
 // Retrier repeats what failed, in place, with growing pauses. The zero value of a limit is no
 // limit.
 type Retrier struct {
-	Attempts int           // at most, without those that failed as Unavailable
+	Attempts int           // maximum of attempts; attempts that failed as Unavailable do not count
 	Within   time.Duration // no attempt begins later than this after the first
 	Pause    time.Duration // after the first failure; grows fourfold up to MaxPause; each between half and all of it
 	MaxPause time.Duration
@@ -51,10 +51,10 @@ type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
-// Permanent marks an error that no repetition can mend.
+// Permanent marks an error that a repetition cannot fix.
 func Permanent(err error) error { return permanent{err} }
 
-// unavailable is an error that says nothing about the work.
+// unavailable is an error of a service, not of the work.
 type unavailable struct{ error }
 
 func (u unavailable) Unwrap() error { return u.error }
@@ -68,8 +68,8 @@ func IsMarked(err error) bool {
 }
 
 // Do calls try until it succeeds, fails as Permanent or with a *strictjson.Refusal, or reaches a
-// limit. It returns the last error, without its mark, or the cause of ctx. The log and the metrics
-// name the work by what, and the log names the thing it is done for by about.
+// limit. It returns the last error, without its mark, or the cause of ctx. what names the work in
+// the log and the metrics; about names its object in the log.
 func (r Retrier) Do(ctx context.Context, what, about string, try func() error) error {
 	began, pause := time.Now(), r.Pause
 	var logged time.Time

@@ -15,7 +15,7 @@ func retrier() Retrier {
 	return (&Config{Name: "test", Log: slog.New(slog.DiscardHandler)}).Retrier()
 }
 
-// do tries with errors of its own and returns how often and how long it did.
+// do runs the retrier with try, and returns the number of attempts and the time that they took.
 func do(ctx context.Context, r Retrier, try func(n int) error) (n int, took time.Duration, err error) {
 	began := time.Now()
 	err = r.Do(ctx, "what", "about", func() error {

@@ -1,7 +1,7 @@
 package sample
 
-// airline is a copilot that helps the passengers of an airline: it decides what is wanted, searches
-// the rules, lets an agent call tools and writes an answer from what they gave.
+// airline is a copilot that helps the passengers of an airline. It classifies the intent, searches
+// the rules, lets an agent call tools, and writes an answer from the results.
 var airline = app{
 	source: "copilot", id: "airline-helpdesk", name: "Airline help desk", uri: "/copilots/airline-helpdesk",
 	triggers: []string{"chat", "chat", "chat", "api"},

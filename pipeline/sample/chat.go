@@ -3,8 +3,8 @@ package sample
 import "strings"
 
 // writeMessages writes the run's conversation in OpenAI's shape: system, earlier turns, the
-// question, tool calls with their results, the answer. The input decides how it is written, so that
-// all runs of an input can be compared.
+// question, tool calls with their results, the answer. The input determines the style, so that all
+// runs of an input can be compared.
 func (r *run) writeMessages(d *doc, final bool) {
 	d.arr("messages")
 	if in := &r.in; in.style != 7 {
@@ -12,7 +12,7 @@ func (r *run) writeMessages(d *doc, final bool) {
 	}
 	earlier := r.writeEarlier(d)
 	r.writeQuestion(d)
-	// A conversation that stopped before its tools answered ends with the question.
+	// If the run stopped before its tools answered, the conversation ends with the question.
 	if r.callCount() > 0 && final && r.status != failed {
 		r.writeCalls(d, earlier)
 	}
@@ -71,7 +71,7 @@ func (r *run) writeEarlier(d *doc) (called bool) {
 
 func (r *run) writeQuestion(d *doc) {
 	switch {
-	case r.in.style <= 1: // parts: text, and what the user attached
+	case r.in.style <= 1: // parts: the text and the attached files
 		d.open()
 		d.str("role", "user")
 		d.arr("content")
@@ -97,11 +97,11 @@ func (r *run) writeQuestion(d *doc) {
 	}
 }
 
-// writeCalls writes the topic's calls, two of them in parallel in one message, and the answers to
-// them.
+// writeCalls writes the topic's tool calls and their results. Two calls are parallel, in one
+// message.
 func (r *run) writeCalls(d *doc, earlier bool) {
 	n := r.callCount()
-	again := earlier && r.in.style >= 5 // some clients count calls from 0 in every turn
+	again := earlier && r.in.style >= 5 // some clients number the calls from 0 in every turn
 	r.writeCall(d, 0, n, again)
 	for k := range n {
 		r.writeResult(d, k, again)
@@ -151,7 +151,8 @@ func (r *run) writeResult(d *doc, k int, counted bool) {
 	d.endObj()
 }
 
-// writeCallID writes an id that is unique in the conversation, or one that only counts.
+// writeCallID writes the id of a call: unique in the conversation, or a number that other turns
+// repeat.
 func (r *run) writeCallID(d *doc, key string, k int, counted bool) {
 	d.begin(key)
 	d.b = append(d.b, "call_"...)

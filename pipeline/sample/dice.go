@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// mix hashes two numbers into one (the finaliser of splitmix64 on their combination). It gives what
-// must be known of a run without planning it.
+// mix hashes two numbers into one (the finaliser of splitmix64 on their combination). It gives
+// properties of a run that are needed before the run is planned.
 func mix(a, b uint64) uint64 {
 	z := a*0x9e3779b97f4a7c15 + b + 0x632be59bd9b4e019
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9

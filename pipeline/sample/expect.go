@@ -1,17 +1,17 @@
 package sample
 
-// Totals is what a consumer of all events of a Config must end up with.
+// Totals are the totals that a consumer of all events of a Config must have at the end.
 type Totals struct {
-	Events int // sent, repeats included
-	// Identities, each counted once.
+	Events int // events sent, including repeats
+	// Number of different runs, node runs and feedback.
 	Runs, Nodes, Feedback int
-	// Runs by their last status: by app, `app_id`; by the rating of the run's newest feedback
-	// without a node, where that has a rating.
+	// Numbers of runs: by their last status, by `app_id`, and by the rating of the newest feedback
+	// on the run. Feedback on a node or without a rating does not count.
 	RunsByStatus, RunsByApp, RunsByRating map[string]int
 	NodesByStatus                         map[string]int
 }
 
-// Expect computes the totals of c, whose Runs must not be 0, without writing any event.
+// Expect computes the totals of c without writing an event. c.Runs must not be 0.
 func Expect(c Config) Totals {
 	c = c.withDefaults()
 	t := Totals{

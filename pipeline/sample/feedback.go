@@ -1,8 +1,8 @@
 package sample
 
-// verdict is one version of one feedback.
+// verdict is one revision of one feedback.
 type verdict struct {
-	number, revision int // of the feedback in its run, of the version of it
+	number, revision int // of the feedback in the run; of this revision
 	node             int // index in nodes; -1: about the run
 	by               author
 	rating           int // 1 thumbsUp, -1 thumbsDown, 0 none
@@ -52,7 +52,7 @@ var (
 	likeliest = [...]int{wrong: 8, partial: 45, good: 92} // per cent of thumbs up
 )
 
-// drawVerdicts decides who says what about the run, and when.
+// drawVerdicts decides the feedback on the run: authors, ratings and times.
 func (r *run) drawVerdicts() {
 	if r.status == running {
 		return
@@ -79,14 +79,14 @@ func (r *run) drawVerdicts() {
 		return
 	}
 	switch t.variant(1) {
-	case 1: // changes their mind
+	case 1: // the same person changes the feedback
 		if first >= 0 {
 			v := r.verdicts[first]
 			v.revision, v.rating, v.lag, v.corrected = 1, -v.rating, lagVeryLate, v.rating > 0
 			v.updated = max(v.created+1000, r.cfg.base(r.index+lags[lagVeryLate]))
 			r.verdicts = append(r.verdicts, v)
 		}
-	case 2: // another person
+	case 2: // another person gives feedback
 		v := verdict{by: byReviewer, node: -1, score: r.measured(60), lag: lagVeryLate}
 		if v.corrected = r.level < good; v.corrected {
 			v.rating = -1
@@ -116,7 +116,7 @@ func (r *run) opinion() int {
 	return -1
 }
 
-// measured draws a score around the answer's quality.
+// measured draws a score near the answer's quality.
 func (r *run) measured(noise int) int {
 	q := r.quality
 	if r.status != succeeded {

@@ -4,20 +4,20 @@ import (
 	"time"
 )
 
-// Config says how much to generate and of what. The zero value of a field means its default.
+// Config is the configuration of a generator. The zero value of a field means its default.
 type Config struct {
 	Seed uint64
-	// Runs to generate; 0 is endless. Events that are late follow after the last run.
+	// Runs is the number of runs; 0 means endless. Late events follow after the last run.
 	Runs int
-	// Workspaces take turns, run by run; default {"default"}. Each has its own inputs.
+	// Workspaces take turns, run by run. Default: {"default"}. Each workspace has its own inputs.
 	Workspaces []string
 	// Start is the first run's started_at, to the millisecond; default 2026-01-05T08:00:00Z. A few
 	// runs claim to have started up to six days earlier.
 	Start time.Time
 	// Interval is the mean time between the starts of two runs, to the microsecond; default 1 s.
 	Interval time.Duration
-	// Plain makes one event of each run and all of them alike, for benchmarks: succeeded, about 1.2
-	// kB, no nodes and no feedback.
+	// Plain is for benchmarks: each run is one event of about 1.2 kB, has succeeded, and has no
+	// nodes and no feedback.
 	Plain bool
 }
 
@@ -34,7 +34,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// The types of events.
+// Types of events.
 const (
 	TypeRun      = "dev.millrace.run.v1"
 	TypeNode     = "dev.millrace.node.v1"
@@ -43,9 +43,10 @@ const (
 
 // Event is one CloudEvent. The record's key is WorkspaceID + "/" + RunID.
 type Event struct {
-	// ID is the same for the same event sent again. Subject is the run's id.
+	// ID is the same when an event is sent again. Subject is the run's id.
 	ID, Source, Type, Subject string
-	// Time is when the producer made the event; late events keep theirs, so times are not in order.
+	// Time is when the producer made the event. Late events keep their time, so times are not in
+	// order.
 	Time        time.Time
 	WorkspaceID string
 	RunID       string
@@ -67,22 +68,22 @@ func (e Event) AppendLine(dst []byte) []byte {
 	return append(append(d.b, e.Data...), '}', '\n')
 }
 
-// Generator makes events one by one. It is for one goroutine.
+// Generator makes events one by one. It is not safe for concurrent use.
 type Generator struct {
 	config Config
 	step   uint64
 	lag    int // index in lags
-	part   int // the next one of run to look at; the run is step − lags[lag]
+	part   int // index of the next part of the run, which is number step − lags[lag]
 	run    run
 	loaded bool
 	doc    doc
 	id     []byte
 }
 
-// New returns a generator that begins with the first run.
+// New returns a generator that starts with the first run.
 func New(c Config) *Generator { return &Generator{config: c.withDefaults()} }
 
-// planAny plans run i of either kind of configuration.
+// planAny plans run i, plain or not.
 func (r *run) planAny(c *Config, i uint64) {
 	if c.Plain {
 		r.planPlain(c, i)
@@ -91,7 +92,7 @@ func (r *run) planAny(c *Config, i uint64) {
 	}
 }
 
-// Next makes the next event; false says that there are no more.
+// Next makes the next event. It returns false if there are no more.
 func (g *Generator) Next() (Event, bool) {
 	for {
 		if g.loaded {
@@ -135,13 +136,13 @@ func (g *Generator) load() bool {
 	}
 }
 
-// event writes one part of the run.
+// event returns the event of one part of the run.
 func (g *Generator) event(p part) Event {
 	r := &g.run
 	e := Event{Source: r.app.uri, Type: TypeRun, WorkspaceID: r.workspace}
 	var suffix string
 	var at int64
-	// Some producers write ASCII only.
+	// Some producers escape all characters beyond ASCII.
 	g.doc.reset(!g.config.Plain && mix(r.in.key, 19)%12 == 0)
 	r.render()
 	switch p.kind {
@@ -176,7 +177,8 @@ func (g *Generator) event(p part) Event {
 	return e
 }
 
-// runEvent writes a snapshot of the run, and gives its event's name and time.
+// runEvent writes a snapshot of the run. It returns the suffix of the event's id, and the event's
+// time.
 func (r *run) runEvent(d *doc, kind partKind) (suffix string, at int64) {
 	if r.cfg.Plain {
 		r.writePlain(d)

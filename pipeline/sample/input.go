@@ -1,17 +1,17 @@
 package sample
 
 // blockRuns is the number of successive runs of a workspace that draw their inputs from the same
-// pools: large enough for comparisons, small enough that no group of equal inputs grows with the
-// data set.
+// pools. It is large enough for comparisons. It is small enough that groups of equal inputs do not
+// grow with the data set.
 const (
 	blockRuns     = 250
-	poolSize      = 14 // slots from here on are the regression set's
+	poolSize      = 14 // higher slots belong to the regression set
 	regressionSet = 8
 	// A regression set is replayed for this many runs of a workspace, then replaced.
 	regressionRuns = 20_000
 )
 
-// input is what a run was asked: the same for every run that replays it.
+// input is the input of a run. Every run that replays it has the same.
 type input struct {
 	key        uint64
 	topic      *topic
@@ -27,9 +27,9 @@ type input struct {
 	n, hours   int
 	percent    int
 	turns      int  // earlier turns of the conversation
-	style      int  // 0…7: how the messages are written
+	style      int  // 0 to 7: decides how the messages are written
 	attachment bool // an input file
-	second     bool // also makes the topic's second call, in parallel
+	second     bool // the topic's second call is made too, in parallel
 }
 
 var (
@@ -39,8 +39,8 @@ var (
 	countries = []string{"Germany", "Japan", "Brazil", "Kenya", "Canada", "Egypt", "France", "India"}
 )
 
-// draw fills in from a stream of its own: an input depends on the seed, the workspace's number, the
-// app and the slot.
+// draw draws the input. It seeds the dice for this input, which depends only on the seed, the
+// number of the workspace, the app and the slot.
 func (in *input) draw(d *dice, a *app, key, slot uint64) {
 	d.seed(key, 1, 0)
 	*in = input{key: key}
@@ -125,8 +125,8 @@ func appendMoney(b []byte, cents int) []byte {
 	return appendPadded(append(b, '.'), cents%100, 2)
 }
 
-// expand appends text with its {names} replaced. A brace that opens no known name stands for
-// itself, so JSON passes.
+// expand appends text with its {names} replaced. A brace without a known name stays as it is, so
+// text may contain JSON.
 func (in *input) expand(b []byte, text string) []byte {
 	from := 0
 	for i := 0; i < len(text); i++ {

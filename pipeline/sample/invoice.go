@@ -1,7 +1,7 @@
 package sample
 
-// invoice is a recipe, mostly started by a webhook: it classifies an invoice, extracts its fields,
-// looks up the order, validates one against the other and routes the invoice.
+// invoice is a recipe that is mostly started by a webhook. It classifies an invoice, extracts its
+// fields, looks up the order, compares the two and routes the invoice.
 var invoice = app{
 	source: "recipe", id: "invoice-triage", name: "Invoice triage", uri: "/recipes/invoice-triage",
 	triggers: []string{"webhook", "webhook", "webhook", "api"},
@@ -31,15 +31,15 @@ var invoice = app{
 				d.str("category", r.in.topic.category)
 				d.dec("confidence", 500+r.quality/2, 3)
 			},
-			says: func(d *doc, r *run, _ *nodeRun) { d.str("category", r.in.topic.category) },
+			modelOutput: func(d *doc, r *run, _ *nodeRun) { d.str("category", r.in.topic.category) },
 			templates: []string{
 				"Which of {{categories}} is this invoice?\n{{document_text}}",
 				"Categories: {{categories}}\nSupplier: {{supplier}}\n\nInvoice:\n\"\"\"\n{{document_text}}\n\"\"\"\n\nAnswer " +
 					"with {\"category\": …}.",
 			}},
 		{id: "extract", name: "Extract fields", kind: "llm", files: true, inputs: documentIn,
-			outputs: func(d *doc, r *run, _ *nodeRun) { r.writeFields(d) },
-			says:    func(d *doc, r *run, _ *nodeRun) { r.writeFields(d) },
+			outputs:     func(d *doc, r *run, _ *nodeRun) { r.writeFields(d) },
+			modelOutput: func(d *doc, r *run, _ *nodeRun) { r.writeFields(d) },
 			templates: []string{
 				"Extract the number, the date, the order, the currency and the total.\n\n{{document_text}}",
 				"Extract the fields as in the example.\n\nExample: \"Total due 12,00 €\" gives {\"total\": 12.00, \"currency\": " +
@@ -62,7 +62,7 @@ var invoice = app{
 				r.writeIssues(d)
 				d.text("summary", r.answerOrTruth())
 			},
-			says: func(d *doc, r *run, _ *nodeRun) {
+			modelOutput: func(d *doc, r *run, _ *nodeRun) {
 				d.str("decision", r.decision())
 				d.text("why", r.answerOrTruth())
 			},
@@ -70,8 +70,7 @@ var invoice = app{
 				"Does invoice {{document_text}} match order {{purchase_order}}?",
 				"Order {{purchase_order}} of {{supplier}}.\nInvoice:\n{{document_text}}\nList what does not match, then decide: " +
 					"approve, hold, reject.",
-				// Two names of more than 60 characters that differ only at their ends, as tools
-				// build them.
+				// Tools generate such names: more than 60 characters, which differ only at the end.
 				"Order {{purchase_order}}\nReceived: " +
 					"{{purchase_order_lines_that_the_warehouse_received_and_matched_so_far}}\nOpen: " +
 					"{{purchase_order_lines_that_the_warehouse_received_and_matched_not_yet}}\nInvoice:\n{{document_text}}\nToday: " +
@@ -123,7 +122,7 @@ func documentIn(d *doc, r *run, _ *nodeRun) {
 	d.str("supplier", vendors[r.in.vendor])
 }
 
-// decision is the right one unless the answer is wrong.
+// decision returns the right decision, unless the run's answer is wrong.
 func (r *run) decision() string {
 	right := r.in.topic.intent
 	switch {
@@ -136,7 +135,7 @@ func (r *run) decision() string {
 	}
 }
 
-// writeFields writes the extracted fields; a bad version misses some.
+// writeFields writes the extracted fields. A bad answer lacks some of them.
 func (r *run) writeFields(d *doc) {
 	d.text("invoice_number", r.expand("{invoice}"))
 	d.text("invoice_date", r.expand("{date}"))
@@ -148,7 +147,7 @@ func (r *run) writeFields(d *doc) {
 	d.str("currency", "EUR")
 	total := r.in.cents
 	if r.level == wrong {
-		total *= 100 // the decimal comma again
+		total *= 100 // the model has dropped the decimal comma
 	}
 	d.dec("total", total, 2)
 }
@@ -164,8 +163,8 @@ func (r *run) writeIssues(d *doc) {
 	d.endArr()
 }
 
-// renderInvoice writes the text of the invoice as it was read from the page. It depends on the
-// input only, unless the run is one with a long text.
+// renderInvoice renders the text of the invoice. The text depends only on the input, unless the run
+// has a long text.
 func renderInvoice(r *run) {
 	in := &r.in
 	start := len(r.arena)
@@ -192,7 +191,8 @@ func renderInvoice(r *run) {
 
 func (in *input) invoiceLines() int { return 2 + int(mix(in.key, 29)%7) }
 
-// invoiceLine gives the k-th line of the invoice: what, how many and the price of one in cents.
+// invoiceLine returns the k-th line of the invoice: the product, the count, and the price of one in
+// cents.
 func (in *input) invoiceLine(k int) (what string, count, price int) {
 	h := mix(in.key, uint64(30+k))
 	return goods[h%uint64(len(goods))], int(h>>8%40) + 1, int(h>>16%8_000) + 5
@@ -206,7 +206,7 @@ func (in *input) invoiceTotal() (cents int) {
 	return cents
 }
 
-// openAmount is what is left to pay of the order.
+// openAmount returns the part of the order that is not yet paid.
 func (in *input) openAmount() int {
 	if in.topic.title == "total_mismatch" {
 		return in.cents * 100 / (100 + in.percent)

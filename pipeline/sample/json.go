@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// doc writes one JSON document into a reused buffer. The last byte tells whether a comma is due, so
-// values may be written in any order without bookkeeping.
+// doc writes one JSON document into a reused buffer. The last byte of the buffer shows whether a
+// comma is needed before the next value.
 type doc struct {
 	b     []byte
 	ascii bool // write non-ASCII characters as \u escapes, as Python's json.dumps does by default
@@ -148,8 +148,8 @@ func appendHex(dst []byte, v uint64, n int) []byte {
 	return dst
 }
 
-// verbatim holds the bytes that stand for themselves in a JSON string. Bytes of multi-byte
-// characters do, unless everything is to be ASCII.
+// verbatim marks the bytes that need no escape in a JSON string. Bytes of multi-byte characters are
+// marked too; only ASCII output escapes them.
 var verbatim = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c >= 0x20 && c != '"' && c != '\\'

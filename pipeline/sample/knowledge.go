@@ -1,6 +1,6 @@
 package sample
 
-// knowledge is a recipe that answers from the manuals of a maker of heat pumps.
+// knowledge is a recipe that answers questions from the manuals of heat pumps.
 var knowledge = app{
 	source: "recipe", id: "knowledge-answer", name: "Knowledge base answer", uri: "/recipes/knowledge-answer",
 	triggers: []string{"api", "api", "chat", "webhook"},
@@ -49,13 +49,14 @@ var knowledge = app{
 				d.bool("grounded", r.level > wrong)
 				d.dec("score", r.quality, 3)
 			},
-			says: func(d *doc, r *run, _ *nodeRun) {
+			modelOutput: func(d *doc, r *run, _ *nodeRun) {
 				d.bool("grounded", r.level > wrong)
 				if r.level == wrong {
 					d.str("why", "the passages say something else")
 				}
 			},
-			// By prompt of the app's version: the first is never used, since the node came later.
+			// One template for each prompt. The first is never used, since the first version has no
+			// such node.
 			templates: []string{
 				"",
 				"Passages:\n{{context}}\nDraft: {{draft_answer}}\nIs every claim of the draft in the passages? Answer with JSON.",

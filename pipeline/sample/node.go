@@ -1,6 +1,6 @@
 package sample
 
-// writeNode writes the n-th node run: opened, or as it ended.
+// writeNode writes the n-th node run, as it started or as it ended.
 func (r *run) writeNode(d *doc, n int, final bool) {
 	run := &r.nodes[n]
 	node := run.node
@@ -41,7 +41,7 @@ func (r *run) writeNode(d *doc, n int, final bool) {
 	d.endObj()
 }
 
-// writeNodeResult writes what came out.
+// writeNodeResult writes the outputs, or the error.
 func (r *run) writeNodeResult(d *doc, run *nodeRun, status string) {
 	if status == succeeded {
 		d.obj("outputs")
@@ -62,7 +62,7 @@ func (r *run) writeNodeResult(d *doc, run *nodeRun, status string) {
 	}
 }
 
-// writePrompt writes what only nodes with a model have.
+// writePrompt writes the fields that only nodes with a model have.
 func (r *run) writePrompt(d *doc, run *nodeRun, status string) {
 	template := run.node.templates[min(r.version().prompt, len(run.node.templates)-1)]
 	d.obj("prompt")
@@ -83,7 +83,7 @@ func (r *run) writePrompt(d *doc, run *nodeRun, status string) {
 	}
 	d.endObj()
 	d.endObj()
-	if mix(r.in.key, 17)&3 > 0 { // some only have their prompt
+	if mix(r.in.key, 17)&3 > 0 { // the others have only their prompt
 		r.writeNodeMessages(d, run, template, status)
 	}
 	if run.node.kind == "agent" && r.app.tools != "" {
@@ -118,12 +118,12 @@ func (r *run) writeNodeMessages(d *doc, run *nodeRun, template, status string) {
 		if run.node.kind == "agent" && r.callCount() > 0 {
 			r.writeCalls(d, false)
 		}
-		// What the model said is the text of its output, or its output as JSON.
+		// The model's message is its answer as text, or its output as JSON.
 		said := r.answerOrTruth()
-		if run.node.says != nil {
+		if run.node.modelOutput != nil {
 			r.said.reset(false)
 			r.said.open()
-			run.node.says(&r.said, r, run)
+			run.node.modelOutput(&r.said, r, run)
 			r.said.endObj()
 			said = r.said.b
 		}
@@ -132,7 +132,8 @@ func (r *run) writeNodeMessages(d *doc, run *nodeRun, template, status string) {
 	d.endArr()
 }
 
-// answerOrTruth is what a model node answered in a run that may have stopped after it.
+// answerOrTruth returns the answer of a model node. If the run stopped after the node and has no
+// answer, it returns the right answer.
 func (r *run) answerOrTruth() []byte {
 	if len(r.answer) == 0 {
 		return r.correct
@@ -200,7 +201,7 @@ func (r *run) writeNodeMetadata(d *doc, n int) {
 	d.endObj()
 }
 
-// Inputs and outputs that nodes of several apps share.
+// Writers of inputs and outputs for nodes of several apps.
 
 func questionIn(d *doc, r *run, _ *nodeRun) { d.text("question", r.question) }
 

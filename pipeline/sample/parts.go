@@ -1,6 +1,7 @@
 package sample
 
-// lags are the distances, in steps, at which a run's events are sent; the oldest run's come first.
+// lags are the numbers of steps after which a run's events are sent. In each step, the oldest run
+// comes first.
 var lags = [...]uint64{997, 211, 23, 5, 3, 2, 1, 0}
 
 // Indexes of lags.
@@ -15,7 +16,8 @@ const (
 	lagOpen
 )
 
-// traits is a hash that says at which lags a run may have events, without planning it.
+// traits is a hash of a run. It gives the lags at which the run may have events, without planning
+// the run.
 type traits uint64
 
 func traitsOf(c *Config, i uint64) traits { return traits(mix(c.Seed, i)) }
@@ -27,10 +29,11 @@ func (t traits) repeats() bool    { return t>>8&7 == 0 }
 func (t traits) late() bool       { return t>>36&3 == 0 }
 func (t traits) veryLate() bool   { return t>>40&7 == 0 }
 
-// variant is an independent small number: which of the ways to be late, to repeat.
+// variant returns a number from 0 to 3 that selects how the run is late or repeated. Numbers for
+// different values of `of` are independent.
 func (t traits) variant(of uint) int { return int(t>>(44+4*of)) & 3 }
 
-// end is the lag of the final events.
+// end returns the lag of the final events.
 func (t traits) end() int {
 	if !t.opens() {
 		return lagOpen
@@ -61,14 +64,14 @@ type partKind uint8
 const (
 	partRunOpen    partKind = iota // the `running` snapshot
 	partRunFinal                   // the final one
-	partRunEcho                    // `running` again, with the final one's updated_at: must not win
-	partRunRevised                 // the final one with corrected costs: must win
+	partRunEcho                    // `running` again, with the updated_at of the final snapshot: must not replace it
+	partRunRevised                 // the final snapshot with corrected costs: must replace it
 	partNodeOpen
 	partNodeFinal
 	partFeedback
 )
 
-// part is one event to send: of the run, of its n-th node run or of its n-th verdict.
+// part is one event to send, about the run, its n-th node run or its n-th verdict.
 type part struct {
 	kind partKind
 	n    uint8
@@ -79,7 +82,7 @@ func (r *run) add(kind partKind, n, lag int) {
 	r.parts = append(r.parts, part{kind, uint8(n), uint8(lag)})
 }
 
-// drawParts lists the events in the order in which they are sent at their lags.
+// drawParts lists the run's events. Events of the same lag are in the order in which they are sent.
 func (r *run) drawParts() {
 	t, end, finalAt, late := r.traits, r.traits.end(), r.traits.end(), -1
 	if t.late() && t.variant(0) == 0 {
@@ -132,7 +135,7 @@ func (r *run) addFinal(lag int) {
 	}
 }
 
-// drawRepeats sends events again as they were, or `running` once more.
+// drawRepeats adds events that are sent again unchanged, or `running` once more.
 func (r *run) drawRepeats(finalIsLate bool) {
 	first := partRunFinal
 	if r.status == running || finalIsLate {

@@ -1,6 +1,6 @@
 package sample
 
-// planPlain plans a run of Config.Plain: nothing but one final event.
+// planPlain plans a run of Config.Plain, which has one final event.
 func (r *run) planPlain(c *Config, i uint64) {
 	r.cfg, r.index, r.traits = c, i, 0
 	r.parts, r.nodes, r.verdicts = r.parts[:0], r.nodes[:0], r.verdicts[:0]
@@ -10,7 +10,7 @@ func (r *run) planPlain(c *Config, i uint64) {
 	r.app = apps[turn%uint64(len(apps))]
 	d := &r.dice
 	d.seed(c.Seed, 9, i)
-	// Inputs come back as in the full sample, so that grouped exports have something to group.
+	// Inputs repeat as in the full sample, so that grouped exports have groups.
 	r.in = input{key: mix(c.Seed, turn/blockRuns<<16|turn%uint64(len(apps))<<8|uint64(d.below(poolSize)))}
 	r.in.topic = &r.app.topics[0]
 	r.in.number = int(r.in.key % 100_000)
@@ -23,7 +23,7 @@ func (r *run) planPlain(c *Config, i uint64) {
 	r.add(partRunFinal, 0, lagOpen)
 }
 
-// writePlain writes an event of about 1.2 kB with the fields that most runs have.
+// writePlain writes the data of an event: about 1.2 kB, with the fields that most runs have.
 func (r *run) writePlain(d *doc) {
 	c := &r.dice
 	c.seed(r.cfg.Seed, 10, r.index)

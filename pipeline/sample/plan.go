@@ -1,6 +1,6 @@
 package sample
 
-// status of a run or a node run, as the contract spells it.
+// Statuses of runs and node runs.
 const (
 	running   = "running"
 	succeeded = "succeeded"
@@ -8,14 +8,14 @@ const (
 	cancelled = "cancelled"
 )
 
-// How good an answer is.
+// Grades of answers.
 const (
 	wrong = iota
 	partial
 	good
 )
 
-// run is everything that happens in one run. A generator plans into the same run again and again.
+// run is the plan of one run. A generator reuses one value for all runs.
 type run struct {
 	cfg       *Config
 	index     uint64
@@ -24,7 +24,7 @@ type run struct {
 	app       *app
 	ver       int
 	in        input
-	imported  bool // started long before it was sent
+	imported  bool // the run started long before it was sent
 	level     int
 	quality   int // out of 1,000
 	status    string
@@ -66,7 +66,7 @@ type chunk struct {
 
 func (r *run) version() *version { return &r.app.versions[r.ver] }
 
-// base is when run i's turn comes, in ms: a little after i intervals.
+// base returns the time of run i in ms: i intervals after the start, and a little more.
 func (c *Config) base(i uint64) int64 {
 	at := c.Start.UnixMicro() + int64(i)*c.Interval.Microseconds()
 	if width := c.Interval.Microseconds(); i > 0 && width > 0 {
@@ -89,12 +89,12 @@ func (r *run) plan(c *Config, i uint64) {
 	r.nodes, r.verdicts, r.parts, r.chunks = r.nodes[:0], r.verdicts[:0], r.parts[:0], r.chunks[:0]
 	r.rendered = false
 	place := i % uint64(len(c.Workspaces))
-	turn := i / uint64(len(c.Workspaces)) // its number within the workspace
+	turn := i / uint64(len(c.Workspaces)) // number of the run within its workspace
 	r.workspace = c.Workspaces[place]
 	app := rotation[turn%uint64(len(rotation))]
 	r.app = apps[app]
 
-	// The input: a slot of a pool, early slots more often.
+	// Draw the input: a slot of the pool, low slots more often.
 	d := &r.dice
 	d.seed(c.Seed, 2, i)
 	pool, slot := turn/blockRuns, min(d.below(poolSize), d.below(poolSize))
@@ -108,7 +108,7 @@ func (r *run) plan(c *Config, i uint64) {
 	r.start = c.base(i)
 	r.ver = r.drawVersion(turn)
 	if r.imported {
-		// Only the first version existed so long ago.
+		// At that time, only the first version existed.
 		r.ver, r.start = 0, r.start-int64(d.between(60, 60*24*6))*60_000-int64(d.below(60_000))
 	}
 	r.drawSession(turn, uint64(app)<<32|place)
@@ -135,8 +135,8 @@ func (r *run) drawVersion(turn uint64) int {
 	return r.dice.below(n)
 }
 
-// drawSession gives the run one of the sessions that are open at its time; a session belongs to one
-// user.
+// drawSession assigns the run to one of the sessions that are open at its time. A session belongs
+// to one user.
 func (r *run) drawSession(turn, who uint64) {
 	r.session, r.user = 0, 0
 	r.trigger = r.dice.pick(r.app.triggers)
@@ -155,7 +155,7 @@ func (r *run) drawSession(turn, who uint64) {
 
 func (r *run) drawOutcome() {
 	d := &r.dice
-	ease := int(mix(r.in.key, 7)%300) - 150 // how easy the input is, for every version
+	ease := int(mix(r.in.key, 7)%300) - 150 // how easy the input is; the same for every version
 	r.quality = min(max(r.version().skill+ease+d.between(-180, 180), 20), 990)
 	switch {
 	case r.quality > 600:
@@ -178,8 +178,8 @@ func (r *run) drawOutcome() {
 	}
 }
 
-// drawChunks makes up what retrieval finds. A good answer has the right passage on top, a wrong one
-// has none.
+// drawChunks draws the passages that retrieval finds. For a good answer the right passage is first;
+// for a wrong answer it is missing.
 func (r *run) drawChunks() {
 	d := &r.dice
 	n := d.between(3, 5)
@@ -190,7 +190,7 @@ func (r *run) drawChunks() {
 	case wrong:
 		right = -1
 	}
-	own, english := -1, 0 // English topics come first; the passages that do not help are from them
+	own, english := -1, 0 // English topics come first in the list; unhelpful passages are taken from them
 	for t := range r.app.topics {
 		if &r.app.topics[t] == r.in.topic {
 			own = t
@@ -215,8 +215,8 @@ func (r *run) drawChunks() {
 	}
 }
 
-// drawNodes makes the node runs one after the other; tools run inside the agent before them. A run
-// that did not succeed stops at one of them.
+// drawNodes draws the node runs in order. Tools run inside the agent before them. A run that has
+// not succeeded stops at one of its nodes.
 func (r *run) drawNodes() {
 	d := &r.dice
 	retry := d.oneIn(12)
@@ -272,7 +272,7 @@ func (r *run) drawNodes() {
 	r.end = at + int64(d.between(2, 20))
 }
 
-// calls gives the topic's call of the tool node n, -1 when there is none.
+// calls returns the index of the topic's call to tool node n, or -1 if there is none.
 func (r *run) calls(n *node) int {
 	for k := range r.callCount() {
 		if r.in.topic.calls[k].node == n {

@@ -1,12 +1,12 @@
 package sample
 
-// texts are a run's texts, rendered when its first event is written. All of them live in one arena,
-// which the next run overwrites.
+// texts are the texts of a run. They are rendered when its first event is written, into one arena
+// that the next run overwrites.
 type texts struct {
 	rendered  bool
 	arena     []byte
 	question  []byte
-	answer    []byte // empty unless there is one
+	answer    []byte // empty if the run has no answer
 	correct   []byte // the whole right answer
 	reference []byte
 	context   []byte // the passages sent to the model
@@ -22,7 +22,7 @@ var (
 	unsure = []string{"As far as I can see: ", "If I read it right: ", ""}
 )
 
-// take returns what was appended to the arena since from.
+// take returns the part of the arena that starts at from.
 func (r *run) take(from int) []byte { return r.arena[from:len(r.arena):len(r.arena)] }
 
 func (r *run) write(pieces ...string) {
@@ -37,7 +37,7 @@ func (r *run) expand(text string) []byte {
 	return r.take(from)
 }
 
-// longPlace is where this run's long text stands, if it has one.
+// longPlace returns the place of the run's long text, if it has one.
 func (r *run) longPlace() longPlace {
 	if r.app.long == longLookup && r.callCount() == 0 {
 		return longPassage
@@ -45,7 +45,7 @@ func (r *run) longPlace() longPlace {
 	return r.app.long
 }
 
-// render makes the texts of the run.
+// render renders the texts of the run.
 func (r *run) render() {
 	if r.rendered {
 		return
@@ -97,7 +97,7 @@ func (r *run) renderAnswer(t *topic) {
 	}
 	from := len(r.arena)
 	switch {
-	case r.status == cancelled && r.index&1 == 0: // stopped while it was written
+	case r.status == cancelled && r.index&1 == 0: // the run was cancelled while the answer was written
 		r.expand(t.core)
 	case r.status != succeeded:
 	case r.level == good:
@@ -138,7 +138,7 @@ func (r *run) renderContext() {
 	r.context = r.take(from)
 }
 
-// filler appends n bytes or a little more: numbered paragraphs of the app's own passages.
+// filler appends n bytes or a little more: numbered paragraphs made of the app's passages.
 func (r *run) filler(n int) {
 	start := len(r.arena)
 	for k := 1; len(r.arena)-start < n; k++ {
@@ -150,7 +150,8 @@ func (r *run) filler(n int) {
 	}
 }
 
-// variable gives the value of a prompt variable; literal says that it is JSON and not a text.
+// variable returns the value of a prompt variable. If literal is true, the value is JSON and not a
+// text.
 func (r *run) variable(name string) (value []byte, literal bool) {
 	from := len(r.arena)
 	switch name {
@@ -192,15 +193,16 @@ func (r *run) variable(name string) (value []byte, literal bool) {
 	case "categories":
 		r.write(`["goods","services","freight","utilities","other"]`)
 		literal = true
-	default: // the long-named ones
+	default: // the variables with long names
 		r.expand("{po}: {n} of {n} lines received, {amount} open")
 	}
 	return r.take(from), literal
 }
 
-// prompt renders a template: {{name}} becomes the variable.
+// prompt renders a template: it replaces each {{name}} by the value of the variable.
 func (r *run) prompt(template string) []byte {
-	// Variables may append to the arena, so they come before the text they go into.
+	// A variable may append to the arena, so all values are rendered before the text that contains
+	// them.
 	var values [8][]byte
 	k := 0
 	for rest := template; ; k++ {
@@ -223,7 +225,7 @@ func (r *run) prompt(template string) []byte {
 	return r.take(from)
 }
 
-// nextVariable finds the first {{name}} of a template and what follows it.
+// nextVariable returns the first {{name}} of a template, and the template after it.
 func nextVariable(template string) (name, rest string, ok bool) {
 	for i := 0; i+1 < len(template); i++ {
 		if template[i] != '{' || template[i+1] != '{' {

@@ -1,7 +1,7 @@
 package sample
 
-// appendRunID appends the run's id. Apps form theirs differently, with all the characters that an
-// id may have.
+// appendRunID appends the run's id. Each app has its own form of ids; together they use all
+// characters that an id may have.
 func (r *run) appendRunID(b []byte) []byte {
 	h := mix(r.cfg.Seed^0x1d, r.index)
 	switch r.app {
@@ -23,8 +23,8 @@ func (r *run) writeRunID(d *doc) {
 	d.end()
 }
 
-// appendNodeRunID appends an id that is unique everywhere for copilots, and only within its run for
-// recipes.
+// appendNodeRunID appends the id of a node run. Ids of copilots are globally unique; ids of recipes
+// are unique only within their run.
 func (r *run) appendNodeRunID(b []byte, n int) []byte {
 	if r.app.source == "recipe" {
 		return appendPadded(append(append(b, r.nodes[n].node.id...), '~'), n+1, 1)
@@ -51,7 +51,7 @@ func (r *run) writeHex(d *doc, key, prefix string, digits int, salt uint64) {
 // writeRun writes one snapshot of the run.
 func (r *run) writeRun(d *doc, kind partKind) {
 	final := kind == partRunFinal || kind == partRunRevised
-	bits := mix(r.cfg.Seed^0x0b, r.index) // which of the optional fields are there
+	bits := mix(r.cfg.Seed^0x0b, r.index) // decides which optional fields are present
 	d.open()
 	d.str("workspace_id", r.workspace)
 	r.writeRunID(d)
@@ -101,11 +101,11 @@ func (r *run) updated(kind partKind) int64 {
 	}
 }
 
-// writeContent writes what went in and what came out.
+// writeContent writes the inputs and outputs of the run.
 func (r *run) writeContent(d *doc, final bool, bits uint64) {
 	if r.asks() {
 		d.begin("question")
-		if bits>>6&15 == 0 { // the same question, typed carelessly
+		if bits>>6&15 == 0 { // the same question with careless spacing
 			d.piece("  ")
 			d.bytes(r.question)
 			d.piece(" \n")
@@ -148,10 +148,10 @@ func (r *run) writeContent(d *doc, final bool, bits uint64) {
 	r.writeFiles(d, final)
 }
 
-// asks reports whether the run has a question; an invoice that came by webhook has none.
+// asks reports whether the run has a question. An invoice that came by webhook has none.
 func (r *run) asks() bool { return r.app.document == nil || r.in.second }
 
-// writeFigures writes model, usage and cost: the sums over the nodes.
+// writeFigures writes the model, and the usage and cost summed over the nodes.
 func (r *run) writeFigures(d *doc, kind partKind, bits uint64) {
 	d.str("model", r.version().model)
 	if kind != partRunFinal && kind != partRunRevised {
@@ -167,14 +167,14 @@ func (r *run) writeFigures(d *doc, kind partKind, bits uint64) {
 	d.endObj()
 	cost := r.cost(in, out)
 	switch {
-	case kind == partRunRevised: // the bill says otherwise
+	case kind == partRunRevised: // the bill corrected the cost
 		d.dec("cost_usd", cost+cost/10+1, 6)
 	case bits>>16&7 > 0:
 		d.dec("cost_usd", cost, 6)
 	}
 }
 
-// cost is in micro-dollars.
+// cost returns the cost of tokens in micro-dollars.
 func (r *run) cost(in, out int) int {
 	v := r.version()
 	return (in*v.inputPrice + out*v.outputPrice) / 1000
@@ -234,7 +234,8 @@ func (r *run) writeFileURI(d *doc, key string, dir fileDirection) {
 	d.end()
 }
 
-// appendFileID: an input file belongs to the input, an output file to the run.
+// appendFileID appends the id of a file. All runs of an input share the input file; each run has
+// its own output file.
 func (r *run) appendFileID(b []byte, dir fileDirection) []byte {
 	if dir == fileInput {
 		return appendHex(append(b, "file-in-"...), r.in.key, 10)
@@ -258,7 +259,7 @@ func (r *run) hasFile(dir fileDirection) bool {
 	return r.app.outputFile.name != "" && r.status == succeeded && r.in.number%3 > 0
 }
 
-// writeFiles writes `files`, where there are any; outputs only exist in the end.
+// writeFiles writes `files` if there are any. Output files exist only in final snapshots.
 func (r *run) writeFiles(d *doc, final bool) {
 	in, out := r.hasFile(fileInput), final && r.hasFile(fileOutput)
 	if !in && !out {
@@ -288,7 +289,7 @@ func (r *run) writeFile(d *doc, dir fileDirection) {
 	d.endObj()
 }
 
-// writeError writes an error as the kind of node reports it.
+// writeError writes an error that is typical of the kind of node.
 func writeError(d *doc, kind string, which int) {
 	typ, message := "timeout", "no answer within 30 s"
 	switch {

@@ -1,8 +1,8 @@
 package sample
 
-// oddTopics are questions that break careless programs: spreadsheets, HTML, terminals, editors,
-// sorters. Any app that answers questions may get them. None of them is in a document, so retrieval
-// finds other things.
+// oddTopics are questions whose texts break careless programs: spreadsheets, HTML pages, terminals,
+// editors, sorting. Any app that answers questions may get them. No document contains them, so
+// retrieval finds unrelated passages.
 var oddTopics = []topic{
 	{
 		lang: "en", intent: "other", q: "=1+1 is what my spreadsheet shows for {ref}; what is it?",
@@ -67,7 +67,7 @@ var oddTopics = []topic{
 	},
 }
 
-// vendors are the suppliers of invoices. All are invented.
+// vendors are invented suppliers of invoices.
 var vendors = []string{
 	"Millbrook Paper Ltd", "Gebrüder Überschär KG", "株式会社水車堂", "شركة النهر للتوريدات", "\"Best\" Parts, Inc.",
 	"=Equals Trading SA",

@@ -46,7 +46,7 @@ type Config struct {
 	kafka.Config
 	Topic   string   // the input, without the prefix
 	Outputs []string // topics that the handler's records go to, without the prefix
-	// TransactionalIDPrefix begins the transactional ids, for ACLs.
+	// TransactionalIDPrefix is the prefix of the transactional ids, for ACLs.
 	TransactionalIDPrefix string
 	Slots                 int // records worked on at a time; default 1
 	// Failpoint is nil outside of tests. A stage calls it at the points where it must survive a
@@ -94,7 +94,8 @@ func New(cfg Config, work Handler) *Stage {
 func (s *Stage) Ready() <-chan struct{} { return s.ready }
 
 // Run consumes until ctx is done, and then soon returns nil: it cancels the work at hand, which the
-// next owner of the partition does again. It returns an error where waiting does not help.
+// next owner of the partition does again. It returns an error if only an operator can fix the
+// fault.
 func (s *Stage) Run(ctx context.Context) error {
 	topics := append([]string{s.cfg.Topic, event.TopicDeadLetters}, s.cfg.Outputs...)
 	if err := s.cfg.RequireTopics(ctx, topics...); err != nil || ctx.Err() != nil {

@@ -1,9 +1,9 @@
-// Package bench has the commands that measure Millrace. README.md publishes what they print.
+// Package bench has the commands that measure Millrace. README.md publishes their results.
 package bench
 
 // Command is the command line of millrace bench.
 type Command struct {
-	Export Export `cmd:"" help:"Request to completion, beside ClickHouse's own formats over HTTP; and small exports one after another."`
-	Ingest Ingest `cmd:"" help:"Kafka to queryable rows, beside ClickHouse's own Kafka engine on the same topic."`
-	Serve  Serve  `cmd:"" help:"Clients that poll a server, alone and beside large downloads."`
+	Export Export `cmd:"" help:"Measure large exports, compared with ClickHouse's own formats over HTTP, and small exports one after another."`
+	Ingest Ingest `cmd:"" help:"Measure the way from Kafka to queryable rows, compared with ClickHouse's Kafka engine on the same topic."`
+	Serve  Serve  `cmd:"" help:"Measure a server that clients poll, with and without large downloads at the same time."`
 }

@@ -28,17 +28,17 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// Export measures, on one embedded stack and one table of generated runs, an export of all of them
-// by a process `millrace export`, from the request to the completion, beside what a user would do
-// instead: ask ClickHouse over HTTP for the same rows in its own format, into a file. Then, on the
-// idle system, it measures small exports one after another.
+// Export measures an export of all generated runs in one table by a process `millrace export`, from
+// the request to the completion. It compares this with the alternative: ClickHouse writes the same
+// rows in its own format over HTTP into a file. Both use one embedded stack. Then it measures small
+// exports one after another on the idle system.
 type Export struct {
 	Runs   int `default:"1000000" help:"Runs in the table."`
-	Rounds int `default:"3" help:"Times each is measured, in turn; the median counts."`
-	Small  int `default:"100" help:"Exports of 150 records, one after another."`
+	Rounds int `default:"3" help:"Number of measurements of each, in turn; the median counts."`
+	Small  int `default:"100" help:"Number of exports of 150 records, one after another."`
 }
 
-// benchFormats are the exports, each with the format of ClickHouse that it is compared with.
+// formats are the measured exports, each with the format of ClickHouse that it is compared with.
 var formats = []struct {
 	name, clickhouse string
 	fields           map[string]any
@@ -70,15 +70,15 @@ func (c Export) Run(ctx context.Context, a *app.App) error {
 			return err
 		}
 		err = c.measure(ctx, a, s, process.Process.Pid, dir)
-		process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended; Wait says how
+		process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // the process may have ended; Wait returns how
 		return errors.Join(err, process.Wait())
 	})
 }
 
-// benchApp is the app of the runs.
+// benchApp is the app id of the runs.
 const benchApp = "bench"
 
-// fill makes the table: runs of the sample, and copies of them that start at other times.
+// fill fills the table with runs of the sample, and with copies of them that start at other times.
 func (c Export) fill(ctx context.Context, a *app.App, conn driver.Conn) error {
 	const originals = 50_000
 	if _, err := fillTopic(ctx, a, originals); err != nil {
@@ -152,7 +152,7 @@ func (c Export) print(w io.Writer, what string, r result) {
 	fmt.Fprintf(w, "%-32s %6.2f s  %8.0f runs/s%s\n", what, r.took.Seconds(), float64(c.Runs)/r.took.Seconds(), memory)
 }
 
-// benchRequest asks for the most recent runs and waits for the completion.
+// request files an export of the most recent runs and waits for its completion.
 func request(ctx context.Context, a *app.App, producer *kgo.Client, limit int,
 	fields map[string]any) (*export.Completion, error) {
 	exportID := uuid.Must(uuid.NewV7()).String()
@@ -190,7 +190,7 @@ func startRole(ctx context.Context, a *app.App, role string) (*exec.Cmd, error) 
 	return cmd, cmd.Start()
 }
 
-// role is this program as a role on the stack.
+// roleCommand returns the command that runs this program as a role on the stack.
 func roleCommand(ctx context.Context, a *app.App, name string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -205,7 +205,8 @@ func roleCommand(ctx context.Context, a *app.App, name string) (*exec.Cmd, error
 	return cmd, nil
 }
 
-// benchHTTP has ClickHouse write all runs of the app, with their feedback, in a format of its own.
+// measureHTTP measures how long ClickHouse takes to write all runs of the app, with their feedback,
+// in its own format.
 func measureHTTP(ctx context.Context, addr, database, format, file string) (time.Duration, error) {
 	out, err := os.Create(file)
 	if err != nil {

@@ -23,12 +23,12 @@ import (
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// Ingest measures, on one embedded stack and one topic of generated run events, the time from
-// starting to consume until every row can be queried: by `millrace ingest`, a process of its own,
-// and by ClickHouse's Kafka engine with a materialized view, its usual way.
+// Ingest measures the time from the start of consuming until every row can be queried. It compares
+// a process `millrace ingest` with ClickHouse's usual way, a Kafka engine table with a materialized
+// view. Both consume the same topic of generated run events on one embedded stack.
 type Ingest struct {
-	Events int `default:"500000" help:"Run events in the topic."`
-	Rounds int `default:"3" help:"Times each is measured, in turn; the median counts."`
+	Events int `default:"500000" help:"Number of run events in the topic."`
+	Rounds int `default:"3" help:"Number of measurements of each, in turn; the median counts."`
 }
 
 type result struct {
@@ -93,7 +93,7 @@ func median(results []result) result {
 	return sorted[len(sorted)/2]
 }
 
-// withServices runs the embedded services alone, without roles, on free ports.
+// withServices runs the embedded services on free ports, without roles.
 func withServices(ctx context.Context, a *app.App, dir string, f func(context.Context,
 	*services.Services) error) error {
 	a.Log = slog.New(slog.DiscardHandler)
@@ -101,7 +101,7 @@ func withServices(ctx context.Context, a *app.App, dir string, f func(context.Co
 	return services.Run(ctx, a, dir, f)
 }
 
-// fillTopic publishes the events of the benchmark and returns the bytes of their values.
+// fillTopic publishes the events of the benchmark and returns the total bytes of their values.
 func fillTopic(ctx context.Context, a *app.App, events int) (int64, error) {
 	producer, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
@@ -116,12 +116,12 @@ func fillTopic(ctx context.Context, a *app.App, events int) (int64, error) {
 	return p.Bytes.Load(), err
 }
 
-// measureIngest measures a process `millrace ingest` with a consumer group of its own.
+// measureIngest measures a process `millrace ingest` with its own consumer group.
 func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
 	if err := conn.Exec(ctx, "TRUNCATE TABLE runs"); err != nil {
 		return r, err
 	}
-	if round > 0 { // the group of the round before is at the end
+	if round > 0 { // the group of the round before has consumed everything
 		if err := deleteGroup(ctx, a, a.Config.KafkaTopicPrefix+"ingest"); err != nil {
 			return r, err
 		}
@@ -134,15 +134,15 @@ func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, ro
 	err = waitForRows(ctx, conn, "runs", events)
 	r.took = time.Since(began)
 	r.memory = peakMemory(cmd.Process.Pid)
-	cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended; Wait says how
+	cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // the process may have ended; Wait returns how
 	if waitErr := cmd.Wait(); err == nil {
 		err = waitErr
 	}
 	return r, err
 }
 
-// peakMemory is a process's greatest resident size so far, in bytes, 0 where the system does not
-// tell. The size that wait(2) tells would begin with this process's own.
+// peakMemory returns the peak resident size of a process in bytes, or 0 where the system does not
+// report it. The size from wait(2) would include the size of this process, from before the exec.
 func peakMemory(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -157,8 +157,8 @@ func peakMemory(pid int) int64 {
 	return 0
 }
 
-// measureKafkaEngine measures ClickHouse's way: a queue table and a materialized view into a table
-// like runs.
+// measureKafkaEngine measures ClickHouse's way: a queue table, and a materialized view that fills a
+// table like runs.
 func measureKafkaEngine(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
 	queue := fmt.Sprintf(`CREATE TABLE bench_queue
 (
@@ -208,7 +208,7 @@ FROM bench_queue`)
 
 func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return line }
 
-// waitForRows waits until a table has so many rows. It fails if none come for a minute.
+// waitForRows waits until a table has at least want rows. It fails if no rows arrive for a minute.
 func waitForRows(ctx context.Context, conn driver.Conn, table string, want int) error {
 	var last uint64
 	moved := time.Now()
@@ -221,7 +221,7 @@ func waitForRows(ctx context.Context, conn driver.Conn, table string, want int) 
 		if rows != last {
 			last, moved = rows, time.Now()
 		} else if rows < uint64(want) && time.Since(moved) > time.Minute {
-			return false, fmt.Errorf("table %s has %d rows of %d, and no more come", table, rows, want)
+			return false, fmt.Errorf("table %s has %d of %d rows, and no more arrive", table, rows, want)
 		}
 		return rows >= uint64(want), nil
 	})

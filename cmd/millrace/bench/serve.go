@@ -25,15 +25,15 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// Serve measures a process `millrace serve`: clients that poll exports, of which some have ended
-// and some wait, first by themselves and then while others download a large export, all on the
-// machine of the server.
+// Serve measures a process `millrace serve`. Clients poll exports, some that have ended and some
+// that wait. They poll first alone, and then while other clients download a large export. All
+// clients run on the machine of the server.
 type Serve struct {
-	Pollers   int           `default:"200" help:"Clients that poll."`
-	Interval  time.Duration `default:"250ms" help:"How often each polls."`
-	Downloads int           `default:"20" help:"Clients that download, each the whole export, once."`
-	Runs      int           `default:"80000" help:"Runs of the export: about 1.3 kB each."`
-	Alone     time.Duration `default:"10s" help:"How long the pollers are by themselves."`
+	Pollers   int           `default:"200" help:"Number of clients that poll."`
+	Interval  time.Duration `default:"250ms" help:"Interval between two polls of a client."`
+	Downloads int           `default:"20" help:"Number of clients that each download the whole export once."`
+	Runs      int           `default:"80000" help:"Number of runs in the export, about 1.3 kB each."`
+	Alone     time.Duration `default:"10s" help:"How long the clients poll without downloads."`
 }
 
 // Run prints the measurements and their ratios.
@@ -111,7 +111,7 @@ func startServer(ctx context.Context, a *app.App) (cmd *exec.Cmd, url string, er
 func (c Serve) measure(ctx context.Context, a *app.App, base string, pid int, large string) error {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: c.Pollers + c.Downloads}}
 	var polled []string
-	for range 20 { // they wait, since nobody plans them
+	for range 20 { // these exports wait, since no process plans them
 		id, err := fileHTTP(ctx, client, base)
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ func (c Serve) measure(ctx context.Context, a *app.App, base string, pid int, la
 	return nil
 }
 
-// latencies of polls, ascending.
+// latencies are the latencies of polls, in ascending order.
 type latencies []time.Duration
 
 func (l latencies) at(percent int) time.Duration { return l[min(len(l)*percent/100, len(l)-1)] }
@@ -161,7 +161,7 @@ func (l latencies) String() string {
 		round(l.at(95)), round(l.at(99)), round(l[len(l)-1]))
 }
 
-// poll polls while something else is done.
+// poll polls with all clients until while returns, and returns the latencies.
 func (c Serve) poll(ctx context.Context, client *http.Client, urls []string,
 	while func(context.Context) error) (latencies, error) {
 	polling, stop := context.WithCancel(ctx)
@@ -203,7 +203,7 @@ func (c Serve) poll(ctx context.Context, client *http.Client, urls []string,
 	return all, err
 }
 
-// download downloads with all clients at once, and returns how much.
+// download downloads with all clients at once, and returns the bytes that they received.
 func (c Serve) download(ctx context.Context, client *http.Client, url string) (total int64, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	sizes := make([]int64, c.Downloads)
@@ -237,8 +237,8 @@ func get(ctx context.Context, client *http.Client, url string, to io.Writer) (in
 	return n, err
 }
 
-// copyFairly copies so that the pollers of this process get their turn: what they wait for here is
-// not the server's.
+// copyFairly copies, and lets the pollers of this process run in between. Otherwise they would
+// measure their wait for this process as latency of the server.
 func copyFairly(to io.Writer, from io.Reader) (n int64, err error) {
 	buffer := make([]byte, 256<<10)
 	for {

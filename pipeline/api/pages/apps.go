@@ -84,7 +84,7 @@ func (p *Pages) showApps(source string) handler {
 	}
 }
 
-// percent is 100 only if all are counted; it never rounds up to 100. It is -1 of nothing.
+// percent returns the percentage of part in of. It never rounds up to 100, and is -1 if of is 0.
 func percent(part, of int64) int {
 	switch {
 	case of == 0:
@@ -95,7 +95,7 @@ func percent(part, of int64) int {
 	return min(99, int(math.Round(float64(part)*100/float64(of))))
 }
 
-// example is how to send a first run.
+// example has the commands that send a first run.
 type example struct {
 	Post   string // a curl command
 	Event  string // a line for a file

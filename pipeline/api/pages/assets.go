@@ -18,7 +18,7 @@ const assetsPath = "/assets/"
 // assets serves styles and scripts below /assets/<version>/, so that a module finds the others of
 // its own version.
 type assets struct {
-	version string // changes with any of them
+	version string // changes when any file changes
 	files   map[string]asset
 }
 
@@ -52,7 +52,8 @@ func loadAssets() *assets {
 	return a
 }
 
-// contentType does not ask the machine, whose tables differ.
+// contentType returns the media type of a file name. It does not use the tables of the machine,
+// which differ.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".css":
@@ -68,8 +69,9 @@ func contentType(name string) string {
 // path is where a page finds a file.
 func (a *assets) path(name string) string { return assetsPath + a.version + "/" + name }
 
-// ServeHTTP serves a file. One of this version never changes; of another version, which a page from
-// before an upgrade asks for, it is the file of now, not to be kept.
+// ServeHTTP serves a file. A file of this version never changes, so browsers may keep it. A page
+// from before an upgrade asks for another version; it gets the present file, which browsers must
+// not keep.
 func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	version, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, assetsPath), "/")
 	f, ok := a.files[name]

@@ -22,7 +22,7 @@ const (
 	nullKind   = "null"
 )
 
-// value is a JSON value whose keys keep their order, which is the reader's.
+// value is a JSON value. The keys of an object keep the order of the document.
 type value struct {
 	Key   string // in its object
 	Kind  string
@@ -34,7 +34,7 @@ type value struct {
 // openDepth is how deep a tree is unfolded at first, where it is small.
 const openDepth, openItems = 2, 12
 
-// maxLevels is how deep documents are; those of the contract are less.
+// maxLevels is the greatest depth of a document. The contract allows less.
 const maxLevels = 200
 
 // parseValue reads a document.
@@ -141,7 +141,7 @@ func (v value) Bulky() bool {
 	return size > 200
 }
 
-// tree is a document for a template; one that cannot be read is shown as it is.
+// tree returns a document for a template. A document that cannot be parsed is shown as text.
 func tree(document []byte) value {
 	v, err := parseValue(document)
 	if err != nil {
@@ -150,7 +150,7 @@ func tree(document []byte) value {
 	return v
 }
 
-// text shows a document, indented, as far as it is shown.
+// text is the shown part of a document, indented.
 type text struct {
 	Text string
 	Left int // bytes that are not shown
@@ -196,7 +196,7 @@ func (v value) append(b []byte) []byte {
 	return append(b, brackets[1])
 }
 
-// quoted is a text as JSON, readable: it is escaped for HTML where it goes into a page.
+// quoted returns a text as JSON without escapes for HTML. The template escapes it.
 func quoted(s string) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

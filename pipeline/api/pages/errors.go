@@ -57,7 +57,7 @@ func toProblem(err error) *problem {
 			Text: "The database did not answer in time. Choose a shorter time range or fewer filters, or try again."}
 	case errors.Is(err, files.ErrRunning):
 		return &problem{Status: http.StatusConflict, Title: "The export is still running",
-			Text: "Its records can be looked at when it has succeeded.", Link: "/exports", Label: "See how far it is"}
+			Text: "You can look at its records when it has succeeded.", Link: "/exports", Label: "See its progress"}
 	case errors.Is(err, files.ErrDeleted):
 		return &problem{Status: http.StatusGone, Title: "The export's files were deleted",
 			Text: "File it again to get its records.", Link: "/exports", Label: "Go to the exports"}
@@ -66,7 +66,7 @@ func toProblem(err error) *problem {
 			Label: "Go to the exports"}
 	}
 	return &problem{Status: http.StatusInternalServerError, Title: "Something went wrong here",
-		Text: "It is not your doing. Try again; if it stays, the server's log says more."}
+		Text: "The fault is in the server, not in your request. Try again. If it stays, the server's log has the reason."}
 }
 
 // fail answers with an error page. It logs faults of the server.
@@ -95,9 +95,9 @@ func startOf(r *http.Request) string {
 	return address(r.URL.Path, q)
 }
 
-// nothing answers for addresses that do not exist. Below /v1/ and /api/, where programs look, it
-// answers with JSON.
-func (p *Pages) nothing(w http.ResponseWriter, r *http.Request) {
+// notFoundPage answers requests for addresses that do not exist. Below /v1/ and /api/, where
+// programs call, it answers with JSON.
+func (p *Pages) notFoundPage(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/api/") {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusNotFound)

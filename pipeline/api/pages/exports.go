@@ -150,7 +150,7 @@ func (e exportRow) Details() bool {
 		!e.Deleted
 }
 
-// dropText returns what a target says about a reason, "" if nothing.
+// dropText returns the target's description of a reason, or "" if it has none.
 func dropText(purpose, target, reason string) string {
 	t, err := targets.Find(purpose, target)
 	if err != nil {

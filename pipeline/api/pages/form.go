@@ -12,7 +12,7 @@ type exportForm struct {
 	Workspace string        `json:"workspace"`
 	Source    string        `json:"source"`
 	App       string        `json:"app"`
-	Name      string        `json:"name"` // of an export that the user does not name
+	Name      string        `json:"name"` // default name of the export
 	Now       time.Time     `json:"now"`  // the default end of a window
 	Filters   formFilters   `json:"filters"`
 	From      *time.Time    `json:"from,omitempty"`
@@ -106,5 +106,5 @@ func aboutPurpose(purpose string) (about, nodes string) {
 	case format.FineTuning:
 		return "Conversations to train a model on: of whole runs, or of the llm nodes you choose.", "optional"
 	}
-	return "", "optional" // the server answers what is missing
+	return "", "optional" // the server refuses a request that needs nodes
 }

@@ -53,7 +53,7 @@ func parseTemplates(a *assets) map[string]*template.Template {
 	return all
 }
 
-// handler serves a page to a caller who may see it. Its error becomes an error page.
+// handler serves a page to a caller who has the page's scope. Its error becomes an error page.
 type handler func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error
 
 // page serves a page to callers who have the scope.

@@ -1,14 +1,14 @@
 // Package pages serves the pages that people use: Copilots, Recipes, History and Dataset Exports.
-// They are rendered here; package web has their templates, and the scripts, which call the HTTP API
-// for what changes something.
+// They are rendered here. Package web has their templates and scripts. The scripts call the HTTP
+// API for every change.
 //
 //	pages.go      Pages: what they need, and their routes
 //	frame.go      rendering inside the frame; who may see what
-//	errors.go     pages that say what went wrong
+//	errors.go     error pages
 //	signin.go     sign-in, sign-out, the switcher of workspaces
 //	assets.go     styles and scripts
 //	apps.go       Copilots and Recipes, spark.go their drawings
-//	history.go    History; filters.go what is in its address, form.go what its export form has to know
+//	history.go    History; filters.go the filters in its address, form.go the data of its export form
 //	run.go        one run; timeline.go its node runs
 //	exports.go    Dataset Exports; preview.go the records of one
 //	docs.go       the documents of the repository, under /docs
@@ -50,8 +50,8 @@ type Config struct {
 	Log              *slog.Logger
 }
 
-// Pages are handlers of the pages. The middleware around them has put the caller into the context,
-// see [auth.From]; nil is somebody who has to sign in.
+// Pages are handlers of the pages. The middleware in front of them puts the caller into the
+// context, see [auth.From]. A nil caller has to sign in.
 type Pages struct {
 	cfg       Config
 	auth      *auth.Authenticator
@@ -72,8 +72,8 @@ func New(cfg Config, a *auth.Authenticator, h Runs, e Exports) *Pages {
 	return p
 }
 
-// Register adds the pages, their assets, sign-in and the switcher of workspaces to a mux, and the
-// page for what is not there: GET of whatever has no other handler.
+// Register adds to a mux the pages, their assets, sign-in, the switcher of workspaces, and the
+// error page for a GET that has no other handler.
 func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/copilots",
@@ -92,7 +92,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /logout", p.logout)
 	mux.HandleFunc("POST /workspace", p.switchWorkspace)
 	mux.Handle("GET "+assetsPath, p.assets)
-	// Browsers look here for the icon of what has no <head> of ours, such as /docs/reference.
+	// Browsers ask for this icon on pages without our <head>, such as /docs/reference.
 	mux.Handle("GET /favicon.ico", http.RedirectHandler(p.assets.path("icon.svg"), http.StatusSeeOther))
-	mux.HandleFunc("GET /", p.nothing)
+	mux.HandleFunc("GET /", p.notFoundPage)
 }

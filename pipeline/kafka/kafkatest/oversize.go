@@ -1,4 +1,4 @@
-// Package kafkatest produces what a consumer has to survive, for tests.
+// Package kafkatest produces batches that consumers must survive, for tests.
 package kafkatest
 
 import (

@@ -11,8 +11,8 @@ import (
 // Attack is a request that a server with [Keys.Config] must answer with Status.
 type Attack struct {
 	Name   string
-	Token  string      // the bearer token, where Header is nil; it may go into a cookie or the header auth as well
-	Header http.Header // all that is sent otherwise
+	Token  string      // the bearer token if Header is nil; also valid in a cookie or the header auth
+	Header http.Header // the headers of the request instead
 	Status int
 }
 
@@ -27,8 +27,9 @@ func (a Attack) Set(r *http.Request) {
 	}
 }
 
-// Attacks are requests that no route may let in: 401, or 403 where the token is good but not for
-// what is asked. Each is a good token for the workspace but for what its name says.
+// Attacks returns requests that every route must refuse: with 401, or with 403 if the token is
+// valid but does not allow the request. Each has a valid token for the workspace, except for the
+// one fault that its name describes.
 func Attacks(k *Keys, workspace string) []Attack {
 	f := &forger{keys: k, claims: k.Claims(workspace)}
 	f.algorithms()
@@ -47,8 +48,8 @@ func Attacks(k *Keys, workspace string) []Attack {
 	return f.attacks
 }
 
-// Accepted are requests that are unusual but good: every route lets them in. Status is 200, which
-// stands for whatever the route says.
+// Accepted returns requests that are unusual but valid. Every route accepts them. Status is 200,
+// which stands for the normal status of the route.
 func Accepted(k *Keys, workspace string) []Attack {
 	f := &forger{keys: k, claims: k.Claims(workspace)}
 	for _, alg := range []string{"RS256", "ES256", "EdDSA", "HS256"} {
@@ -86,7 +87,7 @@ type forger struct {
 	attacks []Attack
 }
 
-// token is signed as is usual.
+// token returns a token that is signed in the usual way.
 func (f *forger) token(claims any) string {
 	return Forge(f.keys.header("ES256"), claims, "ES256", f.keys.EC)
 }
@@ -105,7 +106,7 @@ func (f *forger) send(name string, status int, header string, values ...string) 
 		Status: status})
 }
 
-// carriers are requests whose token is good but not where it belongs.
+// carriers adds requests whose valid token is in the wrong place.
 func (f *forger) carriers() {
 	good, other := f.keys.Token("ES256", f.claims), f.keys.Token("RS256", f.claims)
 	const unauthorized = http.StatusUnauthorized

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api/auth"
 )
 
-// headers are headers that ask for what is not understood.
+// headers adds tokens whose header requires extensions that the server does not know.
 func (f *forger) headers() {
 	k, c := f.keys, f.claims
 	for name, h := range map[string]map[string]any{
@@ -31,7 +31,7 @@ func (f *forger) headers() {
 	f.refuse("JWE of alg dir, three parts", segment(map[string]any{"alg": "dir", "enc": "A256GCM"})+"."+segment(c)+".AAAA")
 }
 
-// forms are tokens that are not of three parts of unpadded base64url.
+// forms adds tokens that are not three parts of unpadded base64url.
 func (f *forger) forms() {
 	good := f.token(f.claims)
 	parts := strings.Split(good, ".")
@@ -65,8 +65,8 @@ func (f *forger) forms() {
 	f.refuse("claims with a letter too many", f.signed(parts[0]+"."+parts[1][:len(parts[1])/4*4]+"A"))
 }
 
-// loose exchanges a token's last letter for one that differs in the bits that are not used: those
-// of 64 bytes are four.
+// loose changes the last letter of a token in its unused bits. A signature of 64 bytes leaves four
+// bits unused.
 func loose(token string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := len(token) - 1
@@ -77,7 +77,7 @@ func (f *forger) signed(input string) string {
 	return input + "." + encode(sign(input, "ES256", f.keys.EC))
 }
 
-// documents are headers and claims that are not strict JSON objects.
+// documents adds tokens whose header or claims are not strict JSON objects.
 func (f *forger) documents() {
 	k := f.keys
 	header, claims := string(must(json.Marshal(k.header("ES256")))), string(must(json.Marshal(f.claims)))
@@ -107,7 +107,7 @@ func (f *forger) documents() {
 	}
 }
 
-// audiences are tokens for somebody else, or of somebody else.
+// audiences adds tokens with a wrong audience, issuer or subject.
 func (f *forger) audiences() {
 	for name, aud := range map[string]any{
 		"another": "other", "missing": nil, "an array of others": []string{"other", "another"}, "an empty array": []string{},
@@ -129,7 +129,7 @@ func (f *forger) audiences() {
 	f.refuse("sub a number", f.token(with(f.claims, "sub", 1)))
 }
 
-// times are tokens that are not valid now, or at no time that can be told.
+// times adds tokens that are not valid now, or whose times are malformed.
 func (f *forger) times() {
 	now := time.Now().Unix()
 	for name, exp := range map[string]any{
@@ -156,7 +156,7 @@ func (f *forger) times() {
 	}
 }
 
-// workspaces are tokens of no workspace.
+// workspaces adds tokens without a valid workspace.
 func (f *forger) workspaces() {
 	workspace := f.claims["workspace"].(string)
 	for name, value := range map[string]any{
@@ -174,7 +174,7 @@ func (f *forger) workspaces() {
 	}
 }
 
-// scopes are tokens that may do nothing.
+// scopes adds tokens without a valid scope.
 func (f *forger) scopes() {
 	for name, scope := range map[string]any{
 		"missing": nil, "empty": "", "an empty array": []string{}, "another": "openid profile",

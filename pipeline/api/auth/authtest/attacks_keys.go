@@ -15,7 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// algorithms are tokens whose alg is not to be had.
+// algorithms adds tokens with an alg that the server does not accept.
 func (f *forger) algorithms() {
 	k, c := f.keys, f.claims
 	for _, alg := range []string{"none", "None", "NONE", "nOnE", "none ", ""} {
@@ -36,7 +36,8 @@ func (f *forger) algorithms() {
 	f.refuse("alg null", Forge(`{"alg":null,"kid":"ec-1"}`, c, "ES256", k.EC))
 }
 
-// confusion is HS256 signed with what everybody knows, and keys of one algorithm used for another.
+// confusion adds HS256 tokens that are signed with public values, and tokens that use the key of
+// another algorithm.
 func (f *forger) confusion() {
 	k, c := f.keys, f.claims
 	n := k.RSA.N.Bytes()
@@ -73,7 +74,7 @@ func (f *forger) confusion() {
 	f.refuse("RS256 in the header, HS256 in the signature", Forge(k.header("RS256"), c, "HS256", k.Secret))
 }
 
-// strangers are tokens signed with keys that are not for it.
+// strangers adds tokens that are signed with foreign keys, or with keys that are not for signing.
 func (f *forger) strangers() {
 	k, c := f.keys, f.claims
 	own := map[string]any{"RS256": k.foreign.rsa, "ES256": k.foreign.ec, "EdDSA": k.foreign.ed}
@@ -104,7 +105,7 @@ func (f *forger) strangers() {
 		"PS256", k.decoy))
 }
 
-// signatures are good tokens with other signatures.
+// signatures adds valid tokens with wrong signatures.
 func (f *forger) signatures() {
 	k := f.keys
 	for _, alg := range []string{"RS256", "ES256", "EdDSA", "HS256"} {
@@ -123,8 +124,8 @@ func (f *forger) signatures() {
 	}
 	input := segment(k.header("ES256")) + "." + segment(f.claims)
 	order := k.EC.Params().N
-	// CVE-2022-21449: r and s that are no numbers from 1 to n-1 verify anything where nobody
-	// checks.
+	// CVE-2022-21449: a verifier that does not check that r and s are from 1 to n-1 accepts these
+	// for any token.
 	for name, rs := range map[string][2]*big.Int{
 		"0, 1": {new(big.Int), big.NewInt(1)}, "1, 0": {big.NewInt(1), new(big.Int)}, "n, n": {order, order},
 		"n, 1": {order, big.NewInt(1)},
@@ -139,7 +140,7 @@ func (f *forger) signatures() {
 	f.refuse("ES256 signature in DER", input+"."+encode(must(ecdsa.SignASN1(rand.Reader, k.EC, digest.Sum(nil)))))
 }
 
-// kids are tokens whose kid means nothing, or more than it should.
+// kids adds tokens whose kid is unknown, or tries to be a path, a URL or a query.
 func (f *forger) kids() {
 	k, c := f.keys, f.claims
 	for name, kid := range map[string]any{

@@ -1,4 +1,4 @@
-// Package authtest has keys, tokens and attacks for tests of whatever is behind package auth.
+// Package authtest has keys, tokens and attacks for tests of servers that use package auth.
 package authtest
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api/auth"
 )
 
-// What tokens of Claims name.
+// Values in the tokens of Claims.
 const (
 	Issuer   = "https://issuer.example/"
 	Audience = "millrace-test"
@@ -37,8 +37,8 @@ const (
 	EdKey  = "ed-1"
 )
 
-// Keys are fresh keys, and the files that a server is configured with. The set also has keys that
-// no token may be signed with, and a second key for RS256, so that a token for RS256 needs a kid.
+// Keys are new keys, and the files that a server is configured with. The JWK Set also has keys that
+// must not sign tokens, and a second RS256 key, so that an RS256 token needs a kid.
 type Keys struct {
 	RSA    *rsa.PrivateKey
 	EC     *ecdsa.PrivateKey
@@ -47,8 +47,8 @@ type Keys struct {
 
 	JWKSFile, SecretFile string
 
-	second, decoy, weak *rsa.PrivateKey // in the set; not to be used but the first
-	oct                 []byte          // in the set; not to be used
+	second, decoy, weak *rsa.PrivateKey // in the set; only second may sign
+	oct                 []byte          // in the set; must not sign
 	foreign             *foreign        // not in the set
 }
 
@@ -101,13 +101,13 @@ func newEd(t testing.TB) ed25519.PrivateKey {
 	return key
 }
 
-// Config is that of a server with all the keys, which is strict.
+// Config returns the configuration of a server with all keys, an issuer and an audience.
 func (k *Keys) Config() auth.Config {
 	return auth.Config{JWKSFile: k.JWKSFile, HMACSecretFile: k.SecretFile, Issuer: Issuer, Audience: Audience,
 		DefaultWorkspace: "default"}
 }
 
-// Environment is the same as environment variables, NAME=value.
+// Environment returns the same configuration as environment variables, NAME=value.
 func (k *Keys) Environment() []string {
 	return []string{
 		"MILLRACE_AUTH_JWKS_FILE=" + k.JWKSFile, "MILLRACE_AUTH_HMAC_SECRET_FILE=" + k.SecretFile,
@@ -115,7 +115,7 @@ func (k *Keys) Environment() []string {
 	}
 }
 
-// JWKS is the set of keys: the public ones, and some that are not to be used.
+// JWKS returns the JWK Set: the public keys, and some keys that must not sign tokens.
 func (k *Keys) JWKS() []byte {
 	return Set(
 		JWK(k.RSA.Public(), "", RSAKey, "sig"), JWK(k.EC.Public(), "ES256", ECKey, ""), JWK(k.Ed.Public(), "EdDSA", EdKey,
@@ -129,7 +129,7 @@ func (k *Keys) JWKS() []byte {
 	)
 }
 
-// JWK is a public key as a JWK; alg and use may be "".
+// JWK returns a public key as a JWK. alg and use may be empty.
 func JWK(public crypto.PublicKey, alg, kid, use string) map[string]any {
 	jwk := must(jwkset.NewJWKFromKey(public, jwkset.JWKOptions{}))
 	m := map[string]any{}
@@ -143,12 +143,13 @@ func JWK(public crypto.PublicKey, alg, kid, use string) map[string]any {
 	return m
 }
 
-// Set is a JWK Set.
+// Set returns a JWK Set of the keys.
 func Set(keys ...map[string]any) []byte {
 	return must(json.Marshal(map[string]any{"keys": append([]map[string]any{}, keys...)}))
 }
 
-// Claims are those of a good token for an hour; without scopes it has all of them.
+// Claims returns the claims of a token that is valid for an hour. Without scopes, the token has all
+// scopes.
 func (k *Keys) Claims(workspace string, scopes ...string) map[string]any {
 	if len(scopes) == 0 {
 		scopes = auth.Scopes
@@ -160,7 +161,7 @@ func (k *Keys) Claims(workspace string, scopes ...string) map[string]any {
 	}
 }
 
-// Token signs claims as RS256, ES256, EdDSA or HS256 with the key that is for it.
+// Token returns claims signed as RS256, ES256, EdDSA or HS256, with the key for that algorithm.
 func (k *Keys) Token(alg string, claims map[string]any) string {
 	return Forge(k.header(alg), claims, alg, k.key(alg))
 }
@@ -177,8 +178,8 @@ func (k *Keys) header(alg string) map[string]any {
 	return h
 }
 
-// Forge signs any header and any claims by an algorithm and a key for it, whatever the header says.
-// What is a string is taken as it is; all else becomes JSON.
+// Forge signs any header and claims with an algorithm and a key, which need not match the header.
+// Strings are used as they are; other values are encoded as JSON.
 func Forge(header, claims any, alg string, key any) string {
 	input := segment(header) + "." + segment(claims)
 	return input + "." + encode(sign(input, alg, key))
@@ -197,7 +198,8 @@ func segment(v any) string {
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// with returns a copy with changes, name and value in turn; a nil value takes the name out.
+// with returns a copy of m with changes, given as names and values in turn. A nil value removes the
+// name.
 func with(m map[string]any, changes ...any) map[string]any {
 	m = maps.Clone(m)
 	for i := 0; i < len(changes); i += 2 {
@@ -210,7 +212,7 @@ func with(m map[string]any, changes ...any) map[string]any {
 	return m
 }
 
-// must is for what cannot fail with the arguments that it is called with.
+// must returns v. It panics on an error, which cannot occur with the arguments of its callers.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
