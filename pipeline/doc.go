@@ -98,8 +98,7 @@
 //	../dashboards/web/   templates, styles and scripts of the pages
 //	../dashboards/grafana/   the dashboards for Grafana, and the package that builds them
 //	../cmd/millrace/     one file per role holds its picture and its wiring
-//	  app/ services/     what commands share: configuration, log, exit codes; the embedded Kafka and ClickHouse
-//	  app/               configuration, and what the commands share
+//	  app/               what commands share: configuration, log, exit codes
 //	  client/            commands that talk to a running system
 //	  demo/ bench/       the demo; measurements
 //	  services/          the embedded services of local, demo and bench
