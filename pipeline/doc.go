@@ -76,6 +76,7 @@
 //	  format/       the contract of targets; how to add one                                  (pure)
 //	    record/     what records are made of: documents, messages, texts, columns, ids       (pure)
 //	    dataset/ evaluation/ optimization/ tuning/   the targets, one file each              (pure)
+//	      tuning/toolschema/   the parameters of tools against the rules of their readers      (pure)
 //	    targets/    the list of all targets, and their descriptions                          (pure)
 //	  selection/    the SQL of a request; snapshots; readers of windows
 //	  card/         the dataset card and the other sidecars                                  (pure)
