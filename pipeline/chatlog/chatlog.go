@@ -28,6 +28,8 @@ type Converter struct {
 	// Base gives a time to lines without one: line n started n milliseconds after Base. Convert
 	// refuses such lines if Base is zero.
 	Base time.Time
+	// Ignored counts the lines that have a key which Convert does not read, by key, up to 100 keys.
+	Ignored map[string]int
 
 	r strictjson.Reader
 }
@@ -50,6 +52,7 @@ type Run struct {
 //   - question is the text of the first message of a user that has text, and answer the text of the
 //     last message of the assistant. The text of content in parts is that of the parts of type
 //     text, joined by line breaks. messages and tools are as sent.
+//     A refusal and the transcript of a sound are part of the text of the assistant.
 //   - request_id is the line's id, user_id its user; session_id, model and metadata are those of
 //     the line. source is copilot, status is succeeded.
 func (c *Converter) Convert(line []byte, number int) (Run, error) {
@@ -62,6 +65,7 @@ func (c *Converter) Convert(line []byte, number int) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
+	c.ignore(chat.ignored)
 	started, timed := chat.time()
 	if !timed {
 		if c.Base.IsZero() {
@@ -77,6 +81,20 @@ func (c *Converter) Convert(line []byte, number int) (Run, error) {
 	}
 	id := c.runID(&chat, content, started, timed)
 	return Run{RunID: id, StartedAt: started, Data: c.data(&chat, id, started)}, nil
+}
+
+// maxIgnored bounds the memory for keys, in case every line has others.
+const maxIgnored = 100
+
+func (c *Converter) ignore(keys []string) {
+	if c.Ignored == nil {
+		c.Ignored = map[string]int{}
+	}
+	for _, key := range keys {
+		if _, known := c.Ignored[key]; known || len(c.Ignored) < maxIgnored {
+			c.Ignored[key]++
+		}
+	}
 }
 
 // namespace is the UUID namespace of run ids, 8a7896eb-2be2-5ae7-91c6-c178df4a5d08: the UUIDv5 of

@@ -91,6 +91,12 @@ func TestQuestionAndAnswer(t *testing.T) {
 			`{"role":"user"},{"role":"assistant","content":null,"tool_calls":[]},{"role":"tool","content":"x"}`, "", ""},
 		{"roles before the content or after it", `{"content":"q","role":"user"},{"role":"assistant","content":"a"}`, "q",
 			"a"},
+		{"a refusal is an answer", `{"role":"user","content":"q"},{"role":"assistant","content":"a"},` +
+			`{"role":"assistant","content":null,"refusal":"no"}`, "q", "no"},
+		{"a refusal in parts", `{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"refusal","refusal":"no"}]}`,
+			"", "a\nno"},
+		{"a spoken answer", `{"role":"assistant","content":null,"refusal":null,"audio":{"id":"x","transcript":"a"}}`, "", "a"},
+		{"a sound of which nothing is known", `{"role":"assistant","content":"a","audio":{"id":"x"}}`, "", "a"},
 		{"no user", `{"role":"developer","content":"x"},{"role":"function","name":"f","content":"y"}`, "", ""},
 		{"odd text", `{"role":"user","content":"\u0041\ud83d\ude00\u2028\"\\ ${x}"}`, "A😀\u2028\"\\ ${x}", ""},
 		{"a text as long as one may be", `{"role":"user","content":"` + strings.Repeat("x", strictjson.MaxString) + `"}`,

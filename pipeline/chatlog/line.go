@@ -25,6 +25,7 @@ type chat struct {
 	messages, tools, metadata runs.Doc
 	question, answer          string
 	times                     [3]time.Time // by timeKeys
+	ignored                   []string     // other keys with a value
 }
 
 // time returns the time of the line, if it has one.
@@ -68,6 +69,7 @@ func (c *chat) read() error {
 				c.times[i], err = c.timestamp()
 				return err
 			}
+			c.ignored = append(c.ignored, key)
 			return c.r.Skip()
 		}
 		return err
@@ -100,7 +102,7 @@ func (c *chat) checkLength(what, text string) error {
 
 // message reads a message. It keeps the text if that is the question, or may be the answer.
 func (c *chat) message() error {
-	var role, text string
+	var role, text, refusal, transcript string
 	err := c.r.Object(func(key string) (err error) {
 		switch key {
 		case "role":
@@ -110,6 +112,12 @@ func (c *chat) message() error {
 			return err
 		case "content":
 			text, err = c.content()
+			return err
+		case "refusal":
+			refusal, err = c.optional()
+			return err
+		case "audio":
+			transcript, err = c.transcript()
 			return err
 		case "tool_calls":
 			return c.objects()
@@ -129,10 +137,40 @@ func (c *chat) message() error {
 		return c.r.RefuseField(strictjson.MissingField, "role", "is required: one of "+strings.Join(roles, ", "))
 	case role == "user" && c.question == "":
 		c.question = text
-	case role == "assistant" && text != "":
-		c.answer = text
+	case role == "assistant":
+		for _, more := range []string{refusal, transcript} {
+			if more != "" && more != text {
+				text = strings.TrimPrefix(text+"\n"+more, "\n")
+			}
+		}
+		if text != "" {
+			c.answer = text
+		}
 	}
 	return nil
+}
+
+// optional reads a text; a value of another type counts as none.
+func (c *chat) optional() (string, error) {
+	if c.r.Kind() != strictjson.String {
+		return "", c.r.Skip()
+	}
+	return c.r.Text()
+}
+
+// transcript reads the sound of a message and returns its transcript, if it has one.
+func (c *chat) transcript() (text string, err error) {
+	if c.r.Kind() != strictjson.Object {
+		return "", c.r.Skip()
+	}
+	err = c.r.Object(func(key string) (err error) {
+		if key != "transcript" {
+			return c.r.Skip()
+		}
+		text, err = c.optional()
+		return err
+	})
+	return text, err
 }
 
 // content reads the content of a message and returns its text.
@@ -167,7 +205,7 @@ func (c *chat) part() (text string, err error) {
 		case key == "type":
 			kind, err = c.r.Text()
 			return err
-		case key == "text" && c.r.Kind() == strictjson.String:
+		case (key == "text" || key == "refusal") && c.r.Kind() == strictjson.String:
 			isText = true
 			text, err = c.r.Text()
 			return err
@@ -177,7 +215,7 @@ func (c *chat) part() (text string, err error) {
 	switch {
 	case err != nil:
 		return "", err
-	case kind != "text":
+	case kind != "text" && kind != "refusal":
 		return "", nil
 	case !isText:
 		return "", c.r.RefuseField(strictjson.WrongType, "text", "a part of type text has a text, which must be a string")

@@ -28,6 +28,8 @@ type Replay struct {
 	As  string `placeholder:"openai-chat" help:"Format of the lines, if they are not run events. openai-chat: chats in OpenAI's format, {\"messages\": […]}; each becomes a run of copilot --app in --workspace."`
 	App string `help:"With --as: id of the copilot."`
 	app.WorkspaceFlag
+
+	ignored map[string]int // keys of chats, by the number of their lines
 }
 
 // Validate checks the flags.
@@ -60,6 +62,7 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	bar := EventsBar(a, "replay", -1)
 	p.Progress = func(events, _ int64) { bar.Set(events) }
 	bad := 0
+	c.ignored = map[string]int{}
 	for again := true; again && ctx.Err() == nil; again = c.Loop {
 		for _, file := range c.Files {
 			n, err := replayFile(ctx, a, file, p, c.reader(p, workspace))
@@ -73,6 +76,7 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	err = p.Flush(ctx)
 	bar.Finish()
 	fmt.Fprintf(a.Stdout, "published %d events, %d lines skipped\n", p.published.Load(), bad)
+	c.tellIgnored(a.Stdout)
 	if err != nil {
 		return err
 	}

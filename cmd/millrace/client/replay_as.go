@@ -3,6 +3,9 @@ package client
 import (
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -50,8 +53,15 @@ func (c *Replay) reader(p *Publisher, workspace string) lineReader {
 				return record, err
 			}
 		}
-		converter := &chatlog.Converter{Workspace: workspace, App: c.App, Base: modified}
+		converter := &chatlog.Converter{Workspace: workspace, App: c.App, Base: modified, Ignored: c.ignored}
 		return func(line []byte, number int) (*kgo.Record, error) { return chatRecord(converter, line, number) }
+	}
+}
+
+// tellIgnored prints the keys of chats that runs have no place for.
+func (c *Replay) tellIgnored(w io.Writer) {
+	for _, key := range slices.Sorted(maps.Keys(c.ignored)) {
+		fmt.Fprintf(w, "ignored %q in %d lines: a run has no place for it\n", key, c.ignored[key])
 	}
 }
 

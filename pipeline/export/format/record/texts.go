@@ -19,6 +19,28 @@ var (
 type Texts struct {
 	Reader
 	passages [][]byte
+	partial  bool // a message that was read also has what is no text
+	codes    [1]string
+}
+
+// NotTextLeftOut is the code of the warning about a record of which a text comes from a message that
+// also has an image, a sound or a file.
+const NotTextLeftOut = "not_text_left_out"
+
+// Reset starts the next row. It overwrites the texts of the row before.
+func (t *Texts) Reset() {
+	t.Reader.Reset()
+	t.partial = false
+}
+
+// Warnings returns the codes of the warnings about the texts of the row. It makes a formatter that
+// has Texts a format.Warner.
+func (t *Texts) Warnings(*Row) []string {
+	if !t.partial {
+		return nil
+	}
+	t.codes[0] = NotTextLeftOut
+	return t.codes[:]
 }
 
 // Input returns the question of a run. For a node run, or a run without a question, it returns the
@@ -107,13 +129,15 @@ func (t *Texts) NamedText(doc []byte, names []string) (token []byte) {
 // answer too.
 func (t *Texts) LastMessage(messages []byte, role string) []byte {
 	var last []byte
+	partial := false
 	for m := range t.Messages(messages) {
 		if string(m.Role) == role {
 			if said := t.Speech(&m); t.HasText(said.Text) {
-				last = said.Text
+				last, partial = said.Text, said.NotText
 			}
 		}
 	}
+	t.partial = t.partial || partial
 	return t.Text(last)
 }
 
