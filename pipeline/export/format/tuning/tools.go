@@ -1,6 +1,8 @@
 package tuning
 
 import (
+	"bytes"
+
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
 	"github.com/millrace/millrace/pipeline/jsonscan"
@@ -68,12 +70,13 @@ func (c *conversation) readTool(doc []byte) (t tuningTool, ok bool) {
 	return t, ok && functionName(t.name)
 }
 
-// hasTools reports whether the row has definitions of tools.
+// hasTools reports whether the row has definitions of tools. It does not read them.
 func (c *conversation) hasTools() bool {
-	for range c.Elements(c.tools) {
-		return true
+	doc := bytes.TrimSpace(c.tools)
+	if record.IsNothing(doc) {
+		return false
 	}
-	return record.IsOtherKind('[', c.tools)
+	return doc[0] != '[' || len(bytes.TrimSpace(doc[1:len(doc)-1])) > 0
 }
 
 // hasProperties reports whether parameters has properties, each an object.
