@@ -132,12 +132,31 @@ func (c *conversation) takeAnswer(answer []byte) {
 func (c *conversation) says(text []byte) bool {
 	for i := len(c.messages) - 1; i >= 0; i-- {
 		// A token is never shorter than its text.
-		if m := &c.messages[i]; m.role == roleAssistant && len(m.text) > len(text) &&
-			bytes.Equal(bytes.TrimSpace(c.Text(m.text)), text) {
+		if m := &c.messages[i]; m.role == roleAssistant && len(m.text) > len(text) && (isText(m.text, text) ||
+			bytes.Equal(bytes.TrimSpace(c.Text(m.text)), text)) {
 			return true
 		}
 	}
 	return false
+}
+
+// isText reports whether a token is that of a text, without decoding it. It may return false for a
+// token with escapes that JSON does not need.
+func isText(token, text []byte) bool {
+	for rest := token[1 : len(token)-1]; ; {
+		n := bytes.IndexByte(rest, '\\')
+		if n < 0 {
+			return bytes.Equal(rest, text)
+		}
+		if !bytes.HasPrefix(text, rest[:n]) || len(text) == n {
+			return false
+		}
+		i := bytes.IndexByte([]byte(`"\nrt`), rest[n+1])
+		if i < 0 || text[n] != "\"\\\n\r\t"[i] {
+			return false
+		}
+		rest, text = rest[n+2:], text[n+1:]
+	}
 }
 
 func (c *conversation) add(role role, text []byte) {
