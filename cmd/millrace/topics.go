@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -29,7 +28,7 @@ func (c topicsCommand) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(a.Stdout).Encode(topics)
+		return a.PrintJSON(topics)
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TOPIC\tPARTITIONS\t")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -245,7 +246,12 @@ func (p *publishing) ended(number int, err error) error {
 	return nil
 }
 
+// firstByte skips a byte order mark and white space, and returns the byte after them without reading
+// it; 0 at the end.
 func firstByte(r *bufio.Reader) (byte, error) {
+	if start, _ := r.Peek(3); len(start) == 3 && len(jsonscan.TrimByteOrderMark(start)) == 0 {
+		r.Discard(3) //nolint:errcheck // Peek has read them
+	}
 	for {
 		b, err := r.ReadByte()
 		switch {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -63,7 +64,7 @@ func decode(r *kgo.Record) (Event, error) {
 			Rule: fmt.Sprintf("a record's value may have %d bytes; this one has %d", MaxValue, len(r.Value)),
 		}
 	}
-	value := stripConfluent(r.Value)
+	value := jsonscan.TrimByteOrderMark(stripConfluent(r.Value))
 	var contentType string
 	for _, h := range r.Headers {
 		switch h.Key {

@@ -148,6 +148,8 @@ func TestEveryModeOfCloudEventsIsRead(t *testing.T) {
 			withData(edit(bareWant, func(e *event.Event) { e.ID, e.Time = "9", want.Time }), `{"type":"T"}`)},
 		{"bare with a type deep inside", record(`{"a":{"type":"X","specversion":"1.0"}}`),
 			withData(edit(bareWant, func(e *event.Event) { e.Type = "" }), `{"a":{"type":"X","specversion":"1.0"}}`)},
+		{"binary with a byte order mark", record("\ufeff"+data, binaryHeaders...), want},
+		{"bare with a byte order mark", record("\ufeff{\"type\":\"T\"}"), withData(bareWant, `{"type":"T"}`)},
 		{"bare with a newline, as kcat sends it", record("{\"type\":\"T\"}\n"), withData(bareWant, "{\"type\":\"T\"}\n")},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,7 @@
 // same bytes.
 //
 //	append.go   writing strings and floats
+//	line.go     documents as lines of JSON Lines
 //	scan.go     Scanner: reading, and the text of strings
 //	time.go     writing and reading times
 package jsonscan

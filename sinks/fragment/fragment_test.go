@@ -104,7 +104,8 @@ func TestRecordsRollIntoFragments(t *testing.T) {
 	}
 }
 
-func TestALineBreakInsideARecordIsASpace(t *testing.T) {
+// Readers of lines differ in what ends a line; RFC 8259 lets line breaks stand between tokens.
+func TestARecordIsOneLineToEveryReader(t *testing.T) {
 	t.Parallel()
 	var s shelf
 	w := NewWriter(jsonlEncoder(t), Limits{}, s.open)
@@ -118,12 +119,42 @@ func TestALineBreakInsideARecordIsASpace(t *testing.T) {
 	if _, err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	const line = "{\"a\":   1, \"żółw\":\"\\n\u2028\" }\n"
+	const line = "{\"a\":   1, \"żółw\":\"\\n\\u2028\" }\n"
 	if got := s.fragments[0].body.String(); got != line+line {
 		t.Errorf("%q", got)
 	}
+	if got := w.done[0].Bytes; got != int64(2*len(line)) {
+		t.Errorf("%d bytes", got)
+	}
 	if !bytes.Equal(record, before) {
 		t.Error("the caller's record was changed")
+	}
+}
+
+// The limit in bytes counts the escaped separators.
+func TestALimitInBytesCountsTheLine(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{JSONL, JSON} {
+		e, err := NewEncoder(format, Uncompressed, Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s shelf
+		w := NewWriter(e, Limits{MaxBytes: 40}, s.open)
+		for range 5 {
+			if err := w.Write([]byte("{\"a\":\"\u2028\u2029\"}"), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		infos, err := w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, info := range infos {
+			if info.Bytes > 40 || info.Bytes != int64(s.fragments[i].body.Len()) {
+				t.Errorf("%s: fragment %d has %d bytes", format, i, info.Bytes)
+			}
+		}
 	}
 }
 

@@ -3,14 +3,17 @@
 package app
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
@@ -87,4 +90,17 @@ func Poll(ctx context.Context, f func() (done bool, err error)) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// PrintJSON prints a value as JSON, on one line to every reader of lines.
+func (a *App) PrintJSON(value any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	line := jsonscan.Line(new([]byte), bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	_, err := fmt.Fprintf(a.Stdout, "%s\n", line)
+	return err
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -90,9 +89,8 @@ func (c lettersLs) Run(ctx context.Context, a *app.App) error {
 		list = list[len(list)-c.N:]
 	}
 	if c.JSON {
-		out := json.NewEncoder(a.Stdout)
 		for _, info := range list {
-			if err := out.Encode(info); err != nil {
+			if err := a.PrintJSON(info); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -87,7 +86,7 @@ func (c ExportsVerify) Run(ctx context.Context, a *app.App) error {
 			return err
 		}
 		if c.JSON {
-			if err := json.NewEncoder(a.Stdout).Encode(report); err != nil {
+			if err := a.PrintJSON(report); err != nil {
 				return err
 			}
 		} else {

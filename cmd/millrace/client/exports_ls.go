@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -40,9 +39,8 @@ func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 		return fmt.Errorf("list the exports: %w", err)
 	}
 	if c.JSON {
-		out := json.NewEncoder(a.Stdout)
 		for _, x := range page.Exports {
-			if err := out.Encode(x); err != nil {
+			if err := a.PrintJSON(x); err != nil {
 				return err
 			}
 		}

@@ -90,7 +90,7 @@ func (s shown) writeJSON(a *app.App) error {
 	if deletion := s.dataset.Deletion; deletion != nil {
 		fields["deleted_at"], fields["deleted_by"] = deletion.DeletedAt, deletion.DeletedBy
 	}
-	return json.NewEncoder(a.Stdout).Encode(fields)
+	return a.PrintJSON(fields)
 }
 
 // sheet is a table of names and values, one pair a line.

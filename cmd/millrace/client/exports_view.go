@@ -36,7 +36,7 @@ func (c ExportsView) Run(ctx context.Context, a *app.App) error {
 				break
 			}
 			n++
-			if err := c.write(a.Stdout, n, d.Manifest.Totals.Records, record); err != nil {
+			if err := c.write(a, n, d.Manifest.Totals.Records, record); err != nil {
 				return err
 			}
 		}
@@ -48,15 +48,9 @@ func (c ExportsView) Run(ctx context.Context, a *app.App) error {
 	})
 }
 
-func (c ExportsView) write(w io.Writer, n int, of int64, record json.RawMessage) error {
+func (c ExportsView) write(a *app.App, n int, of int64, record json.RawMessage) error {
 	if c.JSON {
-		var line bytes.Buffer
-		if err := json.Compact(&line, record); err != nil {
-			return err
-		}
-		line.WriteByte('\n')
-		_, err := w.Write(line.Bytes())
-		return err
+		return a.PrintJSON(record)
 	}
 	var b strings.Builder
 	if n > 1 {
@@ -66,7 +60,7 @@ func (c ExportsView) write(w io.Writer, n int, of int64, record json.RawMessage)
 	if err := writeFields(&b, "  ", record); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(a.Stdout, b.String())
 	return err
 }
 

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,11 +33,9 @@ func (c Formats) Run(a *app.App) error {
 }
 
 func (c Formats) json(a *app.App, purposes []string) error {
-	out := json.NewEncoder(a.Stdout)
-	out.SetEscapeHTML(false)
 	for _, purpose := range purposes {
 		for i, t := range targets.Targets(purpose) {
-			err := out.Encode(map[string]any{
+			err := a.PrintJSON(map[string]any{
 				"purpose": purpose, "target": t.Name, "default": i == 0, "reader": t.Reader, "shape": t.Shape,
 				"rules":   nonNil(t.Rules),
 				"formats": t.Formats, "options": optionTexts(t.Options), "dropped": dropTexts(t.Drops),

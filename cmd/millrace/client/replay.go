@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -101,8 +102,9 @@ func replayFile(ctx context.Context, a *app.App, name string, p *Publisher, read
 	lines := bufio.NewReaderSize(in, 1<<20)
 	for number := 1; ; number++ {
 		line, err := lines.ReadBytes('\n')
-		if len(bytes.TrimSpace(line)) > 0 {
-			record, refused := check(bytes.TrimSpace(line), number)
+		// Where files were joined, the mark of a later one is in the middle.
+		if event := bytes.TrimSpace(jsonscan.TrimByteOrderMark(line)); len(event) > 0 {
+			record, refused := check(event, number)
 			if refused != nil {
 				bad++
 				fmt.Fprintf(a.Stderr, "%s:%d: skipped: %v\n", name, number, refused)
@@ -131,8 +133,8 @@ func (r *reader) Close() {
 	}
 }
 
-// openEvents opens a file or standard input. The name of a file, or the first bytes of standard
-// input, decide how it is unpacked.
+// openEvents opens a file, or standard input, and unpacks it by its first bytes. A gzip or zstd file
+// may have several members, one after the other.
 func openEvents(a *app.App, name string) (*reader, error) {
 	r := &reader{Reader: a.Stdin}
 	if name != "-" {
@@ -161,7 +163,7 @@ func openEvents(a *app.App, name string) (*reader, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		r.Reader = z
-	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippable(magic):
 		z, err := zstd.NewReader(buffered)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -169,4 +171,10 @@ func openEvents(a *app.App, name string) (*reader, error) {
 		r.Reader, r.close = z, append(r.close, z.Close)
 	}
 	return r, nil
+}
+
+// isSkippable reports whether a zstd file begins with a skippable frame (RFC 8878, section 3.1.2),
+// as that of pzstd does.
+func isSkippable(magic []byte) bool {
+	return len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18})
 }

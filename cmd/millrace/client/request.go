@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -83,7 +84,7 @@ func (c Request) run(ctx context.Context, a *app.App) (export.ID, error) {
 	}
 	switch {
 	case !watch && c.JSON:
-		return request.ID, json.NewEncoder(a.Stdout).Encode(request.ID)
+		return request.ID, a.PrintJSON(request.ID)
 	case !watch:
 		_, err := fmt.Fprintln(a.Stdout, request.ExportID)
 		return request.ID, err
@@ -184,11 +185,13 @@ func (c Request) document(a *app.App) (map[string]any, error) {
 	return document, nil
 }
 
-func readRequest(a *app.App, name string) ([]byte, error) {
+func readRequest(a *app.App, name string) (document []byte, err error) {
 	if name == "-" {
-		return io.ReadAll(a.Stdin)
+		document, err = io.ReadAll(a.Stdin)
+	} else {
+		document, err = os.ReadFile(name)
 	}
-	return os.ReadFile(name)
+	return jsonscan.TrimByteOrderMark(document), err
 }
 
 // selection returns the selection of the flags. It replaces the file's selection as a whole, since

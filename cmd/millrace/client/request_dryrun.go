@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,7 +20,7 @@ func (c Request) try(ctx context.Context, a *app.App, r *export.Request) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(a.Stdout).Encode(d)
+		return a.PrintJSON(d)
 	}
 	_, err = fmt.Fprint(a.Stdout, describeDryRun(r, d))
 	return err

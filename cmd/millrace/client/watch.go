@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -64,11 +63,10 @@ func WaitCompletion(ctx context.Context, f *live.Follower, progress func(*export
 // not succeed.
 func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*export.Completion, error) {
 	bar := rowsBar(a)
-	out := json.NewEncoder(a.Stdout)
 	completion, err := WaitCompletion(ctx, f, func(p *export.Progress) {
 		switch {
 		case c.JSON:
-			out.Encode(p) //nolint:errcheck // the error of writing the completion is checked
+			a.PrintJSON(p) //nolint:errcheck // the error of writing the completion is checked
 		case bar.bar != nil:
 			bar.total(p.RowsPlanned)
 			bar.Set(p.RowsDone)
@@ -88,7 +86,7 @@ func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*exp
 	case err != nil:
 		return nil, err
 	case c.JSON:
-		err = out.Encode(completion)
+		err = a.PrintJSON(completion)
 	default:
 		_, err = fmt.Fprint(a.Stdout, DescribeCompletion(completion))
 	}
