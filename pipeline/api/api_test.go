@@ -132,34 +132,54 @@ func TestASignedURLIsGoodForOneFileUntilItExpires(t *testing.T) {
 	defer b.Close()
 	one, other := &signer{bucket: b}, &signer{bucket: b} // two servers
 	id := export.ID{WorkspaceID: "acme", ExportID: "e1"}
+	file := signedURL{id, "data/a.json", "a.json"}
 	expires := time.Now().Add(time.Minute).Unix()
-	signature, err := one.signature(t.Context(), id, "data/a.json", expires)
+	signature, err := one.signature(t.Context(), file, expires)
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(id export.ID, key string, expires int64, signature string) error {
+	check := func(u signedURL, expires int64, signature string) error {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("/?expires=%d&signature=%s", expires, signature),
 			nil)
-		return other.check(t.Context(), r, id, key)
+		return other.check(t.Context(), r, u)
 	}
-	if err := check(id, "data/a.json", expires, signature); err != nil {
+	if err := check(file, expires, signature); err != nil {
 		t.Errorf("at another server: %v", err)
 	}
 	old := time.Now().Add(-time.Second).Unix()
-	expired, _ := one.signature(t.Context(), id, "data/a.json", old)
+	expired, _ := one.signature(t.Context(), file, old)
 	for name, err := range map[string]error{
-		"another key":       check(id, "data/b.json", expires, signature),
-		"another export":    check(export.ID{WorkspaceID: "acme", ExportID: "e2"}, "data/a.json", expires, signature),
-		"another workspace": check(export.ID{WorkspaceID: "other", ExportID: "e1"}, "data/a.json", expires, signature),
-		"longer":            check(id, "data/a.json", expires+1, signature),
-		"expired":           check(id, "data/a.json", old, expired),
-		"altered":           check(id, "data/a.json", expires, signature[1:]),
-		"empty":             check(id, "data/a.json", expires, ""),
-		"parts moved":       check(export.ID{WorkspaceID: "acme", ExportID: "e1"}, "e1\ndata/a.json", expires, signature),
+		"another key":       check(signedURL{id, "data/b.json", "a.json"}, expires, signature),
+		"another name":      check(signedURL{id, "data/a.json", "b.json"}, expires, signature),
+		"another export":    check(signedURL{export.ID{WorkspaceID: "acme", ExportID: "e2"}, file.key, "a.json"}, expires, signature),
+		"another workspace": check(signedURL{export.ID{WorkspaceID: "other", ExportID: "e1"}, file.key, "a.json"}, expires, signature),
+		"longer":            check(file, expires+1, signature),
+		"expired":           check(file, old, expired),
+		"altered":           check(file, expires, signature[1:]),
+		"empty":             check(file, expires, ""),
+		"parts moved":       check(signedURL{id, "e1\ndata/a.json", "a.json"}, expires, signature),
+		"name moved":        check(signedURL{id, "data/a.json\na.json", ""}, expires, signature),
 	} {
 		var p *Problem
 		if !errors.As(err, &p) || p.Status != 403 {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAFileHasTheNameThatItsClientAsksFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ signed, asked, want string }{
+		{"analytics_data_1.json", "", "analytics_data_1.json"},
+		{"analytics_data_1.json", "analytics_data_1.json", "analytics_data_1.json"},
+		{"analytics_data_1.json", "mine.json", "mine.json"},
+		{"analytics_data_1_part_2_of_3.json", "analytics_data_1.json", "analytics_data_1_part_2_of_3.json"},
+		{"analytics_data_1.json", "../../etc/passwd", "passwd"},
+		{"", "mine.json", "mine.json"},
+		{"", "", ""},
+	} {
+		if got := clientName(c.signed, c.asked); got != c.want {
+			t.Errorf("signed %q, asked %q: %q, want %q", c.signed, c.asked, got, c.want)
 		}
 	}
 }

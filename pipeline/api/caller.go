@@ -44,12 +44,12 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, w := humago.Unwrap(ctx)
-	if id, key, ok := signedFile(r); ok && ctx.Operation().OperationID == fileOperation {
-		if err := a.sign.check(r.Context(), r, id, key); err != nil {
+	if signed, ok := signedFile(r); ok && ctx.Operation().OperationID == fileOperation {
+		if err := a.sign.check(r.Context(), r, signed); err != nil {
 			a.toProblem(ctx.Context(), err).write(w)
 			return
 		}
-		next(huma.WithContext(ctx, auth.With(ctx.Context(), &auth.Caller{Workspace: id.WorkspaceID,
+		next(huma.WithContext(ctx, auth.With(ctx.Context(), &auth.Caller{Workspace: signed.WorkspaceID,
 			Scopes: []string{scope}})))
 		return
 	}

@@ -2,6 +2,8 @@ package api
 
 import (
 	"archive/zip"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,8 +53,8 @@ func (a *API) registerFiles() {
 		Summary: "Get a file of an export", Tags: []string{"Exports"},
 		Description: "A file that the manifest lists, by its `key`, or `manifest.json` itself. The ETag is its SHA-256. If " +
 			"the object store can sign URLs, the answer is 303 to a signed URL. " +
-			"A `fileUrl` of the Answer Insights routes is this route with `workspace`, `expires` and `signature`, and needs " +
-			"no token.",
+			"A `fileUrl` of the Answer Insights routes is this route with `workspace`, `filename`, `expires` and `signature`; " +
+			"it needs no token, and is answered by the server itself. Its clients may append `store.urlParams`.",
 		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 412, 416, 422, 503},
 		RejectUnknownQueryParameters: true,
 		Responses: map[string]*huma.Response{
@@ -67,16 +69,23 @@ func (a *API) registerFiles() {
 		Range     string `header:"Range" doc:"As in RFC 9110."`
 		IfRange   string `header:"If-Range"`
 		Workspace string `query:"workspace" doc:"Of a signed URL."`
+		FileName  string `query:"filename" doc:"Of a signed URL: the name under which the file is stored."`
 		Expires   int64  `query:"expires" doc:"Of a signed URL: its expiry, in seconds since 1970."`
 		Signature string `query:"signature" doc:"Of a signed URL."`
+
+		ClientFileName string `query:"clientfilename" doc:"Of store.urlParams: the name under which the file is stored."`
+		BatchTesting   string `query:"batchtesting" doc:"Of store.urlParams; ignored."`
 	}) (*huma.StreamResponse, error) {
-		d, f, err := a.file(ctx, exportID(ctx, in.ID), in.Key)
+		f, err := a.file(ctx, exportID(ctx, in.ID), in.Key)
 		if err != nil {
 			return nil, a.toError(ctx, err)
 		}
+		if in.Signature != "" {
+			f.name = clientName(in.FileName, in.ClientFileName)
+		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
-			a.serveFile(w, r, d, f)
+			a.serveFile(w, r, f)
 		}}, nil
 	})
 	huma.Register(a.api, huma.Operation{
@@ -103,25 +112,55 @@ func (a *API) registerFiles() {
 	})
 }
 
+// servedFile is a file of an export.
+type servedFile struct {
+	export.File
+	dataset *files.Dataset
+	text    []byte // the content of a file that is not in the manifest
+	name    string // under which a client stores the file; "" is the last part of the key
+}
+
 // file returns a file of an export.
-func (a *API) file(ctx context.Context, id export.ID, key string) (*files.Dataset, export.File, error) {
+func (a *API) file(ctx context.Context, id export.ID, key string) (*servedFile, error) {
 	d, err := a.exports.Dataset(ctx, id)
 	if err != nil {
-		return nil, export.File{}, err
+		return nil, err
 	}
 	if key == export.ManifestName && d.Manifest != nil {
-		text := d.ManifestText()
-		return d, export.File{Key: key, Bytes: int64(len(text)), SHA256: export.HashText(text)}, nil
+		return textFile(d, key, d.ManifestText()), nil
 	}
 	if err := d.Readable(); err != nil {
-		return nil, export.File{}, err
+		return nil, err
+	}
+	if key == emptyFile.Key && d.Manifest.Target == insightsTarget && len(d.Files()) == 0 {
+		return textFile(d, key, []byte("[]\n")), nil
 	}
 	f, ok := d.Find(key)
 	if !ok {
-		return nil, f, problem(http.StatusNotFound,
+		return nil, problem(http.StatusNotFound,
 			"the manifest of this export does not list such a file: manifest.json has the keys")
 	}
-	return d, f, nil
+	return &servedFile{File: f, dataset: d}, nil
+}
+
+// emptyFile is the file that clients of Answer Insights get of an export without records. It is not
+// in the bucket.
+var emptyFile = export.File{Key: "data/empty.json"}
+
+func textFile(d *files.Dataset, key string, text []byte) *servedFile {
+	return &servedFile{File: export.File{Key: key, Bytes: int64(len(text)), SHA256: export.HashText(text)}, dataset: d,
+		text: text}
+}
+
+// clientName returns the name under which a client stores the file of a signed URL: the one that the
+// client asks for, or else the signed one. The clients of Answer Insights ask for the same name for
+// all parts of an export, so that a part keeps the signed name.
+func clientName(signed, asked string) string {
+	stem := strings.TrimSuffix(asked, path.Ext(asked))
+	if asked == "" || signed != "" && strings.HasPrefix(signed, stem+"_part_") {
+		return signed
+	}
+	return path.Base(asked)
 }
 
 // mediaTypes are the media types of file name extensions.
@@ -131,9 +170,9 @@ var mediaTypes = map[string]string{
 	".md":      "text/markdown; charset=utf-8", ".gz": "application/gzip", ".zst": "application/zstd",
 }
 
-func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *files.Dataset, f export.File) {
-	if f.Kind != "" && r.Method == http.MethodGet {
-		to, err := d.SignedURL(r.Context(), f, fileExpiry)
+func (a *API) serveFile(w http.ResponseWriter, r *http.Request, f *servedFile) {
+	if f.name == "" && f.text == nil && r.Method == http.MethodGet {
+		to, err := f.dataset.SignedURL(r.Context(), f.File, fileExpiry)
 		if err == nil {
 			http.Redirect(w, r, to, http.StatusSeeOther)
 			return
@@ -146,15 +185,15 @@ func (a *API) serveFile(w http.ResponseWriter, r *http.Request, d *files.Dataset
 	h := w.Header()
 	h.Set("ETag", `"`+f.SHA256+`"`)
 	h.Set("Cache-Control", "private, max-age=0, must-revalidate") // a file never changes, but can be deleted
-	h.Set("Content-Disposition", attachment(path.Base(f.Key)))
+	h.Set("Content-Disposition", attachment(cmp.Or(f.name, path.Base(f.Key))))
 	if t := mediaTypes[path.Ext(f.Key)]; t != "" {
 		h.Set("Content-Type", t)
 	} else {
 		h.Set("Content-Type", "application/octet-stream")
 	}
-	var content io.ReadSeeker = strings.NewReader(string(d.ManifestText()))
-	if f.Kind != "" {
-		file := d.Open(r.Context(), f)
+	var content io.ReadSeeker = bytes.NewReader(f.text)
+	if f.text == nil {
+		file := f.dataset.Open(r.Context(), f.File)
 		defer file.Close()
 		content = file
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,6 +29,7 @@ import (
 const (
 	insightsTarget  = "answer_insights"
 	insightsRecords = 150                // records a file
+	insightsBytes   = 1 << 40            // a file: no limit, since so many records make one file whatever their size
 	insightsRange   = 7 * 24 * time.Hour // the longest range of filters
 	insightsExpiry  = 24 * time.Hour     // how long a fileUrl works
 	jobPrefix       = "fj-"
@@ -101,7 +101,7 @@ type insightsBody struct {
 
 type insightsFilters struct {
 	From string `json:"from" doc:"A day such as 2025-01-25, which means its start, or a time in ISO 8601, UTC." example:"2025-01-25"`
-	To   string `json:"to" doc:"A day, which means its end, or a time. At most 7 days after from." example:"2025-01-31"`
+	To   string `json:"to" doc:"A day, which means its end, or a time. At most 7 days after from; of two days exactly 7 days apart, it is the start of the day." example:"2025-01-31"`
 }
 
 // InsightsApp is the part of the Answer Insights routes that names the app.
@@ -183,9 +183,7 @@ func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Requ
 		p.Status, p.Title = http.StatusBadRequest, http.StatusText(http.StatusBadRequest)
 		return nil, nil, p
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&b); err != nil {
+	if err := json.Unmarshal(body, &b); err != nil { // clients may send other keys, which are ignored
 		return nil, nil, bad("",
 			`the body must be {"filters": {"from": …, "to": …}, "event": "thumbsUp" or "thumbsDown"}, event being optional: `+
 				strings.TrimPrefix(err.Error(), "json: "))
@@ -201,6 +199,9 @@ func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Requ
 		return nil, nil, bad("/filters/from", err.Error())
 	}
 	to, err := insightsTime(b.Filters.To, true)
+	if to.Sub(from) == insightsRange+24*time.Hour && isDay(b.Filters.From) && isDay(b.Filters.To) {
+		to = to.Add(-24 * time.Hour) // a client that goes from week to week means the start of the last day
+	}
 	switch {
 	case err != nil:
 		return nil, nil, bad("/filters/to", err.Error())
@@ -215,7 +216,7 @@ func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Requ
 		"purpose": format.ExportDataset, "source": "copilot", "app_id": app, "target": insightsTarget, "format": "json",
 		"selection": map[string]any{"window": map[string]any{"by": export.ByStartedAt, "from": from.Format(time.RFC3339Nano),
 			"to": to.Format(time.RFC3339Nano)}},
-		"fragment": map[string]any{"max_records": insightsRecords},
+		"fragment": map[string]any{"max_records": insightsRecords, "max_bytes": insightsBytes},
 	}
 	if b.Event != "" {
 		request["filters"] = map[string]any{"rating": b.Event}
@@ -234,6 +235,11 @@ func insightsRequest(caller *auth.Caller, app string, body []byte) (*export.Requ
 		return nil, nil, p
 	}
 	return r, document, nil
+}
+
+func isDay(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	return err == nil
 }
 
 // isoTimes are the accepted forms of ISO 8601. A time without a zone is UTC.
@@ -314,6 +320,9 @@ func (a *API) succeeded(ctx context.Context, base string, x *live.Export, j *Ins
 		return err
 	}
 	files := d.Files()
+	if len(files) == 0 { // no records make one empty file
+		files = []export.File{emptyFile}
+	}
 	at := x.UpdatedAt.UnixMilli()
 	several := len(files) > 1
 	fragments := make([]InsightsFragment, len(files))
@@ -324,7 +333,7 @@ func (a *API) succeeded(ctx context.Context, base string, x *live.Export, j *Ins
 		}
 		sum := sha256.Sum256([]byte(x.String() + "/" + f.Key))
 		fragments[i] = InsightsFragment{FileID: hex.EncodeToString(sum[:12]), FileName: name, RecordCount: f.Records}
-		if fragments[i].FileURL, err = a.fileURL(ctx, base, d, f, insightsExpiry); err != nil {
+		if fragments[i].FileURL, err = a.fileURL(ctx, base, signedURL{x.ID, f.Key, name + ".json"}, insightsExpiry); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -58,54 +57,59 @@ func (s *signer) secret(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
+// signedURL is what a signed URL gives access to.
+type signedURL struct {
+	export.ID
+	key      string // of the file, relative to the export
+	fileName string // under which a client stores the file
+}
+
 // signature signs everything that a URL gives access to. No part has a line break.
-func (s *signer) signature(ctx context.Context, id export.ID, key string, expires int64) (string, error) {
+func (s *signer) signature(ctx context.Context, u signedURL, expires int64) (string, error) {
 	secret, err := s.secret(ctx)
 	if err != nil {
 		return "", err
 	}
 	mac := hmac.New(sha256.New, secret)
-	fmt.Fprintf(mac, "millrace file v1\n%s\n%s\n%s\n%d", id.WorkspaceID, id.ExportID, key, expires)
+	fmt.Fprintf(mac, "millrace file v2\n%s\n%s\n%s\n%s\n%d", u.WorkspaceID, u.ExportID, u.key, u.fileName, expires)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
 
-// fileURL returns a URL from which anybody can GET a file until it expires: of the object store, or
-// else of this server.
-func (a *API) fileURL(ctx context.Context, base string, d *files.Dataset, f export.File, expiry time.Duration) (string,
-	error) {
-	signed, err := d.SignedURL(ctx, f, expiry)
-	if err == nil || !errors.Is(err, bucket.ErrNotSupported) {
-		return signed, err
-	}
-	id, expires := d.Plan.ID, time.Now().Add(expiry).Unix()
-	signature, err := a.sign.signature(ctx, id, f.Key, expires)
+// fileURL returns a URL of this server from which anybody can GET a file until the URL expires. It
+// is never a URL of the object store: clients of Answer Insights append parameters, which would
+// break a store's signature.
+func (a *API) fileURL(ctx context.Context, base string, u signedURL, expiry time.Duration) (string, error) {
+	expires := time.Now().Add(expiry).Unix()
+	signature, err := a.sign.signature(ctx, u, expires)
 	if err != nil {
 		return "", err
 	}
-	query := url.Values{"workspace": {id.WorkspaceID}, "expires": {strconv.FormatInt(expires, 10)},
-		"signature": {signature}}
-	return base + "/v1/exports/" + url.PathEscape(id.ExportID) + "/files/" + (&url.URL{Path: f.Key}).EscapedPath() + "?" +
+	query := url.Values{"workspace": {u.WorkspaceID}, "filename": {u.fileName},
+		"expires": {strconv.FormatInt(expires, 10)}, "signature": {signature}}
+	return base + "/v1/exports/" + url.PathEscape(u.ExportID) + "/files/" + (&url.URL{Path: u.key}).EscapedPath() + "?" +
 		query.Encode(), nil
 }
 
-// signedFile returns the file of a signed URL, and whether the request has one.
-func signedFile(r *http.Request) (id export.ID, key string, ok bool) {
+// signedFile returns what the URL of a request gives access to, and whether the URL is a signed one.
+func signedFile(r *http.Request) (u signedURL, ok bool) {
 	query := r.URL.Query()
 	if !query.Has("signature") {
-		return id, "", false
+		return u, false
 	}
-	return export.ID{WorkspaceID: query.Get("workspace"), ExportID: r.PathValue("id")}, r.PathValue("key"), true
+	return signedURL{export.ID{WorkspaceID: query.Get("workspace"), ExportID: r.PathValue("id")}, r.PathValue("key"),
+		query.Get("filename")}, true
 }
 
 // check returns a problem unless the signature is valid and has not expired.
-func (s *signer) check(ctx context.Context, r *http.Request, id export.ID, key string) error {
+func (s *signer) check(ctx context.Context, r *http.Request, u signedURL) error {
 	query := r.URL.Query()
 	bad := problem(http.StatusForbidden, "the signature of this URL is not valid, or it has expired: ask for a new one")
 	expires, err := strconv.ParseInt(query.Get("expires"), 10, 64)
-	if err != nil || !runs.ValidWorkspaceID(id.WorkspaceID) || !runs.ValidID(id.ExportID) || strings.Contains(key, "\n") {
+	if err != nil || !runs.ValidWorkspaceID(u.WorkspaceID) || !runs.ValidID(u.ExportID) ||
+		strings.Contains(u.key+u.fileName, "\n") {
 		return bad
 	}
-	want, err := s.signature(ctx, id, key, expires)
+	want, err := s.signature(ctx, u, expires)
 	if err != nil {
 		return err
 	}

@@ -16,11 +16,14 @@ var AnswerInsights = format.Target{
 	Reader: "clients of the Answer Insights analytics export",
 	Shape: "`{_id, searchRequestId, query, answer, event, comments {tags []}, userId?, sessionId?, timeStampValue, " +
 		"createdOn, model?, answerDebug " +
-		"[{generativeChunks [], prompt {promptText, moreInfo []}, llmResponse {responseDetails, responseTime}}]}`",
+		"[{generativeChunksCount, generativeChunks [], extractiveChunks [], chunksSentToLLM?, chunksUsedInAnswer?, " +
+		"prompt {promptText, moreInfo []}, llmResponse {responseDetails {completionText, moreInfo []}, responseTime}}]}`",
 	Rules: []string{
 		"`event` is the rating, `thumbsUp` or `thumbsDown`, or `search` where there is none",
 		"`query` and `answer` are always texts, empty where the run has none; other keys without a value are left out",
-		"`answerDebug` has one entry: the chunks of all nodes, and the prompt and parameters of the llm node that answered",
+		"`answerDebug` has one entry: the chunks of all nodes, and the prompt, parameters, tokens and finish reason of the " +
+			"llm node that answered",
+		"chunks of nodes of type `extractive` are `extractiveChunks`, all others `generativeChunks`",
 	},
 	Formats: []string{fragment.JSON}, Make: newInsights,
 }
@@ -37,14 +40,19 @@ var AnswerInsights = format.Target{
 //	createdOn         started_at
 //	model             the model of the run, else of the node that answered
 //	answerDebug[0]
-//	  generativeChunks          chunks of all node runs, in order
+//	  generativeChunks          chunks of all node runs, in order, but of those of type extractive
 //	    additionalInfo.chunkId  chunk_id
+//	  generativeChunksCount     their number
+//	  extractiveChunks          chunks of node runs of type extractive
+//	  chunksSentToLLM           number of chunks with sent_to_llm, if any chunk has the field
+//	  chunksUsedInAnswer        number of chunks with used_in_answer, if any chunk has the field
 //	  prompt.promptText         prompt.template of the node that answered with its variables filled in, else the text
 //	                            of its last system message and of its last user message
 //	  prompt.moreInfo           its parameters, values as text
 //	  llmResponse
 //	    responseDetails.completionText.answer    its output, else the answer of the run
 //	    responseDetails.completionText.chunkIds  chunks with used_in_answer, each once
+//	    responseDetails.moreInfo  its usage, else the run's, and its finish reason
 //	    responseTime.moreInfo   its latency in milliseconds, else the run's; [] if unknown
 //
 // The node that answered is the last llm node whose text is the answer of the run, because later
@@ -77,9 +85,8 @@ func (f *insights) Append(dst []byte, row *record.Row) (out []byte, drop string,
 		model = node.Model
 	}
 	out = record.AppendOptional(out, "model", model)
-	out = append(out, `,"answerDebug":[{"generativeChunks":[`...)
-	out = f.appendChunks(out, row.Nodes)
-	out = append(out, `],"prompt":{"promptText":`...)
+	out = f.appendChunks(append(out, `,"answerDebug":[{`...), row.Nodes)
+	out = append(out, `,"prompt":{"promptText":`...)
 	out = f.appendPromptOf(out, node)
 	out = append(f.appendResponse(out, row, node, said), `}]}`...)
 	return f.Finish(row, dst, out, "")
@@ -147,44 +154,88 @@ func (f *insights) answering(row *record.Row) (node *record.Node, said []byte) {
 	return node, said
 }
 
-// appendChunks appends the chunks, and remembers which ones the answer uses.
+// extractive is the type of a node that finds passages which are shown as they are, without a model.
+const extractive = "extractive"
+
+// appendChunks appends the chunks and their counts, and remembers which chunks the answer uses.
 func (f *insights) appendChunks(dst []byte, nodes []record.Node) []byte {
 	f.used = f.used[:0]
-	first := true
+	var sent, used record.Null[int64]
+	generative := int64(0)
+	count := func(n *record.Null[int64], is record.Null[bool]) {
+		n.Valid = n.Valid || is.Valid
+		if is.Valid && is.Value {
+			n.Value++
+		}
+	}
 	for i := range nodes {
 		for j := range nodes[i].Chunks {
 			c := &nodes[i].Chunks[j]
+			count(&sent, c.SentToLLM)
+			count(&used, c.UsedInAnswer)
+			if c.UsedInAnswer.Valid && c.UsedInAnswer.Value && len(c.ChunkID) > 0 {
+				f.use(c.ChunkID)
+			}
+		}
+		if string(nodes[i].NodeType) != extractive {
+			generative += int64(len(nodes[i].Chunks))
+		}
+	}
+	dst = append(dst, `"generativeChunksCount":`...)
+	dst = strconv.AppendInt(dst, generative, 10)
+	dst = append(dst, `,"generativeChunks":[`...)
+	dst = appendChunksOf(dst, nodes, false)
+	dst = append(dst, `],"extractiveChunks":[`...)
+	dst = append(appendChunksOf(dst, nodes, true), ']')
+	if sent.Valid {
+		dst = record.AppendInt(append(dst, `,"chunksSentToLLM":`...), sent)
+	}
+	if used.Valid {
+		dst = record.AppendInt(append(dst, `,"chunksUsedInAnswer":`...), used)
+	}
+	return dst
+}
+
+// appendChunksOf appends the chunks of the extractive nodes, or of the others.
+func appendChunksOf(dst []byte, nodes []record.Node, ofExtractive bool) []byte {
+	first := true
+	for i := range nodes {
+		if (string(nodes[i].NodeType) == extractive) != ofExtractive {
+			continue
+		}
+		for j := range nodes[i].Chunks {
 			if !first {
 				dst = append(dst, ',')
 			}
 			first = false
-			dst = append(dst, `{"chunkText":`...)
-			dst = jsonscan.AppendString(dst, c.Text)
-			if c.Score.Valid {
-				dst = append(dst, `,"score":`...)
-				dst = record.AppendFloat(dst, c.Score)
-			}
-			if c.SentToLLM.Valid {
-				dst = append(dst, `,"sentToLLM":`...)
-				dst = record.AppendBool(dst, c.SentToLLM)
-			}
-			if c.UsedInAnswer.Valid {
-				dst = append(dst, `,"usedInAnswer":`...)
-				dst = record.AppendBool(dst, c.UsedInAnswer)
-			}
-			dst = record.AppendOptional(dst, "sourceUrl", c.SourceURI)
-			dst = record.AppendOptional(dst, "recordTitle", c.Title)
-			if len(c.ChunkID) > 0 {
-				dst = append(dst, `,"additionalInfo":{"chunkId":`...)
-				dst = append(jsonscan.AppendString(dst, c.ChunkID), '}')
-				if c.UsedInAnswer.Value && c.UsedInAnswer.Valid {
-					f.use(c.ChunkID)
-				}
-			}
-			dst = append(dst, '}')
+			dst = appendChunk(dst, &nodes[i].Chunks[j])
 		}
 	}
 	return dst
+}
+
+func appendChunk(dst []byte, c *record.Chunk) []byte {
+	dst = append(dst, `{"chunkText":`...)
+	dst = jsonscan.AppendString(dst, c.Text)
+	if c.Score.Valid {
+		dst = append(dst, `,"score":`...)
+		dst = record.AppendFloat(dst, c.Score)
+	}
+	if c.SentToLLM.Valid {
+		dst = append(dst, `,"sentToLLM":`...)
+		dst = record.AppendBool(dst, c.SentToLLM)
+	}
+	if c.UsedInAnswer.Valid {
+		dst = append(dst, `,"usedInAnswer":`...)
+		dst = record.AppendBool(dst, c.UsedInAnswer)
+	}
+	dst = record.AppendOptional(dst, "sourceUrl", c.SourceURI)
+	dst = record.AppendOptional(dst, "recordTitle", c.Title)
+	if len(c.ChunkID) > 0 {
+		dst = append(dst, `,"additionalInfo":{"chunkId":`...)
+		dst = append(jsonscan.AppendString(dst, c.ChunkID), '}')
+	}
+	return append(dst, '}')
 }
 
 // use remembers a chunk once: a node that ranks the chunks of another node has the same chunks.
@@ -230,7 +281,7 @@ func (f *insights) appendPromptOf(dst []byte, node *record.Node) []byte {
 	return append(dst, "]}"...)
 }
 
-// appendResponse appends the answer of the model and its latency.
+// appendResponse appends the answer of the model, its usage and its latency.
 func (f *insights) appendResponse(dst []byte, row *record.Row, node *record.Node, said []byte) []byte {
 	if len(said) == 0 {
 		said = row.Answer
@@ -243,10 +294,73 @@ func (f *insights) appendResponse(dst []byte, row *record.Row, node *record.Node
 	dst = jsonscan.AppendString(dst, said)
 	dst = append(dst, `,"chunkIds":`...)
 	dst = record.AppendStrings(dst, f.used)
-	dst = append(dst, `}},"responseTime":{"moreInfo":[`...)
+	dst = append(dst, `},"moreInfo":[`...)
+	dst = f.appendUsage(dst, row, node)
+	dst = append(dst, `]},"responseTime":{"moreInfo":[`...)
 	if latency.Valid {
 		dst = append(dst, `{"key":"Completion Time","value":`...)
 		dst = append(record.AppendInt(dst, latency), '}')
 	}
 	return append(dst, `]}}`...)
+}
+
+// appendUsage appends the tokens and the finish reason of the node that answered, else of the run.
+func (f *insights) appendUsage(dst []byte, row *record.Row, node *record.Node) []byte {
+	e := &row.Execution
+	if node != nil && (node.InputTokens.Valid || node.OutputTokens.Valid) {
+		e = &node.Execution
+	}
+	start := len(dst)
+	item := func(key string) {
+		if len(dst) > start {
+			dst = append(dst, ',')
+		}
+		dst = append(append(append(dst, `{"key":"`...), key...), `","value":`...)
+	}
+	if e.InputTokens.Valid {
+		item("Prompt Tokens")
+		dst = append(record.AppendInt(dst, e.InputTokens), '}')
+	}
+	if e.OutputTokens.Valid {
+		item("Completion Tokens")
+		dst = append(record.AppendInt(dst, e.OutputTokens), '}')
+	}
+	reason := f.finishReason(&row.Execution)
+	if node != nil {
+		if of := f.finishReason(&node.Execution); of != nil {
+			reason = of
+		}
+	}
+	if reason != nil {
+		item("Finish Reason")
+		dst = append(jsonscan.AppendString(dst, reason), '}')
+	}
+	return dst
+}
+
+// finishReasons are the names that model APIs have for why the model stopped: OpenAI, Gemini, and
+// Anthropic and Bedrock.
+var finishReasons = []string{"finish_reason", "finishReason", "stop_reason", "stopReason"}
+
+// finishReason returns why the model stopped: from the outputs, from the first of their choices, or
+// from the metadata; nil if it is nowhere.
+func (f *insights) finishReason(e *record.Execution) []byte {
+	documents := [][]byte{e.Outputs}
+	for _, choice := range f.Elements(f.Member(e.Outputs, "choices")) {
+		documents = append(documents, choice)
+		break
+	}
+	for _, name := range finishReasons {
+		for _, doc := range documents {
+			if token := f.Member(doc, name); f.HasText(token) {
+				return f.Text(token)
+			}
+		}
+		for _, p := range e.Metadata {
+			if string(p.Key) == name && len(p.Value) > 0 {
+				return p.Value
+			}
+		}
+	}
+	return nil
 }

@@ -55,15 +55,15 @@ func TestAnswerInsightsRecordsHaveTheirShape(t *testing.T) {
 	full := `{"_id":"` + id(run) +
 		`","searchRequestId":"req-1","query":"What is due?","answer":"12 €","event":"thumbsDown","comments":{"tags":["sum",""]},` +
 		`"userId":"u-1","sessionId":"s-1","timeStampValue":1793491200001,"createdOn":"2026-11-01T00:00:00.001Z","model":"m-1","answerDebug":[{` +
-		`"generativeChunks":[{"chunkText":"Sum: 12 €","score":1.0,"sentToLLM":true,"usedInAnswer":true,"sourceUrl":"s3://b/1","recordTitle":"One","additionalInfo":{"chunkId":"c-1"}},` +
+		`"generativeChunksCount":4,"generativeChunks":[{"chunkText":"Sum: 12 €","score":1.0,"sentToLLM":true,"usedInAnswer":true,"sourceUrl":"s3://b/1","recordTitle":"One","additionalInfo":{"chunkId":"c-1"}},` +
 		`{"chunkText":"","additionalInfo":{"chunkId":"c-2"}},{"chunkText":"Sum: 12 €","usedInAnswer":true,"additionalInfo":{"chunkId":"c-1"}},` +
-		`{"chunkText":"no id","sentToLLM":false,"usedInAnswer":true}],` +
+		`{"chunkText":"no id","sentToLLM":false,"usedInAnswer":true}],"extractiveChunks":[],"chunksSentToLLM":1,"chunksUsedInAnswer":3,` +
 		`"prompt":{"promptText":"In [\"en\"]: What is \"due\"?","moreInfo":[{"key":"temperature","value":"0.20"},{"key":"stop","value":"[\"x\"]"},{"key":"mode","value":"low"}]},` +
-		`"llmResponse":{"responseDetails":{"completionText":{"answer":"12 €","chunkIds":["c-1"]}},"responseTime":{"moreInfo":[{"key":"Completion Time","value":1000}]}}}]}`
+		`"llmResponse":{"responseDetails":{"completionText":{"answer":"12 €","chunkIds":["c-1"]},"moreInfo":[{"key":"Prompt Tokens","value":1200},{"key":"Completion Tokens","value":34}]},"responseTime":{"moreInfo":[{"key":"Completion Time","value":1000}]}}}]}`
 	bare := `{"_id":"` + id("run-0") +
 		`","searchRequestId":"run-0","query":"","answer":"","event":"search","comments":{"tags":[]},` +
-		`"timeStampValue":0,"createdOn":"1970-01-01T00:00:00.000Z","answerDebug":[{"generativeChunks":[],"prompt":{"promptText":"","moreInfo":[]},` +
-		`"llmResponse":{"responseDetails":{"completionText":{"answer":"","chunkIds":[]}},"responseTime":{"moreInfo":[]}}}]}`
+		`"timeStampValue":0,"createdOn":"1970-01-01T00:00:00.000Z","answerDebug":[{"generativeChunksCount":0,"generativeChunks":[],"extractiveChunks":[],"prompt":{"promptText":"","moreInfo":[]},` +
+		`"llmResponse":{"responseDetails":{"completionText":{"answer":"","chunkIds":[]},"moreInfo":[]},"responseTime":{"moreInfo":[]}}}]}`
 	for _, test := range []struct {
 		name, want string
 		row        *record.Row
@@ -135,6 +135,52 @@ func TestTheNodeThatAnsweredGivesPromptAndTime(t *testing.T) {
 			fmt.Sprint(took) != test.time {
 			t.Errorf("%s: prompt %q, answer %q, %v ms", test.name, prompt, said, took)
 		}
+	}
+}
+
+func TestAnswerDebugCarriesUsageFinishReasonAndExtractiveChunks(t *testing.T) {
+	t.Parallel()
+	f := formattest.NewRowFormatter(t, format.ExportDataset, "answer_insights", nil)
+	answer := func(r *record.Row) *record.Node { return &r.Nodes[3] }
+	tokens := func(n int64) record.Null[int64] { return record.Null[int64]{Value: n, Valid: true} }
+	for name, test := range map[string]struct {
+		change func(*record.Row)
+		want   string // moreInfo
+	}{
+		"the run's usage":  {nil, "[map[key:Prompt Tokens value:1200] map[key:Completion Tokens value:34]]"},
+		"the node's usage": {func(r *record.Row) { answer(r).InputTokens = tokens(7) }, "[map[key:Prompt Tokens value:7]]"},
+		"in the outputs of the node": {func(r *record.Row) {
+			answer(r).InputTokens = tokens(7)
+			answer(r).Outputs = []byte(`{"answer":"12 \u20ac","finish_reason":"length"}`)
+		}, "[map[key:Prompt Tokens value:7] map[key:Finish Reason value:length]]"},
+		"in the first choice": {func(r *record.Row) {
+			answer(r).InputTokens = tokens(7)
+			answer(r).Outputs = []byte(`{"answer":"12 \u20ac","choices":[{"finish_reason":"stop"},{"finish_reason":"x"}]}`)
+		}, "[map[key:Prompt Tokens value:7] map[key:Finish Reason value:stop]]"},
+		"in the metadata of the run": {func(r *record.Row) {
+			r.Nodes, r.InputTokens, r.OutputTokens = nil, tokens(1), record.Null[int64]{}
+			r.Metadata = []record.Pair{{Key: []byte("stop_reason"), Value: []byte("end_turn")}}
+		}, "[map[key:Prompt Tokens value:1] map[key:Finish Reason value:end_turn]]"},
+		"nothing": {func(r *record.Row) { r.InputTokens, r.OutputTokens = record.Null[int64]{}, record.Null[int64]{} }, "[]"},
+	} {
+		record, _, err := f.Append(nil, insightsRow(test.change))
+		if err != nil {
+			t.Fatal(err)
+		}
+		debug := formattest.AsJSON(t, record)["answerDebug"].([]any)[0].(map[string]any)
+		details := debug["llmResponse"].(map[string]any)["responseDetails"].(map[string]any)
+		if got := fmt.Sprint(details["moreInfo"]); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+	got, _, err := f.Append(nil, insightsRow(func(r *record.Row) { r.Nodes[2].NodeType = []byte("extractive") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	debug := formattest.AsJSON(t, got)["answerDebug"].([]any)[0].(map[string]any)
+	if fmt.Sprintln(debug["generativeChunksCount"], len(debug["generativeChunks"].([]any)),
+		len(debug["extractiveChunks"].([]any)), debug["chunksSentToLLM"], debug["chunksUsedInAnswer"]) != "2 2 2 1 3\n" {
+		t.Errorf("%v", debug)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
@@ -59,7 +60,7 @@ func CheckColumns(t *testing.T, purpose string, target *format.Target, options m
 		}
 		for _, record := range records {
 			back, err := r.Next()
-			if err != nil || format != fragment.CSV && !bytes.Equal(back, record) {
+			if err != nil || format != fragment.CSV && !bytes.Equal(jsonscan.Line(new([]byte), back), jsonscan.Line(new([]byte), record)) {
 				t.Fatalf("%s: %.500s reads back as %.500s, %v", format, record, back, err)
 			}
 		}
