@@ -23,6 +23,7 @@ const (
 	ExitUsage        = 2
 	ExitExportFailed = 3
 	ExitCancelled    = 4
+	ExitNoRecords    = 5 // the export succeeded
 )
 
 // App is passed to the Run method of every command.

@@ -92,10 +92,13 @@ func (c Request) run(ctx context.Context, a *app.App) (export.ID, error) {
 		fmt.Fprintf(a.Stdout, "export %s\n", request.ExportID)
 	}
 	completion, err := c.follow(ctx, a, f)
-	if err != nil || !c.downloads(request) {
-		return request.ID, err
+	if err == nil && c.downloads(request) {
+		err = c.download(ctx, a, completion)
 	}
-	return request.ID, c.download(ctx, a, completion)
+	if err == nil && completion.Records == 0 {
+		err = &app.ExitError{Code: app.ExitNoRecords}
+	}
+	return request.ID, err
 }
 
 // Parse returns the checked request, its JSON, and whether the command made the export's id because

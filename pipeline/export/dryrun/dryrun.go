@@ -59,6 +59,11 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 	if d.Rows, err = reader.Int(ctx, selection.New(r, p.Bounded()).Count(math.MaxInt64)); err != nil {
 		return err
 	}
+	unknown, err := selection.UnknownNames(ctx, reader, r, d.Rows)
+	if err != nil {
+		return err
+	}
+	p.Warnings = append(p.Warnings, unknown...)
 	if d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > size) {
 		p.Selection.Limit = size
 	}

@@ -69,6 +69,11 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) 
 		return err
 	}
 	p.Rows, p.Windows, p.Snapshot = n, nil, ""
+	unknown, err := selection.UnknownNames(ctx, r, p.Request, n)
+	if err != nil {
+		return err
+	}
+	p.Warnings = append(p.Warnings, unknown...)
 	switch {
 	case n == 0:
 		return nil

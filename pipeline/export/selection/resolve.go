@@ -57,6 +57,7 @@ func (r *Reader) texts(ctx context.Context, query clickhouse.Query) ([]string, e
 // the end of a window by ingested_at, the oldest started_at, warnings about missing runs, and
 // options. Size is the number of rows of a window.
 func Resolve(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
+	p.Warnings = nil
 	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {
 		now, err := r.Int(ctx, ServerTime())
 		if err != nil {

@@ -37,3 +37,41 @@ SELECT DISTINCT arrayJoin(arrayPushFront(arrayMap(k -> concat('v', k), JSONExtra
 FROM (SELECT s.prompt_variables AS variables, s.node_type AS type FROM (SELECT started_at, run_id, ingested_at, prompt_variables, node_type, node_run_id, node_id, metadata FROM nodes FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND node_id IN (splitByChar(',', {nodes:String}))) AS s
 ORDER BY s.started_at DESC, s.run_id DESC, s.node_run_id DESC LIMIT {limit:UInt64})
 ORDER BY name LIMIT 1000;
+
+-- known apps
+-- app = recipe app
+-- limit = 11
+-- workspace = acme
+SELECT concat(source, ' ', app_id) AS name FROM runs WHERE workspace_id = {workspace:String} GROUP BY name ORDER BY name = {app:String} DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known nodes
+-- app = app
+-- asked = 6472616674,736f6c7665
+-- limit = 12
+-- source = recipe
+-- workspace = acme
+SELECT CAST(node_id, 'String') AS name FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known versions
+-- app = app
+-- asked = 7631,7632
+-- limit = 12
+-- source = recipe
+-- workspace = acme
+SELECT CAST(app_version, 'String') AS name FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known sessions
+-- app = app
+-- asked = 612073657373696f6e
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT CAST(session_id, 'String') AS name FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known users
+-- app = app
+-- asked = 612075736572
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT CAST(user_id, 'String') AS name FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};

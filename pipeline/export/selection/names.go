@@ -1,0 +1,134 @@
+package selection
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// namesShown is how many of the existing names a warning lists.
+const namesShown = 10
+
+// UnknownNames returns warnings about names in a request that the workspace does not have: a mistake
+// in a name must not look like an export without records. Rows is the number of selected rows. If
+// there are some, the app, the session and the user exist. Nodes and versions are lists, of which
+// one can be wrong while others are right.
+//
+// Codes are app_not_found, node_not_found, version_not_found, session_not_found and user_not_found.
+// Count is the number of unknown names. The message lists names that exist.
+func UnknownNames(ctx context.Context, r *Reader, q *export.Request, rows int64) ([]export.Warning, error) {
+	if rows == 0 {
+		apps, err := r.texts(ctx, knownApps(q))
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(apps, q.Source+" "+q.AppID) {
+			return []export.Warning{unknownApp(q, apps)}, nil
+		}
+	}
+	var warnings []export.Warning
+	for _, n := range askedNames(q) {
+		if len(n.asked) == 0 || n.single && rows > 0 {
+			continue
+		}
+		known, err := r.texts(ctx, n.query(q))
+		if err != nil {
+			return nil, err
+		}
+		if w, unknown := n.warning(q, known); unknown {
+			warnings = append(warnings, w)
+		}
+	}
+	return warnings, nil
+}
+
+// nameList has the names of one kind in a request.
+type nameList struct {
+	kind   string // in codes and messages
+	column string
+	asked  []string
+	single bool // there is one name, so that rows prove that it exists
+}
+
+func askedNames(q *export.Request) []nameList {
+	return []nameList{
+		{"node", "node_id", q.Nodes, false},
+		{"version", "app_version", q.Filters.AppVersions, false},
+		{"session", "session_id", single(q.Filters.SessionID), true},
+		{"user", "user_id", single(q.Filters.UserID), true},
+	}
+}
+
+func single(name *string) []string {
+	if name == nil {
+		return nil
+	}
+	return []string{*name}
+}
+
+// knownApps is the query for [clickhouse.ReadTexts]: sources and apps of the workspace, the app of
+// the request first.
+func knownApps(q *export.Request) clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT concat(source, ' ', app_id) AS name FROM runs WHERE workspace_id = " +
+		b.ID("workspace", q.WorkspaceID) + " GROUP BY name ORDER BY name = " + b.ID("app", q.Source+" "+q.AppID) +
+		" DESC, max(started_at) DESC LIMIT " + b.Count("limit", namesShown+1))
+}
+
+// query is the query for [clickhouse.ReadTexts]: names of the app, those of the request first and
+// then the newest.
+func (n *nameList) query(q *export.Request) clickhouse.Query {
+	var b clickhouse.Binder
+	table := "runs"
+	if n.column == "node_id" || n.column == "app_version" && len(q.Nodes) > 0 {
+		table = "nodes" // which have no session and no user of their own
+	}
+	return b.Query("SELECT CAST(" + n.column + ", 'String') AS name FROM " + table + " WHERE " + and(appConditions(&b, q)) +
+		" GROUP BY name ORDER BY name IN " + b.Texts("asked", n.asked) + " DESC, max(started_at) DESC LIMIT " +
+		b.Count("limit", int64(len(n.asked)+namesShown)))
+}
+
+// warning returns the warning about the names that are not known, if there are any.
+func (n *nameList) warning(q *export.Request, known []string) (export.Warning, bool) {
+	var missing []string
+	for _, name := range n.asked {
+		if !slices.Contains(known, name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return export.Warning{}, false
+	}
+	return export.Warning{Code: n.kind + "_not_found", Count: int64(len(missing)), Message: fmt.Sprintf(
+		"The %s %s has no %s %s. %s", q.Source, q.AppID, n.kind, quoted(missing), has(n.kind, known))}, true
+}
+
+func unknownApp(q *export.Request, apps []string) export.Warning {
+	return export.Warning{Code: "app_not_found", Count: 1, Message: fmt.Sprintf(
+		"The workspace %s has no run of the %s %q. %s", q.WorkspaceID, q.Source, q.AppID, has("app", apps))}
+}
+
+// has returns a sentence that lists what there is, the newest first.
+func has(kind string, known []string) string {
+	if len(known) == 0 {
+		return "It has no " + kind + " at all."
+	}
+	return "It has " + quoted(known) + "."
+}
+
+func quoted(list []string) string {
+	shown := list[:min(len(list), namesShown)]
+	texts := make([]string, len(shown))
+	for i, name := range shown {
+		texts[i] = fmt.Sprintf("%q", name)
+	}
+	text := strings.Join(texts, ", ")
+	if len(list) > len(shown) {
+		text += " and others"
+	}
+	return text
+}
