@@ -150,11 +150,9 @@ func (p *parser) selection(s *Selection) {
 					"must name 1 to 10,000 runs; use selection.window or limit for more")
 			}
 		case "limit":
-			if n, ok := p.integer(); ok && n < 1 {
-				p.add(strictjson.OutOfRange, "/selection/limit", "must be 1 or more")
-			} else {
-				s.Limit = n
-			}
+			p.limit(&s.Limit, key)
+		case "limit_runs":
+			p.limit(&s.LimitRuns, key)
 		case "window":
 			s.Window = &TimeWindow{By: ByStartedAt}
 			p.window(s.Window)
@@ -163,12 +161,24 @@ func (p *parser) selection(s *Selection) {
 		}
 		return true
 	})
+	limited := has["limit"] || has["limit_runs"]
 	switch {
-	case has["run_ids"] && (has["limit"] || has["window"]):
-		p.add(NotPossible, "/selection/run_ids", "run_ids stand alone: leave out limit and window, or run_ids")
-	case isObject && !has["run_ids"] && !has["limit"] && !has["window"]:
-		p.add(strictjson.MissingField, "/selection", "needs run_ids, limit or window")
+	case has["run_ids"] && (limited || has["window"]):
+		p.add(NotPossible, "/selection/run_ids", "run_ids stand alone: leave out limit, limit_runs and window, or run_ids")
+	case has["limit"] && has["limit_runs"]:
+		p.add(NotPossible, "/selection/limit_runs", "limit counts rows and limit_runs counts runs: leave out one of them")
+	case isObject && !has["run_ids"] && !limited && !has["window"]:
+		p.add(strictjson.MissingField, "/selection", "needs run_ids, limit, limit_runs or window")
 	}
+}
+
+func (p *parser) limit(to *int64, key string) {
+	n, ok := p.integer()
+	if ok && n < 1 {
+		p.add(strictjson.OutOfRange, "/selection/"+key, "must be 1 or more")
+		return
+	}
+	*to = n
 }
 
 func (p *parser) window(w *TimeWindow) {
@@ -357,6 +367,9 @@ func (r *Request) normalise(p *parser) {
 	}
 	r.Selection.RunIDs = set(r.Selection.RunIDs)
 	r.Nodes = set(r.Nodes)
+	if r.Nodes == nil && r.Selection.LimitRuns > 0 {
+		r.Selection.Limit, r.Selection.LimitRuns = r.Selection.LimitRuns, 0
+	}
 	r.Filters.AppVersions = set(r.Filters.AppVersions)
 	if r.Filters.Statuses = set(r.Filters.Statuses); r.Filters.Statuses == nil {
 		r.Filters.Statuses = finalStatuses

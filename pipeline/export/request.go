@@ -31,11 +31,17 @@ type Request struct {
 	Options map[string]any `json:"options,omitempty"`
 }
 
-// Selection selects source rows: by RunIDs alone, by Limit, by Window, or by Window and Limit.
+// Selection selects source rows: by RunIDs alone, by one of the limits, by Window, or by Window and
+// one of the limits. 0 is no limit.
 type Selection struct {
-	RunIDs []string    `json:"run_ids,omitempty"`
-	Limit  int64       `json:"limit,omitempty"` // the most recent ones; 0 = no limit
-	Window *TimeWindow `json:"window,omitempty"`
+	RunIDs []string `json:"run_ids,omitempty"`
+	// Limit selects the most recent source rows: runs, or node runs, of which it is the number for
+	// each of the nodes.
+	Limit int64 `json:"limit,omitempty"`
+	// LimitRuns selects the most recent runs, with all their node runs of the nodes. A request for
+	// runs has it as Limit.
+	LimitRuns int64       `json:"limit_runs,omitempty"`
+	Window    *TimeWindow `json:"window,omitempty"`
 }
 
 // TimeWindow is a half-open range of times: it includes From and excludes To.

@@ -123,6 +123,7 @@ var contracts = []contract{
 			selection.run_ids array conditional
 			selection.run_ids[] id required
 			selection.limit positive
+			selection.limit_runs positive
 			selection.window object
 			selection.window.by enum:started_at|ingested_at
 			selection.window.from time required

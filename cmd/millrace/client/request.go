@@ -27,7 +27,8 @@ type Request struct {
 	Source      string             `help:"copilot or recipe."`
 	App         string             `help:"Id of the copilot or recipe."`
 	Purpose     string             `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning; see millrace formats."`
-	Limit       int64              `help:"Only the most recent N runs (or node runs, for node purposes)."`
+	Limit       int64              `help:"Only the most recent N runs; with --node, the most recent N node runs of each node."`
+	LimitRuns   int64              `help:"Only the most recent N runs; with --node, all node runs of the nodes in these runs."`
 	RunID       []string           `name:"run-id" sep:"none" help:"Id of a run to export; may be repeated."`
 	From        string             `help:"Start of the time window, RFC 3339, inclusive."`
 	To          string             `help:"End of the time window, exclusive."`
@@ -203,6 +204,9 @@ func (c Request) selection() map[string]any {
 	selection := map[string]any{}
 	if c.Limit != 0 {
 		selection["limit"] = c.Limit
+	}
+	if c.LimitRuns != 0 {
+		selection["limit_runs"] = c.LimitRuns
 	}
 	if len(c.RunID) > 0 {
 		selection["run_ids"] = c.RunID

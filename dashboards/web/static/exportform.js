@@ -75,8 +75,8 @@ export class ExportForm {
       scope.append(element('p', 'error', `An export cannot be filtered by ${refused.join(' or by ')}. Check the rows you want instead, or take that filter away.`));
     }
     byId('export-limit-hint').textContent = this.#window()
-      ? 'How many at most, newest first, in the time range. Leave it empty to take all of them.'
-      : 'How many at most, newest first: runs, or node runs where nodes are chosen.';
+      ? 'How many at most, newest first, in the time range: runs, or node runs of each chosen node. Leave it empty to take all of them.'
+      : 'How many at most, newest first: runs, or node runs of each chosen node.';
   }
 
   // #blocked returns why nothing can be filed, whatever the fields contain.

@@ -147,7 +147,7 @@ func (c *card) about() {
 	if len(r.Nodes) > 0 {
 		c.item("Nodes", "%s", codeSpans(r.Nodes))
 	}
-	c.item("Selection", "%s", describeSelection(&p.Selection, rowNoun(r)))
+	c.item("Selection", "%s", describeSelection(&p.Selection, rowNoun(r), len(r.Nodes)))
 	c.item("Filters", "%s", describeFilters(&r.Filters))
 	if r.Split != nil {
 		c.item("Split", "%s of the records to validation, %s to test, seed %d", percent(r.Split.Validation),
@@ -256,11 +256,15 @@ func rowNoun(r *export.Request) string {
 func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // describeSelection returns a selection in words.
-func describeSelection(s *export.Selection, rows string) string {
+func describeSelection(s *export.Selection, rows string, nodes int) string {
 	var words string
 	switch {
 	case len(s.RunIDs) > 0:
 		return withThousands(int64(len(s.RunIDs))) + " runs by their ids: " + codeSpans(s.RunIDs)
+	case s.LimitRuns > 0:
+		words = "the " + rows + " of the " + withThousands(s.LimitRuns) + " most recent runs"
+	case s.Limit > 0 && nodes > 1:
+		words = "the " + withThousands(s.Limit) + " most recent " + rows + " of each node"
 	case s.Limit > 0:
 		words = "the " + withThousands(s.Limit) + " most recent " + rows
 	default:

@@ -64,8 +64,8 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 		return err
 	}
 	p.Warnings = append(p.Warnings, unknown...)
-	if d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > size) {
-		p.Selection.Limit = size
+	if each := max(1, size/int64(max(1, len(r.Nodes)))); d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > each) {
+		p.Selection.Limit = each // of each node
 	}
 	out, err := newSampler(d, p)
 	if err != nil {

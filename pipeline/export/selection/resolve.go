@@ -132,11 +132,12 @@ func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 
 // resolveSince finds a time since which all requested rows of a small limit have started. The
 // reader then skips older rows: with FINAL, ClickHouse cannot start at the end of the table. It
-// looks for an eighth more rows than requested, since the selection changes until it is read.
+// looks for an eighth more rows than requested, since the selection changes until it is read. The
+// limit of several nodes is one of each, which can be older than any such time.
 func resolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	limit, window := p.Selection.Limit, p.Selection.Window
 	p.Since = time.Time{}
-	if limit == 0 || limit > size || window != nil && window.By != export.ByStartedAt {
+	if limit == 0 || limit > size || len(p.Request.Nodes) > 1 || window != nil && window.By != export.ByStartedAt {
 		return nil
 	}
 	enough := limit + limit/8 + 16

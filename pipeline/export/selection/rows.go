@@ -56,7 +56,11 @@ func (q *Selection) mostRecent() string {
 	case q.limit == 0:
 		return ""
 	case q.nodes != nil:
-		return "\nORDER BY s.started_at DESC, s.run_id DESC, s.node_run_id DESC LIMIT " + q.bind.Count("limit", q.limit)
+		text := "\nORDER BY s.started_at DESC, s.run_id DESC, s.node_run_id DESC LIMIT " + q.bind.Count("limit", q.limit)
+		if q.perNode() {
+			text += " BY s.node_id"
+		}
+		return text
 	}
 	return "\nORDER BY s.started_at DESC, s.run_id DESC LIMIT " + q.bind.Count("limit", q.limit)
 }
@@ -81,10 +85,23 @@ func (q *Selection) from(columns, related string, feedback bool) string {
 				") AS g ON s.run_id = g.run_id AND s.node_id = g.feedback_node_id"
 		}
 	}
-	if conditions := slices.Concat(q.runConditions, q.feedbackConditions); len(conditions) > 0 {
+	conditions := slices.Concat(q.runConditions, q.feedbackConditions)
+	if q.limitRuns > 0 {
+		conditions = append(conditions, "s.run_id IN ("+q.recentRuns(related)+")")
+	}
+	if len(conditions) > 0 {
 		text += "\nWHERE " + and(conditions)
 	}
 	return text
+}
+
+// recentRuns selects the most recent runs that have a selected node run. A run is as recent as the
+// newest of these node runs.
+func (q *Selection) recentRuns(related string) string {
+	all := *q
+	all.limitRuns = 0
+	return "SELECT s.run_id " + all.from(keyColumns, related, len(q.feedbackConditions) > 0) +
+		"\nGROUP BY s.run_id ORDER BY max(s.started_at) DESC, s.run_id DESC LIMIT " + q.bind.Count("limit_runs", q.limitRuns)
 }
 
 // fromWithFeedback is from with feedback, limited to the most recent rows. It joins no more than

@@ -39,7 +39,9 @@ type Selection struct {
 	nodes []string // the rows are runs of these nodes; nil: they are runs
 	needs record.Needs
 	split bool  // the rows need the input group of their run
-	limit int64 // select the most recent rows, so many; 0: all
+
+	limit     int64 // select the most recent rows, so many, or of several nodes so many each; 0: all
+	limitRuns int64 // select the node runs of the most recent runs, so many; 0: of all
 
 	rowConditions      []string // on a run or node run by itself
 	runConditions      []string // on a node run s and its run r
@@ -50,7 +52,7 @@ type Selection struct {
 // New returns the selection of a request within bounds, which are the request's own or those that a
 // plan has fixed.
 func New(r *export.Request, bounds export.Selection) *Selection {
-	q := &Selection{limit: bounds.Limit, nodes: r.Nodes, needs: r.Needs(), split: r.Split != nil}
+	q := &Selection{limit: bounds.Limit, limitRuns: bounds.LimitRuns, nodes: r.Nodes, needs: r.Needs(), split: r.Split != nil}
 	q.rowConditions = appConditions(&q.bind, r)
 	if r.Nodes != nil {
 		q.rowConditions = append(q.rowConditions, "node_id IN "+q.bind.IDs("nodes", r.Nodes))
@@ -76,6 +78,10 @@ func appConditions(b *clickhouse.Binder, r *export.Request) []string {
 
 // inApp is appConditions for queries in which the app is bound already.
 const inApp = "workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}"
+
+// perNode reports whether the limit counts the rows of each node. A node that rarely runs would
+// otherwise have none among the most recent ones.
+func (q *Selection) perNode() bool { return len(q.nodes) > 1 }
 
 // table is the table of the rows.
 func (q *Selection) table() string {
@@ -166,11 +172,15 @@ func (q *Selection) addFilters(f *export.Filters) {
 // Count is the query for [clickhouse.ReadInt]: how many rows are selected, but at most bound. It
 // stops reading at bound.
 func (q *Selection) Count(bound int64) clickhouse.Query {
-	if q.limit > 0 {
+	each := ""
+	switch {
+	case q.limit > 0 && q.perNode():
+		each = "\nLIMIT " + q.bind.Count("limit", q.limit) + " BY s.node_id"
+	case q.limit > 0:
 		bound = min(bound, q.limit)
 	}
 	return q.bind.Query("SELECT toString(count()) FROM (SELECT 1 " +
-		q.from(keyColumns, "", len(q.feedbackConditions) > 0) +
+		q.from(keyColumns, "", len(q.feedbackConditions) > 0) + each +
 		"\nLIMIT " + q.bind.Count("bound", bound) + ")")
 }
 

@@ -3,6 +3,7 @@ package selection_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T)
 		t.Error("node runs are not in order")
 	}
 	half, user := 0.5, "u1"
+	failed := func(k kept) bool { return strings.Contains(k.text, "status failed") }
 	for name, c := range map[string]struct {
 		change func(*export.Request)
 		wanted func(kept) bool
@@ -45,7 +47,11 @@ func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T)
 	}{
 		"one node": {func(r *export.Request) { r.Nodes = []string{"node1"} },
 			func(k kept) bool { return k.node == "n1" }, 0},
-		"the newest": {func(r *export.Request) { r.Selection.Limit = 13 }, func(kept) bool { return true }, 13},
+		"the newest":      {func(r *export.Request) { r.Selection.Limit = 13 }, func(kept) bool { return true }, 13},
+		"the newest runs": {func(r *export.Request) { r.Selection.LimitRuns = 7 }, newestRuns(rows, 7), 0},
+		"the newest runs of a status": {func(r *export.Request) {
+			r.Filters.Statuses, r.Selection.LimitRuns = []string{"failed"}, 5
+		}, and(failed, newestRuns(filtered(rows, failed), 5)), 0},
 		"its status": {func(r *export.Request) { r.Filters.Statuses = []string{"failed"} },
 			func(k kept) bool { return strings.Contains(k.text, "status failed") }, 0},
 		"its rating": {func(r *export.Request) { r.Filters.Rating = "thumbsDown" },
@@ -76,11 +82,11 @@ func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T)
 				want = append(want, row)
 			}
 		}
-		if c.limit > 0 {
-			want = want[max(0, len(want)-c.limit):]
-		}
 		narrower := r
 		c.change(&narrower)
+		if c.limit > 0 {
+			want = newestOfEachNode(want, c.limit)
+		}
 		if got := h.direct(narrower); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: %d rows, want %d", name, len(got), len(want))
 		}
@@ -90,6 +96,39 @@ func TestNodeRunsComeWithTheRunAroundThemAndTheFeedbackOnTheirNode(t *testing.T)
 		}
 	}
 }
+
+// newestOfEachNode returns the last n rows of each node. invent names the node by the number of the
+// node run: even or odd.
+func newestOfEachNode(rows []kept, n int) []kept {
+	left := map[bool]int{true: n, false: n}
+	var list []kept
+	for _, k := range slices.Backward(rows) {
+		if even := k.node != "n1"; left[even] > 0 {
+			left[even]--
+			list = append(list, k)
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// newestRuns returns whether a row is of one of the n runs whose rows are the newest.
+func newestRuns(rows []kept, n int) func(kept) bool {
+	newest := map[string]int64{}
+	for _, k := range rows {
+		newest[k.run] = max(newest[k.run], k.startedAt)
+	}
+	order := slices.SortedFunc(maps.Keys(newest), func(a, b string) int {
+		return cmp.Or(cmp.Compare(newest[b], newest[a]), cmp.Compare(b, a))
+	})
+	return func(k kept) bool { return slices.Contains(order[:min(n, len(order))], k.run) }
+}
+
+func filtered(rows []kept, wanted func(kept) bool) []kept {
+	return slices.DeleteFunc(slices.Clone(rows), func(k kept) bool { return !wanted(k) })
+}
+
+func and(a, b func(kept) bool) func(kept) bool { return func(k kept) bool { return a(k) && b(k) } }
 
 func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 	t.Parallel()
