@@ -108,7 +108,7 @@ var contracts = []contract{
 		eventType: "dev.millrace.export.requested.v1", limits: true,
 		variants: `{"selection": {"window": null, "limit": null, "run_ids": ["0199a6b2-7c1e-7d40-9a53-0f2b6f4f8a11"]}}
 			{"purpose": "export_dataset", "nodes": null,
-			 "options": {"with_nodes": true, "columns": ["question", "answer"], "csv_raw": true}}
+			 "options": {"with_nodes": true, "columns": ["question", "answer"], "csv_raw": true, "excel": true}}
 			{"purpose": "fine_tuning", "target": "trl_dpo",
 				"options": {"only_rated": true, "dedupe": false, "system": "drop", "tools": true, "pairs_per_input": 2}}`,
 		fields: `
@@ -153,6 +153,7 @@ var contracts = []contract{
 			options object
 			options.bom bool
 			options.csv_raw bool
+			options.excel bool
 			options.with_nodes bool
 			options.columns array
 			options.columns[] text required

@@ -13,13 +13,14 @@ import (
 // quotes where a cell needs them. A struct becomes a column for each of its fields, named
 // struct_field. Lists and documents are cells of JSON. null is an empty cell.
 //
-// A spreadsheet reads a text that starts with = + - @ TAB or CR as a formula, so the encoder writes
-// a ' before it. Numbers are not texts: -1.5 stays unchanged. Cells of JSON stay unchanged too:
-// only JSON numbers start with one of these characters.
+// Cells are exact. A spreadsheet, however, reads a text that starts with = + - @ TAB or CR as a
+// formula. With Settings.Excel the encoder writes a ' before such a text, and doubles a ' at the
+// start of any text, so that two texts never become the same cell. Numbers are not texts: -1.5 stays
+// unchanged. Cells of JSON stay unchanged too: only JSON numbers start with one of these characters.
 type csvEncoder struct {
 	decoder decoder
 	header  []byte // with byte order mark and line end
-	raw     bool
+	excel   bool
 
 	w      io.Writer
 	size   int64
@@ -37,11 +38,10 @@ func newCSV(s Settings) (Encoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("csv: %w", err)
 	}
-	e := &csvEncoder{decoder: decoder{tree: t}, raw: s.RawCSV, tokens: make([][]byte, len(t.leaves))}
+	e := &csvEncoder{decoder: decoder{tree: t}, excel: s.Excel, tokens: make([][]byte, len(t.leaves))}
 	e.header = []byte(mark(s.ByteOrderMark))
 	names := map[string]bool{}
-	for i, leaf := range t.leaves {
-		name := strings.Join(leaf.path, "_")
+	for i, name := range t.names() {
 		if names[name] {
 			return nil, fmt.Errorf("csv: two columns have the name %q", name)
 		}
@@ -51,6 +51,24 @@ func newCSV(s Settings) (Encoder, error) {
 	}
 	e.header = append(e.header, "\r\n"...)
 	return e, nil
+}
+
+// CSVColumns returns the columns of CSV with these columns of records, as its header has them.
+func CSVColumns(columns []Column) []string {
+	t, err := newTree(columns, true)
+	if err != nil {
+		return nil
+	}
+	return t.names()
+}
+
+// names returns the names of the leaves, which are columns of CSV.
+func (t *tree) names() []string {
+	names := make([]string, len(t.leaves))
+	for i, leaf := range t.leaves {
+		names[i] = strings.Join(leaf.path, "_")
+	}
+	return names
 }
 
 func (*csvEncoder) Extension() string { return CSV }
@@ -148,7 +166,7 @@ func (e *csvEncoder) appendText(token []byte) error {
 		}
 		text = e.text
 	}
-	if len(text) > 0 && !e.raw && strings.IndexByte("=+-@\t\r", text[0]) >= 0 {
+	if len(text) > 0 && e.excel && strings.IndexByte("=+-@\t\r'", text[0]) >= 0 {
 		e.text = append(append(make([]byte, 0, len(text)+1), '\''), text...)
 		text = e.text
 	}

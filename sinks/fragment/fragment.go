@@ -65,8 +65,8 @@ type Settings struct {
 	// ByteOrderMark starts each fragment of JSON Lines or CSV with a byte order mark, for readers
 	// that need one.
 	ByteOrderMark bool
-	// RawCSV leaves cells of CSV unchanged that a spreadsheet would read as a formula.
-	RawCSV bool
+	// Excel guards cells of CSV that a spreadsheet would read as a formula.
+	Excel bool
 }
 
 var (

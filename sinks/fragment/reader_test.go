@@ -100,21 +100,24 @@ func TestCSVIsAsTheRFCAndSpreadsheetsWantIt(t *testing.T) {
 		`{"=text":"=1+1","n":-1,"x":-1.5,"s":{"t":"@x"},"l":["-a"],"d":-5}`,
 		`{"=text":"\t","n":0,"x":0.0,"s":null,"l":[],"d":"=1"}`,
 		`{"=text":"a\rb","n":null,"x":null,"s":{"t":"\r"},"l":null,"d":null}`,
-		`{"=text":"a,\"b\"\r\n","n":1,"x":1.0,"s":{"t":""},"l":["x","y"],"d":{"a":1}}`)
-	for raw, want := range map[bool]string{
-		false: "=text,n,x,s_t,l,d\r\n" +
-			"'=1+1,-1,-1.5,'@x,\"[\"\"-a\"\"]\",-5\r\n'\t,0,0.0,,[],\"\"\"=1\"\"\"\r\n" +
-			"\"a\rb\",,,\"'\r\",,\r\n\"a,\"\"b\"\"\r\n\",1,1.0,,\"[\"\"x\"\",\"\"y\"\"]\",\"{\"\"a\"\":1}\"\r\n",
+		`{"=text":"a,\"b\"\r\n","n":1,"x":1.0,"s":{"t":""},"l":["x","y"],"d":{"a":1}}`,
+		`{"=text":"'=1+1","n":1,"x":1.0,"s":{"t":"a'"},"l":["'x"],"d":"'"}`)
+	for excel, want := range map[bool]string{
 		true: "=text,n,x,s_t,l,d\r\n" +
+			"'=1+1,-1,-1.5,'@x,\"[\"\"-a\"\"]\",-5\r\n'\t,0,0.0,,[],\"\"\"=1\"\"\"\r\n" +
+			"\"a\rb\",,,\"'\r\",,\r\n\"a,\"\"b\"\"\r\n\",1,1.0,,\"[\"\"x\"\",\"\"y\"\"]\",\"{\"\"a\"\":1}\"\r\n" +
+			"''=1+1,1,1.0,a',\"[\"\"'x\"\"]\",\"\"\"'\"\"\"\r\n",
+		false: "=text,n,x,s_t,l,d\r\n" +
 			"=1+1,-1,-1.5,@x,\"[\"\"-a\"\"]\",-5\r\n\t,0,0.0,,[],\"\"\"=1\"\"\"\r\n" +
-			"\"a\rb\",,,\"\r\",,\r\n\"a,\"\"b\"\"\r\n\",1,1.0,,\"[\"\"x\"\",\"\"y\"\"]\",\"{\"\"a\"\":1}\"\r\n",
+			"\"a\rb\",,,\"\r\",,\r\n\"a,\"\"b\"\"\r\n\",1,1.0,,\"[\"\"x\"\",\"\"y\"\"]\",\"{\"\"a\"\":1}\"\r\n" +
+			"'=1+1,1,1.0,a',\"[\"\"'x\"\"]\",\"\"\"'\"\"\"\r\n",
 	} {
-		e, err := NewEncoder(CSV, Uncompressed, Settings{Columns: columns, RawCSV: raw})
+		e, err := NewEncoder(CSV, Uncompressed, Settings{Columns: columns, Excel: excel})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := string(encode(t, e, records)); got != want {
-			t.Errorf("raw %v:\n%q, want\n%q", raw, got, want)
+			t.Errorf("excel %v:\n%q, want\n%q", excel, got, want)
 		}
 	}
 }

@@ -100,13 +100,16 @@ func (c *card) head() {
 			c.line("    - %s", strconv.Quote(f.Key))
 		}
 	}
+	if c.manifest.Format == export.CSV {
+		c.line("  keep_default_na: false") // texts such as NA, null and None stay texts
+	}
 	// The library refuses a split with another number of examples than num_examples, and ignores a
 	// split without num_bytes. The size of the examples in its memory is unknown here, so that
 	// num_bytes is the size of the files.
 	c.line("dataset_info:")
-	if columns := columnsOf(c.plan); c.manifest.Format == export.Parquet && len(columns) > 0 {
+	if columns := c.columns(); len(columns) > 0 {
 		c.line("  features:")
-		features(&c.Builder, columns, "  ")
+		features(&c.Builder, c.manifest.Format, columns)
 	}
 	c.line("  splits:")
 	for _, s := range c.splits {
@@ -230,16 +233,10 @@ func (c *card) loading() {
 		in = "To look at it, with"
 	}
 	c.line("%s [DuckDB](https://duckdb.org):\n\n```sh\n%s\n```", in, duckDB(c.manifest, ""))
-	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets):\n\n```python\nfrom datasets import " +
-		"load_dataset\n\ndata = load_dataset(\".\")\n```")
-	key := strconv.Quote(c.splits[0].files[0].Key)
-	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\nimport pandas\n\ndata = "+
-		"pandas.%s\n```", fmt.Sprintf(map[string]string{
-		export.JSONL:   "read_json(%s, lines=True)",
-		export.JSON:    "read_json(%s)",
-		export.CSV:     "read_csv(%s, dtype=str, keep_default_na=False)",
-		export.Parquet: "read_parquet(%s)",
-	}[c.manifest.Format], key))
+	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets), version 5 or later:\n\n```python\n" +
+		"import os\nfrom datasets import load_dataset\n\ndata = load_dataset(os.getcwd())\n```")
+	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\n%s\n```",
+		pandas(c.manifest, c.splits[0].files[0].Key))
 	c.line("\n%s lists every file with its size, count of records and SHA-256.", codeSpan(export.ManifestName))
 }
 

@@ -117,7 +117,8 @@ type head struct {
 		} `yaml:"data_files"`
 	}
 	DatasetInfo struct {
-		Splits []struct {
+		Features []any
+		Splits   []struct {
 			Name        string
 			NumBytes    int64 `yaml:"num_bytes"`
 			NumExamples int64 `yaml:"num_examples"`

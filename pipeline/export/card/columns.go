@@ -10,44 +10,76 @@ import (
 )
 
 // columnsOf returns the columns of the records, nil where records have different keys.
-func columnsOf(p *export.Plan) []fragment.Column {
-	f, err := targets.New(p.Request.Purpose, p.Request.Target, p.Options)
+func columnsOf(purpose, target string, options map[string]any) []fragment.Column {
+	f, err := targets.New(purpose, target, options)
 	if err != nil {
 		return nil
 	}
 	return f.Columns()
 }
 
+func (c *card) columns() []fragment.Column {
+	return columnsOf(c.plan.Request.Purpose, c.plan.Request.Target, c.plan.Options)
+}
+
 // features writes the columns as Hugging Face Datasets declares them
-// (https://huggingface.co/docs/datasets/about_dataset_features). Cards of Parquet repeat the schema
-// of the files. Cards of other formats declare no features: the library would cast free JSON, whose
-// shape differs from run to run, to one type.
-func features(b *strings.Builder, columns []fragment.Column, indent string) {
+// (https://huggingface.co/docs/datasets/about_dataset_features). Without them the library infers
+// types from the first file, and refuses a later file in which a column is not null for the first
+// time.
+//
+//   - JSON and JSON Lines: free JSON has type json, since its shape differs from run to run.
+//   - CSV: every column is a text, as the file has it.
+//   - Parquet: the schema of the files, in which free JSON is a text.
+func features(b *strings.Builder, format string, columns []fragment.Column) {
+	f := featureWriter{b, "string"}
+	switch format {
+	case export.CSV:
+		for _, name := range fragment.CSVColumns(columns) {
+			f.name(name, "  ")
+			b.WriteString("    dtype: string\n")
+		}
+		return
+	case export.JSON, export.JSONL:
+		f.document = "json"
+	}
+	f.fields(columns, "  ")
+}
+
+type featureWriter struct {
+	*strings.Builder
+	document string // dtype of free JSON
+}
+
+func (f *featureWriter) name(name, indent string) {
+	f.WriteString(indent + "- name: " + strconv.Quote(name) + "\n")
+}
+
+func (f *featureWriter) fields(columns []fragment.Column, indent string) {
 	for _, c := range columns {
-		b.WriteString(indent + "- name: " + strconv.Quote(c.Name) + "\n")
-		feature(b, c, indent+"  ")
+		f.name(c.Name, indent)
+		f.feature(c, indent+"  ")
 	}
 }
 
-func feature(b *strings.Builder, c fragment.Column, indent string) {
+func (f *featureWriter) feature(c fragment.Column, indent string) {
 	switch c.Type {
 	case fragment.Struct:
-		b.WriteString(indent + "struct:\n")
-		features(b, c.Fields, indent)
+		f.WriteString(indent + "struct:\n")
+		f.fields(c.Fields, indent)
 	case fragment.List:
-		switch c.Element.Type {
-		case fragment.Struct:
-			b.WriteString(indent + "list:\n")
-			features(b, c.Element.Fields, indent)
-		default:
-			b.WriteString(indent + "sequence: " + dtype(c.Element.Type) + "\n")
+		f.WriteString(indent + "list:")
+		if c.Element.Type == fragment.Struct {
+			f.WriteString("\n")
+			f.fields(c.Element.Fields, indent)
+			return
 		}
+		f.WriteString(" " + f.dtype(c.Element.Type) + "\n")
 	default:
-		b.WriteString(indent + "dtype: " + dtype(c.Type) + "\n")
+		f.WriteString(indent + "dtype: " + f.dtype(c.Type) + "\n")
 	}
 }
 
-func dtype(t fragment.Type) string {
+func (f *featureWriter) dtype(t fragment.Type) string {
 	switch t {
 	case fragment.Integer:
 		return "int64"
@@ -57,13 +89,15 @@ func dtype(t fragment.Type) string {
 		return "bool"
 	case fragment.Time:
 		return `"timestamp[ms, tz=UTC]"`
+	case fragment.Document:
+		return f.document
 	}
-	return "string" // also documents, which are JSON
+	return "string"
 }
 
 // columnTable writes the columns as a table for people.
 func (c *card) columnTable() {
-	columns := columnsOf(c.plan)
+	columns := c.columns()
 	if len(columns) == 0 {
 		return
 	}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/url"
 	pathpkg "path"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
+	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // LoadWith returns a shell command that loads the data set of the folder dir: a URL, a path, or ""
@@ -78,6 +80,9 @@ func duckDB(m *export.Manifest, dir string) string {
 			duckText(dir), duckText(dir+export.ManifestName))
 	}
 	sql := setup + "FROM " + fmt.Sprintf(duckReaders[m.Format], files)
+	if m.Format == export.JSONL || m.Format == export.JSON {
+		sql += ", " + duckTypes(m) + ")"
+	}
 	return `duckdb -c "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(sql) + `"`
 }
 
@@ -85,20 +90,92 @@ func duckDB(m *export.Manifest, dir string) string {
 // the manifest, because a shell accepts a command of 128 kB at most.
 const maxNamedFiles = 10
 
-// duckReaders has the reader of each format. JSON: DuckDB samples all records of all files before
-// it chooses types. CSV: the dialect is given, and columns stay text, because a column of numbers
-// may have leading zeros, or other texts in the next file. The limit of a line is twice the limit
-// of a record, because quotes and line feeds take two bytes. The limit of the manifest has room for
-// a million files. DuckDB allocates only what it needs.
+// duckReaders has the reader of each format. CSV: the dialect is given, and columns stay text,
+// because a column of numbers may have leading zeros, or other texts in the next file. The limit of
+// a line is twice the limit of a record, because quotes and line feeds take two bytes. DuckDB
+// allocates only what it needs.
 var duckReaders = map[string]string{
-	export.JSONL: "read_json(%s, format = 'newline_delimited', " + duckJSON,
-	export.JSON:  "read_json(%s, format = 'array', " + duckJSON,
+	export.JSONL: "read_json(%s, format = 'newline_delimited', " + duckObject,
+	export.JSON:  "read_json(%s, format = 'array', " + duckObject,
 	export.CSV: `read_csv(%s, header = true, delim = ',', quote = '"', escape = '"', comment = '', skip = 0, ` +
 		"all_varchar = true, max_line_size = 134217728)",
 	export.Parquet: "read_parquet(%s)",
 }
 
-const duckJSON = "sample_size = -1, maximum_sample_files = -1, maximum_object_size = 134217728)"
+const duckObject = "maximum_object_size = 134217728"
+
+// duckTypes returns how DuckDB finds the types of JSON. Types that are given keep texts that look
+// like dates, and columns that are null in most files. Records without fixed keys have their types
+// from all records of all files.
+func duckTypes(m *export.Manifest) string {
+	var options map[string]any
+	if m.Request != nil {
+		options = m.Request.Options
+	}
+	columns := columnsOf(m.Purpose, m.Target, options)
+	if len(columns) == 0 {
+		return "sample_size = -1, maximum_sample_files = -1"
+	}
+	list := make([]string, len(columns))
+	for i, c := range columns {
+		list[i] = duckText(c.Name) + ": " + duckText(duckType(c))
+	}
+	return "columns = {" + strings.Join(list, ", ") + "}"
+}
+
+func duckType(c fragment.Column) string {
+	switch c.Type {
+	case fragment.Integer:
+		return "BIGINT"
+	case fragment.Float:
+		return "DOUBLE"
+	case fragment.Boolean:
+		return "BOOLEAN"
+	case fragment.Time:
+		return "TIMESTAMP"
+	case fragment.Document:
+		return "JSON"
+	case fragment.List:
+		return duckType(*c.Element) + "[]"
+	case fragment.Struct:
+		fields := make([]string, len(c.Fields))
+		for i, f := range c.Fields {
+			fields[i] = `"` + strings.ReplaceAll(f.Name, `"`, `""`) + `" ` + duckType(f)
+		}
+		return "STRUCT(" + strings.Join(fields, ", ") + ")"
+	}
+	return "VARCHAR"
+}
+
+// pandas returns Python that reads a file with pandas. Readers of pandas that choose types change
+// values: 0017 becomes 17, 1.10 becomes 1.1, integers of 19 digits become floats, and they refuse
+// integers beyond 64 bits. So JSON is read by Python itself, and CSV as texts.
+func pandas(m *export.Manifest, key string) string {
+	file := strconv.Quote(key)
+	switch m.Format {
+	case export.CSV:
+		return "import pandas\n\ndata = pandas.read_csv(" + file + ", dtype=str, keep_default_na=False)"
+	case export.Parquet:
+		return "import pandas\n\ndata = pandas.read_parquet(" + file + `, dtype_backend="pyarrow")`
+	}
+	module, open := "", "open"
+	switch m.Compression {
+	case export.Gzip:
+		module, open = "gzip, ", "gzip.open"
+	case export.Zstd:
+		open = "zstandard.open"
+	}
+	text := "import " + module + "json, pandas"
+	if m.Compression == export.Zstd {
+		text += ", zstandard"
+	}
+	read := "map(json.loads, file)"
+	if m.Format == export.JSON {
+		read = "json.load(file)"
+	}
+	return text + "\n\nwith " + open + "(" + file + `, "rt", encoding="utf-8-sig") as file:` +
+		"\n    data = pandas.DataFrame(" + read + ", dtype=object)"
+}
 
 // duckPath returns the folder as DuckDB names it, and the statements that DuckDB has to run first.
 func duckPath(dir string) (path, setup string, ok bool) {

@@ -14,7 +14,8 @@ import (
 // get metadata, and the purpose and the target with it. Encoder reads FileOptions:
 //
 //   - bom: a byte order mark, for jsonl and csv. JSON must not have one (RFC 8259, section 8.1).
-//   - csv_raw: cells that a spreadsheet would take for a formula stay unchanged.
+//   - excel: an apostrophe guards cells of csv that a spreadsheet would take for a formula.
+//   - csv_raw: accepted from older requests; cells are exact unless excel is on.
 //
 // The error names the wrong option and the possible values.
 func (t *Target) Encoder(purpose, format, compression string, values map[string]any,
@@ -28,7 +29,8 @@ func (t *Target) Encoder(purpose, format, compression string, values map[string]
 	maps.Copy(s.Metadata, metadata)
 	o := &Options{Values: values}
 	s.ByteOrderMark = o.onlyFor("bom", format, fragment.JSONL, fragment.CSV)
-	s.RawCSV = o.onlyFor("csv_raw", format, fragment.CSV)
+	s.Excel = o.onlyFor("excel", format, fragment.CSV)
+	o.onlyFor("csv_raw", format, fragment.CSV)
 	if o.err != nil {
 		return nil, o.err
 	}

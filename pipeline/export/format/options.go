@@ -11,7 +11,8 @@ import (
 // FileOptions are the options of files. All targets have them.
 var FileOptions = []Option{
 	{"bom", "`true`: a byte order mark begins JSONL and CSV files, as Azure OpenAI wants it"},
-	{"csv_raw", "`true`: cells of CSV that a spreadsheet takes for a formula stay as they are"},
+	{"csv_raw", "changes nothing: cells of CSV are exact unless `excel` is on"},
+	{"excel", "`true`: an apostrophe guards cells of CSV that a spreadsheet takes for a formula"},
 }
 
 // Options reads the options of a request. Values are as encoding/json reads them.

@@ -37,9 +37,11 @@ func TestOptionsOfAnExportDatasetAreCheckedByName(t *testing.T) {
 		{"no bom of parquet", fragment.Parquet, map[string]any{"bom": false}, nil},
 		{"bom that is a text", fragment.CSV, map[string]any{"bom": "yes"}, []string{`"bom"`, "true or false"}},
 		{"raw csv", fragment.CSV, map[string]any{"csv_raw": true}, nil},
+		{"excel csv", fragment.CSV, map[string]any{"excel": true}, nil},
+		{"excel jsonl", fragment.JSONL, map[string]any{"excel": true}, []string{`"excel"`, "csv"}},
 		{"raw jsonl", fragment.JSONL, map[string]any{"csv_raw": true}, []string{`"csv_raw"`, "csv"}},
 		{"an unknown option", fragment.CSV, map[string]any{"colunms": []any{"id"}},
-			[]string{`"colunms"`, "bom, columns, csv_raw"}},
+			[]string{`"colunms"`, "bom, columns, csv_raw, excel"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -38,7 +38,7 @@ type Selection struct {
 	bind  clickhouse.Binder
 	nodes []string // the rows are runs of these nodes; nil: they are runs
 	needs record.Needs
-	split bool  // the rows need the input group of their run
+	split bool // the rows need the input group of their run
 
 	limit     int64 // select the most recent rows, so many, or of several nodes so many each; 0: all
 	limitRuns int64 // select the node runs of the most recent runs, so many; 0: of all

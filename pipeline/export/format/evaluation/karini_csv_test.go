@@ -98,7 +98,7 @@ func TestKariniFilesAreCSVWithThoseColumns(t *testing.T) {
 	}
 	rows, err := csv.NewReader(&file).ReadAll()
 	if err != nil || len(rows) != 2 || !slices.Equal(rows[0], []string{"input", "ground_truth", "q", "list"}) ||
-		!slices.Equal(rows[1], []string{"'=1+1, \"or\"\n2", "The answer.", "", "[1]"}) {
+		!slices.Equal(rows[1], []string{"=1+1, \"or\"\n2", "The answer.", "", "[1]"}) {
 		t.Errorf("%q, %v", rows, err)
 	}
 }
@@ -122,7 +122,7 @@ func TestOptionsOfEvaluationsAreCheckedByName(t *testing.T) {
 		{"agent that is a text", format.NodeEvaluation, "karini_csv", map[string]any{"agent": "yes"},
 			[]string{`"agent"`, "true or false"}},
 		{"variables of a recipe", format.RecipeEvaluation, "karini_csv", map[string]any{"variables": []any{"q"}},
-			[]string{`"variables"`, "recipe_evaluation", "bom, csv_raw"}},
+			[]string{`"variables"`, "recipe_evaluation", "bom, csv_raw, excel"}},
 		{"an assertion", format.RecipeEvaluation, "promptfoo", map[string]any{"assert": "icontains"}, nil},
 		{"another assertion", format.NodeEvaluation, "promptfoo", map[string]any{"assert": "javascript"},
 			[]string{`"assert"`, `"javascript"`, "factuality, similar, rouge-n, icontains, equals"}},
