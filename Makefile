@@ -42,7 +42,8 @@ soak: build            ## the tests that kill, and those of size, with full coun
 	MILLRACE_TEST_SOAK=true go test -count=1 -parallel 1 -timeout 4h -v $(E2E)/soak/
 
 golden: build          ## rewrite the golden files and the generated tables of the documents
-	go test ./cmd/millrace/app/ ./dashboards/grafana/ ./pipeline/export/format/... ./pipeline/export/selection/ ./pipeline/export/live/ \
+	go test ./cmd/millrace/app/ ./dashboards/grafana/ ./pipeline/export/format/ ./pipeline/export/format/dataset/ \
+		./pipeline/export/format/targets/ ./pipeline/export/card/ ./pipeline/export/selection/ ./pipeline/export/live/ \
 		./pipeline/export/seal/ ./pipeline/history/ -run Golden -update
 
 build:                 ## bin/millrace

@@ -54,7 +54,7 @@ func list(split string, n int, records int64) (list []export.File) {
 	return list
 }
 
-func TestTheCardDescribesTheExport(t *testing.T) {
+func TestTheCardIsTheGoldenFile(t *testing.T) {
 	t.Parallel()
 	p, _ := cardOf(t, `"name":"October math tutor","requested_by":"analytics@acme.example","format":"jsonl",
 		"filters":{"app_versions":["v1","v2"],"rating":"thumbsUp","min_score":0.5,"session_id":"s","user_id":"u","metadata":{"region":"eu"}},
@@ -266,9 +266,9 @@ func structure(body []byte) string {
 }
 
 // The features of Parquet are its columns, because the library casts the files to the features.
-func TestTheCardDeclaresTheColumnsOfParquet(t *testing.T) {
+func TestTheCardDeclaresTheColumns(t *testing.T) {
 	t.Parallel()
-	for _, format := range []string{"jsonl", "parquet"} {
+	for format, document := range map[string]string{"jsonl": "json", "json": "json", "parquet": "string", "csv": ""} {
 		p, m := cardOf(t, `"format":"`+format+
 			`","options":{"columns":["run_id","started_at","files","feedback","usage","cost_usd","metadata"]}`)
 		m.Files = list("train", 1, 10)
@@ -283,14 +283,24 @@ func TestTheCardDeclaresTheColumnsOfParquet(t *testing.T) {
 		}
 		want := `[{"dtype":"string","name":"run_id"},{"dtype":"timestamp[ms, tz=UTC]","name":"started_at"},` +
 			`{"list":[{"dtype":"string","name":"file_id"},{"dtype":"string","name":"name"},{"dtype":"string","name":"uri"},{"dtype":"string","name":"content_type"},{"dtype":"int64","name":"size_bytes"},{"dtype":"string","name":"direction"}],"name":"files"},` +
-			`{"name":"feedback","struct":[{"dtype":"string","name":"rating"},{"dtype":"float64","name":"score"},{"dtype":"string","name":"comment"},{"name":"tags","sequence":"string"},{"dtype":"string","name":"corrected_answer"}]},` +
-			`{"name":"usage","struct":[{"dtype":"int64","name":"input_tokens"},{"dtype":"int64","name":"output_tokens"}]},{"dtype":"float64","name":"cost_usd"},{"dtype":"string","name":"metadata"}]`
+			`{"name":"feedback","struct":[{"dtype":"string","name":"rating"},{"dtype":"float64","name":"score"},{"dtype":"string","name":"comment"},{"list":"string","name":"tags"},{"dtype":"string","name":"corrected_answer"}]},` +
+			`{"name":"usage","struct":[{"dtype":"int64","name":"input_tokens"},{"dtype":"int64","name":"output_tokens"}]},{"dtype":"float64","name":"cost_usd"},{"dtype":"` + document +
+			`","name":"metadata"}]`
 		got, err := json.Marshal(head.Info.Features)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if format == "jsonl" {
-			want = "null"
+		if format == "csv" { // texts, and structs are divided
+			want = "["
+			for _, name := range []string{"run_id", "started_at", "files", "feedback_rating", "feedback_score",
+				"feedback_comment", "feedback_tags", "feedback_corrected_answer", "usage_input_tokens", "usage_output_tokens",
+				"cost_usd", "metadata"} {
+				want += `{"dtype":"string","name":"` + name + `"},`
+			}
+			want = strings.TrimSuffix(want, ",") + "]"
+		}
+		if strings.Contains(text, "keep_default_na: false") != (format == "csv") {
+			t.Errorf("%s: texts such as NA would become null", format)
 		}
 		if string(got) != want {
 			t.Errorf("%s: features\n%s, want\n%s", format, got, want)
