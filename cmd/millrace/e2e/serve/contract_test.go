@@ -163,6 +163,8 @@ func TestServeKeepsTheContract(t *testing.T) {
 			"a token opens what its scopes say":                       scopesOpenTheirRoutes,
 			"Answer Insights: one file of 150 records":                insightsOneFile,
 			"Answer Insights: 400 records in three files":             insightsThreeFiles,
+			"Answer Insights: names of files":                         insightsNames,
+			"Answer Insights: an empty file":                          insightsEmpty,
 			"Answer Insights: a job that runs, and one that failed":   insightsRunningAndFailed,
 			"Answer Insights: what is not asked for as it must be":    insightsMistakes,
 			"Answer Insights: a fileUrl cannot be made or prolonged":  insightsURLs,

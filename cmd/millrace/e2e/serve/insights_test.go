@@ -115,6 +115,9 @@ func insightsOneFile(t *testing.T, p *places) {
 		`{"filters":{"from":"2026-10-01","to":"2026-10-01"},"event":"thumbsDown"}`:                             "50 thumbsDown",
 		`{"filters":{"from":"2026-10-05T00:00:00.000Z","to":"2026-10-06T00:00:00Z"}}`:                          "50 ",
 		`{"filters":{"from":"2026-10-04T23:00:00-01:00","to":"2026-10-05T11:59:59"},"event":"thumbsUp"}`:       "8 thumbsUp",
+		`{"filters":{"from":"2026-10-01","to":"2026-10-08"},"event":"thumbsUp"}`:                               "200 thumbsUp",
+		`{"filters":{"from":"2026-10-04","to":"2026-10-11"}}`:                                                  "50 ",
+		`{"filters":{"from":"2026-10-05","to":"2026-10-05","bot":"x"},"isDev":false,"page":{"n":[1]}}`:         "50 ",
 		`{"filters":{"from":"2026-10-01","to":"2026-10-07"},"event":"thumbsUp"}`:                               "200 thumbsUp",
 		`{"filters":{"from":"2026-09-24","to":"2026-09-30"}}`:                                                  "0 ",
 		`{"filters":{"from":"2026-10-01T00:00:00.000Z","to":"2026-10-08T00:00:00.000Z"},"event":"thumbsDown"}`: "200 thumbsDown",
@@ -260,7 +263,8 @@ func insightsMistakes(t *testing.T, p *places) {
 		`{"filters":{"to":"2026-10-01"}}`:   "from",
 		`{"filters":{"from":"01.10.2026","to":"2026-10-01"}}`:                         "2025-01-25",
 		`{"filters":{"from":"2026-10-02","to":"2026-10-01"}}`:                         "later",
-		`{"filters":{"from":"2026-10-01","to":"2026-10-08"}}`:                         "7 days",
+		`{"filters":{"from":"2026-10-01","to":"2026-10-09"}}`:                         "7 days",
+		`{"filters":{"from":"2026-10-01","to":"2026-10-08T00:00:00.001Z"}}`:           "7 days",
 		`{"filters":{"from":"2026-10-01T00:00:00Z","to":"2026-10-08T00:00:00.001Z"}}`: "7 days",
 		`{"filters":{"from":"2026-10-01","to":"2026-10-01"},"event":"search"}`:        "thumbsUp",
 		`{"filters":{"from":"2026-10-01","to":"2026-10-01"},"event":7}`:               "event",
@@ -312,7 +316,7 @@ func insightsURLs(t *testing.T, p *places) {
 	for name, path := range map[string]string{
 		"longer": alter("expires", expires+"0"), "expired": alter("expires", "1700000000"),
 		"no number": alter("expires", "never"), "no end": alter("expires", ""),
-		"another workspace": alter("workspace", "other"), "no workspace": alter("workspace", ""),
+		"another workspace": alter("workspace", "other"), "another name": alter("filename", "x.json"), "no workspace": alter("workspace", ""),
 		"a strange workspace": alter("workspace", "../acme"),
 		"no signature":        alter("signature", ""), "another signature": alter("signature", strings.Repeat("A", 43)),
 		"a letter less": alter("signature", query.Get("signature")[:42]),
@@ -336,7 +340,7 @@ func insightsURLs(t *testing.T, p *places) {
 	id, key, _ := strings.Cut(strings.TrimPrefix(good.Path, "/v1/exports/"), "/files/")
 	sign := func(expires string) string {
 		mac := hmac.New(sha256.New, secret)
-		fmt.Fprintf(mac, "millrace file v1\nacme\n%s\n%s\n%s", id, key, expires)
+		fmt.Fprintf(mac, "millrace file v2\nacme\n%s\n%s\n%s\n%s", id, key, query.Get("filename"), expires)
 		return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 	}
 	if sign(expires) != query.Get("signature") {
