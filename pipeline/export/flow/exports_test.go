@@ -148,7 +148,7 @@ func TestEveryKindOfRequestEndsAsExpected(t *testing.T) {
 		"columns": {`,"selection":{"limit":5},"options":{"columns":["run_id","colour"]}`,
 			"failed not_possible /options"},
 		"with-nodes":    {`,"selection":{"limit":5},"options":{"with_nodes":true}`, "succeeded 5 records"},
-		"other-purpose": {`,"selection":{"limit":5},"nodes":["solve"]`, "succeeded 0 records"},
+		"other-purpose": {`,"selection":{"limit":5},"nodes":["solve"]`, "succeeded 0 records node_not_found"},
 	} {
 		t.Run(id, func(t *testing.T) {
 			f.t = t
