@@ -103,7 +103,8 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 		}
 	}
 	empty := s.Env.Try(t, "", request("--purpose", "export_dataset", "--limit", "10", "--watch")...)
-	if empty.Code != 0 || !strings.Contains(empty.Stdout, "succeeded: 0 records in 0 files") {
+	if empty.Code != e2etest.ExitNoRecords || !strings.Contains(empty.Stdout, "succeeded: 0 records in 0 files") ||
+		!strings.Contains(empty.Stdout, `app_not_found: The workspace acme has no run of the recipe "a"`) {
 		t.Errorf("empty export: exit code %d, %q %q", empty.Code, empty.Stdout, empty.Stderr)
 	}
 	// One that another producer has asked for, which checks nothing: whoever waits for it learns
@@ -131,8 +132,11 @@ func TestRequestsEndWithTheExitCodesOfTheContract(t *testing.T) {
 	again := []string{"request", "-f", fromFile, "--name", "from a file", "--watch", "--json"}
 	for range 2 { // the second time it has ended already
 		var last object
-		out := s.Env.Run(t, again...)
-		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+		ended := s.Env.Try(t, "", again...)
+		if ended.Code != e2etest.ExitNoRecords {
+			t.Errorf("an export without records: exit code %d, %s", ended.Code, ended.Stderr)
+		}
+		for d := json.NewDecoder(strings.NewReader(ended.Stdout)); d.More(); {
 			last = nil
 			if err := d.Decode(&last); err != nil {
 				t.Fatal(err)

@@ -33,6 +33,7 @@ const (
 	ExitUsage        = 2
 	ExitExportFailed = 3
 	ExitCancelled    = 4
+	ExitNoRecords    = 5
 )
 
 // Environment is what a process is started with beside the environment of the test: NAME=value, without EnvPrefix.
