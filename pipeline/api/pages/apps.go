@@ -64,24 +64,29 @@ func sectionOf(source string) string {
 
 // showApps shows /copilots or /recipes.
 func (p *Pages) showApps(source string) handler {
-	title := "Copilots"
-	if source == "recipe" {
-		title = "Recipes"
-	}
 	return func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 		apps, err := p.runs.Apps(r.Context(), c.Workspace, source, appDays)
 		if err != nil {
 			return err
 		}
-		page := appsPage{Source: source, Days: appDays, Apps: make([]appRow, len(apps))}
-		for i, a := range apps {
-			page.Apps[i] = appRow{App: a, Spark: newSpark(a.Days), Success: percent(a.Succeeded, a.Succeeded+a.Failed)}
-		}
-		if len(apps) == 0 {
-			page.Example = p.example(r, c, source)
-		}
-		return p.render(w, r, view{template: "apps.html", title: title, section: sectionOf(source), data: page})
+		return p.renderApps(w, r, c, source, apps)
 	}
+}
+
+func (p *Pages) renderApps(w http.ResponseWriter, r *http.Request, c *auth.Caller, source string,
+	apps []history.App) error {
+	title := "Copilots"
+	if source == "recipe" {
+		title = "Recipes"
+	}
+	page := appsPage{Source: source, Days: appDays, Apps: make([]appRow, len(apps))}
+	for i, a := range apps {
+		page.Apps[i] = appRow{App: a, Spark: newSpark(a.Days), Success: percent(a.Succeeded, a.Succeeded+a.Failed)}
+	}
+	if len(apps) == 0 {
+		page.Example = p.example(r, c, source)
+	}
+	return p.render(w, r, view{template: "apps.html", title: title, section: sectionOf(source), data: page})
 }
 
 // percent returns the percentage of part in of. It never rounds up to 100, and is -1 if of is 0.

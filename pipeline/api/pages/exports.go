@@ -22,6 +22,9 @@ type exportsPage struct {
 	Status      string
 	Source, App string
 	All         string // the address without the app
+
+	query live.Query
+	here  url.Values // the address without the cursor
 }
 
 // tab selects exports by status.
@@ -42,9 +45,18 @@ var tabs = []struct {
 }
 
 func (p *Pages) showExports(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
-	q := r.URL.Query()
+	page := newExportsPage(c.Workspace, r.URL.Query())
+	found, err := p.exports.List(r.Context(), page.query)
+	if err != nil {
+		return err
+	}
+	return p.renderExports(w, r, c, page, found)
+}
+
+// newExportsPage returns the page of an address, still without exports.
+func newExportsPage(workspace string, q url.Values) exportsPage {
 	page := exportsPage{Status: "all", Source: q.Get("source"), App: q.Get("app")}
-	query := live.Query{Workspace: c.Workspace, Source: page.Source, AppID: page.App, Cursor: q.Get(cursorKey),
+	page.query = live.Query{Workspace: workspace, Source: page.Source, AppID: page.App, Cursor: q.Get(cursorKey),
 		Limit: pageRows}
 	here := url.Values{}
 	for key, value := range map[string]string{"source": page.Source, "app": page.App} {
@@ -54,23 +66,24 @@ func (p *Pages) showExports(w http.ResponseWriter, r *http.Request, c *auth.Call
 	}
 	for _, t := range tabs {
 		if t.key == q.Get("status") {
-			page.Status, query.Status = t.key, t.statuses
+			page.Status, page.query.Status = t.key, t.statuses
 		}
 	}
 	for _, t := range tabs {
 		page.Tabs = append(page.Tabs, tab{Key: t.key, Label: t.label, On: t.key == page.Status,
 			Address: address("/exports", withStatus(here, t.key))})
 	}
-	here = withStatus(here, page.Status)
+	page.here = withStatus(here, page.Status)
 	page.All = address("/exports", withStatus(url.Values{}, page.Status))
-	found, err := p.exports.List(r.Context(), query)
-	if err != nil {
-		return err
-	}
+	return page
+}
+
+func (p *Pages) renderExports(w http.ResponseWriter, r *http.Request, c *auth.Caller, page exportsPage,
+	found *live.Page) error {
 	for i := range found.Exports {
 		page.Rows = append(page.Rows, newExportRow(&found.Exports[i], c))
 	}
-	page.Pager = newPager("/exports", here, query.Cursor, q[previousKey], found.Next)
+	page.Pager = newPager("/exports", page.here, page.query.Cursor, r.URL.Query()[previousKey], found.Next)
 	return p.render(w, r, view{template: "exports.html", title: "Dataset Exports", section: "exports", data: page})
 }
 
@@ -89,6 +102,10 @@ func (p *Pages) showExportRow(w http.ResponseWriter, r *http.Request, c *auth.Ca
 	if err != nil {
 		return err
 	}
+	return p.renderExportRow(w, r, c, e)
+}
+
+func (p *Pages) renderExportRow(w http.ResponseWriter, r *http.Request, c *auth.Caller, e *live.Export) error {
 	return p.render(w, r, view{template: fragment, data: newExportRow(e, c)})
 }
 
@@ -97,11 +114,14 @@ func (p *Pages) export(r *http.Request, c *auth.Caller) (*live.Export, error) {
 	id := r.URL.Query().Get("id")
 	e, err := p.exports.Get(r.Context(), export.ID{WorkspaceID: c.Workspace, ExportID: id})
 	if errors.Is(err, live.ErrNotFound) {
-		return nil, &problem{Status: http.StatusNotFound, Title: "No such export", Link: "/exports",
-			Label: "Go to the exports",
-			Text:  fmt.Sprintf("Workspace %s has no export %q. It may be in another workspace.", c.Workspace, short(128, id))}
+		return nil, noExport(c.Workspace, id)
 	}
 	return e, err
+}
+
+func noExport(workspace, id string) error {
+	return &problem{Status: http.StatusNotFound, Title: "No such export", Link: "/exports", Label: "Go to the exports",
+		Text: fmt.Sprintf("Workspace %s has no export %q. It may be in another workspace.", workspace, short(128, id))}
 }
 
 // exportRow is an export with the actions that it offers.

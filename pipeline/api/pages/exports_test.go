@@ -3,6 +3,7 @@ package pages
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func TestAnExportIsShownWithWhatCanBeDoneAboutIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			c.change(&s.exports.exports[0])
+			c.change(&s.exports.Exports[0])
 			for _, address := range []string{"/exports", "/exports/row?id=e1"} {
 				text := s.page(address)
 				has(t, text, append(c.says, `data-id="e1"`)...)
@@ -74,9 +75,10 @@ func TestARowForScriptsIsOneTableAndNoPage(t *testing.T) {
 func TestExportsAreFilteredByStatusAndAppInTheAddress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.exports.next = "c2"
+	s.exports.Next = "c2"
 	text := s.page("/exports?status=running&source=copilot&app=helpdesk&cursor=c1&previous=")
-	q := s.exports.asked
+	q := newExportsPage("acme", url.Values{"status": {"running"}, "source": {"copilot"}, "app": {"helpdesk"},
+		"cursor": {"c1"}}).query
 	if !slices.Equal(q.Status, []string{"accepted", "running"}) || q.Source != "copilot" || q.AppID != "helpdesk" ||
 		q.Cursor != "c1" || q.Workspace != "acme" || q.Limit != pageRows {
 		t.Errorf("asked %+v", q)
@@ -85,16 +87,15 @@ func TestExportsAreFilteredByStatusAndAppInTheAddress(t *testing.T) {
 		`href="/exports?app=helpdesk&amp;source=copilot&amp;status=failed"`,
 		`href="/exports?status=running" aria-label="Show the exports of all apps"`,
 		`href="/exports?app=helpdesk&amp;cursor=c2&amp;previous=&amp;previous=c1&amp;source=copilot&amp;status=running" data-testid="page-next"`)
-	s.page("/exports")
-	if s.exports.asked.Status != nil {
-		t.Errorf("asked for statuses %v", s.exports.asked.Status)
+	if all := newExportsPage("acme", nil).query; all.Status != nil {
+		t.Errorf("asked for statuses %v", all.Status)
 	}
 }
 
 func TestNoExportsSaysHowToFileOne(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.exports.exports = nil
+	s.exports.Exports = nil
 	has(t, s.page("/exports"), "No exports in workspace acme yet", "Action → Export dataset",
 		"millrace request --workspace acme")
 	has(t, s.page("/exports?status=failed"), "Choose another status")
@@ -160,7 +161,7 @@ func TestRecordsAreShownAsTheyAreRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			s.exports.preview = c.records
+			s.preview = c.records
 			text := s.page("/exports/view?id=e1")
 			if got := attributes(text, "record", "data-kind"); !slices.Equal(got, c.kinds) {
 				t.Errorf("records are shown as %v, want %v", got, c.kinds)
@@ -176,7 +177,7 @@ func TestRecordsAreShownAsTheyAreRead(t *testing.T) {
 func TestADeletedExportHasNoDetailsButThoseThatAreLeft(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	e := &s.exports.exports[0]
+	e := &s.exports.Exports[0]
 	e.DeletedAt = &noon
 	has(t, s.page("/exports"), "row-details", "too_few_records")
 	e.Dropped, e.Warnings = nil, nil // what loads it is gone
@@ -210,13 +211,13 @@ func TestEveryExampleOfFineTuningIsAChat(t *testing.T) {
 func TestMoreRecordsAreShownWhenAskedFor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.exports.preview = slices.Repeat([]string{`{"a":1}`}, 150)
+	s.preview = slices.Repeat([]string{`{"a":1}`}, 150)
 	text := s.page("/exports/view?id=e1")
 	has(t, text, "The first 20 records of 150", `href="/exports/view?id=e1&amp;n=100"`)
 	text = s.page("/exports/view?id=e1&n=5000")
 	has(t, text, "The first 100 records of 150")
 	hasNot(t, text, "n=100")
-	s.exports.preview = nil
+	s.preview = nil
 	has(t, s.page("/exports/view?id=e1"), "This data set is empty")
 }
 
@@ -231,7 +232,7 @@ func TestAnExportWithoutRecordsSaysWhy(t *testing.T) {
 		"has no data":        {&files.NoData{Status: export.StatusFailed}, http.StatusConflict},
 	} {
 		s := newSite(t)
-		s.exports.err = c.err
+		s.err = c.err
 		status, text := s.get("/exports/view?id=e1")
 		if status != c.status {
 			t.Errorf("%v: %d", c.err, status)

@@ -45,12 +45,28 @@ func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Call
 	}
 	app, err := p.runs.App(r.Context(), c.Workspace, f.Source, f.App, 1)
 	if errors.Is(err, history.ErrNotFound) {
-		return notFound(f.Source, fmt.Sprintf("Workspace %s has no runs of the %s %q. It may be in another workspace.",
-			c.Workspace, f.Source, f.App))
+		return noApp(c.Workspace, f.Source, f.App)
 	}
 	if err != nil {
 		return err
 	}
+	var found *history.Page
+	if len(f.Mistakes) == 0 {
+		if found, err = p.runs.Runs(r.Context(), f.query(c.Workspace)); err != nil {
+			return err
+		}
+	}
+	return p.renderHistory(w, r, c, f, app, found)
+}
+
+func noApp(workspace, source, app string) error {
+	return notFound(source, fmt.Sprintf("Workspace %s has no runs of the %s %q. It may be in another workspace.",
+		workspace, source, app))
+}
+
+// renderHistory shows the found runs of an app. Nothing is found if the filters have mistakes.
+func (p *Pages) renderHistory(w http.ResponseWriter, r *http.Request, c *auth.Caller, f filters, app *history.App,
+	found *history.Page) error {
 	page := historyPage{Filters: f, App: app, Name: appName(app), Statuses: statuses, Versions: slices.Clone(app.Versions)}
 	page.Title, page.Parent = historyTitle(f.Source)
 	for _, v := range f.Versions { // a version in the address gets a checkbox, however old it is
@@ -60,13 +76,9 @@ func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Call
 	}
 	page.Form = newExportForm(c.Workspace, page.Name, f, p.now())
 	status := http.StatusOK
-	if len(f.Mistakes) > 0 {
+	if found == nil {
 		status = http.StatusBadRequest
 	} else {
-		found, err := p.runs.Runs(r.Context(), f.query(c.Workspace))
-		if err != nil {
-			return err
-		}
 		page.Runs, page.Pager = found.Runs, newPager("/history", f.values(), f.Cursor, f.Previous, found.Next)
 	}
 	return p.render(w, r, view{

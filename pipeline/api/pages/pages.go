@@ -17,32 +17,15 @@
 package pages
 
 import (
-	"context"
 	"html/template"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
-	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 )
-
-// Runs reads runs. It is a *history.Store.
-type Runs interface {
-	Runs(ctx context.Context, q history.Query) (*history.Page, error)
-	Run(ctx context.Context, workspace, runID string) (*history.Detail, error)
-	Apps(ctx context.Context, workspace, source string, days int) ([]history.App, error)
-	App(ctx context.Context, workspace, source, appID string, days int) (*history.App, error)
-}
-
-// Exports reads exports. It is a *live.Exports.
-type Exports interface {
-	Get(ctx context.Context, id export.ID) (*live.Export, error)
-	List(ctx context.Context, q live.Query) (*live.Page, error)
-	Preview(ctx context.Context, id export.ID, n int) (*live.Preview, error)
-}
 
 // Config is the configuration of the pages.
 type Config struct {
@@ -50,20 +33,21 @@ type Config struct {
 	Log              *slog.Logger
 }
 
-// Pages are handlers of the pages. The middleware in front of them puts the caller into the
+// Pages are handlers of the pages. A handler show… reads what its page shows and calls render… with
+// it. The middleware in front of them puts the caller into the
 // context, see [auth.From]. A nil caller has to sign in.
 type Pages struct {
 	cfg       Config
 	auth      *auth.Authenticator
-	runs      Runs
-	exports   Exports
+	runs      *history.Store
+	exports   *live.Exports
 	assets    *assets
 	templates map[string]*template.Template
 	now       func() time.Time
 }
 
 // New returns the pages.
-func New(cfg Config, a *auth.Authenticator, h Runs, e Exports) *Pages {
+func New(cfg Config, a *auth.Authenticator, h *history.Store, e *live.Exports) *Pages {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

@@ -40,15 +40,26 @@ func (p *Pages) showPreview(w http.ResponseWriter, r *http.Request, c *auth.Call
 	if err != nil {
 		return err
 	}
-	n, err := strconv.Atoi(r.URL.Query().Get("n"))
-	if err != nil || n < 1 {
-		n = previewRecords
-	}
-	n = min(n, maxPreview)
+	n := wantedRecords(r.URL.Query())
 	preview, err := p.exports.Preview(r.Context(), export.ID{WorkspaceID: c.Workspace, ExportID: e.ExportID}, n)
 	if err != nil {
 		return err
 	}
+	return p.renderPreview(w, r, c, e, preview, n)
+}
+
+// wantedRecords is how many records an address asks for.
+func wantedRecords(q url.Values) int {
+	n, err := strconv.Atoi(q.Get("n"))
+	if err != nil || n < 1 {
+		n = previewRecords
+	}
+	return min(n, maxPreview)
+}
+
+// renderPreview shows the first n records of an export.
+func (p *Pages) renderPreview(w http.ResponseWriter, r *http.Request, c *auth.Caller, e *live.Export,
+	preview *live.Preview, n int) error {
 	page := newPreview(preview)
 	page.Row = newExportRow(e, c)
 	if n < maxPreview && !preview.Truncated && int64(len(preview.Records)) < preview.Total {

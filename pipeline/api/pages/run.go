@@ -32,12 +32,20 @@ func (p *Pages) showRun(w http.ResponseWriter, r *http.Request, c *auth.Caller) 
 	id := r.URL.Query().Get("id")
 	run, err := p.runs.Run(r.Context(), c.Workspace, id)
 	if errors.Is(err, history.ErrNotFound) {
-		return notFound("run", fmt.Sprintf("Workspace %s has no run %q. It may be in another workspace, or its retention "+
-			"has passed.", c.Workspace, short(128, id)))
+		return noRun(c.Workspace, id)
 	}
 	if err != nil {
 		return err
 	}
+	return p.renderRun(w, r, run)
+}
+
+func noRun(workspace, id string) error {
+	return notFound("run", fmt.Sprintf("Workspace %s has no run %q. It may be in another workspace, or its retention "+
+		"has passed.", workspace, short(128, id)))
+}
+
+func (p *Pages) renderRun(w http.ResponseWriter, r *http.Request, run *history.Detail) error {
 	page := runPage{Detail: run, Name: run.AppName, Section: sectionOf(run.Source), Timeline: newTimeline(run)}
 	if page.Name == "" {
 		page.Name = run.AppID

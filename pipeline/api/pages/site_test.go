@@ -1,9 +1,7 @@
 package pages
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -32,92 +30,81 @@ func token(expiry time.Time) string {
 	return authtest.Forge(map[string]any{"alg": "HS256", "typ": "JWT"}, claims, "HS256", secret)
 }
 
-// fakeRuns has the runs of workspace acme, and remembers what it was asked.
-type fakeRuns struct {
-	apps  []history.App
-	runs  []history.Run
-	next  string
-	run   *history.Detail
-	err   error
-	asked history.Query
+// stored is what the pages show.
+type stored struct {
+	apps    []history.App
+	runs    history.Page
+	run     history.Detail
+	exports live.Page
+	preview []string // the records of every export
+	err     error    // instead of all that
 }
 
-func (f *fakeRuns) Runs(_ context.Context, q history.Query) (*history.Page, error) {
-	f.asked = q
-	if q.Cursor == "bad" {
-		return nil, history.ErrCursor
-	}
-	return &history.Page{Runs: f.runs, Next: f.next}, f.err
-}
-
-func (f *fakeRuns) Run(_ context.Context, workspace, id string) (*history.Detail, error) {
-	if f.run == nil || workspace != "acme" || f.run.RunID != id {
-		return nil, history.ErrNotFound
-	}
-	return f.run, nil
-}
-
-func (f *fakeRuns) Apps(_ context.Context, workspace, source string, _ int) (found []history.App, err error) {
-	for _, a := range f.apps {
-		if workspace == "acme" && a.Source == source {
+func (s *stored) appsOf(source string) (found []history.App) {
+	for _, a := range s.apps {
+		if a.Source == source {
 			found = append(found, a)
 		}
 	}
-	return found, f.err
+	return found
 }
 
-func (f *fakeRuns) App(ctx context.Context, workspace, source, app string, days int) (*history.App, error) {
-	all, err := f.Apps(ctx, workspace, source, days)
-	for _, a := range all {
-		if a.AppID == app {
-			return &a, nil
-		}
-	}
-	return nil, errors.Join(err, history.ErrNotFound)
-}
-
-// fakeExports has exports, and one preview for all of them.
-type fakeExports struct {
-	exports []live.Export
-	preview []string
-	err     error // of Preview
-	next    string
-	asked   live.Query
-}
-
-func (f *fakeExports) Get(_ context.Context, id export.ID) (*live.Export, error) {
-	for _, e := range f.exports {
-		if e.ID == id {
-			return &e, nil
-		}
-	}
-	return nil, live.ErrNotFound
-}
-
-func (f *fakeExports) List(_ context.Context, q live.Query) (*live.Page, error) {
-	f.asked = q
-	return &live.Page{Exports: f.exports, Next: f.next}, nil
-}
-
-func (f *fakeExports) Preview(_ context.Context, _ export.ID, n int) (*live.Preview, error) {
-	if f.err != nil {
-		return nil, f.err
-	}
-	p := &live.Preview{Total: int64(len(f.preview))}
-	for _, record := range f.preview[:min(n, len(f.preview))] {
+func (s *stored) previewOf(n int) *live.Preview {
+	p := &live.Preview{Total: int64(len(s.preview))}
+	for _, record := range s.preview[:min(n, len(s.preview))] {
 		p.Records = append(p.Records, json.RawMessage(record))
 	}
-	return p, nil
+	return p
 }
 
-// site is the pages over fake stores, for one caller.
+// register adds the pages that read a store, with what is stored here.
+func (s *stored) register(p *Pages, mux *http.ServeMux) {
+	show := func(pattern, scope string, render handler) {
+		mux.HandleFunc(pattern, p.page(scope, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+			if s.err != nil {
+				return s.err
+			}
+			return render(w, r, c)
+		}))
+	}
+	for path, source := range map[string]string{"/copilots": "copilot", "/recipes": "recipe"} {
+		show("GET "+path, auth.RunsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+			return p.renderApps(w, r, c, source, s.appsOf(source))
+		})
+	}
+	show("GET /history", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+		f := parseFilters(r.URL.Query())
+		if !f.validApp() { // answers without a store
+			return p.showHistory(w, r, c)
+		}
+		found := &s.runs
+		if len(f.Mistakes) > 0 {
+			found = nil
+		}
+		return p.renderHistory(w, r, c, f, &s.apps[0], found)
+	})
+	show("GET /history/run", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
+		return p.renderRun(w, r, &s.run)
+	})
+	show("GET /exports", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+		return p.renderExports(w, r, c, newExportsPage(c.Workspace, r.URL.Query()), &s.exports)
+	})
+	show("GET /exports/row", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+		return p.renderExportRow(w, r, c, &s.exports.Exports[0])
+	})
+	show("GET /exports/view", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+		n := wantedRecords(r.URL.Query())
+		return p.renderPreview(w, r, c, &s.exports.Exports[0], s.previewOf(n), n)
+	})
+}
+
+// site is the pages for one caller.
 type site struct {
-	t       *testing.T
-	keys    bool // of tokens
-	now     func() time.Time
-	runs    fakeRuns
-	exports fakeExports
-	caller  *auth.Caller
+	stored
+	t      *testing.T
+	keys   bool // of tokens
+	now    func() time.Time
+	caller *auth.Caller
 }
 
 // newSite is without keys, and has a copilot with a run, and an export.
@@ -132,27 +119,27 @@ func newSite(t *testing.T) *site {
 	}
 	return &site{
 		t: t, now: func() time.Time { return noon }, caller: &auth.Caller{Workspace: "acme", Scopes: auth.Scopes},
-		runs: fakeRuns{
+		stored: stored{
 			apps: []history.App{{
 				Source: "copilot", AppID: "helpdesk", AppName: "Help <b>desk</b>", Versions: []string{"v2", "v1"}, LastRunAt: noon,
 				Days: []history.Day{{Date: "2026-11-24"}, {Date: "2026-11-25", Runs: 40}}, Runs: 1234, Succeeded: 1199, Failed: 1,
 				ThumbsUp: 7, ThumbsDown: 2,
 			}, {Source: "recipe", AppID: "summarize", LastRunAt: noon}},
-			runs: []history.Run{run},
-			run: &history.Detail{
+			runs: history.Page{Runs: []history.Run{run}},
+			run: history.Detail{
 				Run: run, Inputs: json.RawMessage(`{"text":"</pre><script>x</script>"}`), UpdatedAt: noon,
 				Nodes: []history.NodeRun{{NodeRunID: "n1", NodeID: "answer", NodeType: "llm", Status: "succeeded",
 					StartedAt: noon, EndedAt: &ended, PromptTemplate: "Say {{it}}"}},
 				AllFeedback: []history.Feedback{{FeedbackID: "f1", Rating: "thumbsDown", Comment: "Wrong <i>gate</i>"}},
 			},
+			exports: live.Page{Exports: []live.Export{{State: export.State{
+				ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>", Purpose: "fine_tuning",
+				Source: "copilot", AppID: "helpdesk", Target: "openai_chat",
+				Format: "jsonl", RequestedAt: noon, Status: export.StatusSucceeded, Records: 412, Bytes: 2048,
+				Dropped:  map[string]int64{"no_assistant_message": 3},
+				LoadWith: "duckdb -c 'SELECT 1'", Warnings: []export.Warning{{Code: "too_few_records", Message: "few"}},
+			}}}},
 		},
-		exports: fakeExports{exports: []live.Export{{State: export.State{
-			ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>", Purpose: "fine_tuning",
-			Source: "copilot", AppID: "helpdesk", Target: "openai_chat",
-			Format: "jsonl", RequestedAt: noon, Status: export.StatusSucceeded, Records: 412, Bytes: 2048,
-			Dropped:  map[string]int64{"no_assistant_message": 3},
-			LoadWith: "duckdb -c 'SELECT 1'", Warnings: []export.Warning{{Code: "too_few_records", Message: "few"}},
-		}}}},
 	}
 }
 
@@ -177,10 +164,12 @@ func (s *site) do(r *http.Request) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	p := New(Config{DefaultWorkspace: "acme"}, authenticator, &s.runs, &s.exports)
+	p := New(Config{DefaultWorkspace: "acme"}, authenticator, nil, nil)
 	p.now = s.now
-	mux := http.NewServeMux()
-	p.Register(mux)
+	others, mux := http.NewServeMux(), http.NewServeMux()
+	p.Register(others)
+	s.register(p, mux)
+	mux.Handle("/", others)
 	if s.caller != nil {
 		r = r.WithContext(auth.With(r.Context(), s.caller))
 	}
