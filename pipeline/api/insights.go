@@ -333,7 +333,8 @@ func (a *API) succeeded(ctx context.Context, base string, x *live.Export, j *Ins
 		}
 		sum := sha256.Sum256([]byte(x.String() + "/" + f.Key))
 		fragments[i] = InsightsFragment{FileID: hex.EncodeToString(sum[:12]), FileName: name, RecordCount: f.Records}
-		if fragments[i].FileURL, err = a.fileURL(ctx, base, signedURL{x.ID, f.Key, name + ".json"}, insightsExpiry); err != nil {
+		fragments[i].FileURL, err = a.fileURL(ctx, base, signedURL{x.ID, f.Key, name + ".json"}, insightsExpiry)
+		if err != nil {
 			return err
 		}
 	}

@@ -64,8 +64,9 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 		return err
 	}
 	p.Warnings = append(p.Warnings, unknown...)
-	if each := max(1, size/int64(max(1, len(r.Nodes)))); d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > each) {
-		p.Selection.Limit = each // of each node
+	each := max(1, size/int64(max(1, len(r.Nodes)))) // the limit counts the rows of each node
+	if d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > each) {
+		p.Selection.Limit = each
 	}
 	out, err := newSampler(d, p)
 	if err != nil {

@@ -87,8 +87,9 @@ func (n *nameList) query(q *export.Request) clickhouse.Query {
 	if n.column == "node_id" || n.column == "app_version" && len(q.Nodes) > 0 {
 		table = "nodes" // which have no session and no user of their own
 	}
-	return b.Query("SELECT CAST(" + n.column + ", 'String') AS name FROM " + table + " WHERE " + and(appConditions(&b, q)) +
-		" GROUP BY name ORDER BY name IN " + b.Texts("asked", n.asked) + " DESC, max(started_at) DESC LIMIT " +
+	return b.Query("SELECT CAST(" + n.column + ", 'String') AS name FROM " + table + " WHERE " +
+		and(appConditions(&b, q)) + " GROUP BY name ORDER BY name IN " + b.Texts("asked", n.asked) +
+		" DESC, max(started_at) DESC LIMIT " +
 		b.Count("limit", int64(len(n.asked)+namesShown)))
 }
 

@@ -50,7 +50,7 @@ func TestAMistakeInANameIsAWarningThatNamesWhatThereIs(t *testing.T) {
 			q.Filters.SessionID, q.Filters.UserID = text("s 1"), text("u1")
 		}, 0, nil},
 	} {
-		q := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Purpose: export.ExportDataset}
+		q := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
 		c.change(q)
 		got, err := selection.UnknownNames(t.Context(), r, q, c.rows)
 		if err != nil {

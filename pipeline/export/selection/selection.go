@@ -52,7 +52,8 @@ type Selection struct {
 // New returns the selection of a request within bounds, which are the request's own or those that a
 // plan has fixed.
 func New(r *export.Request, bounds export.Selection) *Selection {
-	q := &Selection{limit: bounds.Limit, limitRuns: bounds.LimitRuns, nodes: r.Nodes, needs: r.Needs(), split: r.Split != nil}
+	q := &Selection{nodes: r.Nodes, needs: r.Needs(), split: r.Split != nil, limit: bounds.Limit,
+		limitRuns: bounds.LimitRuns}
 	q.rowConditions = appConditions(&q.bind, r)
 	if r.Nodes != nil {
 		q.rowConditions = append(q.rowConditions, "node_id IN "+q.bind.IDs("nodes", r.Nodes))

@@ -215,7 +215,8 @@ func TestRequestDownloadsWhatSucceeded(t *testing.T) {
 		t.Errorf("downloaded %v", files)
 	}
 	empty := requestRuns(t, s, "--download", dir, "--rating", "thumbsUp", "--json")
-	if events := e2etest.JSONLines(t, empty.Stdout); empty.Code != e2etest.ExitNoRecords || events[len(events)-1]["status"] != "succeeded" ||
+	events := e2etest.JSONLines(t, empty.Stdout)
+	if empty.Code != e2etest.ExitNoRecords || events[len(events)-1]["status"] != "succeeded" ||
 		!strings.Contains(empty.Stderr, "nothing to download") {
 		t.Errorf("of nothing: exit code %d\n%s%s", empty.Code, empty.Stdout, empty.Stderr)
 	}

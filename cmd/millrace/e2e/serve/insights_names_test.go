@@ -68,7 +68,8 @@ func insightsEmpty(t *testing.T, p *places) {
 	if info["fileName"] != names[0] || fmt.Sprint(store["totalFiles"], " ", store["totalRecords"]) != "1 0" {
 		t.Errorf("fileInfo %v, store %v", info, store)
 	}
-	if name, body := namedFile(t, info["fileUrl"].(string)); name != names[0]+".json" || strings.TrimSpace(string(body)) != "[]" {
+	name, body := namedFile(t, info["fileUrl"].(string))
+	if name != names[0]+".json" || strings.TrimSpace(string(body)) != "[]" {
 		t.Errorf("%s has %q", name, body)
 	}
 }
