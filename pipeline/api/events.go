@@ -76,8 +76,8 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 	}
 }
 
-// send writes an event; a comment where there is none. The completion has the id of its event,
-// which a client that connects again sends back.
+// send writes a state as an event, or a comment if the state is nil. Only the completion has an id:
+// a client that connects again sends the id back.
 func send(w http.ResponseWriter, state *export.State) error {
 	if state == nil {
 		_, err := fmt.Fprint(w, ": still here\n\n")

@@ -154,7 +154,7 @@ func (a *API) toProblem(ctx context.Context, err error) *Problem {
 	case errors.Is(err, live.ErrConflict):
 		return problem(http.StatusConflict, "another export has this id",
 			Mistake{Pointer: "/export_id", Code: string(strictjson.ExportIDConflict),
-				Detail: "is that of a request that asks for something else: choose another export_id, or another Idempotency-Key"})
+				Detail: "belongs to a request that asks for something else: choose another export_id, or another Idempotency-Key"})
 	case errors.Is(err, live.ErrEnded):
 		return problem(http.StatusConflict, err.Error())
 	case errors.Is(err, files.ErrRunning):

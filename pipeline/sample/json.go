@@ -41,7 +41,7 @@ func (d *doc) endObj()       { d.b = append(d.b, '}') }
 func (d *doc) endArr()       { d.b = append(d.b, ']') }
 func (d *doc) null(k string) { d.raw(k, "null") }
 
-// begin, piece and end write a string value in pieces.
+// begin, then piece or bytes any number of times, then end write a string value in pieces.
 func (d *doc) begin(k string)  { d.key(k); d.b = append(d.b, '"') }
 func (d *doc) piece(s string)  { d.b = appendEscaped(d.b, s, d.ascii) }
 func (d *doc) bytes(s []byte)  { d.b = appendEscaped(d.b, s, d.ascii) }

@@ -18,8 +18,7 @@ type Bar struct{ bar *progressbar.ProgressBar }
 // EventsBar starts a bar that counts events. A total of -1 means that the total is unknown.
 func EventsBar(a *app.App, what string, total int64) Bar {
 	return newBar(a, what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("events"),
-		progressbar.OptionClearOnFinish())
+		progressbar.OptionSetItsString("events"), progressbar.OptionClearOnFinish())
 }
 
 // rowsBar starts a bar that counts the rows of an export. Their total is not known yet. The bar

@@ -48,8 +48,8 @@ type formTarget struct {
 
 func newExportForm(workspace, app string, f filters, now time.Time) exportForm {
 	form := exportForm{
-		Workspace: workspace, Source: f.Source, App: f.App, Now: now.UTC(), Name: app + ", " + now.UTC().
-				Format("2006-01-02 15:04"),
+		Workspace: workspace, Source: f.Source, App: f.App, Now: now.UTC(),
+		Name:    app + ", " + now.UTC().Format("2006-01-02 15:04"),
 		Filters: formFilters{AppVersions: f.Versions, Statuses: f.Statuses, SessionID: f.Session},
 		Applied: []string{}, Refused: []string{}, Purposes: formPurposes(),
 	}
@@ -62,10 +62,9 @@ func newExportForm(workspace, app string, f filters, now time.Time) exportForm {
 	for _, c := range f.Chips() {
 		form.Applied = append(form.Applied, c.Label)
 	}
-	switch f.Rating {
-	case noFeedback:
+	if f.Rating == noFeedback {
 		form.Refused = append(form.Refused, "missing feedback")
-	default:
+	} else {
 		form.Filters.Rating = f.Rating
 	}
 	if f.Text != "" {
