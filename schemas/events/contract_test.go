@@ -107,6 +107,7 @@ var contracts = []contract{
 	{
 		eventType: "dev.millrace.export.requested.v1", limits: true,
 		variants: `{"selection": {"window": null, "limit": null, "run_ids": ["0199a6b2-7c1e-7d40-9a53-0f2b6f4f8a11"]}}
+			{"selection": {"limit": null, "limit_runs": 100}}
 			{"purpose": "export_dataset", "nodes": null,
 			 "options": {"with_nodes": true, "columns": ["question", "answer"], "csv_raw": true, "excel": true}}
 			{"purpose": "fine_tuning", "target": "trl_dpo",
