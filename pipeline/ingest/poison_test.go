@@ -76,7 +76,7 @@ func poisons() []poison {
 		{"two events", "invalid_json", bare(goodRun + "\n" + goodRun)},
 		{"NaN", "invalid_json", run(`"Q"`, `"Q","cost_usd":NaN`)},
 		{"a leading zero", "invalid_json", run(`"Q"`, `"Q","cost_usd":01`)},
-		{"a byte order mark", "invalid_json", bare("\ufeff" + goodRun)},
+		{"a byte order mark inside", "invalid_json", bare(goodRun[:1] + "\ufeff" + goodRun[1:])},
 		{"a newline in a text", "invalid_json", question("\"a\nb\"")},
 		{"an unknown escape", "invalid_json", question(`"\x41"`)},
 		{"only Confluent's prefix", "invalid_json", bare("\x00\x00\x00\x00\x07")},

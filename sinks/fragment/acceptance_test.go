@@ -198,9 +198,6 @@ func csvCells(columns []Column, object map[string]any) (cells []any) {
 		case map[string]any:
 			cells = append(cells, csvCells(c.Fields, v)...)
 		case string:
-			if v != "" && strings.Contains("=+-@\t\r", v[:1]) {
-				v = "'" + v
-			}
 			cells = append(cells, v)
 		case nil:
 			cells = append(cells, slices.Repeat([]any{""}, len(csvNames("", []Column{c})))...)
