@@ -233,8 +233,10 @@ func (c *card) loading() {
 		in = "To look at it, with"
 	}
 	c.line("%s [DuckDB](https://duckdb.org):\n\n```sh\n%s\n```", in, duckDB(c.manifest, ""))
-	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets), version 5 or later:\n\n```python\n" +
-		"import os\nfrom datasets import load_dataset\n\ndata = load_dataset(os.getcwd())\n```")
+	if c.manifest.Format != export.CSV { // whose loader ignores the declared types: 0017 becomes 17
+		c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets), version 5 or later:\n\n```python\n" +
+			"import os\nfrom datasets import load_dataset\n\ndata = load_dataset(os.getcwd())\n```")
+	}
 	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\n%s\n```",
 		pandas(c.manifest, c.splits[0].files[0].Key))
 	c.line("\n%s lists every file with its size, count of records and SHA-256.", codeSpan(export.ManifestName))
