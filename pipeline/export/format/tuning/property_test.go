@@ -36,7 +36,6 @@ func TestNothingOfAConversationDisappearsUncounted(t *testing.T) {
 				continue // the request says what happens to the system message
 			}
 			t.Run(v.schema, func(t *testing.T) {
-				t.Parallel()
 				warned := countedChats(t, v.schema, v.target, v.options, all)
 				mutex.Lock()
 				defer mutex.Unlock()

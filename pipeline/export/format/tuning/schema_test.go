@@ -50,7 +50,6 @@ func TestFineTuningRecordsAreWhatTheirReadersAskFor(t *testing.T) {
 		[]string{"*"})
 	for _, v := range tuningVariants {
 		t.Run(fmt.Sprint(v.schema, v.options), func(t *testing.T) {
-			t.Parallel()
 			schema := schemaOf(t, v.schema)
 			target, _ := targets.Find(format.FineTuning, v.target)
 			for _, rows := range [][]*record.Row{runs, nodes} {
