@@ -97,6 +97,7 @@
 //	../sinks/bucket      object store on files, S3 and memory: atomic create-only writes, ranges, signed URLs
 //	../schemas/          what users rely on: ClickHouse migrations, JSON Schemas, AsyncAPI
 //	../dashboards/web/   templates, styles and scripts of the pages
+//	../dashboards/prometheus/   what Prometheus and Alertmanager of docker-compose.yml read
 //	../dashboards/grafana/   the dashboards for Grafana, and the package that builds them
 //	../cmd/millrace/     one file per role holds its picture and its wiring
 //	  app/               what commands share: configuration, log, exit codes

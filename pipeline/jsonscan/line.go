@@ -70,6 +70,9 @@ func indexRune(head, doc []byte, a, b string) int {
 	}
 }
 
+// ByteOrderMark is U+FEFF in UTF-8. Some programs begin files with it.
+const ByteOrderMark = "\ufeff"
+
 // TrimByteOrderMark returns text without a byte order mark at its start. RFC 8259, section 8.1, lets
 // a reader of JSON ignore one.
-func TrimByteOrderMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
+func TrimByteOrderMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte(ByteOrderMark)) }

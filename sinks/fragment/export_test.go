@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // Set is a set of records for tests outside of the package. Those tests use services that import
@@ -28,7 +30,7 @@ func Suite(t *testing.T) (sets []Set) {
 		case "hostile text": // hyparquet reads U+FEFF as a byte order mark, even in a value
 			set.Records = slices.DeleteFunc(slices.Clone(set.Records), func(r []byte) bool {
 				return bytes.Contains(r,
-					[]byte(byteOrderMark))
+					[]byte(jsonscan.ByteOrderMark))
 			})
 		case "runs":
 			set.Records = set.Records[:2000]

@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // Encoder turns records into the bytes of one fragment after another. The Writer owns the Encoder
@@ -107,12 +109,9 @@ func check(format, compression string) error {
 	return nil
 }
 
-// byteOrderMark is U+FEFF in UTF-8.
-const byteOrderMark = "\ufeff"
-
 func mark(wanted bool) string {
 	if wanted {
-		return byteOrderMark
+		return jsonscan.ByteOrderMark
 	}
 	return ""
 }

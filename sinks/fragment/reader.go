@@ -56,8 +56,8 @@ func NewReader(format, compression string, src io.ReaderAt, size int64) (*Reader
 	}
 	r.close = closePlain
 	buffered := bufio.NewReaderSize(plain, bufferSize)
-	if mark, _ := buffered.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
-		_, _ = buffered.Discard(len(byteOrderMark))
+	if mark, _ := buffered.Peek(len(jsonscan.ByteOrderMark)); string(mark) == jsonscan.ByteOrderMark {
+		_, _ = buffered.Discard(len(mark))
 	}
 	switch format {
 	case JSONL:

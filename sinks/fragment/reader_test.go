@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 func TestTheWriterRollsEveryFormatAtItsRecords(t *testing.T) {
@@ -83,7 +85,7 @@ func TestAByteOrderMarkIsAtTheStartOfEveryFragmentThatWantsOne(t *testing.T) {
 		}
 		for range 2 {
 			file := encode(t, e, lines(`{"a":"b"}`))
-			if !bytes.HasPrefix(file, []byte("\xef\xbb\xbf")) || bytes.Count(file, []byte(byteOrderMark)) != 1 {
+			if !bytes.HasPrefix(file, []byte("\xef\xbb\xbf")) || bytes.Count(file, []byte(jsonscan.ByteOrderMark)) != 1 {
 				t.Errorf("%s: %q", format, file)
 			}
 			readBack(t, format, Uncompressed, file, lines(`{"a":"b"}`))

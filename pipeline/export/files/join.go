@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // joiner writes the fragments of a split as one file. Compressed ones are taken apart and
@@ -83,8 +84,6 @@ func (j *joiner) decompress(r io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(r), nil
 }
 
-var byteOrderMark = []byte("\xef\xbb\xbf")
-
 // start takes off what a file has once, at its start: the byte order mark, and the header of CSV.
 func (j *joiner) start(r *bufio.Reader) error {
 	if j.csv {
@@ -102,7 +101,7 @@ func (j *joiner) start(r *bufio.Reader) error {
 		}
 		return nil
 	}
-	if mark, _ := r.Peek(len(byteOrderMark)); j.parts > 0 && bytes.Equal(mark, byteOrderMark) {
+	if mark, _ := r.Peek(len(jsonscan.ByteOrderMark)); j.parts > 0 && string(mark) == jsonscan.ByteOrderMark {
 		_, err := r.Discard(len(mark))
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,19 +29,24 @@ func TestReplayReadsEveryKindOfFileAndPassesOverBadLines(t *testing.T) {
 		}
 		return path
 	}
-	var gz bytes.Buffer
-	z := gzip.NewWriter(&gz)
-	z.Write([]byte(e2etest.RunLine("gz-1") + "\n\n" + e2etest.RunLine("gz-2")))
-	z.Close()
+	const mark = "\ufeff" // a byte order mark, as other programs write it
+	var gz bytes.Buffer   // two members, as `cat` joins them
+	for _, text := range []string{mark + e2etest.RunLine("gz-1") + "\r\n\r\n", mark + e2etest.RunLine("gz-2")} {
+		z := gzip.NewWriter(&gz)
+		z.Write([]byte(text))
+		z.Close()
+	}
 	encoder, err := zstd.NewWriter(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := []string{
-		write("a.jsonl", []byte(e2etest.RunLine("plain")+"\r\nnot json\n"+e2etest.RunLine("bad id!")+"\n"+
+		write("a.jsonl", []byte(mark+e2etest.RunLine("plain")+"\r\nnot json\n"+e2etest.RunLine("bad id!")+"\n"+
 			e2etest.RunLine("plain-2"))),
 		write("b.jsonl.gz", gz.Bytes()),
-		write("c.jsonl.zst", encoder.EncodeAll([]byte(e2etest.RunLine("zst")+"\n"), nil)),
+		write("c.jsonl.zst", slices.Concat([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00skip"), // a skippable frame
+			encoder.EncodeAll([]byte(mark+e2etest.RunLine("zst")+"\n"), nil),
+			encoder.EncodeAll([]byte(e2etest.RunLine("zst-2")+"\n"), nil))),
 		"-",
 	}
 	got := s.Env.Try(t, e2etest.RunLine("stdin"), append([]string{"replay"}, files...)...)
@@ -52,12 +58,12 @@ func TestReplayReadsEveryKindOfFileAndPassesOverBadLines(t *testing.T) {
 			t.Errorf("no %q in %q", want, got.Stderr)
 		}
 	}
-	if !strings.Contains(got.Stdout, "published 6 events, 2 lines skipped") {
+	if !strings.Contains(got.Stdout, "published 7 events, 2 lines skipped") {
 		t.Errorf("%q", got.Stdout)
 	}
 	e2etest.WaitForCounts(t, s.Conn, time.Minute, map[string]uint64{
-		"SELECT count() FROM runs_latest": 6,
-		"SELECT count() FROM runs_latest WHERE run_id IN ('plain', 'plain-2', 'gz-1', 'gz-2', 'zst', 'stdin')": 6,
+		"SELECT count() FROM runs_latest": 7,
+		"SELECT count() FROM runs_latest WHERE run_id IN ('plain', 'plain-2', 'gz-1', 'gz-2', 'zst', 'zst-2', 'stdin')": 7,
 	})
 }
 

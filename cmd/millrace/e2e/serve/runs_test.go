@@ -67,7 +67,9 @@ func runEventsInEveryForm(t *testing.T, p *places) {
 			"[1 accepted 2 accepted]"},
 		{runEvent("forms", "line-1", "") + "\n\n  \r\n" + node + "\r\n" + feedback, "application/x-ndjson",
 			"[1 accepted 4 accepted 5 accepted]"},
-		{runEvent("forms", "line-1", ""), "application/x-ndjson", "[1 accepted]"}, // again: it changes nothing
+		{runEvent("forms", "line-1", ""), "application/x-ndjson", "[1 accepted]"},            // again: it changes nothing
+		{"\ufeff" + runEvent("forms", "line-1", ""), "application/x-ndjson", "[1 accepted]"}, // a byte order mark
+		{"\ufeff[" + runEvent("forms", "one", "") + "]", "application/json", "[1 accepted]"},
 	} {
 		got := s.Call(t, "POST", "/v1/runs", c.body, "Content-Type: "+c.contentType).Want(t, http.StatusOK)
 		if have := fmt.Sprint(outcomes(t, got)); have != c.want {

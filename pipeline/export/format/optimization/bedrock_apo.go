@@ -179,7 +179,7 @@ func (f *bedrockAPO) keep(queue *apoQueue, inputs int, row *record.Row) {
 	s.source.Remember(row, nil)
 	queue.push(s)
 	f.bytes += len(f.sample) + 1
-	const end = len("\ufeff]}\n") // with a byte order mark, which is an option
+	const end = len(jsonscan.ByteOrderMark + "]}\n") // with a byte order mark, which is an option
 	for f.best.count+f.rest.count > apoSamples || len(f.head)+f.bytes+end > apoFileBytes {
 		worst := &f.rest
 		if worst.count == 0 {

@@ -2,9 +2,9 @@ package tuning
 
 import "github.com/millrace/millrace/pipeline/export/format"
 
-// reader is what the reader of a target takes beside roles and texts. What it does not take is said
-// in another way, is a reason to drop the row, or is a note of the conversation: nothing of a
-// conversation disappears uncounted.
+// reader describes what the reader of a target accepts beside roles and texts. The formatter writes
+// everything else in another way, drops the row, or adds a note to the conversation, so that nothing
+// of a conversation disappears uncounted.
 type reader struct {
 	lastCalls bool // it learns an answer that only calls tools
 	names     bool // it takes the names of speakers
@@ -12,7 +12,7 @@ type reader struct {
 	weights   weighing
 }
 
-// weighing is which answers of a conversation a reader learns.
+// weighing says which answers of a conversation a reader learns.
 type weighing int
 
 const (
@@ -66,8 +66,8 @@ func (c *conversation) leaveOut(m *message) {
 	c.notes |= m.notes | noteEmpty
 }
 
-// takeNotes adds what the messages of a settled conversation note, and what its reader has no place
-// for.
+// takeNotes adds the notes of all messages of a settled conversation, and notes for everything that
+// its reader has no place for.
 func (c *conversation) takeNotes() {
 	for i := range c.messages {
 		m := &c.messages[i]
