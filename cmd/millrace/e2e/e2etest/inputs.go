@@ -28,7 +28,7 @@ func Shared(t *testing.T, name string) string {
 }
 
 // Scale returns n, or full in `make soak`.
-func Scale(n, full int) int {
+func Scale[T any](n, full T) T {
 	if os.Getenv("MILLRACE_TEST_SOAK") == "true" {
 		return full
 	}

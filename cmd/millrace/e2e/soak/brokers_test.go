@@ -3,7 +3,6 @@ package soak
 import (
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -80,18 +79,7 @@ func TestKillingBrokersAndIngestLosesNothingAndStoresNothingTwice(t *testing.T) 
 		killIngest(3)
 		cluster.WaitInSync(t)
 	}
-	<-replay.Done
-	if code := replay.Cmd.ProcessState.ExitCode(); code != 0 {
-		t.Fatalf("replay: exit code %d\n%s", code, replay.Log())
-	}
-	e2etest.WaitIngested(t, s)
-	e2etest.WaitForCounts(t, s.Conn, time.Minute, e2etest.SampleRows(cfg))
-	if letters := s.Env.Run(t, "dead-letters", "ls"); !strings.Contains(letters, "no dead letters") {
-		t.Errorf("dead letters:\n%s", letters)
-	}
-	if code, took := ingest.Stop(t); code != 0 || took > 10*time.Second {
-		t.Errorf("SIGTERM: exit code %d after %s", code, took)
-	}
+	checkAllIngested(t, s, cfg, replay, ingest)
 }
 
 func TestKillingBrokersCompletesEachExportOnce(t *testing.T) {
