@@ -148,10 +148,18 @@
 // one for the runs. Both come in the order of the key of their table, and we merge them. A join in ClickHouse
 // sorts whole rows, and 30,000 rows of 300 kB do not fit its memory.
 //
-// 2026-11: ingest decides which runs have the same input. It normalises question and inputs in Go and stores
-// the result in column input_group. SQL can sort the keys of an object, but not those of objects inside it.
-// With the column, comparison, deduplication, pairs and splits need only a window function. The price: another
-// rule for what is the same needs all rows ingested again.
+// 2026-11: ingest decides which runs have the same input. It normalises messages, or question and inputs, in Go
+// and stores the result in column input_group. SQL can sort the keys of an object, but not those of objects
+// inside it. With the column, comparison, deduplication, pairs and splits need only a window function. The
+// price: another rule for what is the same needs all rows ingested again.
+//
+// 2026-11: there are two groups. The input group is what was asked; comparison and splits use it, because a
+// question must not be in two splits, whatever the system prompt. The context group is the input group with
+// system prompt and tools; deduplication and pairs use it, because answers under another prompt are another
+// lesson. Column context_hash divides an input group into its context groups, so that the order of context
+// groups is that of input groups, and most rows of an app have the same hash, which costs next to nothing on
+// disk. Values of both columns begin with the version of their rule: rows of an older rule form groups among
+// themselves until their events are replayed.
 //
 // 2026-11: the node runs that some targets need come in a query of their own, in the order of the runs, and
 // are attached as they pass. A join would sort runs that carry all their node runs. The price: the two queries

@@ -42,6 +42,7 @@ var (
 		{"cost_usd", NullableFloat64, func(r *runs.Run) *float64 { return r.CostUSD }},
 		{"metadata", Map, func(r *runs.Run) []runs.Pair { return r.Metadata }},
 		{"input_group", String, (*runs.Run).InputGroup},
+		{"context_hash", String, (*runs.Run).ContextHash},
 		{"version", UInt64, (*runs.Run).Version},
 	}
 
@@ -78,6 +79,7 @@ var (
 		{"cost_usd", NullableFloat64, func(n *runs.Node) *float64 { return n.CostUSD }},
 		{"metadata", Map, func(n *runs.Node) []runs.Pair { return n.Metadata }},
 		{"input_group", String, (*runs.Node).InputGroup},
+		{"context_hash", String, (*runs.Node).ContextHash},
 		{"version", UInt64, (*runs.Node).Version},
 	}
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export/format"
@@ -108,7 +109,7 @@ func NewManifest(p *Plan, status Status, failure *Error, windows []*WindowManife
 	if t.Dropped != nil {
 		m.Dropped = t.Dropped
 	}
-	m.Warnings = append(m.Warnings, RecordWarnings(p.Request, t.Records, t.Warnings)...)
+	m.Warnings = append(m.Warnings, RecordWarnings(p.Request, &t)...)
 	if t.Vanished > 0 {
 		m.Warnings = append(m.Warnings, Warning{
 			Code: RowsVanished, Count: t.Vanished,
@@ -123,31 +124,52 @@ func NewManifest(p *Plan, status Status, failure *Error, windows []*WindowManife
 	return m
 }
 
-// Codes of warnings about the number of records.
+// Codes of warnings about all records together.
 const (
 	TooFewRecords  = "too_few_records"
 	TooManyRecords = "too_many_records"
+	MissingLabel   = "missing_label"
 )
 
-// RecordWarnings returns warnings for the reader of the records: the counted ones, by code, and a
-// number of records outside the limits of the target's vendor.
-func RecordWarnings(r *Request, records int64, counted map[string]int64) (all []Warning) {
-	for _, code := range slices.Sorted(maps.Keys(counted)) {
-		all = append(all, Warning{Code: code, Count: counted[code], Message: format.WarningText(code, counted[code])})
+// RecordWarnings returns warnings for the reader of the records of all windows: the counted ones, by
+// code, and what keeps the records of split train from being a training set. That is a number of
+// records outside the limits of the target's vendor, none at all, or none of a label that the reader
+// needs.
+func RecordWarnings(r *Request, t *Tally) (all []Warning) {
+	for _, code := range slices.Sorted(maps.Keys(t.Warnings)) {
+		all = append(all, Warning{Code: code, Count: t.Warnings[code], Message: format.WarningText(code, t.Warnings[code])})
 	}
 	target, err := targets.Find(r.Purpose, r.Target)
-	if err != nil {
+	if err != nil || r.Purpose != FineTuning {
 		return all
 	}
+	records, where := t.Records, ""
+	if r.Split != nil {
+		records, where = t.Train, " in split "+format.Train
+	}
 	switch {
-	case target.Least > 0 && records < target.Least:
+	case records == 0:
+		return append(all, Warning{Code: TooFewRecords, Message: fmt.Sprintf(
+			"there are no records%s to train on; select more runs, or fewer filters", where)})
+	case records < target.Least:
 		all = append(all, Warning{Code: TooFewRecords, Count: records, Message: fmt.Sprintf(
-			"there are %d records, and the readers of %s want %d at least; select more runs, or fewer filters",
-			records, r.Target, target.Least)})
+			"there are %d records%s, and the readers of %s want %d at least; select more runs, or fewer filters",
+			records, where, r.Target, target.Least)})
 	case target.Most > 0 && records > target.Most:
 		all = append(all, Warning{Code: TooManyRecords, Count: records, Message: fmt.Sprintf(
-			"there are %d records, and the readers of %s take %d at most; select fewer runs, with limit or filters",
-			records, r.Target, target.Most)})
+			"there are %d records%s, and the readers of %s take %d at most; select fewer runs, with limit or filters",
+			records, where, r.Target, target.Most)})
+	}
+	counted := int64(0)
+	for _, n := range t.Labels {
+		counted += n
+	}
+	for _, label := range target.Labels {
+		if counted == records && t.Labels[label] == 0 { // an older release did not count
+			all = append(all, Warning{Code: MissingLabel, Count: records, Message: fmt.Sprintf(
+				"none of the %d records%s has the label %s, and the readers of %s need records of each label: %s; select runs "+
+					"of both ratings", records, where, label, r.Target, strings.Join(target.Labels, ", "))})
+		}
 	}
 	return all
 }

@@ -139,6 +139,9 @@ type WindowManifest struct {
 	Records  int64            `json:"records"`
 	Dropped  map[string]int64 `json:"dropped,omitempty"`
 	Files    []File           `json:"files"`
+	// Labels counts the records of split train by label, where the target has labels. Manifests of an
+	// older release have none.
+	Labels map[string]int64 `json:"labels,omitempty"`
 	// Warnings counts warnings for the reader of the records by code, see format.WarningText.
 	Warnings map[string]int64 `json:"warnings,omitempty"`
 	// InputKeys are the keys of inputs, where the keys of records depend on the rows.
@@ -177,6 +180,8 @@ type Tally struct {
 	RowsUsed  int64
 	Vanished  int64
 	Records   int64
+	Train     int64            // records of split train
+	Labels    map[string]int64 // records of split train, by label
 	Dropped   map[string]int64
 	Warnings  map[string]int64
 	InputKeys []string // sorted
@@ -192,6 +197,7 @@ func (t *Tally) Add(w *WindowManifest) {
 	t.Vanished += w.Vanished
 	t.Records += w.Records
 	addAll(&t.Dropped, w.Dropped)
+	addAll(&t.Labels, w.Labels)
 	addAll(&t.Warnings, w.Warnings)
 	if len(w.InputKeys) > 0 {
 		t.InputKeys = append(t.InputKeys, w.InputKeys...)
@@ -203,6 +209,9 @@ func (t *Tally) Add(w *WindowManifest) {
 		if f.Kind == Data {
 			t.Fragments++
 			t.Bytes += f.Bytes
+			if f.Split == format.Train {
+				t.Train += f.Records
+			}
 		}
 	}
 }
@@ -219,6 +228,7 @@ func addAll(sum *map[string]int64, counts map[string]int64) {
 // Clone returns a deep copy.
 func (t *Tally) Clone() *Tally {
 	c := *t
-	c.Dropped, c.Warnings, c.InputKeys = maps.Clone(t.Dropped), maps.Clone(t.Warnings), slices.Clone(t.InputKeys)
+	c.Dropped, c.Warnings, c.Labels = maps.Clone(t.Dropped), maps.Clone(t.Warnings), maps.Clone(t.Labels)
+	c.InputKeys = slices.Clone(t.InputKeys)
 	return &c
 }

@@ -119,14 +119,14 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 // sampler counts what a stream writes, and keeps the first records.
 type sampler struct {
 	*DryRun
-	warnings map[string]int64 // by code
-	encoder  fragment.Encoder // of CSV, whose lines are not the records
-	text     bytes.Buffer
+	tally   export.Tally     // of the warnings and the records of split train
+	encoder fragment.Encoder // of CSV, whose lines are not the records
+	text    bytes.Buffer
 }
 
 func newSampler(d *DryRun, p *export.Plan) (*sampler, error) {
 	r := p.Request
-	s := &sampler{DryRun: d, warnings: map[string]int64{}}
+	s := &sampler{DryRun: d, tally: export.Tally{Labels: map[string]int64{}, Warnings: map[string]int64{}}}
 	encoder, err := targets.NewEncoder(r.Purpose, r.Target, r.Format, export.NoCompression, p.Options, nil)
 	if err != nil || r.Format != export.CSV {
 		return s, err
@@ -144,7 +144,7 @@ func (s *sampler) close(p *export.Plan) error {
 		s.Lines = append(s.Lines, s.text.String())
 	}
 	s.Warnings = append(s.Warnings, p.Warnings...)
-	s.Warnings = append(s.Warnings, export.RecordWarnings(p.Request, s.Records, s.warnings)...)
+	s.Warnings = append(s.Warnings, export.RecordWarnings(p.Request, &s.tally)...)
 	return nil
 }
 
@@ -152,7 +152,14 @@ func (s *sampler) close(p *export.Plan) error {
 func (s *sampler) Record(r *format.Record) error {
 	s.Records++
 	s.Used += r.Rows
+	s.tally.Records++
 	s.Splits[r.Split]++
+	if r.Split == format.Train {
+		s.tally.Train++
+		if r.Label != "" {
+			s.tally.Labels[r.Label]++
+		}
+	}
 	switch {
 	case s.Records > maxLines:
 		return nil
@@ -167,4 +174,4 @@ func (s *sampler) Record(r *format.Record) error {
 func (s *sampler) Drop(reason string, rows int64) { s.Dropped[reason] += rows }
 
 // Warn implements [format.Output].
-func (s *sampler) Warn(code string) { s.warnings[code]++ }
+func (s *sampler) Warn(code string) { s.tally.Warnings[code]++ }

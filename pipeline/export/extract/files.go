@@ -60,6 +60,9 @@ func (f *files) Record(r *format.Record) error {
 	}
 	m.RowsUsed += r.Rows
 	m.Records++
+	if r.Label != "" && r.Split == format.Train {
+		add(&m.Labels, r.Label, 1)
+	}
 	for _, of := range r.Lineage {
 		if err := f.writeLineage(o, of, r.StartedAt); err != nil {
 			return err

@@ -92,10 +92,17 @@ type Warner interface {
 }
 
 // Deduplicating is a RowFormatter that may keep only the best record of each group. Its Needs group
-// by input.
+// by context.
 type Deduplicating interface {
 	// Deduplicates reports whether it does, which depends on the options.
 	Deduplicates() bool
+}
+
+// Labelled is a RowFormatter whose records have labels. Its reader needs records of each of the
+// target's Labels. Records of different labels are no duplicates.
+type Labelled interface {
+	// Label returns the label of the row's record.
+	Label(row *record.Row) string
 }
 
 // Keyed is a Formatter whose records have keys that depend on the rows. The reader needs a list of

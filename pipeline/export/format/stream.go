@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -57,8 +58,9 @@ type Record struct {
 	Split string
 	// Records share a file only if their partitions are equal.
 	Partition string
-	StartedAt int64 // start of its first row, in milliseconds since 1970
-	Rows      int64 // number of rows that it is made of
+	Label     string // see [Labelled]
+	StartedAt int64  // start of its first row, in milliseconds since 1970
+	Rows      int64  // number of rows that it is made of
 	// Lineage has a JSON object for each row, without the opening brace. [AppendLineage] adds the
 	// brace and the place of the record.
 	Lineage [][]byte
@@ -85,13 +87,16 @@ type Stream struct {
 
 	partitioned Partitioned
 	warner      Warner
+	labelled    Labelled
 	keyed       Keyed
 	keys        map[string]bool
 
 	grouped, dedupe bool
-	current         []byte // group
-	open            bool   // the current group has rows
-	best            candidate
+	current         []byte      // group
+	open            bool        // the current group has rows
+	best            []candidate // of the current group, one of each label
+	candidates      int         // how many of best there are; the others are memory
+	taken           int         // records that were candidates, ever
 
 	buffer []byte
 	split  []byte
@@ -119,6 +124,7 @@ func newStream(f Formatter, shares *Shares, out Output) *Stream {
 	s.group, _ = f.(GroupFormatter)
 	s.partitioned, _ = f.(Partitioned)
 	s.warner, _ = f.(Warner)
+	s.labelled, _ = f.(Labelled)
 	if s.keyed, _ = f.(Keyed); s.keyed != nil {
 		s.keys = map[string]bool{}
 	}
@@ -180,15 +186,19 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	s.open = false
-	switch {
-	case s.group != nil:
+	if s.group != nil {
 		return s.group.Flush(s.emit, func(reason string, rows int) { s.out.Drop(reason, int64(rows)) }, s.out.Warn)
-	case s.best.valid:
-		s.best.valid = false
-		for _, code := range s.best.warnings {
+	}
+	best := s.best[:s.candidates]
+	s.candidates = 0
+	slices.SortFunc(best, func(a, b candidate) int { return cmp.Compare(a.number, b.number) })
+	for i := range best {
+		for _, code := range best[i].warnings {
 			s.out.Warn(code)
 		}
-		return s.out.Record(&s.best.record)
+		if err := s.out.Record(&best[i].record); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -200,7 +210,7 @@ func (s *Stream) Keys() []string { return slices.Sorted(maps.Keys(s.keys)) }
 func (s *Stream) fill(row *record.Row) *Record {
 	r := &s.record
 	r.JSON, r.Rows, r.StartedAt, r.Split = s.buffer, 1, row.Subject().StartedAt, s.shares.Of(row.InputGroup)
-	r.Partition = ""
+	r.Partition, r.Label = "", s.labelOf(row)
 	if s.partitioned != nil {
 		r.Partition = string(s.partitioned.Partition(row))
 	}
@@ -208,6 +218,13 @@ func (s *Stream) fill(row *record.Row) *Record {
 		r.Lineage = append(r.Lineage[:0], appendLineage(nil, row, s.lineage))
 	}
 	return r
+}
+
+func (s *Stream) labelOf(row *record.Row) string {
+	if s.labelled == nil {
+		return ""
+	}
+	return s.labelled.Label(row)
 }
 
 func (s *Stream) write(row *record.Row) error {
@@ -245,6 +262,7 @@ func (s *Stream) emit(record []byte, of ...Source) error {
 	r := &s.record
 	r.JSON, r.Rows, r.StartedAt, r.Split, r.Partition = record, int64(len(of)), of[0].startedAt,
 		s.shares.Of(of[0].inputGroup), ""
+	r.Label = ""
 	r.Lineage = r.Lineage[:0]
 	if s.lineage != nil {
 		for i := range of {
@@ -254,21 +272,21 @@ func (s *Stream) emit(record []byte, of ...Source) error {
 	return s.out.Record(r)
 }
 
-// candidate is the best record of the current group so far.
+// candidate is the best record of a label in the current group so far.
 type candidate struct {
-	valid    bool
 	record   Record
+	number   int // grows with the order of the rows
 	score    float64
 	rating   int
 	warnings []string
 }
 
 // keepBest keeps the better of two records: the record of row, which is in the buffer, or the
-// candidate.
+// candidate of its label.
 func (s *Stream) keepBest(row *record.Row) error {
 	score, rating := row.Verdict()
-	best := &s.best
-	if best.valid {
+	best, rival := s.candidateOf(s.labelOf(row))
+	if rival {
 		s.out.Drop(DuplicateInput, 1)
 		// Rows ascend by time: of equal rows, the later one is newer, and is kept.
 		if score < best.score || score == best.score && rating < best.rating {
@@ -280,9 +298,24 @@ func (s *Stream) keepBest(row *record.Row) error {
 	lineage := append(best.record.Lineage[:0], r.Lineage...) // the texts belong to the rows
 	best.record = *r
 	best.record.JSON, best.record.Lineage = text, lineage
-	best.valid, best.score, best.rating, best.warnings = true, score, rating, nil
+	s.taken++
+	best.number, best.score, best.rating, best.warnings = s.taken, score, rating, nil
 	if s.warner != nil {
 		best.warnings = slices.Clone(s.warner.Warnings(row))
 	}
 	return nil
+}
+
+// candidateOf returns the candidate of a label, and whether it has a record.
+func (s *Stream) candidateOf(label string) (c *candidate, found bool) {
+	for i := range s.best[:s.candidates] {
+		if s.best[i].record.Label == label {
+			return &s.best[i], true
+		}
+	}
+	if s.candidates == len(s.best) {
+		s.best = append(s.best, candidate{})
+	}
+	s.candidates++
+	return &s.best[s.candidates-1], false
 }

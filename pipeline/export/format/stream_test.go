@@ -150,6 +150,48 @@ func TestOfRepeatedInputsTheBestRecordIsKept(t *testing.T) {
 	}
 }
 
+// fakeLabels is fake with labels, which are the ratings.
+type fakeLabels struct{ fake }
+
+func (*fakeLabels) Label(row *record.Row) string { return string(row.Feedback.Rating) }
+
+func TestOfEachLabelTheBestRecordIsKept(t *testing.T) {
+	t.Parallel()
+	rated := func(group, id string, at int64, rating string, score float64) *record.Row {
+		row := judged(group, id, at, rating)
+		row.Feedback.Score = record.Null[float64]{Value: score, Valid: true}
+		return row
+	}
+	for name, c := range map[string]struct {
+		rows    []*record.Row
+		want    string
+		dropped int64
+	}{
+		"one of each": {[]*record.Row{judged("g", "a", 1, "thumbsDown"), judged("g", "b", 2, "thumbsUp")},
+			`{"run":"a"} {"run":"b"}`, 0},
+		"in the order of the rows": {[]*record.Row{judged("g", "a", 1, "thumbsUp"), judged("g", "b", 2, "thumbsDown"),
+			judged("g", "c", 3, "thumbsUp")}, `{"run":"b"} {"run":"c"}`, 1},
+		"the best": {[]*record.Row{rated("g", "a", 1, "thumbsDown", 0.2), rated("g", "b", 2, "thumbsDown", 0.1),
+			rated("g", "c", 3, "thumbsUp", 0.9), rated("g", "d", 4, "thumbsUp", 0.8)}, `{"run":"a"} {"run":"c"}`, 2},
+		"only one has it": {[]*record.Row{judged("g", "a", 1, "thumbsDown"), judged("g", "b", 2, "thumbsDown")},
+			`{"run":"b"}`, 1},
+		"of each group": {[]*record.Row{judged("g", "a", 1, "thumbsUp"), judged("g", "b", 2, "thumbsDown"),
+			judged("h", "c", 1, "thumbsDown"), judged("i", "d", 1, "thumbsUp"), judged("i", "e", 2, "thumbsUp")},
+			`{"run":"a"} {"run":"b"} {"run":"c"} {"run":"e"}`, 1},
+	} {
+		got := through(t, &fakeLabels{fake{dedupe: true}}, true, c.rows...)
+		if recordsText(got) != c.want || got.Dropped[format.DuplicateInput] != c.dropped {
+			t.Errorf("%s: %s, dropped %v; want %s, dropped %d", name, recordsText(got), got.Dropped, c.want, c.dropped)
+		}
+		for i, r := range got.Records {
+			if id := string(r[8:9]); !strings.Contains(string(got.Lineage[i]), `"run_id":"`+id+`"`) ||
+				got.Warned["about "+id] != 1 || len(got.Warned) != len(got.Records) {
+				t.Errorf("%s: the lineage of %s is %s, warned %v", name, r, got.Lineage[i], got.Warned)
+			}
+		}
+	}
+}
+
 func TestRecordsOfGroupsAccountForTheirRows(t *testing.T) {
 	t.Parallel()
 	got := through(t, &fakeGroup{}, true, judged("g", "a", 5, 1.0), judged("g", "b", 6, "thumbsUp"),

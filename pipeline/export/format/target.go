@@ -33,6 +33,8 @@ type Target struct {
 	// Least and Most are the smallest and the largest number of records that the reader accepts; 0
 	// is no limit. An export outside these limits ends with a warning.
 	Least, Most int64
+	// Labels are the labels of which the reader needs a record each, see [Labelled].
+	Labels []string
 	// Load is a shell command that loads a file into the reader. {file} is the path of the file,
 	// and {dir} is the folder above it, which has the sidecars in __meta__. "" stands for a command
 	// with DuckDB.

@@ -11,7 +11,7 @@ import (
 )
 
 // The readers of rows leave out the columns that only the selection itself needs.
-const notRead = "version"
+var notRead = []string{"context_hash", "version"}
 
 // A row of export_stage_rows is a run, or a node run with the run around it, and the feedback.
 func TestSnapshotsHaveTheTypesOfTheTablesThatTheyFreeze(t *testing.T) {
@@ -67,7 +67,7 @@ func TestReadersReadEveryColumnOfATable(t *testing.T) {
 		"runs": {names(columns.Runs), run}, "nodes": {names(columns.Nodes), node},
 	} {
 		for _, name := range c.table {
-			if name != notRead && !slices.Contains(c.read, name) {
+			if !slices.Contains(notRead, name) && !slices.Contains(c.read, name) {
 				t.Errorf("the reader of %s does not read column %s", reader, name)
 			}
 		}

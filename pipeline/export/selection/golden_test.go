@@ -92,6 +92,7 @@ func goldens() map[string]*clickhousetest.Golden {
 	other.Add("newest node run", Newest(&n, export.Selection{}, 100))
 	other.Add("variables", New(&n, export.Selection{Limit: 1000}).Variables())
 	other.Add("known apps", knownApps(&r))
+	other.Add("newest runs", newestRuns(&r))
 	n.Filters = filterShapes()["filters"]
 	for _, names := range askedNames(&n) {
 		other.Add("known "+names.kind+"s", names.query(&n))

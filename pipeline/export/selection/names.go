@@ -10,8 +10,10 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// namesShown is how many of the existing names a warning lists.
-const namesShown = 10
+const (
+	namesShown = 10  // names that the message of a warning lists
+	maxRunIDs  = 100 // ids of runs that a warning has beside its message
+)
 
 // UnknownNames returns warnings about names in a request that the workspace does not have: a mistake
 // in a name must not look like an export without records. Rows is the number of selected rows. If
@@ -104,8 +106,44 @@ func (n *nameList) warning(q *export.Request, known []string) (export.Warning, b
 	if len(missing) == 0 {
 		return export.Warning{}, false
 	}
-	return export.Warning{Code: n.kind + "_not_found", Count: int64(len(missing)), Message: fmt.Sprintf(
-		"The %s %s has no %s %s. %s", q.Source, q.AppID, n.kind, quoted(missing), has(n.kind, known))}, true
+	return notFound(q, n.kind, missing, known), true
+}
+
+// notFound returns the warning that the app has no such names.
+func notFound(q *export.Request, kind string, missing, known []string) export.Warning {
+	return export.Warning{Code: kind + "_not_found", Count: int64(len(missing)), Message: fmt.Sprintf(
+		"The %s %s has no %s %s. %s", q.Source, q.AppID, kind, quoted(missing), has(kind, known))}
+}
+
+// unknownRuns returns the warning runs_not_found about those run_ids of a request that the app does
+// not have. The message lists runs that exist.
+func unknownRuns(ctx context.Context, r *Reader, q *export.Request) ([]export.Warning, error) {
+	found, err := r.texts(ctx, FoundRuns(q))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(found)
+	missing := slices.DeleteFunc(slices.Clone(q.Selection.RunIDs), func(id string) bool {
+		_, ok := slices.BinarySearch(found, id)
+		return ok
+	})
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	known, err := r.texts(ctx, newestRuns(q))
+	if err != nil {
+		return nil, err
+	}
+	w := notFound(q, "run", missing, known)
+	w.Code, w.RunIDs = "runs_not_found", missing[:min(len(missing), maxRunIDs)]
+	return []export.Warning{w}, nil
+}
+
+// newestRuns is the query for [clickhouse.ReadTexts]: the newest runs of the app.
+func newestRuns(q *export.Request) clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT run_id FROM runs WHERE " + and(appConditions(&b, q)) +
+		" GROUP BY run_id ORDER BY max(started_at) DESC LIMIT " + b.Count("limit", namesShown+1))
 }
 
 func unknownApp(q *export.Request, apps []string) export.Warning {

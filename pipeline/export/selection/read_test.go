@@ -53,9 +53,9 @@ var insertRuns = []string{
 	 '{"question":"\\n"}', '{"system":1}', '{"answer":12}', '[{"role":"user"}]', '[{"type":"function"}]', 'timeout', 'no answer',
 	 [('f1','in.pdf','s3://b/in','application/pdf',1099511627776,'input'), ('f2','','','',NULL,'output')], 1200, 34,
 		0.00042,
-	 {'region':'eu','tier':'','żółw':'漢字'}, 'g', now64(6), 4),
+	 {'region':'eu','tier':'','żółw':'漢字'}, 'g', 'c', now64(6), 4),
 	('acme', 'run-full', 'recipe', 'invoices', 'old', 'old', 'old', 'old', 'old', 'old', 'old', 'old', 'running',
-	 '2026-11-01 00:00:00.001', NULL, '2026-11-01 00:00:01', 'old', 'old', 'old', '{}', '{}', '{}', '[]', '[]', 'old', 'old', [], 1, 1, 1, {}, 'old', now64(6), 2)`,
+	 '2026-11-01 00:00:00.001', NULL, '2026-11-01 00:00:01', 'old', 'old', 'old', '{}', '{}', '{}', '[]', '[]', 'old', 'old', [], 1, 1, 1, {}, 'old', 'old', now64(6), 2)`,
 	`INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, version) SETTINGS async_insert = 0
 	VALUES ('acme', 'run-bare', 'copilot', 'helper', 'running', '1970-01-01 00:00:00', '2199-12-31 23:59:59.999999', 2)`,
 	`INSERT INTO feedback (workspace_id, run_id, feedback_id, rating, score, comment, tags, corrected_answer, updated_at, version) SETTINGS async_insert = 0

@@ -2,9 +2,7 @@ package selection
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +19,6 @@ const (
 	// settled is the age of a row behind which no older row can appear: an insert times out after
 	// 30 s, and ingested_at is the clock of the server when the insert starts.
 	settled = time.Minute
-	// maxNamed is how many runs a warning names.
-	maxNamed = 100
 )
 
 // Reader runs the queries of one plan or dry run over one connection.
@@ -67,11 +63,10 @@ func Resolve(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 		p.Selection.Window, p.Watermark = &clamped, clamped.To
 	}
 	if p.Selection.RunIDs != nil {
-		found, err := r.texts(ctx, FoundRuns(p.Request))
-		if err != nil {
+		var err error
+		if p.Warnings, err = unknownRuns(ctx, r, p.Request); err != nil {
 			return err
 		}
-		p.Warnings = missingRuns(p.Selection.RunIDs, found)
 	}
 	if err := resolveOptions(ctx, r, p); err != nil {
 		return err
@@ -89,22 +84,6 @@ func clamp(w export.TimeWindow, now time.Time) export.TimeWindow {
 		w.To = w.From
 	}
 	return w
-}
-
-// missingRuns returns the warning about the runs that do not exist.
-func missingRuns(wanted, found []string) []export.Warning {
-	slices.Sort(found)
-	missing := slices.DeleteFunc(slices.Clone(wanted), func(id string) bool {
-		_, ok := slices.BinarySearch(found, id)
-		return ok
-	})
-	if len(missing) == 0 {
-		return nil
-	}
-	return []export.Warning{{
-		Code: "runs_not_found", Count: int64(len(missing)), RunIDs: missing[:min(len(missing), maxNamed)],
-		Message: fmt.Sprintf("%d of the %d runs in selection.run_ids do not exist in this app.", len(missing), len(wanted)),
-	}}
 }
 
 // resolveOptions adds the options that depend on the data. CSV has its columns before its rows, so

@@ -27,6 +27,13 @@ func (h *history) freeze(id string, r export.Request, s export.Selection, rows, 
 	if err := clickhouse.Do(h.t.Context(), client, insert.Native()); err != nil {
 		h.t.Fatal(err)
 	}
+	return h.cut(id, r, size)
+}
+
+// cut returns the windows of a snapshot.
+func (h *history) cut(id string, r export.Request, size int64) []export.PlannedWindow {
+	h.t.Helper()
+	client := h.dial()
 	query := selection.SnapshotCount(&r, id)
 	query.Settings = selection.ReadSettings("test", time.Minute)
 	count, err := clickhouse.ReadInt(h.t.Context(), client, query)

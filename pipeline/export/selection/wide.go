@@ -76,12 +76,13 @@ const comparisonColumns = "versions, runs_in_group, rank, best_version, has_prev
 	"previous_answer, previous_score"
 
 // columnList returns the chosen columns of a table, but those that each query names by itself:
-// system_inputs is in wide rows of runs only, and a snapshot has no use for version.
+// system_inputs is in wide rows of runs only, and a snapshot has no use for version and
+// context_hash.
 func columnList[R any](table []columns.Column[R], chosen func(name string) bool) string {
 	var names []string
 	for _, c := range table {
 		switch c.Name {
-		case "workspace_id", "run_id", "system_inputs", "version":
+		case "workspace_id", "run_id", "system_inputs", "context_hash", "version":
 		default:
 			if chosen(c.Name) {
 				names = append(names, c.Name)
@@ -154,6 +155,10 @@ func (q *Selection) chosen(related string) string {
 	switch q.needs.Group {
 	case record.ByInput:
 		group = "s.input_group"
+	case record.ByContext:
+		// Rows of the first release have no context_hash. Their input_group follows a rule of its own.
+		selected += ", context_hash"
+		group = "concat(s.input_group, s.context_hash)"
 	case record.ByTemplate:
 		selected += ", prompt_template"
 		group = "lower(hex(sipHash128(s.prompt_template)))"

@@ -104,7 +104,12 @@ func (h *history) read(nodes selection.RowQuery, read func(context.Context, func
 // inWindows freezes a selection and reads it window by window. A window has about size rows.
 func (h *history) inWindows(id string, r export.Request, size int64) (rows []kept) {
 	h.t.Helper()
-	windows := h.freeze(id, r, r.Selection, 1000, size)
+	return h.ofWindows(id, r, h.freeze(id, r, r.Selection, 1000, size))
+}
+
+// ofWindows reads a snapshot window by window.
+func (h *history) ofWindows(id string, r export.Request, windows []export.PlannedWindow) (rows []kept) {
+	h.t.Helper()
 	for i := range windows {
 		part := selection.SnapshotRange{Request: &r, Snapshot: id, From: windows[i].From}
 		if i+1 < len(windows) {

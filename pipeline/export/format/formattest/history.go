@@ -130,6 +130,7 @@ func (h *history) runRow(r *runs.Run) *record.Row {
 		Question: []byte(r.Question), SystemInputs: []byte(r.SystemInputs), Answer: []byte(r.Answer),
 		Reference: []byte(r.Reference),
 	}
+	row.Group = []byte(r.InputGroup() + r.ContextHash())
 	finish(&row.Execution, r.Error, r.Usage)
 	judge(row, h.feedback[r.RunID+"/"])
 	return row
@@ -138,7 +139,7 @@ func (h *history) runRow(r *runs.Run) *record.Row {
 func (h *history) nodeRow(n *runs.Node) *record.Row {
 	node := nodeOf(n)
 	row := &record.Row{WorkspaceID: []byte(n.WorkspaceID), RunID: []byte(n.RunID), Source: []byte(n.Source),
-		AppID: []byte(n.AppID), Node: &node}
+		AppID: []byte(n.AppID), Node: &node, Group: []byte(n.InputGroup() + n.ContextHash())}
 	if r := h.runs[n.RunID]; r != nil {
 		row.RequestID, row.AppName, row.SessionID, row.UserID, row.Trigger, row.TraceID = []byte(r.RequestID),
 			[]byte(r.AppName), []byte(r.SessionID), []byte(r.UserID), []byte(r.Trigger), []byte(r.TraceID)
@@ -222,10 +223,14 @@ func (h *history) nodesOf(run string, which record.NodeRuns) (nodes []record.Nod
 	return nodes
 }
 
-// group sorts rows by group, start and id, and sets their groups and comparisons.
+// group sorts rows by group, start and id, and sets their groups and comparisons. Each row comes with
+// its context group.
 func group(rows []*record.Row, needs record.Needs) {
 	for _, row := range rows {
 		switch needs.Group {
+		case record.Ungrouped:
+			row.Group = nil
+		case record.ByContext:
 		case record.ByInput:
 			row.Group = row.Subject().InputGroup
 		case record.ByTemplate:

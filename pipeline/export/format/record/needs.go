@@ -13,7 +13,8 @@ type Grouping int
 // The groupings.
 const (
 	Ungrouped  Grouping = iota
-	ByInput             // Subject().InputGroup
+	ByInput             // Subject().InputGroup: what was asked
+	ByContext           // what was asked, of which system prompt and tools: see runs.Run.ContextHash
 	ByTemplate          // Node.PromptTemplate
 )
 

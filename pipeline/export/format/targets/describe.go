@@ -73,6 +73,9 @@ func describe(b *strings.Builder, t *format.Target, purpose string, first bool) 
 	limit(t.Limits.MaxBytes, "%d bytes a file")
 	limit(t.Least, "a warning below %d records")
 	limit(t.Most, "a warning above %d records")
+	if len(t.Labels) > 0 {
+		limits = append(limits, "a warning where no record has one of the labels "+strings.Join(t.Labels, ", "))
+	}
 	if limits != nil {
 		fmt.Fprintf(b, "limits:   %s\n", strings.Join(limits, "; "))
 	}

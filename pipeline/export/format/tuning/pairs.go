@@ -12,7 +12,7 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// pairFormatter makes preference pairs of the runs of an input: the best against the worst, the
+// pairFormatter makes preference pairs of the runs of a context group: the best against the worst, the
 // second best against the second worst, and so on while they are opposite. Then it pairs answers
 // with their corrections.
 //
@@ -91,10 +91,11 @@ var pairReasons = [...]string{dropNoOpposite, dropPairsPerInput, dropDifferentCo
 
 func pairDrops(more ...format.Drop) []format.Drop {
 	return tuningDrops(slices.Concat([]format.Drop{
-		{Reason: dropNoOpposite, Text: "no other run of the same input has the opposite verdict, and there is no correction"},
+		{Reason: dropNoOpposite, Text: "no other run of the same input, system prompt and tools has the opposite verdict, " +
+			"and there is no correction"},
 		{Reason: dropPairsPerInput, Text: "only the option `pairs_per_input` leaves it out"},
 		{Reason: dropDifferentContext, Text: "the run that would be its opposite had other messages before its answer, " +
-			"such as another system message"},
+			"such as another result of a tool"},
 		{Reason: dropSameAnswer, Text: "the run that would be its opposite gave the same answer"},
 	}, more)...)
 }
@@ -104,15 +105,15 @@ func pairOptions() []format.Option {
 		Text: "how many pairs an input has at most, 1 (default) to 10"})
 	options[slices.IndexFunc(options, func(o format.Option) bool {
 		return o.Name == "dedupe"
-	})].Text = "changes nothing: pairs are made of repeated inputs"
+	})].Text = "changes nothing: pairs are made of repeated conversations"
 	return options
 }
 
 // pairRules returns the rules of all preference targets, and the additional ones of a reader.
 func pairRules(more ...string) []string {
 	return slices.Concat([]string{
-		"runs of the same input, the best against the worst: by rating where both have one, else by score; then `answer` " +
-			"against `corrected_answer`",
+		"runs of the same input, system prompt and tools, the best against the worst: by rating where both have one, else " +
+			"by score; then `answer` against `corrected_answer`",
 		"both runs of a pair were asked the same: the messages before the answer are equal but for white space and ids of " +
 			"calls",
 		"the two answers differ",
@@ -131,7 +132,7 @@ func newPairFormatter(target string, o *format.Options, shape pairShape) *pairFo
 func (f *pairFormatter) Columns() []fragment.Column { return nil }
 
 // Needs implements [format.Formatter].
-func (f *pairFormatter) Needs() record.Needs { return record.Needs{Group: record.ByInput} }
+func (f *pairFormatter) Needs() record.Needs { return record.Needs{Group: record.ByContext} }
 
 // Add implements [format.GroupFormatter].
 func (f *pairFormatter) Add(row *record.Row) (drop string, err error) {

@@ -33,17 +33,25 @@ var TRLKTO = format.Target{
 	Rules: append([]string{
 		"`label` is true for a run rated thumbsUp and false for thumbsDown; the answer is the one that was rated, not a " +
 			"corrected one",
-		"with `dedupe` a bad answer gives way to a good one to the same input; `dedupe: false` keeps both",
+		"both labels are there: with `dedupe` the best good and the best bad answer of each context stay",
 	}, trlRules...),
 	Options: tuningOptions(),
 	Drops:   tuningDrops(dropsPrompt),
-	Formats: format.OnlyJSONL,
-	Load:    "trl kto --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
+	Formats: format.OnlyJSONL, Labels: []string{"true", "false"},
+	Load: "trl kto --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
 	Make: func(_ string, o *format.Options) format.Formatter {
 		f := newFormatter(o, reader{weights: weighsLast}, appendTRLKTO)
 		f.settings.onlyThumbs, f.settings.original = true, true
-		return f
+		return &ktoFormatter{f}
 	},
+}
+
+// ktoFormatter labels its records by the rating.
+type ktoFormatter struct{ *formatter }
+
+// Label implements [format.Labelled].
+func (*ktoFormatter) Label(row *record.Row) string {
+	return strconv.FormatBool(string(row.Feedback.Rating) == record.RatedUp)
 }
 
 func appendTRLCompletion(dst []byte, _ *record.Row, c *conversation) (out []byte, drop string) {

@@ -86,7 +86,7 @@ func (f *formatter) Columns() []fragment.Column { return nil }
 // Needs implements [format.Formatter].
 func (f *formatter) Needs() record.Needs {
 	if f.settings.dedupe {
-		return record.Needs{Group: record.ByInput}
+		return record.Needs{Group: record.ByContext}
 	}
 	return record.Needs{}
 }
@@ -180,7 +180,8 @@ var (
 func tuningOptions(more ...format.Option) []format.Option {
 	return slices.Concat([]format.Option{
 		{Name: "only_rated", Text: "`true`: only runs with feedback, a score or a thumb"},
-		{Name: "dedupe", Text: "`false`: keep every run of a repeated input; by default only the best"},
+		{Name: "dedupe", Text: "`false`: keep every run; by default only the best of those with the same conversation before " +
+			"the answer: messages, system prompt and tools"},
 		{Name: "system", Text: "`\"keep\"` (default), `\"drop\"`, or a text that every conversation has for its system " +
 			"message"},
 	}, more)

@@ -44,6 +44,13 @@ ORDER BY name LIMIT 1000;
 -- workspace = acme
 SELECT concat(source, ' ', app_id) AS name FROM runs WHERE workspace_id = {workspace:String} GROUP BY name ORDER BY name = {app:String} DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
+-- newest runs
+-- app = app
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY run_id ORDER BY max(started_at) DESC LIMIT {limit:UInt64};
+
 -- known nodes
 -- app = app
 -- asked = 6472616674,736f6c7665
