@@ -30,6 +30,7 @@ var Documents = []Document{
 	{"commands", "Commands and configuration", "roles, commands, environment variables", "cmd/millrace/README.md"},
 	{"measurements", "Measurements", "disk space, ingest, formatting, exports, the server",
 		"cmd/millrace/bench/README.md"},
+	{"operations", "Operations", "deployment, sizing, upgrades, backup, retention", "dashboards/README.md"},
 	{"dashboards", "Grafana dashboards", "what they answer, how to import and to change them",
 		"dashboards/grafana/README.md"},
 	{"security", "Security", "what is protected, and what is left to you", "SECURITY.md"},
@@ -40,7 +41,8 @@ var Documents = []Document{
 //go:embed README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 //go:embed schemas/events/README.md schemas/clickhouse/README.md
 //go:embed pipeline/api/README.md pipeline/export/README.md pipeline/export/format/README.md
-//go:embed dashboards/web/README.md dashboards/grafana/README.md cmd/millrace/README.md cmd/millrace/bench/README.md
+//go:embed dashboards/README.md dashboards/web/README.md dashboards/grafana/README.md
+//go:embed cmd/millrace/README.md cmd/millrace/bench/README.md
 var files embed.FS
 
 // FindDocument returns the document of a topic, and whether there is one.

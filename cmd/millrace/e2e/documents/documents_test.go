@@ -66,7 +66,8 @@ type documentReader struct {
 
 func newDocumentReader(t *testing.T) *documentReader {
 	local, env := e2etest.StartLocal(t)
-	pages := local.Field(t, "pages")
+	pages, ops := local.Field(t, "pages"), local.Field(t, "ops")
+	bucket := strings.TrimPrefix(local.Field(t, "bucket"), "file://")
 	local.Field(t, "data") // the last line
 	clickHouse := regexp.MustCompile(`\(native\), http://(\S+)`).FindStringSubmatch(local.Stdout())
 	if clickHouse == nil {
@@ -75,7 +76,7 @@ func newDocumentReader(t *testing.T) *documentReader {
 	r := &documentReader{t: t, dir: t.TempDir(), Site: &e2etest.Site{Env: env, Kafka: local.Kafka, DSN: local.DSN,
 		Conn: e2etest.Connect(t, local.DSN)}}
 	r.address = strings.NewReplacer("127.0.0.1:9092", local.Kafka, "127.0.0.1:8123", clickHouse[1],
-		"http://127.0.0.1:8080", pages)
+		"http://127.0.0.1:8080", pages, "http://127.0.0.1:9464", ops, "/var/lib/millrace/bucket", bucket)
 	if err := os.Mkdir(filepath.Join(r.dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
