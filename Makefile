@@ -2,10 +2,11 @@
 # in .ci/kafka/pom.xml.
 GOLANGCI_LINT := v2.15.0
 VERSITYGW := v1.8.0
+COMPOSE := v2.40.3
 
 export CGO_ENABLED := 0
 
-.PHONY: demo test test-kafka lint race fuzz bench soak golden build
+.PHONY: demo test test-kafka test-compose lint race fuzz bench soak golden build
 
 demo: build            ## the main job: local stack, sample runs, an export
 	bin/millrace demo
@@ -21,6 +22,10 @@ ON_KAFKA := $(addprefix $(E2E)/,ingest export soak commands serve)
 NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Unsuitable
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	MILLRACE_TEST_KAFKA=cluster go test -p 1 -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' $(ON_KAFKA)
+
+test-compose: build .ci/kafka/target/lib bin/versitygw-$(VERSITYGW) bin/docker-compose-$(COMPOSE)  ## docker-compose.yml, started with stand-ins for images
+	.ci/setup compose
+	MILLRACE_TEST_COMPOSE=true go test -count=1 -timeout 20m -v ./cmd/millrace/e2e/compose/
 
 lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatting, sizes of files and folders
 	.ci/house
@@ -57,6 +62,11 @@ bin/golangci-lint-$(GOLANGCI_LINT):
 bin/versitygw-$(VERSITYGW):
 	GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 	mv bin/versitygw $@
+
+# Docker Compose as a plain program. Its module has replacements, so go install refuses it: it is built in its own folder.
+bin/docker-compose-$(COMPOSE):
+	dir=$$(go mod download -json github.com/docker/compose/v2@$(COMPOSE) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && cd "$$dir" && \
+	  go build -trimpath -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$(COMPOSE)" -o $(CURDIR)/$@ ./cmd
 
 .ci/npm/node_modules: .ci/npm/package-lock.json
 	npm ci --prefix .ci/npm --no-audit --no-fund
