@@ -23,7 +23,7 @@ NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Un
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	MILLRACE_TEST_KAFKA=cluster go test -p 1 -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' $(ON_KAFKA)
 
-test-compose: build .ci/kafka/target/lib bin/versitygw-$(VERSITYGW) bin/docker-compose-$(COMPOSE)  ## docker-compose.yml, started with stand-ins for images
+test-compose: .ci/kafka/target/lib bin/versitygw-$(VERSITYGW) bin/docker-compose-$(COMPOSE)  ## docker-compose.yml, started with stand-ins for images
 	.ci/setup compose
 	MILLRACE_TEST_COMPOSE=true go test -count=1 -timeout 20m -v ./cmd/millrace/e2e/compose/
 
@@ -63,10 +63,8 @@ bin/versitygw-$(VERSITYGW):
 	GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 	mv bin/versitygw $@
 
-# Docker Compose as a plain program. Its module has replacements, so go install refuses it: it is built in its own folder.
 bin/docker-compose-$(COMPOSE):
-	dir=$$(go mod download -json github.com/docker/compose/v2@$(COMPOSE) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && cd "$$dir" && \
-	  go build -trimpath -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$(COMPOSE)" -o $(CURDIR)/$@ ./cmd
+	.ci/compose $(COMPOSE) $(CURDIR)/$@
 
 .ci/npm/node_modules: .ci/npm/package-lock.json
 	npm ci --prefix .ci/npm --no-audit --no-fund

@@ -8,48 +8,49 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
 const root = "../../../.."
 
 // stack is docker-compose.yml, started with stand-ins in a Docker daemon of its own.
 type stack struct {
-	t   *testing.T
-	env []string
+	t      *testing.T
+	env    []string
+	daemon int // process whose namespaces have the daemon
 }
 
-// start starts the daemon, builds the images and starts all services. The daemon lives in a
-// namespace of processes, so that all containers end with it.
+// start starts the daemon, builds the images and starts all services.
 func start(t *testing.T) *stack {
 	t.Helper()
 	if os.Getenv("MILLRACE_TEST_COMPOSE") == "" {
 		t.Skip("it needs a Docker daemon of its own: run make test-compose")
 	}
 	s := &stack{t: t}
+	java, jars := s.find()
 	dir, err := os.MkdirTemp("", "millrace-compose-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	engines, java, jars := s.find()
-	socket := "unix://" + filepath.Join(dir, "docker", "docker.sock")
-	s.env = append(os.Environ(), "DOCKER_HOST="+socket, "MILLRACE_IMAGE=millrace:test",
-		"STANDIN_LIBCHDB="+engines, "STANDIN_JAVA="+java, "STANDIN_KAFKA="+jars)
-	s.daemon(dir)
+	s.env = append(os.Environ(), "DOCKER_HOST=unix://"+filepath.Join(dir, "docker", "docker.sock"),
+		"MILLRACE_IMAGE=millrace:test", "STANDIN_JAVA="+java, "STANDIN_KAFKA="+jars,
+		"STANDIN_LIBCHDB="+filepath.Dir(localtest.Config(t).Library))
+	s.startDaemon(dir)
 	began := time.Now()
 	s.must(exec.Command("standin/images", filepath.Join(dir, "images")))
 	t.Logf("the images were built in %s", time.Since(began).Round(time.Second))
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := s.output(s.command("logs", "--no-color", "--tail=15"))
+			out, _ := s.output(s.compose("logs", "--no-color", "--tail=15"))
 			t.Logf("the ends of the logs:\n%s", out)
-		}
-		if _, err := s.output(s.command("down", "--volumes", "--timeout=5")); err != nil {
-			t.Error(err)
 		}
 	})
 	began = time.Now()
@@ -67,8 +68,8 @@ func (s *stack) unavailable(format string, args ...any) {
 	s.t.Skipf(format, args...)
 }
 
-// find returns the folders of the ClickHouse engine, of Java's configuration and of Kafka's jars.
-func (s *stack) find() (engine, java, jars string) {
+// find returns the folders of Java's configuration and of Kafka's jars, if all is there that the stack needs.
+func (s *stack) find() (java, jars string) {
 	s.t.Helper()
 	if os.Getuid() != 0 {
 		s.unavailable("only root may make namespaces for a Docker daemon")
@@ -94,16 +95,13 @@ func (s *stack) find() (engine, java, jars string) {
 		}
 		return path
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	one(root + "/bin/docker-compose-v*")
-	return filepath.Dir(one(filepath.Join(cache, "millrace/libchdb/*/libchdb.so"))), one("/etc/java-*-openjdk"),
-		one(root + "/.ci/kafka/target/lib")
+	one(root + "/bin/versitygw-v*")
+	return one("/etc/java-*-openjdk"), one(root + "/.ci/kafka/target/lib")
 }
 
-func (s *stack) daemon(dir string) {
+// startDaemon starts the daemon in a namespace of processes, so that all containers end with it.
+func (s *stack) startDaemon(dir string) {
 	s.t.Helper()
 	log, err := os.Create(filepath.Join(dir, "dockerd.log"))
 	if err != nil {
@@ -116,11 +114,12 @@ func (s *stack) daemon(dir string) {
 	if err := daemon.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	s.daemon = daemon.Process.Pid
 	s.t.Cleanup(func() {
 		daemon.Process.Kill()
 		daemon.Wait()
 	})
-	s.eventually(time.Minute, func() error {
+	s.eventually(func() error {
 		_, err := s.output(exec.Command("docker", "version"))
 		if err != nil {
 			text, _ := os.ReadFile(log.Name())
@@ -130,8 +129,8 @@ func (s *stack) daemon(dir string) {
 	})
 }
 
-// command is a command of Docker Compose.
-func (s *stack) command(args ...string) *exec.Cmd {
+// compose is a command of Docker Compose.
+func (s *stack) compose(args ...string) *exec.Cmd {
 	binaries, _ := filepath.Glob(root + "/bin/docker-compose-v*") // find has looked
 	return exec.Command(binaries[len(binaries)-1], append([]string{
 		"--project-directory", root, "--file", root + "/docker-compose.yml", "--file", "standin/docker-compose.override.yml",
@@ -140,20 +139,85 @@ func (s *stack) command(args ...string) *exec.Cmd {
 }
 
 // up starts what is not running, and waits until it is healthy.
-func (s *stack) up(services ...string) {
+func (s *stack) up() {
 	s.t.Helper()
-	s.must(s.command(append([]string{"up", "--no-build", "--detach", "--wait", "--wait-timeout", "180"}, services...)...))
+	s.must(s.compose("up", "--no-build", "--detach", "--wait", "--wait-timeout", strconv.Itoa(int(patience.Seconds()))))
 }
 
-// exec runs a command in a container, and returns what it prints.
+// container is a container of the project. pid is 0 if it does not run.
+type container struct {
+	service string
+	pid     int
+	state   string // what is wrong with it; empty = nothing
+}
+
+// containers returns the containers of these services, or of all.
+func (s *stack) containers(services ...string) (list []container) {
+	s.t.Helper()
+	ids := strings.Fields(s.must(exec.Command("docker", "ps", "--all", "--quiet")))
+	out := s.must(exec.Command("docker", append([]string{"inspect", "--format",
+		`{{index .Config.Labels "com.docker.compose.service"}} {{.State.Pid}} {{.HostConfig.RestartPolicy.Name}} ` +
+			`{{.State.Status}} {{.State.ExitCode}} {{with .State.Health}}{{.Status}}{{end}}`}, ids...)...))
+	for line := range strings.Lines(out) {
+		service, more, _ := strings.Cut(strings.TrimSpace(line), " ")
+		pid, state, _ := strings.Cut(more, " ")
+		c := container{service: service, state: state}
+		c.pid, _ = strconv.Atoi(pid)
+		switch state {
+		case "no exited 0", "no running 0", "unless-stopped running 0", "unless-stopped running 0 healthy":
+			c.state = ""
+		}
+		if len(services) == 0 || slices.Contains(services, service) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// healthy waits until none of these processes is left, and every service runs and is healthy.
+func (s *stack) healthy(ended map[int]bool) {
+	s.t.Helper()
+	s.eventually(func() error {
+		var all []error
+		for _, c := range s.containers() {
+			if c.state != "" || ended[c.pid] {
+				all = append(all, fmt.Errorf("%s is not healthy: process %d, %s", c.service, c.pid, c.state))
+			}
+		}
+		return errors.Join(all...)
+	})
+}
+
+// kill kills the processes of services, as the kernel does when memory is short. Docker starts them again, which it
+// does not do after `docker kill`.
+func (s *stack) kill(services []string) {
+	s.t.Helper()
+	command := "kill -KILL"
+	for _, c := range s.containers(services...) {
+		command += " " + strconv.Itoa(c.pid)
+	}
+	s.must(exec.Command("nsenter", fmt.Sprintf("--pid=/proc/%d/ns/pid_for_children", s.daemon), "sh", "-c", command))
+}
+
+// onMachine is a command on the machine of the daemon, which has a network of its own.
+func (s *stack) onMachine(args ...string) *exec.Cmd {
+	return exec.Command("nsenter", append([]string{fmt.Sprintf("--net=/proc/%d/ns/net", s.daemon)}, args...)...)
+}
+
+// exec runs a command in the first container of a service, and returns what it prints.
 func (s *stack) exec(service string, args ...string) (string, error) {
-	return s.output(s.command(append([]string{"exec", "-T", service}, args...)...))
+	return s.output(exec.Command("docker", append([]string{"exec", "millrace-" + service + "-1"}, args...)...))
+}
+
+// curl sends a request from another container.
+func (s *stack) curl(args ...string) (string, error) {
+	return s.exec("outside", append([]string{"curl", "-sS", "--max-time", "20"}, args...)...)
 }
 
 // query asks ClickHouse from another container.
 func (s *stack) query(sql string) (string, error) {
-	return s.exec("outside", "curl", "-sS", "--fail-with-body", "--max-time", "20", "-u", "millrace:millrace-clickhouse",
-		"http://clickhouse:8123/?database=millrace", "--data-binary", sql)
+	return s.curl("--fail-with-body", "-u", "millrace:millrace-clickhouse", "http://clickhouse:8123/?database=millrace",
+		"--data-binary", sql)
 }
 
 func (s *stack) output(cmd *exec.Cmd) (string, error) {
@@ -175,12 +239,15 @@ func (s *stack) must(cmd *exec.Cmd) string {
 	return out
 }
 
+// patience is how long a condition may take. On a machine that does nothing else none takes longer than a minute.
+const patience = 4 * time.Minute
+
 // eventually waits until f returns no error.
-func (s *stack) eventually(limit time.Duration, f func() error) {
+func (s *stack) eventually(f func() error) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(500 * time.Millisecond)
+	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := f()
@@ -189,7 +256,7 @@ func (s *stack) eventually(limit time.Duration, f func() error) {
 		}
 		select {
 		case <-ctx.Done():
-			s.t.Fatal(errors.Join(err, fmt.Errorf("gave up after %s", limit)))
+			s.t.Fatal(errors.Join(err, fmt.Errorf("gave up after %s", patience)))
 		case <-tick.C:
 		}
 	}
