@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,36 +18,50 @@ func (s *stack) panels() {
 	now := time.Now()
 	scope := grafanatest.Scope{From: now.Add(-time.Hour), To: now, Step: time.Minute, Scrape: 5 * time.Second,
 		Values: map[string][]string{"role": {"ingest", "export", "serve"}, "instance": {".*"}}}
-	ran := 0
+	var names, requests []string
 	for _, d := range grafanatest.Load(s.t, root+"/dashboards/grafana") {
 		for _, p := range d.Panels {
 			for _, q := range p.Targets {
-				ran++
-				if err := s.target(scope, q); err != nil {
-					s.t.Errorf("%s, panel %q: %v", d.Title, p.Title, err)
+				panel := fmt.Sprintf("%s, panel %q", d.Title, p.Title)
+				request, err := queryOf(scope, q)
+				if err != nil {
+					s.t.Errorf("%s: %v", panel, err)
 				}
+				names, requests = append(names, panel), append(requests, request)
 			}
 		}
 	}
-	if ran < 20 {
-		s.t.Errorf("only %d queries of panels were found", ran)
+	// One process sends them all.
+	cmd := exec.Command("docker", "exec", "--interactive", name("outside"), "curl", "-sS", "--config", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(requests, "next\n"))
+	answers := strings.Split(s.must(cmd), endOfAnswer)
+	if len(answers) != len(names)+1 || len(names) < 20 {
+		s.t.Fatalf("%d answers to the queries of %d panels", len(answers)-1, len(names))
 	}
-	s.t.Logf("%d queries of panels ran", ran)
+	for i, panel := range names {
+		if !strings.HasSuffix(answers[i], "\n200") {
+			s.t.Errorf("%s: %s\n%s", panel, answers[i], requests[i])
+		}
+	}
+	s.t.Logf("%d queries of panels ran", len(names))
 }
 
-func (s *stack) target(scope grafanatest.Scope, q grafanatest.Target) error {
+const endOfAnswer = "\x1e"
+
+// queryOf is the request of a panel's query, as a configuration of curl. Its answer ends with a line of the status.
+func queryOf(scope grafanatest.Scope, q grafanatest.Target) (string, error) {
+	const format = `url = "%s"
+user = "%s"
+%s"
+write-out = "\n%%{http_code}%s"
+`
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace
 	if q.RawSQL != "" {
 		sql, err := scope.SQL(q.RawSQL)
-		if err == nil {
-			_, err = s.query(sql)
-		}
-		return err
+		return fmt.Sprintf(format, clickhouseURL, clickhouseUser, `data-binary = "`+quote(sql), endOfAnswer), err
 	}
 	expr, err := scope.PromQL(q.Expr)
-	if err == nil {
-		_, err = s.promQL(expr)
-	}
-	return err
+	return fmt.Sprintf(format, prometheusURL+"query", "", `data-urlencode = "query=`+quote(expr), endOfAnswer), err
 }
 
 // watched checks that Prometheus scrapes every process, has loaded every file of rules and sends to Alertmanager, and
@@ -54,16 +69,23 @@ func (s *stack) target(scope grafanatest.Scope, q grafanatest.Target) error {
 func (s *stack) watched() {
 	s.t.Helper()
 	s.eventually(func() error {
-		series, err := s.promQL(`count by (role) (up{job="millrace"} == 1)`)
-		if err != nil {
+		var found struct {
+			ActiveTargets []struct {
+				Labels map[string]string
+				Health string
+			}
+		}
+		if err := s.prometheus(&found, "targets"); err != nil {
 			return err
 		}
-		up := map[string]string{}
-		for _, v := range series {
-			up[v.Metric["role"]] = fmt.Sprint(v.Value[1])
+		up := map[string]int{}
+		for _, target := range found.ActiveTargets {
+			if target.Health == "up" {
+				up[target.Labels["role"]]++
+			}
 		}
-		if want := map[string]string{"ingest": "1", "export": "2", "serve": "1"}; !maps.Equal(up, want) {
-			return fmt.Errorf("processes that are scraped: %v, want %v", up, want)
+		if want := map[string]int{"ingest": 1, "export": 2, "serve": 1, "": 1}; !maps.Equal(up, want) {
+			return fmt.Errorf("processes that are scraped: %v, want %v; the one without a role is Prometheus", up, want)
 		}
 		return nil
 	})
@@ -96,28 +118,9 @@ func (s *stack) watched() {
 	}
 }
 
-// series is a series of an instant query: its labels, and a time with a value.
-type series struct {
-	Metric map[string]string
-	Value  [2]any
-}
-
-// promQL runs an expression now.
-func (s *stack) promQL(expr string) ([]series, error) {
-	var data struct{ Result json.RawMessage }
-	if err := s.prometheus(&data, "query", "--data-urlencode", "query="+expr); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, expr)
-	}
-	var list []series
-	if !strings.HasPrefix(string(data.Result), "[{") { // no series, or a single number
-		return nil, nil
-	}
-	return list, json.Unmarshal(data.Result, &list)
-}
-
 // prometheus asks the API of Prometheus, and decodes the data of its answer.
-func (s *stack) prometheus(to any, path string, args ...string) error {
-	out, err := s.curl(append(args, "http://prometheus:9090/api/v1/"+path)...)
+func (s *stack) prometheus(to any, path string) error {
+	out, err := s.curl(prometheusURL + path)
 	if err != nil {
 		return err
 	}

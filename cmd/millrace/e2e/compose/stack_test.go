@@ -20,6 +20,13 @@ import (
 
 const root = "../../../.."
 
+// What containers use. The password is that of .env.
+const (
+	clickhouseURL  = "http://clickhouse:8123/?database=millrace"
+	clickhouseUser = "millrace:millrace-clickhouse"
+	prometheusURL  = "http://prometheus:9090/api/v1/"
+)
+
 // stack is docker-compose.yml, started with stand-ins in a Docker daemon of its own.
 type stack struct {
 	t      *testing.T
@@ -204,9 +211,12 @@ func (s *stack) onMachine(args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{fmt.Sprintf("--net=/proc/%d/ns/net", s.daemon)}, args...)...)
 }
 
+// name is the first container of a service.
+func name(service string) string { return "millrace-" + service + "-1" }
+
 // exec runs a command in the first container of a service, and returns what it prints.
 func (s *stack) exec(service string, args ...string) (string, error) {
-	return s.output(exec.Command("docker", append([]string{"exec", "millrace-" + service + "-1"}, args...)...))
+	return s.output(exec.Command("docker", append([]string{"exec", name(service)}, args...)...))
 }
 
 // curl sends a request from another container.
@@ -216,8 +226,7 @@ func (s *stack) curl(args ...string) (string, error) {
 
 // query asks ClickHouse from another container.
 func (s *stack) query(sql string) (string, error) {
-	return s.curl("--fail-with-body", "-u", "millrace:millrace-clickhouse", "http://clickhouse:8123/?database=millrace",
-		"--data-binary", sql)
+	return s.curl("--fail-with-body", "-u", clickhouseUser, clickhouseURL, "--data-binary", sql)
 }
 
 func (s *stack) output(cmd *exec.Cmd) (string, error) {
