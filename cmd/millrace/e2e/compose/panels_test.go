@@ -49,6 +49,7 @@ func (s *stack) panels() {
 const endOfAnswer = "\x1e"
 
 // queryOf is the request of a panel's query, as a configuration of curl. Its answer ends with a line of the status.
+// Prometheus ignores the user.
 func queryOf(scope grafanatest.Scope, q grafanatest.Target) (string, error) {
 	const format = `url = "%s"
 user = "%s"
@@ -61,7 +62,7 @@ write-out = "\n%%{http_code}%s"
 		return fmt.Sprintf(format, clickhouseURL, clickhouseUser, `data-binary = "`+quote(sql), endOfAnswer), err
 	}
 	expr, err := scope.PromQL(q.Expr)
-	return fmt.Sprintf(format, prometheusURL+"query", "", `data-urlencode = "query=`+quote(expr), endOfAnswer), err
+	return fmt.Sprintf(format, prometheusURL+"query", clickhouseUser, `data-urlencode = "query=`+quote(expr), endOfAnswer), err
 }
 
 // watched checks that Prometheus scrapes every process, has loaded every file of rules and sends to Alertmanager, and
