@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strconv"
-	"strings"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -30,8 +29,8 @@ const groupRule = 2
 // keys of objects are sorted, and numbers stay as they are written. In messages, parts of text count
 // as one text, fields that are null as absent, and an id of a call as its place among the ids.
 func (r *Run) InputGroup() string {
-	if asked, _ := readAsked(r.Messages); asked != nil {
-		return groupHash("messages", asked)
+	if asked := readAsked(r.Messages); asked != nil {
+		return groupHash("messages", appendAsked(make([]byte, 0, len(r.Messages)), asked))
 	}
 	if r.Question == "" && r.Inputs == "" {
 		return groupHash("identity", []byte(r.RunID))
@@ -47,11 +46,11 @@ func (r *Run) InputGroup() string {
 // run without messages of the text under "system" in its system inputs, and of the definitions of
 // tools.
 func (r *Run) ContextHash() string {
-	asked, system := readAsked(r.Messages)
+	asked := readAsked(r.Messages)
 	if asked == nil {
-		system = appendMember(system, []byte(r.SystemInputs), "system")
+		return contextHash(appendMember(nil, []byte(r.SystemInputs), "system"), r.Tools)
 	}
-	return contextHash(system, r.Tools)
+	return contextHash(appendSystem(nil, asked), r.Tools)
 }
 
 // InputGroup returns the input group of the node run, see [Run.InputGroup]: equal for all runs of a
@@ -64,8 +63,8 @@ func (n *Node) InputGroup() string {
 			return groupHash("node", appendNormalDoc(asked, doc))
 		}
 	}
-	if messages, _ := readAsked(n.Messages); messages != nil {
-		return groupHash("node messages", append(asked, messages...))
+	if messages := readAsked(n.Messages); messages != nil {
+		return groupHash("node messages", appendAsked(asked, messages))
 	}
 	return groupHash("identity", append(append([]byte(n.RunID), endElement), n.NodeRunID...))
 }
@@ -74,8 +73,8 @@ func (n *Node) InputGroup() string {
 // hashes all that the model of the node was given: the messages up to the last one of a user, the
 // template of the prompt and its variables, and the definitions of tools.
 func (n *Node) ContextHash() string {
-	asked, system := readAsked(n.Messages)
-	given := append(system, asked...)
+	asked := readAsked(n.Messages)
+	given := appendAsked(appendSystem(nil, asked), asked)
 	if n.PromptTemplate != "" {
 		given = append(appendNormalText(append(given, endElement), []byte(n.PromptTemplate)), endElement)
 	}
@@ -107,47 +106,75 @@ func groupHash(kind string, text []byte) string {
 	return hex.EncodeToString(h.Sum(sum[:1])[:16])
 }
 
-// readAsked returns the messages up to the last one of a user, normalised: the content of those of
-// the system and the developer, and all others whole. Asked is nil if no message is a user's.
-func readAsked(messages Doc) (asked, system []byte) {
-	var list []chatMessage
+// readAsked returns the messages up to the last one of a user, nil if no message is a user's.
+func readAsked(messages Doc) (asked []chatMessage) {
 	users := 0 // the messages up to the last one of a user
 	for text := range elements([]byte(messages)) {
 		m := chatMessage{roleOf(text), text}
-		if list = append(list, m); m.role == "user" {
-			users = len(list)
+		if asked = append(asked, m); m.role == roleUser {
+			users = len(asked)
 		}
 	}
+	if users == 0 {
+		return nil
+	}
+	return asked[:users]
+}
+
+// appendAsked appends the normalised messages but those of the system and the developer.
+func appendAsked(dst []byte, asked []chatMessage) []byte {
 	ids := callIDs{}
-	for _, m := range list[:users] {
-		if m.role == "system" || m.role == "developer" {
-			system = appendMember(system, m.text, "content")
-		} else {
-			asked = append(ids.appendMessage(asked, m.text), endElement)
+	for _, m := range asked {
+		if m.role != roleSystem {
+			dst = append(ids.appendMessage(dst, m.text), endElement)
 		}
 	}
-	return asked, system
+	return dst
+}
+
+// appendSystem appends the normalised content of the messages of the system and the developer.
+func appendSystem(dst []byte, asked []chatMessage) []byte {
+	for _, m := range asked {
+		if m.role == roleSystem {
+			dst = appendMember(dst, m.text, "content")
+		}
+	}
+	return dst
 }
 
 // chatMessage is a message of a conversation, as it was sent.
 type chatMessage struct {
-	role string
+	role chatRole
 	text []byte
 }
 
-func roleOf(message []byte) string {
+type chatRole int
+
+const (
+	roleOther  chatRole = iota
+	roleSystem          // or the developer, as OpenAI calls the system now
+	roleUser
+)
+
+func roleOf(message []byte) chatRole {
 	for key, value := range members(message) {
-		if key == "role" && value[0] == '"' {
-			return textOf(value)
+		if string(key) != "role" || value[0] != '"' {
+			continue
+		}
+		switch string(textOf(value)) {
+		case "system", "developer":
+			return roleSystem
+		case "user":
+			return roleUser
 		}
 	}
-	return ""
+	return roleOther
 }
 
 // appendMember appends what a key of an object has, as the content of a message.
 func appendMember(dst, object []byte, wanted string) []byte {
 	for key, value := range members(object) {
-		if key == wanted && value[0] != 'n' {
+		if string(key) == wanted && value[0] != 'n' {
 			dst = append(appendContent(dst, value), endElement)
 		}
 	}
@@ -158,31 +185,29 @@ func appendMember(dst, object []byte, wanted string) []byte {
 type callIDs map[string]int
 
 func (c callIDs) appendMessage(dst, message []byte) []byte {
-	return appendNormalObject(dst, message, func(dst []byte, key string, value []byte) []byte {
-		switch {
-		case value[0] == 'n':
-			return nil
-		case key == "content":
+	return appendNormalObject(dst, message, func(dst, key, value []byte) []byte {
+		switch string(key) {
+		case "content":
 			return appendContent(dst, value)
-		case key == "tool_call_id":
+		case "tool_call_id":
 			return c.appendPlace(dst, value)
-		case key == "tool_calls":
+		case "tool_calls":
 			for call := range elements(value) {
 				dst = append(c.appendCall(dst, call), endElement)
 			}
 			return dst
 		}
 		return appendNormal(dst, value)
-	})
+	}, withoutNulls)
 }
 
 func (c callIDs) appendCall(dst, call []byte) []byte {
-	return appendNormalObject(dst, call, func(dst []byte, key string, value []byte) []byte {
-		if key == "id" {
+	return appendNormalObject(dst, call, func(dst, key, value []byte) []byte {
+		if string(key) == "id" {
 			return c.appendPlace(dst, value)
 		}
 		return appendNormal(dst, value)
-	})
+	}, withoutNulls)
 }
 
 func (c callIDs) appendPlace(dst, id []byte) []byte {
@@ -219,9 +244,9 @@ func appendContent(dst, content []byte) []byte {
 func partText(part []byte) (text []byte) {
 	for key, value := range members(part) {
 		switch {
-		case key == "text" && value[0] == '"':
-			text = []byte(textOf(value))
-		case key != "type" && value[0] != 'n':
+		case string(key) == "text" && value[0] == '"':
+			text = textOf(value)
+		case string(key) != "type" && value[0] != 'n':
 			return nil
 		}
 	}
@@ -261,9 +286,9 @@ const (
 func appendNormal(dst, value []byte) []byte {
 	switch value[0] {
 	case '{':
-		return appendNormalObject(dst, value, func(dst []byte, _ string, value []byte) []byte {
+		return appendNormalObject(dst, value, func(dst, _, value []byte) []byte {
 			return appendNormal(dst, value)
-		})
+		}, withNulls)
 	case '[':
 		dst = append(dst, '[')
 		for element := range elements(value) {
@@ -271,45 +296,41 @@ func appendNormal(dst, value []byte) []byte {
 		}
 		return append(dst, ']')
 	case '"':
-		dst = append(dst, '"')
-		if jsonscan.IsPlain(value) {
-			dst = appendNormalText(dst, value[1:len(value)-1])
-		} else {
-			dst = appendNormalText(dst, []byte(textOf(value)))
-		}
-		return append(dst, '"')
+		return append(appendNormalText(append(dst, '"'), textOf(value)), '"')
 	}
 	return append(dst, value...)
 }
 
-// appendNormalObject appends an object with sorted keys. Append appends the value of a key, or
-// returns nil to leave the key out.
+// Whether keys of an object that are null count.
+const (
+	withNulls    = true
+	withoutNulls = false
+)
+
+// appendNormalObject appends an object with sorted keys. AppendValue appends the value of a key.
 func appendNormalObject(
-	dst, object []byte, appendValue func(dst []byte, key string, value []byte) []byte,
+	dst, object []byte, appendValue func(dst, key, value []byte) []byte, nulls bool,
 ) []byte {
-	type member struct {
-		key   string
-		value []byte
-	}
-	var list []member
+	type member struct{ key, value []byte }
+	list := make([]member, 0, 8)
 	for key, value := range members(object) {
-		if value = appendValue(make([]byte, 0, len(value)+2), key, value); value != nil {
+		if value[0] != 'n' || nulls {
 			list = append(list, member{key, value})
 		}
 	}
-	slices.SortFunc(list, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	slices.SortFunc(list, func(a, b member) int { return bytes.Compare(a.key, b.key) })
 	dst = append(dst, '{')
 	for _, m := range list {
-		dst = append(appendNormalText(dst, []byte(m.key)), endKey)
-		dst = append(append(dst, m.value...), endElement)
+		dst = append(appendNormalText(dst, m.key), endKey)
+		dst = append(appendValue(dst, m.key, m.value), endElement)
 	}
 	return append(dst, '}')
 }
 
 // members returns the keys of an object with the texts of their values. The decoder has checked the
 // document.
-func members(object []byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
+func members(object []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
 		var s jsonscan.Scanner
 		s.Reset(object)
 		for more := s.Take('{') && s.Peek() != '}'; more; more = s.Take(',') {
@@ -339,11 +360,11 @@ func elements(array []byte) iter.Seq[[]byte] {
 	}
 }
 
-// textOf returns the text of a JSON string.
-func textOf(token []byte) string {
+// textOf returns the text of a JSON string, of which it may be a part.
+func textOf(token []byte) []byte {
 	if jsonscan.IsPlain(token) {
-		return string(token[1 : len(token)-1])
+		return token[1 : len(token)-1]
 	}
 	text, _ := jsonscan.AppendText(make([]byte, 0, len(token)), token)
-	return string(text)
+	return text
 }

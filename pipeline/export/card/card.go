@@ -4,6 +4,7 @@
 //	card.go      README: the dataset card, its head and its body
 //	columns.go   the columns in the card
 //	text.go      texts of other people as Markdown
+//	empty.go     Empty: the file of no rows that the card of an empty export lists
 //	sidecar.go   Sidecar: the file that the reader of a target needs beside the records
 //	loadwith.go  LoadWith: the command that loads a data set
 package card
@@ -22,24 +23,27 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// README returns README.md of a successful export, nil where it has no data files. It is a dataset
-// card as the Hugging Face Hub and its library read it
-// (https://huggingface.co/docs/hub/datasets-cards). The head lists the exact files of each split,
-// because the library would guess splits from words in paths. The body describes the files to
-// people. README is a pure function of the plan and of m before m lists sidecars. Only the head
-// grows with the number of files.
+// README returns README.md of a successful export. It is a dataset card as the Hugging Face Hub and
+// its library read it (https://huggingface.co/docs/hub/datasets-cards). The head lists the exact
+// files of each split, because the library would guess splits from words in paths. Without data
+// files it lists EmptyName for each split of the request. The body describes the files to people.
+// README is a pure function of the plan and of m before m lists sidecars. Only the head grows with
+// the number of files.
 func README(p *export.Plan, m *export.Manifest) []byte {
-	splits := splitsOf(m)
-	if len(splits) == 0 {
-		return nil
+	c := &card{plan: p, manifest: m, splits: splitsOf(m)}
+	if len(c.splits) == 0 {
+		c.splits, c.empty = emptySplits(p.Request), true
 	}
-	c := &card{plan: p, manifest: m, splits: splits}
 	c.head()
 	c.about()
 	c.counts()
 	c.warnings()
 	c.columnTable()
-	c.loading()
+	if c.empty {
+		c.loadingNothing()
+	} else {
+		c.loading()
+	}
 	return []byte(c.String())
 }
 
@@ -76,6 +80,7 @@ type card struct {
 	plan     *export.Plan
 	manifest *export.Manifest
 	splits   []*split
+	empty    bool // the files of the splits are EmptyName
 }
 
 func (c *card) line(format string, args ...any) {
@@ -100,7 +105,7 @@ func (c *card) head() {
 			c.line("    - %s", strconv.Quote(f.Key))
 		}
 	}
-	if c.manifest.Format == export.CSV {
+	if c.manifest.Format == export.CSV && !c.empty {
 		c.line("  keep_default_na: false") // texts such as NA, null and None stay texts
 	}
 	// The library refuses a split with another number of examples than num_examples, and ignores a
@@ -195,7 +200,11 @@ func (c *card) period() (from, to time.Time, ok bool) {
 func (c *card) counts() {
 	c.line("\n## Counts\n\n| Split | Files | Records | Bytes |\n|---|---:|---:|---:|")
 	for _, s := range c.splits {
-		c.line("| %s | %s | %s | %s |", codeSpan(s.name), withThousands(int64(len(s.files))), withThousands(s.records),
+		files := int64(len(s.files))
+		if c.empty {
+			files = 0
+		}
+		c.line("| %s | %s | %s | %s |", codeSpan(s.name), withThousands(files), withThousands(s.records),
 			withThousands(s.bytes))
 	}
 	m := c.manifest

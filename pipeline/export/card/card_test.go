@@ -97,14 +97,6 @@ func TestTheCardIsTheGoldenFile(t *testing.T) {
 	}
 }
 
-func TestAnExportWithoutFilesHasNoCard(t *testing.T) {
-	t.Parallel()
-	p, m := cardOf(t, `"format":"jsonl"`)
-	if card := card.README(p, m); card != nil {
-		t.Errorf("%s", card)
-	}
-}
-
 // head is the parsed front matter.
 type head struct {
 	PrettyName     string   `yaml:"pretty_name"`

@@ -77,10 +77,9 @@ func writeExport(t *testing.T, b *bucket.Bucket, format, compression string, par
 	}
 	m := export.NewManifest(plan, export.StatusSucceeded, nil, []*export.WindowManifest{w}, "results/0/1",
 		plan.RequestedAt.Add(time.Second))
-	if card := card.README(plan, m); card != nil {
-		put(t, b, f.Key(export.CardName), card)
-		m.Add(export.CardName, export.Card, card)
-	}
+	readme := card.README(plan, m)
+	put(t, b, f.Key(export.CardName), readme)
+	m.Add(export.CardName, export.Card, readme)
 	if _, _, err := f.CreateManifest(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}

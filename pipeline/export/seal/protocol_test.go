@@ -325,7 +325,7 @@ func (w *world) files() (names []string) {
 	}
 	for _, o := range objects {
 		name := strings.TrimPrefix(o.Key, w.plan.Prefix())
-		if strings.HasPrefix(name, export.DataDir) || name == export.CardName {
+		if strings.HasPrefix(name, export.DataDir) || strings.HasPrefix(name, export.MetaDir) || name == export.CardName {
 			names = append(names, name)
 		}
 	}

@@ -129,10 +129,8 @@ func (w *work) advance(ctx context.Context) (*export.Manifest, []byte, error) {
 	switch w.result.Kind {
 	case export.WindowDone:
 		return w.windowDone(ctx)
-	case export.AllDone:
+	case export.AllDone, export.Empty:
 		return w.succeed(ctx, nil)
-	case export.Empty:
-		return w.commit(ctx, w.manifest(export.StatusSucceeded, nil, nil))
 	case export.Cancelled:
 		return w.commit(ctx, w.manifest(export.StatusCancelled, nil, nil))
 	case export.Refused:
@@ -190,7 +188,8 @@ func (w *work) succeed(ctx context.Context, windows []*export.WindowManifest) (*
 	return w.commit(ctx, m)
 }
 
-// sidecars writes the dataset card, and the file that the target's reader needs beside the records.
+// sidecars writes the dataset card, and the file that the target's reader needs beside the records or
+// the file of no rows.
 func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*export.WindowManifest) error {
 	create := func(key string, kind export.FileKind, text []byte) error {
 		if text == nil {
@@ -207,6 +206,13 @@ func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*expo
 		t.Add(window)
 	}
 	readme := card.README(w.plan, m) // before m lists sidecars
+	empty, err := card.Empty(w.plan, m)
+	if err != nil {
+		return err
+	}
+	if err := create(card.EmptyName, export.Other, empty); err != nil {
+		return err
+	}
 	if name, text := card.Sidecar(w.plan, m, t.InputKeys); text != nil {
 		if err := create(name, export.Other, text); err != nil {
 			return err

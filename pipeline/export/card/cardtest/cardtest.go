@@ -44,3 +44,18 @@ func Load(t *testing.T, env []string, dir, command, selected string) string {
 	}
 	return string(out)
 }
+
+// Python returns the path of a Python that has the readers of .ci/python. It skips the test where
+// there is none, and fails it on a CI server.
+func Python(t *testing.T) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	python := filepath.Join(filepath.Dir(file), "../../../../.ci/python/.venv/bin/python")
+	if err := exec.CommandContext(t.Context(), python, "-c", "import datasets, pandas").Run(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the readers of .ci/python are missing: ", err)
+		}
+		t.Skip("there are no readers of .ci/python; .ci/setup installs them")
+	}
+	return python
+}
