@@ -132,12 +132,21 @@ const (
 )
 
 // RecordWarnings returns warnings for the reader of the records of all windows: the counted ones, by
-// code, and what keeps the records of split train from being a training set. That is a number of
-// records outside the limits of the target's vendor, none at all, or none of a label that the reader
-// needs.
+// code, with some of their runs, and what keeps the records of split train from being a training
+// set. That is a number of records outside the limits of the target's vendor, none at all, or none of
+// a label that the reader needs.
 func RecordWarnings(r *Request, t *Tally) (all []Warning) {
 	for _, code := range slices.Sorted(maps.Keys(t.Warnings)) {
-		all = append(all, Warning{Code: code, Count: t.Warnings[code], Message: format.WarningText(code, t.Warnings[code])})
+		w := Warning{Code: code, Count: t.Warnings[code], Message: format.WarningText(code, t.Warnings[code]),
+			RunIDs: t.WarnedRuns[code]}
+		if n := len(w.RunIDs); n > 0 {
+			w.Message += " (run " + strings.Join(w.RunIDs[:min(n, 3)], ", ")
+			if n > 3 {
+				w.Message += " and others"
+			}
+			w.Message += ")"
+		}
+		all = append(all, w)
 	}
 	target, err := targets.Find(r.Purpose, r.Target)
 	if err != nil || r.Purpose != FineTuning {

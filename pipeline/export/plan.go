@@ -144,6 +144,8 @@ type WindowManifest struct {
 	Labels map[string]int64 `json:"labels,omitempty"`
 	// Warnings counts warnings for the reader of the records by code, see format.WarningText.
 	Warnings map[string]int64 `json:"warnings,omitempty"`
+	// WarnedRuns has the first runs that each warning is about, see MaxWarnedRuns.
+	WarnedRuns map[string][]string `json:"warned_runs,omitempty"`
 	// InputKeys are the keys of inputs, where the keys of records depend on the rows.
 	InputKeys []string  `json:"input_keys,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
@@ -175,18 +177,21 @@ const (
 
 // Tally is the sum of window manifests.
 type Tally struct {
-	Windows   int
-	Rows      int64
-	RowsUsed  int64
-	Vanished  int64
-	Records   int64
-	Train     int64            // records of split train
-	Labels    map[string]int64 // records of split train, by label
-	Dropped   map[string]int64
-	Warnings  map[string]int64
-	InputKeys []string // sorted
-	Fragments int64
-	Bytes     int64 // of the data files
+	Windows  int
+	Rows     int64
+	RowsUsed int64
+	Vanished int64
+	Records  int64
+	Train    int64            // records of split train
+	Labels   map[string]int64 // records of split train, by label
+	Dropped  map[string]int64
+	Warnings map[string]int64
+	// WarnedRuns has the first runs that each warning is about, in the order in which windows are
+	// added.
+	WarnedRuns map[string][]string
+	InputKeys  []string // sorted
+	Fragments  int64
+	Bytes      int64 // of the data files
 }
 
 // Add adds a window.
@@ -199,6 +204,11 @@ func (t *Tally) Add(w *WindowManifest) {
 	addAll(&t.Dropped, w.Dropped)
 	addAll(&t.Labels, w.Labels)
 	addAll(&t.Warnings, w.Warnings)
+	for code, runs := range w.WarnedRuns {
+		for _, run := range runs {
+			nameRun(&t.WarnedRuns, code, run)
+		}
+	}
 	if len(w.InputKeys) > 0 {
 		t.InputKeys = append(t.InputKeys, w.InputKeys...)
 		slices.Sort(t.InputKeys)
@@ -216,6 +226,33 @@ func (t *Tally) Add(w *WindowManifest) {
 	}
 }
 
+// MaxWarnedRuns is how many runs a warning names.
+const MaxWarnedRuns = 10
+
+// Warn counts a warning about a run.
+func (w *WindowManifest) Warn(code string, run []byte) {
+	addAll(&w.Warnings, map[string]int64{code: 1})
+	nameRun(&w.WarnedRuns, code, string(run))
+}
+
+// Warn counts a warning about a run.
+func (t *Tally) Warn(code string, run []byte) {
+	addAll(&t.Warnings, map[string]int64{code: 1})
+	nameRun(&t.WarnedRuns, code, string(run))
+}
+
+// nameRun adds a run that a warning is about, unless the warning names enough runs.
+func nameRun(all *map[string][]string, code, run string) {
+	named := (*all)[code]
+	if len(named) >= MaxWarnedRuns || run == "" || slices.Contains(named, run) {
+		return
+	}
+	if *all == nil {
+		*all = map[string][]string{}
+	}
+	(*all)[code] = append(named, run)
+}
+
 func addAll(sum *map[string]int64, counts map[string]int64) {
 	for name, n := range counts {
 		if *sum == nil {
@@ -229,6 +266,9 @@ func addAll(sum *map[string]int64, counts map[string]int64) {
 func (t *Tally) Clone() *Tally {
 	c := *t
 	c.Dropped, c.Warnings, c.Labels = maps.Clone(t.Dropped), maps.Clone(t.Warnings), maps.Clone(t.Labels)
-	c.InputKeys = slices.Clone(t.InputKeys)
+	c.InputKeys, c.WarnedRuns = slices.Clone(t.InputKeys), maps.Clone(t.WarnedRuns)
+	for code, runs := range c.WarnedRuns {
+		c.WarnedRuns[code] = slices.Clone(runs)
+	}
 	return &c
 }

@@ -242,13 +242,28 @@ func (c *card) loading() {
 		in = "To look at it, with"
 	}
 	c.line("%s [DuckDB](https://duckdb.org):\n\n```sh\n%s\n```", in, duckDB(c.manifest, ""))
-	if c.manifest.Format != export.CSV { // whose loader ignores the declared types: 0017 becomes 17
-		c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets), version 5 or later:\n\n```python\n" +
-			"import os\nfrom datasets import load_dataset\n\ndata = load_dataset(os.getcwd())\n```")
-	}
-	c.line("\nor a file of it with [pandas](https://pandas.pydata.org):\n\n```python\n%s\n```",
-		pandas(c.manifest, c.splits[0].files[0].Key))
+	c.line("\nIn Python with its package `duckdb`, as a table of [PyArrow](https://arrow.apache.org/docs/python):"+
+		"\n\n```python\n%s\n```", python(c.manifest, c.splits))
+	name := c.splits[0].name
+	c.line("\nThe table becomes a data frame of [pandas](https://pandas.pydata.org) or [Polars](https://pola.rs) without a "+
+		"change of its values:\n\n```python\nimport pandas\n\ndata = %s.to_pandas(types_mapper=pandas.ArrowDtype)\n```"+
+		"\n\n```python\nimport polars\n\ndata = polars.from_arrow(%[1]s)\n```", name)
+	c.line("\nWith [Hugging Face Datasets](https://huggingface.co/docs/datasets), version 5 or later:\n\n```python\n%s\n```",
+		c.dataset())
 	c.line("\n%s lists every file with its size, count of records and SHA-256.", codeSpan(export.ManifestName))
+}
+
+// dataset returns Python that makes a data set of Hugging Face Datasets. Its load_dataset changes
+// values of every format but Parquet: see python.
+func (c *card) dataset() string {
+	if c.manifest.Format == export.Parquet {
+		return "import os\nfrom datasets import load_dataset\n\ndata = load_dataset(os.getcwd())"
+	}
+	tables := make([]string, len(c.splits))
+	for i, s := range c.splits {
+		tables[i] = fmt.Sprintf("%q: datasets.Dataset(%s)", s.name, s.name)
+	}
+	return "import datasets\n\ndata = datasets.DatasetDict({" + strings.Join(tables, ", ") + "})"
 }
 
 func (c *card) item(name, format string, args ...any) { c.line("- **"+name+":** "+format, args...) }

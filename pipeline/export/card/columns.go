@@ -9,13 +9,21 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// columnsOf returns the columns of the records, nil where records have different keys.
+// columnsOf returns the columns of the records, or the keys that records may have. It returns nil
+// where any key is possible.
 func columnsOf(purpose, target string, options map[string]any) []fragment.Column {
-	f, err := targets.New(purpose, target, options)
+	t, err := targets.Find(purpose, target)
 	if err != nil {
 		return nil
 	}
-	return f.Columns()
+	f, err := t.Formatter(purpose, options)
+	if err != nil {
+		return nil
+	}
+	if columns := f.Columns(); columns != nil {
+		return columns
+	}
+	return t.Keys
 }
 
 func (c *card) columns() []fragment.Column {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	pathpkg "path"
-	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export"
@@ -18,7 +17,7 @@ import (
 //
 // Where the target has a reader of its own, the command starts that reader. Most readers take one
 // local file, so that the command first downloads fragments and objects of a store, which joins
-// them. All other targets are loaded with DuckDB, see duckDB.
+// them. All other targets are loaded with DuckDB, see duckSQL.
 func LoadWith(m *export.Manifest, dir string) string {
 	target, err := targets.Find(m.Purpose, m.Target)
 	if err != nil || target.Load == "" {
@@ -49,13 +48,22 @@ func inFolder(command, file string) string {
 
 func shellText(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// duckDB returns the command for DuckDB, which reads all formats and unites documents with
-// different shapes. The command names exactly the files of the manifest, because a glob would also
-// find files that do not belong to the export.
+// duckDB returns the command for DuckDB.
 func duckDB(m *export.Manifest, dir string) string {
+	sql := duckSQL(m, dir, "")
+	if sql == "" {
+		return ""
+	}
+	return `duckdb -c "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(sql) + `"`
+}
+
+// duckSQL returns SQL that reads a split, or with "" all of them, in DuckDB, which reads all formats
+// and unites documents with different shapes. It names exactly the files of the manifest, because a
+// glob would also find files that do not belong to the export.
+func duckSQL(m *export.Manifest, dir, split string) string {
 	var data []export.File
 	for _, f := range m.Files {
-		if f.Kind == export.Data {
+		if f.Kind == export.Data && (split == "" || f.Split == split) {
 			data = append(data, f)
 		}
 	}
@@ -75,47 +83,52 @@ func duckDB(m *export.Manifest, dir string) string {
 		files = "[" + strings.Join(names, ", ") + "]"
 	default:
 		setup += fmt.Sprintf("SET VARIABLE files = (SELECT list(%s || f.key) FROM (SELECT unnest(files) AS f FROM "+
-			"read_json(%s, columns = {files: 'STRUCT(key VARCHAR, kind VARCHAR)[]'}, maximum_object_size = 1073741824)) "+
-			"WHERE f.kind = 'data'); ",
-			duckText(dir), duckText(dir+export.ManifestName))
+			"read_json(%s, columns = {files: 'STRUCT(key VARCHAR, kind VARCHAR, split VARCHAR)[]'}, "+
+			"maximum_object_size = 1073741824)) WHERE f.kind = 'data'", duckText(dir), duckText(dir+export.ManifestName))
+		if split != "" {
+			setup += " AND f.split = " + duckText(split)
+		}
+		setup += "); "
 	}
-	sql := setup + "FROM " + fmt.Sprintf(duckReaders[m.Format], files)
-	if m.Format == export.JSONL || m.Format == export.JSON {
-		sql += ", " + duckTypes(m) + ")"
+	switch m.Format {
+	case export.CSV:
+		return setup + fmt.Sprintf(duckCSV, files)
+	case export.Parquet:
+		return setup + "FROM read_parquet(" + files + ")"
 	}
-	return `duckdb -c "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(sql) + `"`
+	layout := "array"
+	if m.Format == export.JSONL {
+		layout = "newline_delimited"
+	}
+	reader, types := "read_json_objects", ""
+	if columns := columnsOf(m.Purpose, m.Target, optionsOf(m)); len(columns) > 0 {
+		reader, types = "read_json", ", "+duckTypes(columns)
+	}
+	return setup + fmt.Sprintf("FROM %s(%s, format = '%s', maximum_object_size = 134217728%s)", reader, files, layout, types)
 }
 
 // maxNamedFiles is how many files a command names. The command reads the names of more files from
 // the manifest, because a shell accepts a command of 128 kB at most.
 const maxNamedFiles = 10
 
-// duckReaders has the reader of each format. CSV: the dialect is given, and columns stay text,
-// because a column of numbers may have leading zeros, or other texts in the next file. The limit of
-// a line is twice the limit of a record, because quotes and line feeds take two bytes. DuckDB
-// allocates only what it needs.
-var duckReaders = map[string]string{
-	export.JSONL: "read_json(%s, format = 'newline_delimited', " + duckObject,
-	export.JSON:  "read_json(%s, format = 'array', " + duckObject,
-	export.CSV: `read_csv(%s, header = true, delim = ',', quote = '"', escape = '"', comment = '', skip = 0, ` +
-		"all_varchar = true, max_line_size = 134217728)",
-	export.Parquet: "read_parquet(%s)",
+// duckCSV reads CSV. The dialect is given, and columns stay text, because a column of numbers may
+// have leading zeros, or other texts in the next file. The limits of a line and of an object are
+// twice the limit of a record, because quotes and line feeds take two bytes. DuckDB allocates only
+// what it needs.
+const duckCSV = `FROM read_csv(%s, header = true, delim = ',', quote = '"', escape = '"', comment = '', skip = 0, ` +
+	"all_varchar = true, max_line_size = 134217728)"
+
+func optionsOf(m *export.Manifest) map[string]any {
+	if m.Request == nil {
+		return nil
+	}
+	return m.Request.Options
 }
 
-const duckObject = "maximum_object_size = 134217728"
-
-// duckTypes returns how DuckDB finds the types of JSON. Types that are given keep texts that look
-// like dates, and columns that are null in most files. Records without fixed keys have their types
-// from all records of all files.
-func duckTypes(m *export.Manifest) string {
-	var options map[string]any
-	if m.Request != nil {
-		options = m.Request.Options
-	}
-	columns := columnsOf(m.Purpose, m.Target, options)
-	if len(columns) == 0 {
-		return "sample_size = -1, maximum_sample_files = -1"
-	}
+// duckTypes returns the types of JSON. Types that DuckDB finds would change texts that look like
+// dates, and columns that are null in most files. Where any key is possible, DuckDB reads each
+// record as one value instead.
+func duckTypes(columns []fragment.Column) string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		list[i] = duckText(c.Name) + ": " + duckText(duckType(c))
@@ -147,34 +160,16 @@ func duckType(c fragment.Column) string {
 	return "VARCHAR"
 }
 
-// pandas returns Python that reads a file with pandas. Readers of pandas that choose types change
-// values: 0017 becomes 17, 1.10 becomes 1.1, integers of 19 digits become floats, and they refuse
-// integers beyond 64 bits. So JSON is read by Python itself, and CSV as texts.
-func pandas(m *export.Manifest, key string) string {
-	file := strconv.Quote(key)
-	switch m.Format {
-	case export.CSV:
-		return "import pandas\n\ndata = pandas.read_csv(" + file + ", dtype=str, keep_default_na=False)"
-	case export.Parquet:
-		return "import pandas\n\ndata = pandas.read_parquet(" + file + `, dtype_backend="pyarrow")`
+// python returns Python that reads each split as a table of PyArrow, which has the name of the split.
+// It reads with DuckDB whatever is not Parquet: the readers of JSON and CSV of pandas, Polars, PyArrow
+// and Hugging Face Datasets take types from the values, so that 0017 becomes 17, 2026-10-05 a time and
+// 1.10 becomes 1.1; some of them refuse or round numbers of free JSON, which DuckDB gives as text.
+func python(m *export.Manifest, splits []*split) string {
+	text := "import duckdb\n"
+	for _, s := range splits {
+		text += "\n" + s.name + " = duckdb.sql(r\"\"\"" + duckSQL(m, "", s.name) + "\"\"\").to_arrow_table()"
 	}
-	module, open := "", "open"
-	switch m.Compression {
-	case export.Gzip:
-		module, open = "gzip, ", "gzip.open"
-	case export.Zstd:
-		open = "zstandard.open"
-	}
-	text := "import " + module + "json, pandas"
-	if m.Compression == export.Zstd {
-		text += ", zstandard"
-	}
-	read := "map(json.loads, file)"
-	if m.Format == export.JSON {
-		read = "json.load(file)"
-	}
-	return text + "\n\nwith " + open + "(" + file + `, "rt", encoding="utf-8-sig") as file:` +
-		"\n    data = pandas.DataFrame(" + read + ", dtype=object)"
+	return text
 }
 
 // duckPath returns the folder as DuckDB names it, and the statements that DuckDB has to run first.

@@ -174,4 +174,4 @@ func (s *sampler) Record(r *format.Record) error {
 func (s *sampler) Drop(reason string, rows int64) { s.Dropped[reason] += rows }
 
 // Warn implements [format.Output].
-func (s *sampler) Warn(code string) { s.tally.Warnings[code]++ }
+func (s *sampler) Warn(code string, run []byte) { s.tally.Warn(code, run) }

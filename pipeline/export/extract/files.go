@@ -75,7 +75,7 @@ func (f *files) Record(r *format.Record) error {
 func (f *files) Drop(reason string, rows int64) { add(&f.attempt.manifest.Dropped, reason, rows) }
 
 // Warn implements [format.Output].
-func (f *files) Warn(code string) { add(&f.attempt.manifest.Warnings, code, 1) }
+func (f *files) Warn(code string, run []byte) { f.attempt.manifest.Warn(code, run) }
 
 func add(counts *map[string]int64, name string, n int64) {
 	if *counts == nil {

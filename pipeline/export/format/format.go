@@ -72,7 +72,7 @@ type GroupFormatter interface {
 	// [RowFormatter.Append]. Flush uses or drops every other row.
 	Add(row *record.Row) (drop string, err error)
 	// Flush ends the group. It calls emit for each record with the rows that the record is made of,
-	// drop for rows that are in no record, and warn for each warning about a record. The record and
+	// drop for rows that are in no record, and before emit, warn for each warning about its record. The record and
 	// the sources are valid until emit returns.
 	Flush(emit func(record []byte, of ...Source) error, drop func(reason string, rows int), warn func(code string)) error
 }

@@ -9,6 +9,7 @@ import (
 
 // Source is what a GroupFormatter remembers of a row for the records that the row is part of.
 type Source struct {
+	runID      []byte
 	startedAt  int64
 	inputGroup []byte
 	lineage    []byte
@@ -17,8 +18,8 @@ type Source struct {
 // Remember copies what a record needs of a row. It reuses the memory of the row before. Lineage
 // makes the ids of the records; it is nil if records have no lineage.
 func (s *Source) Remember(row *record.Row, lineage *record.IDs) {
-	s.startedAt, s.inputGroup, s.lineage = row.Subject().StartedAt, append(s.inputGroup[:0], row.InputGroup...),
-		s.lineage[:0]
+	s.runID, s.startedAt = append(s.runID[:0], row.RunID...), row.Subject().StartedAt
+	s.inputGroup, s.lineage = append(s.inputGroup[:0], row.InputGroup...), s.lineage[:0]
 	if lineage != nil {
 		s.lineage = appendLineage(s.lineage, row, lineage)
 	}

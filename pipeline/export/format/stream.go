@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/jsonscan"
 )
 
 // Splits.
@@ -72,8 +73,9 @@ type Output interface {
 	Record(r *Record) error
 	// Drop counts rows that are dropped for a reason.
 	Drop(reason string, rows int64)
-	// Warn counts a warning. See [WarningText].
-	Warn(code string)
+	// Warn counts a warning about a record. Run is the id of the run that the warning names, valid
+	// until Warn returns. See [WarningText].
+	Warn(code string, run []byte)
 }
 
 // Stream turns the rows of a window into records. Every row is part of a record, or is dropped;
@@ -97,6 +99,7 @@ type Stream struct {
 	best            []candidate // of the current group, one of each label
 	candidates      int         // how many of best there are; the others are memory
 	taken           int         // records that were candidates, ever
+	warned          []string    // codes about the next record of the group
 
 	buffer []byte
 	split  []byte
@@ -187,15 +190,19 @@ func (s *Stream) Close() error {
 	}
 	s.open = false
 	if s.group != nil {
-		return s.group.Flush(s.emit, func(reason string, rows int) { s.out.Drop(reason, int64(rows)) }, s.out.Warn)
+		err := s.group.Flush(s.emit, func(reason string, rows int) { s.out.Drop(reason, int64(rows)) },
+			func(code string) { s.warned = append(s.warned, code) })
+		s.warn(nil)
+		return err
 	}
 	best := s.best[:s.candidates]
 	s.candidates = 0
 	slices.SortFunc(best, func(a, b candidate) int { return cmp.Compare(a.number, b.number) })
 	for i := range best {
 		for _, code := range best[i].warnings {
-			s.out.Warn(code)
+			s.out.Warn(code, best[i].runID)
 		}
+		s.warnOfNumbers(best[i].record.JSON, best[i].runID)
 		if err := s.out.Record(&best[i].record); err != nil {
 			return err
 		}
@@ -230,9 +237,10 @@ func (s *Stream) labelOf(row *record.Row) string {
 func (s *Stream) write(row *record.Row) error {
 	if s.warner != nil {
 		for _, code := range s.warner.Warnings(row) {
-			s.out.Warn(code)
+			s.out.Warn(code, row.RunID)
 		}
 	}
+	s.warnOfNumbers(s.buffer, row.RunID)
 	s.rememberKeys()
 	return s.out.Record(s.fill(row))
 }
@@ -253,11 +261,28 @@ func (s *Stream) rememberKeys() {
 	}
 }
 
+// warn passes on the warnings of a group about a record of a run.
+func (s *Stream) warn(run []byte) {
+	for _, code := range s.warned {
+		s.out.Warn(code, run)
+	}
+	s.warned = s.warned[:0]
+}
+
+// warnOfNumbers warns about a record with a number that its readers cannot hold.
+func (s *Stream) warnOfNumbers(record, run []byte) {
+	if jsonscan.WideNumber(record) != nil {
+		s.out.Warn(WideNumber, run)
+	}
+}
+
 // emit writes a record of a group.
 func (s *Stream) emit(record []byte, of ...Source) error {
 	if len(of) == 0 {
 		return errors.New("the formatter emitted a record without a source row")
 	}
+	s.warn(of[0].runID)
+	s.warnOfNumbers(record, of[0].runID)
 	s.rememberKeys()
 	r := &s.record
 	r.JSON, r.Rows, r.StartedAt, r.Split, r.Partition = record, int64(len(of)), of[0].startedAt,
@@ -279,6 +304,7 @@ type candidate struct {
 	score    float64
 	rating   int
 	warnings []string
+	runID    []byte
 }
 
 // keepBest keeps the better of two records: the record of row, which is in the buffer, or the
@@ -300,6 +326,7 @@ func (s *Stream) keepBest(row *record.Row) error {
 	best.record.JSON, best.record.Lineage = text, lineage
 	s.taken++
 	best.number, best.score, best.rating, best.warnings = s.taken, score, rating, nil
+	best.runID = append(best.runID[:0], row.RunID...)
 	if s.warner != nil {
 		best.warnings = slices.Clone(s.warner.Warnings(row))
 	}

@@ -28,6 +28,9 @@ type Target struct {
 	Drops    []Drop   // reasons to drop a row, beside group_too_large and record_too_large
 	// Formats are the possible file formats, the default first.
 	Formats []string
+	// Keys are the keys that a record may have, for records without columns: see
+	// [Formatter]. Nil if any key is possible.
+	Keys []fragment.Column
 	// Limits of a file hold whatever the request says. 0 is no limit.
 	Limits fragment.Limits
 	// Least and Most are the smallest and the largest number of records that the reader accepts; 0
@@ -63,6 +66,20 @@ const AnyTool = "any tool: [DuckDB](https://duckdb.org), [pandas](https://pandas
 
 // OnlyJSONL is for targets whose reader takes JSON Lines only.
 var OnlyJSONL = []string{fragment.JSONL}
+
+// Texts returns keys whose values are texts.
+func Texts(names ...string) []fragment.Column { return keys(fragment.Text, names) }
+
+// Documents returns keys whose values are objects or arrays.
+func Documents(names ...string) []fragment.Column { return keys(fragment.Document, names) }
+
+func keys(t fragment.Type, names []string) []fragment.Column {
+	all := make([]fragment.Column, len(names))
+	for i, name := range names {
+		all[i] = fragment.Column{Name: name, Type: t}
+	}
+	return all
+}
 
 // Formatter returns the formatter of the target for one of its purposes. The error names the wrong
 // option and the possible values. Formatter ignores FileOptions, which [Target.Encoder] reads.

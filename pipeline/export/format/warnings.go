@@ -20,6 +20,7 @@ const (
 	NoCalls         = "calls_left_out"
 	NoTools         = "tools_left_out"
 	NoField         = "field_left_out"
+	WideNumber      = "number_beyond_64_bits"
 )
 
 // warningTexts say what a warning about a number of records means, and what to do.
@@ -47,6 +48,8 @@ var warningTexts = map[string]string{
 		"left out",
 	NoField: "%d conversations have other fields in messages, tool calls or definitions of tools, which the reader of " +
 		"this target has no place for; they were left out",
+	WideNumber: "%d records have numbers that 64 bits do not hold, such as integers of 20 digits or 1e400. They are in the " +
+		"files as they were sent, but most readers of JSON round or refuse them; send such numbers as texts",
 }
 
 // WarningText returns what a warning about a number of records means, and what to do.

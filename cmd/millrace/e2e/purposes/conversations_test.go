@@ -1,17 +1,15 @@
 package purposes
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/cmd/millrace/e2e/e2etest"
 	"github.com/millrace/millrace/pipeline/export"
@@ -216,25 +214,9 @@ func TestMistralCommonTakesEveryToolThatIsWritten(t *testing.T) {
 // pythonTool runs a script of .ci/python and returns the JSON strings that it prints.
 func pythonTool(t *testing.T, script string, args ...string) (lines []string) {
 	t.Helper()
-	dir := filepath.Join(e2etest.Root(t), ".ci", "python")
-	python := filepath.Join(dir, ".venv", "bin", "python")
-	if _, err := os.Stat(python); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("the readers must be there where CI=true: %v; .ci/setup installs them", err)
-		}
-		t.Skipf("no readers: %v; .ci/setup installs them", err)
-	}
-	cmd := exec.CommandContext(t.Context(), python, append([]string{filepath.Join(dir, script)}, args...)...)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %q: %v", script, args, err)
-	}
-	for line := range strings.Lines(string(out)) {
+	for line := range bytes.Lines(e2etest.Python(t, script)(t, "", args...)) {
 		var text string
-		if err := json.Unmarshal([]byte(line), &text); err != nil {
-			t.Fatal(err)
-		}
+		e2etest.Decode(t, line, &text)
 		lines = append(lines, text)
 	}
 	return lines

@@ -1,6 +1,8 @@
 package dataset
 
 import (
+	"slices"
+
 	"bytes"
 	"strconv"
 
@@ -25,6 +27,9 @@ var AnswerInsights = format.Target{
 			"llm node that answered",
 		"chunks of nodes of type `extractive` are `extractiveChunks`, all others `generativeChunks`",
 	},
+	Keys: slices.Concat(format.Texts("_id", "searchRequestId", "query", "answer", "event"), format.Documents("comments"),
+		format.Texts("userId", "sessionId"), []fragment.Column{{Name: "timeStampValue", Type: fragment.Integer}},
+		format.Texts("createdOn", "model"), format.Documents("answerDebug")),
 	Formats: []string{fragment.JSON}, Make: newInsights,
 }
 

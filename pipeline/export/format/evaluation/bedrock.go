@@ -1,6 +1,8 @@
 package evaluation
 
 import (
+	"slices"
+
 	"regexp"
 
 	"github.com/millrace/millrace/pipeline/export/format"
@@ -31,6 +33,7 @@ var BedrockEval = format.Target{
 		"`category`, which scores are reported by, is the app, or the node",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer, dropNoModel},
+	Keys:    slices.Concat(format.Texts("prompt", "referenceResponse", "category"), format.Documents("modelResponses")),
 	Formats: format.OnlyJSONL, Limits: bedrockLimits, Make: newBedrockEval,
 	Load: `aws s3 cp {file} "s3://$BUCKET/evaluation/"`,
 }
@@ -50,6 +53,7 @@ var BedrockRAG = format.Target{
 	Options: []format.Option{{Name: "knowledge_base",
 		Text: "the `knowledgeBaseIdentifier`: letters, digits and `._-`; default `third-party-RAG`"}},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer, dropNoReference, dropNoContexts},
+	Keys:    format.Documents("conversationTurns"),
 	Formats: format.OnlyJSONL, Limits: bedrockLimits, Make: newBedrockRAG,
 	Load: `aws s3 cp {file} "s3://$BUCKET/evaluation/"`,
 }

@@ -1,6 +1,8 @@
 package evaluation
 
 import (
+	"slices"
+
 	"bytes"
 
 	"github.com/millrace/millrace/pipeline/export/format"
@@ -21,7 +23,9 @@ var DeepEval = format.Target{
 			"node runs of type `tool`",
 		"`input_parameters` is an object; arguments that are none are a text under `arguments` in it",
 	},
-	Drops:   []format.Drop{dropNoQuestion},
+	Drops: []format.Drop{dropNoQuestion},
+	Keys: slices.Concat(format.Texts("input", "actual_output", "expected_output"), listOfTexts("retrieval_context"),
+		format.Documents("tools_called", "additional_metadata")),
 	Formats: format.OnlyJSONL, Make: newDeepEval,
 	Load: pythonCommand("deepeval"),
 }

@@ -173,3 +173,8 @@ func appendOrigin(dst []byte, row *record.Row, texts bool) []byte {
 	}
 	return append(dst, '}')
 }
+
+// listOfTexts returns the key of a list of texts.
+func listOfTexts(name string) []fragment.Column {
+	return []fragment.Column{{Name: name, Type: fragment.List, Element: &fragment.Column{Type: fragment.Text}}}
+}

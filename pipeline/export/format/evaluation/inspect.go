@@ -1,6 +1,8 @@
 package evaluation
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/jsonscan"
@@ -17,6 +19,7 @@ var Inspect = format.Target{
 		"`id` is unique",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoReference},
+	Keys:    slices.Concat(format.Texts("id", "input", "target"), format.Documents("metadata")),
 	Formats: format.OnlyJSONL, Make: makeFunc("inspect", record.NoNodes, appendInspect),
 	Load: `python3 -c "from inspect_ai.dataset import json_dataset; print(len(json_dataset('{file}')))"`,
 }

@@ -1,6 +1,8 @@
 package evaluation
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/jsonscan"
@@ -16,7 +18,9 @@ var Langfuse = format.Target{
 		"`id` is a UUID, the same in every export of the run: posting an item again replaces it",
 		"`input` is an object, whose keys prompt experiments take for variables; `expectedOutput` is a string",
 	},
-	Drops:   []format.Drop{dropNoQuestion},
+	Drops: []format.Drop{dropNoQuestion},
+	Keys: slices.Concat(format.Texts("datasetName", "id"), format.Documents("input"), format.Texts("expectedOutput"),
+		format.Documents("metadata"), format.Texts("sourceTraceId")),
 	Formats: format.OnlyJSONL, Make: makeFunc("langfuse", record.NoNodes, appendLangfuse),
 	Load: pythonCommand("langfuse"),
 }

@@ -1,6 +1,8 @@
 package evaluation
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/jsonscan"
@@ -18,7 +20,9 @@ var LangSmith = format.Target{
 		"`source_run_id` is the id of the run, or node run, where that is a UUID",
 		"`split` where the request has splits",
 	},
-	Drops:   []format.Drop{dropNoQuestion},
+	Drops: []format.Drop{dropNoQuestion},
+	Keys: slices.Concat(format.Texts("id"), format.Documents("inputs", "outputs", "metadata"),
+		format.Texts("split", "source_run_id")),
 	Formats: format.OnlyJSONL, Make: makeFunc("langsmith", record.NoNodes, appendLangSmith),
 	Load: pythonCommand("langsmith"),
 }

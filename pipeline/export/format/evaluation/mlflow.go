@@ -1,6 +1,8 @@
 package evaluation
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/jsonscan"
@@ -19,7 +21,9 @@ var MLflow = format.Target{
 		"`source` is there where the run has a trace id, with type `TRACE`",
 		"MLflow merges records with the same inputs: the last one stays",
 	},
-	Drops:   []format.Drop{dropNoQuestion, dropGoalInput},
+	Drops: []format.Drop{dropNoQuestion, dropGoalInput},
+	Keys: slices.Concat(format.Documents("inputs"), format.Texts("outputs"),
+		format.Documents("expectations", "tags", "source")),
 	Formats: format.OnlyJSONL, Make: makeFunc("mlflow", record.NoNodes, appendMLflow),
 	Load: pythonCommand("mlflow"),
 }

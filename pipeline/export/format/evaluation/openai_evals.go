@@ -18,6 +18,7 @@ var OpenAIEvals = format.Target{
 		"graders refer to `{{item.input}}`, `{{item.reference}}` and `{{sample.output_text}}`",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer},
+	Keys:    format.Documents("item", "sample"),
 	Formats: format.OnlyJSONL, Make: makeFunc("openai_evals", record.NoNodes, appendOpenAIEvals),
 	Load: `curl https://api.openai.com/v1/files -H "Authorization: Bearer $OPENAI_API_KEY" -F purpose=evals -F file=@{file}`,
 }

@@ -32,6 +32,7 @@ var Promptfoo = format.Target{
 		Text: "the type of the assertion: `factuality` (default; asks the grading model of promptfoo), `similar` (asks an " +
 			"embedding model), `rouge-n`, `icontains`, `equals`"}},
 	Drops:   []format.Drop{dropNoQuestion},
+	Keys:    slices.Concat(format.Texts("description"), format.Documents("vars", "assert", "metadata")),
 	Formats: format.OnlyJSONL, Make: newPromptfoo,
 	Load: `npx promptfoo@latest eval --tests {file} --prompts '{{question}}{{input}}' --providers echo`,
 }

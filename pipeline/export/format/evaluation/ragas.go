@@ -1,6 +1,8 @@
 package evaluation
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/jsonscan"
@@ -17,6 +19,7 @@ var Ragas = format.Target{
 			"for those of all",
 	},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer},
+	Keys:    slices.Concat(format.Texts("user_input", "response"), listOfTexts("retrieved_contexts"), format.Texts("reference")),
 	Formats: format.OnlyJSONL, Make: makeFunc("ragas", record.WithChunks, appendRagas),
 	Load: `python3 -c "from ragas import EvaluationDataset; print(len(EvaluationDataset.from_jsonl('{file}')))"`,
 }

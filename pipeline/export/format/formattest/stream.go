@@ -32,6 +32,7 @@ type Outcome struct {
 	Used       int64
 	Dropped    map[string]int64
 	Warned     map[string]int64
+	WarnedRuns map[string][]string
 	Keys       []string
 }
 
@@ -50,7 +51,13 @@ func (o *Outcome) Record(r *format.Record) error {
 func (o *Outcome) Drop(reason string, rows int64) { o.Dropped[reason] += rows }
 
 // Warn implements [format.Output].
-func (o *Outcome) Warn(code string) { o.Warned[code]++ }
+func (o *Outcome) Warn(code string, run []byte) {
+	o.Warned[code]++
+	if o.WarnedRuns == nil {
+		o.WarnedRuns = map[string][]string{}
+	}
+	o.WarnedRuns[code] = append(o.WarnedRuns[code], string(run))
+}
 
 // StreamRows sends rows through a target, and checks that each row is used or dropped.
 func StreamRows(t testing.TB, purpose, target string, options map[string]any, rows []*record.Row) *Outcome {

@@ -1,6 +1,8 @@
 package optimization
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/jsonscan"
@@ -50,6 +52,7 @@ var BedrockAPO = format.Target{
 			"newer"},
 		{Reason: "template_full", Text: "the template has 100 samples, or 50 MB of them, that have a reference or are newer"},
 	},
+	Keys:    slices.Concat(format.Texts("version", "templateId", "promptTemplate"), format.Documents("evaluationSamples")),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxRecords: apoTemplates, MaxBytes: apoFileBytes},
 	Make: newBedrockAPO,
 	Load: `aws s3 cp {file} s3://BUCKET/apo.jsonl && aws bedrock create-advanced-prompt-optimization-job --job-name millrace ` +

@@ -3,6 +3,7 @@ package targets_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export/format/formattest"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
+	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // goldenApps are the apps of the sample whose runs the golden files hold: one copilot and one
@@ -32,6 +34,43 @@ func TestGoldenRecordsOfEveryTarget(t *testing.T) {
 			formattest.Golden(t, purpose+"_"+target.Name+".jsonl",
 				append(bytes.Join(got.Records[:min(goldenRecords, len(got.Records))], []byte("\n")), '\n'))
 		})
+	}
+}
+
+// Records have the keys that their target declares, and the declared types. The commands that load
+// them rely on it.
+func TestRecordsHaveTheDeclaredKeys(t *testing.T) {
+	t.Parallel()
+	h := formattest.SampleHistory(t, 150)
+	for purpose, target := range formattest.EveryTarget() {
+		if target.Keys == nil {
+			continue
+		}
+		encoder, err := fragment.NewEncoder(fragment.CSV, fragment.Uncompressed, fragment.Settings{Columns: target.Keys})
+		if err == nil {
+			err = encoder.Open(io.Discard)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]bool{}
+		for _, record := range formattest.StreamHistory(t, purpose, target.Name, nil, h, goldenApps...).Records {
+			if err := encoder.Append(record); err != nil {
+				t.Fatalf("%s/%s: %v: %s", purpose, target.Name, err, record)
+			}
+			var members map[string]json.RawMessage
+			if err := json.Unmarshal(record, &members); err != nil {
+				t.Fatal(err)
+			}
+			for name := range members {
+				found[name] = true
+			}
+		}
+		for _, c := range target.Keys {
+			if !found[c.Name] && !slices.Contains([]string{"split", "tools", "source_run_id"}, c.Name) {
+				t.Errorf("%s/%s: no record has %s", purpose, target.Name, c.Name)
+			}
+		}
 	}
 }
 

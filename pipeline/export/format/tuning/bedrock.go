@@ -9,6 +9,8 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+var bedrockKeys = append(format.Texts("schemaVersion"), format.Documents("system", "messages")...)
+
 // BedrockConversation is target bedrock_conversation of fine_tuning.
 var BedrockConversation = format.Target{
 	Name: "bedrock_conversation", Purposes: []string{format.FineTuning},
@@ -28,6 +30,7 @@ var BedrockConversation = format.Target{
 	Options: tuningOptions(),
 	Drops: tuningDrops(dropsAssistant1st, dropsUnwanted, format.Drop{Reason: "reserved_word",
 		Text: "a text has a word that Nova reserves, such as `User:`"}),
+	Keys:    bedrockKeys,
 	Formats: format.OnlyJSONL, Least: 8, Most: 20_000,
 	Load: "aws s3 cp {file} s3://YOUR-BUCKET/",
 	Make: func(_ string, o *format.Options) format.Formatter {
@@ -51,6 +54,7 @@ var BedrockDistillation = format.Target{
 	Drops: tuningDrops(dropsUnwanted,
 		format.Drop{Reason: "no_system", Text: "there is no system message, and the option `system` gives none"},
 		format.Drop{Reason: "not_single_turn", Text: "the conversation has more than a question and its answer"}),
+	Keys:    bedrockKeys,
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 1_000_000_000}, Least: 100,
 	Load: "aws s3 cp {file} s3://YOUR-BUCKET/",
 	Make: func(_ string, o *format.Options) format.Formatter {

@@ -23,6 +23,7 @@ var Gemini = format.Target{
 	},
 	Options: tuningOptions(),
 	Drops:   tuningDrops(dropsAssistant1st, dropsUnwanted),
+	Keys:    format.Documents("systemInstruction", "contents"),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 1_000_000_000},
 	Load: "gcloud storage cp {file} gs://YOUR-BUCKET/",
 	Make: func(_ string, o *format.Options) format.Formatter { return newFormatter(o, reader{}, appendGemini) },

@@ -16,6 +16,7 @@ var GeminiPreference = format.Target{
 	),
 	Options: pairOptions(),
 	Drops:   pairDrops(dropsAssistant1st, dropsPrompt),
+	Keys:    format.Documents("system_instruction", "contents", "completions"),
 	Formats: format.OnlyJSONL,
 	Load:    "gcloud storage cp {file} gs://YOUR-BUCKET/",
 	Make: func(_ string, o *format.Options) format.Formatter {

@@ -28,6 +28,7 @@ var Mistral = format.Target{
 	Options: tuningOptions(),
 	Drops: tuningDrops(dropsTools, dropsTextAndCalls,
 		format.Drop{Reason: "tool_without_reply", Text: "after the answers of tools comes the user, and not the assistant"}),
+	Keys:    chatKeys,
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 512_000_000},
 	Load: `curl https://api.mistral.ai/v1/files -H "Authorization: Bearer $MISTRAL_API_KEY" -F purpose=fine-tune -F file=@{file}`,
 	Make: func(_ string, o *format.Options) format.Formatter {

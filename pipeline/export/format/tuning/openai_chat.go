@@ -8,6 +8,9 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
+// chatKeys are the keys of records in OpenAI's shape.
+var chatKeys = format.Documents("messages", "tools")
+
 // OpenAIChat is target openai_chat of fine_tuning.
 var OpenAIChat = format.Target{
 	Name: "openai_chat", Purposes: []string{format.FineTuning},
@@ -28,6 +31,7 @@ var OpenAIChat = format.Target{
 	},
 	Options: tuningOptions(),
 	Drops:   tuningDrops(dropsTools),
+	Keys:    chatKeys,
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 500_000_000}, Least: 10,
 	Load: "openai api files.create -f {file} -p fine-tune",
 	Make: func(_ string, o *format.Options) format.Formatter {

@@ -20,6 +20,7 @@ var OpenAIDPO = format.Target{
 	),
 	Options: pairOptions(),
 	Drops:   pairDrops(dropsTools, dropsPrompt),
+	Keys:    format.Documents("input", "preferred_output", "non_preferred_output"),
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 500_000_000},
 	Load: "openai api files.create -f {file} -p fine-tune",
 	Make: func(_ string, o *format.Options) format.Formatter {

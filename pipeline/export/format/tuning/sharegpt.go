@@ -1,6 +1,8 @@
 package tuning
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/format/tuning/toolschema"
@@ -25,6 +27,7 @@ var ShareGPT = format.Target{
 	Drops: tuningDrops(dropsTools, dropsUnwanted, dropsAssistant1st, dropsTextAndCalls,
 		format.Drop{Reason: "roles_do_not_alternate",
 			Text: "after the answers of tools comes the user, and not the assistant"}),
+	Keys:    slices.Concat(format.Documents("conversations"), format.Texts("system", "tools")),
 	Formats: format.OnlyJSONL,
 	Load: "llamafactory-cli train --stage sft --do_train true --model_name_or_path Qwen/Qwen3-0.6B --template qwen3 " +
 		"--dataset_dir {dir}/__meta__ --dataset train --output_dir saves",

@@ -27,6 +27,7 @@ var Together = format.Target{
 	Drops: tuningDrops(dropsTools, format.Drop{Reason: "tool_traffic",
 		Text: "the conversation calls tools, and the option `tools` is not set"},
 		format.Drop{Reason: dropUnwanted, Text: "of adjacent answers, which become one, only some have `weight` 0"}),
+	Keys:    chatKeys,
 	Formats: format.OnlyJSONL, Limits: fragment.Limits{MaxBytes: 50_000_000_000},
 	Load: "together files upload {file} --purpose fine-tune",
 	Make: func(_ string, o *format.Options) format.Formatter {

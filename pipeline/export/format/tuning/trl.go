@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // The datasets of TRL: https://huggingface.co/docs/trl/dataset_formats.
@@ -18,6 +19,7 @@ var TRLPromptCompletion = format.Target{
 	Rules:   trlRules,
 	Options: tuningOptions(),
 	Drops:   tuningDrops(dropsPrompt),
+	Keys:    format.Documents("prompt", "completion"),
 	Formats: format.OnlyJSONL,
 	Load:    "trl sft --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
 	Make: func(_ string, o *format.Options) format.Formatter {
@@ -37,6 +39,7 @@ var TRLKTO = format.Target{
 	}, trlRules...),
 	Options: tuningOptions(),
 	Drops:   tuningDrops(dropsPrompt),
+	Keys:    append(format.Documents("prompt", "completion"), fragment.Column{Name: "label", Type: fragment.Boolean}),
 	Formats: format.OnlyJSONL, Labels: []string{"true", "false"},
 	Load: "trl kto --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
 	Make: func(_ string, o *format.Options) format.Formatter {

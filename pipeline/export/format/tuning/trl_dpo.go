@@ -11,6 +11,7 @@ var TRLDPO = format.Target{
 	Rules:   pairRules(trlRules...),
 	Options: pairOptions(),
 	Drops:   pairDrops(dropsPrompt),
+	Keys:    format.Documents("prompt", "chosen", "rejected"),
 	Formats: format.OnlyJSONL,
 	Load:    "trl dpo --model_name_or_path Qwen/Qwen3-0.6B --dataset_name {dir} --output_dir trained",
 	Make:    func(_ string, o *format.Options) format.Formatter { return newPairFormatter("trl_dpo", o, trlDPO) },

@@ -1,0 +1,64 @@
+package jsonscan
+
+import (
+	"math"
+	"strconv"
+	"testing"
+)
+
+func TestNumbersThat64BitsDoNotHoldAreFound(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"a":1,"b":[-1.5e3,0,-0,-0.0,0e999,1E5],"c":"1e400","d\"1e400":"\\"}`: "",
+		`[9223372036854775807,-9223372036854775808]`:                           "",
+		`[9223372036854775808]`:                                                "9223372036854775808",
+		`[-9223372036854775809]`:                                               "-9223372036854775809",
+		`{"a":"\\","b":100000000000000000000000000000}`:                        "100000000000000000000000000000",
+		`1e400`:                                "1e400",
+		`[1, -1E+400 ]`:                        "-1E+400",
+		`1e-400`:                               "1e-400",
+		`[1.7976931348623157e308,5e-324]`:      "",
+		`1.7976931348623159e308`:               "1.7976931348623159e308",
+		`[0.1,0.30000000000000004,1e23]`:       "",
+		`0.10000000000000001`:                  "", // as %.17g writes a double
+		`0.1000000000000000055511151231257827`: "", // the double that is nearest to 0.1
+		`0.12345678901234567890123`:            "0.12345678901234567890123",
+		`0.00012345678901234567890123`:         "0.00012345678901234567890123",
+		`1000000.00000000000000000000001`:      "1000000.00000000000000000000001",
+		`1000000.00000000000000000000000`:      "",
+		`100000000000000000000000.0`:           "",
+		`"` + `100000000000000000000000` + `"`: "",
+		``:                                     "",
+	} {
+		if got := string(WideNumber([]byte(text))); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// What must hold: a number of at most 17 digits that is a double is never wide, in whatever form it
+// is written.
+func FuzzDoublesAreNotWide(f *testing.F) {
+	f.Add(0.1)
+	f.Add(math.MaxFloat64)
+	f.Add(5e-324)
+	f.Fuzz(func(t *testing.T, x float64) {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return
+		}
+		for _, format := range []byte{'e', 'f', 'g'} {
+			for _, digits := range []int{-1, 16, 30} {
+				text := strconv.AppendFloat(nil, x, format, digits, 64)
+				if format == 'f' && digits >= 0 {
+					continue // it cuts digits
+				}
+				if string(text) == strconv.FormatFloat(math.Trunc(x), 'f', -1, 64) {
+					continue // an integer
+				}
+				if wide := WideNumber(text); wide != nil {
+					t.Errorf("%v as %c%d: %s", x, format, digits, text)
+				}
+			}
+		}
+	})
+}
