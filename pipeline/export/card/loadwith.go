@@ -104,7 +104,8 @@ func duckSQL(m *export.Manifest, dir, split string) string {
 	if columns := columnsOf(m.Purpose, m.Target, optionsOf(m)); len(columns) > 0 {
 		reader, types = "read_json", ", "+duckTypes(columns)
 	}
-	return setup + fmt.Sprintf("FROM %s(%s, format = '%s', maximum_object_size = 134217728%s)", reader, files, layout, types)
+	return setup + fmt.Sprintf("FROM %s(%s, format = '%s', maximum_object_size = 134217728%s)", reader, files, layout,
+		types)
 }
 
 // maxNamedFiles is how many files a command names. The command reads the names of more files from

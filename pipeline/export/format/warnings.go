@@ -48,8 +48,8 @@ var warningTexts = map[string]string{
 		"left out",
 	NoField: "%d conversations have other fields in messages, tool calls or definitions of tools, which the reader of " +
 		"this target has no place for; they were left out",
-	WideNumber: "%d records have numbers that 64 bits do not hold, such as integers of 20 digits or 1e400. They are in the " +
-		"files as they were sent, but most readers of JSON round or refuse them; send such numbers as texts",
+	WideNumber: "%d records have numbers that 64 bits do not hold, such as integers of 20 digits or 1e400. They are in " +
+		"the files as they were sent, but most readers of JSON round or refuse them; send such numbers as texts",
 }
 
 // WarningText returns what a warning about a number of records means, and what to do.

@@ -6,17 +6,50 @@ import (
 	"maps"
 	"math"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/sinks/fragment"
+	"github.com/millrace/millrace/cmd/millrace/e2e/e2etest"
+	"github.com/millrace/millrace/pipeline/export"
 )
 
+// column is a column of the table in a card.
+type column struct {
+	name, kind string
+	fields     []*column // of an object, or of the objects of a list
+}
+
+var columnRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|`]+) \\| (?:may be null)? ?\\|$")
+
+// columnsOf reads the table of columns in the card of an export. The name of a field is its path:
+// feedback.score, files[].name.
+func columnsOf(t *testing.T, c *export.Completion) []*column {
+	t.Helper()
+	root := &column{}
+	all := map[string]*column{}
+	_, table, _ := strings.Cut(string(e2etest.ReadObject(t, c, export.CardName)), "## Columns")
+	table, _, _ = strings.Cut(table, "## How to load it")
+	for _, row := range columnRow.FindAllStringSubmatch(table, -1) {
+		path := row[1]
+		parent, at := root, strings.LastIndexByte(path, '.')
+		if at >= 0 {
+			parent = all[strings.TrimSuffix(path[:at], "[]")]
+		}
+		new := &column{name: path[at+1:], kind: row[2]}
+		all[path], parent.fields = new, append(parent.fields, new)
+	}
+	if len(root.fields) == 0 {
+		t.Fatalf("%s: no columns in the card", c.ExportID)
+	}
+	return root.fields
+}
+
 // compare compares what a reader has loaded with the records.
-func compare(t *testing.T, d *dataSet, columns []fragment.Column, want []object, got *loaded) {
+func compare(t *testing.T, d *dataSet, columns []*column, want []object, got *loaded) {
 	t.Helper()
 	if got.Error != "" {
 		t.Errorf("%s: %s", d.id, got.Error)
@@ -42,19 +75,19 @@ func compare(t *testing.T, d *dataSet, columns []fragment.Column, want []object,
 		for _, c := range columns {
 			wrong := ""
 			if d.format == "csv" {
-				wrong = differsAsText(c, record[c.Name], row, c.Name)
+				wrong = differsAsText(c, record[c.name], row, c.name)
 			} else {
-				wrong = differs(c, record[c.Name], row[c.Name])
+				wrong = differs(c, record[c.name], row[c.name])
 			}
 			if wrong != "" {
-				t.Errorf("%s: row %d, %s, which is %s: %s", d.id, i, c.Name, got.Columns[c.Name], wrong)
+				t.Errorf("%s: row %d, %s, which is %s: %s", d.id, i, c.name, got.Columns[c.name], wrong)
 			}
 		}
 	}
 }
 
 // differs says how a loaded value is another than that of the record, "" for the same.
-func differs(c fragment.Column, want, got any) string {
+func differs(c *column, want, got any) string {
 	wrong := fmt.Sprintf("is %#v, want %#v", got, want)
 	if want == nil || got == nil {
 		if want == nil && got == nil {
@@ -62,12 +95,12 @@ func differs(c fragment.Column, want, got any) string {
 		}
 		return wrong
 	}
-	switch c.Type {
-	case fragment.Text, fragment.Boolean, fragment.Integer:
+	switch c.kind {
+	case "text", "true or false", "integer":
 		if got == want {
 			return ""
 		}
-	case fragment.Float:
+	case "number":
 		g, ok := got.(json.Number)
 		if !ok || !strings.ContainsAny(string(g), ".e") {
 			return wrong
@@ -77,35 +110,36 @@ func differs(c fragment.Column, want, got any) string {
 		if err1 == nil && err2 == nil && math.Float64bits(a) == math.Float64bits(b) {
 			return ""
 		}
-	case fragment.Time:
+	case "time, UTC":
 		o, _ := got.(object)
 		at, err := time.Parse(time.RFC3339Nano, want.(string))
 		if err == nil && fmt.Sprint(o["time"]) == strconv.FormatInt(at.UnixMilli(), 10) {
 			return ""
 		}
-	case fragment.Document:
+	case "JSON":
 		if text, ok := got.(string); ok {
 			return sameJSONText(want, text)
 		}
 		return sameJSON(want, got)
-	case fragment.Struct:
+	case "object":
 		o, ok := got.(object)
 		if !ok {
 			return wrong
 		}
-		for _, f := range c.Fields {
-			if wrong := differs(f, want.(object)[f.Name], o[f.Name]); wrong != "" {
-				return f.Name + " " + wrong
+		for _, f := range c.fields {
+			if wrong := differs(f, want.(object)[f.name], o[f.name]); wrong != "" {
+				return f.name + " " + wrong
 			}
 		}
 		return ""
-	case fragment.List:
+	default:
+		element := &column{kind: strings.TrimPrefix(c.kind, "list of "), fields: c.fields}
 		list, ok := got.([]any)
-		if !ok || len(list) != len(want.([]any)) {
+		if element.kind == c.kind || !ok || len(list) != len(want.([]any)) {
 			return wrong
 		}
-		for i, element := range want.([]any) {
-			if wrong := differs(*c.Element, element, list[i]); wrong != "" {
+		for i, value := range want.([]any) {
+			if wrong := differs(element, value, list[i]); wrong != "" {
 				return fmt.Sprintf("%d %s", i, wrong)
 			}
 		}
@@ -116,12 +150,12 @@ func differs(c fragment.Column, want, got any) string {
 
 // differsAsText says how the cells of a row of CSV are others than the value of a record. An empty
 // cell is a text without characters, or null.
-func differsAsText(c fragment.Column, want any, row object, name string) string {
-	if c.Type == fragment.Struct {
+func differsAsText(c *column, want any, row object, name string) string {
+	if c.kind == "object" {
 		of, _ := want.(object)
-		for _, f := range c.Fields {
-			if wrong := differsAsText(f, of[f.Name], row, name+"_"+f.Name); wrong != "" {
-				return f.Name + " " + wrong
+		for _, f := range c.fields {
+			if wrong := differsAsText(f, of[f.name], row, name+"_"+f.name); wrong != "" {
+				return f.name + " " + wrong
 			}
 		}
 		return ""
@@ -133,7 +167,7 @@ func differsAsText(c fragment.Column, want any, row object, name string) string 
 		return fmt.Sprintf("is %#v, want %#v", cell, want)
 	case want == nil && text == "":
 		return ""
-	case c.Type == fragment.List || c.Type == fragment.Document:
+	case c.kind == "JSON" || strings.HasPrefix(c.kind, "list of "):
 		return sameJSONText(want, text)
 	case text != fmt.Sprint(want):
 		return fmt.Sprintf("is %#v, want %#v", cell, want)

@@ -92,11 +92,12 @@ func events(t *testing.T) string {
 	}
 	run := append(fields{
 		{"question", always, same(`"2026-10-05T08:00:00Z"`)},
+		{"ended_at", laterOnly, func(row int) string { return moment(row + 1) }},
 		{"answer", always, quoted(t, 0)},
 		{"app_name", always, same(`"null"`)},
 		{"user_id", laterOnly, func(row int) string { return fmt.Sprintf(`"123456789012345678%d"`, row) }},
 		{"session_id", firstOnly, same(`"0042"`)},
-		{"trace_id", laterOnly, quoted(t, 6)},
+		{"trace_id", laterOnly, quoted(t, 6)}, // request_id is always null
 		{"reference", firstOnly, quoted(t, 10)},
 		{"system_inputs", laterOnly, same(`{"today":"2026-10-05"}`)},
 	}, common...)
@@ -106,7 +107,6 @@ func events(t *testing.T) string {
 		{"node_type", always, same(`"llm"`)},
 		{"node_name", laterOnly, same(`"2026-10-05"`)},
 		{"sequence", firstOnly, same("7")},
-		{"ended_at", laterOnly, func(row int) string { return moment(row + 1) }},
 		{"prompt", firstOnly, same(`{"template":"0017 {{order}}","variables":` + numbers + `}`)},
 		{"parameters", laterOnly, same(numbers)},
 		{"chunks", laterOnly, func(row int) string {

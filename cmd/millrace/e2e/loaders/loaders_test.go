@@ -14,8 +14,6 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/e2e/e2etest"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format/targets"
-	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // dataSet is an export of the matrix.
@@ -39,8 +37,8 @@ func dataSets() (all []dataSet) {
 }
 
 func (d *dataSet) request() object {
-	r := object{"export_id": d.id, "workspace_id": "default", "purpose": d.purpose, "source": "recipe", "app_id": "loaders",
-		"selection": object{"limit": 1000}, "target": d.target, "format": d.format, "compression": d.compression,
+	r := object{"export_id": d.id, "workspace_id": "default", "purpose": d.purpose, "source": "recipe",
+		"app_id": "loaders", "target": d.target, "format": d.format, "compression": d.compression, "selection": object{"limit": 1000},
 		"fragment": object{"max_records": runsAFragment}}
 	switch {
 	case strings.HasPrefix(d.purpose, "node_"):
@@ -49,22 +47,6 @@ func (d *dataSet) request() object {
 		r["options"] = object{"dedupe": false}
 	}
 	return r
-}
-
-func (d *dataSet) columns(t *testing.T) []fragment.Column {
-	t.Helper()
-	target, err := targets.Find(d.purpose, d.target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := target.Formatter(d.purpose, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if columns := f.Columns(); columns != nil {
-		return columns
-	}
-	return target.Keys
 }
 
 // Every canonical target is written in every format, with texts and numbers that readers like to
@@ -105,7 +87,7 @@ func TestTheCommandsOfCardsChangeNoValue(t *testing.T) {
 			wanted[d.purpose+d.target] = records
 			if d.target == "canonical" {
 				isInClickHouse(t, s, d.purpose, records)
-				isNullWhereItShould(t, d.columns(t), records)
+				isNullWhereItShould(t, columnsOf(t, of(d.id)), records)
 			}
 		}
 	}
@@ -130,7 +112,7 @@ func TestTheCommandsOfCardsChangeNoValue(t *testing.T) {
 			t.Parallel()
 			for i, got := range load(t, python, tasks[reader]) {
 				d := tasks[reader][i].dataSet
-				compare(t, &d, d.columns(t), wanted[d.purpose+d.target], &got)
+				compare(t, &d, columnsOf(t, of(d.id)), wanted[d.purpose+d.target], &got)
 			}
 		})
 	}
@@ -289,13 +271,13 @@ func isInClickHouse(t *testing.T, s *e2etest.Site, purpose string, records []obj
 
 // isNullWhereItShould checks that the data set has columns which are null in the first fragment
 // only, in the last only, and always.
-func isNullWhereItShould(t *testing.T, columns []fragment.Column, records []object) {
+func isNullWhereItShould(t *testing.T, columns []*column, records []object) {
 	t.Helper()
 	found := map[string]int{}
 	for _, c := range columns {
 		var nulls []bool
 		for _, r := range records {
-			nulls = append(nulls, r[c.Name] == nil)
+			nulls = append(nulls, r[c.name] == nil)
 		}
 		first, last := nulls[:runsAFragment], nulls[runsInAll-runsAFragment:]
 		switch {

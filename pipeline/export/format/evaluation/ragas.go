@@ -18,8 +18,9 @@ var Ragas = format.Target{
 		"`retrieved_contexts` is always there, `[]` where nothing was retrieved: Ragas takes the keys of the first sample " +
 			"for those of all",
 	},
-	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer},
-	Keys:    slices.Concat(format.Texts("user_input", "response"), listOfTexts("retrieved_contexts"), format.Texts("reference")),
+	Drops: []format.Drop{dropNoQuestion, dropNoAnswer},
+	Keys: slices.Concat(format.Texts("user_input", "response"), listOfTexts("retrieved_contexts"),
+		format.Texts("reference")),
 	Formats: format.OnlyJSONL, Make: makeFunc("ragas", record.WithChunks, appendRagas),
 	Load: `python3 -c "from ragas import EvaluationDataset; print(len(EvaluationDataset.from_jsonl('{file}')))"`,
 }
