@@ -57,13 +57,12 @@ func isWide(token []byte) bool {
 	if i := bytes.IndexAny(token, "eE"); i >= 0 {
 		mantissa, exponent = token[:i], token[i+1:]
 	}
-	point := bytes.IndexByte(mantissa, '.')
-	if point < 0 && len(exponent) == 0 {
+	if len(mantissa) == len(token) && bytes.IndexByte(token, '.') < 0 {
 		_, err := strconv.ParseInt(string(token), 10, 64)
 		return err != nil
 	}
-	digits := bytes.TrimLeft(mantissa, "-0.")
-	n := len(digits) - bytes.Count(digits, []byte("."))
+	digits := bytes.Trim(bytes.ReplaceAll(mantissa, []byte("."), nil), "-0")
+	n := len(digits)
 	if n == 0 {
 		return false // 0, whatever the exponent
 	}
@@ -79,7 +78,6 @@ func isWide(token []byte) bool {
 	}
 	// The double, written with as many digits, has the same digits.
 	written := strconv.AppendFloat(nil, x, 'e', n-1, 64)
-	written = written[:bytes.IndexByte(written, 'e')]
-	return !bytes.Equal(bytes.ReplaceAll(bytes.TrimLeft(written, "-"), []byte("."), nil),
-		bytes.ReplaceAll(digits, []byte("."), nil))
+	written = bytes.ReplaceAll(written[:bytes.IndexByte(written, 'e')], []byte("."), nil)
+	return !bytes.Equal(bytes.TrimLeft(written, "-"), digits)
 }

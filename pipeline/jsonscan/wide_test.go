@@ -1,6 +1,7 @@
 package jsonscan
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"testing"
@@ -46,13 +47,10 @@ func FuzzDoublesAreNotWide(f *testing.F) {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return
 		}
-		for _, format := range []byte{'e', 'f', 'g'} {
-			for _, digits := range []int{-1, 16, 30} {
+		for format, precisions := range map[byte][]int{'e': {-1, 16, 29}, 'g': {-1, 17, 30}, 'f': {-1}} {
+			for _, digits := range precisions {
 				text := strconv.AppendFloat(nil, x, format, digits, 64)
-				if format == 'f' && digits >= 0 {
-					continue // it cuts digits
-				}
-				if string(text) == strconv.FormatFloat(math.Trunc(x), 'f', -1, 64) {
+				if !bytes.ContainsAny(text, ".e") {
 					continue // an integer
 				}
 				if wide := WideNumber(text); wide != nil {
