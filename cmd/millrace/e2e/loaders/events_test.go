@@ -82,7 +82,7 @@ func events(t *testing.T) string {
 		{"started_at", always, func(row int) string { return moment(row) }},
 		{"inputs", always, same(numbers)},
 		{"outputs", firstOnly, shapes},
-		{"messages", laterOnly, same(messages)},
+		{"messages", always, same(messages)}, // input groups depend on them
 		{"error", laterOnly, func(row int) string { return `{"type":"1.10","message":` + quoted(t, 3)(row) + `}` }},
 		{"files", firstOnly, same(files)},
 		{"model", always, same(`"1.10"`)},

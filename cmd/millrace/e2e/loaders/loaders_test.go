@@ -289,7 +289,7 @@ func isNullWhereItShould(t *testing.T, columns []*column, records []object) {
 			found["in the last"]++
 		}
 	}
-	if found["in the first"] < 3 || found["in the last"] < 3 || found["always"] == 0 {
+	if found["in the first"] < 2 || found["in the last"] < 2 || found["always"] == 0 {
 		t.Errorf("columns that are null: %v", fmt.Sprint(found))
 	}
 }
