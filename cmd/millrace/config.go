@@ -54,6 +54,19 @@ func (versionCommand) Run(a *app.App) error {
 	return err
 }
 
+// revision returns the commit that the program was built from, or unknown.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
+}
+
 // version returns the module's version, or (devel) if the build does not know it.
 func version() string {
 	info, ok := debug.ReadBuildInfo()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/extract"
 	"github.com/millrace/millrace/pipeline/export/plan"
 	"github.com/millrace/millrace/pipeline/export/seal"
@@ -26,7 +28,7 @@ type exportCommand struct{}
 
 // Run runs the role until it is told to stop.
 func (exportCommand) Run(ctx context.Context, a *app.App) error {
-	o, err := newOps(a.Config.OpsAddr)
+	o, err := newOps(a, "export")
 	if err != nil {
 		return err
 	}
@@ -59,23 +61,29 @@ func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Co
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
+	b = b.Measured(o.bucket)
 	if err := b.Probe(ctx); err != nil {
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
 	config := func(slots int) stage.Config {
 		return stage.Config{Config: kafka, TransactionalIDPrefix: a.Config.KafkaTransactionalIDPrefix, Slots: slots}
 	}
+	dsn := func(stage string) *clickhouse.DSN { return a.Config.DSN.Measured(o.clickhouse, stage) }
 	planStage := plan.New(plan.Config{
 		Config: config(planSlots), WindowRecords: int64(a.Config.ExportWindowRecords),
 		WindowsInFlight: a.Config.ExportWindowsInFlight,
 		Cluster:         a.Config.ClickHouseCluster,
-	}, a.Config.DSN, b)
-	extractStage := extract.New(extract.Config{Config: config(a.Config.ExportConcurrency)}, a.Config.DSN, b)
+	}, dsn(export.StagePlan), b)
+	extractStage := extract.New(extract.Config{Config: config(a.Config.ExportConcurrency)}, dsn(export.StageExtract), b)
 	sealStage := seal.New(seal.Config{
 		Config: config(sealSlots), WindowsInFlight: a.Config.ExportWindowsInFlight, Cluster: a.Config.ClickHouseCluster,
-	}, a.Config.DSN, b)
-	trackStage := track.New(kafka, a.Config.DSN)
-	janitor := seal.NewJanitor(seal.JanitorConfig{Metrics: o.registry, Log: a.Log}, a.Config.DSN, b)
-	o.ready = append(append(o.ready, planStage.Ready(), sealStage.Ready(), trackStage.Ready()), extractStage.Ready()...)
+	}, dsn(export.StageSeal), b)
+	trackStage := track.New(kafka, dsn(export.StageTrack))
+	janitor := seal.NewJanitor(seal.JanitorConfig{Metrics: o.registry, Log: a.Log}, dsn("janitor"), b)
+	o.readiness.started = append(o.readiness.started, planStage.Ready(), sealStage.Ready(), trackStage.Ready())
+	o.readiness.started = append(o.readiness.started, extractStage.Ready()...)
+	if err := o.readiness.watch(a, o, b); err != nil {
+		return nil, err
+	}
 	return []func(context.Context) error{planStage.Run, extractStage.Run, sealStage.Run, trackStage.Run, janitor.Run}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
@@ -20,23 +19,26 @@ type ingestCommand struct{}
 
 // Run runs the role until it is told to stop.
 func (ingestCommand) Run(ctx context.Context, a *app.App) error {
-	o, err := newOps(a.Config.OpsAddr)
+	o, err := newOps(a, "ingest")
 	if err != nil {
 		return err
 	}
-	stage, err := newIngestStage(a, o.registry)
+	stage, err := newIngestStage(a, o)
 	if err != nil {
 		return err
 	}
-	o.ready = append(o.ready, stage.Ready())
+	o.readiness.started = append(o.readiness.started, stage.Ready())
+	if err := o.readiness.watch(a, o, nil); err != nil {
+		return err
+	}
 	a.Log.Info("millrace ingest", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse",
 		a.Config.DSN.Addr())
 	fmt.Fprintf(a.Stdout, "ops %s\n", o.url())
 	return runAll(ctx, o, stage.Run)
 }
 
-func newIngestStage(a *app.App, registry prometheus.Registerer) (*ingest.Stage, error) {
-	kafka, err := a.KafkaConfig(registry)
+func newIngestStage(a *app.App, o *ops) (*ingest.Stage, error) {
+	kafka, err := a.KafkaConfig(o.registry)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +47,7 @@ func newIngestStage(a *app.App, registry prometheus.Registerer) (*ingest.Stage, 
 		BatchRows:     a.Config.IngestBatchRows,
 		BatchBytes:    a.Config.IngestBatchBytes,
 		BatchInterval: a.Config.IngestBatchInterval,
-	}, runstore.New(a.Config.DSN)), nil
+	}, runstore.New(a.Config.DSN.Measured(o.clickhouse, ingest.Name))), nil
 }
 
 // runAll runs all functions at once, and serves the operators' endpoints until the last function

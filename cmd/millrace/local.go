@@ -74,14 +74,14 @@ func withRoles(ctx context.Context, a *app.App, dir string, f func(context.Conte
 
 // runRoles runs the roles on the stack's services, and calls f while they run.
 func runRoles(ctx context.Context, a *app.App, s *stack, f func(context.Context, *stack) error) (err error) {
-	if s.ops, err = newOps(a.Config.OpsAddr); err != nil {
+	if s.ops, err = newOps(a, "local"); err != nil {
 		return err
 	}
-	ingestStage, err := newIngestStage(a, s.ops.registry)
+	ingestStage, err := newIngestStage(a, s.ops)
 	if err != nil {
 		return err
 	}
-	s.ops.ready = append(s.ops.ready, ingestStage.Ready())
+	s.ops.readiness.started = append(s.ops.readiness.started, ingestStage.Ready())
 	exports, err := newExportStages(ctx, a, s.ops)
 	if err != nil {
 		return err

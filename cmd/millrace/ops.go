@@ -7,29 +7,52 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/sinks/bucket"
 )
 
 // ops serves the operators' endpoints of a process: metrics, health and profiles.
 type ops struct {
-	registry *prometheus.Registry
-	listener net.Listener
-	ready    []<-chan struct{} // the process is ready when all are closed
+	registry   *prometheus.Registry
+	clickhouse *clickhouse.Metrics
+	bucket     *bucket.Metrics
+	listener   net.Listener
+	readiness  readiness
 }
 
-func newOps(addr string) (*ops, error) {
-	listener, err := net.Listen("tcp", addr)
+// newOps listens on MILLRACE_OPS_ADDR. Role is that of the process, for its metrics.
+func newOps(a *app.App, role string) (*ops, error) {
+	listener, err := net.Listen("tcp", a.Config.OpsAddr)
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_OPS_ADDR: %w", err)
 	}
 	o := &ops{registry: prometheus.NewRegistry(), listener: listener}
+	o.readiness.report = func(what string, err error) {
+		a.Log.Warn("not ready: a dependency does not answer", "dependency", what, "error", err)
+	}
 	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		collectors.NewBuildInfoCollector())
+		newBuildInfo(role))
+	o.clickhouse, o.bucket = clickhouse.NewMetrics(o.registry), bucket.NewMetrics(o.registry)
 	return o, nil
+}
+
+// newBuildInfo returns the metric that tells which program runs.
+func newBuildInfo(role string) prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "millrace", Name: "build_info", Help: "1; the labels tell which program runs, in which role.",
+		ConstLabels: prometheus.Labels{"version": version(), "revision": revision(), "go_version": runtime.Version(),
+			"role": role},
+	})
+	g.Set(1)
+	return g
 }
 
 func (o *ops) url() string { return "http://" + o.listener.Addr().String() }
@@ -44,6 +67,7 @@ func (o *ops) run(ctx context.Context) error {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	defer o.readiness.close()
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -52,14 +76,10 @@ func (o *ops) run(ctx context.Context) error {
 	return nil
 }
 
-func (o *ops) readyz(w http.ResponseWriter, _ *http.Request) {
-	for _, ready := range o.ready {
-		select {
-		case <-ready:
-		default:
-			http.Error(w, "waiting for Kafka or ClickHouse; see the log", http.StatusServiceUnavailable)
-			return
-		}
+func (o *ops) readyz(w http.ResponseWriter, r *http.Request) {
+	if err := o.readiness.ready(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
 	}
 	fmt.Fprintln(w, "ok")
 }

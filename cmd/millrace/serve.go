@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages"
+	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -31,7 +32,7 @@ type serveCommand struct{}
 
 // Run runs the role until it is told to stop.
 func (serveCommand) Run(ctx context.Context, a *app.App) error {
-	o, err := newOps(a.Config.OpsAddr)
+	o, err := newOps(a, "serve")
 	if err != nil {
 		return err
 	}
@@ -97,12 +98,15 @@ func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
 	}
 	// With cancellation, a caller gets an error when Kafka does not acknowledge, instead of waiting
 	// for ever.
-	producer, err := a.KafkaClient(append(kafka.ProducerOptions(), kgo.AllowIdempotentProduceCancellation())...)
+	producer, err := a.KafkaClient(append(kafka.ProducerOptions(), kgo.AllowIdempotentProduceCancellation(),
+		kafka.ClientHooks(o.registry, "producer"))...)
 	if err != nil {
 		return nil, err
 	}
 	s.closing = append(s.closing, producer.Close)
-	conn, err := a.Config.DSN.Open()
+	dsn := a.Config.DSN.Measured(o.clickhouse, "serve")
+	dsn.Timer().Init(dryrun.Query)
+	conn, err := dsn.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -111,15 +115,21 @@ func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
+	b = b.Measured(o.bucket)
 	s.closing = append(s.closing, func() { b.Close() })
-	s.exports = live.New(live.Config{Config: kafkaConfig, Producer: producer}, conn, b)
-	runs := history.New(conn)
-	o.ready = append(o.ready, s.exports.Ready())
+	s.exports = live.New(live.Config{Config: kafkaConfig, Producer: producer, Timer: dsn.Timer()}, conn, b)
+	runs := history.New(conn, dsn.Timer())
+	o.readiness.started = append(o.readiness.started, s.exports.Ready())
+	if o.readiness.checks == nil { // in local, the export stages have set them
+		if err := o.readiness.watch(a, o, b); err != nil {
+			return nil, err
+		}
+	}
 	handlers := api.New(api.Config{
 		Version: version(), TopicPrefix: a.Config.KafkaTopicPrefix, PublicURL: a.Config.HTTPURL, Producer: producer,
-		Registry: o.registry, Ready: o.ready, Log: a.Log,
+		Registry: o.registry, Ready: o.readiness.ready, Log: a.Log,
 	}, api.Deps{
-		Auth: authenticator, Exports: s.exports, History: runs, DSN: a.Config.DSN, Bucket: b,
+		Auth: authenticator, Exports: s.exports, History: runs, DSN: dsn, Bucket: b,
 		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log}, authenticator, runs,
 			s.exports),
 	})

@@ -115,9 +115,7 @@ func trouble() []panel {
 			"none, or a few during a restart.", "repetitions without end mean that something is down: the name says what, " +
 				"and the log has the error with its cause."},
 			units.Short, 8, over("sum by (stage, what) (increase(millrace_stage_retries_total{$}[$__rate_interval])) > 0",
-				"{{stage}} {{what}}"),
-			over("sum by (what, class) (increase(millrace_ingest_retries_total{$}[$__rate_interval])) > 0",
-				"ingest {{what}} ({{class}})")),
+				"{{stage}} {{what}}")),
 		bars(about{"Errors by class", "Errors of the stages. retry: tried again; row: the record's own fault; stop: the " +
 			"process ends.",
 			"none.", "stop needs you: the log says what to change, such as a password or a missing topic. retry that goes " +

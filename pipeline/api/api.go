@@ -49,8 +49,9 @@ type Config struct {
 	PublicURL string
 	Producer  *kgo.Client
 	Registry  *prometheus.Registry
-	// Ready are channels; the server is ready when all of them are closed.
-	Ready []<-chan struct{}
+	// Ready returns an error while the server, or what it depends on, is not ready. The answer of
+	// /readyz shows the error to anybody. Nil: it is always ready.
+	Ready func(context.Context) error
 	Log   *slog.Logger
 }
 

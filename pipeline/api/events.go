@@ -53,6 +53,8 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 	defer cancel()
 	defer context.AfterFunc(a.stopping, cancel)()
 	control := http.NewResponseController(w)
+	a.metrics.streams.Inc()
+	defer a.metrics.streams.Dec()
 	began := false
 	for state, err := range a.exports.Watch(ctx, id, keepAlive) {
 		switch {

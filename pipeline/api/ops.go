@@ -14,6 +14,7 @@ import (
 type metrics struct {
 	requests *prometheus.HistogramVec
 	inFlight prometheus.Gauge
+	streams  prometheus.Gauge
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -27,8 +28,12 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Namespace: "millrace", Subsystem: "http", Name: "requests_in_flight",
 			Help: "Requests that are being answered, with streams.",
 		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "millrace", Name: "sse_subscribers",
+			Help: "Clients that are sent the progress of an export as server-sent events.",
+		}),
 	}
-	registry.MustRegister(m.requests, m.inFlight)
+	registry.MustRegister(m.requests, m.inFlight, m.streams)
 	return m
 }
 
@@ -72,18 +77,16 @@ func (a *API) registerOps() {
 	a.mux.Handle("GET /metrics", promhttp.HandlerFor(a.cfg.Registry, promhttp.HandlerOpts{Registry: a.cfg.Registry}))
 }
 
-func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
-	for _, ready := range a.cfg.Ready {
-		select {
-		case <-ready:
-		default:
-			http.Error(w, "waiting for Kafka or ClickHouse; see the log", http.StatusServiceUnavailable)
-			return
-		}
-	}
+func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	if a.stopping.Err() != nil {
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
 		return
+	}
+	if a.cfg.Ready != nil {
+		if err := a.cfg.Ready(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 	}
 	fmt.Fprintln(w, "ok")
 }

@@ -4,6 +4,7 @@
 //	clickhouse.go  data source names and connections
 //	query.go       queries with parameters and settings, and reading small answers
 //	errors.go      what a stage does about an error, and what an operator does
+//	metrics.go     Metrics and Timer: how long queries take
 //	migrate.go     migrations: rendering, applying and recording them
 package clickhouse
 
@@ -27,6 +28,7 @@ const DefaultDatabase = "millrace"
 type DSN struct {
 	options  *chgo.Options
 	Database string
+	timer    *Timer
 }
 
 // ParseDSN parses a data source name. The error does not contain it, since it may contain a

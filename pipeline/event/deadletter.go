@@ -23,6 +23,18 @@ const (
 	HeaderTimestamp = "millrace_timestamp" // the record's, RFC 3339
 )
 
+// OtherCode stands for codes that are not in [DeadLetterCodes], where the number of values is bounded.
+const OtherCode = "other"
+
+// DeadLetterCodes are the values of header millrace_error: the codes of package strictjson, and those
+// of mistakes in a cancel. The last one is OtherCode.
+var DeadLetterCodes = func() (codes []string) {
+	for _, code := range strictjson.Codes {
+		codes = append(codes, string(code))
+	}
+	return append(codes, "unknown_field", "not_possible", OtherCode)
+}()
+
 // IsDeadLetterHeader reports whether DeadLetter writes the header. DeadLetter replaces such headers
 // of a record.
 func IsDeadLetterHeader(key string) bool {

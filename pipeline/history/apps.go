@@ -44,7 +44,7 @@ func (s *Store) App(ctx context.Context, workspace, source, appID string, days i
 }
 
 func (s *Store) apps(ctx context.Context, workspace, source, appID string, days int) ([]App, error) {
-	r := s.read(workspace)
+	r := s.read(workspace, readApps)
 	now := r.now.UTC()
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
 	counts := &counts{r: r, first: today.AddDate(0, 0, 1-max(days, 1)), end: today.AddDate(0, 0, 1),

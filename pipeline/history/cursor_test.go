@@ -18,7 +18,7 @@ func TestATamperedCursorIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	encode := base64.RawURLEncoding.EncodeToString
-	store := New(nil) // it is not asked
+	store := New(nil, nil) // it is not asked
 	for name, cursor := range map[string]string{
 		"cut": good[:len(good)-4], "padded": good + "=", "newline": good + "\n", "other alphabet": "+/+/",
 		"words": "next page", "short": encode(raw[:8]),

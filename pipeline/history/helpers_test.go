@@ -37,7 +37,7 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	f := &fixture{t: t, store: New(conn), conn: conn, sink: runstore.New(dsn)}
+	f := &fixture{t: t, store: New(conn, nil), conn: conn, sink: runstore.New(dsn)}
 	f.store.now = func() time.Time { return noon }
 	t.Cleanup(f.sink.Close)
 	for _, table := range []string{"runs", "nodes", "feedback"} {

@@ -14,7 +14,7 @@ func (s *Store) Nodes(ctx context.Context, workspace, source, appID string) ([]N
 	if appID == "" {
 		return nil, ErrNotFound
 	}
-	r := s.read(workspace)
+	r := s.read(workspace, readNodes)
 	nodes, known, err := r.nodes(ctx, r.app(source, appID))
 	switch {
 	case err != nil:

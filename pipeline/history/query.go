@@ -24,12 +24,24 @@ const grace = 3 * time.Second
 // Store reads ClickHouse.
 type Store struct {
 	conn        driver.Conn
+	timer       *clickhouse.Timer
 	maxDuration time.Duration
 	now         func() time.Time
 }
 
-// New returns a store.
-func New(conn driver.Conn) *Store { return &Store{conn, maxDuration, time.Now} }
+// Names of the answers in metrics. One answer may take several queries.
+const (
+	readApps  = "apps"
+	readNodes = "nodes"
+	readRun   = "run"
+	readRuns  = "runs"
+)
+
+// New returns a store. Timer measures its queries, and may be nil.
+func New(conn driver.Conn, timer *clickhouse.Timer) *Store {
+	timer.Init(readApps, readNodes, readRun, readRuns)
+	return &Store{conn, timer, maxDuration, time.Now}
+}
 
 // reading is the state that the queries of one answer share. All of them read one workspace, which
 // is bound from the start (invariant 9).
@@ -39,6 +51,8 @@ func New(conn driver.Conn) *Store { return &Store{conn, maxDuration, time.Now} }
 type reading struct {
 	*clickhouse.Binder
 	conn     driver.Conn
+	name     string
+	timer    *clickhouse.Timer
 	deadline time.Time
 	now      time.Time
 }
@@ -46,8 +60,9 @@ type reading struct {
 // inWorkspace is a condition of every query.
 const inWorkspace = "workspace_id = unhex({workspace:String})"
 
-func (s *Store) read(workspace string) *reading {
-	r := &reading{Binder: &clickhouse.Binder{}, conn: s.conn, deadline: time.Now().Add(s.maxDuration), now: s.now()}
+func (s *Store) read(workspace, name string) *reading {
+	r := &reading{Binder: &clickhouse.Binder{}, conn: s.conn, name: name, timer: s.timer,
+		deadline: time.Now().Add(s.maxDuration), now: s.now()}
 	r.Text("workspace", workspace)
 	return r
 }
@@ -111,7 +126,7 @@ func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Ro
 	query.Settings = settings(left)
 	limited, cancel := context.WithDeadline(ctx, r.deadline.Add(grace))
 	defer cancel()
-	err := r.stream(query.Context(noDeadline{limited}), sql, scan)
+	err := r.timer.Time(r.name, func() error { return r.stream(query.Context(noDeadline{limited}), sql, scan) })
 	switch code := clickhouse.Code(err); {
 	case err == nil:
 		return nil

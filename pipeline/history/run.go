@@ -16,7 +16,7 @@ const maxFeedback = 100
 
 // Run returns a run with everything stored about it, or ErrNotFound.
 func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, error) {
-	r := s.read(workspace)
+	r := s.read(workspace, readRun)
 	r.Text("run", runID)
 	detail, err := r.whole(ctx)
 	switch {

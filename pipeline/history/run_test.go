@@ -236,7 +236,7 @@ func open(t *testing.T, addr, database string) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return New(conn)
+	return New(conn, nil)
 }
 
 func TestErrorsOfClickHouseArePassedOn(t *testing.T) {
@@ -246,7 +246,7 @@ func TestErrorsOfClickHouseArePassedOn(t *testing.T) {
 	down := clickhousetest.NewProxy(t, "127.0.0.1:1")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	impatient := New(f.conn)
+	impatient := New(f.conn, nil)
 	impatient.maxDuration = 0
 	for name, c := range map[string]struct {
 		ctx   context.Context
@@ -284,7 +284,7 @@ func TestASearchThatTakesTooLongIsStoppedByTheServer(t *testing.T) {
 	f := newFixture(t)
 	for name, deadline := range map[string]time.Duration{"of the answer": 500 * time.Millisecond,
 		"before the caller's": time.Second} {
-		r := f.store.read("acme")
+		r := f.store.read("acme", readRun)
 		r.deadline = time.Now().Add(deadline)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

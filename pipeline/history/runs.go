@@ -43,7 +43,7 @@ func (s *Store) page(ctx context.Context, q *Query, after *key) (*Page, error) {
 		limit = defaultPage
 	}
 	limit = min(limit, maxPage)
-	r := s.read(q.Workspace)
+	r := s.read(q.Workspace, readRuns)
 	keys, err := newSearch(r, q, after).find(ctx, limit+1)
 	if err != nil || len(keys) == 0 {
 		return page, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,8 +31,13 @@ func (s *Stage) decode(fetches kgo.Fetches, b *batch) {
 			offset:     kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1},
 			assignment: s.owned.polled(p, last.Offset+1),
 		})
+		s.lag.Polled(f.Records)
+		records := slices.DeleteFunc(f.Records, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
+		if len(records) == 0 {
+			return
+		}
 		group.Go(func() error {
-			c := s.decodeRecords(f.Records)
+			c := s.decodeRecords(records)
 			mu.Lock()
 			defer mu.Unlock()
 			b.addAll(c)

@@ -316,11 +316,19 @@ func (s *stage) gather() []*dto.MetricFamily {
 func (s *stage) series(name string) int {
 	s.w.Helper()
 	for _, family := range s.gather() {
-		if family.GetName() == "millrace_ingest_"+name {
+		if family.GetName() == fullName(name) {
 			return len(family.GetMetric())
 		}
 	}
 	return 0
+}
+
+// fullName returns the name of a metric of ingest, or name if it is whole.
+func fullName(name string) string {
+	if strings.HasPrefix(name, "millrace_") {
+		return name
+	}
+	return "millrace_ingest_" + name
 }
 
 // metric returns the value of a metric, summed over the series with these labels, given in pairs of
@@ -329,7 +337,7 @@ func (s *stage) metric(name string, labels ...string) float64 {
 	s.w.Helper()
 	sum := 0.0
 	for _, family := range s.gather() {
-		if family.GetName() != "millrace_ingest_"+name {
+		if family.GetName() != fullName(name) {
 			continue
 		}
 		for _, m := range family.GetMetric() {

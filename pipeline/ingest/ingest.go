@@ -76,6 +76,8 @@ type Stage struct {
 	log     *slog.Logger
 	retry   kafka.Retrier // for ever
 	metrics *metrics
+	shared  *kafka.StageMetrics
+	lag     *kafka.Lag
 	ready   chan struct{}
 	owned   owned
 	seen    identities
@@ -85,12 +87,20 @@ type Stage struct {
 func New(cfg Config, store *runstore.Store) *Stage {
 	cfg.Name = Name
 	s := &Stage{
-		cfg: cfg.withDefaults(), store: store, log: cfg.Log.With("stage", Name), retry: cfg.Retrier(),
+		cfg: cfg.withDefaults(), store: store, log: cfg.Log.With("stage", Name), retry: cfg.Retrier(append(tables, tryCheck, tryCommit)...),
 		metrics: newMetrics(cfg.Metrics), ready: make(chan struct{}),
 	}
 	s.retry.Pause, s.retry.MaxPause = minPause, maxPause
+	s.shared, s.lag = s.cfg.StageMetrics(), s.cfg.NewLag(nil, event.TopicRuns)
+	s.shared.Slots.Set(1)
 	return s
 }
+
+// What is tried again, beside the inserts into the tables.
+const (
+	tryCheck  = "check"
+	tryCommit = "commit"
+)
 
 // The pauses between attempts are shorter than those of other stages, because every pause delays
 // rows in ClickHouse.
@@ -106,9 +116,10 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // Run consumes until ctx is done, and then stores and commits what it has polled. It returns an
 // error only if an operator must act: wrong credentials or schema, a topic that is missing or was
 // recreated.
-func (s *Stage) Run(ctx context.Context) error {
+func (s *Stage) Run(ctx context.Context) (err error) {
+	defer func() { s.shared.Stopped(err) }()
 	defer s.store.Close()
-	if err := s.untilStored(ctx, "check", func() error { return s.store.Check(ctx) }); err != nil {
+	if err := s.untilStored(ctx, tryCheck, func() error { return s.store.Check(ctx) }); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -121,6 +132,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer s.lag.ReleaseAll(client)
 	defer leave(client)
 	close(s.ready)
 
@@ -149,7 +161,7 @@ func (s *Stage) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	group.Go(func() error { return s.watchLag(polling, client) })
+	group.Go(func() error { return s.lag.Run(polling) }) // also while the stage waits for ClickHouse
 	if err := group.Wait(); err != nil && !errors.Is(err, errStopTimeout) {
 		return err
 	}

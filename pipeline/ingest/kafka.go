@@ -18,14 +18,16 @@ func (s *Stage) connect() (*kgo.Client, error) {
 	options := append(s.cfg.GroupOptions(),
 		kgo.ConsumeTopics(s.topic()),
 		kgo.DisableAutoCommit(),
+		kgo.KeepControlRecords(), // so that the stage commits the offsets of markers of transactions
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(fetchMaxBytes/4),
 		kgo.OnPartitionsAssigned(func(_ context.Context, client *kgo.Client, p map[string][]int32) {
 			self.Store(client)
 			s.owned.add(p)
+			s.lag.Assign(client, p)
 		}),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.release(p) }),
+		kgo.OnPartitionsRevoked(s.release),
+		kgo.OnPartitionsLost(s.release),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, starts map[string]map[int32]kgo.Offset) (
 			map[string]map[int32]kgo.Offset, error) {
 			err := resolveStarts(ctx, self.Load(), starts)
@@ -53,11 +55,9 @@ func leave(client *kgo.Client) {
 	client.Close()
 }
 
-func (s *Stage) release(partitions map[string][]int32) {
+func (s *Stage) release(_ context.Context, client *kgo.Client, partitions map[string][]int32) {
 	s.owned.remove(partitions)
-	for _, list := range partitions {
-		s.metrics.forgetLag(list)
-	}
+	s.lag.Release(client, partitions)
 }
 
 // resolveStarts replaces "the start" of partitions without a committed offset by an offset: the
@@ -90,7 +90,7 @@ func (s *Stage) topic() string { return s.cfg.TopicName(event.TopicRuns) }
 // commit commits the ends of the partitions that this process still owns, however long Kafka needs:
 // there may be no later batch that commits the last records of a partition.
 func (s *Stage) commit(ctx context.Context, client *kgo.Client, ends map[kafka.Partition]end) error {
-	return s.retry.Do(ctx, "commit", s.topic(), func() error {
+	return s.retry.Do(ctx, tryCommit, s.topic(), func() error {
 		err := s.owned.commit(ends, func(offsets map[string]map[int32]kgo.EpochOffset) error {
 			return kafka.CommitOffsets(ctx, client, offsets)
 		})
@@ -98,44 +98,5 @@ func (s *Stage) commit(ctx context.Context, client *kgo.Client, ends map[kafka.P
 			s.metrics.commitFailures.Inc()
 		}
 		return s.cfg.Explain(err, s.topic())
-	})
-}
-
-// watchLag measures every two seconds how many records of each partition are not yet committed,
-// also while the stage waits for ClickHouse.
-func (s *Stage) watchLag(ctx context.Context, client *kgo.Client) error {
-	ticker := time.NewTicker(2 * time.Second)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			s.measureLag(ctx, kadm.NewClient(client))
-		}
-	}
-}
-
-func (s *Stage) measureLag(ctx context.Context, admin *kadm.Client) {
-	topic := s.topic()
-	ends, err := admin.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return
-	}
-	starts, err := admin.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return
-	}
-	committed, err := admin.FetchOffsetsForTopics(ctx, s.cfg.Group(), topic)
-	if err != nil {
-		return
-	}
-	ends.Each(func(e kadm.ListedOffset) {
-		if s.owned.assignment(kafka.Partition{Topic: topic, ID: e.Partition}) == 0 {
-			return
-		}
-		start, _ := starts.Lookup(topic, e.Partition) // records that retention deleted do not count
-		last, _ := committed.Lookup(topic, e.Partition)
-		s.metrics.setLag(e.Partition, e.Offset-max(start.Offset, last.At))
 	})
 }

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"hash/maphash"
-	"strconv"
 	"sync"
 	"time"
 
@@ -12,13 +11,12 @@ import (
 
 type metrics struct {
 	records, bytes                    prometheus.Counter
-	rows, deadLetters, retries        *prometheus.CounterVec
+	rows                              *prometheus.CounterVec
 	commitFailures, startedAtConflict prometheus.Counter
 	unknownFields                     *prometheus.CounterVec
 	batchRecords, batchBytes          prometheus.Histogram
 	batchSeconds, freshness           prometheus.Histogram
 	insertSeconds                     *prometheus.HistogramVec
-	lag                               *prometheus.GaugeVec
 	up                                prometheus.Gauge
 
 	mu     sync.Mutex
@@ -41,13 +39,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: buckets})
 	}
 	seconds := prometheus.ExponentialBuckets(0.005, 2, 14) // 5 ms … 41 s
-	return &metrics{
-		records:     counter("records_total", "Records that were stored or dead-lettered."),
-		bytes:       counter("bytes_total", "Bytes of the keys, values and headers of these records."),
-		rows:        counters("rows_total", "Rows stored, by table.", "table"),
-		deadLetters: counters("dead_letters_total", "Records refused, by code.", "code"),
-		retries: counters("retries_total",
-			"Failed attempts at ClickHouse, by what was tried and by class of error.", "what", "class"),
+	m := &metrics{
+		records:        counter("records_total", "Records that were stored or dead-lettered."),
+		bytes:          counter("bytes_total", "Bytes of the keys, values and headers of these records."),
+		rows:           counters("rows_total", "Rows stored, by table.", "table"),
 		commitFailures: counter("commit_failures_total", "Commits of offsets that failed and were tried again."),
 		startedAtConflict: counter("started_at_conflicts_total",
 			"Events whose started_at differs from that of an earlier event of the same run or node run; each makes a second "+
@@ -64,13 +59,20 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Namespace: "millrace", Subsystem: Name, Name: "insert_seconds",
 			Help: "Time to insert a batch into a table, retries included.", Buckets: seconds,
 		}, []string{"table"}),
-		lag: f.NewGaugeVec(prometheus.GaugeOpts(opts("lag_records",
-			"Records not yet committed, by partition of topic runs.")), []string{"partition"}),
 		up: f.NewGauge(prometheus.GaugeOpts(opts("clickhouse_up", "1 if the last attempt at ClickHouse succeeded, else 0."))),
 
 		fields: map[string]prometheus.Counter{},
 	}
+	for _, table := range tables {
+		m.rows.WithLabelValues(table)
+		m.insertSeconds.WithLabelValues(table)
+	}
+	m.unknownFields.WithLabelValues(otherFields)
+	return m
 }
+
+// tables are the tables that the stage inserts into.
+var tables = []string{"runs", "nodes", "feedback"}
 
 func (m *metrics) stored(b *batch, took time.Duration) {
 	m.records.Add(float64(b.records))
@@ -96,20 +98,11 @@ func (m *metrics) setUp(up bool) {
 	}
 }
 
-func (m *metrics) setLag(partition int32, records int64) {
-	m.lag.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(max(0, records)))
-}
-
-func (m *metrics) forgetLag(partitions []int32) {
-	for _, p := range partitions {
-		m.lag.DeleteLabelValues(strconv.Itoa(int(p)))
-	}
-}
-
 // Producers choose the names of unknown fields, so the metric bounds their number and length.
 const (
 	maxUnknownFields = 100
 	maxFieldName     = 64
+	otherFields      = "(other)"
 )
 
 // unknownField counts a field that the contract does not have. It is safe for concurrent use.
@@ -120,7 +113,7 @@ func (m *metrics) unknownField(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fields[name] == nil && len(m.fields) >= maxUnknownFields {
-		name = "(other)"
+		name = otherFields
 	}
 	c := m.fields[name]
 	if c == nil {

@@ -41,10 +41,10 @@ func TestTheMetricsCountRecordsRowsAndDeadLetters(t *testing.T) {
 		{"rows_total", []string{"table", "runs"}, 3},
 		{"rows_total", []string{"table", "nodes"}, 1},
 		{"rows_total", []string{"table", "feedback"}, 1},
-		{"dead_letters_total", []string{"code", "invalid_json"}, 1},
-		{"dead_letters_total", []string{"code", "missing_field"}, 1},
-		{"dead_letters_total", nil, 2},
-		{"retries_total", nil, 0},
+		{"millrace_dead_letters_total", []string{"code", "invalid_json"}, 1},
+		{"millrace_dead_letters_total", []string{"code", "missing_field"}, 1},
+		{"millrace_dead_letters_total", nil, 2},
+		{"millrace_stage_retries_total", nil, 0},
 		{"commit_failures_total", nil, 0},
 		{"started_at_conflicts_total", nil, 0},
 		{"unknown_fields_total", nil, 0},
@@ -95,18 +95,21 @@ func TestLagIsMeasuredAlsoWhileClickHouseIsDown(t *testing.T) {
 	<-s.ready
 	proxy.Refuse()
 	w.produce(runEvents("r", 240)...)
-	w.eventually("the lag to show", func() bool { return s.metric("lag_records") == 240 })
-	if got := s.metric("lag_records", "partition", "5"); got != 20 {
+	w.eventually("the lag to show", func() bool { return s.metric("millrace_consumer_lag_records") == 240 })
+	if got := s.metric("millrace_consumer_lag_seconds"); got <= 0 || got > 12*60 {
+		t.Errorf("12 partitions lag by %v s together", got)
+	}
+	if got := s.metric("millrace_consumer_lag_records", "partition", "5"); got != 20 {
 		t.Errorf("partition 5 lags by %v, want 20", got)
 	}
 	proxy.Pass()
 	w.allCommitted()
-	w.eventually("the lag to go", func() bool { return s.metric("lag_records") == 0 })
-	if got := s.series("lag_records"); got != 12 {
+	w.eventually("the lag to go", func() bool { return s.metric("millrace_consumer_lag_records") == 0 })
+	if got := s.series("millrace_consumer_lag_records"); got != 12 {
 		t.Errorf("lag of %d partitions, want 12", got)
 	}
 	s.stop()
-	if got := s.series("lag_records"); got != 0 {
+	if got := s.series("millrace_consumer_lag_records"); got != 0 {
 		t.Errorf("lag of %d partitions that it no longer owns", got)
 	}
 }

@@ -47,14 +47,14 @@ func TestWhileClickHouseIsDownABacklogWaitsInKafka(t *testing.T) {
 	// The stage is full when it polled nothing from one attempt to the next.
 	var polled, tries float64
 	w.eventually("polling to stop", func() bool {
-		now, triesNow := float64(s.polled.Load()), s.metric("retries_total", "class", "retry")
+		now, triesNow := float64(s.polled.Load()), s.metric("millrace_stage_errors_total", "class", "retry")
 		if now != polled {
 			polled, tries = now, triesNow
 		}
 		return polled > 1000 && triesNow > tries+1
 	})
 	full := heap()
-	w.eventually("another try", func() bool { return s.metric("retries_total", "class", "retry") > tries+2 })
+	w.eventually("another try", func() bool { return s.metric("millrace_stage_errors_total", "class", "retry") > tries+2 })
 	if grown := heap() - full; grown > 8<<20 {
 		t.Errorf("memory grew by %d MiB while nothing came in", grown>>20)
 	}
@@ -94,7 +94,7 @@ func TestTheStageWaitsForAClickHouseThatIsDownAtTheStart(t *testing.T) {
 	proxy.Refuse()
 	w.produce(runEvents("r", 10)...)
 	s := w.start(ingest.Config{}, proxy.Addr)
-	w.eventually("two tries", func() bool { return s.metric("retries_total", "what", "check") >= 2 })
+	w.eventually("two tries", func() bool { return s.metric("millrace_stage_retries_total", "what", "check") >= 2 })
 	select {
 	case <-s.ready:
 		t.Error("it is ready")
@@ -147,7 +147,7 @@ func TestAStopBeforeClickHouseOrKafkaAnsweredIsInOrder(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		s := w.start(ingest.Config{}, "127.0.0.1:1")
-		w.eventually("a try", func() bool { return s.metric("retries_total", "what", "check") >= 1 })
+		w.eventually("a try", func() bool { return s.metric("millrace_stage_retries_total", "what", "check") >= 1 })
 		s.stop()
 	})
 	t.Run("Kafka", func(t *testing.T) {

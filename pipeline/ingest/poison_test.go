@@ -264,7 +264,7 @@ func TestEveryPoisonIsOneDeadLetterAndEveryGoodEventIsStored(t *testing.T) {
 		codes[p.code]++
 	}
 	for code, n := range codes {
-		if got := s.metric("dead_letters_total", "code", code); int(got) != n {
+		if got := s.metric("millrace_dead_letters_total", "code", code); int(got) != n {
 			t.Errorf("counted %v of %s, want %d", got, code, n)
 		}
 		if n < 2 {

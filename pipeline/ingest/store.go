@@ -21,6 +21,11 @@ import (
 // (invariant 1).
 func (s *Stage) storeBatch(ctx context.Context, client *kgo.Client, b *batch) error {
 	began := time.Now()
+	s.shared.InFlight.Inc()
+	defer s.shared.InFlight.Dec()
+	if !b.oldest.IsZero() {
+		s.shared.Wait.Observe(began.Sub(b.oldest).Seconds())
+	}
 	var refused [3][]letter
 	var group errgroup.Group
 	group.Go(func() (err error) { refused[0], err = insert(ctx, s, "runs", b.runs, s.store.InsertRuns); return err })
@@ -92,9 +97,7 @@ func (s *Stage) untilStored(ctx context.Context, what string, f func() error) er
 		if err == nil {
 			return nil
 		}
-		class := clickhouse.Classify(err)
-		s.metrics.retries.WithLabelValues(what, class.String()).Inc()
-		switch class {
+		switch clickhouse.Classify(err) {
 		case clickhouse.Stop:
 			return kafka.Permanent(err)
 		case clickhouse.Unknown:
@@ -129,7 +132,7 @@ func (s *Stage) sendLetters(ctx context.Context, client *kgo.Client, letters []l
 		}
 	}
 	for i, l := range letters {
-		s.metrics.deadLetters.WithLabelValues(string(l.refusal.Code)).Inc()
+		s.shared.DeadLetter(string(l.refusal.Code))
 		if i < maxLoggedLetters {
 			s.log.Warn("record refused", "topic", l.record.Topic, "partition", l.record.Partition, "offset", l.record.Offset,
 				"code", l.refusal.Code, "detail", l.refusal.Detail())

@@ -6,7 +6,8 @@
 //	errors.go    which errors are permanent, what an operator does about them, and the errors of a poll
 //	oversize.go  batches that decompress to more than a client holds
 //	retry.go     Retrier: repeating what failed
-//	metrics.go   Register: collectors that survive a second start in one process
+//	lag.go       Lag: how far a consumer group is behind
+//	metrics.go   the metrics of every stage and every client
 //	producer.go  options of producers, and the check of run events before they are published
 //
 // The stages that consume, work and produce in transactions are package stage.
@@ -64,6 +65,7 @@ func (c *Config) FetchOptions() []kgo.Opt {
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxWait(fetchMaxWait),
 		kgo.MaxDecompressBatchBytes(MaxDecompress),
+		c.Hooks(),
 	}, c.Options...)
 }
 

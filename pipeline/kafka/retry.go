@@ -21,23 +21,24 @@ type Retrier struct {
 	Pause    time.Duration // after the first failure; grows fourfold up to MaxPause; each between half and all of it
 	MaxPause time.Duration
 
-	log     *slog.Logger
-	retries *prometheus.CounterVec
+	log             *slog.Logger
+	retries, errors *prometheus.CounterVec
 }
 
 // Retrier returns the retrier of a consumer, without limits: it repeats for ever, after pauses of
-// 0.25 s to 30 s.
-func (c *Config) Retrier() Retrier {
-	opts := prometheus.CounterOpts{
-		Namespace: "millrace", Subsystem: "stage", Name: "retries_total",
-		Help:        "Failed attempts that were or will be repeated, by what was tried.",
-		ConstLabels: prometheus.Labels{"stage": c.Name},
-	}
-	return Retrier{
+// 0.25 s to 30 s. What are the names of the work that Do is called for, whose counters begin at 0.
+func (c *Config) Retrier(what ...string) Retrier {
+	r := Retrier{
 		Pause: 250 * time.Millisecond, MaxPause: 30 * time.Second,
-		log:     c.Log.With("stage", c.Name),
-		retries: Register(c.Metrics, prometheus.NewCounterVec(opts, []string{"what"})),
+		log: c.Log.With("stage", c.Name),
+		retries: Register(c.Metrics, prometheus.NewCounterVec(prometheus.CounterOpts(c.opts("stage", "retries_total",
+			"Failed attempts that were or will be repeated, by what was tried.")), []string{"what"})),
+		errors: Register(c.Metrics, c.errorCounter()),
 	}
+	for _, name := range append(what, listTopics) {
+		r.retries.WithLabelValues(name)
+	}
+	return r
 }
 
 // Limited returns r with limits.
@@ -96,6 +97,7 @@ func (r Retrier) Do(ctx context.Context, what, about string, try func() error) e
 			return fmt.Errorf("%s, tried for %s: %w", what, time.Since(began).Round(time.Second), err)
 		}
 		r.retries.WithLabelValues(what).Inc()
+		r.errors.WithLabelValues(classRetry).Inc()
 		if time.Since(logged) >= logInterval {
 			logged = time.Now()
 			r.log.Warn("failed; trying again", "what", what, "about", about, "tries", tries, "in", wait.Round(time.Millisecond),

@@ -17,11 +17,13 @@ import (
 // listTimeout bounds one attempt to list topics.
 const listTimeout = 10 * time.Second
 
+const listTopics = "list topics"
+
 // RequireTopics waits until Kafka answers, and returns an error if a topic, named without the
 // prefix, is missing or may not be seen. Without this check a consumer would wait for its topic in
 // silence. It returns nil when ctx is done.
 func (c *Config) RequireTopics(ctx context.Context, names ...string) error {
-	client, err := kgo.NewClient(c.Options...)
+	client, err := kgo.NewClient(append([]kgo.Opt{c.Hooks()}, c.Options...)...)
 	if err != nil {
 		return fmt.Errorf("%s: kafka client: %w", c.Name, err)
 	}
@@ -30,7 +32,7 @@ func (c *Config) RequireTopics(ctx context.Context, names ...string) error {
 	for i, name := range names {
 		topics[i] = c.TopicName(name)
 	}
-	err = c.Retrier().Do(ctx, "list topics", c.Name, func() error { return c.listTopics(ctx, client, topics) })
+	err = c.Retrier().Do(ctx, listTopics, c.Name, func() error { return c.listTopics(ctx, client, topics) })
 	if err == nil || ctx.Err() != nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 func TestAMemberThatTheGroupForgotJoinsAgainWithItsSession(t *testing.T) {
@@ -64,7 +67,7 @@ func TestOnlyALossOfPartitionsDiscardsPolledRecords(t *testing.T) {
 		"partitions are lost":      {func(w *worker) { w.lost(t.Context(), nil, some) }, true},
 		"the group is lost":        {func(w *worker) { w.lost(t.Context(), nil, nil) }, true},
 	} {
-		w := &worker{}
+		w := &worker{stage: New(Config{Config: kafka.Config{Name: "test", Log: slog.New(slog.DiscardHandler)}}, nil)}
 		if c.happens(w); w.takeStale() != c.stale {
 			t.Errorf("%s: stale is %v", name, !c.stale)
 		}

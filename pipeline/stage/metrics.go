@@ -6,6 +6,9 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
+// deadLetter is the outcome of a record that was refused.
+const deadLetter = "dead_letter"
+
 type metrics struct {
 	records, transactions *prometheus.CounterVec
 	seconds               prometheus.Histogram
@@ -19,7 +22,7 @@ func newMetrics(registry prometheus.Registerer, stage string) *metrics {
 	opts := func(name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "millrace", Subsystem: "stage", Name: name, Help: help, ConstLabels: labels}
 	}
-	return &metrics{
+	m := &metrics{
 		records: kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts(
 			opts("records_total", "Records worked on, by outcome: done, dead_letter; aborted and lost records come again; a "+
 				"failed record stops the stage.")), []string{"outcome"})),
@@ -33,4 +36,11 @@ func newMetrics(registry prometheus.Registerer, stage string) *metrics {
 		sessions: kafka.Register(registry, prometheus.NewCounter(prometheus.CounterOpts(
 			opts("sessions_renewed_total", "Kafka sessions that ended with an error and were followed by another.")))),
 	}
+	for _, outcome := range []string{"done", deadLetter, "aborted", "lost", "failed"} {
+		m.records.WithLabelValues(outcome)
+	}
+	for _, outcome := range []string{"committed", "aborted", "unknown"} {
+		m.transactions.WithLabelValues(outcome)
+	}
+	return m
 }

@@ -49,6 +49,9 @@ type Config struct {
 	// TransactionalIDPrefix is the prefix of the transactional ids, for ACLs.
 	TransactionalIDPrefix string
 	Slots                 int // records worked on at a time; default 1
+	// HandlerBegins means that the handler calls Begin when its work on a record begins: it may
+	// wait, or skip records, before.
+	HandlerBegins bool
 	// Failpoint is nil outside of tests. A stage calls it at the points where it must survive a
 	// crash, and an error stops the stage there, as a crash would.
 	Failpoint func(name string) error
@@ -77,6 +80,8 @@ type Stage struct {
 	work    Handler
 	log     *slog.Logger
 	metrics *metrics
+	shared  *kafka.StageMetrics
+	lag     *kafka.Lag
 	process string // distinguishes the transactional ids of processes
 	ready   chan struct{}
 }
@@ -84,10 +89,13 @@ type Stage struct {
 // New returns a stage that is not running.
 func New(cfg Config, work Handler) *Stage {
 	cfg.Slots = max(1, cfg.Slots)
-	return &Stage{
+	s := &Stage{
 		cfg: cfg, work: work, log: cfg.Log.With("stage", cfg.Name),
 		metrics: newMetrics(cfg.Metrics, cfg.Name), process: uuid.NewString(), ready: make(chan struct{}),
 	}
+	s.shared, s.lag = s.cfg.StageMetrics(), s.cfg.NewLag(nil, s.cfg.Topic)
+	s.shared.Slots.Set(float64(cfg.Slots))
+	return s
 }
 
 // Ready is closed when Kafka answers and has the topics.
@@ -96,13 +104,15 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // Run consumes until ctx is done, and then soon returns nil: it cancels the work at hand, which the
 // next owner of the partition does again. It returns an error if only an operator can fix the
 // fault.
-func (s *Stage) Run(ctx context.Context) error {
+func (s *Stage) Run(ctx context.Context) (err error) {
+	defer func() { s.shared.Stopped(err) }()
 	topics := append([]string{s.cfg.Topic, event.TopicDeadLetters}, s.cfg.Outputs...)
 	if err := s.cfg.RequireTopics(ctx, topics...); err != nil || ctx.Err() != nil {
 		return err
 	}
 	close(s.ready)
 	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.lag.Run(running) })
 	for i := range s.cfg.Slots {
 		group.Go(func() error { return s.slot(running, i) })
 	}
@@ -141,9 +151,11 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	w := &worker{stage: s}
 	options := append(s.cfg.GroupOptions(),
 		kgo.ProducerLinger(0),
+		kgo.KeepControlRecords(), // so that the lag does not count markers of transactions that were passed
 		kgo.ConsumeTopics(s.cfg.TopicName(s.cfg.Topic)),
 		kgo.TransactionalID(transactionalID),
 		kgo.TransactionTimeout(transactionTimeout),
+		kgo.OnPartitionsAssigned(w.assigned),
 		kgo.OnPartitionsRevoked(w.revoked),
 		kgo.OnPartitionsLost(w.lost),
 	)
@@ -151,6 +163,7 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
+	defer s.lag.ReleaseAll(session.Client())
 	defer session.Close()
 	w.session = session
 	// This ends the transaction that the session before may have left open. Until an open
@@ -168,6 +181,13 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 		}
 	}
 	return nil
+}
+
+// Begin counts the beginning of work on a record. The returned function ends it.
+func (s *Stage) Begin(r *kgo.Record) (end func()) {
+	s.shared.Wait.Observe(time.Since(r.Timestamp).Seconds())
+	s.shared.InFlight.Inc()
+	return s.shared.InFlight.Dec
 }
 
 // deadLetterTopic returns the name of the topic of refused records.

@@ -19,6 +19,7 @@ import (
 type worker struct {
 	stage   *Stage
 	session *kgo.GroupTransactSession
+	refused string // the code of the last record that was refused
 
 	mu        sync.Mutex
 	cancel    context.CancelCauseFunc // of the work at hand, or nil
@@ -28,6 +29,11 @@ type worker struct {
 }
 
 var errRevoked = errors.New("the partition went to another member of the group")
+
+// The client calls assigned when it is given partitions.
+func (w *worker) assigned(_ context.Context, client *kgo.Client, partitions map[string][]int32) {
+	w.stage.lag.Assign(client, partitions)
+}
 
 // The client calls revoked when partitions go to another member, and without partitions when only
 // other members exchange some.
@@ -39,7 +45,8 @@ func (w *worker) revoked(ctx context.Context, client *kgo.Client, partitions map
 
 // The client calls lost when partitions belong to another member. It must not wait: to end a
 // transaction here would deadlock.
-func (w *worker) lost(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+func (w *worker) lost(_ context.Context, client *kgo.Client, partitions map[string][]int32) {
+	w.stage.lag.Release(client, partitions)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stale = w.stale || w.cancel == nil
@@ -58,7 +65,8 @@ func (w *worker) next(ctx context.Context) error {
 		return err
 	}
 	records := fetches.Records()
-	if len(records) == 0 {
+	w.stage.lag.Polled(records)
+	if len(records) == 0 || records[0].Attrs.IsControl() {
 		return nil
 	}
 	if w.takeStale() {
@@ -113,6 +121,9 @@ func (w *worker) workOn(ctx context.Context, r *kgo.Record) error {
 		return nil
 	}
 	s.metrics.records.WithLabelValues(outcome).Inc()
+	if outcome == deadLetter {
+		s.shared.DeadLetter(w.refused)
+	}
 	return nil
 }
 
@@ -129,6 +140,9 @@ func (w *worker) work(ctx context.Context, r *kgo.Record) (out []*kgo.Record, ou
 		w.mu.Unlock()
 	}()
 
+	if !w.stage.cfg.HandlerBegins {
+		defer w.stage.Begin(r)()
+	}
 	out, err = w.stage.work(working, r)
 	if cause := context.Cause(working); cause != nil {
 		return nil, "", cause
@@ -136,7 +150,8 @@ func (w *worker) work(ctx context.Context, r *kgo.Record) (out []*kgo.Record, ou
 	var refusal *strictjson.Refusal
 	if errors.As(err, &refusal) {
 		w.stage.log.Warn("record refused", "record", kafka.Position(r), "code", string(refusal.Code))
-		return []*kgo.Record{event.DeadLetter(w.stage.deadLetterTopic(), w.stage.cfg.Name, r, refusal)}, "dead_letter", nil
+		w.refused = string(refusal.Code)
+		return []*kgo.Record{event.DeadLetter(w.stage.deadLetterTopic(), w.stage.cfg.Name, r, refusal)}, deadLetter, nil
 	}
 	if err != nil {
 		return nil, "", err
@@ -257,7 +272,8 @@ func (w *worker) skip(ctx context.Context, batch *kgo.ErrDecompressTooLarge) err
 		return err
 	}
 	if committed {
-		w.stage.metrics.records.WithLabelValues("dead_letter").Inc()
+		w.stage.metrics.records.WithLabelValues(deadLetter).Inc()
+		w.stage.shared.DeadLetter(string(refusal.Code))
 		err = kafka.SkipOversize(ctx, w.session.Client(), batch)
 	}
 	// The next session goes on behind the batch, or meets it again.

@@ -26,6 +26,12 @@ const (
 	UnknownExport    Code = "unknown_export"
 )
 
+// Codes are all codes.
+var Codes = []Code{
+	InvalidJSON, InvalidUTF8, DuplicateKey, UnknownType, MissingField, WrongType, OutOfRange, BadID, TooLarge, TooDeep,
+	NulCharacter, RowRefused, ExportIDConflict, UnknownExport,
+}
+
 // Refusal says why a document is refused. It contains no value of the document, only the pointer,
 // which is made of the document's keys, and the rule of the contract.
 type Refusal struct {

@@ -207,6 +207,22 @@ func (b *Bucket) SignedURL(ctx context.Context, key string, expiry time.Duration
 	return signed, err
 }
 
+// Check returns an error if the store does not answer. It reads a key that does not exist.
+func (b *Bucket) Check(ctx context.Context) error {
+	s := b.store
+	if m, ok := s.(measured); ok {
+		s = m.store // a probe every few seconds would hide the operations of exports
+	}
+	r, _, err := s.open(ctx, "readiness", 0, -1)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("check the object store: %w", err)
+	}
+	return r.Close()
+}
+
 // Probe checks that the store keeps the promise of Create: it creates a key twice, and the second
 // time must fail. It deletes the key again.
 func (b *Bucket) Probe(ctx context.Context) error {

@@ -35,8 +35,15 @@ type Store struct {
 	feedback table[runs.Feedback]
 }
 
+// Names of the queries in metrics.
+const (
+	queryInsert = "insert"
+	queryCheck  = "check"
+)
+
 // New returns a store for a database. The store connects on first use.
 func New(dsn *clickhouse.DSN) *Store {
+	dsn.Timer().Init(queryInsert, queryCheck)
 	return &Store{
 		runs:     table[runs.Run]{dsn: dsn, name: "runs", block: newBlock(columns.Runs)},
 		nodes:    table[runs.Node]{dsn: dsn, name: "nodes", block: newBlock(columns.Nodes)},
@@ -134,7 +141,9 @@ func (t *table[R]) insert(ctx context.Context, rows []*R) error {
 	for _, row := range rows {
 		t.block.append(row)
 	}
-	err := clickhouse.Do(ctx, t.client, ch.Query{Body: input.Into(t.name), Input: input, Settings: settings})
+	err := t.dsn.Timer().Time(queryInsert, func() error {
+		return clickhouse.Do(ctx, t.client, ch.Query{Body: input.Into(t.name), Input: input, Settings: settings})
+	})
 	if err != nil {
 		t.disconnect() // a connection is not reusable after an error
 		return fmt.Errorf("insert %d rows into %s: %w", len(rows), t.name, err)
@@ -155,7 +164,10 @@ func (t *table[R]) check(ctx context.Context) error {
 	}
 	var there proto.ColInfoInput
 	body := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name + " LIMIT 0"
-	if err := clickhouse.Do(ctx, t.client, ch.Query{Body: body, Result: &there}); err != nil {
+	err := t.dsn.Timer().Time(queryCheck, func() error {
+		return clickhouse.Do(ctx, t.client, ch.Query{Body: body, Result: &there})
+	})
+	if err != nil {
 		t.disconnect()
 		return fmt.Errorf("check table %s: %w", t.name, err)
 	}

@@ -34,11 +34,14 @@ type DryRun struct {
 // maxLines is how many records a dry run shows.
 const maxLines = 3
 
+// Query is the name of the queries of a dry run in metrics.
+const Query = "dry_run"
+
 // Run reads the rows that a request selects, one window at most, and returns what an export of the
 // request would come to. It returns an *export.Error where the rows cannot be formatted.
 func Run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, windowRecords int64) (*DryRun, error) {
 	d := &DryRun{Splits: map[string]int64{}, Dropped: map[string]int64{}, Warnings: []export.Warning{}, Lines: []string{}}
-	err := d.run(ctx, dsn, r, r.WindowSize(windowRecords))
+	err := dsn.Timer().Time(Query, func() error { return d.run(ctx, dsn, r, r.WindowSize(windowRecords)) })
 	if err != nil && !errors.As(err, new(*export.Error)) {
 		err = clickhouse.Explain(err)
 	}

@@ -65,7 +65,9 @@ func (a *attempt) commit(ctx context.Context) error {
 	}
 	if stored.Attempt != a.id { // another attempt was first
 		a.discard(ctx)
+		return nil
 	}
+	a.stage.metrics.written(a.plan.Request, &a.manifest)
 	return nil
 }
 
@@ -139,7 +141,9 @@ func (a *attempt) selectionReader(settings []ch.Setting) reader {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 			query := selection.New(a.plan.Request, a.plan.Bounded()).Rows()
 			query.ID, query.Settings = a.queryID(), settings
+			end := a.stage.dsn.Timer().Start(queryRows)
 			_, err := selection.ReadRows(ctx, client, query, fn)
+			end(ofClickHouse(err))
 			return err
 		})
 	}
@@ -151,7 +155,9 @@ func (a *attempt) snapshotReader(settings []ch.Setting) reader {
 		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
 			return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
 				snapshot := &selection.SnapshotReader{Keys: keys, Runs: client, ID: a.queryID(), Settings: settings}
+				end := a.stage.dsn.Timer().Start(querySnapshot)
 				found, err := snapshot.Read(ctx, a.snapshotRange(), fn)
+				end(ofClickHouse(err))
 				if err != nil {
 					return err
 				}
@@ -218,6 +224,14 @@ func (e formatError) Unwrap() error { return e.error }
 func (e storeError) Unwrap() error  { return e.error }
 func (e crash) Unwrap() error       { return e.error }
 
+// ofClickHouse returns err if it is ClickHouse's, and otherwise nil.
+func ofClickHouse(err error) error {
+	if isClickHouse(err) {
+		return err
+	}
+	return nil
+}
+
 func isClickHouse(err error) bool {
 	return !errors.As(err, new(formatError)) && !errors.As(err, new(storeError))
 }
@@ -228,30 +242,30 @@ func failure(window int, err error) *export.Error {
 	switch {
 	case errors.As(err, new(formatError)):
 		return &export.Error{
-			Code: "format_failed", Message: fmt.Sprintf("window %d cannot be written as requested: %v", window, err),
+			Code: export.FormatFailed, Message: fmt.Sprintf("window %d cannot be written as requested: %v", window, err),
 		}
 	case errors.As(err, new(storeError)):
 		return &export.Error{
-			Code: "store_failed", Retryable: true,
+			Code: export.StoreFailed, Retryable: true,
 			Message: fmt.Sprintf("window %d could not be written to the object store for %s: request the export again "+
 				"when the store is available", window, maxDuration),
 		}
 	case errors.Is(err, errSnapshotGone):
 		return &export.Error{
-			Code: "stage_gone", Retryable: true,
+			Code: export.StageGone, Retryable: true,
 			Message: fmt.Sprintf("window %d cannot be read: the snapshot of the selection in ClickHouse, table export_stage or "+
 				"export_stage_rows, is gone, because the export took more than a week or somebody dropped it: request the export "+
 				"again", window),
 		}
 	case clickhouse.Code(err) == 0:
 		return &export.Error{
-			Code: "read_failed", Retryable: true,
+			Code: export.ReadFailed, Retryable: true,
 			Message: fmt.Sprintf("window %d could not be read: ClickHouse did not answer for %s: request the export again when "+
 				"ClickHouse is available", window, maxDuration),
 		}
 	}
 	return &export.Error{
-		Code: "read_failed", Retryable: true,
+		Code: export.ReadFailed, Retryable: true,
 		Message: fmt.Sprintf("window %d could not be read: ClickHouse error %d, %d times: request the export "+
 			"again, or a narrower selection", window, clickhouse.Code(err), maxAttempts),
 	}

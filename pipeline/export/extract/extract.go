@@ -19,6 +19,7 @@
 //	extract.go   Stage: from a window's record to its result
 //	attempt.go   one attempt at a window
 //	files.go     the fragments and the lineage that an attempt writes
+//	metrics.go   the metrics
 //	slots.go     how many windows are worked on concurrently
 package extract
 
@@ -56,6 +57,12 @@ const (
 	queryLimit  = 10 * time.Minute
 )
 
+// What is tried again.
+const (
+	tryExtract = "extract"
+	tryRead    = "read the plan and the manifests"
+)
+
 // Config is the configuration of the stage. New sets Name, Topic and Outputs of stage.Config. Slots
 // is the number of windows that the stage works on concurrently.
 type Config struct {
@@ -73,6 +80,7 @@ type Stage struct {
 	plans    folder.Plans
 	reads    kafka.Retrier // for documents
 	attempts kafka.Retrier // for windows
+	metrics  *metrics
 }
 
 // New returns a stage that is not running.
@@ -81,20 +89,23 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 		cfg.Pause = 500 * time.Millisecond
 	}
 	cfg.Name, cfg.Topic, cfg.Outputs = export.StageExtract, event.TopicExportWindows, []string{event.TopicExportResults}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, reads: cfg.Retrier()}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, reads: cfg.Retrier(tryRead, tryExtract),
+		metrics: newMetrics(cfg.Metrics)}
+	dsn.Timer().Init(queryRows, querySnapshot)
 	s.attempts = s.reads.Limited(maxAttempts, maxDuration)
 	s.attempts.Pause = cfg.Pause
 	s.slots = newSlots(max(1, cfg.Slots))
-	for _, l := range []lane{{export.StageExtract, false}, {export.StageExtract + "-direct", true}} {
+	for _, l := range []*lane{{name: export.StageExtract}, {name: export.StageExtract + "-direct", direct: true}} {
 		c := cfg.Config
-		c.Name = l.name
-		handle := func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) { return s.handle(ctx, r, l) }
-		s.lanes = append(s.lanes, stage.New(c, handle))
+		c.Name, c.HandlerBegins = l.name, true
+		l.Stage = stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) { return s.handle(ctx, r, l) })
+		s.lanes = append(s.lanes, l.Stage)
 	}
 	return s
 }
 
 type lane struct {
+	*stage.Stage
 	name   string
 	direct bool // the lane takes direct windows, see export.Window
 }
@@ -116,7 +127,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-func (s *Stage) handle(ctx context.Context, r *kgo.Record, l lane) ([]*kgo.Record, error) {
+func (s *Stage) handle(ctx context.Context, r *kgo.Record, l *lane) ([]*kgo.Record, error) {
 	w, err := stage.Decode[export.Window](r, export.TypeWindow)
 	switch {
 	case l.direct && (err != nil || !w.Direct), err == nil && w.Direct != l.direct:
@@ -129,6 +140,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record, l lane) ([]*kgo.Recor
 		return nil, err
 	}
 	defer release()
+	defer l.Begin(r)()
 	return s.window(ctx, w)
 }
 
@@ -143,14 +155,16 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 	case w.Window < 0 || w.Window >= len(p.Windows):
 		return nil, &strictjson.Refusal{Code: strictjson.OutOfRange, Pointer: "/window", Rule: "the plan has no such window"}
 	case state == exportEnded:
+		s.metrics.window(p, ended)
 		return nil, nil
 	case state == windowWritten:
+		s.metrics.window(p, written)
 		return s.result(p, w.Window, nil), nil
 	}
 	tries := 0
-	err = s.attempts.Do(ctx, "extract", fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
+	err = s.attempts.Do(ctx, tryExtract, fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
 		if tries++; tries > 1 { // the export may have failed or been cancelled since
-			if ended, err := f.Ended(ctx); ended && err == nil {
+			if over, err := f.Ended(ctx); over && err == nil {
 				return kafka.Permanent(errEnded)
 			}
 		}
@@ -158,17 +172,20 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 	})
 	switch {
 	case errors.Is(err, errEnded):
+		s.metrics.window(p, ended)
 		return nil, nil
 	case err == nil:
 		if err := s.cfg.ReachFailpoint(AfterManifest); err != nil {
 			return nil, err
 		}
+		s.metrics.window(p, done)
 		return s.result(p, w.Window, nil), nil
 	case ctx.Err() != nil || errors.As(err, new(crash)):
 		return nil, err
 	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop:
 		return nil, clickhouse.Explain(err)
 	}
+	s.metrics.window(p, failed)
 	s.cfg.Log.Error("extracting a window failed for good; its export fails", "export", w.String(), "window", w.Window,
 		"error", err)
 	return s.result(p, w.Window, failure(w.Window, err)), nil
@@ -189,7 +206,7 @@ const (
 func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (
 	p *export.Plan, state windowState, err error,
 ) {
-	err = s.reads.Do(ctx, "read the plan and the manifests", f.ID.String(), func() error {
+	err = s.reads.Do(ctx, tryRead, f.ID.String(), func() error {
 		p, err = s.plans.Of(ctx, f)
 		if errors.Is(err, bucket.ErrNotFound) {
 			p = nil
@@ -198,8 +215,8 @@ func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (
 		if err != nil {
 			return err
 		}
-		ended, err := f.Ended(ctx)
-		if ended || err != nil {
+		over, err := f.Ended(ctx)
+		if over || err != nil {
 			state = exportEnded
 			return err
 		}
@@ -214,9 +231,9 @@ func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (
 	return p, state, err
 }
 
-func (s *Stage) result(p *export.Plan, window int, failed *export.Error) []*kgo.Record {
-	result := export.Result{Kind: export.WindowDone, Window: window, Error: failed}
-	if failed != nil {
+func (s *Stage) result(p *export.Plan, window int, failure *export.Error) []*kgo.Record {
+	result := export.Result{Kind: export.WindowDone, Window: window, Error: failure}
+	if failure != nil {
 		result.Kind = export.WindowFailed
 	}
 	return []*kgo.Record{message.Result(s.cfg.TopicPrefix, p, result)}

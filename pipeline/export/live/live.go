@@ -25,6 +25,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -75,6 +76,7 @@ type Config struct {
 	// Timeout is how long Kafka may take to acknowledge an event; default 10 s. A read that depends
 	// on Kafka waits for a third of it.
 	Timeout time.Duration
+	Timer   *clickhouse.Timer // measures the queries; may be nil
 }
 
 // Exports serves the exports of all workspaces. Every method takes the workspace, and finds nothing
@@ -96,12 +98,13 @@ type Exports struct {
 // while Run runs.
 func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 	cfg.Name = "serve"
+	cfg.Timer.Init(queryGet, queryList)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	return &Exports{
 		cfg: cfg,
 		requests: Requests{Producer: cfg.Producer, TopicPrefix: cfg.TopicPrefix, Source: "millrace/serve",
 			Timeout: cfg.Timeout},
-		stored: Stored{conn}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
+		stored: Stored{conn, cfg.Timer}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
 		ready: make(chan struct{}), deleted: map[export.ID]*export.Deletion{},
 	}
 }

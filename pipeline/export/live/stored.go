@@ -16,7 +16,16 @@ import (
 // Stored reads the exports that track has written to ClickHouse. Its queries fold export_events as
 // the view exports does, but after the conditions: ClickHouse does not move conditions below the
 // view's LIMIT BY, and would read the exports of every workspace.
-type Stored struct{ Conn driver.Conn }
+type Stored struct {
+	Conn  driver.Conn
+	Timer *clickhouse.Timer // measures the queries; may be nil
+}
+
+// Names of the queries in metrics.
+const (
+	queryGet  = "export"
+	queryList = "exports"
+)
 
 // readTimeout bounds one query.
 const readTimeout = 10 * time.Second
@@ -46,7 +55,7 @@ func getQuery(id export.ID) clickhouse.Query {
 
 // Get returns the state of an export, or nil if ClickHouse does not have it.
 func (s Stored) Get(ctx context.Context, id export.ID) (*export.State, error) {
-	list, err := s.query(ctx, getQuery(id))
+	list, err := s.query(ctx, queryGet, getQuery(id))
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -76,7 +85,7 @@ func (s Stored) List(ctx context.Context, q Query) (*Page, error) {
 
 // list returns the exports of a page and, if there are more, the position of the last one.
 func (s Stored) list(ctx context.Context, q *Query, after *position) ([]export.State, *position, error) {
-	list, err := s.query(ctx, listQuery(q, after))
+	list, err := s.query(ctx, queryList, listQuery(q, after))
 	if err != nil || len(list) <= q.Limit {
 		return list, nil, err
 	}
@@ -117,7 +126,9 @@ SELECT * FROM (
 ) ORDER BY requested_at DESC, export_id DESC`)
 }
 
-func (s Stored) query(ctx context.Context, q clickhouse.Query) (list []export.State, err error) {
+func (s Stored) query(ctx context.Context, name string, q clickhouse.Query) (list []export.State, err error) {
+	end := s.Timer.Start(name)
+	defer func() { end(err) }()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.Conn.Query(q.Context(ctx), q.SQL)

@@ -24,9 +24,6 @@ const (
 // decides how the snapshot looks up feedback, see [selection.Selection.InsertSnapshot].
 const maxExactCount = 1_000_000
 
-// planFailed is the code of a refusal because ClickHouse cannot select the rows.
-const planFailed = "plan_failed"
-
 // decide fills in the rest of the plan: the refusal, or the windows. An error stops the stage.
 func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mistakes) error {
 	if len(mistakes) > 0 {
@@ -35,7 +32,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	}
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
 	p.Selection = p.Request.Selection
-	err := s.retry.Limited(countAttempts, 0).Do(ctx, "select", p.String(), func() error {
+	err := s.retry.Limited(countAttempts, 0).Do(ctx, trySelect, p.String(), func() error {
 		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p) })
 	})
 	switch {
@@ -48,7 +45,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	default:
 		s.cfg.Log.Error("selecting the rows of an export failed; the export fails", "export", p.String(), "error", err)
 		p.Refusal = &export.Error{
-			Code: planFailed, Retryable: true,
+			Code: export.PlanFailed, Retryable: true,
 			Message: fmt.Sprintf("the rows could not be selected: ClickHouse error %d, %d times: request the export again "+
 				"later, or a narrower selection", clickhouse.Code(err), countAttempts),
 		}
@@ -61,10 +58,16 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) error {
 	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String()}
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
-	if err := selection.Resolve(ctx, r, p, size); err != nil {
+	timer := s.dsn.Timer()
+	err := timer.Time(queryResolve, func() error { return selection.Resolve(ctx, r, p, size) })
+	if err != nil {
 		return err
 	}
-	n, err := r.Int(ctx, selection.New(p.Request, p.Bounded()).Count(max(size, maxExactCount)+1))
+	var n int64
+	err = timer.Time(queryCount, func() (err error) {
+		n, err = r.Int(ctx, selection.New(p.Request, p.Bounded()).Count(max(size, maxExactCount)+1))
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -95,15 +98,21 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 	}()
 	insert := selection.New(p.Request, p.Selection).InsertSnapshot(snapshot, p.Rows)
 	insert.Settings = selection.SnapshotSettings(r.Comment, freezeLimit)
-	if err := clickhouse.Do(ctx, r.Client, insert.Native()); err != nil {
-		return err
-	}
-	rows, err := r.Int(ctx, selection.SnapshotCount(p.Request, snapshot))
+	timer := s.dsn.Timer()
+	err = timer.Time(queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
 	if err != nil {
 		return err
 	}
-	windows, err := selection.ReadWindows(ctx, r.Client, r.Limited(selection.SnapshotKeys(p.Request, snapshot, size)),
-		rows)
+	var rows int64
+	var windows []export.PlannedWindow
+	err = timer.Time(queryWindows, func() (err error) {
+		if rows, err = r.Int(ctx, selection.SnapshotCount(p.Request, snapshot)); err != nil {
+			return err
+		}
+		windows, err = selection.ReadWindows(ctx, r.Client, r.Limited(selection.SnapshotKeys(p.Request, snapshot, size)),
+			rows)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@
 //
 //	plan.go     Stage: from a request or a cancel to the records that it sends
 //	decide.go   the decisions: refusal, windows, snapshot
+//	metrics.go  the metrics
 package plan
 
 import (
@@ -27,6 +28,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
@@ -35,6 +37,13 @@ import (
 
 // BeforeCommit is the failpoint after plan.json is created and before records are sent.
 const BeforeCommit = "before the plan is committed"
+
+// What is tried again.
+const (
+	trySelect = "select"
+	tryRead   = "read plan"
+	tryCreate = "create plan"
+)
 
 // Config is the configuration of the stage. New sets Name, Topic and Outputs of stage.Config.
 type Config struct {
@@ -47,10 +56,11 @@ type Config struct {
 // Stage consumes export-requests.
 type Stage struct {
 	*stage.Stage
-	cfg    Config
-	dsn    *clickhouse.DSN
-	bucket *bucket.Bucket
-	retry  kafka.Retrier
+	cfg     Config
+	dsn     *clickhouse.DSN
+	bucket  *bucket.Bucket
+	retry   kafka.Retrier
+	metrics *metrics
 }
 
 // New returns a stage that is not running.
@@ -63,7 +73,9 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	}
 	cfg.Name, cfg.Topic = export.StagePlan, event.TopicExportRequests
 	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier()}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate),
+		metrics: newMetrics(cfg.Metrics)}
+	dsn.Timer().Init(queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
 }
@@ -128,17 +140,24 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 	}
 	switch {
 	case p.Hash != hash && p.Request.Hash() != hash: // an older release may have normalised less before it hashed
+		s.metrics.count(request, conflict)
 		return nil, &strictjson.Refusal{
 			Code: strictjson.ExportIDConflict, Pointer: "/export_id",
 			Rule: "another request has this export_id in this workspace: choose a new one",
 		}
 	case p.PlannedBy != position:
+		s.metrics.count(request, repeated)
 		s.cfg.Log.Info("the same request was planned before", "export", p.String(), "planned_by", p.PlannedBy)
 		return nil, nil
 	}
 	// This record planned the export, now or before a crash.
 	if err := s.cfg.ReachFailpoint(BeforeCommit); err != nil {
 		return nil, err
+	}
+	if p.Refusal != nil {
+		s.metrics.count(p.Request, refused)
+	} else {
+		s.metrics.count(p.Request, accepted)
 	}
 	return s.announce(p), nil
 }
@@ -159,13 +178,14 @@ func (s *Stage) cancel(ctx context.Context, position string, e *event.Event) ([]
 			Rule: "there is no such export in this workspace; cancel it after it was asked for, with the same key or later",
 		}
 	}
+	s.metrics.count(p.Request, cancelled)
 	s.cfg.Log.Info("an export is cancelled", "export", p.String(), "by_record", position)
 	return []*kgo.Record{s.result(p, export.Cancelled)}, nil
 }
 
 // readPlan returns the plan of the export, nil where it has none.
 func (s *Stage) readPlan(ctx context.Context, f folder.Folder) (p *export.Plan, err error) {
-	err = s.retry.Do(ctx, "read plan", f.ID.String(), func() error {
+	err = s.retry.Do(ctx, tryRead, f.ID.String(), func() error {
 		p, err = f.Plan(ctx)
 		if errors.Is(err, bucket.ErrNotFound) {
 			p, err = nil, nil
@@ -176,7 +196,7 @@ func (s *Stage) readPlan(ctx context.Context, f folder.Folder) (p *export.Plan, 
 }
 
 func (s *Stage) createPlan(ctx context.Context, f folder.Folder, draft *export.Plan) (p *export.Plan, err error) {
-	err = s.retry.Do(ctx, "create plan", f.ID.String(), func() error {
+	err = s.retry.Do(ctx, tryCreate, f.ID.String(), func() error {
 		p, err = f.CreatePlan(ctx, draft)
 		return err
 	})

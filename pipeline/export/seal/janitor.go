@@ -39,6 +39,9 @@ type Janitor struct {
 	failures prometheus.Counter
 }
 
+// queryEnded is the name of the janitor's query in metrics.
+const queryEnded = "ended"
+
 // NewJanitor returns a janitor that is not running.
 func NewJanitor(cfg JanitorConfig, dsn *clickhouse.DSN, b *bucket.Bucket) *Janitor {
 	cfg.Every = cmp.Or(cfg.Every, 10*time.Minute)
@@ -48,6 +51,7 @@ func NewJanitor(cfg JanitorConfig, dsn *clickhouse.DSN, b *bucket.Bucket) *Janit
 			Namespace: "millrace", Subsystem: "janitor", Name: name, Help: help,
 		}))
 	}
+	dsn.Timer().Init(queryEnded)
 	return &Janitor{
 		cfg: cfg, dsn: dsn, bucket: b, log: cfg.Log.With("part", "janitor"), page: 1000,
 		removed: counter("objects_removed_total",
@@ -150,7 +154,7 @@ func (j *Janitor) ended(ctx context.Context, conn driver.Conn, last visit) (visi
 	query.Settings = []ch.Setting{
 		{Key: "readonly", Value: "1"}, {Key: "log_comment", Value: "millrace janitor: exports that ended lately"},
 	}
-	err = conn.Select(query.Context(ctx), &visits, query.SQL)
+	err = j.dsn.Timer().Time(queryEnded, func() error { return conn.Select(query.Context(ctx), &visits, query.SQL) })
 	return visits, err
 }
 

@@ -20,6 +20,7 @@
 // always ends the export.
 //
 //	seal.go      Stage: what a result leads to
+//	metrics.go   the metrics
 //	tally.go     sums of window manifests
 //	janitor.go   Janitor: removes objects that were written after the end of their export
 package seal
@@ -50,6 +51,9 @@ const (
 	AfterManifest  = "after manifest.json, before the completion"
 )
 
+// trySeal is what is tried again.
+const trySeal = "seal"
+
 // Config of the stage. Name, Topic and Outputs of stage.Config are set by New.
 type Config struct {
 	stage.Config
@@ -65,6 +69,7 @@ type Stage struct {
 	bucket  *bucket.Bucket
 	plans   folder.Plans
 	tallies tallies
+	metrics *metrics
 	retry   kafka.Retrier // without a limit: no other stage can end an export
 }
 
@@ -76,7 +81,8 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Name, cfg.Topic = export.StageSeal, event.TopicExportResults
 	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress, event.TopicExportWindows,
 		event.TopicExportCompletions}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier()}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySeal), metrics: newMetrics(cfg.Metrics)}
+	dsn.Timer().Init(selection.QueryDrop)
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
 }
@@ -88,7 +94,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	}
 	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result,
 		position: kafka.Position(r)}
-	err = s.retry.Do(ctx, "seal", result.String(), func() error { return w.process(ctx) })
+	err = s.retry.Do(ctx, trySeal, result.String(), func() error { return w.process(ctx) })
 	return w.out, err
 }
 
@@ -257,6 +263,7 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 		return err
 	}
 	w.stage.tallies.forget(w.folder.ID)
+	w.stage.metrics.ended(c)
 	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records,
 		"fragments", c.Fragments)
 	w.out = append(w.out, message.Completion(w.stage.cfg.TopicPrefix, w.plan, c))

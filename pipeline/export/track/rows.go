@@ -6,10 +6,8 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // appendEvents inserts the events as one block; ClickHouse fills in ingested_at. The driver's
@@ -35,11 +33,4 @@ func insertEvents() string {
 		names[i] = column.Name
 	}
 	return "INSERT INTO export_events (" + strings.Join(names, ", ") + ")"
-}
-
-func newCounter(registry prometheus.Registerer) *prometheus.CounterVec {
-	return kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "millrace", Subsystem: export.StageTrack, Name: "events_total",
-		Help: "Progress and completion events, by outcome: stored, dead_letter.",
-	}, []string{"outcome"}))
 }

@@ -10,6 +10,7 @@
 //
 //	track.go   the stage
 //	rows.go    inserting into export_events
+//	metrics.go the metrics, with those of unfinished exports
 package track
 
 import (
@@ -20,8 +21,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
@@ -39,13 +40,18 @@ const (
 	attempts      = 5 // after errors of class Unknown
 )
 
+// tryInsert is what is tried again.
+const tryInsert = "insert"
+
 // Stage consumes export-progress and export-completions.
 type Stage struct {
 	cfg     kafka.Config
 	dsn     *clickhouse.DSN
 	log     *slog.Logger
 	retry   kafka.Retrier // without a limit
-	events  *prometheus.CounterVec
+	metrics *metrics
+	shared  *kafka.StageMetrics
+	lag     *kafka.Lag
 	ready   chan struct{}
 	client  *kgo.Client
 	history driver.Conn
@@ -54,10 +60,22 @@ type Stage struct {
 // New returns a stage that is not running. It sets the configuration's Name.
 func New(cfg kafka.Config, dsn *clickhouse.DSN) *Stage {
 	cfg.Name = export.StageTrack
-	return &Stage{
-		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", export.StageTrack), retry: cfg.Retrier(),
-		events: newCounter(cfg.Metrics), ready: make(chan struct{}),
+	s := &Stage{
+		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", export.StageTrack), retry: cfg.Retrier(tryInsert),
+		metrics: newMetrics(cfg.Metrics), shared: cfg.StageMetrics(), ready: make(chan struct{}),
 	}
+	s.lag = s.cfg.NewLag(s.metrics.lag.Set, event.TopicExportProgress, event.TopicExportCompletions)
+	s.shared.Slots.Set(1)
+	dsn.Timer().Init(queryInsert, queryUnfinished)
+	return s
+}
+
+func (s *Stage) assigned(_ context.Context, client *kgo.Client, partitions map[string][]int32) {
+	s.lag.Assign(client, partitions)
+}
+
+func (s *Stage) released(_ context.Context, client *kgo.Client, partitions map[string][]int32) {
+	s.lag.Release(client, partitions)
 }
 
 // Ready is closed when Kafka answers and has the topics.
@@ -66,6 +84,7 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // Run consumes until ctx is done, and then returns nil. It returns an error that a retry cannot
 // mend.
 func (s *Stage) Run(ctx context.Context) (err error) {
+	defer func() { s.shared.Stopped(err) }()
 	err = s.cfg.RequireTopics(ctx, event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters)
 	if err != nil || ctx.Err() != nil {
 		return err
@@ -75,10 +94,19 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	}
 	defer s.history.Close()
 	close(s.ready)
-	for ctx.Err() == nil {
-		if err := s.consume(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("stage %s: %w", export.StageTrack, err)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.lag.Run(running) })
+	group.Go(func() error { return s.watchUnfinished(running) })
+	group.Go(func() error {
+		for running.Err() == nil {
+			if err := s.consume(running); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err := group.Wait(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("stage %s: %w", export.StageTrack, err)
 	}
 	return nil
 }
@@ -88,10 +116,13 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 func (s *Stage) consume(ctx context.Context) (err error) {
 	s.client, err = kgo.NewClient(append(s.cfg.GroupOptions(),
 		kgo.ConsumeTopics(s.cfg.TopicName(event.TopicExportProgress), s.cfg.TopicName(event.TopicExportCompletions)),
-		kgo.DisableAutoCommit(), kgo.ProducerLinger(0))...)
+		kgo.DisableAutoCommit(), kgo.ProducerLinger(0),
+		kgo.KeepControlRecords(), // so that the stage commits the offsets of markers of transactions
+		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.released), kgo.OnPartitionsLost(s.released))...)
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
+	defer s.lag.ReleaseAll(s.client)
 	defer s.client.Close()
 	for ctx.Err() == nil {
 		if skipped, err := s.poll(ctx); skipped || err != nil {
@@ -108,8 +139,12 @@ func (s *Stage) poll(ctx context.Context) (skipped bool, err error) {
 	if faults.Permanent != nil {
 		return false, faults.Permanent
 	}
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) { s.lag.Polled(f.Records) })
 	var rows []row
 	for r := range fetches.RecordsAll() {
+		if r.Attrs.IsControl() {
+			continue
+		}
 		state, err := decode(r)
 		if err == nil {
 			rows = append(rows, row{r, state})
@@ -185,11 +220,14 @@ func (s *Stage) store(ctx context.Context, rows []row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	err := s.retry.Limited(attempts, 0).Do(ctx, "insert", fmt.Sprintf("%d events", len(rows)),
+	s.shared.Wait.Observe(time.Since(rows[0].record.Timestamp).Seconds())
+	s.shared.InFlight.Set(1)
+	defer s.shared.InFlight.Set(0)
+	err := s.retry.Limited(attempts, 0).Do(ctx, tryInsert, fmt.Sprintf("%d events", len(rows)),
 		func() error { return s.insert(ctx, rows) })
 	switch {
 	case err == nil:
-		s.events.WithLabelValues("stored").Add(float64(len(rows)))
+		s.metrics.events.WithLabelValues("stored").Add(float64(len(rows)))
 		return nil
 	case ctx.Err() != nil:
 		return nil
@@ -211,7 +249,7 @@ func (s *Stage) store(ctx context.Context, rows []row) error {
 func (s *Stage) insert(ctx context.Context, rows []row) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
-	err := appendEvents(ctx, s.history, rows)
+	err := s.dsn.Timer().Time(queryInsert, func() error { return appendEvents(ctx, s.history, rows) })
 	if err == nil {
 		return nil
 	}
@@ -228,7 +266,8 @@ func (s *Stage) deadLetter(ctx context.Context, r *kgo.Record, err error) error 
 	refusal := event.AsRefusal(err)
 	s.log.Warn("record refused", "record", kafka.Position(r), "code", string(refusal.Code))
 	topic := s.cfg.TopicName(event.TopicDeadLetters)
-	s.events.WithLabelValues("dead_letter").Inc()
+	s.metrics.events.WithLabelValues("dead_letter").Inc()
+	s.shared.DeadLetter(string(refusal.Code))
 	err = s.client.ProduceSync(ctx, event.DeadLetter(topic, s.cfg.Name, r, refusal)).FirstErr()
 	if err != nil {
 		return fmt.Errorf("write to topic %s: %w", topic, s.cfg.Explain(err, topic))

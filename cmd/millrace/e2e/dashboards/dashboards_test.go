@@ -48,7 +48,6 @@ var awaited = []string{
 	"millrace_track_lag_seconds",
 	"millrace_stage_retries_total",
 	"millrace_sse_subscribers",
-	"millrace_ingest_retries_total",
 }
 
 // frame is what a query returned: a table, or series.

@@ -103,6 +103,17 @@ func describe(b *strings.Builder, t *format.Target, purpose string, first bool) 
 // commonDrops are the reasons that every target has.
 var commonDrops = []format.Drop{{Reason: format.RecordTooLarge, Text: "the record has more than 64 MiB"}}
 
+// DropReasons returns the reasons under which the targets of a purpose drop rows, sorted.
+func DropReasons(purpose string) (reasons []string) {
+	for _, t := range Targets(purpose) {
+		for _, d := range slices.Concat(t.Drops, commonDrops) {
+			reasons = append(reasons, d.Reason)
+		}
+	}
+	slices.Sort(reasons)
+	return slices.Compact(reasons)
+}
+
 func items(b *strings.Builder, options []format.Option) {
 	for _, o := range options {
 		fmt.Fprintf(b, "- `%s`: %s\n", o.Name, o.Text)

@@ -1,0 +1,90 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the metrics of the queries of a process.
+type Metrics struct{ seconds *prometheus.HistogramVec }
+
+// NewMetrics returns metrics that are registered.
+func NewMetrics(registry prometheus.Registerer) *Metrics {
+	m := &Metrics{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "millrace", Subsystem: "clickhouse", Name: "query_seconds",
+		Help: "Seconds from a query until its whole answer is read and used, by stage, query and outcome: ok, error, " +
+			"cancelled by the caller.",
+		Buckets: prometheus.ExponentialBuckets(0.002, 3, 12), // 2 ms … 6 min
+	}, []string{"stage", "query", "outcome"})}
+	registry.MustRegister(m.seconds)
+	return m
+}
+
+// The outcomes of a query.
+const (
+	outcomeOK        = "ok"
+	outcomeError     = "error"
+	outcomeCancelled = "cancelled"
+)
+
+// Timer measures the queries of one stage. A nil timer measures nothing.
+type Timer struct {
+	metrics *Metrics
+	stage   string
+}
+
+// Measured returns the DSN with a timer for the queries of a stage.
+func (d *DSN) Measured(m *Metrics, stage string) *DSN {
+	measured := *d
+	measured.timer = &Timer{m, stage}
+	return &measured
+}
+
+// Timer returns the timer of the DSN, which may be nil.
+func (d *DSN) Timer() *Timer {
+	if d == nil { // the DSN of a test that has no ClickHouse
+		return nil
+	}
+	return d.timer
+}
+
+// Init makes the metrics of queries begin at 0. The names are constants, so their number is bounded.
+func (t *Timer) Init(queries ...string) {
+	if t == nil {
+		return
+	}
+	for _, query := range queries {
+		for _, outcome := range []string{outcomeOK, outcomeError, outcomeCancelled} {
+			t.metrics.seconds.WithLabelValues(t.stage, query, outcome)
+		}
+	}
+}
+
+// Start begins to measure a query. Call end with the error of the query.
+func (t *Timer) Start(query string) (end func(error)) {
+	if t == nil {
+		return func(error) {}
+	}
+	began := time.Now()
+	return func(err error) {
+		outcome := outcomeOK
+		switch {
+		case errors.Is(err, context.Canceled):
+			outcome = outcomeCancelled
+		case err != nil:
+			outcome = outcomeError
+		}
+		t.metrics.seconds.WithLabelValues(t.stage, query, outcome).Observe(time.Since(began).Seconds())
+	}
+}
+
+// Time runs f as a query of the name.
+func (t *Timer) Time(query string, f func() error) error {
+	end := t.Start(query)
+	err := f()
+	end(err)
+	return err
+}

@@ -1,0 +1,191 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the metrics of the object store of a process.
+type Metrics struct {
+	seconds *prometheus.HistogramVec
+	bytes   *prometheus.CounterVec
+}
+
+// The operations on a store. An upload is several: opUpload from its begin to its end.
+const (
+	opCreate = "create"
+	opUpload = "upload"
+	opSync   = "sync"
+	opRead   = "read"
+	opList   = "list"
+	opDelete = "delete"
+)
+
+// The outcomes of an operation. That a key exists, or has no object, is an answer and no error.
+const (
+	outcomeOK        = "ok"
+	outcomeExists    = "exists"
+	outcomeNotFound  = "not_found"
+	outcomeError     = "error"
+	outcomeCancelled = "cancelled"
+)
+
+// NewMetrics returns metrics that are registered and initialised.
+func NewMetrics(registry prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "millrace", Subsystem: "bucket", Name: "operation_seconds",
+			Help: "Seconds of an operation on the object store, by operation and outcome: ok, exists, not_found, error, " +
+				"cancelled. An upload takes as long as its fragment is written; a read is measured until its first byte.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 3, 12), // 1 ms … 3 min
+		}, []string{"operation", "outcome"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "millrace", Subsystem: "bucket", Name: "bytes_total",
+			Help: "Bytes written to the object store and read from it, by operation: create, upload, read.",
+		}, []string{"operation"}),
+	}
+	registry.MustRegister(m.seconds, m.bytes)
+	for _, operation := range []string{opCreate, opUpload, opSync, opRead, opList, opDelete} {
+		for _, outcome := range []string{outcomeOK, outcomeExists, outcomeNotFound, outcomeError, outcomeCancelled} {
+			m.seconds.WithLabelValues(operation, outcome)
+		}
+	}
+	for _, operation := range []string{opCreate, opUpload, opRead} {
+		m.bytes.WithLabelValues(operation)
+	}
+	return m
+}
+
+// Measured returns the bucket with metrics. Both must be closed once only.
+func (b *Bucket) Measured(m *Metrics) *Bucket { return &Bucket{measured{b.store, m}} }
+
+func (m *Metrics) observe(operation string, began time.Time, err error) {
+	outcome := outcomeOK
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrExists):
+		outcome = outcomeExists
+	case errors.Is(err, ErrNotFound):
+		outcome = outcomeNotFound
+	case errors.Is(err, context.Canceled):
+		outcome = outcomeCancelled
+	default:
+		outcome = outcomeError
+	}
+	m.seconds.WithLabelValues(operation, outcome).Observe(time.Since(began).Seconds())
+}
+
+// measured is a store whose operations are measured.
+type measured struct {
+	store
+	metrics *Metrics
+}
+
+func (s measured) create(ctx context.Context, key string, body []byte) error {
+	began := time.Now()
+	err := s.store.create(ctx, key, body)
+	s.metrics.observe(opCreate, began, err)
+	if err == nil {
+		s.metrics.bytes.WithLabelValues(opCreate).Add(float64(len(body)))
+	}
+	return err
+}
+
+func (s measured) newUpload(ctx context.Context, key string) (upload, error) {
+	began := time.Now()
+	u, err := s.store.newUpload(ctx, key)
+	if err != nil {
+		s.metrics.observe(opUpload, began, err)
+		return nil, err
+	}
+	return &measuredUpload{upload: u, metrics: s.metrics, began: began}, nil
+}
+
+func (s measured) sync(ctx context.Context, keys []string) error {
+	began := time.Now()
+	err := s.store.sync(ctx, keys)
+	s.metrics.observe(opSync, began, err)
+	return err
+}
+
+func (s measured) open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, int64, error) {
+	began := time.Now()
+	r, size, err := s.store.open(ctx, key, offset, length)
+	s.metrics.observe(opRead, began, err)
+	if err != nil {
+		return nil, 0, err
+	}
+	return &measuredReader{r, s.metrics.bytes.WithLabelValues(opRead)}, size, nil
+}
+
+func (s measured) list(ctx context.Context, prefix string) ([]Object, error) {
+	began := time.Now()
+	objects, err := s.store.list(ctx, prefix)
+	s.metrics.observe(opList, began, err)
+	return objects, err
+}
+
+func (s measured) delete(ctx context.Context, key string) error {
+	began := time.Now()
+	err := s.store.delete(ctx, key)
+	s.metrics.observe(opDelete, began, err)
+	return err
+}
+
+type measuredUpload struct {
+	upload
+	metrics *Metrics
+	began   time.Time
+	failed  error // of Write
+	ended   bool
+	bytes   int
+}
+
+func (u *measuredUpload) Write(p []byte) (int, error) {
+	n, err := u.upload.Write(p)
+	u.bytes += n
+	if err != nil {
+		u.failed = err
+	}
+	return n, err
+}
+
+func (u *measuredUpload) commit() error {
+	err := u.upload.commit()
+	u.end(err)
+	if err == nil {
+		u.metrics.bytes.WithLabelValues(opUpload).Add(float64(u.bytes))
+	}
+	return err
+}
+
+// abort counts a failed upload as an error, and one that was given up as cancelled.
+func (u *measuredUpload) abort() {
+	u.upload.abort()
+	if u.failed == nil {
+		u.failed = context.Canceled
+	}
+	u.end(u.failed)
+}
+
+func (u *measuredUpload) end(err error) {
+	if !u.ended {
+		u.ended = true
+		u.metrics.observe(opUpload, u.began, err)
+	}
+}
+
+type measuredReader struct {
+	io.ReadCloser
+	bytes prometheus.Counter
+}
+
+func (r *measuredReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.bytes.Add(float64(n))
+	return n, err
+}
