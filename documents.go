@@ -33,6 +33,7 @@ var Documents = []Document{
 	{"operations", "Operations", "deployment, sizing, upgrades, backup, retention", "dashboards/README.md"},
 	{"dashboards", "Grafana dashboards", "what they answer, how to import and to change them",
 		"dashboards/grafana/README.md"},
+	{"metrics", "Metrics", "what each role counts and measures, for Prometheus", "dashboards/METRICS.md"},
 	{"security", "Security", "what is protected, and what is left to you", "SECURITY.md"},
 	{"development", "Development", "building, testing, where everything is", "CONTRIBUTING.md"},
 	{"changes", "Changelog", "what is new", "CHANGELOG.md"},
@@ -41,7 +42,7 @@ var Documents = []Document{
 //go:embed README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 //go:embed schemas/events/README.md schemas/clickhouse/README.md
 //go:embed pipeline/api/README.md pipeline/export/README.md pipeline/export/format/README.md
-//go:embed dashboards/README.md dashboards/web/README.md dashboards/grafana/README.md
+//go:embed dashboards/README.md dashboards/METRICS.md dashboards/web/README.md dashboards/grafana/README.md
 //go:embed cmd/millrace/README.md cmd/millrace/bench/README.md
 var files embed.FS
 

@@ -121,8 +121,9 @@
 //     deleted except by an explicit delete. What it does not list is not part of the export.
 //  7. A read_committed consumer sees exactly one completion per export, sent after the manifest exists.
 //  8. Every buffer is bounded; a backlog never grows memory.
-//  9. Every query binds its workspace as a parameter. The only exception is the query of the janitor, which
-//     lists the ended exports of all workspaces and reads nothing else.
+//  9. Every query binds its workspace as a parameter. The only exceptions are two queries about the exports of
+//     all workspaces: the janitor lists those that have ended, and track counts those that have not. They
+//     read nothing else.
 //  10. Bad input never stops a stage and is never dropped silently: it becomes a dead letter, a failed
 //     completion, or a dropped entry that has a reason and is counted.
 //

@@ -23,7 +23,7 @@ import (
 type ops struct {
 	registry   *prometheus.Registry
 	clickhouse *clickhouse.Metrics
-	bucket     *bucket.Metrics
+	bucket     *bucket.Metrics // nil: the role has no bucket
 	listener   net.Listener
 	readiness  readiness
 }
@@ -34,13 +34,13 @@ func newOps(a *app.App, role string) (*ops, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_OPS_ADDR: %w", err)
 	}
-	o := &ops{registry: prometheus.NewRegistry(), listener: listener}
-	o.readiness.report = func(what string, err error) {
-		a.Log.Warn("not ready: a dependency does not answer", "dependency", what, "error", err)
-	}
+	o := &ops{registry: prometheus.NewRegistry(), listener: listener, readiness: readiness{log: a.Log}}
 	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newBuildInfo(role))
-	o.clickhouse, o.bucket = clickhouse.NewMetrics(o.registry), bucket.NewMetrics(o.registry)
+	o.clickhouse = clickhouse.NewMetrics(o.registry)
+	if role != "ingest" {
+		o.bucket = bucket.NewMetrics(o.registry)
+	}
 	return o, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -22,10 +23,10 @@ const (
 
 // readiness tells whether the process has started and its dependencies answer now.
 type readiness struct {
-	started []<-chan struct{} // all are closed when the process has started
-	checks  []dependency
-	closing []func()
-	report  func(what string, err error) // logs why a dependency fails
+	started      []<-chan struct{} // all are closed when the process has started
+	dependencies []dependency
+	closing      []func()
+	log          *slog.Logger
 
 	mu   sync.Mutex
 	at   time.Time
@@ -33,8 +34,9 @@ type readiness struct {
 }
 
 type dependency struct {
-	name  string // at the beginning of a sentence
-	check func(context.Context) error
+	name    string
+	check   func(context.Context) error
+	failing bool
 }
 
 // watch makes readiness ask Kafka, ClickHouse and, if it is not nil, the bucket.
@@ -49,9 +51,9 @@ func (r *readiness) watch(a *app.App, o *ops, b *bucket.Bucket) error {
 		return err
 	}
 	r.closing = append(r.closing, func() { conn.Close() })
-	r.checks = []dependency{{"Kafka", client.Ping}, {"ClickHouse", conn.Ping}}
+	r.dependencies = []dependency{{name: "Kafka", check: client.Ping}, {name: "ClickHouse", check: conn.Ping}}
 	if b != nil {
-		r.checks = append(r.checks, dependency{"the object store", b.Check})
+		r.dependencies = append(r.dependencies, dependency{name: "the object store", check: b.Check})
 	}
 	return nil
 }
@@ -81,23 +83,30 @@ func (r *readiness) ready(ctx context.Context) error {
 	return r.last
 }
 
+// ask asks all dependencies, and logs which begin and cease to fail.
 func (r *readiness) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	failed := make([]error, len(r.checks))
+	failures := make([]error, len(r.dependencies))
 	var group errgroup.Group
-	for i, d := range r.checks {
+	for i, d := range r.dependencies {
 		group.Go(func() error {
-			failed[i] = d.check(ctx)
+			failures[i] = d.check(ctx)
 			return nil
 		})
 	}
 	group.Wait() //nolint:errcheck // the functions return none
 	var names []string
-	for i, err := range failed {
-		if err != nil {
-			names = append(names, r.checks[i].name)
-			r.report(r.checks[i].name, err)
+	for i, err := range failures {
+		d := &r.dependencies[i]
+		switch {
+		case err != nil && !d.failing:
+			r.log.Warn("not ready: a dependency does not answer", "dependency", d.name, "error", err)
+		case err == nil && d.failing:
+			r.log.Info("a dependency answers again", "dependency", d.name)
+		}
+		if d.failing = err != nil; d.failing {
+			names = append(names, d.name)
 		}
 	}
 	if names == nil {

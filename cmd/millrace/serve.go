@@ -120,7 +120,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
 	s.exports = live.New(live.Config{Config: kafkaConfig, Producer: producer, Timer: dsn.Timer()}, conn, b)
 	runs := history.New(conn, dsn.Timer())
 	o.readiness.started = append(o.readiness.started, s.exports.Ready())
-	if o.readiness.checks == nil { // in local, the export stages have set them
+	if o.readiness.dependencies == nil { // in local, the export stages have set them
 		if err := o.readiness.watch(a, o, b); err != nil {
 			return nil, err
 		}

@@ -75,15 +75,17 @@ type API struct {
 	sign    *signer
 	metrics *metrics
 	api     huma.API
-	mux     *http.ServeMux // of the API alone
-	pages   *http.ServeMux // everything else
+	mux     routes // of the API alone
+	pages   routes // everything else
 
 	stopping context.Context //nolint:containedctx // done when the server begins to stop
 	stop     context.CancelFunc
 }
 
-// Registrar adds its handlers to a mux.
-type Registrar interface{ Register(mux *http.ServeMux) }
+// Registrar calls handle with its patterns and their handlers.
+type Registrar interface {
+	Register(handle func(pattern string, handler func(http.ResponseWriter, *http.Request)))
+}
 
 // humaOnce sets the hooks of huma, which are variables of its package: errors are problems, and
 // lists are never null.
@@ -94,8 +96,9 @@ func New(cfg Config, d Deps) *API {
 	humaOnce.Do(func() { huma.NewError, huma.DefaultArrayNullable = humaProblem, false })
 	s := &API{
 		cfg: cfg, auth: d.Auth, exports: d.Exports, history: d.History, dsn: d.DSN, sign: &signer{bucket: d.Bucket},
-		metrics: newMetrics(cfg.Registry), mux: http.NewServeMux(), pages: http.NewServeMux(),
+		metrics: newMetrics(cfg.Registry),
 	}
+	s.mux, s.pages = routes{http.NewServeMux(), s.metrics}, routes{http.NewServeMux(), s.metrics}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.api = humago.New(s.mux, s.spec())
 	s.api.UseMiddleware(s.admit)
@@ -107,7 +110,7 @@ func New(cfg Config, d Deps) *API {
 	s.registerInsights()
 	s.finishSpec()
 	s.registerOps()
-	d.Pages.Register(s.pages)
+	d.Pages.Register(s.pages.HandleFunc)
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,27 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	return m
 }
 
+// routes is a mux whose routes begin with metrics of 0.
+type routes struct {
+	*http.ServeMux
+	metrics *metrics
+}
+
+// HandleFunc is Handle of a function.
+func (m routes) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	m.Handle(pattern, http.HandlerFunc(handler))
+}
+
+// Handle adds a handler of a pattern that begins with a method. Of the statuses, only those begin
+// with 0 that every route can have: a rate has to see the first error.
+func (m routes) Handle(pattern string, handler http.Handler) {
+	method, _, _ := strings.Cut(pattern, " ")
+	for _, status := range []int{http.StatusOK, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		m.metrics.requests.WithLabelValues(method, pattern, strconv.Itoa(status))
+	}
+	m.ServeMux.Handle(pattern, handler)
+}
+
 // begin counts a request in flight. The returned function ends it.
 func (m *metrics) begin(a *API, w *timedWriter, r *http.Request) func() {
 	began := time.Now()
@@ -63,7 +85,7 @@ func method(m string) string {
 
 // route returns the pattern that matches a request.
 func (a *API) route(r *http.Request) string {
-	for _, mux := range []*http.ServeMux{a.mux, a.pages} {
+	for _, mux := range []routes{a.mux, a.pages} {
 		if _, pattern := mux.Handler(r); pattern != "" {
 			return pattern
 		}

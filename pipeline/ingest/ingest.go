@@ -87,7 +87,8 @@ type Stage struct {
 func New(cfg Config, store *runstore.Store) *Stage {
 	cfg.Name = Name
 	s := &Stage{
-		cfg: cfg.withDefaults(), store: store, log: cfg.Log.With("stage", Name), retry: cfg.Retrier(append(tables, tryCheck, tryCommit)...),
+		cfg: cfg.withDefaults(), store: store, log: cfg.Log.With("stage", Name),
+		retry:   cfg.Retrier(append(tables, tryCheck, tryCommit)...),
 		metrics: newMetrics(cfg.Metrics), ready: make(chan struct{}),
 	}
 	s.retry.Pause, s.retry.MaxPause = minPause, maxPause

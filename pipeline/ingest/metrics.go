@@ -51,13 +51,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"field"),
 		batchRecords: histogram("batch_records", "Records of a batch.", prometheus.ExponentialBuckets(1, 4, 10)),
 		batchBytes:   histogram("batch_bytes", "Bytes of a batch.", prometheus.ExponentialBuckets(1024, 4, 10)),
-		batchSeconds: histogram("batch_seconds", "Time to store and commit a batch.", seconds),
+		batchSeconds: histogram("batch_seconds", "Seconds to store and commit a batch.", seconds),
 		freshness: histogram("event_to_queryable_seconds",
-			"Time from the timestamp of a batch's oldest record in Kafka until its row can be queried.",
+			"Seconds from the timestamp of a batch's oldest record in Kafka until its row can be queried.",
 			prometheus.ExponentialBuckets(0.01, 2, 18)),
 		insertSeconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "millrace", Subsystem: Name, Name: "insert_seconds",
-			Help: "Time to insert a batch into a table, retries included.", Buckets: seconds,
+			Help: "Seconds to insert a batch into a table, retries included.", Buckets: seconds,
 		}, []string{"table"}),
 		up: f.NewGauge(prometheus.GaugeOpts(opts("clickhouse_up", "1 if the last attempt at ClickHouse succeeded, else 0."))),
 
@@ -75,14 +75,15 @@ func newMetrics(r prometheus.Registerer) *metrics {
 var tables = []string{"runs", "nodes", "feedback"}
 
 func (m *metrics) stored(b *batch, took time.Duration) {
+	if b.records == 0 { // only markers of transactions
+		return
+	}
 	m.records.Add(float64(b.records))
 	m.bytes.Add(float64(b.bytes))
 	m.batchRecords.Observe(float64(b.records))
 	m.batchBytes.Observe(float64(b.bytes))
 	m.batchSeconds.Observe(took.Seconds())
-	if !b.oldest.IsZero() {
-		m.freshness.Observe(max(0, time.Since(b.oldest).Seconds()))
-	}
+	m.freshness.Observe(max(0, time.Since(b.oldest).Seconds()))
 }
 
 func (m *metrics) inserted(table string, rows int, took time.Duration) {

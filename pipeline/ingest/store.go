@@ -23,7 +23,7 @@ func (s *Stage) storeBatch(ctx context.Context, client *kgo.Client, b *batch) er
 	began := time.Now()
 	s.shared.InFlight.Inc()
 	defer s.shared.InFlight.Dec()
-	if !b.oldest.IsZero() {
+	if b.records > 0 {
 		s.shared.Wait.Observe(began.Sub(b.oldest).Seconds())
 	}
 	var refused [3][]letter

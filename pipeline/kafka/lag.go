@@ -68,7 +68,8 @@ func (c *Config) NewLag(measured func(seconds float64), topics ...string) *Lag {
 		cfg: c, measured: measured, owned: map[Partition]*progress{},
 		records: gauge("lag_records", "Records that the group has not committed, on the partitions of this process."),
 		seconds: gauge("lag_seconds",
-			"Age of the oldest record that the group has not committed, on the partitions of this process; 0 without one."),
+			"Seconds since the oldest record that the group has not committed, on the partitions of this process; 0 without "+
+				"one."),
 	}
 	for _, topic := range topics {
 		l.topics = append(l.topics, c.TopicName(topic))

@@ -75,7 +75,7 @@ func (c *Config) StageMetrics() *StageMetrics {
 
 func (c *Config) errorCounter() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts(c.opts("stage", "errors_total",
-		"Errors of the stage's work, by what the stage does about them: retry; row, it refuses the record; stop, it "+
+		"Errors of the stage's work, by what it does about them: retry; row, it refuses the record; stop, it "+
 			"stops.")), []string{"class"})
 }
 

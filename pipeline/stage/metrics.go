@@ -30,7 +30,7 @@ func newMetrics(registry prometheus.Registerer, stage string) *metrics {
 			opts("transactions_total", "Kafka transactions, by outcome: committed, aborted, unknown.")), []string{"outcome"})),
 		seconds: kafka.Register(registry, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "millrace", Subsystem: "stage", Name: "work_seconds",
-			Help:        "Time to work on a record, before its transaction.",
+			Help:        "Seconds to work on a record, before its transaction.",
 			ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.001, 2, 20), // 1 ms … 9 min
 		})),
 		sessions: kafka.Register(registry, prometheus.NewCounter(prometheus.CounterOpts(

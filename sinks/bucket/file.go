@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -93,6 +94,23 @@ func (d *folder) sweep(before time.Time) {
 			_ = d.root.Remove(incomplete + "/" + entry.Name())
 		}
 	}
+}
+
+// check returns an error if the folder is not at its path any more: files that are written now would
+// be in a folder that nobody else sees.
+func (d *folder) check(context.Context) error {
+	opened, err := d.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(d.path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(opened, there) {
+		return fmt.Errorf("another folder has replaced %s: start the process again", d.path)
+	}
+	return nil
 }
 
 func (d *folder) close() error { return d.root.Close() }

@@ -102,6 +102,8 @@ func missing(err error) error {
 	return err
 }
 
+func (m memory) check(ctx context.Context) error { return ctx.Err() }
+
 func (m memory) url(key string) string { return "mem:///" + key }
 
 func (m memory) signedURL(context.Context, string, time.Duration) (string, error) {

@@ -15,7 +15,7 @@ type Metrics struct {
 	bytes   *prometheus.CounterVec
 }
 
-// The operations on a store. An upload is several: opUpload from its begin to its end.
+// The operations on a store. An upload is one, from its begin to its commit.
 const (
 	opCreate = "create"
 	opUpload = "upload"
@@ -60,7 +60,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Measured returns the bucket with metrics. Both must be closed once only.
+// Measured returns the bucket with metrics. Both have the same store: close one of them.
 func (b *Bucket) Measured(m *Metrics) *Bucket { return &Bucket{measured{b.store, m}} }
 
 func (m *Metrics) observe(operation string, began time.Time, err error) {

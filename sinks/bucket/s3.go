@@ -168,6 +168,14 @@ func (s *s3Store) list(ctx context.Context, prefix string) ([]Object, error) {
 	return objects, s.explain(err)
 }
 
+// check lists one object, which needs no right that exports do not need.
+func (s *s3Store) check(ctx context.Context) error {
+	_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+		Bucket: &s.cfg.bucket, Prefix: &s.prefix, MaxKeys: aws.Int32(1),
+	})
+	return s.explain(err)
+}
+
 func (s *s3Store) delete(ctx context.Context, key string) error {
 	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.cfg.bucket, Key: s.key(key)})
 	if err = s.explain(err); errors.Is(err, ErrNotFound) {

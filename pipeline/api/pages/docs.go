@@ -27,16 +27,23 @@ type documentPage struct {
 
 // registerDocuments adds /docs. The documents hold no data of a workspace, so that they are shown
 // to people who have not signed in.
-func (p *Pages) registerDocuments(mux *http.ServeMux) {
-	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) registerDocuments(handle func(pattern string, handler func(http.ResponseWriter, *http.Request))) {
+	handle("GET /docs", func(w http.ResponseWriter, r *http.Request) {
 		p.showDocument(w, r, view{title: "Documents", data: documentPage{All: millrace.Documents}})
 	})
+	bodies := map[string]func() template.HTML{}
 	for _, d := range millrace.Documents {
-		body := sync.OnceValue(func() template.HTML { return renderDocument(d) })
-		mux.HandleFunc("GET /docs/"+d.Name, func(w http.ResponseWriter, r *http.Request) {
-			p.showDocument(w, r, view{title: d.Title, data: documentPage{All: millrace.Documents, Name: d.Name, Body: body()}})
-		})
+		bodies[d.Name] = sync.OnceValue(func() template.HTML { return renderDocument(d) })
 	}
+	handle("GET /docs/{name}", func(w http.ResponseWriter, r *http.Request) {
+		d, ok := millrace.FindDocument(r.PathValue("name"))
+		if !ok {
+			p.notFoundPage(w, r)
+			return
+		}
+		p.showDocument(w, r, view{title: d.Title,
+			data: documentPage{All: millrace.Documents, Name: d.Name, Body: bodies[d.Name]()}})
+	})
 }
 
 func (p *Pages) showDocument(w http.ResponseWriter, r *http.Request, v view) {

@@ -56,27 +56,27 @@ func New(cfg Config, a *auth.Authenticator, h *history.Store, e *live.Exports) *
 	return p
 }
 
-// Register adds to a mux the pages, their assets, sign-in, the switcher of workspaces, and the
-// error page for a GET that has no other handler.
-func (p *Pages) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+// Register calls handle with the patterns and handlers of the pages, their assets, sign-in, the
+// switcher of workspaces, and the error page for a GET that has no other handler.
+func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseWriter, *http.Request))) {
+	handle("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/copilots",
 			http.StatusSeeOther)
 	})
-	mux.HandleFunc("GET /copilots", p.page(auth.RunsRead, p.showApps("copilot")))
-	mux.HandleFunc("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
-	mux.HandleFunc("GET /history", p.page(auth.RunsRead, p.showHistory))
-	mux.HandleFunc("GET /history/run", p.page(auth.RunsRead, p.showRun))
-	mux.HandleFunc("GET /exports", p.page(auth.ExportsRead, p.showExports))
-	mux.HandleFunc("GET /exports/row", p.page(auth.ExportsRead, p.showExportRow))
-	mux.HandleFunc("GET /exports/view", p.page(auth.ExportsRead, p.showPreview))
-	p.registerDocuments(mux)
-	mux.HandleFunc("GET /login", p.showLogin)
-	mux.HandleFunc("POST /login", p.login)
-	mux.HandleFunc("POST /logout", p.logout)
-	mux.HandleFunc("POST /workspace", p.switchWorkspace)
-	mux.Handle("GET "+assetsPath, p.assets)
+	handle("GET /copilots", p.page(auth.RunsRead, p.showApps("copilot")))
+	handle("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
+	handle("GET /history", p.page(auth.RunsRead, p.showHistory))
+	handle("GET /history/run", p.page(auth.RunsRead, p.showRun))
+	handle("GET /exports", p.page(auth.ExportsRead, p.showExports))
+	handle("GET /exports/row", p.page(auth.ExportsRead, p.showExportRow))
+	handle("GET /exports/view", p.page(auth.ExportsRead, p.showPreview))
+	p.registerDocuments(handle)
+	handle("GET /login", p.showLogin)
+	handle("POST /login", p.login)
+	handle("POST /logout", p.logout)
+	handle("POST /workspace", p.switchWorkspace)
+	handle("GET "+assetsPath, p.assets.ServeHTTP)
 	// Browsers ask for this icon on pages without our <head>, such as /docs/reference.
-	mux.Handle("GET /favicon.ico", http.RedirectHandler(p.assets.path("icon.svg"), http.StatusSeeOther))
-	mux.HandleFunc("GET /", p.notFoundPage)
+	handle("GET /favicon.ico", http.RedirectHandler(p.assets.path("icon.svg"), http.StatusSeeOther).ServeHTTP)
+	handle("GET /", p.notFoundPage)
 }

@@ -167,7 +167,7 @@ func (s *site) do(r *http.Request) answer {
 	p := New(Config{DefaultWorkspace: "acme"}, authenticator, nil, nil)
 	p.now = s.now
 	others, mux := http.NewServeMux(), http.NewServeMux()
-	p.Register(others)
+	p.Register(others.HandleFunc)
 	s.register(p, mux)
 	mux.Handle("/", others)
 	if s.caller != nil {

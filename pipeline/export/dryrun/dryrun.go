@@ -93,7 +93,7 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 	write := func(row *record.Row) error {
 		d.Read++
 		if err := stream.Row(row); err != nil {
-			return &export.Error{Code: "format_failed", Message: err.Error()}
+			return &export.Error{Code: export.FormatFailed, Message: err.Error()}
 		}
 		return nil
 	}

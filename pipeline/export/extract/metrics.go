@@ -37,14 +37,16 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		}, labels))
 	}
 	m := &metrics{
-		windows: counter("windows_total", "Windows of exports that extract handled, by outcome: done; written, by another "+
-			"attempt; failed, with which the export fails; ended, its export has ended.", "purpose", "outcome"),
+		windows: counter("windows_total", "Windows of exports, by outcome: done; written by another attempt before; "+
+			"failed, so that the export fails; ended, since the export has ended.", "purpose", "outcome"),
 		dropped: counter("dropped_total",
 			"Source rows that are in no record, by reason, counted when their window is written.", "purpose", "reason"),
-		records: counter("records_total", "Records written, counted when their window is written.", "purpose", "target",
+		records: counter("records_total", "Records of exports, counted when their window is written.", "purpose", "target",
 			"format"),
-		bytes:     counter("bytes_total", "Bytes of the fragments of these records.", "purpose", "target", "format"),
-		fragments: counter("fragments_total", "Fragments of these records.", "purpose", "target", "format"),
+		bytes: counter("bytes_total", "Bytes of the fragments of exports, counted when their window is written.", "purpose",
+			"target", "format"),
+		fragments: counter("fragments_total", "Fragments of exports, counted when their window is written.", "purpose",
+			"target", "format"),
 	}
 	for _, purpose := range format.Purposes {
 		for _, outcome := range []string{done, written, failed, ended} {

@@ -42,14 +42,15 @@ import (
 // flow runs the whole path of an export in this process: Kafka, ClickHouse, a bucket and the four
 // stages.
 type flow struct {
-	t      *testing.T
-	kafka  *kfake.Cluster
-	dsn    *clickhouse.DSN
-	dir    string // of the bucket
-	bucket *bucket.Bucket
-	client *kgo.Client
-	events *kgo.Client // read_committed, as users read
-	seen   map[string][]*kgo.Record
+	t       *testing.T
+	kafka   *kfake.Cluster
+	dsn     *clickhouse.DSN
+	dir     string // of the bucket
+	bucket  *bucket.Bucket
+	client  *kgo.Client
+	events  *kgo.Client // read_committed, as users read
+	seen    map[string][]*kgo.Record
+	metrics *prometheus.Registry // of all stages
 
 	windowRecords   int64
 	windowsInFlight int
@@ -64,7 +65,8 @@ var day = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
 func newFlow(t *testing.T) *flow {
 	dsn := clickhousetest.Database(t)
-	f := &flow{t: t, dsn: dsn, dir: t.TempDir(), seen: map[string][]*kgo.Record{}}
+	f := &flow{t: t, dsn: dsn, dir: t.TempDir(), seen: map[string][]*kgo.Record{},
+		metrics: prometheus.NewRegistry()}
 	var topics []string
 	for _, topic := range event.Topics {
 		topics = append(topics, event.DefaultPrefix+topic.Name)
@@ -118,7 +120,7 @@ func (f *flow) start() {
 			for ctx.Err() == nil {
 				c := stage.Config{TransactionalIDPrefix: "millrace.", Config: kafka.Config{
 					TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(f.kafka.ListenAddrs()...)},
-					Metrics: prometheus.NewRegistry(),
+					Metrics: f.metrics,
 					Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 				}}
 				if f.failpoint != nil {

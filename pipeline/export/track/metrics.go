@@ -34,12 +34,11 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Help: "Progress and completion events, by outcome: stored, dead_letter.",
 		}, []string{"outcome"})),
 		lag: gauge("track_lag_seconds",
-			"Age of the oldest progress or completion event that is not in ClickHouse yet; 0 without one."),
+			"Seconds since the oldest progress or completion event that is not in ClickHouse yet; 0 without one."),
 		running: gauge("exports_running",
-			"Exports that were accepted and have not ended, of all workspaces, as ClickHouse knows them. Every process of the "+
-				"role export tells the same number."),
+			"Exports that were accepted and have not ended. Every process of role export tells the number of all of them."),
 		oldest: gauge("export_oldest_unfinished_seconds",
-			"Time since the request of the oldest of these exports; 0 without one."),
+			"Seconds since the request of the oldest export that was accepted and has not ended; 0 without one."),
 	}
 	for _, outcome := range []string{"stored", "dead_letter"} {
 		m.events.WithLabelValues(outcome)
@@ -55,8 +54,7 @@ const (
 )
 
 // unfinishedQuery counts the exports of all workspaces that have not ended, and returns the time of
-// the oldest request. Like that of the janitor it is not bound to a workspace: it reads times, and
-// only counts leave the query.
+// the oldest request. Like that of the janitor it is not bound to a workspace (invariant 9).
 func unfinishedQuery() clickhouse.Query {
 	var b clickhouse.Binder
 	return b.Query(`SELECT count(), toUnixTimestamp64Milli(min(requested))

@@ -22,9 +22,10 @@ func TestRolesServeHealthReadinessAndMetrics(t *testing.T) {
 		"ingest": {
 			`millrace_ingest_rows_total{table="runs"} 1`, "millrace_ingest_records_total 2", "millrace_ingest_bytes_total",
 			"millrace_ingest_batch_records_bucket", "millrace_ingest_batch_bytes_bucket", "millrace_ingest_batch_seconds_bucket",
-			`millrace_ingest_insert_seconds_count{table="runs"} 1`, `millrace_dead_letters_total{code="invalid_json",stage="ingest"} 1`,
-			`millrace_consumer_lag_records{group="millrace.ingest",partition="0",topic="millrace.runs"} 0`, "millrace_ingest_event_to_queryable_seconds_count 1",
-			"go_goroutines",
+			`millrace_ingest_insert_seconds_count{table="runs"} 1`,
+			`millrace_dead_letters_total{code="invalid_json",stage="ingest"} 1`,
+			fmt.Sprintf(`millrace_consumer_lag_records{group="%singest",partition="0",topic="%[1]sruns"} 0`, s.Prefix),
+			"millrace_ingest_event_to_queryable_seconds_count 1", "go_goroutines",
 		},
 		"export": {"go_goroutines", "millrace_stage_"},
 	} {
