@@ -30,7 +30,7 @@ var Documents = []Document{
 	{"commands", "Commands and configuration", "roles, commands, environment variables", "cmd/millrace/README.md"},
 	{"measurements", "Measurements", "disk space, ingest, formatting, exports, the server",
 		"cmd/millrace/bench/README.md"},
-	{"operations", "Operations", "deployment, sizing, upgrades, backup, retention", "dashboards/README.md"},
+	{"operations", "Operations", "deployment, runbooks, sizing, upgrades, backup, retention", "dashboards/README.md"},
 	{"dashboards", "Grafana dashboards", "what they answer, how to import and to change them",
 		"dashboards/grafana/README.md"},
 	{"metrics", "Metrics", "what each role counts and measures, for Prometheus", "dashboards/METRICS.md"},

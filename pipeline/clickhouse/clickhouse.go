@@ -60,7 +60,15 @@ func (d *DSN) open(database string) (driver.Conn, error) {
 // Dial opens one connection of ch-go, for large answers and inserts: ch-go works on columns. The
 // connection is not safe for concurrent use. After an error that is not the server's answer, it
 // cannot be used again.
-func (d *DSN) Dial(ctx context.Context) (*ch.Client, error) {
+func (d *DSN) Dial(ctx context.Context) (client *ch.Client, err error) {
+	err = d.Timer().Time(queryConnect, func() error {
+		client, err = d.dial(ctx)
+		return err
+	})
+	return client, err
+}
+
+func (d *DSN) dial(ctx context.Context) (*ch.Client, error) {
 	var last error
 	for _, address := range d.options.Addr {
 		client, err := ch.Dial(ctx, ch.Options{

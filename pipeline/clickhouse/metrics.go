@@ -23,6 +23,9 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	return m
 }
 
+// queryConnect is the name of connecting in metrics. A server that refuses connections fails no query.
+const queryConnect = "connect"
+
 // The outcomes of a query.
 const (
 	outcomeOK        = "ok"
@@ -40,6 +43,7 @@ type Timer struct {
 func (d *DSN) Measured(m *Metrics, stage string) *DSN {
 	measured := *d
 	measured.timer = &Timer{m, stage}
+	measured.timer.Init(queryConnect)
 	return &measured
 }
 

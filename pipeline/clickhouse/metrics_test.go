@@ -15,11 +15,12 @@ func TestATimerCountsTheQueriesOfAStageByOutcome(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	m := clickhouse.NewMetrics(registry)
-	dsn, err := clickhouse.ParseDSN("clickhouse://127.0.0.1:9000/db")
+	dsn, err := clickhouse.ParseDSN("clickhouse://127.0.0.1:1/db") // nobody listens there
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, seal := dsn.Measured(m, "plan").Timer(), dsn.Measured(m, "seal").Timer()
+	ofPlan := dsn.Measured(m, "plan")
+	plan, seal := ofPlan.Timer(), dsn.Measured(m, "seal").Timer()
 	plan.Init("count", "freeze")
 	seal.Init("drop")
 	errQuery := errors.New("query failed")
@@ -29,10 +30,15 @@ func TestATimerCountsTheQueriesOfAStageByOutcome(t *testing.T) {
 		}
 	}
 	seal.Start("drop")(nil)
+	if _, err := ofPlan.Dial(t.Context()); err == nil {
+		t.Error("connected to nobody")
+	}
 	want := map[string]uint64{
 		"plan count ok": 2, "plan count error": 2, "plan count cancelled": 1,
 		"plan freeze ok": 0, "plan freeze error": 0, "plan freeze cancelled": 0,
 		"seal drop ok": 1, "seal drop error": 0, "seal drop cancelled": 0,
+		"plan connect ok": 0, "plan connect error": 1, "plan connect cancelled": 0,
+		"seal connect ok": 0, "seal connect error": 0, "seal connect cancelled": 0,
 	}
 	got := counts(t, registry)
 	if fmt.Sprint(got) != fmt.Sprint(want) {

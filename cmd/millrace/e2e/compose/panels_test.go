@@ -106,7 +106,7 @@ func (s *stack) watched() {
 	for _, g := range rules.Groups {
 		loaded[filepath.Base(g.File)] = true
 	}
-	files, _ := filepath.Glob(root + "/dashboards/prometheus/*.rules.yml")
+	files, _ := filepath.Glob(root + "/dashboards/prometheus/rules/*.yml")
 	for _, f := range files {
 		if !loaded[filepath.Base(f)] {
 			s.t.Errorf("Prometheus has not loaded %s: it has %v", f, rules.Groups)

@@ -27,6 +27,12 @@ type prometheus struct{ url string }
 // CI=true.
 func startPrometheus(t *testing.T, targets ...string) *prometheus {
 	t.Helper()
+	return startPrometheusWithRules(t, nil, targets...)
+}
+
+// startPrometheusWithRules also evaluates files of rules, once a scrape.
+func startPrometheusWithRules(t *testing.T, rules []string, targets ...string) *prometheus {
+	t.Helper()
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -36,8 +42,9 @@ func startPrometheus(t *testing.T, targets ...string) *prometheus {
 	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: %s}\nscrape_configs:\n- job_name: millrace\n"+
-		"  static_configs: [{targets: %s}]\n", scrapeInterval, e2etest.JSONText(t, targets))
+	text := fmt.Sprintf("global: {scrape_interval: %s, evaluation_interval: %[1]s}\nrule_files: %s\n"+
+		"scrape_configs:\n- job_name: millrace\n  static_configs: [{targets: %s}]\n", scrapeInterval,
+		e2etest.JSONText(t, rules), e2etest.JSONText(t, targets))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +111,19 @@ func (p *prometheus) api(path string, query url.Values, to any) error {
 	if err != nil {
 		return err
 	}
+	return decodeAnswer(resp, to)
+}
+
+// get calls a part of the API that has no parameters.
+func (p *prometheus) get(path string, to any) error {
+	resp, err := http.Get(p.url + "/api/v1/" + path)
+	if err != nil {
+		return err
+	}
+	return decodeAnswer(resp, to)
+}
+
+func decodeAnswer(resp *http.Response, to any) error {
 	defer resp.Body.Close()
 	var answer struct {
 		Status, Error string
@@ -153,17 +173,12 @@ func (p *prometheus) value(t *testing.T, expr string) (sum float64) {
 // names are the metrics that Prometheus has seen.
 func (p *prometheus) names(t *testing.T) map[string]bool {
 	t.Helper()
-	resp, err := http.Get(p.url + "/api/v1/label/__name__/values")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var answer struct{ Data []string }
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+	var found []string
+	if err := p.get("label/__name__/values", &found); err != nil {
 		t.Fatal(err)
 	}
 	names := map[string]bool{}
-	for _, n := range answer.Data {
+	for _, n := range found {
 		names[n] = true
 		for _, suffix := range []string{"_count", "_sum", "_bucket"} {
 			names[strings.TrimSuffix(n, suffix)] = true
