@@ -68,11 +68,11 @@ func (s *server) close() {
 }
 
 // newServer listens on the HTTP address. The server answers only once it runs.
-func newServer(ctx context.Context, a *app.App, o *ops) (s *server, err error) {
+func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	if err := a.Config.CheckHTTP(); err != nil {
 		return nil, err
 	}
-	s = &server{}
+	s := &server{} // no named result: the returns of errors would set it to nil before it is closed
 	defer func() {
 		if err != nil {
 			s.close()
