@@ -37,7 +37,7 @@ func pipeline() *dashboard.DashboardBuilder {
 func health() []panel {
 	return []panel{
 		number(about{"Processes", "How many processes of each role answer Prometheus.",
-			"as many as are deployed.", "look at the log of the role that is missing; `millrace doctor` checks what it needs."},
+			"as many as are deployed.", "look at the log of the role that is missing; its last line says what it needs."},
 			units.Short, plain(), now("count by (role) (millrace_build_info{$})", "{{role}}")),
 		number(about{"Oldest record that waits", "How old the oldest record is that a consumer group has not yet handled.",
 			"under 10 s.", "find the group in *Records that wait*; start more processes of its role if all its slots are " +
@@ -203,7 +203,7 @@ func stores() []panel {
 			units.Seconds, 8, over(quantile("0.95", "millrace_bucket_operation_seconds", "operation"), "{{operation}}")),
 		bars(about{"Operations of the bucket that failed", "Operations that ended in an error. A key that exists is not " +
 			"one: it is how writers agree.",
-			"none.", "a refusal is a matter of keys and policies: `millrace doctor` tries them and says which is refused."},
+			"none.", "a refusal is a matter of keys and policies: the log of the role has the answer of the store."},
 			units.Short, 8, over("sum by (operation, outcome) (increase(millrace_bucket_operation_seconds_count"+
 				`{$, outcome!~"ok|done|exists|not_found"}[$__rate_interval])) > 0`, "{{operation}} {{outcome}}")),
 		lines(about{"Bytes of the bucket", "Bytes written to and read from the object store.",
