@@ -98,23 +98,42 @@ func (s *stack) watched() {
 		}
 		return err
 	})
-	var rules struct{ Groups []struct{ Name, File string } }
-	if err := s.prometheus(&rules, "rules"); err != nil {
-		s.t.Error(err)
-	}
-	loaded := map[string]bool{}
-	for _, g := range rules.Groups {
-		loaded[filepath.Base(g.File)] = true
-	}
-	files, _ := filepath.Glob(root + "/dashboards/prometheus/rules/*.yml")
-	for _, f := range files {
-		if !loaded[filepath.Base(f)] {
-			s.t.Errorf("Prometheus has not loaded %s: it has %v", f, rules.Groups)
-		}
-	}
+	s.rules()
 	for _, url := range []string{"http://alertmanager:9093/api/v2/status", "http://grafana:3000/api/health"} {
 		if _, err := s.curl("--fail", url); err != nil {
 			s.t.Error(err)
+		}
+	}
+}
+
+// rules checks that Prometheus has loaded every file of rules, and that no rule fails.
+func (s *stack) rules() {
+	s.t.Helper()
+	var found struct {
+		Groups []struct {
+			File  string
+			Rules []struct{ Name, Health, LastError string }
+		}
+	}
+	if err := s.prometheus(&found, "rules"); err != nil {
+		s.t.Error(err)
+	}
+	loaded := map[string]bool{}
+	for _, g := range found.Groups {
+		loaded[filepath.Base(g.File)] = true
+		for _, r := range g.Rules {
+			if r.Health == "err" {
+				s.t.Errorf("rule %s of %s: %s", r.Name, g.File, r.LastError)
+			}
+		}
+	}
+	files, err := filepath.Glob(root + "/dashboards/prometheus/rules/*.yml")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range files {
+		if !loaded[filepath.Base(f)] {
+			s.t.Errorf("Prometheus has not loaded %s: it has %v", f, loaded)
 		}
 	}
 }
