@@ -103,6 +103,10 @@ func TestTwoGroupsTwoMeaningsAndSetsThatCannotTrain(t *testing.T) {
 		!strings.Contains(c.Warnings[0].Message, `has no run "goods". It has "good".`) {
 		t.Errorf("an unknown run: %d records, warnings %+v", c.Records, c.Warnings)
 	}
+	if out := s.Env.Run(t, "request", "--source", "copilot", "--app", "cook", "--purpose", "fine_tuning", "--target",
+		"trl_kto", "--limit", "10", "--dry-run"); !strings.Contains(out, "missing_label") {
+		t.Errorf("the dry run prints no warning: %s", out)
+	}
 	for _, id := range []string{"none", "unknown"} { // rows that are all dropped, and no rows
 		dir := s.ExportFolder(t, "default", id)
 		card, err := os.ReadFile(filepath.Join(dir, export.CardName))

@@ -102,7 +102,7 @@ func pairDrops(more ...format.Drop) []format.Drop {
 
 func pairOptions() []format.Option {
 	options := tuningOptions(format.Option{Name: "pairs_per_input",
-		Text: "how many pairs an input has at most, 1 (default) to 10"})
+		Text: "how many pairs an input has at most under a system prompt and tools, 1 (default) to 10"})
 	options[slices.IndexFunc(options, func(o format.Option) bool {
 		return o.Name == "dedupe"
 	})].Text = "changes nothing: pairs are made of repeated conversations"
