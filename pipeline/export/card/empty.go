@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
@@ -62,14 +63,20 @@ func emptySplits(r *export.Request) []*split {
 }
 
 // loadingNothing writes commands that read no rows. Hugging Face Datasets 5.2 loads no split without
-// rows, and only streams it.
+// rows from files, and only streams it.
 func (c *card) loadingNothing() {
 	c.line("\n## How to load it\n\nThe export has no records. %s has their columns and no rows, for programs that load "+
 		"it as any other export. With [DuckDB](https://duckdb.org):\n\n```sh\nduckdb -c \"FROM read_parquet('%[2]s')\"\n```",
 		codeSpan(EmptyName), EmptyName)
-	c.line("\nwith [Hugging Face Datasets](https://huggingface.co/docs/datasets), which only streams a data set without rows:\n\n" +
-		"```python\nimport os\nfrom datasets import load_dataset\n\ndata = load_dataset(os.getcwd(), streaming=True)\n```")
-	c.line("\nor with [pandas](https://pandas.pydata.org):\n\n```python\nimport pandas\n\ndata = pandas.read_parquet(%s, "+
+	c.line("\nwith [pandas](https://pandas.pydata.org):\n\n```python\nimport pandas\n\ndata = pandas.read_parquet(%s, "+
 		"dtype_backend=\"pyarrow\")\n```", strconv.Quote(EmptyName))
+	splits := make([]string, len(c.splits))
+	for i, s := range c.splits {
+		splits[i] = strconv.Quote(s.name) + ": datasets.Dataset(table)"
+	}
+	c.line("\nor with [Hugging Face Datasets](https://huggingface.co/docs/datasets), whose `load_dataset` needs "+
+		"`streaming=True` for a data set without rows:\n\n```python\nimport datasets, pyarrow.parquet\n\n"+
+		"table = pyarrow.parquet.read_table(%s)\ndata = datasets.DatasetDict({%s})\n```", strconv.Quote(EmptyName),
+		strings.Join(splits, ", "))
 	c.line("\n%s says what was asked for, and what was left out.", codeSpan(export.ManifestName))
 }

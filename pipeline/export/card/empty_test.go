@@ -105,11 +105,17 @@ for line in sys.stdin:
     try:
         exec(task["code"], names)
         data = names["data"]
-        splits = list(data.values()) if hasattr(data, "values") and not hasattr(data, "shape") else [data]
+        splits = list(data.values()) if isinstance(data, dict) else [data]
         print(sum(len(s) if hasattr(s, "__len__") else len(list(s)) for s in splits), flush=True)
     except Exception as e:
         print(repr(e)[:300], flush=True)
 `
+
+// streaming is how Hugging Face Datasets reads the card itself.
+const streaming = `import os
+from datasets import load_dataset
+
+data = load_dataset(os.getcwd(), streaming=True)`
 
 func TestEveryCommandOfAnEmptyExportReadsNoRows(t *testing.T) {
 	t.Parallel()
@@ -119,12 +125,15 @@ func TestEveryCommandOfAnEmptyExportReadsNoRows(t *testing.T) {
 	var names []string
 	dirs := map[string]string{} // of the exports by name
 	emptyExports(t, func(name, dir string, readme []byte, _ *export.Manifest) {
+		dirs[name] = dir
+		code := []string{streaming}
 		for _, block := range fence.FindAllSubmatch(readme, -1) {
-			if string(block[1]) == "sh" {
-				dirs[name] = dir
-				continue
+			if string(block[1]) == "python" {
+				code = append(code, string(block[2]))
 			}
-			task, err := json.Marshal(map[string]string{"dir": dir, "code": string(block[2])})
+		}
+		for _, code := range code {
+			task, err := json.Marshal(map[string]string{"dir": dir, "code": code})
 			if err != nil {
 				t.Fatal(err)
 			}
