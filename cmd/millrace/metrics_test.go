@@ -19,8 +19,6 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/app"
 )
 
-var update = flag.Bool("update", false, "write the tables of dashboards/METRICS.md anew")
-
 // newRole returns the operators' endpoints of a role that is wired and does not run.
 func newRole(t *testing.T, role string) *ops {
 	t.Helper()
@@ -191,7 +189,8 @@ func TestGoldenMetricsDocument(t *testing.T) {
 		lists += fmt.Sprintf("| `%s` | %s |\n", l, strings.Join(slices.Compact(long[l]), ", "))
 	}
 	want := replace(t, replace(t, string(text), "metrics", table+"\n"), "values", lists+"\n")
-	if *update {
+	if flag.Lookup("update").Value.String() == "true" { // of package clickhousetest
+
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}

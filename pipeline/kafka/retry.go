@@ -35,6 +35,7 @@ func (c *Config) Retrier(what ...string) Retrier {
 			"Failed attempts that were or will be repeated, by what was tried.")), []string{"what"})),
 		errors: Register(c.Metrics, c.errorCounter()),
 	}
+	r.errors.WithLabelValues(classRetry)
 	for _, name := range append(what, listTopics) {
 		r.retries.WithLabelValues(name)
 	}

@@ -88,6 +88,7 @@ type Exports struct {
 	bucket   *bucket.Bucket
 	board    board
 	tail     tail
+	retry    kafka.Retrier // without a limit
 	ready    chan struct{}
 
 	mu      sync.Mutex
@@ -101,7 +102,7 @@ func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 	cfg.Timer.Init(queryGet, queryList)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	return &Exports{
-		cfg: cfg,
+		cfg: cfg, retry: cfg.Retrier(tryOffsets),
 		requests: Requests{Producer: cfg.Producer, TopicPrefix: cfg.TopicPrefix, Source: "millrace/serve",
 			Timeout: cfg.Timeout},
 		stored: Stored{conn, cfg.Timer}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),

@@ -45,6 +45,9 @@ func newTail() tail {
 	return tail{moved: make(chan struct{}), questions: make(chan chan<- ends)}
 }
 
+// tryOffsets is what is tried again.
+const tryOffsets = "find the first offsets"
+
 // Run consumes the topics until ctx is done, and then returns nil. It returns an error where
 // waiting does not help.
 func (e *Exports) Run(ctx context.Context) error {
@@ -63,7 +66,7 @@ func (e *Exports) Run(ctx context.Context) error {
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	var goal map[kafka.Partition]int64
-	err = e.cfg.Retrier().Do(ctx, "find the first offsets", "the topics of exports", func() (err error) {
+	err = e.retry.Do(ctx, tryOffsets, "the topics of exports", func() (err error) {
 		goal, err = e.begin(ctx, client, admin)
 		return err
 	})
@@ -71,7 +74,7 @@ func (e *Exports) Run(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("find the first offsets of the topics of exports: %w", err)
+		return fmt.Errorf("%s of the topics of exports: %w", tryOffsets, err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
