@@ -49,7 +49,6 @@ func AppendString(dst, s []byte) []byte {
 // IndexSpecial returns the position of the first quote, backslash or control character of s, or
 // len(s). It looks at eight bytes at a time.
 func IndexSpecial(s []byte) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
 		w := binary.LittleEndian.Uint64(s[i:])

@@ -2,14 +2,73 @@ package jsonscan
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strconv"
+	"strings"
 )
 
 // WideNumber returns the first number of a JSON text that 64 bits do not hold, or nil: an integer
 // outside int64, a number whose double is infinite or 0, or a number of more than 17 digits that is
 // not the double of these digits. Readers that keep numbers in 64 bits refuse or change it. The text
 // must be valid JSON.
+//
+// Nearly all texts have none, so that it looks at eight bytes at a time for what a wide number has:
+// eight characters of which seven are digits, or an e after a digit.
 func WideNumber(text []byte) []byte {
+	var before uint64 // whether the byte before is a digit
+	i := 0
+	for ; i+8 <= len(text); i += 8 {
+		digits, e := marks(binary.LittleEndian.Uint64(text[i:]))
+		found, others := e&(digits<<8|before), ^digits&high
+		before = digits >> 56
+		if found == 0 && others&(others-1) != 0 {
+			continue
+		}
+		if mayBeWide(text, i, found|digits&-digits) {
+			return scanWide(text)
+		}
+	}
+	var rest [8]byte
+	copy(rest[:], text[i:])
+	digits, e := marks(binary.LittleEndian.Uint64(rest[:]))
+	if mayBeWide(text, i, e&(digits<<8|before)) {
+		return scanWide(text)
+	}
+	return nil
+}
+
+const ones, high = 0x0101010101010101, 0x8080808080808080
+
+// marks returns the high bit of each byte that is a digit, and of each that is an e.
+func marks(w uint64) (digits, e uint64) {
+	digits, e = w^ones*'0', (w|ones*0x20)^ones*'e'
+	digits = ^(((digits &^ high) + ones*(0x80-10)) | digits) & high
+	return digits, ^(((e &^ high) + ones*0x7f) | e) & high
+}
+
+// mayBeWide says whether one of the numerals at marked places after i is wide, and not part of a word,
+// a time or another text.
+func mayBeWide(text []byte, i int, places uint64) bool {
+	for ; places != 0; places &= places - 1 {
+		start := i + bits.TrailingZeros64(places)/8
+		end := start + 1
+		for start > 0 && isNumeral(text[start-1]) {
+			start--
+		}
+		for end < len(text) && isNumeral(text[end]) {
+			end++
+		}
+		if (start == 0 || strings.IndexByte(":[, \t\r\n", text[start-1]) >= 0) &&
+			(end == len(text) || strings.IndexByte(",]} \t\r\n", text[end]) >= 0) && isWide(text[start:end]) {
+			return true
+		}
+	}
+	return false
+}
+
+// scanWide returns what WideNumber does, of a text that may have such a number in a string.
+func scanWide(text []byte) []byte {
 	for i := 0; i < len(text); {
 		c := text[i]
 		switch {
@@ -19,10 +78,8 @@ func WideNumber(text []byte) []byte {
 			start := i
 			for i++; i < len(text) && isNumeral(text[i]); i++ {
 			}
-			if token := text[start:i]; len(token) > 15 || bytes.IndexByte(token, 'e') > 0 || bytes.IndexByte(token, 'E') > 0 {
-				if isWide(token) {
-					return token
-				}
+			if token := text[start:i]; isWide(token) {
+				return token
 			}
 		default:
 			i++

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -33,6 +34,27 @@ func TestNumbersThat64BitsDoNotHoldAreFound(t *testing.T) {
 	} {
 		if got := string(WideNumber([]byte(text))); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// What must hold: a wide number is found wherever it is, and only outside of strings.
+func TestWideNumbersAreFoundAtEveryPlace(t *testing.T) {
+	t.Parallel()
+	for _, number := range []string{"1e400", "-1e400", "1E-400", "100000000000000000000", "0.12345678901234567890123"} {
+		for before := range 20 {
+			for after := range 10 {
+				for _, filling := range []string{" ", "1", "12,"} {
+					text := `{"a":[` + strings.Repeat("12,", before) + number + "," + strings.Repeat(filling, after) + `0]}`
+					if got := string(WideNumber([]byte(text))); got != number {
+						t.Errorf("%s: %q", text, got)
+					}
+					text = `{"a":"` + strings.Repeat("12,", before) + number + "," + strings.Repeat(filling, after) + `0"}`
+					if got := string(WideNumber([]byte(text))); got != "" {
+						t.Errorf("%s: %q", text, got)
+					}
+				}
+			}
 		}
 	}
 }
