@@ -6,6 +6,7 @@
 //	line.go     documents as lines of JSON Lines
 //	scan.go     Scanner: reading, and the text of strings
 //	time.go     writing and reading times
+//	wide.go     numbers that 64 bits do not hold
 package jsonscan
 
 import (
