@@ -87,3 +87,30 @@ func TestASnapshotOfTheReleaseBeforeKeepsItsGroups(t *testing.T) {
 		t.Errorf("groups %q in %d windows", got, len(windows))
 	}
 }
+
+func TestNodeRunsOfOneInputAreInOneContextIfTheirModelsWereGivenTheSame(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	var nodes []*runs.Node
+	for id, system := range map[string]string{"a": "Rent boats.", "b": "Rent  boats.", "c": "Sell boats."} {
+		h.run(id, 1)
+		nodes = append(nodes, &runs.Node{WorkspaceID: "acme", RunID: id, NodeRunID: "n", Source: "recipe", AppID: "app",
+			NodeID: "ask", NodeType: "llm", Status: "succeeded", StartedAt: day, UpdatedAt: day, Inputs: `{"boat":"raft"}`,
+			Messages: `[{"role":"system","content":"` + system + `"},{"role":"user","content":"A raft"}]`})
+	}
+	if refused, err := h.store.InsertNodes(t.Context(), nodes); err != nil || refused != nil {
+		t.Fatal(refused, err)
+	}
+	for purpose, c := range map[string]struct{ target, want string }{
+		export.NodeEvaluation: {"canonical", "abc"}, export.FineTuning: {"openai_chat", "ab c"},
+	} {
+		r := evaluated(purpose, "ask")
+		r.Target = c.target
+		if got := groupsOf(h.direct(r)); got != c.want {
+			t.Errorf("%s: groups %q, want %q", purpose, got, c.want)
+		}
+		if got := groupsOf(h.inWindows("s-"+purpose, r, 1)); got != c.want {
+			t.Errorf("%s, of a snapshot: groups %q, want %q", purpose, got, c.want)
+		}
+	}
+}
