@@ -85,7 +85,8 @@ func (s *stack) find() (java, jars string) {
 		s.unavailable("this machine gives no namespaces: %v: %s", err, out)
 	}
 	for _, program := range []string{
-		"dockerd", "docker", "buildah", "runc", "iptables", "prometheus", "prometheus-alertmanager", "kcat", "java", "wget", "curl",
+		"dockerd", "docker", "buildah", "runc", "iptables", "ip", "prometheus", "prometheus-alertmanager", "kcat", "java",
+		"python3", "wget", "curl",
 	} {
 		if _, err := exec.LookPath(program); err != nil {
 			s.unavailable("%v: make test-compose installs it on Debian, as root", err)
