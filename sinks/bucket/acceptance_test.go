@@ -358,6 +358,9 @@ func probed(t *testing.T, b *Bucket) {
 		if err := b.Probe(t.Context()); err != nil {
 			t.Error(err)
 		}
+		if err := b.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 	expectKeys(t, b, "")
 }

@@ -157,6 +157,9 @@ func TestS3MistakesAreExplained(t *testing.T) {
 			if strings.Contains(err.Error(), "hush") {
 				t.Errorf("the error tells the secret: %v", err)
 			}
+			if err := b.Check(t.Context()); err == nil {
+				t.Error("the check passed")
+			}
 		})
 	}
 }
