@@ -74,7 +74,8 @@ func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Co
 		WindowsInFlight: a.Config.ExportWindowsInFlight,
 		Cluster:         a.Config.ClickHouseCluster,
 	}, dsn(export.StagePlan), b)
-	extractStage := extract.New(extract.Config{Config: config(a.Config.ExportConcurrency)}, dsn(export.StageExtract), b)
+	extractStage := extract.New(extract.Config{Config: config(a.Config.ExportConcurrency), Budget: a.Budget},
+		dsn(export.StageExtract), b)
 	sealStage := seal.New(seal.Config{
 		Config: config(sealSlots), WindowsInFlight: a.Config.ExportWindowsInFlight, Cluster: a.Config.ClickHouseCluster,
 	}, dsn(export.StageSeal), b)

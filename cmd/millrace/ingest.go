@@ -44,6 +44,7 @@ func newIngestStage(a *app.App, o *ops) (*ingest.Stage, error) {
 	}
 	return ingest.New(ingest.Config{
 		Config:        kafka,
+		Budget:        a.Budget,
 		BatchRows:     a.Config.IngestBatchRows,
 		BatchBytes:    a.Config.IngestBatchBytes,
 		BatchInterval: a.Config.IngestBatchInterval,

@@ -84,7 +84,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return fail(stderr, &app.ExitError{Code: app.ExitUsage, Err: err})
 	}
-	a := &app.App{Config: cfg, Stdin: stdin, Stdout: stdout, Stderr: stderr, Log: cfg.Logger(stderr)}
+	app.LimitMemory()
+	a := &app.App{Config: cfg, Stdin: stdin, Stdout: stdout, Stderr: stderr, Log: cfg.Logger(stderr),
+		Budget: cfg.MemoryBudget()}
 	for _, name := range cfg.Unknown {
 		a.Log.Warn("unknown environment variable ignored; `millrace config` lists the known ones", "name", name)
 	}

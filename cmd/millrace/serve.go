@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages"
+	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
@@ -127,16 +128,21 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	}
 	handlers := api.New(api.Config{
 		Version: version(), TopicPrefix: a.Config.KafkaTopicPrefix, PublicURL: a.Config.HTTPURL, Producer: producer,
-		Registry: o.registry, Ready: o.readiness.ready, Log: a.Log,
+		Registry: o.registry, Ready: o.readiness.ready, Log: a.Log, Limits: a.Config.EventLimits(), Budget: a.Budget,
 	}, api.Deps{
 		Auth: authenticator, Exports: s.exports, History: runs, DSN: dsn, Bucket: b,
 		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log}, authenticator, runs,
 			s.exports),
 	})
-	s.run = []func(context.Context) error{s.exports.Run, func(ctx context.Context) error {
-		return handlers.Serve(ctx,
-			s.listener)
-	}}
+	kafkaConfig.Name = "serve"
+	s.run = []func(context.Context) error{
+		s.exports.Run,
+		func(ctx context.Context) error { return handlers.Serve(ctx, s.listener) },
+		func(ctx context.Context) error {
+			kafkaConfig.WarnSmallTopics(ctx, event.TopicRuns) // those that events are published to
+			return nil
+		},
+	}
 	return s, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -23,7 +24,7 @@ func (c topicsCommand) Run(ctx context.Context, a *app.App) error {
 	if err := a.RequireKafka(ctx, client); err != nil {
 		return err
 	}
-	topics, err := kafka.CreateTopics(ctx, client, a.Config.KafkaTopicPrefix)
+	topics, err := kafka.CreateTopics(ctx, client, a.Config.KafkaTopicPrefix, a.Config.EventLimits())
 	if err != nil {
 		return err
 	}
@@ -34,8 +35,11 @@ func (c topicsCommand) Run(ctx context.Context, a *app.App) error {
 	fmt.Fprintln(w, "TOPIC\tPARTITIONS\t")
 	for _, t := range topics {
 		note := "existed"
-		if t.Created {
+		switch {
+		case t.Created:
 			note = "created"
+		case t.Raised > 0:
+			note = fmt.Sprintf("existed, %s raised to %d", event.MaxMessageBytes, t.Raised)
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\n", t.Topic, t.Partitions, note)
 	}

@@ -35,7 +35,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/sinks/bucket"
@@ -53,6 +55,10 @@ type Config struct {
 	// /readyz shows the error to anybody. Nil: it is always ready.
 	Ready func(context.Context) error
 	Log   *slog.Logger
+	// Limits are those of run events, and Budget has the bytes of large events, runs and records that
+	// requests hold.
+	Limits event.Limits
+	Budget *budget.Budget
 }
 
 // Deps are the parts that the server serves.
@@ -133,7 +139,9 @@ func (a *API) Handler() http.Handler {
 		//nolint:errcheck // a writer of tests has no deadline; others lose that of the request before
 		t.control.SetWriteDeadline(time.Time{})
 		defer a.metrics.begin(a, t, r)()
-		inner.ServeHTTP(t, r)
+		ctx, end := a.cfg.Budget.Scope(r.Context())
+		defer end()
+		inner.ServeHTTP(t, r.WithContext(ctx))
 	})
 }
 

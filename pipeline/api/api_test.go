@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -104,26 +103,6 @@ func TestADownloadIsNamedByItsExport(t *testing.T) {
 	}
 }
 
-func TestALineIsReadWholeOrPassedOverWhole(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("x", event.MaxValue+2)
-	r := bufio.NewReaderSize(strings.NewReader("a\n"+long+"\n\nb\r\n"+long), 4096)
-	want := []string{"a\n", "long", "\n", "b\r\n", "long"}
-	for i, w := range want {
-		line, tooLong, err := readLine(r)
-		got := string(line)
-		if tooLong {
-			got = "long"
-		}
-		if got != w || (err != nil) != (i == len(want)-1) {
-			t.Errorf("line %d is %.20q, %v", i, got, err)
-		}
-	}
-	if _, _, err := readLine(r); !errors.Is(err, io.EOF) {
-		t.Error(err)
-	}
-}
-
 func TestASignedURLIsGoodForOneFileUntilItExpires(t *testing.T) {
 	t.Parallel()
 	b, err := bucket.Open(t.Context(), "mem://")
@@ -215,7 +194,7 @@ func FuzzEvents(f *testing.F) {
 	f.Add([]byte(`[{"a":1},2,{}] x`), false)
 	f.Add([]byte(`{"a":1}{"b":2}`), false)
 	f.Fuzz(func(t *testing.T, body []byte, lines bool) {
-		p := &publishing{ctx: t.Context(), workspace: "nobody's"} // so that all are refused
+		p := &publishing{api: &API{}, ctx: t.Context(), workspace: "nobody's"} // so that all are refused
 		r := bufio.NewReaderSize(bytes.NewReader(body), 16)
 		read := p.values
 		if lines {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
@@ -32,6 +33,12 @@ const (
 	maxPublishers = 16
 	// for Kafka to take an event, and to acknowledge the last one; clients and proxies wait longer
 	publishTimeout = 20 * time.Second
+	// A request with an event of more than smallEvent bytes takes eventCopies times the bytes of the
+	// largest event from the memory budget: the event is read into a buffer that doubles, decoded, and
+	// held by the producer. The rest of its body must arrive within largeTimeout.
+	smallEvent   = 1 << 20
+	eventCopies  = 4
+	largeTimeout = 2 * time.Minute
 )
 
 // wrongWorkspace is the code of an event of another workspace than the caller's. The other codes
@@ -111,11 +118,14 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 			write(w)
 		return
 	}
-	p := &publishing{api: a, workspace: auth.From(r.Context()).Workspace, checker: kafka.Checker{Source: eventSource}}
+	p := &publishing{api: a, workspace: auth.From(r.Context()).Workspace,
+		checker: kafka.Checker{Source: eventSource, Limits: a.cfg.Limits}, release: func() {}}
 	// events that were read are published although the client hangs up
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	defer p.cancel()
-	body := &timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w)}
+	defer func() { p.release() }()
+	p.body = timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w)}
+	body := &p.body
 	switch {
 	case err != nil:
 		err = problem(http.StatusUnsupportedMediaType, unsupported)
@@ -140,11 +150,16 @@ const eventSource = "millrace/serve"
 type timedBody struct {
 	io.Reader
 	control *http.ResponseController
+	end     time.Time // of the reading; zero: none
 }
 
 // Read implements io.Reader.
 func (b *timedBody) Read(p []byte) (int, error) {
-	b.control.SetReadDeadline(time.Now().Add(silenceTimeout)) //nolint:errcheck // a test's writer has none
+	deadline := time.Now().Add(silenceTimeout)
+	if !b.end.IsZero() && b.end.Before(deadline) {
+		deadline = b.end
+	}
+	b.control.SetReadDeadline(deadline) //nolint:errcheck // a test's writer has none
 	return b.Reader.Read(p)
 }
 
@@ -155,6 +170,9 @@ type publishing struct {
 	cancel    context.CancelFunc
 	workspace string
 	checker   kafka.Checker
+	body      timedBody
+	large     bool   // the request holds bytes of the budget
+	release   func() // gives them back
 	wait      sync.WaitGroup
 
 	mu      sync.Mutex
@@ -170,11 +188,10 @@ var errTooMany = fmt.Errorf("a request may have %d events: send the rest in anot
 // read.
 func (p *publishing) lines(r *bufio.Reader) error {
 	for number := 1; ; number++ {
-		line, long, err := readLine(r)
-		switch {
-		case long:
-			p.refuse(number, &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf("an event may have %d bytes",
-				event.MaxValue)})
+		line, size, err := p.api.cfg.Limits.ReadLine(r, p.holdLarge)
+		switch tooLarge := p.api.cfg.Limits.CheckValue(size); {
+		case tooLarge != nil && line == nil:
+			p.refuse(number, tooLarge)
 		case len(bytes.TrimSpace(line)) > 0:
 			if err := p.event(number, bytes.TrimSpace(line)); err != nil {
 				return err
@@ -189,20 +206,53 @@ func (p *publishing) lines(r *bufio.Reader) error {
 	}
 }
 
-// readLine returns the next line. Long: the line is longer than an event may be, and was skipped.
-func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
-	for {
-		part, err := r.ReadSlice('\n')
-		if !long {
-			line = append(line, part...)
-		}
-		if len(line) > event.MaxValue+1 {
-			line, long = nil, true
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, long, err
+// holdLarge calls hold once an event is large.
+func (p *publishing) holdLarge(size int64) error {
+	if size <= smallEvent {
+		return nil
+	}
+	return p.hold()
+}
+
+// hold takes the bytes of a large event from the budget, once a request.
+func (p *publishing) hold() error {
+	if p.large {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, publishTimeout)
+	defer cancel()
+	release, err := p.api.cfg.Budget.Acquire(ctx, eventCopies*int64(p.api.cfg.Limits.MaxValue()))
+	if err != nil {
+		return problem(http.StatusServiceUnavailable, "too many requests with large events at a time: try again")
+	}
+	p.large, p.release, p.body.end = true, release, time.Now().Add(largeTimeout)
+	return nil
+}
+
+// values is a body whose values are read by a decoder, which holds one value at a time.
+type values struct {
+	io.Reader
+	p       *publishing
+	read    int64
+	decoder *json.Decoder
+}
+
+// errTooLarge ends the reading of a body: the next value is larger than an event may be.
+var errTooLarge = errors.New("the event is too large")
+
+// Read implements io.Reader.
+func (v *values) Read(to []byte) (int, error) {
+	n, err := v.Reader.Read(to[:min(len(to), 64<<10)]) // so that it reads little ahead
+	v.read += int64(n)
+	switch held := v.read - v.decoder.InputOffset(); {
+	case held > int64(v.p.api.cfg.Limits.MaxValue())+smallEvent:
+		return 0, errTooLarge
+	case held > smallEvent:
+		if err := v.p.hold(); err != nil {
+			return 0, err
 		}
 	}
+	return n, err
 }
 
 // values publishes one JSON value after the other, or the elements of an array.
@@ -211,7 +261,9 @@ func (p *publishing) values(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	d := json.NewDecoder(r)
+	in := &values{Reader: r, p: p}
+	d := json.NewDecoder(in)
+	in.decoder = d
 	if first == '[' {
 		d.Token() //nolint:errcheck // firstByte has seen it
 	}
@@ -235,11 +287,16 @@ func (p *publishing) values(r *bufio.Reader) error {
 // ended maps the error after the last value. Text that is not JSON refuses the rest of the body.
 func (p *publishing) ended(number int, err error) error {
 	var tooLarge *http.MaxBytesError
+	var known *Problem
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
-	case errors.As(err, &tooLarge) || isTimeout(err):
+	case errors.As(err, &tooLarge) || isTimeout(err) || errors.As(err, &known):
 		return err
+	case errors.Is(err, errTooLarge):
+		p.refuse(number, &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf("an event may have %d bytes; this "+
+			"one has more, and what follows was not read", p.api.cfg.Limits.MaxValue())})
+		return nil
 	}
 	p.refuse(number, &strictjson.Refusal{Code: strictjson.InvalidJSON,
 		Rule: "is not JSON from here on, and what follows was not read"})
@@ -302,6 +359,13 @@ func (p *publishing) event(number int, text []byte) error {
 		defer p.mu.Unlock()
 		if err == nil {
 			p.results[i] = PublishResult{Line: number, Status: "accepted"}
+			return
+		}
+		if errors.Is(err, kerr.MessageTooLarge) { // and the next one may be smaller
+			p.results[i] = PublishResult{Line: number, Status: "refused", Code: string(strictjson.TooLarge),
+				Detail: "Kafka does not take an event of this size: `millrace topics` raises max.message.bytes of its topic"}
+			p.api.cfg.Log.Warn("Kafka refused an event because of its size: run `millrace topics`, which raises "+
+				"max.message.bytes", "topic", record.Topic, "bytes", len(record.Value), "error", err)
 			return
 		}
 		if p.stopped == nil {

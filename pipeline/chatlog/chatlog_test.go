@@ -251,7 +251,7 @@ func TestBadLinesNameTheFieldAndTheRule(t *testing.T) {
 		{"half a surrogate pair", message(`{"role":"user","content":"\ud800"}`), strictjson.InvalidUTF8,
 			"/messages/1/content", "pair"},
 		{"a text that is too long", message(`{"role":"user","content":"` + half + half + `x"}`), strictjson.TooLarge,
-			"/messages/1/content", "1048576"},
+			"/messages/1/content", "16777216"},
 		{"parts that are too long together", `{"messages":[{"role":"user","content":[{"type":"text","text":"` + half +
 			`"},{"type":"text","text":"` + half + `"}]}]}`, strictjson.TooLarge, "/messages", "together"},
 		{"too deep", `{"x":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `,` + chat + `}`, strictjson.TooDeep, "",

@@ -1,6 +1,7 @@
 // Package event reads and writes CloudEvents 1.0 as Kafka records.
 //
 //	event.go        Event, from a record and to a record
+//	limits.go       the sizes of events and strings, and of the records of topics
 //	deadletter.go   dead letters: refused records, and why they were refused
 //	topics.go       the topics of the contract
 //
@@ -14,7 +15,6 @@ package event
 
 import (
 	"encoding/base64"
-	"fmt"
 	"mime"
 	"strconv"
 	"strings"
@@ -26,9 +26,6 @@ import (
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
-
-// MaxValue is the size of the largest value of a record, in bytes.
-const MaxValue = 8 << 20
 
 // Event is a CloudEvent whose data is JSON.
 type Event struct {
@@ -46,23 +43,23 @@ type Event struct {
 	Pointer string
 }
 
-// Decode reads the event of a record. It checks Data only as far as it has to in order to read a
-// structured or bare record. The error is a *strictjson.Refusal.
-func Decode(r *kgo.Record) (Event, error) {
-	e, err := decode(r)
+// Decode reads the event of a record, with the limits of the contract. It checks Data only as far as
+// it has to in order to read a structured or bare record. The error is a *strictjson.Refusal.
+func Decode(r *kgo.Record) (Event, error) { return Limits{}.Decode(r) }
+
+// Decode reads the event of a record, as [Decode] does.
+func (l Limits) Decode(r *kgo.Record) (Event, error) {
+	e, err := l.decode(r)
 	if e.ID == "" {
 		e.ID = r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
 	}
 	return e, err
 }
 
-func decode(r *kgo.Record) (Event, error) {
+func (l Limits) decode(r *kgo.Record) (Event, error) {
 	e := Event{Time: r.Timestamp.UTC().Truncate(time.Microsecond)}
-	if len(r.Value) > MaxValue {
-		return e, &strictjson.Refusal{
-			Code: strictjson.TooLarge,
-			Rule: fmt.Sprintf("a record's value may have %d bytes; this one has %d", MaxValue, len(r.Value)),
-		}
+	if err := l.CheckValue(int64(len(r.Value))); err != nil {
+		return e, err
 	}
 	value := jsonscan.TrimByteOrderMark(stripConfluent(r.Value))
 	var contentType string
@@ -77,7 +74,7 @@ func decode(r *kgo.Record) (Event, error) {
 	media := mediaType(contentType)
 	switch {
 	case media == "application/cloudevents" || media == "application/cloudevents+json":
-		return e.structured(value)
+		return e.structured(value, l)
 	case strings.HasPrefix(media, "application/cloudevents"):
 		return e, &strictjson.Refusal{
 			Code: strictjson.UnknownType,
@@ -93,7 +90,7 @@ func decode(r *kgo.Record) (Event, error) {
 		}
 	}
 	if e.Type == "" { // bare, even if its headers have other attributes
-		return e.bare(value)
+		return e.bare(value, l)
 	}
 	if err := requireJSON(media, "header content-type"); err != nil {
 		return e, err
@@ -111,15 +108,15 @@ func stripConfluent(value []byte) []byte {
 	return value
 }
 
-func (e Event) structured(value []byte) (Event, error) {
-	var r strictjson.Reader
+func (e Event) structured(value []byte, l Limits) (Event, error) {
+	r := strictjson.Reader{MaxString: l.String}
 	r.Reset(value, "", strictjson.MaxDepth+1) // the envelope is one level
 	err := r.Object(func(key string) error {
 		switch {
 		case r.Kind() == strictjson.Null: // counts as absent
 			return r.Skip()
 		case key == "data" || key == "data_base64":
-			return e.data(&r, key)
+			return e.data(&r, key, l)
 		case r.Kind() != strictjson.String && !isAttribute(key): // extensions may be numbers and booleans
 			return r.Skip()
 		}
@@ -146,7 +143,7 @@ func (e Event) structured(value []byte) (Event, error) {
 
 // data reads the data of an envelope: JSON under the key data, or JSON in base64 under the key
 // data_base64.
-func (e *Event) data(r *strictjson.Reader, key string) (err error) {
+func (e *Event) data(r *strictjson.Reader, key string, l Limits) (err error) {
 	if e.Data != nil {
 		return r.Refuse(strictjson.DuplicateKey, "an event has data or data_base64, not both")
 	}
@@ -155,7 +152,9 @@ func (e *Event) data(r *strictjson.Reader, key string) (err error) {
 		e.Data, err = r.Span()
 		return err
 	}
+	r.MaxString = l.MaxValue() // it is a document, and no text
 	encoded, err := r.Text()
+	r.MaxString = l.String
 	if err != nil {
 		return err
 	}
@@ -167,8 +166,8 @@ func (e *Event) data(r *strictjson.Reader, key string) (err error) {
 
 // bare reads a JSON object that is the data, with its type beside the data's keys. An object with a
 // specversion is a structured event whose content-type is missing.
-func (e Event) bare(value []byte) (Event, error) {
-	var r strictjson.Reader
+func (e Event) bare(value []byte, l Limits) (Event, error) {
+	r := strictjson.Reader{MaxString: l.String}
 	r.Reset(value, "", strictjson.MaxDepth+1)
 	envelope := false
 	err := r.Object(func(key string) (err error) {
@@ -180,6 +179,9 @@ func (e Event) bare(value []byte) (Event, error) {
 				e.Type, err = r.Text()
 				return err
 			}
+		case "data_base64": // of a structured event: it is a document, and no text
+			r.MaxString = l.MaxValue()
+			defer func() { r.MaxString = l.String }()
 		}
 		return r.Skip()
 	})
@@ -190,7 +192,7 @@ func (e Event) bare(value []byte) (Event, error) {
 		return e, err
 	}
 	if envelope {
-		return e.structured(value)
+		return e.structured(value, l)
 	}
 	e.Data = value
 	return e, nil

@@ -1,8 +1,10 @@
 package event_test
 
 import (
+	"bufio"
 	"encoding/base64"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -180,7 +182,6 @@ func equal(a, b event.Event) bool {
 
 func TestARecordThatIsNoEventIsRefused(t *testing.T) {
 	t.Parallel()
-	base64Of := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	for _, c := range []struct {
 		name    string
 		record  *kgo.Record
@@ -220,8 +221,8 @@ func TestARecordThatIsNoEventIsRefused(t *testing.T) {
 			"/data_base64"},
 		{"structured with base64 that is a number", record(`{"specversion":"1.0","data_base64":1}`), strictjson.WrongType,
 			"/data_base64"},
-		{"structured with base64 over 1 MiB", record(`{"specversion":"1.0","data_base64":"` +
-			base64Of(strings.Repeat("x", 1<<20)) + `"}`), strictjson.TooLarge, "/data_base64"},
+		{"structured with a string over 16 MiB", record(`{"specversion":"1.0","data":{"a":"` +
+			strings.Repeat("x", 16<<20+1) + `"}}`), strictjson.TooLarge, "/data/a"},
 		{"structured with an attribute twice", record(`{"specversion":"1.0","id":"1","id":"2","data":{}}`),
 			strictjson.DuplicateKey, "/id"},
 		{"structured that is no object", record(`[]`, "content-type", "application/cloudevents+json"), strictjson.WrongType,
@@ -235,7 +236,7 @@ func TestARecordThatIsNoEventIsRefused(t *testing.T) {
 		{"a tombstone", &kgo.Record{Timestamp: recordTime}, strictjson.InvalidJSON, ""},
 		{"only Confluent's prefix", record("\x00\x00\x00\x00\x01"), strictjson.InvalidJSON, ""},
 		{"half of Confluent's prefix", record("\x00\x00"), strictjson.InvalidJSON, ""},
-		{"more than 8 MiB", record(strings.Repeat(" ", event.MaxValue+1), binaryHeaders...), strictjson.TooLarge, ""},
+		{"more than 32 MiB", record(strings.Repeat(" ", event.MaxValue+1), binaryHeaders...), strictjson.TooLarge, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -248,12 +249,60 @@ func TestARecordThatIsNoEventIsRefused(t *testing.T) {
 	}
 }
 
-func TestAValueOf8MiBIsRead(t *testing.T) {
+func TestAValueOf32MiBIsRead(t *testing.T) {
 	t.Parallel()
 	value := data + strings.Repeat(" ", event.MaxValue-len(data))
 	got, err := event.Decode(record(value, binaryHeaders...))
 	if err != nil || len(got.Data) != event.MaxValue {
 		t.Errorf("got %d bytes, %v", len(got.Data), err)
+	}
+}
+
+// The limits of strings do not hold for data_base64, which is a document.
+func TestADocumentInBase64MayBeAsLargeAsItsEvent(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("x", 18<<20)
+	encoded := base64.StdEncoding.EncodeToString([]byte(text))
+	got, err := event.Decode(record(`{"specversion":"1.0","data_base64":"` + encoded + `"}`))
+	if err != nil || string(got.Data) != text {
+		t.Errorf("got %d bytes, %v", len(got.Data), err)
+	}
+}
+
+func TestLimitsCanBeLowered(t *testing.T) {
+	t.Parallel()
+	l := event.Limits{Value: 1000, String: 10}
+	for value, detail := range map[string]string{
+		`{"type":"t","a":"0123456789"}`:            "",
+		`{"type":"t","a":"0123456789x"}`:           "/a: a string may have 10 bytes; this one has 11",
+		`{"type":"t"}` + strings.Repeat(" ", 1000): "a record's value may have 1000 bytes; this one has 1012",
+	} {
+		_, err := l.Decode(record(value))
+		var refusal *strictjson.Refusal
+		if detail == "" && err == nil {
+			continue
+		}
+		if !errors.As(err, &refusal) || refusal.Code != strictjson.TooLarge || refusal.Detail() != detail {
+			t.Errorf("%.40s: %v", value, err)
+		}
+	}
+}
+
+func TestALineIsReadWholeOrPassedOverWhole(t *testing.T) {
+	t.Parallel()
+	limits := event.Limits{Value: 2 << 20}
+	long := strings.Repeat("x", 2<<20+1)
+	r := bufio.NewReaderSize(strings.NewReader("a\n"+long+"\n\nb\r\n"+long[1:]+"\n"+long), 4096)
+	want := []string{"a\n", "", "\n", "b\r\n", long[1:] + "\n", ""}
+	for i, w := range want {
+		line, size, err := limits.ReadLine(r, nil)
+		if string(line) != w || line != nil && size != int64(len(w)-1) || line == nil && size != int64(len(long)) ||
+			(err != nil) != (i == len(want)-1) {
+			t.Errorf("line %d is %.20q of %d bytes, %v", i, line, size, err)
+		}
+	}
+	if _, _, err := limits.ReadLine(r, nil); !errors.Is(err, io.EOF) {
+		t.Error(err)
 	}
 }
 

@@ -1,5 +1,7 @@
 package event
 
+import "strconv"
+
 // Names of the topics, without the prefix that an installation gives them.
 const (
 	TopicRuns              = "runs"
@@ -24,24 +26,31 @@ type Topic struct {
 const (
 	week    = "604800000" // in milliseconds, for retention.ms
 	month   = "2592000000"
-	size8M  = "8388608"
-	size9M  = "9437184" // a dead letter is a record of up to 8 MiB and why it was refused
 	forever = "-1"
 )
 
-// Topics are all topics, as `millrace topics` creates them. Kafka keeps runs for a week, so that
+// Topics are all topics, as `millrace topics` creates them without lower limits.
+var Topics = Limits{}.Topics()
+
+// Topics returns all topics, as `millrace topics` creates them. Kafka keeps runs for a week, so that
 // ClickHouse may be down over a long weekend, or be refilled after a mishap. It keeps the last
 // completion of each export for ever.
-var Topics = []Topic{
-	{TopicRuns, 12, configs("delete", week, size8M)},
-	{TopicExportRequests, 6, configs("delete", week, size8M)},
-	{TopicExportWindows, 24, configs("delete", week, size8M)},
-	{TopicExportResults, 6, configs("delete", week, size8M)},
-	{TopicExportProgress, 6, configs("delete", week, size8M)},
-	{TopicExportCompletions, 6, configs("compact", forever, size8M)},
-	{TopicDeadLetters, 3, configs("delete", month, size9M)},
+func (l Limits) Topics() []Topic {
+	return []Topic{
+		{TopicRuns, 12, l.configs(TopicRuns, "delete", week)},
+		{TopicExportRequests, 6, l.configs(TopicExportRequests, "delete", week)},
+		{TopicExportWindows, 24, l.configs(TopicExportWindows, "delete", week)},
+		{TopicExportResults, 6, l.configs(TopicExportResults, "delete", week)},
+		{TopicExportProgress, 6, l.configs(TopicExportProgress, "delete", week)},
+		{TopicExportCompletions, 6, l.configs(TopicExportCompletions, "compact", forever)},
+		{TopicDeadLetters, 3, l.configs(TopicDeadLetters, "delete", month)},
+	}
 }
 
-func configs(cleanup, retention, maxBytes string) map[string]string {
-	return map[string]string{"cleanup.policy": cleanup, "retention.ms": retention, "max.message.bytes": maxBytes}
+// MaxMessageBytes is the key of Kafka's configuration of a topic that [Limits.MaxMessage] is about.
+const MaxMessageBytes = "max.message.bytes"
+
+func (l Limits) configs(name, cleanup, retention string) map[string]string {
+	return map[string]string{"cleanup.policy": cleanup, "retention.ms": retention,
+		MaxMessageBytes: strconv.Itoa(l.MaxMessage(name))}
 }

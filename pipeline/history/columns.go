@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/columns"
 )
 
@@ -143,12 +146,14 @@ func (d *Detail) allTargets(e *Error, u *Usage, docs documents) targets {
 		target{"metadata", &d.Metadata}, target{"updated_at", &d.UpdatedAt})
 }
 
+// newestOfRun ends the queries of a run's row. The contract allows one. Where two started at
+// different times, the newer snapshot counts.
+const newestOfRun = "\nFROM runs FINAL PREWHERE " + ofRun + "\nORDER BY version DESC, started_at DESC LIMIT 1"
+
 // detail reads the run without its node runs and feedback; nil where there is none.
-func (r *reading) detail(ctx context.Context) (detail *Detail, err error) {
-	// The contract allows one. Where two started at different times, the newer snapshot counts.
+func (r *reading) detail(ctx context.Context, more ...ch.Setting) (detail *Detail, err error) {
 	sql := "SELECT " + selectList(columns.Runs, new(Detail).allTargets(&Error{}, &Usage{}, make(documents, 5))) + ", " +
-		elements("files", columns.Files, new(files).targets(), "%s") +
-		"\nFROM runs FINAL PREWHERE " + ofRun + "\nORDER BY version DESC, started_at DESC LIMIT 1"
+		elements("files", columns.Files, new(files).targets(), "%s") + newestOfRun
 	err = r.each(ctx, sql, func(rows driver.Rows) error {
 		var d Detail
 		var e Error
@@ -164,8 +169,26 @@ func (r *reading) detail(ctx context.Context) (detail *Detail, err error) {
 		d.Messages, d.Tools = documents.json(3), documents.json(4)
 		detail = &d
 		return nil
-	})
+	}, more...)
 	return detail, err
+}
+
+// smallDetail reads the run as detail does, but only if it has at most maxSmall bytes.
+func (r *reading) smallDetail(ctx context.Context) (detail *Detail, large bool, err error) {
+	detail, err = r.detail(ctx, ch.SettingInt("max_result_bytes", maxSmall))
+	if clickhouse.Code(err) == proto.ErrTooManyRowsOrBytes {
+		return nil, true, nil
+	}
+	return detail, false, err
+}
+
+// detailSize returns the bytes of the run's documents and texts.
+func (r *reading) detailSize(ctx context.Context) (size int64, err error) {
+	sql := "SELECT toInt64(length(question) + length(answer) + length(reference) + length(inputs) + " +
+		"length(system_inputs) + length(outputs) + length(messages) + length(tools) + length(error_message) + " +
+		"byteSize(metadata))" + newestOfRun
+	err = r.each(ctx, sql, func(rows driver.Rows) error { return rows.Scan(&size) })
+	return size, err
 }
 
 // size returns roughly the bytes that the documents and texts of a run take in an answer.

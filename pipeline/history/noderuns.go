@@ -11,7 +11,7 @@ import (
 )
 
 // maxNodeRuns is how many node runs a detail has at most, and maxDocuments the bytes of documents
-// of the run and its node runs together. A single event has 8 MiB at most.
+// of node runs, as far as those of the run leave room.
 const (
 	maxNodeRuns  = 1000
 	maxDocuments = 16 << 20

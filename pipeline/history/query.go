@@ -117,13 +117,14 @@ func (r *reading) app(source, app string) string {
 
 // each runs a query and calls scan for each of its rows. The query gets the bound parameters that
 // it names.
-func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Rows) error) error {
+func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Rows) error,
+	more ...ch.Setting) error {
 	left := time.Until(r.deadline)
 	if left <= 0 {
 		return ErrTooSlow
 	}
 	query := r.Query(sql)
-	query.Settings = settings(left)
+	query.Settings = append(settings(left), more...)
 	limited, cancel := context.WithDeadline(ctx, r.deadline.Add(grace))
 	defer cancel()
 	err := r.timer.Time(r.name, func() error { return r.stream(query.Context(noDeadline{limited}), sql, scan) })

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/budget"
 )
 
 // ofRun is the condition on rows of the run in each table. Tables that run_id does not order have a
@@ -14,7 +16,15 @@ const ofRun = inWorkspace + " AND run_id = unhex({run:String})"
 // maxFeedback bounds the feedback of a detail.
 const maxFeedback = 100
 
-// Run returns a run with everything stored about it, or ErrNotFound.
+// A run of more than maxSmall bytes is read only after copies times its bytes were taken from the
+// memory budget: the columns, their texts, and the answer in a buffer that doubles.
+const (
+	maxSmall = 1 << 20
+	copies   = 5
+)
+
+// Run returns a run with everything stored about it, or ErrNotFound. What a large run takes in memory
+// it takes from the [budget.Budget.Scope] of ctx.
 func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, error) {
 	r := s.read(workspace, readRun)
 	r.Text("run", runID)
@@ -32,13 +42,23 @@ func (r *reading) whole(ctx context.Context) (*Detail, error) {
 	var detail *Detail
 	var nodes *nodeRuns
 	var feedback, newest []Feedback
+	var large bool
 	all, parts := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { detail, err = r.detail(parts); return err })
+	all.Go(func() (err error) { detail, large, err = r.smallDetail(parts); return err })
 	all.Go(func() (err error) { nodes, err = r.nodeRuns(parts); return err })
 	all.Go(func() (err error) { feedback, err = r.feedback(parts, "", maxFeedback); return err })
 	all.Go(func() (err error) { newest, err = r.feedback(parts, " WHERE node_id = ''", 1); return err })
-	if err := all.Wait(); err != nil || detail == nil {
+	if err := all.Wait(); err != nil || detail == nil && !large {
 		return nil, err
+	}
+	if err := r.reserve(ctx, large, nodes); err != nil {
+		return nil, err
+	}
+	if large {
+		var err error
+		if detail, err = r.detail(ctx); err != nil || detail == nil {
+			return nil, err
+		}
 	}
 	detail.AllFeedback = feedback
 	if len(newest) > 0 {
@@ -49,4 +69,22 @@ func (r *reading) whole(ctx context.Context) (*Detail, error) {
 		return nil, err
 	}
 	return detail, nil
+}
+
+// reserve takes what the run and the documents of its node runs need from the budget.
+func (r *reading) reserve(ctx context.Context, large bool, nodes *nodeRuns) (err error) {
+	size, documents := int64(0), int64(0)
+	if large {
+		if size, err = r.detailSize(ctx); err != nil {
+			return err
+		}
+	}
+	for _, n := range nodes.sizes {
+		documents += n
+	}
+	total := max(size, min(size+documents, maxDocuments))
+	if total <= maxSmall {
+		return nil
+	}
+	return budget.Hold(ctx, copies*total)
 }

@@ -27,6 +27,17 @@ func (r *rows[E]) addAll(other rows[E]) {
 	r.records = append(r.records, other.records...)
 }
 
+// fitting returns how many of the rows, at least one, have records of at most limit bytes together.
+func (r *rows[E]) fitting(limit int) int {
+	n := 0
+	for i, record := range r.records {
+		if n += size(record); n > limit && i > 0 {
+			return i
+		}
+	}
+	return len(r.records)
+}
+
 // letter is a refused record.
 type letter struct {
 	record  *kgo.Record
@@ -59,8 +70,17 @@ func (c *content) addAll(other *content) {
 // batch is what the stage stores and commits together.
 type batch struct {
 	content
-	began time.Time // when its first record was polled
-	ends  map[kafka.Partition]end
+	began   time.Time // when its first record was polled
+	ends    map[kafka.Partition]end
+	release []func() // give its bytes back to the budget
+}
+
+// free gives the bytes of the batch back to the budget, and forgets its records.
+func (b *batch) free() {
+	for _, release := range b.release {
+		release()
+	}
+	*b = batch{}
 }
 
 // end is the offset that the stage commits for a partition once the batch is stored.

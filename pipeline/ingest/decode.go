@@ -49,7 +49,7 @@ func (s *Stage) decode(fetches kgo.Fetches, b *batch) {
 
 func (s *Stage) decodeRecords(records []*kgo.Record) *content {
 	c := &content{records: len(records)}
-	decoder := runs.Decoder{Unknown: s.metrics.unknownField}
+	decoder := runs.Decoder{Unknown: s.metrics.unknownField, MaxString: s.cfg.Limits.String}
 	for _, r := range records {
 		c.bytes += size(r)
 		if c.oldest.IsZero() || r.Timestamp.Before(c.oldest) {
@@ -94,7 +94,7 @@ func (s *Stage) decodeRecord(decoder *runs.Decoder, r *kgo.Record) (decoded runs
 				Rule: "the decoder failed on this record; please report it"}
 		}
 	}()
-	e, err := event.Decode(r)
+	e, err := s.cfg.Limits.Decode(r)
 	if err != nil {
 		return nil, err
 	}

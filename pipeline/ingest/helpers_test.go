@@ -31,6 +31,9 @@ import (
 // deadline bounds every wait. It is long, since only a broken test reaches it.
 const deadline = 90 * time.Second
 
+// limits are lower than those of the contract, so that tests of what is too large are quick.
+var limits = event.Limits{Value: 8 << 20, String: 1 << 20}
+
 // Topics and group of the tests.
 const (
 	runsTopic    = "millrace.runs"
@@ -79,7 +82,7 @@ func (w *world) connect() {
 
 func (w *world) createTopic(name string) {
 	w.Helper()
-	for _, topic := range event.Topics {
+	for _, topic := range limits.Topics() {
 		if topic.Name != name {
 			continue
 		}
@@ -127,6 +130,7 @@ func (w *world) start(cfg ingest.Config, addr string, options ...kgo.Opt) *stage
 	if addr == "" {
 		addr = w.server.NativeAddr
 	}
+	cfg.Limits = limits
 	if cfg.TopicPrefix == "" {
 		cfg.TopicPrefix = event.DefaultPrefix
 	}

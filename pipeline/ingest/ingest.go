@@ -6,7 +6,8 @@
 //
 // The stage commits offsets after the rows are in ClickHouse and the refused records in topic
 // dead-letters (invariant 1). A crash before the commit repeats records, which changes nothing
-// (invariant 2). There are at most two batches; polling waits for them (invariant 8).
+// (invariant 2). There are at most two batches; polling waits for them, and for room in the memory
+// budget of the process (invariant 8).
 //
 //	ingest.go    Stage: its configuration, and filling batches
 //	kafka.go     the client, committing, the lag
@@ -25,6 +26,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/sinks/runstore"
@@ -40,6 +42,8 @@ type Config struct {
 	BatchRows     int           // events of a full batch; the last poll may exceed it; default 50,000
 	BatchBytes    int           // bytes of the records of a full batch; the last poll may exceed it; default 8 MiB
 	BatchInterval time.Duration // age of a full batch; default 1 s
+	// Budget has the bytes of batches, with their decoded rows and the blocks that are inserted.
+	Budget *budget.Budget
 	// StopTimeout is how long a stop waits until the last batch is stored; default 6 s. The stage
 	// does not commit the records of a batch that is not stored by then; they come again.
 	StopTimeout time.Duration
@@ -62,12 +66,17 @@ func (c Config) withDefaults() Config {
 }
 
 // Limits of the consumer. One poll adds at most pollRecords to a batch. Beside that the client
-// holds at most one fetch a broker, compressed: run events decompress to ten times their size and
-// more.
+// holds at most one fetch a broker as sent, of which it decompresses inflowBytes and one batch
+// between two polls: run events decompress to ten times their size and more.
 const (
 	pollRecords   = 5_000
 	fetchMaxBytes = 4 << 20
+	inflowBytes   = 32 << 20
 )
+
+// copies is how often a record is in memory until it is stored: its value, its decoded texts, the
+// columns of the insert, and their compression.
+const copies = 4
 
 // Stage consumes runs until it is stopped.
 type Stage struct {
@@ -81,6 +90,8 @@ type Stage struct {
 	ready   chan struct{}
 	owned   owned
 	seen    identities
+	inflow  *kafka.Inflow
+	average int64 // bytes of a record of the last poll
 }
 
 // New returns a stage that is not running. It sets the configuration's Name.
@@ -155,7 +166,9 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	})
 	group.Go(func() error {
 		for b := range batches {
-			if err := s.storeBatch(storing, client, b); err != nil {
+			err := s.storeBatch(storing, client, b)
+			b.free()
+			if err != nil {
 				stop(err) // poll may wait to hand on a batch
 				return err
 			}
@@ -177,20 +190,30 @@ var errStopTimeout = errors.New("the last batch could not be stored in time")
 // poll fills batches and hands them on. It returns nil when ctx is done.
 func (s *Stage) poll(ctx, storing context.Context, client *kgo.Client, batches chan<- *batch) error {
 	b := newBatch()
+	handOn := func(b *batch) error {
+		select {
+		case batches <- b:
+			return nil
+		case <-storing.Done():
+			return context.Cause(storing)
+		}
+	}
 	for {
+		var err error
 		fetches := s.pollOnce(ctx, client, b)
+		if b, err = s.reserve(storing, fetches, b, handOn); err != nil {
+			return nil //nolint:nilerr // storing is over: the records come again
+		}
 		s.decode(fetches, b)
 		if err := s.checkFetches(ctx, client, fetches, b); err != nil { // after the records of the same partition
 			return err
 		}
 		stopping := ctx.Err() != nil || fetches.IsClientClosed()
 		if !b.empty() && (stopping || b.full(s.cfg)) {
-			select {
-			case batches <- b:
-				b = newBatch()
-			case <-storing.Done():
+			if handOn(b) != nil {
 				return nil
 			}
+			b = newBatch()
 		}
 		if stopping {
 			return nil
@@ -206,5 +229,47 @@ func (s *Stage) pollOnce(ctx context.Context, client *kgo.Client, b *batch) kgo.
 	}
 	ctx, cancel := context.WithDeadline(ctx, began.Add(s.cfg.BatchInterval))
 	defer cancel()
-	return client.PollRecords(ctx, pollRecords)
+	fetches := client.PollRecords(ctx, s.pollRecords(client))
+	s.inflow.Polled(client.BufferedFetchBytes())
+	return fetches
+}
+
+// pollRecords returns how many records the next poll takes: about those that fill a batch. Records
+// that the client has not fetched yet are taken to be as large as those of the last poll.
+func (s *Stage) pollRecords(client *kgo.Client) int {
+	average := s.average
+	if n := client.BufferedFetchRecords(); n > 0 {
+		average = client.BufferedFetchBytes() / n
+	}
+	return int(min(pollRecords, max(1, int64(s.cfg.BatchBytes)/max(1, average))))
+}
+
+// reserve takes the bytes of polled records from the budget, and returns the batch that has them.
+// Where the budget has no room, it hands the batch on first: a batch that waits for room holds none.
+func (s *Stage) reserve(ctx context.Context, fetches kgo.Fetches, b *batch, handOn func(*batch) error) (
+	*batch, error) {
+	n, records := int64(0), int64(0)
+	fetches.EachRecord(func(r *kgo.Record) {
+		n += int64(size(r))
+		records++
+	})
+	if records == 0 {
+		return b, nil
+	}
+	s.average = n / records
+	release, ok := s.cfg.Budget.TryAcquire(copies * n)
+	if !ok {
+		if !b.empty() {
+			if err := handOn(b); err != nil {
+				return nil, err
+			}
+			b = newBatch()
+		}
+		var err error
+		if release, err = s.cfg.Budget.Acquire(ctx, copies*n); err != nil {
+			return nil, err
+		}
+	}
+	b.release = append(b.release, release)
+	return b, nil
 }

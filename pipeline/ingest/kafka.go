@@ -15,12 +15,17 @@ import (
 
 func (s *Stage) connect() (*kgo.Client, error) {
 	var self atomic.Pointer[kgo.Client] // for AdjustFetchOffsetsFn, which does not get the client
+	var err error
+	if s.inflow, err = kafka.NewInflow(inflowBytes); err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
 	options := append(s.cfg.GroupOptions(),
 		kgo.ConsumeTopics(s.topic()),
 		kgo.DisableAutoCommit(),
 		kgo.KeepControlRecords(), // so that the stage commits the offsets of markers of transactions
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(fetchMaxBytes/4),
+		kgo.WithDecompressor(s.inflow),
 		kgo.OnPartitionsAssigned(func(_ context.Context, client *kgo.Client, p map[string][]int32) {
 			self.Store(client)
 			s.owned.add(p)

@@ -2,7 +2,6 @@ package ingest_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -85,16 +84,6 @@ func TestDeadLettersAreSentToATopicWithASmallerLimit(t *testing.T) {
 	w := newWorld(t)
 	w.configure(lettersTopic, "max.message.bytes", "100000")
 	records := []*kgo.Record{}
-	noise := func(n int) string { // text that does not compress
-		var b strings.Builder
-		for x := uint32(1); b.Len() < n; {
-			x ^= x << 13
-			x ^= x >> 17
-			x ^= x << 5
-			fmt.Fprintf(&b, "%x", x)
-		}
-		return b.String()
-	}
 	for i := range 8 { // too large together, not alone
 		records = append(records, bare("no JSON "+fmt.Sprint(i)+noise(60_000)))
 	}
@@ -110,4 +99,16 @@ func TestDeadLettersAreSentToATopicWithASmallerLimit(t *testing.T) {
 	if fmt.Sprint(got) != "map[value false, own headers false:2 value true, own headers false:8]" {
 		t.Errorf("letters: %v", got)
 	}
+}
+
+// noise returns a text of n bytes that hardly compresses.
+func noise(n int) string {
+	text, x := make([]byte, n), uint64(1)
+	for i := range text {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		text[i] = byte('#' + x>>40%90)
+	}
+	return string(text)
 }

@@ -136,15 +136,15 @@ func poisons() []poison {
 		{"a workspace with a capital", "bad_id", run("acme", "Acme")},
 		{"a parent with a space", "bad_id", node(`"sequence":1`, `"parent_node_run_id":"a b"`)},
 
-		{"a text over 1 MiB", "too_large", question(`"` + strings.Repeat("x", mebibyte+1) + `"`)},
-		{"a text over 1 MiB deep inside", "too_large", run(`"Q"`, `"Q","inputs":{"a":["`+strings.Repeat("x", mebibyte+1)+
+		{"a text over the limit", "too_large", question(`"` + strings.Repeat("x", mebibyte+1) + `"`)},
+		{"a text over the limit deep inside", "too_large", run(`"Q"`, `"Q","inputs":{"a":["`+strings.Repeat("x", mebibyte+1)+
 			`"]}`)},
-		{"a value over 8 MiB", "too_large", bare(goodRun + strings.Repeat(" ", event.MaxValue+1-len(goodRun)))},
-		{"a value that no letter holds", "too_large", bare(goodRun + strings.Repeat(" ", 10*mebibyte))},
-		{"another, with headers", "too_large", withHeaders(strings.Repeat("x", 12*mebibyte), "a", "1",
+		{"a value over the limit", "too_large", bare(goodRun + strings.Repeat(" ", limits.Value+1-len(goodRun)))},
+		{"a value that no letter holds", "too_large", bare(goodRun + noise(12*mebibyte))},
+		{"another, with headers", "too_large", withHeaders(noise(12*mebibyte), "a", "1",
 			"millrace_error_detail", "mine")},
-		{"a header that no letter holds", "too_large", withHeaders(strings.Repeat("x", 10*mebibyte), "a",
-			strings.Repeat("x", 10*mebibyte))},
+		{"a header that no letter holds", "too_large", withHeaders(noise(12*mebibyte), "a",
+			noise(12*mebibyte))},
 
 		{"depth 65", "too_deep", run(`"Q"`, `"Q","inputs":{"a":`+nested(63)+`}`)},
 		{"depth 65 in an unknown field", "too_deep", run(`"Q"`, `"Q","mood":`+nested(64))},
@@ -177,7 +177,7 @@ func goods() []*kgo.Record {
 	run("2026-01-31T10:00:00Z", "2199-12-31T23:59:59.999Z")
 	run("ID", "ID"+strings.Repeat("x", 128-len("ID-00000")))
 	run("acme", strings.Repeat("x", 63))
-	run(goodRun, goodRun+strings.Repeat(" ", event.MaxValue-len(goodRun)-len("-00000")))
+	run(goodRun, goodRun+strings.Repeat(" ", limits.Value-len(goodRun)-len("-00000")))
 	list = append(list, strings.Replace(goodNode, `"sequence":1`, `"sequence":9223372036854775807`, 1),
 		strings.Replace(goodFeedback, `"rating":"thumbsUp"`, `"score":-1e308`, 1))
 	var records []*kgo.Record

@@ -92,6 +92,7 @@ func (c *Config) Faults(ctx context.Context, client *kgo.Client, fetches kgo.Fet
 			f.Oversize = append(f.Oversize, oversize)
 		case IsPermanent(err):
 			f.Permanent = fmt.Errorf("consume: %w", c.Explain(err, topic))
+		case errors.Is(err, errInflow): // the client fetches the partition again
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, kgo.ErrClientClosed):
 		case errors.As(err, &loss):
 			log.Error("kafka lost records", "topic", topic, "partition", partition, "error", err)

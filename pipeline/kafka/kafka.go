@@ -3,6 +3,8 @@
 //	kafka.go     Config of a consumer, and the options of its client
 //	names.go     which prefixes of names Kafka accepts
 //	topics.go    creating topics, and requiring them at start
+//	sizes.go     how large the records of topics may be
+//	inflow.go    how much a consumer decompresses before it is polled
 //	errors.go    which errors are permanent, what an operator does about them, and the errors of a poll
 //	oversize.go  batches that decompress to more than a client holds
 //	retry.go     Retrier: repeating what failed
@@ -21,6 +23,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
 )
 
 // Config says which Kafka a consumer uses, and by which names.
@@ -28,6 +32,7 @@ type Config struct {
 	Name        string                // in metrics, logs and dead letters; with TopicPrefix the name of the consumer group
 	TopicPrefix string                // of topics and consumer groups
 	Options     []kgo.Opt             // of every client: see ClientOptions; TLS, SASL
+	Limits      event.Limits          // of run events
 	Metrics     prometheus.Registerer // nil: the metrics are not exposed
 	Log         *slog.Logger
 }
@@ -50,10 +55,11 @@ const (
 	// leaves the group, waits for it. Records are delivered at once, with any value of
 	// fetchMaxWait.
 	fetchMaxWait = 500 * time.Millisecond
-	// MaxDecompress bounds the decompressed bytes of one batch. A producer's batch has at most 8
+	// MaxDecompress bounds the decompressed bytes of one batch. A producer's batch has at most 32
 	// MiB as sent.
-	MaxDecompress  = 64 << 20
-	deadLetterSize = 9 << 20 // a dead letter is a record of up to 8 MiB with the reason for its refusal
+	MaxDecompress = 64 << 20
+	// batchRoom is what a batch of one record has beside the record's value, key and headers.
+	batchRoom = 64 << 10
 )
 
 // FetchOptions returns the options of a client that consumes without a group.
@@ -77,7 +83,7 @@ func (c *Config) GroupOptions() []kgo.Opt {
 		kgo.SessionTimeout(SessionTimeout),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
-		kgo.ProducerBatchMaxBytes(deadLetterSize),
+		kgo.ProducerBatchMaxBytes(int32(event.Limits{}.MaxMessage(event.TopicDeadLetters))),
 	}, c.FetchOptions()...)
 }
 

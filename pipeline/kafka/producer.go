@@ -14,7 +14,8 @@ import (
 // batches.
 func ProducerOptions() []kgo.Opt {
 	return []kgo.Opt{
-		kgo.ProducerBatchMaxBytes(event.MaxValue),
+		// The client compares the size before compression; the broker that of the batch as sent.
+		kgo.ProducerBatchMaxBytes(event.MaxValue + batchRoom),
 		kgo.ProducerLinger(5 * time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
 		kgo.MaxBufferedBytes(64 << 20),
@@ -27,16 +28,18 @@ func ProducerOptions() []kgo.Opt {
 type Checker struct {
 	// Source is the CloudEvents source of events without one.
 	Source  string
+	Limits  event.Limits
 	decoder runs.Decoder
 }
 
 // Record returns the record of a run event, given as structured or bare JSON, and the workspace of
 // the event. The record has no topic, and refers to text. The error is a *strictjson.Refusal.
 func (c *Checker) Record(text []byte) (r *kgo.Record, workspace string, err error) {
-	e, err := event.Decode(&kgo.Record{Value: text, Timestamp: time.Now()})
+	e, err := c.Limits.Decode(&kgo.Record{Value: text, Timestamp: time.Now()})
 	if err != nil {
 		return nil, "", err
 	}
+	c.decoder.MaxString = c.Limits.String
 	decoded, err := c.decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
 	if err != nil {
 		return nil, "", err

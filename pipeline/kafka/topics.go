@@ -21,7 +21,8 @@ const listTopics = "list topics"
 
 // RequireTopics waits until Kafka answers, and returns an error if a topic, named without the
 // prefix, is missing or may not be seen. Without this check a consumer would wait for its topic in
-// silence. It returns nil when ctx is done.
+// silence. It logs a warning for each topic that takes too small records only. It returns nil when
+// ctx is done.
 func (c *Config) RequireTopics(ctx context.Context, names ...string) error {
 	client, err := kgo.NewClient(append([]kgo.Opt{c.Hooks()}, c.Options...)...)
 	if err != nil {
@@ -33,10 +34,14 @@ func (c *Config) RequireTopics(ctx context.Context, names ...string) error {
 		topics[i] = c.TopicName(name)
 	}
 	err = c.Retrier().Do(ctx, listTopics, c.Name, func() error { return c.listTopics(ctx, client, topics) })
-	if err == nil || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", c.Name, err)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	c.warnSmall(ctx, client, names)
+	return nil
 }
 
 func (c *Config) listTopics(ctx context.Context, client *kgo.Client, topics []string) error {
@@ -62,12 +67,14 @@ type CreatedTopic struct {
 	Topic      string `json:"topic"`
 	Partitions int32  `json:"partitions"`
 	Created    bool   `json:"created"` // false: it existed
+	// Raised is the max.message.bytes that the topic has got because its own was too small; or 0.
+	Raised int `json:"raised_max_message_bytes,omitempty"`
 }
 
 // CreateTopics creates the topics of the contract that do not exist, with three replicas where
-// there are three brokers. Topics that exist keep their configuration. It returns all topics, in
-// the contract's order.
-func CreateTopics(ctx context.Context, client *kgo.Client, prefix string) ([]CreatedTopic, error) {
+// there are three brokers. Topics that exist keep their configuration, but a max.message.bytes that
+// is too small for the limits is raised. It returns all topics, in the contract's order.
+func CreateTopics(ctx context.Context, client *kgo.Client, prefix string, limits event.Limits) ([]CreatedTopic, error) {
 	admin := kadm.NewClient(client)
 	brokers, err := admin.ListBrokers(ctx)
 	if err != nil {
@@ -76,7 +83,7 @@ func CreateTopics(ctx context.Context, client *kgo.Client, prefix string) ([]Cre
 	replication := int16(min(len(brokers), 3))
 	var topics []CreatedTopic
 	var names []string
-	for _, topic := range event.Topics {
+	for _, topic := range limits.Topics() {
 		configs := map[string]*string{}
 		for k, v := range topic.Configs {
 			configs[k] = &v
@@ -96,7 +103,10 @@ func CreateTopics(ctx context.Context, client *kgo.Client, prefix string) ([]Cre
 	for i := range topics {
 		topics[i].Partitions = int32(partitions[topics[i].Topic])
 	}
-	return topics, err
+	if err != nil {
+		return topics, err
+	}
+	return topics, raiseSizes(ctx, admin, topics, limits)
 }
 
 // topicsTimeout is how long the brokers may take to learn of new topics.

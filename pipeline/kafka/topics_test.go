@@ -1,8 +1,11 @@
 package kafka_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,7 +106,7 @@ func TestTopicsAreCreatedOnce(t *testing.T) {
 	}
 	defer client.Close()
 	for _, created := range []bool{true, false} {
-		topics, err := kafka.CreateTopics(t.Context(), client, "t.")
+		topics, err := kafka.CreateTopics(t.Context(), client, "t.", event.Limits{})
 		if err != nil || len(topics) != len(event.Topics) {
 			t.Fatalf("got %v, %v", topics, err)
 		}
@@ -114,6 +117,79 @@ func TestTopicsAreCreatedOnce(t *testing.T) {
 				t.Errorf("got %+v, want %+v", topic, want)
 			}
 		}
+	}
+}
+
+// An installation that was made for smaller records gets larger topics, never smaller ones, and what
+// needs them says so at start.
+func TestTopicsThatAreTooSmallAreSaidAndRaised(t *testing.T) {
+	t.Parallel()
+	cluster := localtest.Kafka(t)
+	var log bytes.Buffer
+	cfg := config(t, cluster)
+	cfg.TopicPrefix, cfg.Log = "t.", slog.New(slog.NewTextHandler(&log, nil))
+	client, err := kgo.NewClient(cfg.Options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	create := func(limits event.Limits, want map[string]int) {
+		t.Helper()
+		topics, err := kafka.CreateTopics(t.Context(), client, cfg.TopicPrefix, limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raised := map[string]int{}
+		for _, topic := range topics {
+			if topic.Raised > 0 {
+				raised[topic.Topic] = topic.Raised
+			}
+		}
+		if !maps.Equal(raised, want) {
+			t.Errorf("raised %v, want %v", raised, want)
+		}
+	}
+	said := func(topics ...string) (list []string) {
+		t.Helper()
+		log.Reset()
+		if err := cfg.RequireTopics(t.Context(), topics...); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(log.String()) {
+			var topic, has, needed string
+			for field := range strings.FieldsSeq(line) {
+				key, value, _ := strings.Cut(field, "=")
+				switch key {
+				case "topic":
+					topic = value
+				case "max.message.bytes":
+					has = value
+				case "needed":
+					needed = value
+				}
+			}
+			if !strings.Contains(line, "run `millrace topics`") {
+				t.Errorf("no command mends it: %s", line)
+			}
+			list = append(list, topic+" "+has+" "+needed)
+		}
+		return list
+	}
+	create(event.Limits{Value: 8 << 20}, nil)
+	want := []string{"t.runs 8388608 33554432", "t.dead-letters 9437184 34603008"}
+	if got := said(event.TopicRuns, event.TopicDeadLetters); !slices.Equal(got, want) {
+		t.Errorf("said %q, want %q", got, want)
+	}
+	if got := said(event.TopicExportWindows, event.TopicDeadLetters); got != nil {
+		t.Errorf("a stage that reads no run events said %q", got)
+	}
+	create(event.Limits{}, map[string]int{"t.runs": 32 << 20, "t.dead-letters": 33 << 20})
+	if got := said(event.TopicRuns, event.TopicDeadLetters); got != nil {
+		t.Errorf("of topics that are large enough it said %q", got)
+	}
+	create(event.Limits{Value: 8 << 20}, nil)
+	if got := said(event.TopicRuns, event.TopicDeadLetters); got != nil {
+		t.Errorf("the topics have become smaller: %q", got)
 	}
 }
 

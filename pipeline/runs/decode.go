@@ -10,6 +10,8 @@ import (
 type Decoder struct {
 	// Unknown, if set, is called with the name of each field that the contract does not have.
 	Unknown func(field string)
+	// MaxString is the size of the largest string that is accepted, in bytes; 0 is the contract's.
+	MaxString int
 
 	r strictjson.Reader
 }
@@ -18,6 +20,7 @@ type Decoder struct {
 // the producer's message. EventTime is the default of updated_at. The error is a
 // *strictjson.Refusal.
 func (d *Decoder) Decode(eventType string, data []byte, prefix string, eventTime time.Time) (Event, error) {
+	d.r.MaxString = d.MaxString
 	d.r.Reset(data, prefix, strictjson.MaxDepth)
 	f := fields{r: &d.r, unknown: d.Unknown}
 	var event Event

@@ -12,6 +12,7 @@ import (
 
 const (
 	accepted   strictjson.Code = ""
+	maxString                  = strictjson.MaxString
 	mebibyte                   = 1 << 20
 	run, node                  = runs.TypeRun, runs.TypeNode
 	feedback                   = runs.TypeFeedback
@@ -102,15 +103,15 @@ func TestEveryRuleHoldsOnBothSidesOfItsLimit(t *testing.T) {
 		{"a score too great", feedback, "score", `-1e309`, outOfRange, ""},
 		{"a chunk's score too great", node, "chunks", `[{"score":1e309}]`, outOfRange, "/chunks/0/score"},
 
-		{"a text of 1 MiB", run, "question", quote(strings.Repeat("x", mebibyte)), accepted, ""},
-		{"a text of one byte more", run, "question", quote(strings.Repeat("x", mebibyte+1)), tooLarge, ""},
-		{"a text of 1 MiB in escapes", run, "answer", `"` + strings.Repeat(`\n`, mebibyte) + `"`, accepted, ""},
-		{"a text of 1 MiB in fewer characters", run, "answer", quote(strings.Repeat("é", mebibyte/2)), accepted, ""},
-		{"a text of 1 MiB and a byte in fewer", run, "answer", quote(strings.Repeat("é", mebibyte/2) + "x"), tooLarge, ""},
-		{"1 MiB deep inside", run, "inputs", `{"a":[` + quote(strings.Repeat("x", mebibyte)) + `]}`, accepted, ""},
-		{"more than 1 MiB deep inside", run, "inputs", `{"a":[` + quote(strings.Repeat("x", mebibyte+1)) + `]}`, tooLarge,
+		{"a text of 16 MiB", run, "question", quote(strings.Repeat("x", maxString)), accepted, ""},
+		{"a text of one byte more", run, "question", quote(strings.Repeat("x", maxString+1)), tooLarge, ""},
+		{"a text of 16 MiB in escapes", run, "answer", `"` + strings.Repeat(`\n`, maxString) + `"`, accepted, ""},
+		{"a text of 16 MiB in fewer characters", run, "answer", quote(strings.Repeat("é", maxString/2)), accepted, ""},
+		{"a text of 16 MiB and a byte in fewer", run, "answer", quote(strings.Repeat("é", maxString/2) + "x"), tooLarge, ""},
+		{"16 MiB deep inside", run, "inputs", `{"a":[` + quote(strings.Repeat("x", maxString)) + `]}`, accepted, ""},
+		{"more than 16 MiB deep inside", run, "inputs", `{"a":[` + quote(strings.Repeat("x", maxString+1)) + `]}`, tooLarge,
 			"/inputs/a/0"},
-		{"a tag of more than 1 MiB", feedback, "tags", `["",` + quote(strings.Repeat("x", mebibyte+1)) + `]`, tooLarge,
+		{"a tag of more than 16 MiB", feedback, "tags", `["",` + quote(strings.Repeat("x", maxString+1)) + `]`, tooLarge,
 			"/tags/1"},
 
 		{"depth 64", run, "inputs", `{"a":` + nested(62) + `}`, accepted, ""},

@@ -20,8 +20,8 @@ import (
 
 // Limits of the event contract.
 const (
-	MaxDepth  = 64      // nested objects and arrays
-	MaxString = 1 << 20 // bytes of a string after its escapes are resolved
+	MaxDepth  = 64       // nested objects and arrays
+	MaxString = 16 << 20 // bytes of a string after its escapes are resolved
 )
 
 // Kind is the type of the JSON value at the cursor.
@@ -45,6 +45,10 @@ func (k Kind) String() string { return kindNames[k] }
 // Reader reads one document at a time. The zero Reader is ready for Reset. A Reader is not safe for
 // concurrent use. The strings that it returns stay valid after Reset.
 type Reader struct {
+	// MaxString is the size of the largest string that is accepted, in bytes; 0 is the contract's
+	// MaxString. Reset keeps it.
+	MaxString int
+
 	b       []byte // the document
 	s       string // the same bytes as a string, so that values can be substrings of it
 	i       int    // the cursor
@@ -68,7 +72,7 @@ type step struct {
 // with it. The depth is the deepest nesting allowed, usually MaxDepth.
 func (r *Reader) Reset(doc []byte, prefix string, depth int) {
 	*r = Reader{
-		b: doc, s: string(doc), valid: utf8.Valid(doc), limit: depth, prefix: prefix,
+		MaxString: r.MaxString, b: doc, s: string(doc), valid: utf8.Valid(doc), limit: depth, prefix: prefix,
 		path: r.path[:0], keys: r.keys[:0], scratch: r.scratch[:0],
 	}
 }

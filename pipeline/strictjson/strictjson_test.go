@@ -61,10 +61,10 @@ func TestCheckRefusesWhatTheContractRefuses(t *testing.T) {
 		{"a NUL in a key", `{"a\u0000":1}`, NulCharacter, ""},
 		{"depth 64", deep(64), "", ""},
 		{"depth 65", deep(65), TooDeep, strings.Repeat("/0", 64)},
-		{"a string of 1 MiB", `["` + strings.Repeat("x", MaxString) + `"]`, "", ""},
-		{"a string over 1 MiB", `["` + strings.Repeat("x", MaxString+1) + `"]`, TooLarge, "/0"},
-		{"1 MiB after escapes", `["` + strings.Repeat(`\n`, MaxString) + `"]`, "", ""},
-		{"over 1 MiB after escapes", `["` + strings.Repeat(`\n`, MaxString) + `x"]`, TooLarge, "/0"},
+		{"a string of 16 MiB", `["` + strings.Repeat("x", MaxString) + `"]`, "", ""},
+		{"a string over 16 MiB", `["` + strings.Repeat("x", MaxString+1) + `"]`, TooLarge, "/0"},
+		{"16 MiB after escapes", `["` + strings.Repeat(`\n`, MaxString) + `"]`, "", ""},
+		{"over 16 MiB after escapes", `["` + strings.Repeat(`\n`, MaxString) + `x"]`, TooLarge, "/0"},
 		{"a pointer with / and ~", `{"a/b~c":"\u0000"}`, NulCharacter, "/a~1b~0c"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -103,8 +104,8 @@ func (r *Reader) hex(i int) (rune, bool) {
 }
 
 func (r *Reader) checked(s string) (string, error) {
-	if len(s) > MaxString {
-		return "", r.Refuse(TooLarge, "a string may have "+strconv.Itoa(MaxString)+" bytes; this one has "+
+	if limit := cmp.Or(r.MaxString, MaxString); len(s) > limit {
+		return "", r.Refuse(TooLarge, "a string may have "+strconv.Itoa(limit)+" bytes; this one has "+
 			strconv.Itoa(len(s)))
 	}
 	if !r.valid && !utf8.ValidString(s) {

@@ -153,7 +153,7 @@ var topics = map[string]struct {
 	messages   []string // event types; internal messages and dead letters have none
 	internal   bool
 }{
-	"millrace.runs": {"`workspace_id/run_id`", "12", "8388608",
+	"millrace.runs": {"`workspace_id/run_id`", "12", "33554432",
 		[]string{"dev.millrace.feedback.v1", "dev.millrace.node.v1", "dev.millrace.run.v1"}, false},
 	"millrace.export-requests": {"`workspace_id/export_id`", "6", "8388608",
 		[]string{"dev.millrace.export.cancelled.v1", "dev.millrace.export.requested.v1"}, false},
@@ -163,7 +163,7 @@ var topics = map[string]struct {
 		[]string{"dev.millrace.export.progressed.v1"}, false},
 	"millrace.export-completions": {"`workspace_id/export_id`", "6", "8388608",
 		[]string{"dev.millrace.export.completed.v1"}, false},
-	"millrace.dead-letters": {"The record's own key.", "3", "9437184", []string{""}, false},
+	"millrace.dead-letters": {"The record's own key.", "3", "34603008", []string{""}, false},
 }
 
 func TestChannelsAreTheTopicsOfTheContract(t *testing.T) {

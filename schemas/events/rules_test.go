@@ -8,10 +8,8 @@ import (
 	"testing"
 )
 
-const mebibyte = 1 << 20
-
 var (
-	tooLong   = strings.Repeat("x", mebibyte+1)
+	tooLong   = strings.Repeat("x", shortText+1)
 	tooBig    = json.Number("9223372036854775808")
 	tooSmall  = json.Number("-9223372036854775809")
 	badIDs    = []any{7, "", "a/b", " a", "-a", ".a", "a b", "é", "a\n", strings.Repeat("a", 129)}
@@ -25,7 +23,7 @@ var kinds = map[string]struct{ bad, good []any }{
 	"id": {badIDs, []any{"a", "7", "A9._:~-", strings.Repeat("a", 128)}},
 	"workspace": {[]any{7, "", "Acme", "a.b", "_a", "-a", "a b", strings.Repeat("a", 64)},
 		[]any{"a", "7", "a_b-c", strings.Repeat("a", 63)}},
-	"text": {badTexts, []any{"", "a\nb\t\"", "𝄞 ü 漢", strings.Repeat("x", mebibyte)}},
+	"text": {badTexts, []any{"", "a\nb\t\"", "𝄞 ü 漢", strings.Repeat("x", shortText)}},
 	"time": {
 		[]any{
 			7, true, "", "yesterday", "2026-10-07", "2026-10-07 09:15:02Z", "2026-10-07T09:15:02", "2026-10-07T09:15:02+02:00",

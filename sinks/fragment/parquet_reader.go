@@ -56,10 +56,10 @@ func recovered(err *error) {
 	}
 }
 
-func (s *parquetSource) next() (record json.RawMessage, err error) {
+func (s *parquetSource) next(limit int) (record json.RawMessage, err error) {
 	defer recovered(&err)
 	if len(s.batch) == 0 {
-		if err := s.fill(); err != nil {
+		if err := s.fill(limit); err != nil {
 			return nil, err
 		}
 	}
@@ -83,11 +83,15 @@ func (s *parquetSource) next() (record json.RawMessage, err error) {
 }
 
 // fill reads the next rows.
-func (s *parquetSource) fill() error {
+func (s *parquetSource) fill(limit int) error {
 	for {
 		if s.rows == nil {
 			if len(s.groups) == 0 {
 				return io.EOF
+			}
+			// A group ends with the record that fills it.
+			if of := s.file.Metadata().RowGroups; of[len(of)-len(s.groups)].TotalByteSize > int64(groupBytes+limit) {
+				return ErrRecordTooLarge
 			}
 			s.rows, s.groups = s.groups[0].Rows(), s.groups[1:]
 		}

@@ -22,16 +22,28 @@ import (
 // null in Parquet. Records of CSV have the names of the header as keys and the cells as strings,
 // since CSV has neither types nor null. A CR LF inside a cell is read as LF.
 type Reader struct {
+	// MaxRecord is the largest record that is read, in bytes; NewReader sets it to twice the package's
+	// MaxRecord, since escapes may have made it longer. It may be changed before the first Next.
+	MaxRecord int
+
 	records source
 	format  string
 	read    int64
 	close   func()
 }
 
+// MaxRecord is the largest record that callers write, in bytes as JSON: few readers accept longer
+// lines.
+const MaxRecord = 64 << 20
+
+// ErrRecordTooLarge is the error of a record that is larger than a Reader may read.
+var ErrRecordTooLarge = errors.New("the next record is too large")
+
 // source reads one format. next returns io.EOF at the end; every other error says where in the file
-// the fault is. The record is valid until the next call.
+// the fault is. It returns ErrRecordTooLarge for a record of more than limit bytes, about, and reads
+// little more of it. The record is valid until the next call.
 type source interface {
-	next() (json.RawMessage, error)
+	next(limit int) (json.RawMessage, error)
 	close()
 }
 
@@ -41,7 +53,7 @@ func NewReader(format, compression string, src io.ReaderAt, size int64) (*Reader
 	if err := check(format, compression); err != nil {
 		return nil, err
 	}
-	r := &Reader{format: format, close: func() {}}
+	r := &Reader{MaxRecord: 2 * MaxRecord, format: format, close: func() {}}
 	if format == Parquet {
 		records, err := newParquetSource(src, size)
 		if err != nil {
@@ -63,7 +75,7 @@ func NewReader(format, compression string, src io.ReaderAt, size int64) (*Reader
 	case JSONL:
 		r.records = &lineSource{lines: buffered}
 	case JSON:
-		r.records = &arraySource{decoder: json.NewDecoder(buffered)}
+		r.records = newArraySource(buffered)
 	case CSV:
 		r.records = newCSVSource(buffered)
 	}
@@ -73,7 +85,7 @@ func NewReader(format, compression string, src io.ReaderAt, size int64) (*Reader
 // Next returns the next record, and io.EOF after the last. The record is valid until the next call.
 // An error says where the fragment is damaged, and quotes nothing from it.
 func (r *Reader) Next() (json.RawMessage, error) {
-	record, err := r.records.next()
+	record, err := r.records.next(r.MaxRecord)
 	if err == io.EOF { //nolint:errorlint // sources return it unwrapped; a wrapped one is a fault
 		return nil, io.EOF
 	}
@@ -136,11 +148,14 @@ type lineSource struct {
 	scan  jsonscan.Scanner
 }
 
-func (s *lineSource) next() (json.RawMessage, error) {
+func (s *lineSource) next(limit int) (json.RawMessage, error) {
 	s.line = s.line[:0]
 	for {
 		part, err := s.lines.ReadSlice('\n')
 		s.line = append(s.line, part...)
+		if len(s.line) > limit+len("\r\n") {
+			return nil, ErrRecordTooLarge
+		}
 		if err == nil {
 			break
 		}
@@ -173,15 +188,45 @@ func checkRecord(scan *jsonscan.Scanner, record []byte) error {
 	return scan.End()
 }
 
+// metered counts what a decoder has read ahead of its records, and ends with ErrRecordTooLarge where
+// that is more than the limit.
+type metered struct {
+	io.Reader
+	read  int64
+	at    func() int64 // where the last record ends
+	limit int64
+}
+
+// readAhead is how much a decoder reads beyond its record at most.
+const readAhead = 64 << 10
+
+func (m *metered) Read(p []byte) (int, error) {
+	if m.read-m.at() > m.limit+readAhead {
+		return 0, ErrRecordTooLarge
+	}
+	n, err := m.Reader.Read(p[:min(len(p), readAhead)])
+	m.read += int64(n)
+	return n, err
+}
+
 // arraySource reads an array of JSON objects.
 type arraySource struct {
+	metered
 	decoder *json.Decoder
 	record  json.RawMessage // reused
 	begun   bool
 	ended   bool
 }
 
-func (s *arraySource) next() (json.RawMessage, error) {
+func newArraySource(r io.Reader) *arraySource {
+	s := &arraySource{metered: metered{Reader: r}}
+	s.decoder = json.NewDecoder(&s.metered)
+	s.at = s.decoder.InputOffset
+	return s
+}
+
+func (s *arraySource) next(limit int) (json.RawMessage, error) {
+	s.limit = int64(limit)
 	if s.ended {
 		return nil, io.EOF
 	}
@@ -226,18 +271,21 @@ func (s *arraySource) fault(what string, err error) error {
 
 // csvSource reads CSV with a header row.
 type csvSource struct {
+	metered
 	rows   *csv.Reader
 	keys   [][]byte // `"name":`
 	record []byte   // reused
 }
 
 func newCSVSource(r io.Reader) *csvSource {
-	s := &csvSource{rows: csv.NewReader(r)}
-	s.rows.ReuseRecord = true
+	s := &csvSource{metered: metered{Reader: r}}
+	s.rows = csv.NewReader(bufio.NewReaderSize(&s.metered, readAhead))
+	s.rows.ReuseRecord, s.at = true, s.rows.InputOffset
 	return s
 }
 
-func (s *csvSource) next() (json.RawMessage, error) {
+func (s *csvSource) next(limit int) (json.RawMessage, error) {
+	s.limit = 2 * int64(limit) // quotes are doubled
 	if s.keys == nil {
 		header, err := s.rows.Read()
 		if err == io.EOF {

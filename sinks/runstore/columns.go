@@ -20,6 +20,15 @@ type column interface {
 type block[R any] struct {
 	input   proto.Input
 	appends []func(row *R) // one a column
+	texts   []*proto.ColStr
+}
+
+// size returns the bytes of memory that the texts of the block keep for the next insert.
+func (b *block[R]) size() (n int) {
+	for _, c := range b.texts {
+		n += cap(c.Buf)
+	}
+	return n
 }
 
 // newBlock returns an empty block of these columns.
@@ -27,6 +36,9 @@ func newBlock[R any](list []columns.Column[R]) *block[R] {
 	b := &block[R]{}
 	for _, c := range list {
 		col, add := encoder(c)
+		if text, ok := col.(*proto.ColStr); ok {
+			b.texts = append(b.texts, text)
+		}
 		b.input = append(b.input, proto.InputColumn{Name: c.Name, Data: col})
 		b.appends = append(b.appends, add)
 	}

@@ -45,9 +45,9 @@ const (
 func New(dsn *clickhouse.DSN) *Store {
 	dsn.Timer().Init(queryInsert, queryCheck)
 	return &Store{
-		runs:     table[runs.Run]{dsn: dsn, name: "runs", block: newBlock(columns.Runs)},
-		nodes:    table[runs.Node]{dsn: dsn, name: "nodes", block: newBlock(columns.Nodes)},
-		feedback: table[runs.Feedback]{dsn: dsn, name: "feedback", block: newBlock(columns.Feedback)},
+		runs:     table[runs.Run]{dsn: dsn, name: "runs", columns: columns.Runs},
+		nodes:    table[runs.Node]{dsn: dsn, name: "nodes", columns: columns.Nodes},
+		feedback: table[runs.Feedback]{dsn: dsn, name: "feedback", columns: columns.Feedback},
 	}
 }
 
@@ -89,11 +89,15 @@ func (s *Store) Close() {
 }
 
 type table[R any] struct {
-	dsn    *clickhouse.DSN
-	name   string
-	block  *block[R]
-	client *ch.Client
+	dsn     *clickhouse.DSN
+	name    string
+	columns []columns.Column[R]
+	block   *block[R] // nil: made for the next insert
+	client  *ch.Client
 }
+
+// maxKept is how many bytes of texts a block, and a connection beside it, keep for the next insert.
+const maxKept = 32 << 20
 
 // insertAll inserts rows. Where ClickHouse refuses a row, insertAll finds it by halving. Base is
 // the index of rows[0] in the rows of the caller.
@@ -136,8 +140,7 @@ func (t *table[R]) insert(ctx context.Context, rows []*R) error {
 	if err := t.connect(ctx); err != nil {
 		return err
 	}
-	input := t.block.input
-	input.Reset()
+	input := t.empty()
 	for _, row := range rows {
 		t.block.append(row)
 	}
@@ -148,7 +151,20 @@ func (t *table[R]) insert(ctx context.Context, rows []*R) error {
 		t.disconnect() // a connection is not reusable after an error
 		return fmt.Errorf("insert %d rows into %s: %w", len(rows), t.name, err)
 	}
+	if t.block.size() > maxKept {
+		t.block = nil
+		t.disconnect()
+	}
 	return nil
+}
+
+// empty returns the empty columns of the table's block.
+func (t *table[R]) empty() proto.Input {
+	if t.block == nil {
+		t.block = newBlock(t.columns)
+	}
+	t.block.input.Reset()
+	return t.block.input
 }
 
 func (t *table[R]) check(ctx context.Context) error {
@@ -157,7 +173,7 @@ func (t *table[R]) check(ctx context.Context) error {
 	if err := t.connect(ctx); err != nil {
 		return err
 	}
-	input := t.block.input
+	input := t.empty()
 	names := make([]string, len(input))
 	for i, c := range input {
 		names[i] = c.Name

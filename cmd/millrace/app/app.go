@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/runs"
 )
@@ -33,6 +34,7 @@ type App struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Log    *slog.Logger
+	Budget *budget.Budget // of the process's memory
 }
 
 // ExitError is an error that sets the exit code of the process.

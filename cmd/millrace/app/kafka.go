@@ -88,7 +88,8 @@ func (a *App) RequireKafka(ctx context.Context, client *kgo.Client) error {
 // KafkaConfig returns the configuration that every consumer needs.
 func (a *App) KafkaConfig(registry prometheus.Registerer) (kafka.Config, error) {
 	options, err := a.Config.kafkaOptions()
-	return kafka.Config{TopicPrefix: a.Config.KafkaTopicPrefix, Options: options, Metrics: registry, Log: a.Log}, err
+	return kafka.Config{TopicPrefix: a.Config.KafkaTopicPrefix, Options: options, Metrics: registry, Log: a.Log,
+		Limits: a.Config.EventLimits()}, err
 }
 
 // ExplainAccess adds to an error of Kafka or ClickHouse the environment variables whose values may

@@ -220,10 +220,18 @@ func eachLetter(ctx context.Context, a *app.App, f func(*kgo.Client, *kgo.Record
 	return eachRecord(ctx, a, a.Config.KafkaTopicPrefix+event.TopicDeadLetters, f)
 }
 
+// inflowBytes is how much of a topic is read at a time, as sent and decompressed.
+const inflowBytes = 16 << 20
+
 // eachRecord calls f with every record that is in a topic now. Records of one partition come in the
 // order of their offsets.
 func eachRecord(ctx context.Context, a *app.App, topic string, f func(*kgo.Client, *kgo.Record) error) error {
+	inflow, err := kafka.NewInflow(inflowBytes)
+	if err != nil {
+		return err
+	}
 	client, err := a.KafkaClient(append(kafka.ProducerOptions(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(inflowBytes), kgo.WithDecompressor(inflow),
 		kgo.KeepControlRecords())...) // the end of a transaction may be the last record
 	if err != nil {
 		return err
@@ -256,7 +264,8 @@ func eachRecord(ctx context.Context, a *app.App, topic string, f func(*kgo.Clien
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
+		inflow.Polled(client.BufferedFetchBytes())
+		if err := kafka.FetchError(fetches); err != nil {
 			return fmt.Errorf("read topic %s: %w", topic, err)
 		}
 		for _, r := range fetches.Records() {

@@ -60,6 +60,7 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	p := NewPublisher(client, a.Config.KafkaTopicPrefix+event.TopicRuns, c.Rate)
+	p.checker.Limits = a.Config.EventLimits()
 	bar := EventsBar(a, "replay", -1)
 	p.Progress = func(events, _ int64) { bar.Set(events) }
 	bad := 0
@@ -101,7 +102,11 @@ func replayFile(ctx context.Context, a *app.App, name string, p *Publisher, read
 	check := read(in.modified)
 	lines := bufio.NewReaderSize(in, 1<<20)
 	for number := 1; ; number++ {
-		line, err := lines.ReadBytes('\n')
+		line, size, err := a.Config.EventLimits().ReadLine(lines, nil)
+		if line == nil && size > 0 {
+			bad++
+			fmt.Fprintf(a.Stderr, "%s:%d: skipped: %v\n", name, number, a.Config.EventLimits().CheckValue(size))
+		}
 		// Where files were joined, the mark of a later one is in the middle.
 		if event := bytes.TrimSpace(jsonscan.TrimByteOrderMark(line)); len(event) > 0 {
 			record, refused := check(event, number)

@@ -82,7 +82,7 @@ func prepare(ctx context.Context, a *app.App, dir string, s *Services) (err erro
 		return err
 	}
 	defer client.Close()
-	if _, err := kafka.CreateTopics(ctx, client, a.Config.KafkaTopicPrefix); err != nil {
+	if _, err := kafka.CreateTopics(ctx, client, a.Config.KafkaTopicPrefix, a.Config.EventLimits()); err != nil {
 		return err
 	}
 	if err := s.ClickHouse.WaitReady(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math"
 
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
@@ -38,24 +39,37 @@ const maxLines = 3
 const Query = "dry_run"
 
 // Run reads the rows that a request selects, one window at most, and returns what an export of the
-// request would come to. It returns an *export.Error where the rows cannot be formatted.
+// request would come to. It returns an *export.Error where the rows cannot be formatted. What it takes
+// in memory it takes from the [budget.Budget.Scope] of ctx.
 func Run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, windowRecords int64) (*DryRun, error) {
-	d := &DryRun{Splits: map[string]int64{}, Dropped: map[string]int64{}, Warnings: []export.Warning{}, Lines: []string{}}
-	err := dsn.Timer().Time(Query, func() error { return d.run(ctx, dsn, r, r.WindowSize(windowRecords)) })
+	var d *DryRun
+	var err error
+	for rows := selection.BlockRows(0); ; rows = rows.Fewer() {
+		if err := budget.Hold(ctx, rows.Memory()); err != nil {
+			return nil, err
+		}
+		d = &DryRun{Splits: map[string]int64{}, Dropped: map[string]int64{}, Warnings: []export.Warning{}, Lines: []string{}}
+		err = dsn.Timer().Time(Query, func() error { return d.run(ctx, dsn, r, r.WindowSize(windowRecords), rows) })
+		if !errors.Is(err, selection.ErrWide) || rows.Wide() {
+			break
+		}
+	}
 	if err != nil && !errors.As(err, new(*export.Error)) {
 		err = clickhouse.Explain(err)
 	}
 	return d, err
 }
 
-func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, size int64) error {
+func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, size int64,
+	rows selection.BlockRows) error {
 	client, err := dsn.Dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection}
-	reader := &selection.Reader{Client: client, Comment: "millrace dry run of a request of workspace " + r.WorkspaceID}
+	reader := &selection.Reader{Client: client, Comment: "millrace dry run of a request of workspace " + r.WorkspaceID,
+		BlockRows: rows}
 	if err := selection.Resolve(ctx, reader, p, size); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type attempt struct {
 	folder folder.Folder
 	plan   *export.Plan
 	window int
+	rows   selection.BlockRows
 	id     string // part of the names of its objects; no other attempt has it (invariant 4)
 
 	stream   *format.Stream
@@ -34,13 +35,28 @@ type attempt struct {
 	manifest export.WindowManifest
 }
 
-// attempt extracts the window, or finds that another attempt did. A failed attempt deletes its
-// objects; seal sweeps those that it cannot delete.
+// attempt extracts the window, or finds that another attempt did. Where the rows are too wide, it
+// starts over with smaller blocks.
 func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, window int) error {
-	a := &attempt{stage: s, folder: f, plan: p, window: window, id: strings.ToLower(rand.Text()[:8])}
+	for rows := s.widths.of(f.ID); ; rows = s.widths.fewer(f.ID, rows) {
+		if err := s.attemptWith(ctx, f, p, window, rows); !errors.Is(err, selection.ErrWide) || rows.Wide() {
+			return err
+		}
+	}
+}
+
+// attemptWith is an attempt with blocks of so many rows. A failed attempt deletes its objects; seal
+// sweeps those that it cannot delete.
+func (s *Stage) attemptWith(ctx context.Context, f folder.Folder, p *export.Plan, window int,
+	rows selection.BlockRows) error {
+	release, err := s.cfg.Budget.Acquire(ctx, rows.Memory())
+	if err != nil {
+		return context.Cause(ctx)
+	}
+	defer release()
+	a := &attempt{stage: s, folder: f, plan: p, window: window, rows: rows, id: strings.ToLower(rand.Text()[:8])}
 	a.manifest = export.WindowManifest{ID: p.ID, Window: window, Attempt: a.id, Files: []export.File{}}
 	a.files = newFiles(ctx, a)
-	var err error
 	r := p.Request
 	if a.stream, err = targets.NewStream(r.Purpose, r.Target, p.Options, r.Shares(), a.files); err != nil {
 		return kafka.Permanent(formatError{err})
@@ -106,7 +122,7 @@ func classify(err error) error {
 // (invariant 5).
 func (a *attempt) read(ctx context.Context) error {
 	settings := selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID),
-		queryLimit)
+		queryLimit, a.rows)
 	write := func(row *record.Row) error {
 		a.manifest.Rows++
 		if err := a.stream.Row(row); err != nil {

@@ -21,6 +21,7 @@
 //	files.go     the fragments and the lineage that an attempt writes
 //	metrics.go   the metrics
 //	slots.go     how many windows are worked on concurrently
+//	widths.go    in how large blocks the windows of an export are read
 package extract
 
 import (
@@ -32,6 +33,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
@@ -68,6 +70,8 @@ const (
 type Config struct {
 	stage.Config
 	Pause time.Duration // after the first failed attempt, see kafka.Retrier; default 0.5 s
+	// Budget has the bytes of the windows that the stage works on.
+	Budget *budget.Budget
 }
 
 // Stage consumes export-windows.
@@ -81,6 +85,7 @@ type Stage struct {
 	reads    kafka.Retrier // for documents
 	attempts kafka.Retrier // for windows
 	metrics  *metrics
+	widths   widths
 }
 
 // New returns a stage that is not running.

@@ -12,10 +12,6 @@ import (
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// maxRecord is the largest record in bytes. Rows of larger records are dropped as record_too_large:
-// few readers accept longer lines, and a window has one record in memory.
-const maxRecord = 64 << 20
-
 // maxOpen is how many fragments of a window are open concurrently. Where records of more partitions
 // alternate, the partitions get more fragments than necessary.
 const maxOpen = 8
@@ -47,7 +43,7 @@ func newFiles(ctx context.Context, a *attempt) *files {
 // Record implements [format.Output].
 func (f *files) Record(r *format.Record) error {
 	m := &f.attempt.manifest
-	if len(r.JSON) > maxRecord {
+	if len(r.JSON) > fragment.MaxRecord {
 		f.Drop(format.RecordTooLarge, r.Rows)
 		return nil
 	}

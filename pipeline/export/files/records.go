@@ -17,13 +17,19 @@ import (
 // reads no more of the objects than it needs, and so does not check their SHA-256: see
 // [Dataset.Verify]. It ends with the first error, which may be that of [Dataset.Readable].
 func (d *Dataset) Records(ctx context.Context) iter.Seq2[json.RawMessage, error] {
+	return d.RecordsUpTo(ctx, 2*fragment.MaxRecord)
+}
+
+// RecordsUpTo iterates over the records as Records does. It ends with [fragment.ErrRecordTooLarge] at
+// a record of more than maxRecord bytes, of which it reads no more than that.
+func (d *Dataset) RecordsUpTo(ctx context.Context, maxRecord int) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		if err := d.Readable(); err != nil {
 			yield(nil, err)
 			return
 		}
 		for _, f := range d.data() {
-			goOn, err := d.recordsOf(ctx, f, yield)
+			goOn, err := d.recordsOf(ctx, f, maxRecord, yield)
 			if err != nil {
 				yield(nil, fmt.Errorf("%s: %w", f.Key, err))
 				return
@@ -35,13 +41,14 @@ func (d *Dataset) Records(ctx context.Context) iter.Seq2[json.RawMessage, error]
 	}
 }
 
-func (d *Dataset) recordsOf(ctx context.Context, f export.File, yield func(json.RawMessage, error) bool) (goOn bool,
-	err error) {
+func (d *Dataset) recordsOf(ctx context.Context, f export.File, maxRecord int,
+	yield func(json.RawMessage, error) bool) (goOn bool, err error) {
 	r, err := fragment.NewReader(d.Manifest.Format, d.Manifest.Compression, &object{ctx: ctx, d: d, file: f}, f.Bytes)
 	if err != nil {
 		return false, err
 	}
 	defer r.Close()
+	r.MaxRecord = maxRecord
 	for {
 		record, err := r.Next()
 		switch {

@@ -149,5 +149,5 @@ func comparisonFields(c *record.Comparison) []field {
 
 func count(expression string, to *int64) field {
 	c := &proto.ColInt64{}
-	return field{alias(expression), expression, c, func(i int) { *to = c.Row(i) }}
+	return field{alias(expression), expression, c, func(i int) { *to = c.Row(i) }, nil}
 }

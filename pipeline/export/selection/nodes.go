@@ -8,6 +8,7 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
@@ -73,6 +74,9 @@ type runNodes struct {
 	size         int
 }
 
+// weight is what the node runs count as beside those of other runs.
+func (n *runNodes) weight() int64 { return int64(min(n.size, maxNodes)) }
+
 func (n *runNodes) compare(row *record.Row) int {
 	return cmp.Or(bytes.Compare(n.group, row.Group), cmp.Compare(n.startedAt, row.StartedAt),
 		bytes.Compare(n.runID, row.RunID))
@@ -90,8 +94,9 @@ func WithNodes(
 	enough, stop := context.WithCancel(ctx)
 	defer stop()
 	runs := make(chan *runNodes, 8)
+	ahead := semaphore.NewWeighted(maxNodes) // of the bytes that are sent and not yet taken
 	group.Go(func() error {
-		err := sendNodes(enough, client, query, runs)
+		err := sendNodes(enough, client, query, ahead, runs)
 		if err != nil && errors.Is(context.Cause(enough), context.Canceled) && ctx.Err() == nil {
 			return nil // all rows have been read
 		}
@@ -115,6 +120,7 @@ func WithNodes(
 				if !more {
 					return fn(row)
 				}
+				ahead.Release(next.weight())
 			}
 			if next.compare(row) == 0 {
 				row.Nodes, row.TooLarge = next.nodes, next.size > maxNodes
@@ -126,11 +132,15 @@ func WithNodes(
 }
 
 // sendNodes sends the node runs of each run, one run after the other.
-func sendNodes(ctx context.Context, client *ch.Client, query RowQuery, runs chan<- *runNodes) error {
+func sendNodes(ctx context.Context, client *ch.Client, query RowQuery, ahead *semaphore.Weighted,
+	runs chan<- *runNodes) error {
 	var run *runNodes
 	send := func() error {
 		if run == nil {
 			return nil
+		}
+		if err := ahead.Acquire(ctx, run.weight()); err != nil {
+			return context.Cause(ctx)
 		}
 		select {
 		case runs <- run:

@@ -25,8 +25,8 @@ const maxReadBlock = 256
 
 // ReadSettings returns the settings of a query that reads rows for an export. Comment and limit are
 // as in [clickhouse.ReadSettings].
-func ReadSettings(comment string, limit time.Duration) []ch.Setting {
-	return append(clickhouse.ReadSettings(comment, limit, maxReadMemory), ch.SettingInt("max_block_size", maxReadBlock))
+func ReadSettings(comment string, limit time.Duration, rows BlockRows) []ch.Setting {
+	return append(clickhouse.ReadSettings(comment, limit, maxReadMemory), rows.setting())
 }
 
 // patience bounds how long ReadRows waits for a server that does not answer.
@@ -47,6 +47,7 @@ var errSilent = errors.New("ClickHouse went silent in the middle of the query")
 // one (invariant 5). An error of fn stops the query and is returned as it is. Other errors are
 // wrapped with the query's id, for [clickhouse.Classify]. After an exception of the server the
 // client can be used again. After any other error, also one of fn or ctx, its connection is closed.
+// The error wraps [ErrWide] where the rows are too wide for the blocks of the query.
 func ReadRows(
 	ctx context.Context, client *ch.Client, query RowQuery, fn func(*record.Row) error,
 ) (rows int, err error) {
@@ -75,8 +76,10 @@ func (r *rowReader) read(
 	var fnErr error
 	query := q.Native()
 	query.Result = r.results()
+	r.room.whole = r.room.whole || isWide(q.Settings)
 	query.OnResult = func(_ context.Context, block proto.Block) error {
 		silence.Stop() // the time that fn takes does not count
+		r.room.used = 0
 		for i := range block.Rows {
 			if fnErr = fn(r.fill(i)); fnErr != nil {
 				return fnErr

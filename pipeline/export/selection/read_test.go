@@ -110,7 +110,7 @@ func TestRowsAreReadAsTheyWereInserted(t *testing.T) {
 		// The two rows alternate, so that a value left over from the row before would be found.
 		rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 			SQL:      from + " ORDER BY row_run_id DESC",
-			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 1)),
+			Settings: append(ReadSettings("a test", time.Minute, 0), ch.SettingInt("max_block_size", 1)),
 		}}, got.add)
 		if err != nil || rows != 2 {
 			t.Fatalf("%s: %d rows, %v", name, rows, err)
@@ -132,7 +132,7 @@ func TestARowLeavesNothingInTheNext(t *testing.T) {
 		SQL: "SELECT " + RowColumns("r.", "r.") +
 			` FROM (SELECT * FROM runs_with_feedback AS a CROSS JOIN numbers(3000) AS n) AS r
 			ORDER BY cityHash64(r.run_id, r.number)`,
-		Settings: ReadSettings("a test", time.Minute),
+		Settings: ReadSettings("a test", time.Minute, 0),
 	}}, got.add)
 	if err != nil || rows != 6000 {
 		t.Fatalf("%d rows, %v", rows, err)
@@ -199,7 +199,11 @@ func TestRowsOfManyBlocksComeInOrder(t *testing.T) {
 		next := 0
 		rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 			SQL:      numbered(n, "ORDER BY number"),
-			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", block)),
+			Settings: append(ReadSettings("a test", time.Minute, 0), ch.SettingInt("max_block_size", block)),
+		}, reader: func() *rowReader {
+			r := newRowReader()
+			r.room.whole = true // a block of so many rows is large
+			return r
 		}}, func(row *record.Row) error {
 			if id := fmt.Sprint(next); string(row.RunID) != id || string(row.AppID) != "app-"+id || len(row.Question) != 200 ||
 				row.Question[7] != id[len(id)-1] {
@@ -231,7 +235,7 @@ func TestReadSettingsLimitTheQuery(t *testing.T) {
 	dsn := clickhousetest.Database(t)
 	exec(t, dsn, insertRuns...)
 	settings := func(limit time.Duration, more ...ch.Setting) []ch.Setting {
-		return append(ReadSettings("a test", limit), more...)
+		return append(ReadSettings("a test", limit, 0), more...)
 	}
 	for _, test := range []struct {
 		name, sql string
@@ -289,7 +293,7 @@ func BenchmarkReadRows(b *testing.B) {
 			` FROM (SELECT *, 'f' AS feedback_id, 'thumbsUp' AS feedback_rating, toNullable(toFloat64(1)) AS feedback_score,
 			'' AS feedback_comment, CAST([], 'Array(String)') AS feedback_tags, '' AS feedback_corrected_answer FROM runs FINAL)
 			ORDER BY workspace_id, source, app_id, started_at, run_id`,
-		Settings: ReadSettings("a benchmark", time.Minute),
+		Settings: ReadSettings("a benchmark", time.Minute, 0),
 	}}
 	client := dial(b, dsn)
 	formatter := newRecords(b).formatter

@@ -29,7 +29,7 @@ func TestAStreamCutAnywhereIsAnError(t *testing.T) {
 		prepare()
 		return readRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 			SQL: numbered(n, ""),
-			Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100),
+			Settings: append(ReadSettings("a test", time.Minute, 0), ch.SettingInt("max_block_size", 100),
 				ch.SettingInt("min_joined_block_size_rows", 0), ch.SettingInt("min_joined_block_size_bytes", 0)),
 		}}, patience{silence: silence, hangUp: time.Millisecond}, func(*record.Row) error { return nil })
 	}
@@ -69,7 +69,7 @@ func TestAQueryThatFailsMidwayIsAnError(t *testing.T) {
 	rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 		ID:  uuid.NewString(),
 		SQL: numbered(200_000, "WHERE NOT throwIf(number = 150000, 'late')"),
-		Settings: append(ReadSettings("a test", time.Minute), ch.SettingInt("max_block_size", 100),
+		Settings: append(ReadSettings("a test", time.Minute, 0), ch.SettingInt("max_block_size", 100),
 			ch.SettingInt("max_threads", 1)),
 	}}, func(*record.Row) error { return nil })
 	if clickhouse.Code(err) != 395 || rows == 0 {
@@ -92,7 +92,7 @@ func TestAnErrorOfTheCallbackStopsTheQuery(t *testing.T) {
 	full := errors.New("disk full")
 	rows, err := ReadRows(t.Context(), client, RowQuery{Query: clickhouse.Query{
 		SQL:      numbered(1_000_000_000, ""), // would take minutes
-		Settings: ReadSettings("a test", time.Minute),
+		Settings: ReadSettings("a test", time.Minute, 0),
 	}}, func(row *record.Row) error {
 		if string(row.RunID) >= "5" {
 			return full
@@ -115,7 +115,7 @@ func TestACancelledReadReturnsAtOnce(t *testing.T) {
 	defer cancel()
 	_, err := ReadRows(ctx, dial(t, dsn), RowQuery{Query: clickhouse.Query{
 		SQL:      numbered(1_000_000_000, ""),
-		Settings: ReadSettings("a test", time.Minute),
+		Settings: ReadSettings("a test", time.Minute, 0),
 	}}, func(*record.Row) error {
 		cancel()
 		return nil

@@ -25,12 +25,14 @@ const (
 type Reader struct {
 	Client  *ch.Client
 	Comment string // names the export in the query log of ClickHouse
+	// BlockRows is for queries that read rows, see ErrWide.
+	BlockRows BlockRows
 }
 
 // Limited returns the query with the settings of a plan: it reads only, and for two minutes at
 // most.
 func (r *Reader) Limited(query clickhouse.Query) clickhouse.Query {
-	query.Settings = ReadSettings(r.Comment, queryLimit)
+	query.Settings = ReadSettings(r.Comment, queryLimit, r.BlockRows)
 	return query
 }
 

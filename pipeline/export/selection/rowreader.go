@@ -43,13 +43,15 @@ type rowReader struct {
 	row    record.Row
 	node   record.Node // row.Node of rows that are node runs
 	fields []field
+	room   room
 }
 
 // field is a column of the result, bound to the field of the row that it fills.
 type field struct {
 	name, expression string
 	column           proto.ColResult
-	set              func(i int) // sets the row's field to the column's value i, or to its zero value for NULL
+	set              func(i int)   // sets the row's field to the column's value i, or to its zero value for NULL
+	texts            []*textColumn // of the column
 }
 
 // newRowReader returns the reader of [RowColumns]: a run and its feedback.
@@ -72,6 +74,9 @@ func (r *rowReader) results() proto.Results {
 	results := make(proto.Results, len(r.fields))
 	for i, f := range r.fields {
 		results[i] = proto.ResultColumn{Name: f.name, Data: f.column}
+		for _, c := range f.texts {
+			c.room = &r.room
+		}
 	}
 	return results
 }
@@ -88,12 +93,12 @@ func (r *rowReader) fill(i int) *record.Row {
 func alias(expression string) string { return "row_" + expression[len("{r}"):] }
 
 func text(expression string, to *[]byte) field {
-	c := &proto.ColStr{}
-	return field{alias(expression), expression, c, func(i int) { *to = view(c, i) }}
+	c := &textColumn{}
+	return field{alias(expression), expression, c, func(i int) { *to = view(c, i) }, []*textColumn{c}}
 }
 
 // view returns value i of the column. It copies neither the value nor, unlike RowBytes, the column.
-func view(c *proto.ColStr, i int) []byte {
+func view(c *textColumn, i int) []byte {
 	p := c.Pos[i]
 	return c.Buf[p.Start:p.End:p.End]
 }
@@ -103,14 +108,14 @@ func view(c *proto.ColStr, i int) []byte {
 func lowCardinality(expression string, to *[]byte) field {
 	c := newDictionary()
 	return field{alias(expression), "CAST(" + expression + ", '" + string(columns.LowCardinality) + "')", c,
-		func(i int) { *to = c.value(i) }}
+		func(i int) { *to = c.value(i) }, []*textColumn{&c.values}}
 }
 
 // milliseconds reads a time as milliseconds since 1970. The query converts it to a number because
 // ch-go does not check the precision of a DateTime64.
 func milliseconds(expression string, to *int64) field {
 	c := &proto.ColInt64{}
-	return field{alias(expression), "toUnixTimestamp64Milli(" + expression + ")", c, func(i int) { *to = c.Row(i) }}
+	return field{alias(expression), "toUnixTimestamp64Milli(" + expression + ")", c, func(i int) { *to = c.Row(i) }, nil}
 }
 
 func nullableMilliseconds(expression string, to *record.Null[int64]) field {
@@ -122,13 +127,13 @@ func nullableMilliseconds(expression string, to *record.Null[int64]) field {
 func integer(expression string, to *record.Null[int64]) field {
 	values := &proto.ColInt64{}
 	c := &proto.ColNullable[int64]{Values: values}
-	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }}
+	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }, nil}
 }
 
 func number(expression string, to *record.Null[float64]) field {
 	values := &proto.ColFloat64{}
 	c := &proto.ColNullable[float64]{Values: values}
-	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }}
+	return field{alias(expression), expression, c, func(i int) { *to = nullable(c.Nulls[i], (*values)[i]) }, nil}
 }
 
 // nullable returns a value or, for NULL, the zero Null: the value that a block has at a NULL is
@@ -142,18 +147,18 @@ func nullable[T any](null uint8, value T) record.Null[T] {
 
 func boolean(expression, name string, to *bool) field {
 	c := &proto.ColUInt8{}
-	return field{"row_" + name, expression, c, func(i int) { *to = c.Row(i) != 0 }}
+	return field{"row_" + name, expression, c, func(i int) { *to = c.Row(i) != 0 }, nil}
 }
 
 func texts(expression string, to *[][]byte) field {
-	values := &proto.ColStr{}
-	c := values.Array()
+	values := &textColumn{}
+	c := proto.NewArray[string](values)
 	return field{alias(expression), expression, c, func(i int) {
 		*to = (*to)[:0]
 		for j, end := bounds(c.Offsets, i); j < end; j++ {
 			*to = append(*to, view(values, j))
 		}
-	}}
+	}, []*textColumn{values}}
 }
 
 func pairs(expression string, to *[]record.Pair) field {
@@ -163,7 +168,7 @@ func pairs(expression string, to *[]record.Pair) field {
 		for j, end := bounds(c.offsets, i); j < end; j++ {
 			*to = append(*to, record.Pair{Key: c.keys.value(j), Value: view(&c.values, j)})
 		}
-	}}
+	}, []*textColumn{&c.keys.values, &c.values}}
 }
 
 // bounds returns the range of array i in the column of elements: from its first one up to, without,
@@ -178,7 +183,7 @@ func bounds(offsets proto.ColUInt64, i int) (from, to int) {
 // dictionary is a LowCardinality(String) column that does not copy its values.
 type dictionary struct {
 	proto.ColLowCardinalityRaw
-	values proto.ColStr
+	values textColumn
 }
 
 func newDictionary() *dictionary {
@@ -206,7 +211,7 @@ func (d *dictionary) value(i int) []byte {
 type pairsColumn struct {
 	offsets proto.ColUInt64
 	keys    *dictionary
-	values  proto.ColStr
+	values  textColumn
 }
 
 func (*pairsColumn) Type() proto.ColumnType              { return proto.ColumnType(columns.Map) }

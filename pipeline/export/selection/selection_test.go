@@ -89,7 +89,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 	}
 	defer client.Close()
 	query := chosen.Rows()
-	query.Settings = selection.ReadSettings("test", time.Minute)
+	query.Settings = selection.ReadSettings("test", time.Minute, 0)
 	if _, err := selection.ReadRows(h.t.Context(), client, query, func(row *record.Row) error {
 		list = append(list, describe(row))
 		return nil
@@ -98,7 +98,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 	}
 	for bound, want := range map[int64]int64{1000: int64(len(list)), 2: int64(min(2, len(list)))} {
 		query := chosen.Count(bound)
-		query.Settings = selection.ReadSettings("test", time.Minute)
+		query.Settings = selection.ReadSettings("test", time.Minute, 0)
 		if n, err := clickhouse.ReadInt(h.t.Context(), client, query); err != nil || n != want {
 			h.t.Errorf("count bounded by %d: %d, %v; want %d", bound, n, err, want)
 		}
@@ -299,7 +299,7 @@ func TestRunsAreSelectedById(t *testing.T) {
 	defer client.Close()
 	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", "app", ids
 	query := selection.FoundRuns(&r)
-	query.Settings = selection.ReadSettings("test", time.Minute)
+	query.Settings = selection.ReadSettings("test", time.Minute, 0)
 	found, err := clickhouse.ReadTexts(t.Context(), client, query)
 	slices.Sort(found)
 	if err != nil || !slices.Equal(found, ids[:3]) {

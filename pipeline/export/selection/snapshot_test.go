@@ -35,13 +35,13 @@ func (h *history) cut(id string, r export.Request, size int64) []export.PlannedW
 	h.t.Helper()
 	client := h.dial()
 	query := selection.SnapshotCount(&r, id)
-	query.Settings = selection.ReadSettings("test", time.Minute)
+	query.Settings = selection.ReadSettings("test", time.Minute, 0)
 	count, err := clickhouse.ReadInt(h.t.Context(), client, query)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	query = selection.SnapshotKeys(&r, id, size)
-	query.Settings = selection.ReadSettings("test", time.Minute)
+	query.Settings = selection.ReadSettings("test", time.Minute, 0)
 	windows, err := selection.ReadWindows(h.t.Context(), client, query, count)
 	if err != nil {
 		h.t.Fatal(err)
@@ -63,7 +63,7 @@ func (h *history) dial() *ch.Client {
 func (h *history) reader(id string) *selection.SnapshotReader {
 	h.t.Helper()
 	return &selection.SnapshotReader{Keys: h.dial(), Runs: h.dial(), ID: id, Settings: selection.ReadSettings("test",
-		time.Minute)}
+		time.Minute, 0)}
 }
 
 // readSnapshot reads a window of a snapshot; each run as in selected.
@@ -246,7 +246,7 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 	}
 	for id, want := range map[string]int64{"s1": 0, "s2": 20} {
 		query := selection.SnapshotCount(&export.Request{ID: export.ID{WorkspaceID: "acme"}}, id)
-		query.Settings = selection.ReadSettings("test", time.Minute)
+		query.Settings = selection.ReadSettings("test", time.Minute, 0)
 		if n, err := clickhouse.ReadInt(t.Context(), h.dial(), query); err != nil || n != want {
 			t.Errorf("snapshot %s has %d rows, %v; want %d", id, n, err, want)
 		}
@@ -269,7 +269,7 @@ func (h *history) exec(statement string) {
 func (h *history) newest(s export.Selection, k int64) int64 {
 	h.t.Helper()
 	query := selection.Newest(&export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}, s, k)
-	query.Settings = selection.ReadSettings("test", time.Minute)
+	query.Settings = selection.ReadSettings("test", time.Minute, 0)
 	at, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query)
 	if err != nil {
 		h.t.Fatal(err)

@@ -142,14 +142,18 @@ func newKeyReader() *rowReader {
 	return reader
 }
 
+// maxKeysBytes bounds the texts of feedback in a block of keys. One key may have more.
+const maxKeysBytes = 4 << 20
+
 // sendKeys sends the keys in small blocks. The channel bounds the number of blocks in memory.
 func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, patience patience,
 	blocks chan<- []snapshotKey) error {
 	block := make([]snapshotKey, 0, maxReadBlock)
+	size := 0 // of the texts of the block
 	send := func() error {
 		select {
 		case blocks <- block:
-			block = make([]snapshotKey, 0, maxReadBlock)
+			block, size = make([]snapshotKey, 0, maxReadBlock), 0
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -157,7 +161,8 @@ func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, pa
 	}
 	_, err := newKeyReader().read(ctx, client, query, patience, func(row *record.Row) error {
 		block = append(block, cloneKey(row))
-		if len(block) < maxReadBlock {
+		size += len(row.Feedback.Comment) + len(row.Feedback.CorrectedAnswer)
+		if len(block) < maxReadBlock && size < maxKeysBytes {
 			return nil
 		}
 		return send()

@@ -19,7 +19,7 @@ func files(expression string, to *[]record.File) field {
 				SizeBytes: nullable(size.Nulls[j], size.Values.Row(j)), Direction: view(direction, j),
 			})
 		}
-	}}
+	}, c.texts}
 }
 
 func chunks(expression string, to *[]record.Chunk) field {
@@ -38,7 +38,7 @@ func chunks(expression string, to *[]record.Chunk) field {
 				UsedInAnswer: nullable(used.Nulls[j], used.Values.Row(j)),
 			})
 		}
-	}}
+	}, c.texts}
 }
 
 // tuples is a column of arrays of named tuples. Package proto has tuples, but not inside an array.
@@ -47,6 +47,7 @@ type tuples struct {
 	offsets    proto.ColUInt64
 	names      []string
 	elements   []proto.ColResult
+	texts      []*textColumn
 }
 
 func newTuples[E any](list []columns.Column[E]) *tuples {
@@ -61,7 +62,8 @@ func newTuples[E any](list []columns.Column[E]) *tuples {
 		case columns.NullableBool:
 			t.elements = append(t.elements, &proto.ColNullable[bool]{Values: new(proto.ColBool)})
 		default:
-			t.elements = append(t.elements, new(proto.ColStr))
+			c := &textColumn{}
+			t.elements, t.texts = append(t.elements, c), append(t.texts, c)
 		}
 	}
 	return t
@@ -78,7 +80,7 @@ func element[C proto.ColResult](t *tuples, name string) C {
 	panic("the tuple has no element " + name)
 }
 
-func (t *tuples) text(name string) *proto.ColStr { return element[*proto.ColStr](t, name) }
+func (t *tuples) text(name string) *textColumn { return element[*textColumn](t, name) }
 
 // Type implements [proto.ColResult].
 func (t *tuples) Type() proto.ColumnType { return t.columnType }

@@ -72,12 +72,12 @@ func (h *history) direct(r export.Request) (rows []kept) {
 	chosen := selection.New(&r, r.Selection)
 	rows = h.read(chosen.NodeRuns(), func(ctx context.Context, fn func(*record.Row) error) error {
 		query := chosen.Rows()
-		query.Settings = selection.ReadSettings("test", time.Minute)
+		query.Settings = selection.ReadSettings("test", time.Minute, 0)
 		_, err := selection.ReadRows(ctx, h.dial(), query, fn)
 		return err
 	})
 	query := chosen.Count(1e6)
-	query.Settings = selection.ReadSettings("test", time.Minute)
+	query.Settings = selection.ReadSettings("test", time.Minute, 0)
 	if n, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query); err != nil || n != int64(len(rows)) {
 		h.t.Errorf("%d rows are counted, %v, and %d read", n, err, len(rows))
 	}
@@ -92,7 +92,7 @@ func (h *history) read(nodes selection.RowQuery, read func(context.Context, func
 	if nodes.SQL == "" {
 		err = read(h.t.Context(), add)
 	} else {
-		nodes.Settings = selection.ReadSettings("test", time.Minute)
+		nodes.Settings = selection.ReadSettings("test", time.Minute, 0)
 		err = selection.WithNodes(h.t.Context(), h.dial(), nodes, read, add)
 	}
 	if err != nil {

@@ -147,7 +147,9 @@ func TestTopicsAreCreatedAsTheContractSays(t *testing.T) {
 		case prefix + "export-completions":
 			cleanup = "compact"
 		case prefix + "dead-letters":
-			size = "9437184"
+			size = "34603008"
+		case prefix + "runs":
+			size = "33554432"
 		}
 		for _, config := range c.Configs {
 			wanted, checked := map[string]string{"cleanup.policy": cleanup, "max.message.bytes": size,

@@ -1,0 +1,105 @@
+package selection
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
+)
+
+// A block is in memory as a whole, and how many bytes its rows have is known only when it comes. So
+// the reader stops where a block of several rows is too large, and its caller reads again with
+// blocks of fewer rows. A block of one row always passes.
+
+// ErrWide is the error of a reading query whose blocks are too large. The caller reads all rows again
+// with [BlockRows.Fewer] rows in a block.
+var ErrWide = errors.New("the rows are too wide for blocks of so many rows")
+
+// maxBlockBytes bounds the texts of a block of several rows. In the order of the table a block has
+// about 1 MB.
+const maxBlockBytes = 8 << 20
+
+// BlockRows is the largest number of rows in a block of a reading query; 0 is maxReadBlock.
+type BlockRows int
+
+// Fewer returns the number of rows to try after ErrWide.
+func (n BlockRows) Fewer() BlockRows { return max(1, n.rows()/16) }
+
+// Wide reports whether each row has a block of its own, since the rows are wide.
+func (n BlockRows) Wide() bool { return n == 1 }
+
+// Memory returns how many bytes a window that is read in such blocks has in memory: a block, the record
+// that is made of a row, and the buffers of the encoders. A wide row may have 32 MiB, and each buffer
+// that grows takes up to twice that.
+func (n BlockRows) Memory() int64 {
+	if n.Wide() {
+		return 200 << 20
+	}
+	return 64 << 20
+}
+
+func (n BlockRows) rows() BlockRows {
+	if n <= 0 {
+		return maxReadBlock
+	}
+	return n
+}
+
+const maxBlockSize = "max_block_size" // a setting of ClickHouse
+
+func (n BlockRows) setting() ch.Setting { return ch.SettingInt(maxBlockSize, int(n.rows())) }
+
+// isWide reports whether the settings are those of [BlockRows.Wide].
+func isWide(settings []ch.Setting) bool {
+	for _, s := range settings {
+		if s.Key == maxBlockSize {
+			return s.Value == strconv.Itoa(1)
+		}
+	}
+	return false
+}
+
+// room is what the texts of a block may have in bytes. They have used of it so far.
+type room struct {
+	used  int
+	whole bool // a block has one row
+}
+
+// textColumn is a String column that ends a block of several rows with ErrWide when its texts are too
+// large.
+type textColumn struct {
+	proto.ColStr
+	room *room
+}
+
+// DecodeColumn implements [proto.ColResult]. Beside the room it is that of ColStr.
+func (c *textColumn) DecodeColumn(r *proto.Reader, rows int) error {
+	c.Pos, c.Buf = c.Pos[:0], c.Buf[:cap(c.Buf)]
+	end := 0
+	for i := range rows {
+		n, err := r.StrLen()
+		if err != nil {
+			return err
+		}
+		if c.room.used += n; c.room.used > maxBlockBytes && !c.room.whole {
+			return ErrWide
+		}
+		start := end
+		end += n
+		if len(c.Buf) < end {
+			more := n
+			if n < 128 { // many of the same size
+				more *= rows - i
+			}
+			c.Buf = append(c.Buf, make([]byte, more)...)
+			c.Buf = c.Buf[:cap(c.Buf)]
+		}
+		if err := r.ReadFull(c.Buf[start:end]); err != nil {
+			return err
+		}
+		c.Pos = append(c.Pos, proto.Position{Start: start, End: end})
+	}
+	c.Buf = c.Buf[:end]
+	return nil
+}
