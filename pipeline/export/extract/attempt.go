@@ -240,7 +240,7 @@ func (e formatError) Unwrap() error { return e.error }
 func (e storeError) Unwrap() error  { return e.error }
 func (e crash) Unwrap() error       { return e.error }
 
-// ofClickHouse returns err if it is ClickHouse's, and otherwise nil.
+// ofClickHouse returns err if it is ClickHouse's, and otherwise nil. ErrWide is the reader's.
 func ofClickHouse(err error) error {
 	if isClickHouse(err) {
 		return err
@@ -249,7 +249,7 @@ func ofClickHouse(err error) error {
 }
 
 func isClickHouse(err error) bool {
-	return !errors.As(err, new(formatError)) && !errors.As(err, new(storeError))
+	return !errors.As(err, new(formatError)) && !errors.As(err, new(storeError)) && !errors.Is(err, selection.ErrWide)
 }
 
 // failure returns the error of the export of a failed window. Texts of ClickHouse may quote rows,
