@@ -82,7 +82,8 @@ var ExportStages = []struct{ Topic, Stage string }{
 // Produce puts a bare value into a topic of the site.
 func Produce(t *testing.T, s *Site, topic, value string) {
 	t.Helper()
-	client := KafkaClient(t, s.Kafka, kgo.ProducerBatchMaxBytes(40<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	client := KafkaClient(t, s.Kafka, kgo.ProducerBatchMaxBytes(40<<20),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()))
 	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: s.Prefix + topic, Value: []byte(value)}).
 		FirstErr(); err != nil {
 		t.Fatal(err)

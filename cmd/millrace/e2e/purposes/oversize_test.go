@@ -118,7 +118,7 @@ func TestOversizedTexts(t *testing.T) {
 	for id, c := range batch.Wait(t) {
 		name := ids[id.ExportID]
 		if c.Status != export.StatusSucceeded || c.Records != 1 {
-			t.Errorf("%s: %s, %d records, dropped %v, %v", name, c.Status, c.Records, c.Dropped, c.Error)
+			t.Errorf("%s: %s, %d records, dropped %v, %v", name, c.Status, c.Records, c.Dropped, c.Failure())
 			continue
 		}
 		record := s.Env.Run(t, "exports", "view", "--json", id.ExportID)
