@@ -68,6 +68,7 @@
 //	columns/        every column of runs, nodes and feedback, once: name, type, accessor      (pure)
 //	sample/         the seeded generator of plausible runs                                   (pure)
 //	chatlog/        logs of chats in OpenAI's format, as run events                          (pure)
+//	budget/         the bytes that a process holds for its work, however wide the rows are    (pure)
 //	kafka/          what every consumer and producer shares; publishing run events
 //	clickhouse/     connections, settings, error classes, migrations, query parameters
 //	ingest/         stage
@@ -184,6 +185,12 @@
 // 2026-11: extract reads its topic as two consumer groups, one for the windows of large exports and one for
 // exports of a single window. With one group, a small export waited for the windows ahead of it in its
 // partitions, up to twelve in a process of four slots. The price: each group skips the records of the other.
+//
+// 2026-11: extract does not know how wide rows are before it reads them. It stops at a block that is too
+// large, and reads the window again with fewer rows in a block; other windows of the export start with
+// as few. Averages of the table would not find a few wide rows among many small ones, and a column with
+// the size of each row would have to be written for all rows. The price: the first window of an export
+// with wide rows is begun up to three times.
 //
 // 2026-11: a package at the root of the module embeds all documents, so that each stands beside what it is
 // about and exists once. The price: the root has two Go files.
