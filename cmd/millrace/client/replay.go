@@ -117,7 +117,7 @@ func replayFile(ctx context.Context, a *app.App, name string, p *Publisher, read
 				return bad, err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return bad, nil
 		}
 		if err != nil {

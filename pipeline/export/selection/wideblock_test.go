@@ -27,7 +27,8 @@ func TestOversizedRowsAreReadInSmallerBlocks(t *testing.T) {
 		{"rows of 2 MB", "repeat(repeat('x', 1000), 2000)", 1, 2_000_000, 2_000_000},
 		{"a row of 10 MB among others", "if(number = 30, repeat(repeat('x', 1000), 10000), 'x')", 1, 1, 10_000_000},
 	} {
-		sql := strings.Replace(numbered(40, "ORDER BY sipHash64(number)"), "repeat(toString(number % 10), 200)", test.question, 1)
+		sql := strings.Replace(numbered(40, "ORDER BY sipHash64(number)"), "repeat(toString(number % 10), 200)",
+			test.question, 1)
 		for rows := BlockRows(0); ; rows = rows.Fewer() {
 			least, most := 1<<30, 0
 			n, err := ReadRows(t.Context(), dial(t, dsn), RowQuery{Query: clickhouse.Query{

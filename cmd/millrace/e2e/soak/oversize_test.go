@@ -186,7 +186,9 @@ func checkWide(t *testing.T, s *e2etest.Site, exportID string, n int) {
 				t.Fatal(err)
 			}
 			var i int
-			fmt.Sscanf(r.RunID, "wide-%d", &i) //nolint:errcheck // then the answer differs
+			if _, err := fmt.Sscanf(r.RunID, "wide-%d", &i); err != nil {
+				t.Errorf("run %q: %v", r.RunID, err)
+			}
 			if r.Answer != wideAnswer(i) || found[r.RunID] {
 				t.Errorf("run %s has another answer, or is there twice", r.RunID)
 			}
