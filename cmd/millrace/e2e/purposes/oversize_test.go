@@ -102,8 +102,11 @@ func TestOversizedTexts(t *testing.T) {
 	for _, purpose := range []string{"export_dataset", "recipe_evaluation", "node_evaluation", "node_optimization",
 		"fine_tuning"} {
 		for _, format := range []string{"jsonl", "json", "csv", "parquet"} {
-			if purpose == "fine_tuning" && format != "jsonl" {
+			switch {
+			case purpose == "fine_tuning" && format != "jsonl":
 				continue
+			case purpose != "export_dataset" && format != "jsonl" && e2etest.Scale(0, 1) == 0:
+				continue // the formats are the same; `make soak` tries all
 			}
 			id := uuid.NewString()
 			ids[id] = purpose + " " + format
