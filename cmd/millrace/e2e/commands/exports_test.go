@@ -231,7 +231,7 @@ func TestExportsAreListedNewestFirstAndHostileNamesDoNoHarm(t *testing.T) {
 	if out := s.Env.Run(t, "exports", "view", third); out != "The export has no records.\n" {
 		t.Errorf("view of nothing: %q", out)
 	}
-	if out := s.Env.Run(t, "exports", "verify", third); !strings.Contains(out, "verified 0 objects") {
+	if out := s.Env.Run(t, "exports", "verify", third); !strings.Contains(out, "verified 2 objects, 0 records") {
 		t.Errorf("verify of nothing: %q", out)
 	}
 }

@@ -232,8 +232,8 @@ func use(t *testing.T, s *e2etest.Site, web e2etest.Endpoint) {
 	}
 }
 
-// workspaces has each of 1,000 workspaces send a run and look at its runs. Some also file an export, of which every
-// second is refused: a single new series would fail the test.
+// workspaces has each of 1,000 workspaces send a run. Some also look at their runs, and some file an export, of which
+// every second is refused: a single new series would fail the test.
 func workspaces(t *testing.T, s *e2etest.Site, web e2etest.Endpoint) {
 	t.Helper()
 	client := e2etest.KafkaClient(t, s.Kafka)
@@ -248,10 +248,10 @@ func workspaces(t *testing.T, s *e2etest.Site, web e2etest.Endpoint) {
 	}
 	e2etest.WaitForCounts(t, s.Conn, time.Minute, map[string]uint64{
 		"SELECT uniqExact(workspace_id) FROM runs WHERE workspace_id LIKE 'workspace-%'": 1000})
-	for i := range 1000 {
+	for i := range 100 {
 		workspace := fmt.Sprintf("workspace-%d", i)
 		web.In(workspace).Get(t, "/v1/runs").Want(t, http.StatusOK)
-		if i%100 > 1 {
+		if i >= 20 {
 			continue
 		}
 		request := object{"export_id": fmt.Sprintf("export-%d", i), "workspace_id": workspace, "purpose": "export_dataset",
