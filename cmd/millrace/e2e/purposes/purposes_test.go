@@ -289,35 +289,41 @@ func checkRecord(t *testing.T, c *export.Completion, i int, record []byte) bool 
 	return err == nil
 }
 
-var targetSchemas sync.Map // by file
+// targetSchemas are functions by purpose and target, each of which looks for its file once. For each
+// file that a test looks at, `go test` writes and later checks a line.
+var targetSchemas sync.Map
 
 // targetSchema is the JSON Schema of a target's records; those of two purposes are held against the
 // events instead, and have none.
 func targetSchema(t *testing.T, purpose, target string) *jsonschema.Schema {
 	t.Helper()
-	dir := filepath.Join(e2etest.Root(t), "pipeline", "export", "format", "*", "testdata", "schemas")
+	read, _ := targetSchemas.LoadOrStore(purpose+"/"+target, sync.OnceValues(func() (*jsonschema.Schema, error) {
+		return readTargetSchema(e2etest.Root(t), purpose, target)
+	}))
+	schema, err := read.(func() (*jsonschema.Schema, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func readTargetSchema(root, purpose, target string) (*jsonschema.Schema, error) {
+	dir := filepath.Join(root, "pipeline", "export", "format", "*", "testdata", "schemas")
 	for _, name := range []string{purpose + "_" + target, "both_" + target} {
-		found, _ := filepath.Glob(filepath.Join(dir, name+".schema.json"))
-		if len(found) == 0 {
-			continue
-		}
-		path := found[0]
-		if schema, ok := targetSchemas.Load(path); ok {
-			return schema.(*jsonschema.Schema)
-		}
-		compiler := jsonschema.NewCompiler()
-		compiler.AssertFormat()
-		schema, err := compiler.Compile(path)
+		found, err := filepath.Glob(filepath.Join(dir, name+".schema.json"))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		targetSchemas.Store(path, schema)
-		return schema
+		if len(found) > 0 {
+			compiler := jsonschema.NewCompiler()
+			compiler.AssertFormat()
+			return compiler.Compile(found[0])
+		}
 	}
 	if target != export.Canonical {
-		t.Errorf("%s/%s has no schema in %s", purpose, target, dir)
+		return nil, fmt.Errorf("%s/%s has no schema in %s", purpose, target, dir)
 	}
-	return nil
+	return nil, nil
 }
 
 func checkCSV(t *testing.T, c *export.Completion, body []byte, records int64) {
