@@ -95,7 +95,7 @@ func runEventsThatAreRefused(t *testing.T, p *places) {
 		good(1), `{"half":`, good(2), `[1]`, runEvent("other", "x", ""), runEvent("refused", "a/b", ""),
 		`{"type":"dev.millrace.robot.v1"}`, good(3),
 		`{"type":"dev.millrace.run.v1","workspace_id":"refused"}`, "{\"a\":\"\xff\"}", `{"a":1,"a":2}`,
-		runEvent("refused", "long", `,"question":"`+strings.Repeat("x", 9<<20)+`"`), good(4),
+		runEvent("refused", "long", `,"question":"`+strings.Repeat("x", 17<<20)+`"`), good(4),
 		runEvent("refused", "nul", `,"question":"\u0000"`), runEvent("refused", "deep", `,"inputs":{"a":`+strings.Repeat("[",
 			70)+strings.Repeat("]", 70)+`}`), good(5),
 	}, "\n")
