@@ -69,7 +69,7 @@ func raiseSizes(ctx context.Context, admin *kadm.Client, topics []CreatedTopic, 
 // WarnSmallTopics waits until Kafka answers, and logs a warning for each topic, named without the
 // prefix, whose max.message.bytes is smaller than the limits of run events need.
 func (c *Config) WarnSmallTopics(ctx context.Context, names ...string) {
-	client, err := kgo.NewClient(c.Options...)
+	client, err := kgo.NewClient(append([]kgo.Opt{c.Hooks()}, c.Options...)...)
 	if err != nil {
 		return // clients that are needed report it
 	}

@@ -263,7 +263,7 @@ func appendNormalText(dst, text []byte) []byte {
 		if !first {
 			dst = append(dst, ' ')
 		}
-		dst, first = append(dst, word...), false
+		dst, first = appendEscaped(dst, word), false
 	}
 	return dst
 }
@@ -276,11 +276,26 @@ func appendNormalDoc(dst []byte, doc Doc) []byte {
 	return appendNormal(dst, []byte(doc))
 }
 
-// These control characters end keys and elements. No normal text contains them.
+// These control characters end keys and elements. In a text they are behind NUL, which no text has:
+// the decoder refuses it.
 const (
 	endKey     = 1
 	endElement = 2
+	escape     = 0
 )
+
+func appendEscaped(dst, text []byte) []byte {
+	if bytes.IndexByte(text, endKey) < 0 && bytes.IndexByte(text, endElement) < 0 {
+		return append(dst, text...)
+	}
+	for _, c := range text {
+		if c == endKey || c == endElement {
+			dst = append(dst, escape)
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
 
 // appendNormal appends a value of a document with sorted keys and normal texts.
 func appendNormal(dst, value []byte) []byte {

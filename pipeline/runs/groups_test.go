@@ -51,6 +51,21 @@ func TestTheSameInputIsTheSameGroup(t *testing.T) {
 	}
 }
 
+// A text that looks like the end of a value and the next key is a text all the same.
+func TestATextIsNoPartOfTheShapeOfAnInput(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, inputs := range []string{
+		`{"a":"1","b":"2"}`, `{"a":"1\"\u0002b\u0001\"2"}`, `{"a\u0001\"1\"\u0002b":"2"}`, `{"a":"1\" b \"2"}`,
+	} {
+		r := runs.Run{RunID: "r", Inputs: inputs}
+		if there := seen[r.InputGroup()]; there != "" {
+			t.Errorf("%s has the group of %s", inputs, there)
+		}
+		seen[r.InputGroup()] = inputs
+	}
+}
+
 // Each conversation is compared with the first one: has it the same input, and in the same context?
 func TestTwoGroupsTwoMeanings(t *testing.T) {
 	t.Parallel()

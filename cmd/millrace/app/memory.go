@@ -21,7 +21,7 @@ const defaultBudget = 512 << 20
 
 // MemoryBudget returns the memory budget of the process, see MEMORY_BUDGET_BYTES.
 func (c *Config) MemoryBudget() *budget.Budget {
-	size := int64(c.MemoryBudgetBytes)
+	size := c.MemoryBudgetBytes
 	if size == 0 {
 		size = defaultBudget
 		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {

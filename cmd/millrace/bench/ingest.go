@@ -141,22 +141,6 @@ func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, ro
 	return r, err
 }
 
-// peakMemory returns the peak resident size of a process in bytes, or 0 where the system does not
-// report it. The size from wait(2) would include the size of this process, from before the exec.
-func peakMemory(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		var kib int64
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
-			return kib << 10
-		}
-	}
-	return 0
-}
-
 // measureKafkaEngine measures ClickHouse's way: a queue table, and a materialized view that fills a
 // table like runs.
 func measureKafkaEngine(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {

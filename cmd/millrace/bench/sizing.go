@@ -69,7 +69,7 @@ func (c Sizing) Run(ctx context.Context, a *app.App) error {
 type meter struct {
 	began time.Time
 	pids  []int
-	cpu   []time.Duration
+	cpu   []float64
 }
 
 func startMeter(pids ...int) *meter {
@@ -81,23 +81,7 @@ func startMeter(pids ...int) *meter {
 }
 
 // used returns the processor seconds of the i-th process since the meter was started.
-func (m *meter) used(i int) float64 { return (processorTime(m.pids[i]) - m.cpu[i]).Seconds() }
-
-// processorTime is the processor time of a process so far, in user and system mode, 0 where the system does
-// not tell.
-func processorTime(pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	_, fields, _ := strings.Cut(string(stat), ") ") // the name of the command may have spaces
-	var user, system int64
-	if f := strings.Fields(fields); len(f) > 12 {
-		fmt.Sscan(f[11], &user)   //nolint:errcheck // the kernel writes a number
-		fmt.Sscan(f[12], &system) //nolint:errcheck // the kernel writes a number
-	}
-	return time.Duration(user+system) * (time.Second / 100) // Linux counts in hundredths on all platforms
-}
+func (m *meter) used(i int) float64 { return processorTime(m.pids[i]) - m.cpu[i] }
 
 func wait(ctx context.Context, d time.Duration) {
 	select {
