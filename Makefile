@@ -31,8 +31,8 @@ lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatt
 	.ci/house
 	bin/golangci-lint-$(GOLANGCI_LINT) run ./...
 
-race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process, under the race detector
-	CGO_ENABLED=1 go test -race -timeout 25m ./pipeline/... ./sinks/...
+race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process, under the race detector, with less sample data
+	CGO_ENABLED=1 go test -race -short -timeout 25m ./pipeline/... ./sinks/...
 
 fuzz: ## every fuzz target for FUZZTIME each
 	.ci/fuzz $(or $(FUZZTIME),30s)

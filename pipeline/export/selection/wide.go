@@ -16,8 +16,11 @@ import (
 //
 //	chosen ──▶ group_key, capped ──▶ comparison ──┐
 //	runs or nodes, FINAL ─────────────────────────┴─▶ rows ◀── runs, FINAL: around node runs
+//	                                                   ▲
+//	                                                   └────── the same table: answers of previous rows
 //
-// What is chosen is narrow, so windows and joins of millions of rows fit into memory.
+// What is chosen is narrow, so windows and joins of millions of rows fit into memory. Texts may have
+// 16 MiB each, and pass through no window.
 
 // wideRows selects the wide rows, ordered.
 func (q *Selection) wideRows() RowQuery {
@@ -72,8 +75,8 @@ var (
 	nodeColumns   = columnList(columns.Nodes, func(name string) bool { return !columns.Has(columns.Runs, name) })
 )
 
-const comparisonColumns = "versions, runs_in_group, rank, best_version, has_previous, previous_version, " +
-	"previous_answer, previous_score"
+// comparedColumns are those of the comparison but previous_answer.
+const comparedColumns = "versions, runs_in_group, rank, best_version, has_previous, previous_version, previous_score"
 
 // columnList returns the chosen columns of a table, but those that each query names by itself:
 // system_inputs is in wide rows of runs only, and a snapshot has no use for version and
@@ -101,7 +104,7 @@ func (q *Selection) wideColumns() []string {
 		list += ", system_inputs"
 	}
 	if q.needs.Comparison {
-		list += ", " + comparisonColumns
+		list += ", " + comparedColumns + ", previous_answer"
 	}
 	return strings.Split(list, ", ")
 }
@@ -135,9 +138,25 @@ func (q *Selection) wideFrom(related string, narrow bool) string {
 		list = append(list, prefixed("t", runColumns), "t.system_inputs AS system_inputs", "'' AS node_run_id")
 	}
 	if q.needs.Comparison {
-		list = append(list, prefixed("k", comparisonColumns))
+		list = append(list, prefixed("k", comparedColumns), "p.answer AS previous_answer")
+		from += "\n" + q.previousAnswers(conditions)
 	}
 	return "SELECT " + strings.Join(list, ", ") + from
+}
+
+// previousAnswers joins each row with the answer of its previous row. Conditions leave the rows of
+// the table that may be one.
+func (q *Selection) previousAnswers(conditions string) string {
+	answer, node := "answer", ""
+	if q.nodes != nil {
+		answer, node = "outputs", "node_run_id, "
+	}
+	text := "LEFT JOIN (SELECT started_at, run_id, " + node + answer + " AS answer FROM " + q.table() + " FINAL WHERE " +
+		conditions + ") AS p ON k.previous_run_id = p.run_id AND k.previous_started_at = p.started_at"
+	if q.nodes != nil {
+		text += " AND k.previous_node_run_id = p.node_run_id"
+	}
+	return text
 }
 
 // prefixed names columns of a relation.
@@ -151,7 +170,7 @@ func prefixed(relation, columns string) string {
 
 // chosen selects keys, feedback, group and comparison of the selected rows.
 func (q *Selection) chosen(related string) string {
-	selected, group, answer := keyColumns+", app_version, input_group", "''", "''"
+	selected, group := keyColumns+", app_version, input_group", "''"
 	switch q.needs.Group {
 	case record.ByInput:
 		group = "s.input_group"
@@ -167,18 +186,9 @@ func (q *Selection) chosen(related string) string {
 	if q.nodes != nil {
 		node, onNode = "s.node_run_id", "g.feedback_id != ''"
 	}
-	if q.needs.Comparison {
-		answer = "answer"
-		if q.nodes != nil {
-			answer = "outputs"
-		}
-		selected += ", " + answer
-		answer = "s." + answer
-	}
 	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node +
-		" AS node_run_id, s.app_version AS app_version, " +
-		answer + " AS answer, " + group + " AS whole_group, " + onNode + " AS feedback_on_node, " + q.feedbackList() +
-		"\n" + q.fromWithFeedback(selected, related)
+		" AS node_run_id, s.app_version AS app_version, " + group + " AS whole_group, " + onNode +
+		" AS feedback_on_node, " + q.feedbackList() + "\n" + q.fromWithFeedback(selected, related)
 	if q.needs.Group == record.Ungrouped {
 		return "SELECT *, whole_group AS group_key FROM (" + rows + ")"
 	}
@@ -193,7 +203,8 @@ func (q *Selection) chosen(related string) string {
 
 // compared adds the comparison inside the group to rows that have a group_key. Versions are ordered
 // by their first started_at. The best row has the highest score; among equals, a thumbsUp; among
-// those, it is the newest. The newest row of the version before represents that version.
+// those, it is the newest. The newest row of the version before represents that version, and is the
+// previous row.
 func compared(rows string) string {
 	rows = "SELECT *, toInt64(count() OVER (PARTITION BY group_key)) AS runs_in_group,\n" +
 		"toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NULL, feedback_score DESC, " +
@@ -205,14 +216,14 @@ func compared(rows string) string {
 		"argMin(app_version, rank) OVER (PARTITION BY group_key) AS best_version,\n" +
 		"arrayMap(v -> toString(v.2), arraySort(groupUniqArray((version_began, app_version)) OVER (PARTITION BY " +
 		"group_key))) AS versions\nFROM (" + rows + ")"
-	rows = "SELECT *, argMax((app_version, answer, feedback_score), (started_at, run_id, node_run_id)) OVER " +
-		"(PARTITION BY group_key ORDER BY version_number RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING) AS previous\nFROM (" +
-		rows + ")"
+	rows = "SELECT *, argMax((app_version, feedback_score, started_at, run_id, node_run_id), (started_at, run_id, " +
+		"node_run_id)) OVER (PARTITION BY group_key ORDER BY version_number RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING) " +
+		"AS previous\nFROM (" + rows + ")"
 	return "SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS " +
 		"has_previous,\n" +
-		"if(version_number > 1, toString(previous.1), '') AS previous_version, if(version_number > 1, previous.2, '') AS " +
-		"previous_answer,\n" +
-		"if(version_number > 1, previous.3, NULL) AS previous_score\nFROM (" + rows + ")"
+		"if(version_number > 1, toString(previous.1), '') AS previous_version,\n" +
+		"if(version_number > 1, previous.2, NULL) AS previous_score, previous.3 AS previous_started_at,\n" +
+		"if(version_number > 1, previous.4, '') AS previous_run_id, previous.5 AS previous_node_run_id\nFROM (" + rows + ")"
 }
 
 // maxVariables is how many names [Selection.Variables] selects at most.

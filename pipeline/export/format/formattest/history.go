@@ -60,9 +60,13 @@ func (h *history) add(e runs.Event) {
 	}
 }
 
-// SampleHistory returns the history of n sample runs. Tests share it and must not change it.
+// SampleHistory returns the history of n sample runs, with -short of at most 500. Tests share it and
+// must not change it.
 func SampleHistory(t testing.TB, n int) *history {
 	t.Helper()
+	if testing.Short() {
+		n = min(n, 500)
+	}
 	made, _ := histories.LoadOrStore(n, sync.OnceValues(func() (*history, error) {
 		g := sample.New(sample.Config{Seed: 1, Runs: n})
 		h := newHistory()

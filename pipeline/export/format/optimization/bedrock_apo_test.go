@@ -183,6 +183,9 @@ func TestASampleIsThereOnce(t *testing.T) {
 
 func TestARecordFitsIntoAFile(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("large texts and no concurrency: it runs without -short")
+	}
 	text := strings.Repeat("x", 1<<20)
 	var rows []*record.Row
 	for i := range 120 {
@@ -210,6 +213,9 @@ func TestARecordFitsIntoAFile(t *testing.T) {
 
 func TestASampleThatIsLargerThanAFileIsDropped(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("large texts and no concurrency: it runs without -short")
+	}
 	huge := apoRow(1, func(r *record.Row) {
 		r.Node.PromptVariables = fmt.Appendf(nil, `{"language":"","question":%q}`, strings.Repeat("x", 50_000_000))
 	})

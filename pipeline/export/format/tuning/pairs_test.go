@@ -280,6 +280,9 @@ func TestPairsOfALargeGroupAreThoseOfTheSortedOne(t *testing.T) {
 }
 
 func TestPairsKeepTheTextsOfFewRows(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large texts and no concurrency: it runs without -short")
+	}
 	const size = 1 << 20
 	f, err := targets.New(format.FineTuning, "openai_dpo", map[string]any{"pairs_per_input": 2.0})
 	if err != nil {

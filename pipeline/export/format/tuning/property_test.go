@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
-// conversations is how many random conversations every target gets.
+// conversations is how many random conversations every target gets. With -short, it gets a tenth.
 const conversations = 10_000
 
 // Conversations are of every shape that the types of OpenAI's client allow, in requests and in
@@ -25,6 +25,9 @@ const conversations = 10_000
 func TestNothingOfAConversationDisappearsUncounted(t *testing.T) {
 	t.Parallel()
 	all := make([]*chat, conversations)
+	if testing.Short() {
+		all = all[:conversations/10]
+	}
 	for i := range all {
 		all[i] = randomChat(rand.New(rand.NewPCG(7, uint64(i))))
 	}
