@@ -93,6 +93,9 @@ const sums = `count(*) AS n, count(DISTINCT run_id) AS ids,
 
 func TestDuckDBAndClickHouseAgreeOnCountsAndSums(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("readers are other programs: it runs without -short")
+	}
 	set := fragment.Runs(t, 12_000)
 	want := expected(t, set.Records)
 	for _, format := range []string{fragment.JSONL, fragment.JSON, fragment.CSV, fragment.Parquet} {

@@ -8,7 +8,7 @@ import (
 // An export process has 400 MB of memory, and works on four windows or more in parallel. Parquet
 // needs the most memory, since it holds row groups.
 func TestFourParquetEncodersOfFullFragmentsFitIntoTheProcess(t *testing.T) {
-	if raced {
+	if testing.Short() {
 		t.Skip("the race detector has memory of its own")
 	}
 	const atOnce, limit = 4, 160 << 20

@@ -22,6 +22,9 @@ func openParquet(t *testing.T, file []byte) *parquet.File {
 
 func TestParquetHasWhatItsReadersLookFor(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("large files and no concurrency: it runs without -short")
+	}
 	records := runRecords(16_000, 1100)
 	for compression, codec := range map[string]format.CompressionCodec{Uncompressed: format.Uncompressed,
 		Gzip: format.Gzip, Zstd: format.Zstd} {

@@ -1,5 +1,0 @@
-//go:build !race
-
-package fragment
-
-const raced = false
