@@ -234,14 +234,38 @@ func checkedRowsAreExported(t *testing.T, p *pagesUnderTest) {
 	}
 }
 
-// watchShifts is JavaScript that collects in window.shifts which elements move without a person's doing, and from where to
-// where.
+// watchShifts is JavaScript that collects in window.shifts which elements move without a person's
+// doing, and from where to where. It has those that moved while the page loaded, too.
 const watchShifts = `window.shifts = '', new PerformanceObserver(l => { for (const e of l.getEntries()) {
 	if (e.hadRecentInput) continue;
 	const at = r => [r.x, r.y, r.width, r.height].map(Math.round).join(' ');
-	for (const s of e.sources) window.shifts += '\n' + Math.round(e.startTime) + ' ms: ' + (s.node?.outerHTML ?? s.node?.textContent ??
-		'gone').slice(0, 120) + ' from ' + at(s.previousRect) + ' to ' + at(s.currentRect);
+	for (const s of e.sources) window.shifts += '\n' + Math.round(e.startTime) + ' ms: ' +
+		(s.node?.outerHTML ?? s.node?.textContent ?? 'gone').slice(0, 120) + ' from ' + at(s.previousRect) + ' to ' + at(s.currentRect);
 } }).observe({type: 'layout-shift', buffered: true}), true`
+
+// columns is JavaScript that says where the columns of the table of exports are, and how wide.
+const columns = `[...document.querySelectorAll('#exports th')].map(h => h.getBoundingClientRect()).
+	map(r => [r.x, r.width].join(' ')).join()`
+
+// stays fails the test if a change of the texts of a row moves the columns, or makes the row higher.
+func (b *tab) stays(fields map[string]string) {
+	b.Helper()
+	change, err := json.Marshal(fields)
+	b.must(err)
+	if moved := evaluate[string](b, fmt.Sprintf(`(() => {
+		const row = document.querySelector('[data-testid=export-row]'), at = () => %s + ' ' + row.offsetHeight;
+		const before = at(), was = {};
+		for (const [name, text] of Object.entries(%s)) {
+			const field = row.querySelector('[data-field=' + name + ']');
+			was[name] = field.textContent;
+			field.textContent = text;
+		}
+		const after = at();
+		for (const [name, text] of Object.entries(was)) row.querySelector('[data-field=' + name + ']').textContent = text;
+		return before === after ? '' : before + ' to ' + after })()`, columns, change)); moved != "" {
+		b.Errorf("the columns, or the height of the row, move with %s: from %s", change, moved)
+	}
+}
 
 func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 	const rows = 3000
@@ -265,9 +289,16 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 	if shifts := evaluate[string](b, `window.shifts`); shifts != "" {
 		t.Errorf("the layout has shifted while progress moved:%s", shifts)
 	}
+	b.stays(map[string]string{"rows": "waiting", "records": "0", "size": "0 B", "percent": "0%"})
+	b.stays(map[string]string{"rows": "987,654,321 of 1,987,654,321 rows", "records": "1,987,654,321", "size": "1,023 MiB",
+		"percent": "100%"})
+	before := evaluate[string](b, columns)
 	b.click("row-cancel")
 	b.click("confirm-yes")
 	b.filed("cancelled")
+	if after := evaluate[string](b, columns); after != before {
+		t.Errorf("the columns are at %s when the export has ended, and were at %s", after, before)
+	}
 	if n := evaluate[float64](b,
 		`document.querySelectorAll('[data-testid=row-download], [data-testid=row-cancel]').length`); n > 0 {
 		t.Error("a cancelled export may be downloaded or cancelled")
