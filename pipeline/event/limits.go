@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -13,12 +14,19 @@ import (
 // MaxValue is the size of the largest value of a record, in bytes, unless Limits lower it.
 const MaxValue = 32 << 20
 
-// Limits are the sizes of the largest event and of its largest string, in bytes. 0 is the limit of
-// the contract, MaxValue and [strictjson.MaxString].
+// MaxSkew is how far ahead of the present an updated_at may be, unless Limits say otherwise.
+const MaxSkew = 24 * time.Hour
+
+// Limits bound run events. Of each, 0 is the limit of the contract: MaxValue, [strictjson.MaxString]
+// and MaxSkew.
 type Limits struct {
-	Value  int // of a record's value
-	String int // of a string after its escapes are resolved
+	Value  int           // bytes of a record's value
+	String int           // bytes of a string after its escapes are resolved
+	Skew   time.Duration // of updated_at ahead of the clock
 }
+
+// Latest returns the latest updated_at that is accepted at a time.
+func (l Limits) Latest(now time.Time) time.Time { return now.Add(cmp.Or(l.Skew, MaxSkew)) }
 
 // MaxValue returns the size of the largest value of a record, in bytes.
 func (l Limits) MaxValue() int { return cmp.Or(l.Value, MaxValue) }

@@ -132,7 +132,12 @@ func (p *parser) texts(list *[]string, read func(*string)) {
 	})
 }
 
-func (p *parser) time(t *time.Time) {
+func (p *parser) time(t *time.Time) { p.timeUpTo(t, false) }
+
+// end reads the exclusive end of a window, which may be the end of all times.
+func (p *parser) end(t *time.Time) { p.timeUpTo(t, true) }
+
+func (p *parser) timeUpTo(t *time.Time, end bool) {
 	pointer := p.r.Pointer()
 	if !p.kind(strictjson.String) {
 		return
@@ -140,6 +145,8 @@ func (p *parser) time(t *time.Time) {
 	s, _ := p.r.Text()
 	v, rule, readable := runs.ParseTime(s)
 	switch {
+	case end && v.Equal(runs.EndTime()) && !readable:
+		*t = v
 	case rule != "" && readable:
 		p.add(strictjson.WrongType, pointer, rule)
 	case rule != "":

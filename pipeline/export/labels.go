@@ -25,7 +25,7 @@ var ErrorCodes = func() (codes []string) {
 	codes = []string{PlanFailed, FormatFailed, StoreFailed, ReadFailed, StageGone, UnknownField, NotPossible}
 	for _, code := range strictjson.Codes {
 		switch code {
-		case strictjson.RowRefused, strictjson.ExportIDConflict, strictjson.UnknownExport: // of records
+		case strictjson.ClockSkew, strictjson.RowRefused, strictjson.ExportIDConflict, strictjson.UnknownExport: // of records
 		default:
 			codes = append(codes, string(code))
 		}

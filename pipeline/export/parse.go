@@ -189,7 +189,7 @@ func (p *parser) window(w *TimeWindow) {
 		case "from":
 			p.time(&w.From)
 		case "to":
-			p.time(&w.To)
+			p.end(&w.To)
 		default:
 			return false
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export/format"
+	"github.com/millrace/millrace/pipeline/runs"
 )
 
 // Plan is plan.json: the decisions about an export. It is the first object of the export and never
@@ -69,14 +70,11 @@ type Key struct {
 	NodeRunID string    `json:"node_run_id,omitempty"`
 }
 
-// endOfTime is later than every started_at.
-var endOfTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // Bounded returns the selection without the rows that are older than Since.
 func (p *Plan) Bounded() Selection {
 	s := p.Selection
 	if !p.Since.IsZero() {
-		w := TimeWindow{By: ByStartedAt, From: p.Since, To: endOfTime}
+		w := TimeWindow{By: ByStartedAt, From: p.Since, To: runs.EndTime()}
 		if s.Window != nil {
 			w.To = s.Window.To
 		}

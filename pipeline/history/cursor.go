@@ -5,7 +5,8 @@ import (
 	"encoding/binary"
 	"regexp"
 	"strings"
-	"time"
+
+	"github.com/millrace/millrace/pipeline/runs"
 )
 
 // key is the sort key of a run without its workspace. Lists descend by its fields, in this order.
@@ -32,7 +33,7 @@ func (k key) cursor() string {
 
 var (
 	idRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$`)
-	endsAt = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() // the contract's end of all times
+	endsAt = runs.EndTime().UnixMilli()
 )
 
 // parseCursor is the inverse of cursor. Each key has exactly one text, and no other text is a

@@ -47,6 +47,8 @@ type Config struct {
 	// StopTimeout is how long a stop waits until the last batch is stored; default 6 s. The stage
 	// does not commit the records of a batch that is not stored by then; they come again.
 	StopTimeout time.Duration
+	// Now is the clock that updated_at may not be far ahead of, see [event.Limits]; default time.Now.
+	Now func() time.Time
 }
 
 func (c Config) withDefaults() Config {
@@ -61,6 +63,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StopTimeout <= 0 {
 		c.StopTimeout = 6 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	return c
 }

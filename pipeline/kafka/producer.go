@@ -35,11 +35,12 @@ type Checker struct {
 // Record returns the record of a run event, given as structured or bare JSON, and the workspace of
 // the event. The record has no topic, and refers to text. The error is a *strictjson.Refusal.
 func (c *Checker) Record(text []byte) (r *kgo.Record, workspace string, err error) {
-	e, err := c.Limits.Decode(&kgo.Record{Value: text, Timestamp: time.Now()})
+	now := time.Now()
+	e, err := c.Limits.Decode(&kgo.Record{Value: text, Timestamp: now})
 	if err != nil {
 		return nil, "", err
 	}
-	c.decoder.MaxString = c.Limits.String
+	c.decoder.MaxString, c.decoder.Latest = c.Limits.String, c.Limits.Latest(now)
 	decoded, err := c.decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
 	if err != nil {
 		return nil, "", err

@@ -12,6 +12,9 @@ type Decoder struct {
 	Unknown func(field string)
 	// MaxString is the size of the largest string that is accepted, in bytes; 0 is the contract's.
 	MaxString int
+	// Latest is the latest updated_at that is accepted, since a later snapshot would stay the newest
+	// until then; zero is the contract's end of time.
+	Latest time.Time
 
 	r strictjson.Reader
 }
@@ -22,7 +25,7 @@ type Decoder struct {
 func (d *Decoder) Decode(eventType string, data []byte, prefix string, eventTime time.Time) (Event, error) {
 	d.r.MaxString = d.MaxString
 	d.r.Reset(data, prefix, strictjson.MaxDepth)
-	f := fields{r: &d.r, unknown: d.Unknown}
+	f := fields{r: &d.r, unknown: d.Unknown, latest: d.Latest}
 	var event Event
 	var err error
 	switch eventType {

@@ -21,6 +21,7 @@ var (
 type fields struct {
 	r       *strictjson.Reader
 	unknown func(field string)
+	latest  time.Time // see Decoder.Latest
 }
 
 func (f *fields) null() bool { return f.r.Kind() == strictjson.Null }
@@ -136,6 +137,9 @@ var (
 	endTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// EndTime is when the times of the contract end, and so the last end that a window of time can have.
+func EndTime() time.Time { return endTime }
+
 // timeRule is the rule that a malformed time breaks.
 const timeRule = "must be an RFC 3339 time in UTC, such as 2026-01-31T23:59:59.123Z"
 
@@ -168,11 +172,15 @@ func inYears(t time.Time) bool { return !t.Before(minTime) && t.Before(endTime) 
 // version checks the time that orders snapshots. It may be the event's time, and so a record's
 // timestamp, which depends on the producer's clock and units.
 func (f *fields) version(updatedAt time.Time) error {
-	if inYears(updatedAt) {
-		return nil
+	switch {
+	case !inYears(updatedAt):
+		return f.r.RefuseField(strictjson.OutOfRange, "updated_at",
+			"is absent, and its default, the event's time, is not from 1970 to 2199")
+	case !f.latest.IsZero() && updatedAt.After(f.latest):
+		return f.r.RefuseField(strictjson.ClockSkew, "updated_at", "must be at "+f.latest.UTC().Format(time.RFC3339)+
+			" or before, which is as far ahead as a producer's clock may be; without updated_at, the event's time counts")
 	}
-	return f.r.RefuseField(strictjson.OutOfRange, "updated_at",
-		"is absent, and its default, the event's time, is not from 1970 to 2199")
+	return nil
 }
 
 func (f *fields) integer(p **int64) error {

@@ -55,8 +55,11 @@ var minimal = map[string]object{
 // eventTime is the time of the tests' events.
 var eventTime = time.Date(2026, 1, 31, 12, 0, 0, 123_456_000, time.UTC)
 
+// latest is the latest updated_at that decode accepts.
+var latest = time.Date(2197, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func decode(eventType, data string) (runs.Event, error) {
-	var d runs.Decoder
+	d := runs.Decoder{Latest: latest}
 	return d.Decode(eventType, []byte(data), "", eventTime)
 }
 

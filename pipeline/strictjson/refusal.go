@@ -21,6 +21,7 @@ const (
 	TooLarge         Code = "too_large"
 	TooDeep          Code = "too_deep"
 	NulCharacter     Code = "nul_character"
+	ClockSkew        Code = "clock_skew"
 	RowRefused       Code = "row_refused"
 	ExportIDConflict Code = "export_id_conflict"
 	UnknownExport    Code = "unknown_export"
@@ -29,7 +30,7 @@ const (
 // Codes are all codes.
 var Codes = []Code{
 	InvalidJSON, InvalidUTF8, DuplicateKey, UnknownType, MissingField, WrongType, OutOfRange, BadID, TooLarge, TooDeep,
-	NulCharacter, RowRefused, ExportIDConflict, UnknownExport,
+	NulCharacter, ClockSkew, RowRefused, ExportIDConflict, UnknownExport,
 }
 
 // Refusal says why a document is refused. It contains no value of the document, only the pointer,

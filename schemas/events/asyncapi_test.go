@@ -262,7 +262,7 @@ func TestHeadersAreThoseOfTheContract(t *testing.T) {
 	codes := asObject(asObject(asObject(schemas["deadLetterHeaders"])["properties"])["millrace_error"])["enum"]
 	const want = "[invalid_json invalid_utf8 duplicate_key unknown_type missing_field wrong_type out_of_range bad_id " +
 		"too_large " +
-		"too_deep nul_character row_refused export_id_conflict unknown_export]"
+		"too_deep nul_character clock_skew row_refused export_id_conflict unknown_export]"
 	if got := fmt.Sprint(codes); got != want {
 		t.Errorf("codes %s, want %s", got, want)
 	}

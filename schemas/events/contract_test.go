@@ -128,7 +128,7 @@ var contracts = []contract{
 			selection.window object
 			selection.window.by enum:started_at|ingested_at
 			selection.window.from time required
-			selection.window.to time required
+			selection.window.to end required
 			filters object
 			filters.app_versions array
 			filters.app_versions[] text required

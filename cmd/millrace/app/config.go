@@ -66,9 +66,10 @@ type Config struct {
 	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"8388608" min:"1" max:"1073741824" desc:"Maximum of bytes of the events in one insert; the process uses a few times as much memory."`
 	IngestBatchInterval time.Duration `env:"INGEST_BATCH_INTERVAL" envDefault:"1s" min:"1ms" max:"5m" desc:"Longest time that an event waits for others to fill an insert."`
 
-	MaxEventBytes     int   `env:"MAX_EVENT_BYTES" envDefault:"33554432" min:"65536" max:"33554432" desc:"Maximum of bytes of a run event; a larger one becomes a dead letter. Topics are made for it, see millrace topics."`
-	MaxStringBytes    int   `env:"MAX_STRING_BYTES" envDefault:"16777216" min:"1024" max:"16777216" desc:"Maximum of bytes of a string of a run event."`
-	MemoryBudgetBytes int64 `env:"MEMORY_BUDGET_BYTES" envDefault:"0" min:"0" max:"1099511627776" desc:"Bytes that batches, windows of exports, requests and answers of one process may take together; what does not fit waits. 0 = half of the process's memory limit, or 512 MiB without a limit."`
+	MaxEventBytes     int           `env:"MAX_EVENT_BYTES" envDefault:"33554432" min:"65536" max:"33554432" desc:"Maximum of bytes of a run event; a larger one becomes a dead letter. Topics are made for it, see millrace topics."`
+	MaxStringBytes    int           `env:"MAX_STRING_BYTES" envDefault:"16777216" min:"1024" max:"16777216" desc:"Maximum of bytes of a string of a run event."`
+	MaxClockSkew      time.Duration `env:"MAX_CLOCK_SKEW" envDefault:"24h" min:"1m" max:"87600h" desc:"How far the updated_at of a run event may be ahead of the clock; an event further ahead becomes a dead letter."`
+	MemoryBudgetBytes int64         `env:"MEMORY_BUDGET_BYTES" envDefault:"0" min:"0" max:"1099511627776" desc:"Bytes that batches, windows of exports, requests and answers of one process may take together; what does not fit waits. 0 = half of the process's memory limit, or 512 MiB without a limit."`
 
 	Libchdb   string `env:"LIBCHDB" desc:"Path of libchdb, the ClickHouse engine of millrace local; empty = fetched through npm on first use."`
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error."`

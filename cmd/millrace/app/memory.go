@@ -13,7 +13,7 @@ import (
 
 // EventLimits returns the limits of run events.
 func (c *Config) EventLimits() event.Limits {
-	return event.Limits{Value: c.MaxEventBytes, String: c.MaxStringBytes}
+	return event.Limits{Value: c.MaxEventBytes, String: c.MaxStringBytes, Skew: c.MaxClockSkew}
 }
 
 // defaultBudget is the memory budget of a process without a limit of its memory.

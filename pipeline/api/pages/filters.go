@@ -48,8 +48,8 @@ func parseFilters(q url.Values) filters {
 		FromText: q.Get("from"), ToText: q.Get("to"), Text: strings.TrimSpace(q.Get("q")), Session: q.Get("session"),
 		Cursor: q.Get(cursorKey), Previous: q[previousKey], Mistakes: map[string]string{},
 	}
-	f.From = f.time("from", f.FromText)
-	f.To = f.time("to", f.ToText)
+	f.From = f.time("from", f.FromText, false)
+	f.To = f.time("to", f.ToText, true)
 	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
 		f.Mistakes["to"] = "Choose an end that is later than the start."
 	}
@@ -80,15 +80,15 @@ func nonEmpty(values []string) (kept []string) {
 var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04:05.999",
 	"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02"}
 
-// time parses a time of a filter. A time without a zone is UTC.
-func (f *filters) time(key, text string) time.Time {
+// time parses a time of a filter. A time without a zone is UTC. An end may be the end of all times.
+func (f *filters) time(key, text string, end bool) time.Time {
 	if text == "" {
 		return time.Time{}
 	}
 	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, text); err == nil {
 			t = t.UTC()
-			if y := t.Year(); y < 1970 || y > 2199 {
+			if t.Before(time.Unix(0, 0)) || t.After(runs.EndTime()) || !end && t.Equal(runs.EndTime()) {
 				break
 			}
 			return t

@@ -128,6 +128,8 @@ func TestWrongFiltersAreSaidAtTheirFieldsAndNothingIsAsked(t *testing.T) {
 	for query, says := range map[string]string{
 		"from=yesterday":                "Give a time from 1970 to 2199",
 		"to=1969-01-01":                 "Give a time from 1970 to 2199",
+		"from=2200-01-01":               "Give a time from 1970 to 2199",
+		"to=2200-01-01T00:01":           "Give a time from 1970 to 2199",
 		"from=2026-11-02&to=2026-11-02": "Choose an end that is later",
 		"status=done":                   "Choose from running",
 		"feedback=meh":                  "Choose thumbsUp",
