@@ -19,7 +19,11 @@ func WideNumber(text []byte) []byte {
 	var before uint64 // whether the byte before is a digit
 	i := 0
 	for ; i+8 <= len(text); i += 8 {
-		digits, e := marks(binary.LittleEndian.Uint64(text[i:]))
+		w := binary.LittleEndian.Uint64(text[i:])
+		if before|w&(w<<1)&^(w>>1)&(ones*0x20) == 0 { // prose: no byte is from 0x30 to 0x3f, as digits are
+			continue
+		}
+		digits, e := marks(w)
 		found, others := e&(digits<<8|before), ^digits&high
 		before = digits >> 56
 		if found == 0 && others&(others-1) != 0 {

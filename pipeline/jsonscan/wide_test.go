@@ -82,3 +82,15 @@ func FuzzDoublesAreNotWide(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkWideNumber(b *testing.B) {
+	text := []byte(`{"run_id":"0198c2f0-7f3e-7c11-a3c0-5f1f2b7f0a11","started_at":"2026-11-28T14:00:22.120Z","latency_ms":1204,` +
+		`"question":"` + strings.Repeat("How do I change my booking to a later flight? ", 12) + `","metadata":{"tier":"gold"},` +
+		`"messages":[{"role":"user","content":"` + strings.Repeat("I would like to fly on the 4th of May. ", 12) + `"}]}`)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if WideNumber(text) != nil {
+			b.Fatal("a wide number")
+		}
+	}
+}
