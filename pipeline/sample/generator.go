@@ -69,13 +69,16 @@ func (e Event) AppendLine(dst []byte) []byte {
 }
 
 // Generator makes events one by one. It is not safe for concurrent use.
+//
+// The parts of a run are sent at several steps: at step i + lags[l] come the parts of run i that have
+// lag l. So the events of many runs mix, as those of many producers do.
 type Generator struct {
 	config Config
 	step   uint64
-	lag    int // index in lags
-	part   int // index of the next part of the run, which is number step − lags[lag]
+	lag    int // an index of lags: the run is number step − lags[lag]
 	run    run
-	loaded bool
+	loaded bool // run is planned, and has parts left
+	part   int  // index of its next part
 	doc    doc
 	id     []byte
 }
@@ -111,7 +114,8 @@ func (g *Generator) Next() (Event, bool) {
 	}
 }
 
-// load plans the next run that may have events now.
+// load plans the next run that has parts at the current step and lag, or at later ones. It returns
+// false after the last run.
 func (g *Generator) load() bool {
 	for {
 		if g.lag == len(lags) {

@@ -48,6 +48,7 @@ func download(ctx context.Context, a *app.App, id export.ID, dir string, o files
 	})
 }
 
+// describeFiles writes which files a download wrote. The last one describes the others.
 func describeFiles(out io.Writer, d *files.Dataset, files []files.LocalFile) error {
 	t := table{right: map[int]bool{1: true, 2: true}}
 	more := int64(0)

@@ -19,13 +19,16 @@ import (
 type Publisher struct {
 	client    *kgo.Client
 	topic     string
-	interval  time.Duration
-	next      time.Time
-	published atomic.Int64
-	Bytes     atomic.Int64
-	failed    atomic.Pointer[error]
-	Progress  func(events, bytes int64)
-	checker   kafka.Checker
+	interval  time.Duration // between two records; 0 without a limit
+	next      time.Time     // the next record is not sent earlier
+	published atomic.Int64  // records that Kafka acknowledged
+
+	// Bytes is the size of the acknowledged records.
+	Bytes  atomic.Int64
+	failed atomic.Pointer[error] // the first failure, after which nothing is sent
+	// Progress is called after each acknowledged record, with the numbers so far, by a goroutine of the client.
+	Progress func(events, bytes int64)
+	checker  kafka.Checker
 }
 
 // NewPublisher returns a publisher that sends at most rate events a second to a topic. A rate of 0

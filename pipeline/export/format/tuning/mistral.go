@@ -73,10 +73,10 @@ func appendMistral(dst []byte, _ *record.Row, c *conversation) (out []byte, drop
 }
 
 const (
-	digits62     = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	shortID      = 9
-	shortIDs     = 13_537_086_546_263_552 // 62^9
-	firstShortID = 100_000_000            // nine decimal digits
+	digits62      = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	shortIDLength = 9
+	shortIDCount  = 13_537_086_546_263_552 // 62^9
+	firstShortID  = 100_000_000            // nine decimal digits
 )
 
 // shortIDs gives calls ids of 9 letters and digits, which are hashes of the original ids. If two
@@ -84,13 +84,13 @@ const (
 func (c *conversation) shortIDs() {
 	c.ids = c.ids[:0]
 	for i := range c.calls {
-		c.ids = append(c.ids, hashOf(c.calls[i].id[1:len(c.calls[i].id)-1])%shortIDs)
+		c.ids = append(c.ids, hashOf(c.calls[i].id[1:len(c.calls[i].id)-1])%shortIDCount)
 	}
 	for i := range c.calls {
 		from := len(c.Memory)
 		c.Memory = append(c.Memory, `"000000000"`...)
 		n := c.ids[i]
-		for at := from + shortID; at > from; at-- {
+		for at := from + shortIDLength; at > from; at-- {
 			c.Memory[at], n = digits62[n%62], n/62
 		}
 		c.calls[i].id = c.Memory[from:len(c.Memory):len(c.Memory)]
