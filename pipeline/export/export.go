@@ -9,6 +9,7 @@
 //	rules.go       limits and defaults of requests; package format defines purposes and targets
 //	plan.go        Plan, Window, Result, WindowManifest: messages and documents of the stages
 //	manifest.go    Manifest: the commit point of every outcome
+//	cancellation.go  Cancellation: the record that somebody asked to cancel
 //	deletion.go    Deletion: the record that somebody deleted the files
 //	state.go       State: how far an export is, or how it ended
 //	events.go      Progress, Completion: State as the data of events

@@ -11,6 +11,7 @@ import (
 // Names of the objects of an export, relative to its prefix.
 const (
 	PlanName     = "plan.json"
+	CancelName   = "cancel.json" // somebody asked to cancel
 	ManifestName = "manifest.json"
 	CardName     = "README.md" // the dataset card
 	DeletedName  = "deleted.json"

@@ -1,9 +1,10 @@
 // Package folder reads and creates the documents of an export's folder in the bucket: plan.json,
-// the manifests of windows, manifest.json and deleted.json. The first writer creates a document,
+// cancel.json, the manifests of windows, manifest.json and deleted.json. The first writer creates a document,
 // and nobody changes it later, so that readers may cache it. The error for a document that somebody
 // else changed is a *strictjson.Refusal: a retry does not help.
 //
 //	folder.go   Folder: one document each; Plans: a cache of plans
+//	cancels.go  cancel.json, and the cancels whose request has not come
 //	sweep.go    Sweep, Clean: delete the files that no manifest lists
 package folder
 

@@ -77,6 +77,16 @@ func (e *Exports) Cancel(ctx context.Context, id export.ID, by string) (*Export,
 	case x.Status.Final():
 		return x, fmt.Errorf("%w: %s", ErrEnded, x.Status)
 	}
+	// The export may have ended without its completion having been read here.
+	m, _, err := folder.Folder{Bucket: e.bucket, ID: id}.Manifest(ctx)
+	switch {
+	case err == nil && m.Status != export.StatusCancelled:
+		return x, fmt.Errorf("%w: %s", ErrEnded, m.Status)
+	case err == nil:
+		return x, nil
+	case !errors.Is(err, bucket.ErrNotFound): // an export that waits for the bucket can be cancelled
+		e.cfg.Log.Warn("cannot see whether an export has ended; its cancel is filed", "export", id.String(), "error", err)
+	}
 	return x, e.requests.Cancel(context.WithoutCancel(ctx), id, by)
 }
 

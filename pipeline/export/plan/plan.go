@@ -7,11 +7,19 @@
 //	                     ├─────▶ export-results    refusal, empty selection, cancel: seal ends the export
 //	                     └─────▶ dead-letters      malformed requests; a different request with a used export_id
 //
+//	a cancel ──▶ plan ──▶ cancel.json
+//
+// A request and its cancel may be in different partitions, and be read in any order, or at the same
+// time. A cancel creates cancel.json and then reads plan.json; a request creates plan.json and then
+// reads cancel.json. So one of the two sees the other, and asks seal to end the export. If both do,
+// seal ignores the second.
+//
 // plan.json is created once. A redelivered record finds its own plan and sends the same records
 // again. The same request in another record is ignored, and a different request with the same id is
 // refused.
 //
-//	plan.go     Stage: from a request or a cancel to the records that it sends
+//	plan.go     Stage: from a request to the records that it sends
+//	cancel.go   from a cancel to the records that it sends
 //	decide.go   the decisions: refusal, windows, snapshot
 //	metrics.go  the metrics
 package plan
@@ -35,14 +43,19 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// BeforeCommit is the failpoint after plan.json is created and before records are sent.
-const BeforeCommit = "before the plan is committed"
+// Failpoints of the stage.
+const (
+	BeforeCommit = "before the plan is committed" // before the records of a request or a cancel are sent
+	AfterPlan    = "after plan.json, before cancel.json is read"
+	AfterCancel  = "after cancel.json, before plan.json is read"
+)
 
 // What is tried again.
 const (
 	trySelect = "select"
 	tryRead   = "read plan"
 	tryCreate = "create plan"
+	tryCancel = "cancel" // creating and reading cancel.json
 )
 
 // Config is the configuration of the stage. New sets Name, Topic and Outputs of stage.Config.
@@ -73,7 +86,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	}
 	cfg.Name, cfg.Topic = export.StagePlan, event.TopicExportRequests
 	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate),
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel),
 		metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
 	s.Stage = stage.New(cfg.Config, s.handle)
@@ -88,9 +101,9 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	var out []*kgo.Record
 	switch e.Type {
 	case "", export.TypeRequested:
-		out, err = s.request(ctx, kafka.Position(r), &e)
+		out, err = s.request(ctx, r, &e)
 	case export.TypeCancelled:
-		out, err = s.cancel(ctx, kafka.Position(r), &e)
+		out, err = s.cancel(ctx, r, &e)
 	default:
 		err = &strictjson.Refusal{
 			Code: strictjson.UnknownType, Pointer: "/type",
@@ -107,8 +120,9 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	return out, err
 }
 
-// request plans an export, or finds its plan. Position is that of the record.
-func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([]*kgo.Record, error) {
+// request plans an export, or finds its plan.
+func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*kgo.Record, error) {
+	position := kafka.Position(r)
 	request, err := export.ParseRequest(e.Data)
 	var mistakes export.Mistakes
 	hash := export.HashText(e.Data)
@@ -151,6 +165,13 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 		return nil, nil
 	}
 	// This record planned the export, now or before a crash.
+	if err := s.cfg.ReachFailpoint(AfterPlan); err != nil {
+		return nil, err
+	}
+	c, err := s.readCancel(ctx, f)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.cfg.ReachFailpoint(BeforeCommit); err != nil {
 		return nil, err
 	}
@@ -159,28 +180,7 @@ func (s *Stage) request(ctx context.Context, position string, e *event.Event) ([
 	} else {
 		s.metrics.count(p.Request, accepted)
 	}
-	return s.announce(p), nil
-}
-
-// cancel asks seal to end an export. It changes nothing about an export that has ended.
-func (s *Stage) cancel(ctx context.Context, position string, e *event.Event) ([]*kgo.Record, error) {
-	c, err := export.ParseCancel(e.Data)
-	if err != nil {
-		return nil, err
-	}
-	p, err := s.readPlan(ctx, folder.Folder{Bucket: s.bucket, ID: c.ID})
-	if err != nil {
-		return nil, err
-	}
-	if p == nil {
-		return nil, &strictjson.Refusal{
-			Code: strictjson.UnknownExport, Pointer: "/export_id",
-			Rule: "there is no such export in this workspace; cancel it after it was asked for, with the same key or later",
-		}
-	}
-	s.metrics.count(p.Request, cancelled)
-	s.cfg.Log.Info("an export is cancelled", "export", p.String(), "by_record", position)
-	return []*kgo.Record{s.result(p, export.Cancelled)}, nil
+	return s.announce(p, c != nil && c.Reaches(r.Timestamp)), nil
 }
 
 // readPlan returns the plan of the export, nil where it has none.
@@ -203,14 +203,18 @@ func (s *Stage) createPlan(ctx context.Context, f folder.Folder, draft *export.P
 	return p, err
 }
 
-// announce returns the records that follow from a plan, always the same.
-func (s *Stage) announce(p *export.Plan) []*kgo.Record {
+// announce returns the records that follow from a plan: for an export that was cancelled before, its
+// end instead of windows.
+func (s *Stage) announce(p *export.Plan, isCancelled bool) []*kgo.Record {
 	if p.Refusal != nil {
 		return []*kgo.Record{s.result(p, export.Refused)}
 	}
 	progress := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
 	out := []*kgo.Record{message.Progress(s.cfg.TopicPrefix, p, progress)}
-	if len(p.Windows) == 0 {
+	switch {
+	case isCancelled:
+		return append(out, s.result(p, export.Cancelled))
+	case len(p.Windows) == 0:
 		return append(out, s.result(p, export.Empty))
 	}
 	for i := range min(len(p.Windows), s.cfg.WindowsInFlight) {

@@ -27,8 +27,8 @@ type JanitorConfig struct {
 }
 
 // Janitor deletes objects that were written into the folders of exports after their end: by
-// attempts that were running when their export failed, and by processes that were paused. Any
-// number of janitors may run.
+// attempts that were running when their export failed, and by processes that were paused. It also
+// deletes cancels whose request has not come within a day. Any number of janitors may run.
 type Janitor struct {
 	cfg      JanitorConfig
 	dsn      *clickhouse.DSN
@@ -36,6 +36,7 @@ type Janitor struct {
 	log      *slog.Logger
 	page     int // exports that one query lists
 	removed  prometheus.Counter
+	orphans  prometheus.Counter
 	failures prometheus.Counter
 }
 
@@ -56,8 +57,10 @@ func NewJanitor(cfg JanitorConfig, dsn *clickhouse.DSN, b *bucket.Bucket) *Janit
 		cfg: cfg, dsn: dsn, bucket: b, log: cfg.Log.With("part", "janitor"), page: 1000,
 		removed: counter("objects_removed_total",
 			"Objects removed because they were written after the end of their export."),
+		orphans: counter("cancels_removed_total",
+			"Cancels removed because the request of their export had not come within a day."),
 		failures: counter("failures_total",
-			"Exports that could not be cleaned, and rounds that ClickHouse failed. The next round retries."),
+			"Exports that could not be cleaned, and rounds that ClickHouse or the bucket failed. The next round retries."),
 	}
 }
 
@@ -74,6 +77,10 @@ func (j *Janitor) Run(ctx context.Context) error {
 		if err := j.round(ctx); err != nil && ctx.Err() == nil {
 			j.failures.Inc()
 			j.log.Warn("listing ended exports failed; the next round retries", "error", err)
+		}
+		if err := j.removeOrphans(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			j.failures.Inc()
+			j.log.Warn("removing cancels without a request failed; the next round retries", "error", err)
 		}
 		wait = j.cfg.Every
 	}
@@ -166,6 +173,18 @@ func (j *Janitor) visit(ctx context.Context, id export.ID) error {
 	j.removed.Add(float64(removed))
 	if removed > 0 {
 		j.log.Info("removed objects that were written after the end of the export", "export", id.String(), "objects", removed)
+	}
+	return err
+}
+
+// removeOrphans removes the cancels whose request has not come.
+func (j *Janitor) removeOrphans(ctx context.Context, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, visitLimit)
+	defer cancel()
+	removed, err := folder.RemoveOrphans(ctx, j.bucket, now)
+	j.orphans.Add(float64(removed))
+	if removed > 0 {
+		j.log.Info("removed cancels whose request has not come", "cancels", removed)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -202,4 +203,26 @@ func value(t *testing.T, c prometheus.Counter) float64 {
 		t.Fatal(err)
 	}
 	return m.GetCounter().GetValue()
+}
+
+func TestTheJanitorCountsCancelsWhoseRequestNeverCame(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t)
+	f := e.folder("never")
+	if _, err := f.CreateCancellation(t.Context(), &export.Cancellation{ID: f.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.AwaitRequest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	j := e.janitor(JanitorConfig{})
+	for i, age := range []time.Duration{23 * time.Hour, 25 * time.Hour, 26 * time.Hour} {
+		if err := j.removeOrphans(t.Context(), time.Now().Add(age)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := f.Cancellation(t.Context())
+		if got := value(t, j.orphans); got != float64(min(i, 1)) || errors.Is(err, bucket.ErrNotFound) != (i > 0) {
+			t.Errorf("after %s: %v removed, and cancel.json: %v", age, got, err)
+		}
+	}
 }

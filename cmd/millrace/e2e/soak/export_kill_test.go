@@ -101,7 +101,11 @@ func (k *exportKills) send(t *testing.T, id export.ID, kind string, data object)
 		t.Fatal(err)
 	}
 	e := event.Event{ID: uuid.NewString(), Source: "test", Type: kind, Time: time.Now(), Data: text}
-	if err := k.client.ProduceSync(t.Context(), e.Record(k.site.Prefix+event.TopicExportRequests, id.Key())).
+	key := id.Key()
+	if kind == export.TypeCancelled && k.random.IntN(2) == 0 { // another key: most often another partition
+		key = []byte(uuid.NewString())
+	}
+	if err := k.client.ProduceSync(t.Context(), e.Record(k.site.Prefix+event.TopicExportRequests, key)).
 		FirstErr(); err != nil {
 		t.Fatal(err)
 	}
