@@ -84,7 +84,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 		return nil, fmt.Errorf("MILLRACE_AUTH_%w", err)
 	}
 	if authenticator.Keyless() {
-		a.Log.Warn("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may " +
+		a.Log.Info("no MILLRACE_AUTH_ keys are configured: the server listens on loopback only, and whoever reaches it may " +
 			"do everything")
 	} else {
 		a.Log.Info("tokens are checked", "by", authenticator.Describe())

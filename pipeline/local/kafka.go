@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -94,14 +95,21 @@ func (k *Kafka) Run(ctx context.Context) error {
 	return nil
 }
 
-// kafkaLog passes on errors and warnings of kfake.
+// kafkaLog passes on errors and warnings of kfake. What kfake says of its clients as a warning, such
+// as that a transaction took 5 ms to end, is for who debugs it: the clients report what fails.
 type kafkaLog struct{ log *slog.Logger }
 
 func (l kafkaLog) Logf(level kfake.LogLevel, format string, args ...any) {
-	switch level {
-	case kfake.LogLevelError:
-		l.log.Error("embedded kafka: " + fmt.Sprintf(format, args...))
-	case kfake.LogLevelWarn:
-		l.log.Warn("embedded kafka: " + fmt.Sprintf(format, args...))
+	to := slog.LevelWarn
+	switch {
+	case level == kfake.LogLevelError:
+		to = slog.LevelError
+	case level != kfake.LogLevelWarn:
+		return
+	case strings.HasPrefix(format, "txn"), strings.HasPrefix(format, "consumer"), strings.HasPrefix(format, "OffsetCommit"):
+		to = slog.LevelDebug
+	}
+	if ctx := context.Background(); l.log.Enabled(ctx, to) {
+		l.log.Log(ctx, to, "embedded kafka: "+fmt.Sprintf(format, args...))
 	}
 }

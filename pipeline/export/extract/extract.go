@@ -190,6 +190,10 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop:
 		return nil, clickhouse.Explain(err)
 	}
+	if over, err := f.Ended(ctx); over && err == nil { // as by a cancel: then seal drops the snapshot
+		s.metrics.window(p, ended)
+		return nil, nil
+	}
 	s.metrics.window(p, failed)
 	s.cfg.Log.Error("extracting a window failed for good; its export fails", "export", w.String(), "window", w.Window,
 		"error", err)

@@ -260,4 +260,8 @@ func TestTheDemoShowsAnExportOfEachPurposeAndLeavesTheirFiles(t *testing.T) {
 			t.Errorf("afterwards: %s", again)
 		}
 	}
+	log, err := os.ReadFile(filepath.Join(dir, "millrace.log"))
+	if alarms := e2etest.Alarms(string(log)); err != nil || len(log) == 0 || alarms != "" {
+		t.Errorf("the log of the demo has %d bytes, and alarms (%v):\n%s", len(log), err, alarms)
+	}
 }

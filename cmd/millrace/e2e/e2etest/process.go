@@ -70,6 +70,23 @@ func (p *Process) Log() string {
 	return text[max(0, len(text)-8000):]
 }
 
+// Alarms returns the lines of the process's log that are above info.
+func (p *Process) Alarms() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Alarms(p.stderr.String())
+}
+
+// Alarms returns the lines of a log that are above info.
+func Alarms(log string) (alarms string) {
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, " level=INFO ") && !strings.Contains(line, " level=DEBUG ") {
+			alarms += line
+		}
+	}
+	return alarms
+}
+
 // Stdout returns what the process has printed to stdout, as lines.
 func (p *Process) Stdout() string {
 	p.mu.Lock()

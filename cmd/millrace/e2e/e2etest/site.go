@@ -186,7 +186,7 @@ type LocalStack struct {
 
 // StartLocal starts `millrace local` in a folder of its own, and returns the environment of its clients. On the cluster
 // of `make test-kafka` it skips the test.
-func StartLocal(t *testing.T) (*LocalStack, Environment) {
+func StartLocal(t *testing.T, settings ...string) (*LocalStack, Environment) {
 	t.Helper()
 	if localtest.OnKafkaCluster() {
 		t.Skip("millrace local brings its own Kafka: `make test` runs this")
@@ -194,7 +194,7 @@ func StartLocal(t *testing.T) (*LocalStack, Environment) {
 	localtest.ClickHouse(t) // skips where the engine cannot be had
 	env := Environment{"LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0",
 		"HTTP_ADDR=127.0.0.1:0"}
-	l := &LocalStack{Process: env.Start(t, "local", "--data", t.TempDir())}
+	l := &LocalStack{Process: append(env, settings...).Start(t, "local", "--data", t.TempDir())}
 	l.Kafka = l.Field(t, "kafka")
 	l.DSN = "clickhouse://" + l.Field(t, "clickhouse") + "/" + l.Field(t, "database")
 	return l, Environment{"KAFKA_BROKERS=" + l.Kafka, "CLICKHOUSE_DSN=" + l.DSN,
