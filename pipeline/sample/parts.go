@@ -1,8 +1,12 @@
 package sample
 
+// MaxLag is the number of intervals after the start of a run in which its last event is sent. So all
+// events have happened by Start + (Runs + MaxLag + 1) × Interval.
+const MaxLag = 997
+
 // lags are the numbers of steps after which a run's events are sent. In each step, the oldest run
 // comes first.
-var lags = [...]uint64{997, 211, 23, 5, 3, 2, 1, 0}
+var lags = [...]uint64{MaxLag, 211, 23, 5, 3, 2, 1, 0}
 
 // Indexes of lags.
 const (

@@ -109,7 +109,7 @@ func (c Command) stream(ctx context.Context, a *app.App) error {
 	cfg := sample.Config{
 		Seed: 1, Runs: c.Runs, Workspaces: []string{a.Config.DefaultWorkspace},
 		Start:    time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Hour),
-		Interval: 30 * 24 * time.Hour / time.Duration(c.Runs),
+		Interval: 30 * 24 * time.Hour / time.Duration(c.Runs+sample.MaxLag+1), // ingest refuses events of the future
 	}
 	want := sample.Expect(cfg)
 	fmt.Fprintf(a.Stdout, "\nStreaming %d events of %d runs through Kafka into ClickHouse\n", want.Events, want.Runs)

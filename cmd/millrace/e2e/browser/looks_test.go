@@ -138,7 +138,7 @@ func file(t *testing.T, api e2etest.Endpoint, format string, args ...any) string
 func shop(t *testing.T, p *pagesUnderTest, api e2etest.Endpoint) map[string]string {
 	t.Helper()
 	cfg := sample.Config{Seed: 5, Runs: 200, Workspaces: []string{"shop"}, Start: time.Now().Add(-10 * 24 * time.Hour),
-		Interval: time.Hour}
+		Interval: 10 * 24 * time.Hour / (200 + sample.MaxLag + 1)}
 	p.Env.Run(t, "replay", e2etest.SampleFile(t, cfg))
 	e2etest.WaitForCounts(t, p.Conn, time.Minute, map[string]uint64{
 		"SELECT count() FROM runs_latest WHERE workspace_id = 'shop'": uint64(sample.Expect(cfg).Runs)})

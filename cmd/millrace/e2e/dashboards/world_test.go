@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 	w.prometheus = startPrometheus(t, w.targets...)
 
 	cfg := sample.Config{Seed: 7, Runs: sampleRuns, Start: time.Now().Add(-48 * time.Hour).Truncate(time.Second),
-		Interval: 48 * time.Hour / sampleRuns, Workspaces: []string{"default", "second"}}
+		Interval: 48 * time.Hour / (sampleRuns + sample.MaxLag + 1), Workspaces: []string{"default", "second"}}
 	s.Env.Run(t, "replay", e2etest.SampleFile(t, cfg))
 	e2etest.WaitForCounts(t, s.Conn, time.Minute, e2etest.SampleRows(cfg))
 
