@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
@@ -27,7 +28,7 @@ type Migration struct {
 // Migrate brings the database of the DSN to the newest schema, and returns the names of the
 // migrations that it applied. It creates the database, applies in order the migrations that
 // schema_migrations does not contain, and records each. Any number of processes may do so at once,
-// since every statement is idempotent (CREATE … IF NOT EXISTS). With the name of a cluster, tables
+// since every statement is idempotent (CREATE … IF NOT EXISTS, CREATE OR REPLACE VIEW). With the name of a cluster, tables
 // are replicated and sharded.
 func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *slog.Logger) ([]string, error) {
 	migrations, err := Render(files, dsn.Database, cluster)
@@ -61,7 +62,7 @@ func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *sl
 			continue
 		}
 		for _, statement := range m.Statements {
-			if err := conn.Exec(ctx, statement); err != nil {
+			if err := execute(ctx, conn, statement); err != nil {
 				return applied, fmt.Errorf("migration %s: %w", m.Name, Explain(err))
 			}
 		}
@@ -73,6 +74,24 @@ func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *sl
 		applied = append(applied, m.Name)
 	}
 	return applied, nil
+}
+
+// maxRaces is how often a statement is executed again because another process replaced its view.
+const maxRaces = 100
+
+// execute executes a statement. Where another process that migrates replaced the view of the statement
+// meanwhile, it executes the statement again.
+func execute(ctx context.Context, conn driver.Conn, statement string) (err error) {
+	for range maxRaces {
+		err = conn.Exec(ctx, statement)
+		switch Code(err) {
+		case proto.ErrTableIsDropped, proto.ErrCannotAssignAlter, proto.ErrAtomicRenameFail,
+			proto.ErrUnknownTable:
+		default:
+			return err
+		}
+	}
+	return err
 }
 
 func recordedMigrations(ctx context.Context, conn driver.Conn, cluster string) (map[uint32]string, error) {

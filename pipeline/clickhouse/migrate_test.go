@@ -86,8 +86,8 @@ func TestMigrateMakesAnEmptyServerReadyAndThenDoesNothing(t *testing.T) {
 		}
 	}
 	got := strs(t, open(t, dsn), "SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name")
-	want := []string{"export_events", "export_stage", "exports", "feedback", "feedback_latest", "nodes", "nodes_latest",
-		"runs", "runs_latest", "runs_with_feedback", "schema_migrations"}
+	want := []string{"export_events", "export_stage", "exports", "feedback", "feedback_latest", "node_keys", "nodes",
+		"nodes_latest", "run_keys", "runs", "runs_latest", "runs_with_feedback", "schema_migrations"}
 	for _, name := range want {
 		if !slices.Contains(got, name) {
 			t.Errorf("no table or view %s", name)
@@ -244,7 +244,11 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 		`^CREATE TABLE IF NOT EXISTS (\w+) ON CLUSTER 'c1' AS (\w+) ENGINE = Distributed\('c1', 'millrace', (\w+), (.+)\)$`)
 	for _, m := range migrations {
 		for _, s := range m.Statements {
-			if !strings.Contains(s, "ON CLUSTER 'c1'") {
+			if strings.HasPrefix(s, "INSERT INTO ") { // of rows, which the Distributed tables send to their shards
+				if strings.Contains(s, "_shard") || !strings.Contains(s, "distributed_foreground_insert = 1") {
+					t.Errorf("%s: not through the Distributed tables: %s", m.Name, s)
+				}
+			} else if !strings.Contains(s, "ON CLUSTER 'c1'") {
 				t.Errorf("%s: only on this server: %s", m.Name, head(s))
 			}
 			if strings.Contains(s, "{{") || strings.Contains(s, "<no value>") {
@@ -270,7 +274,8 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 	}
 	want := map[string]string{
 		"runs": "cityHash64(workspace_id, run_id)", "nodes": "cityHash64(workspace_id, run_id)",
-		"feedback":      "cityHash64(workspace_id, run_id)",
+		"feedback": "cityHash64(workspace_id, run_id)",
+		"run_keys": "cityHash64(workspace_id, run_id)", "node_keys": "cityHash64(workspace_id, run_id)",
 		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)",
 		"export_stage_rows": "cityHash64(stage_id)",
 	}

@@ -56,12 +56,12 @@ func TestEveryColumnOfARunIsStored(t *testing.T) {
 			{"file_id":"","name":"","uri":"","content_type":"","size_bytes":-9223372036854775808,"direction":""},
 			{"file_id":"","name":"","uri":"","content_type":"","size_bytes":null,"direction":""}],
 		"usage_input_tokens":0,"usage_output_tokens":7,"cost_usd":0.1,"metadata":{`+hostileJSON+`:`+hostileJSON+
-		`,"":""},"input_group":"`+run.InputGroup()+`","context_hash":"`+run.ContextHash()+`","version":3539707200246913}`)
+		`,"":""},"input_group":"`+run.InputGroup()+`","context_hash":"`+run.ContextHash()+`","superseded":false,"version":3539707200246913}`)
 	wantRow(t, rows[0],
 		`{"workspace_id":"acme","run_id":"r0","source":"recipe","app_id":"a1","app_name":"","app_version":"","request_id":"","session_id":"",
 		"user_id":"","model":"","trace_id":"","trigger":"","status":"running","started_at":"2026-01-31 10:00:00.123","ended_at":null,
 		"updated_at":"2026-01-31 10:00:00.123000","question":"","answer":"","reference":"","inputs":"","system_inputs":"","outputs":"","messages":"","tools":"",
-		"error_type":"","error_message":"","files":[],"usage_input_tokens":null,"usage_output_tokens":null,"cost_usd":null,"metadata":{},"input_group":"`+leastRun("r0").InputGroup()+`","context_hash":"","version":3539707200246000}`)
+		"error_type":"","error_message":"","files":[],"usage_input_tokens":null,"usage_output_tokens":null,"cost_usd":null,"metadata":{},"input_group":"`+leastRun("r0").InputGroup()+`","context_hash":"","superseded":false,"version":3539707200246000}`)
 	wantIngestedNow(t, d, "runs")
 }
 
@@ -102,13 +102,13 @@ func TestEveryColumnOfANodeRunIsStored(t *testing.T) {
 			{"chunk_id":"","text":"","score":null,"source_uri":"","title":"","sent_to_llm":null,"used_in_answer":null}],
 		"error_type":"T","error_message":"m","files":[{"file_id":"","name":"","uri":"","content_type":"","size_bytes":null,"direction":"output"}],
 		"usage_input_tokens":null,"usage_output_tokens":2,"cost_usd":1e308,"metadata":{"k":"v"},"input_group":"`+
-			node.InputGroup()+`","context_hash":"`+node.ContextHash()+`","version":3539707200246001}`)
+			node.InputGroup()+`","context_hash":"`+node.ContextHash()+`","superseded":false,"version":3539707200246001}`)
 	wantRow(t, rows[0],
 		`{"workspace_id":"acme","run_id":"r1","node_run_id":"n0","source":"recipe","app_id":"a1","app_version":"","node_id":"solve","node_name":"",
 		"node_type":"","parent_node_run_id":"","sequence":null,"status":"running","started_at":"2026-01-31 10:00:00.123","ended_at":null,
 		"updated_at":"2026-01-31 10:00:00.123000","inputs":"","outputs":"","prompt_template":"","prompt_variables":"","messages":"","tools":"","model":"",
 		"parameters":{},"chunks":[],"error_type":"","error_message":"","files":[],"usage_input_tokens":null,"usage_output_tokens":null,"cost_usd":null,
-		"metadata":{},"input_group":"`+leastNode("n0").InputGroup()+`","context_hash":"","version":3539707200246000}`)
+		"metadata":{},"input_group":"`+leastNode("n0").InputGroup()+`","context_hash":"","superseded":false,"version":3539707200246000}`)
 	wantIngestedNow(t, d, "nodes")
 }
 
