@@ -45,7 +45,8 @@ func TestMigratingRowsOfAnOlderReleaseLeavesTheNewestOfEachIdentity(t *testing.T
 		}
 	}
 	// The second time is that of a migration that was not recorded.
-	for _, forget := range []string{"SELECT 1", "ALTER TABLE schema_migrations DELETE WHERE version > 5 SETTINGS mutations_sync = 1"} {
+	for _, forget := range []string{"SELECT 1",
+		"ALTER TABLE schema_migrations DELETE WHERE version > 5 SETTINGS mutations_sync = 1"} {
 		if err := conn.Exec(t.Context(), forget); err != nil {
 			t.Fatal(err)
 		}
@@ -58,15 +59,15 @@ func TestMigratingRowsOfAnOlderReleaseLeavesTheNewestOfEachIdentity(t *testing.T
 			"SELECT concat(run_id, ' ', node_run_id, ' ', node_name) AS row FROM nodes_latest ORDER BY row": "one x new, " +
 				"one y new, two x new",
 			"SELECT concat(run_id, ' ', question) AS row FROM runs_with_feedback WHERE workspace_id = 'w' AND run_id = 'app'": "app new",
-			"SELECT toString(count()) FROM (SELECT DISTINCT * EXCEPT version FROM run_keys)":                                   "17",
+			"SELECT toString(count()) FROM (SELECT DISTINCT * EXCEPT version FROM run_keys)":                                  "17",
 		} {
 			if got := strs(t, conn, query); strings.Join(got, ", ") != want {
 				t.Errorf("%s: %s, want %s", query, strings.Join(got, ", "), want)
 			}
 		}
 	}
-	if got := strs(t, conn, "SELECT name FROM system.columns WHERE database = currentDatabase() AND table LIKE '%\\_latest' "+
-		"AND name = 'superseded'"); !slices.Equal(got, nil) {
+	if got := strs(t, conn, "SELECT name FROM system.columns WHERE database = currentDatabase() AND "+
+		"table LIKE '%\\_latest' AND name = 'superseded'"); !slices.Equal(got, nil) {
 		t.Errorf("views show %q", got)
 	}
 }

@@ -28,8 +28,8 @@ type Migration struct {
 // Migrate brings the database of the DSN to the newest schema, and returns the names of the
 // migrations that it applied. It creates the database, applies in order the migrations that
 // schema_migrations does not contain, and records each. Any number of processes may do so at once,
-// since every statement is idempotent (CREATE … IF NOT EXISTS, CREATE OR REPLACE VIEW). With the name of a cluster, tables
-// are replicated and sharded.
+// since every statement is idempotent (CREATE … IF NOT EXISTS, CREATE OR REPLACE VIEW). With the name
+// of a cluster, tables are replicated and sharded.
 func Migrate(ctx context.Context, dsn *DSN, files fs.FS, cluster string, log *slog.Logger) ([]string, error) {
 	migrations, err := Render(files, dsn.Database, cluster)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -72,11 +73,13 @@ func (s *Store) apps(ctx context.Context, workspace, source, appID string, days 
 type appKey struct{ source, app string }
 
 // listApps reads the apps with their names, versions and the time of their last runs. Columns of
-// the table's key need no FINAL. A version may come from a superseded snapshot: a filter by that
-// version finds nothing, and the next merge removes it.
+// the table's key need no FINAL to find the apps; nameApps removes those whose runs all have moved to
+// others. A version may come from an older snapshot: a filter by that version finds nothing, and the
+// next merge removes it.
 func (r *reading) listApps(ctx context.Context, inApp string) ([]App, error) {
 	places := map[appKey]*App{}
-	err := r.each(ctx, "SELECT DISTINCT source, app_id FROM runs WHERE "+inApp, func(rows driver.Rows) error {
+	sql := "SELECT DISTINCT source, app_id FROM runs WHERE NOT superseded AND " + inApp
+	err := r.each(ctx, sql, func(rows driver.Rows) error {
 		a := App{Versions: []string{}}
 		err := rows.Scan(&a.Source, &a.AppID)
 		places[appKey{a.Source, a.AppID}] = &a
@@ -106,7 +109,7 @@ func (r *reading) listApps(ctx context.Context, inApp string) ([]App, error) {
 
 // recentVersions reads the versions of the last days, and the time of each app's last run.
 func (r *reading) recentVersions(ctx context.Context, inApp string, apps map[appKey]*App) error {
-	sql := "SELECT source, app_id, app_version, max(started_at) AS last FROM runs WHERE " + inApp +
+	sql := "SELECT source, app_id, app_version, max(started_at) AS last FROM runs WHERE NOT superseded AND " + inApp +
 		" AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC') GROUP BY source, app_id, app_version" +
 		// One more than maxVersions: "" is not listed, but its last run counts.
 		fmt.Sprintf("\nORDER BY source, app_id, last DESC, app_version DESC LIMIT %d BY source, app_id", maxVersions+1)
@@ -143,7 +146,8 @@ func (r *reading) lastRuns(ctx context.Context, apps map[appKey]*App) error {
 		return nil
 	}
 	r = r.fork()
-	sql := "SELECT source, app_id, max(started_at) FROM runs WHERE " + inWorkspace + " AND (source, app_id) IN (" +
+	sql := "SELECT source, app_id, max(started_at) FROM runs WHERE NOT superseded AND " + inWorkspace +
+		" AND (source, app_id) IN (" +
 		"SELECT unhex(p[1]), unhex(p[2]) FROM " + r.tuples("old", old) + ") GROUP BY source, app_id"
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey
@@ -156,25 +160,43 @@ func (r *reading) lastRuns(ctx context.Context, apps map[appKey]*App) error {
 	})
 }
 
-// nameApps reads the name of each app from its newest run.
+// nameApps reads the name of each app from its newest run. Where that run has moved to another sort
+// key, it looks for the newest among all runs of the app, and removes an app that has none.
 func (r *reading) nameApps(ctx context.Context, apps map[appKey]*App) error {
+	named, f := map[appKey]bool{}, r.fork()
+	name := func(condition string) error {
+		sql := "SELECT source, app_id, app_name, started_at FROM " + latest("runs", inWorkspace+" AND "+condition) +
+			"\nORDER BY started_at DESC, run_id DESC LIMIT 1 BY source, app_id"
+		return f.each(ctx, sql, func(rows driver.Rows) error {
+			var k appKey
+			var name string
+			var last time.Time
+			err := rows.Scan(&k.source, &k.app, &name, &last)
+			if a := apps[k]; a != nil {
+				a.AppName, a.LastRunAt, named[k] = name, last, true
+			}
+			return err
+		})
+	}
 	lasts := make([]string, 0, len(apps))
 	for k, a := range apps {
 		lasts = append(lasts, fmt.Sprintf("%x.%x.%d", k.source, k.app, a.LastRunAt.UnixMilli()))
 	}
-	r = r.fork()
-	sql := "SELECT source, app_id, app_name FROM runs FINAL PREWHERE " + inWorkspace +
-		" AND (source, app_id, started_at) IN (" +
-		"SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC') FROM " + r.tuples("lasts", lasts) +
-		")" +
-		"\nORDER BY run_id DESC LIMIT 1 BY source, app_id"
-	return r.each(ctx, sql, func(rows driver.Rows) error {
-		var k appKey
-		var name string
-		err := rows.Scan(&k.source, &k.app, &name)
-		if a := apps[k]; a != nil {
-			a.AppName = name
-		}
+	err := name("(source, app_id, started_at) IN (SELECT unhex(p[1]), unhex(p[2]), " +
+		"fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC') FROM " + f.tuples("lasts", lasts) + ")")
+	if err != nil || len(named) == len(apps) {
 		return err
-	})
+	}
+	var rest []string
+	for k := range apps {
+		if !named[k] {
+			rest = append(rest, fmt.Sprintf("%x.%x", k.source, k.app))
+		}
+	}
+	err = name("(source, app_id) IN (SELECT unhex(p[1]), unhex(p[2]) FROM " + f.tuples("rest", rest) + ")")
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(apps, func(k appKey, _ *App) bool { return !named[k] })
+	return nil
 }

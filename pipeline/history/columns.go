@@ -109,7 +109,7 @@ func (r *reading) page(ctx context.Context, condition string, found map[key]*Run
 	sql := "SELECT " + selectList(columns.Runs, new(Run).targets(&Error{}, &Usage{})) +
 		", substringUTF8(error_message, 1, " + longText + "), " + cut("question") + ", " + cut("answer") + ", " +
 		new(files).listed() +
-		"\nFROM runs FINAL PREWHERE " + inWorkspace + " AND " + condition
+		"\nFROM " + latest("runs", inWorkspace+" AND "+condition)
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var run Run
 		var e Error
@@ -146,9 +146,9 @@ func (d *Detail) allTargets(e *Error, u *Usage, docs documents) targets {
 		target{"metadata", &d.Metadata}, target{"updated_at", &d.UpdatedAt})
 }
 
-// newestOfRun ends the queries of a run's row. The contract allows one. Where two started at
-// different times, the newer snapshot counts.
-const newestOfRun = "\nFROM runs FINAL PREWHERE " + ofRun + "\nORDER BY version DESC, started_at DESC LIMIT 1"
+// newestOfRun ends the queries of a run's row. While ingest stores a snapshot with another sort key, there
+// may be two rows.
+var newestOfRun = "\nFROM " + latest("runs", ofRun) + "\nORDER BY version DESC, started_at DESC LIMIT 1"
 
 // detail reads the run without its node runs and feedback; nil where there is none.
 func (r *reading) detail(ctx context.Context, more ...ch.Setting) (detail *Detail, err error) {

@@ -28,7 +28,7 @@ const inDays = " AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC'
 func (c *counts) runs(ctx context.Context) error {
 	sql := "SELECT source, app_id, toString(toDate(started_at)) AS day, toInt64(count()), toInt64(countIf(status = " +
 		"'succeeded')), toInt64(countIf(status = 'failed'))" +
-		"\nFROM runs FINAL PREWHERE " + c.inApp + inDays + "\nGROUP BY source, app_id, day"
+		"\nFROM " + latest("runs", c.inApp+inDays) + "\nGROUP BY source, app_id, day"
 	return c.r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey
 		var day string
@@ -45,13 +45,12 @@ func (c *counts) runs(ctx context.Context) error {
 	})
 }
 
-// rated counts the ratings of each app. It does not read the runs FINAL: their keys are enough, and
-// DISTINCT removes the repeated keys of the few runs that have a rating.
+// rated counts the ratings of each app.
 func (c *counts) rated(ctx context.Context) error {
 	c.ratings = map[appKey]map[string]int64{}
 	sql := "SELECT source, app_id, rating, toInt64(count()) FROM (" +
-		"\n    SELECT DISTINCT source, app_id, started_at, run_id, rating" +
-		"\n    FROM (SELECT source, app_id, started_at, run_id FROM runs WHERE " + c.inApp + inDays + ") AS r" +
+		"\n    SELECT source, app_id, rating" +
+		"\n    FROM (SELECT source, app_id, run_id FROM " + latest("runs", c.inApp+inDays) + ") AS r" +
 		"\n    INNER JOIN (" + newestFeedback("run_id, toString(rating) AS rating", "") + ") AS f ON r.run_id = f.run_id" +
 		"\n) GROUP BY source, app_id, rating"
 	return c.r.each(ctx, sql, func(rows driver.Rows) error {

@@ -10,9 +10,7 @@ import (
 )
 
 // key is the sort key of a run without its workspace. Lists descend by its fields, in this order.
-// All snapshots of a run have the same key, so a new snapshot does not move the run. By the
-// contract run_id alone identifies a run in its workspace; the other fields make the order total
-// where a producer broke the contract.
+// run_id alone identifies a run in its workspace. A snapshot with another key moves the run in the list.
 type key struct {
 	started int64 // milliseconds since 1970
 	run     string

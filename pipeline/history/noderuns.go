@@ -36,7 +36,7 @@ func (r *reading) nodeRuns(ctx context.Context) (*nodeRuns, error) {
     length(outputs) + length(messages)
         + if(empty(chunks), 0, byteSize(chunks)) + if(empty(parameters), 0, byteSize(parameters))),
     toInt64(count() OVER ())
-FROM nodes FINAL PREWHERE ` + ofRun + "\n" + nodeOrder + " LIMIT " + strconv.Itoa(maxNodeRuns)
+FROM ` + latest("nodes", ofRun) + "\n" + nodeOrder + " LIMIT " + strconv.Itoa(maxNodeRuns)
 	err := r.each(ctx, sql, func(rows driver.Rows) error {
 		var n NodeRun
 		var e Error
@@ -101,7 +101,7 @@ func (r *reading) documents(ctx context.Context, d *Detail, sizes []int64) error
 	sql := "SELECT " + selectList(columns.Nodes, new(NodeRun).documentTargets(&nodeKey{}, &Error{}, make(documents, 4))) +
 		", " +
 		elements("chunks", columns.Chunks, new(chunks).targets(), "%s") + `
-FROM nodes FINAL PREWHERE ` + ofRun + " AND node_run_id IN " + r.Texts("node_runs", ids)
+FROM ` + latest("nodes", ofRun+" AND node_run_id IN "+r.Texts("node_runs", ids))
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var k nodeKey
 		var n NodeRun

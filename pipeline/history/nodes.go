@@ -34,7 +34,7 @@ func (r *reading) nodes(ctx context.Context, inApp string) (nodes []Node, known 
 			return nodes, true, r.nameNodes(ctx, inApp, nodes)
 		}
 	}
-	err = r.each(ctx, "SELECT 1 FROM runs WHERE "+inApp+" LIMIT 1", func(driver.Rows) error {
+	err = r.each(ctx, "SELECT 1 FROM "+latest("runs", inApp)+" LIMIT 1", func(driver.Rows) error {
 		known = true
 		return nil
 	})
@@ -43,7 +43,7 @@ func (r *reading) nodes(ctx context.Context, inApp string) (nodes []Node, known 
 
 func (r *reading) countNodes(ctx context.Context, condition string) ([]Node, error) {
 	nodes := []Node{}
-	sql := "SELECT node_id, toInt64(count()) AS n, max(started_at) FROM nodes FINAL PREWHERE " + condition +
+	sql := "SELECT node_id, toInt64(count()) AS n, max(started_at) FROM " + latest("nodes", condition) +
 		"\nGROUP BY node_id ORDER BY n DESC, node_id"
 	err := r.each(ctx, sql, func(rows driver.Rows) error {
 		var n Node
@@ -63,8 +63,8 @@ func (r *reading) nameNodes(ctx context.Context, inApp string, nodes []Node) err
 		lasts[i] = fmt.Sprintf("%x.%d", n.NodeID, n.LastRunAt.UnixMilli())
 		places[n.NodeID] = n
 	}
-	sql := "SELECT node_id, node_name, node_type FROM nodes FINAL PREWHERE " + inApp + " AND (node_id, started_at) IN (" +
-		"SELECT unhex(p[1]), fromUnixTimestamp64Milli(toInt64(p[2]), 'UTC') FROM " + r.tuples("lasts", lasts) + ")" +
+	sql := "SELECT node_id, node_name, node_type FROM " + latest("nodes", inApp+" AND (node_id, started_at) IN ("+
+		"SELECT unhex(p[1]), fromUnixTimestamp64Milli(toInt64(p[2]), 'UTC') FROM "+r.tuples("lasts", lasts)+")") +
 		"\nORDER BY run_id DESC, node_run_id DESC, source LIMIT 1 BY node_id"
 	return r.each(ctx, sql, func(rows driver.Rows) error {
 		var id, name, kind string

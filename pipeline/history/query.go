@@ -46,8 +46,8 @@ func New(conn driver.Conn, timer *clickhouse.Timer) *Store {
 // reading is the state that the queries of one answer share. All of them read one workspace, which
 // is bound from the start (invariant 9).
 //
-// Filters are in WHERE. PREWHERE, which ClickHouse evaluates before FINAL, has only columns that
-// all versions of a run share: those of the table's key.
+// Filters are in WHERE. PREWHERE, which ClickHouse evaluates before FINAL, has only columns of the
+// table's key, which all rows share that FINAL merges.
 type reading struct {
 	*clickhouse.Binder
 	conn     driver.Conn
@@ -65,6 +65,13 @@ func (s *Store) read(workspace, name string) *reading {
 		deadline: time.Now().Add(s.maxDuration), now: s.now()}
 	r.Text("workspace", workspace)
 	return r
+}
+
+// latest is a FROM that reads the newest snapshot of each run or node run whose sort key meets a
+// condition; more conditions may follow. FINAL leaves one row of each sort key, and superseded is true
+// where the newest snapshot has another key.
+func latest(table, condition string) string {
+	return table + " FINAL PREWHERE " + condition + " WHERE NOT superseded"
 }
 
 // fork returns a reading for a query that runs beside others, with parameters of its own.

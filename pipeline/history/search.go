@@ -12,9 +12,9 @@ import (
 //
 // A query with FINAL cannot read backwards from the end of the table: it merges all rows that the
 // rest of the key selects. So a search first looks for candidates without FINAL: rows whose
-// snapshot meets the filters, superseded snapshots too. That reads only the rows down to the last
+// snapshot meets the filters, older snapshots too. That reads only the rows down to the last
 // candidate. A second query reads the candidates with FINAL and keeps those whose newest snapshot
-// meets the filters. Where most candidates were superseded, FINAL reads the whole span instead.
+// meets the filters and has no other key. Where it keeps few, FINAL reads the whole span instead.
 // That happens to runs whose first snapshots were of the status running, until ClickHouse merges
 // the parts.
 //
@@ -23,13 +23,12 @@ import (
 type search struct {
 	r       *reading
 	ordered bool     // source and app are bound: the table is in the order of the list
-	fixed   string   // conditions that all snapshots of a run meet, or none does; without the span
-	filters []string // conditions that only some snapshots of a run may meet
+	fixed   string   // conditions that all rows of a key meet, or none does; without the span
+	filters []string // conditions that only some rows of a key may meet
 	rating  string
 	from    int64 // runs start at this time or later
 	to      int64 // and before this one
 	after   *key  // and come after this key in the list; nil: no condition
-	verify  bool  // candidates must be checked with FINAL
 	stale   bool  // most candidates were superseded
 
 	found []key
@@ -60,7 +59,6 @@ func newSearch(r *reading, q *Query, after *key) *search {
 	if q.Rating != "" {
 		r.Text("rating", q.Rating)
 	}
-	s.verify = s.filters != nil || s.rating != ""
 	return s
 }
 
@@ -102,14 +100,12 @@ func (s *search) span(ctx context.Context, first int64, n int) error {
 		}
 		last := keys[len(keys)-1]
 		keys = slices.Compact(keys)
-		if s.verify {
-			all := len(keys)
-			if keys, err = s.final(ctx, s.r.keys("candidates", keys), "run_id IN "+s.r.runs("candidate_runs", keys),
-				all); err != nil {
-				return err
-			}
-			s.stale = len(keys) < all/4
+		all := len(keys)
+		if keys, err = s.final(ctx, s.r.keys("candidates", keys), "run_id IN "+s.r.runs("candidate_runs", keys),
+			all); err != nil {
+			return err
 		}
+		s.stale = len(keys) < all/4
 		if s.found = append(s.found, keys...); ended || len(s.found) >= n {
 			return nil
 		}
@@ -141,7 +137,7 @@ func (s *search) candidates(ctx context.Context, first int64, limit int) (keys [
 		conditions = append(conditions, "run_id IN (SELECT run_id FROM feedback WHERE "+inWorkspace+
 			" AND node_id = '' AND rating = unhex({rating:String}))")
 	}
-	keys, err = s.keys(ctx, "runs WHERE "+strings.Join(conditions, " AND "), limit)
+	keys, err = s.keys(ctx, "runs WHERE NOT superseded AND "+strings.Join(conditions, " AND "), limit)
 	return keys, len(keys) < limit, err
 }
 
@@ -160,11 +156,8 @@ func (s *search) final(ctx context.Context, condition, related string, limit int
 			filters = append(filters, "run_id IN "+newest+" WHERE rating = unhex({rating:String}))")
 		}
 	}
-	from := "runs FINAL PREWHERE " + s.fixed + " AND " + condition
-	if filters != nil {
-		from += " WHERE " + strings.Join(filters, " AND ")
-	}
-	return s.keys(ctx, from, limit)
+	from := append([]string{latest("runs", s.fixed+" AND "+condition)}, filters...)
+	return s.keys(ctx, strings.Join(from, " AND "), limit)
 }
 
 // keys reads keys in the order of the list.

@@ -76,7 +76,7 @@ func single(name *string) []string {
 // the request first.
 func knownApps(q *export.Request) clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT concat(source, ' ', app_id) AS name FROM runs WHERE workspace_id = " +
+	return b.Query("SELECT concat(source, ' ', app_id) AS name FROM runs WHERE NOT superseded AND workspace_id = " +
 		b.ID("workspace", q.WorkspaceID) + " GROUP BY name ORDER BY name = " + b.ID("app", q.Source+" "+q.AppID) +
 		" DESC, max(started_at) DESC LIMIT " + b.Count("limit", namesShown+1))
 }
@@ -89,7 +89,7 @@ func (n *nameList) query(q *export.Request) clickhouse.Query {
 	if n.column == "node_id" || n.column == "app_version" && len(q.Nodes) > 0 {
 		table = "nodes" // which have no session and no user of their own
 	}
-	return b.Query("SELECT CAST(" + n.column + ", 'String') AS name FROM " + table + " WHERE " +
+	return b.Query("SELECT CAST(" + n.column + ", 'String') AS name FROM " + table + " WHERE NOT superseded AND " +
 		and(appConditions(&b, q)) + " GROUP BY name ORDER BY name IN " + b.Texts("asked", n.asked) +
 		" DESC, max(started_at) DESC LIMIT " +
 		b.Count("limit", int64(len(n.asked)+namesShown)))
@@ -142,7 +142,7 @@ func unknownRuns(ctx context.Context, r *Reader, q *export.Request) ([]export.Wa
 // newestRuns is the query for [clickhouse.ReadTexts]: the newest runs of the app.
 func newestRuns(q *export.Request) clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT run_id FROM runs WHERE " + and(appConditions(&b, q)) +
+	return b.Query("SELECT run_id FROM " + latest("runs") + and(appConditions(&b, q)) +
 		" GROUP BY run_id ORDER BY max(started_at) DESC LIMIT " + b.Count("limit", namesShown+1))
 }
 

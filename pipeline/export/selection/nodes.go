@@ -44,7 +44,7 @@ func (q *Selection) nodeRuns(keys string) RowQuery {
 		record.WithChunks: " AND notEmpty(chunks)", record.WithToolCalls: " AND (notEmpty(chunks) OR node_type = 'tool')",
 	}[q.needs.Nodes]
 	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRunReader().fields, "n.", "k.") +
-		"\nFROM (SELECT * FROM nodes FINAL WHERE " + inApp +
+		"\nFROM (SELECT * FROM " + latest("nodes") + inApp +
 		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + needed + ") AS n\n" +
 		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
 		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"),

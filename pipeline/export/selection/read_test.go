@@ -45,7 +45,7 @@ func exec(t testing.TB, dsn *clickhouse.DSN, statements ...string) {
 // insertRuns inserts run-full, which has feedback and a value in every column, and run-bare, which
 // has only the required values.
 var insertRuns = []string{
-	`INSERT INTO runs SETTINGS async_insert = 0 VALUES
+	`INSERT INTO runs (* EXCEPT superseded) SETTINGS async_insert = 0 VALUES
 	('acme', 'run-full', 'recipe', 'invoices', 'Invoice reader', 'v3', 'req-1', 's-1', 'u-1', 'm-1', 't-1', 'webhook',
 		'failed',
 	 '2026-11-01 00:00:00.001', '2026-11-01 00:00:02.150', '2026-11-01 00:00:02.151999', 'What "is"\n due?', '12 €',

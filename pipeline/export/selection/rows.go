@@ -27,7 +27,7 @@ func (q *Selection) Rows() RowQuery {
 	}
 	reader := func() *rowReader { return newRunReader(q.split, feedbackFields) }
 	return RowQuery{q.bind.Query("SELECT\n" + selectList(reader().fields, "r.", "f.") +
-		"\nFROM (SELECT * FROM runs FINAL WHERE " + and(conditions) + ") AS r\n" +
+		"\nFROM (SELECT * FROM " + latest("runs") + and(conditions) + ") AS r\n" +
 		"LEFT JOIN (" + newestRunFeedback(related) + ") AS f ON r.run_id = f.run_id\n" +
 		"ORDER BY r.started_at, r.run_id"), reader}
 }
@@ -73,9 +73,9 @@ func (q *Selection) from(columns, related string, feedback bool) string {
 	if q.nodes != nil {
 		columns += ", node_run_id, node_id, metadata"
 	}
-	text := "FROM (SELECT " + columns + " FROM " + q.table() + " FINAL WHERE " + and(q.rowConditions) + ") AS s"
+	text := "FROM (SELECT " + columns + " FROM " + latest(q.table()) + and(q.rowConditions) + ") AS s"
 	if q.joinsRun {
-		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM runs FINAL WHERE " + inApp +
+		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM " + latest("runs") + inApp +
 			") AS r ON s.run_id = r.run_id"
 	}
 	if feedback {
@@ -108,7 +108,7 @@ func (q *Selection) recentRuns(related string) string {
 // those, if no condition is on feedback.
 func (q *Selection) fromWithFeedback(columns, related string) string {
 	if q.nodes == nil && q.feedbackConditions == nil && q.limit > 0 {
-		return "FROM (SELECT " + columns + " FROM runs AS s FINAL WHERE " + and(q.rowConditions) + q.mostRecent() +
+		return "FROM (SELECT " + columns + " FROM " + latest("runs AS s") + and(q.rowConditions) + q.mostRecent() +
 			") AS s\n" +
 			"LEFT JOIN (" + newestRunFeedback(related) + ") AS f ON s.run_id = f.run_id"
 	}

@@ -28,7 +28,7 @@ import (
 // Selection builds the SQL that selects the source rows of an export: the newest version of each
 // run, or node run, that the request asks for, with the newest feedback on it.
 //
-// Its queries read FINAL. They filter in WHERE and never in PREWHERE, which ClickHouse evaluates
+// Its queries read FINAL, see latest. They filter in WHERE and never in PREWHERE, which ClickHouse evaluates
 // before FINAL, on superseded rows. No value of a request is part of their text (invariant 9).
 //
 // The rows are read in one of two ways. Ungrouped runs come in the order of their table, joined
@@ -91,6 +91,10 @@ func (q *Selection) table() string {
 	}
 	return "runs"
 }
+
+// latest begins a FROM that reads the newest snapshot of each run or node run; conditions follow. FINAL
+// leaves one row of each sort key, and superseded is true where the newest snapshot has another key.
+func latest(table string) string { return table + " FINAL WHERE NOT superseded AND " }
 
 // wide reports how the rows are read, see [Selection].
 func (q *Selection) wide() bool { return q.nodes != nil || q.needs.Group != record.Ungrouped }
@@ -186,14 +190,15 @@ func (q *Selection) Count(bound int64) clickhouse.Query {
 }
 
 // Newest is the query for [clickhouse.ReadInt]: when the k-th newest row of the app started, in
-// milliseconds since 1970, or 0 if there are fewer rows. It counts stored rows, superseded ones
+// milliseconds since 1970, or 0 if there are fewer rows. It counts stored rows, those of older snapshots
 // too, and ignores filters, so that it reads only the end of the table.
 func Newest(r *export.Request, bounds export.Selection, k int64) clickhouse.Query {
 	q := New(&export.Request{ID: r.ID, Source: r.Source, AppID: r.AppID, Nodes: r.Nodes}, bounds)
 	number := q.bind.Count("k", k)
 	return q.bind.Query("SELECT toString(if(count() = " + number +
 		", min(toUnixTimestamp64Milli(started_at)), 0)) FROM (\n" +
-		"    SELECT started_at FROM " + q.table() + " WHERE " + and(q.rowConditions) + " ORDER BY started_at DESC LIMIT " +
+		"    SELECT started_at FROM " + q.table() + " WHERE NOT superseded AND " +
+		and(q.rowConditions) + " ORDER BY started_at DESC LIMIT " +
 		number + "\n)")
 }
 
@@ -202,7 +207,7 @@ func Newest(r *export.Request, bounds export.Selection, k int64) clickhouse.Quer
 func FoundRuns(r *export.Request) clickhouse.Query {
 	var b clickhouse.Binder
 	conditions := append(appConditions(&b, r), "run_id IN "+b.IDs("run_ids", r.Selection.RunIDs))
-	return b.Query("SELECT DISTINCT run_id FROM runs WHERE " + and(conditions))
+	return b.Query("SELECT DISTINCT run_id FROM " + latest("runs") + and(conditions))
 }
 
 // ServerTime is the query for [clickhouse.ReadInt]: the server's clock, in microseconds since 1970.

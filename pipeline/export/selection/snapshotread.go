@@ -64,7 +64,7 @@ func (r *SnapshotRange) runsQuery() clickhouse.Query {
 	}
 	conditions = append(conditions, "(started_at, run_id) IN ("+keys+")")
 	return b.Query("SELECT\n" + selectList(newRunReader(r.Request.Split != nil, nil).fields, "", "") +
-		"\nFROM runs FINAL WHERE " + and(conditions) + "\nORDER BY started_at, run_id")
+		"\nFROM " + latest("runs") + and(conditions) + "\nORDER BY started_at, run_id")
 }
 
 // SnapshotRows counts what [SnapshotReader.Read] found.

@@ -122,7 +122,7 @@ func (q *Selection) wideFrom(related string, narrow bool) string {
 	}
 	list := []string{"{workspace:String} AS workspace_id", "t.run_id AS run_id", prefixed("t", commonColumns),
 		prefixed("k", "group_key, "+feedbackColumns)}
-	from := "\nFROM (SELECT * FROM " + q.table() + " FINAL WHERE " + conditions + ") AS t\n" +
+	from := "\nFROM (SELECT * FROM " + latest(q.table()) + conditions + ") AS t\n" +
 		"INNER JOIN (" + q.chosen(related) + ") AS k ON t.run_id = k.run_id AND t.started_at = k.started_at"
 	if q.nodes != nil {
 		list = append(list, "k.feedback_on_node AS feedback_on_node", prefixed("t", nodeColumns),
@@ -132,7 +132,7 @@ func (q *Selection) wideFrom(related string, narrow bool) string {
 			around += " AND " + related
 		}
 		from += " AND t.node_run_id = k.node_run_id\n" +
-			"LEFT JOIN (SELECT run_id, status, input_group, " + runColumns + " FROM runs FINAL WHERE " + around +
+			"LEFT JOIN (SELECT run_id, status, input_group, " + runColumns + " FROM " + latest("runs") + around +
 			") AS r ON t.run_id = r.run_id"
 	} else {
 		list = append(list, prefixed("t", runColumns), "t.system_inputs AS system_inputs", "'' AS node_run_id")
@@ -151,7 +151,7 @@ func (q *Selection) previousAnswers(conditions string) string {
 	if q.nodes != nil {
 		answer, node = "outputs", "node_run_id, "
 	}
-	text := "LEFT JOIN (SELECT started_at, run_id, " + node + answer + " AS answer FROM " + q.table() + " FINAL WHERE " +
+	text := "LEFT JOIN (SELECT started_at, run_id, " + node + answer + " AS answer FROM " + latest(q.table()) +
 		conditions + ") AS p ON k.previous_run_id = p.run_id AND k.previous_started_at = p.started_at"
 	if q.nodes != nil {
 		text += " AND k.previous_node_run_id = p.node_run_id"

@@ -52,7 +52,7 @@ previous_version AS row_previous_version,
 previous_answer AS row_previous_answer,
 previous_score AS row_previous_score
 FROM (SELECT {workspace:String} AS workspace_id, t.run_id AS run_id, t.source AS source, t.app_id AS app_id, t.app_version AS app_version, t.model AS model, t.status AS status, t.started_at AS started_at, t.ended_at AS ended_at, t.updated_at AS updated_at, t.inputs AS inputs, t.outputs AS outputs, t.messages AS messages, t.tools AS tools, t.error_type AS error_type, t.error_message AS error_message, t.files AS files, t.usage_input_tokens AS usage_input_tokens, t.usage_output_tokens AS usage_output_tokens, t.cost_usd AS cost_usd, t.metadata AS metadata, t.input_group AS input_group, k.group_key AS group_key, k.feedback_id AS feedback_id, k.feedback_rating AS feedback_rating, k.feedback_score AS feedback_score, k.feedback_comment AS feedback_comment, k.feedback_tags AS feedback_tags, k.feedback_corrected_answer AS feedback_corrected_answer, t.app_name AS app_name, t.request_id AS request_id, t.session_id AS session_id, t.user_id AS user_id, t.trace_id AS trace_id, t.trigger AS trigger, t.question AS question, t.answer AS answer, t.reference AS reference, t.system_inputs AS system_inputs, '' AS node_run_id, k.versions AS versions, k.runs_in_group AS runs_in_group, k.rank AS rank, k.best_version AS best_version, k.has_previous AS has_previous, k.previous_version AS previous_version, k.previous_score AS previous_score, p.answer AS previous_answer
-FROM (SELECT * FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})) AS t
 INNER JOIN (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
 if(version_number > 1, toString(previous.1), '') AS previous_version,
@@ -67,13 +67,13 @@ toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NUL
 min(started_at) OVER (PARTITION BY group_key, app_version) AS version_began
 FROM (SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id DESC, node_run_id DESC) > 1000, '', whole_group) AS group_key FROM (
 SELECT s.started_at AS started_at, s.run_id AS run_id, '' AS node_run_id, s.app_version AS app_version, s.input_group AS whole_group, false AS feedback_on_node, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
-FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs AS s FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
+FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs AS s FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}) AS s
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
 FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})
 ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id)))))) AS k ON t.run_id = k.run_id AND t.started_at = k.started_at
-LEFT JOIN (SELECT started_at, run_id, answer AS answer FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT JOIN (SELECT started_at, run_id, answer AS answer FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})) AS p ON k.previous_run_id = p.run_id AND k.previous_started_at = p.started_at)
 ORDER BY group_key, started_at, run_id, node_run_id;
 
@@ -113,7 +113,7 @@ n.usage_input_tokens AS row_usage_input_tokens,
 n.usage_output_tokens AS row_usage_output_tokens,
 n.cost_usd AS row_cost_usd,
 n.metadata AS row_metadata
-FROM (SELECT * FROM nodes FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
+FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
 if(version_number > 1, toString(previous.1), '') AS previous_version,
 if(version_number > 1, previous.2, NULL) AS previous_score, previous.3 AS previous_started_at,
 if(version_number > 1, previous.4, '') AS previous_run_id, previous.5 AS previous_node_run_id
@@ -126,7 +126,7 @@ toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NUL
 min(started_at) OVER (PARTITION BY group_key, app_version) AS version_began
 FROM (SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id DESC, node_run_id DESC) > 1000, '', whole_group) AS group_key FROM (
 SELECT s.started_at AS started_at, s.run_id AS run_id, '' AS node_run_id, s.app_version AS app_version, s.input_group AS whole_group, false AS feedback_on_node, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
-FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs AS s FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
+FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs AS s FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}) AS s
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
@@ -145,7 +145,7 @@ toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NUL
 min(started_at) OVER (PARTITION BY group_key, app_version) AS version_began
 FROM (SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id DESC, node_run_id DESC) > 1000, '', whole_group) AS group_key FROM (
 SELECT s.started_at AS started_at, s.run_id AS run_id, '' AS node_run_id, s.app_version AS app_version, s.input_group AS whole_group, false AS feedback_on_node, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
-FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs AS s FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
+FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs AS s FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}) AS s
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
@@ -158,7 +158,7 @@ ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.start
 -- bound = 1000
 -- source = recipe
 -- workspace = acme
-SELECT toString(count()) FROM (SELECT 1 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+SELECT toString(count()) FROM (SELECT 1 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 LIMIT {bound:UInt64});
 
 -- insert snapshot
@@ -170,7 +170,7 @@ LIMIT {bound:UInt64});
 INSERT INTO export_stage_rows (stage_id, workspace_id, group_key, run_id, source, app_id, app_version, model, status, started_at, ended_at, updated_at, inputs, outputs, messages, tools, error_type, error_message, files, usage_input_tokens, usage_output_tokens, cost_usd, metadata, input_group, app_name, request_id, session_id, user_id, trace_id, trigger, question, answer, reference, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer, system_inputs, versions, runs_in_group, rank, best_version, has_previous, previous_version, previous_score, previous_answer)
 SELECT {snapshot:String}, workspace_id, group_key, run_id, source, app_id, app_version, model, status, started_at, ended_at, updated_at, inputs, outputs, messages, tools, error_type, error_message, files, usage_input_tokens, usage_output_tokens, cost_usd, metadata, input_group, app_name, request_id, session_id, user_id, trace_id, trigger, question, answer, reference, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer, system_inputs, versions, runs_in_group, rank, best_version, has_previous, previous_version, previous_score, previous_answer
 FROM (SELECT {workspace:String} AS workspace_id, t.run_id AS run_id, t.source AS source, t.app_id AS app_id, t.app_version AS app_version, t.model AS model, t.status AS status, t.started_at AS started_at, t.ended_at AS ended_at, t.updated_at AS updated_at, t.inputs AS inputs, t.outputs AS outputs, t.messages AS messages, t.tools AS tools, t.error_type AS error_type, t.error_message AS error_message, t.files AS files, t.usage_input_tokens AS usage_input_tokens, t.usage_output_tokens AS usage_output_tokens, t.cost_usd AS cost_usd, t.metadata AS metadata, t.input_group AS input_group, k.group_key AS group_key, k.feedback_id AS feedback_id, k.feedback_rating AS feedback_rating, k.feedback_score AS feedback_score, k.feedback_comment AS feedback_comment, k.feedback_tags AS feedback_tags, k.feedback_corrected_answer AS feedback_corrected_answer, t.app_name AS app_name, t.request_id AS request_id, t.session_id AS session_id, t.user_id AS user_id, t.trace_id AS trace_id, t.trigger AS trigger, t.question AS question, t.answer AS answer, t.reference AS reference, t.system_inputs AS system_inputs, '' AS node_run_id, k.versions AS versions, k.runs_in_group AS runs_in_group, k.rank AS rank, k.best_version AS best_version, k.has_previous AS has_previous, k.previous_version AS previous_version, k.previous_score AS previous_score, p.answer AS previous_answer
-FROM (SELECT * FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS t
+FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS t
 INNER JOIN (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
 if(version_number > 1, toString(previous.1), '') AS previous_version,
 if(version_number > 1, previous.2, NULL) AS previous_score, previous.3 AS previous_started_at,
@@ -184,10 +184,10 @@ toInt64(row_number() OVER (PARTITION BY group_key ORDER BY feedback_score IS NUL
 min(started_at) OVER (PARTITION BY group_key, app_version) AS version_began
 FROM (SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id DESC, node_run_id DESC) > 1000, '', whole_group) AS group_key FROM (
 SELECT s.started_at AS started_at, s.run_id AS run_id, '' AS node_run_id, s.app_version AS app_version, s.input_group AS whole_group, false AS feedback_on_node, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
-FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs AS s FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
+FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs AS s FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}) AS s
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
 FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})
 ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id)))))) AS k ON t.run_id = k.run_id AND t.started_at = k.started_at
-LEFT JOIN (SELECT started_at, run_id, answer AS answer FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS p ON k.previous_run_id = p.run_id AND k.previous_started_at = p.started_at);
+LEFT JOIN (SELECT started_at, run_id, answer AS answer FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS p ON k.previous_run_id = p.run_id AND k.previous_started_at = p.started_at);

@@ -4,7 +4,7 @@
 -- source = recipe
 -- workspace = acme
 SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at)), 0)) FROM (
-    SELECT started_at FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} ORDER BY started_at DESC LIMIT {k:UInt64}
+    SELECT started_at FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} ORDER BY started_at DESC LIMIT {k:UInt64}
 );
 
 -- found runs
@@ -12,7 +12,7 @@ SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at))
 -- run_ids = run-1
 -- source = recipe
 -- workspace = acme
-SELECT DISTINCT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}));
+SELECT DISTINCT run_id FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}));
 
 -- server time
 SELECT toString(toUnixTimestamp64Micro(now64(6)));
@@ -24,7 +24,7 @@ SELECT toString(toUnixTimestamp64Micro(now64(6)));
 -- source = recipe
 -- workspace = acme
 SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at)), 0)) FROM (
-    SELECT started_at FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND node_id IN (splitByChar(',', {nodes:String})) ORDER BY started_at DESC LIMIT {k:UInt64}
+    SELECT started_at FROM nodes WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND node_id IN (splitByChar(',', {nodes:String})) ORDER BY started_at DESC LIMIT {k:UInt64}
 );
 
 -- variables
@@ -34,7 +34,7 @@ SELECT toString(if(count() = {k:UInt64}, min(toUnixTimestamp64Milli(started_at))
 -- source = recipe
 -- workspace = acme
 SELECT DISTINCT arrayJoin(arrayPushFront(arrayMap(k -> concat('v', k), JSONExtractKeys(variables)), concat('t', type))) AS name
-FROM (SELECT s.prompt_variables AS variables, s.node_type AS type FROM (SELECT started_at, run_id, ingested_at, prompt_variables, node_type, node_run_id, node_id, metadata FROM nodes FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND node_id IN (splitByChar(',', {nodes:String}))) AS s
+FROM (SELECT s.prompt_variables AS variables, s.node_type AS type FROM (SELECT started_at, run_id, ingested_at, prompt_variables, node_type, node_run_id, node_id, metadata FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND node_id IN (splitByChar(',', {nodes:String}))) AS s
 ORDER BY s.started_at DESC, s.run_id DESC, s.node_run_id DESC LIMIT {limit:UInt64} BY s.node_id)
 ORDER BY name LIMIT 1000;
 
@@ -42,14 +42,14 @@ ORDER BY name LIMIT 1000;
 -- app = recipe app
 -- limit = 11
 -- workspace = acme
-SELECT concat(source, ' ', app_id) AS name FROM runs WHERE workspace_id = {workspace:String} GROUP BY name ORDER BY name = {app:String} DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT concat(source, ' ', app_id) AS name FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} GROUP BY name ORDER BY name = {app:String} DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
 -- newest runs
 -- app = app
 -- limit = 11
 -- source = recipe
 -- workspace = acme
-SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY run_id ORDER BY max(started_at) DESC LIMIT {limit:UInt64};
+SELECT run_id FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY run_id ORDER BY max(started_at) DESC LIMIT {limit:UInt64};
 
 -- known nodes
 -- app = app
@@ -57,7 +57,7 @@ SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {so
 -- limit = 12
 -- source = recipe
 -- workspace = acme
-SELECT CAST(node_id, 'String') AS name FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT CAST(node_id, 'String') AS name FROM nodes WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
 -- known versions
 -- app = app
@@ -65,7 +65,7 @@ SELECT CAST(node_id, 'String') AS name FROM nodes WHERE workspace_id = {workspac
 -- limit = 12
 -- source = recipe
 -- workspace = acme
-SELECT CAST(app_version, 'String') AS name FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT CAST(app_version, 'String') AS name FROM nodes WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
 -- known sessions
 -- app = app
@@ -73,7 +73,7 @@ SELECT CAST(app_version, 'String') AS name FROM nodes WHERE workspace_id = {work
 -- limit = 11
 -- source = recipe
 -- workspace = acme
-SELECT CAST(session_id, 'String') AS name FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT CAST(session_id, 'String') AS name FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
 -- known users
 -- app = app
@@ -81,4 +81,4 @@ SELECT CAST(session_id, 'String') AS name FROM runs WHERE workspace_id = {worksp
 -- limit = 11
 -- source = recipe
 -- workspace = acme
-SELECT CAST(user_id, 'String') AS name FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT CAST(user_id, 'String') AS name FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};

@@ -41,7 +41,7 @@ f.feedback_score AS row_feedback_score,
 f.feedback_comment AS row_feedback_comment,
 f.feedback_tags AS row_feedback_tags,
 f.feedback_corrected_answer AS row_feedback_corrected_answer
-FROM (SELECT * FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}))) AS r
+FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}))) AS r
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
 FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String})))
@@ -54,7 +54,7 @@ ORDER BY r.started_at, r.run_id;
 -- run_ids = run-1,run-2
 -- source = recipe
 -- workspace = acme
-SELECT toString(count()) FROM (SELECT 1 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}))) AS s
+SELECT toString(count()) FROM (SELECT 1 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}))) AS s
 LIMIT {bound:UInt64});
 
 -- insert snapshot
@@ -65,7 +65,7 @@ LIMIT {bound:UInt64});
 -- workspace = acme
 INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
 SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
-FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}))) AS s
+FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}))) AS s
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
 FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String})))
@@ -79,7 +79,7 @@ ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run
 -- workspace = acme
 INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
 SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
-FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}))) AS s
+FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (splitByChar(',', {run_ids:String}))) AS s
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
 FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
