@@ -67,7 +67,8 @@ func goldens() map[string]*clickhousetest.Golden {
 			if name == "limit_runs" && r.Nodes == nil {
 				continue // such a request has it as limit
 			}
-			if name == "limit" || slices.Contains(wholeShapes, shape) {
+			readsNodes := shape == "runs_tool_calls" && name == "ingested_at" // which are parts of the run, too
+			if name == "limit" || slices.Contains(wholeShapes, shape) || readsNodes {
 				files[shape+"."+name] = selectionGolden(r, bounds)
 			}
 		}

@@ -19,7 +19,7 @@ import (
 // NodeRuns is the query for [WithNodes] beside [Selection.Rows]; its SQL is "" where the rows need
 // no node runs.
 func (q *Selection) NodeRuns() RowQuery {
-	if q.needs.Nodes == record.NoNodes || q.nodes != nil {
+	if !q.readsNodes() {
 		return RowQuery{}
 	}
 	if q.wide() {
@@ -31,7 +31,7 @@ func (q *Selection) NodeRuns() RowQuery {
 // NodeRuns is the query for [WithNodes] beside [SnapshotReader.Read], see [Selection.NodeRuns].
 func (r *SnapshotRange) NodeRuns() RowQuery {
 	q := r.shape()
-	if q.needs.Nodes == record.NoNodes || q.nodes != nil {
+	if !q.readsNodes() {
 		return RowQuery{}
 	}
 	return q.nodeRuns("SELECT group_key, started_at, run_id FROM " + q.snapshotTable() + " WHERE " +
@@ -40,15 +40,23 @@ func (r *SnapshotRange) NodeRuns() RowQuery {
 
 // nodeRuns selects the node runs of the runs of these keys.
 func (q *Selection) nodeRuns(keys string) RowQuery {
-	needed := map[record.NodeRuns]string{
-		record.WithChunks: " AND notEmpty(chunks)", record.WithToolCalls: " AND (notEmpty(chunks) OR node_type = 'tool')",
-	}[q.needs.Nodes]
 	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRunReader().fields, "n.", "k.") +
 		"\nFROM (SELECT * FROM " + latest("nodes") + inApp +
-		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + needed + ") AS n\n" +
+		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + q.neededNodes() + ") AS n\n" +
 		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
 		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"),
 		newNodeRunReader}
+}
+
+// neededNodes ends a condition on the node runs that the target reads.
+func (q *Selection) neededNodes() string {
+	switch q.needs.Nodes {
+	case record.WithChunks:
+		return " AND notEmpty(chunks)"
+	case record.WithToolCalls:
+		return " AND (notEmpty(chunks) OR node_type = 'tool')"
+	}
+	return ""
 }
 
 // newNodeRunReader returns the reader of a node run and of the key of its run.

@@ -37,9 +37,9 @@ const keyColumns = "started_at, run_id, ingested_at"
 
 // keys selects the keys of the selected rows.
 func (q *Selection) keys() string {
-	key := "s.started_at, s.run_id"
+	key := "s.started_at AS started_at, s.run_id AS run_id"
 	if q.nodes != nil {
-		key += ", s.node_run_id"
+		key += ", s.node_run_id AS node_run_id"
 	}
 	return "SELECT " + key + " " + q.from(keyColumns, "", len(q.feedbackConditions) > 0) + q.mostRecent()
 }
@@ -74,9 +74,20 @@ func (q *Selection) from(columns, related string, feedback bool) string {
 		columns += ", node_run_id, node_id, metadata"
 	}
 	text := "FROM (SELECT " + columns + " FROM " + latest(q.table()) + and(q.rowConditions) + ") AS s"
+	around, ofNodes := inApp, inApp
+	if q.arrived != "" {
+		around, ofNodes = around+" AND "+q.runsOfArrived(), ofNodes+" AND "+q.nodesOfArrived()
+		if related == "" {
+			related = "run_id IN (" + q.arrived + ")"
+		}
+	}
 	if q.joinsRun {
-		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM " + latest("runs") + inApp +
+		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM " + latest("runs") + around +
 			") AS r ON s.run_id = r.run_id"
+	}
+	if q.arrived != "" && q.readsNodes() {
+		text += "\nLEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM " + latest("nodes") + ofNodes +
+			q.neededNodes() + " GROUP BY run_id) AS n ON s.run_id = n.run_id"
 	}
 	if feedback {
 		text += "\nLEFT JOIN (" + newestRunFeedback(related) + ") AS f ON s.run_id = f.run_id"

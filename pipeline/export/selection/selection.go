@@ -47,6 +47,8 @@ type Selection struct {
 	runConditions      []string // on a node run s and its run r
 	feedbackConditions []string // on a row s, its newest feedback and, for node runs, its run r
 	joinsRun           bool     // whether conditions on node runs refer to r
+
+	arrived string // with a window by ingested_at: selects the runs of which a part was stored in it
 }
 
 // New returns the selection of a request within bounds, which are the request's own or those that a
@@ -101,16 +103,7 @@ func (q *Selection) wide() bool { return q.nodes != nil || q.needs.Group != reco
 
 func (q *Selection) addWindow(w *export.TimeWindow) {
 	if w.By == export.ByIngestedAt {
-		// A row is as new as its latest part, so that feedback that comes later exports the row
-		// again, later. Without feedback, f.ingested_at is the default of its type: 1970.
-		latest := "greatest(s.ingested_at, f.ingested_at)"
-		if q.nodes != nil {
-			latest = "greatest(s.ingested_at, r.ingested_at, " + q.feedbackColumn("ingested_at") + ")"
-			q.joinsRun = true
-		}
-		q.feedbackConditions = append(q.feedbackConditions,
-			latest+" >= "+q.bind.Micro("from", w.From.UnixMicro()),
-			latest+" < "+q.bind.Micro("to", w.To.UnixMicro()))
+		q.addIngested(q.bind.Micro("from", w.From.UnixMicro()), q.bind.Micro("to", w.To.UnixMicro()))
 		return
 	}
 	// started_at has milliseconds. A bound between two milliseconds selects the same rows as the
@@ -119,6 +112,49 @@ func (q *Selection) addWindow(w *export.TimeWindow) {
 		"started_at >= "+q.bind.Milli("from", ceilMilli(w.From)),
 		"started_at < "+q.bind.Milli("to", ceilMilli(w.To)))
 }
+
+// addIngested selects rows that are as new as the window [from, to). A row is as new as its latest
+// part: itself, its feedback, the run around a node run, and the node runs of a run where the target
+// reads them. So what arrives later exports the row again, later.
+//
+// The index on ingested_at finds the parts that were stored in the window, and run_keys and node_keys
+// find the rows that they belong to. So the query reads no more of a long history.
+func (q *Selection) addIngested(from, to string) {
+	stored := " AND ingested_at >= " + from + " AND ingested_at < " + to
+	q.arrived = "SELECT run_id FROM runs WHERE " + inApp + stored +
+		" UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String}" + stored
+	if q.nodes != nil || q.readsNodes() {
+		q.arrived += " UNION ALL SELECT run_id FROM nodes WHERE " + inApp + stored
+	}
+	newest := "greatest(s.ingested_at, f.ingested_at)" // without feedback, f.ingested_at is the default of its type: 1970
+	switch {
+	case q.nodes != nil:
+		newest = "greatest(s.ingested_at, r.ingested_at, " + q.feedbackColumn("ingested_at") + ")"
+		q.joinsRun = true
+		q.rowConditions = append(q.rowConditions, q.nodesOfArrived())
+	default:
+		if q.readsNodes() {
+			newest = "greatest(s.ingested_at, f.ingested_at, n.ingested_at)"
+		}
+		q.rowConditions = append(q.rowConditions, q.runsOfArrived())
+	}
+	q.feedbackConditions = append(q.feedbackConditions, newest+" >= "+from, newest+" < "+to)
+}
+
+// runsOfArrived is a condition on runs: a part of the run was stored in the window.
+func (q *Selection) runsOfArrived() string {
+	return "(started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE " + inApp + " AND run_id IN (" +
+		q.arrived + "))"
+}
+
+// nodesOfArrived is a condition on node runs: a part of their run was stored in the window.
+func (q *Selection) nodesOfArrived() string {
+	return "(started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE " + inApp +
+		" AND run_id IN (" + q.arrived + "))"
+}
+
+// readsNodes reports whether the rows are runs that bring their node runs along.
+func (q *Selection) readsNodes() bool { return q.nodes == nil && q.needs.Nodes != record.NoNodes }
 
 func ceilMilli(t time.Time) int64 {
 	micro := t.UnixMicro()

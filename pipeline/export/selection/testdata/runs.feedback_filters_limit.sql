@@ -43,7 +43,7 @@ f.feedback_score AS row_feedback_score,
 f.feedback_comment AS row_feedback_comment,
 f.feedback_tags AS row_feedback_tags,
 f.feedback_corrected_answer AS row_feedback_corrected_answer
-FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
 FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
@@ -52,7 +52,7 @@ WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Flo
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})) AS r
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
 FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''

@@ -41,11 +41,11 @@ f.feedback_score AS row_feedback_score,
 f.feedback_comment AS row_feedback_comment,
 f.feedback_tags AS row_feedback_tags,
 f.feedback_corrected_answer AS row_feedback_corrected_answer
-FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})) AS r
 LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
     tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))
 ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON r.run_id = f.run_id
 ORDER BY r.started_at, r.run_id;
@@ -86,9 +86,9 @@ n.usage_input_tokens AS row_usage_input_tokens,
 n.usage_output_tokens AS row_usage_output_tokens,
 n.cost_usd AS row_cost_usd,
 n.metadata AS row_metadata
-FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})))) AS n
-INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at, s.run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))) AS k ON n.run_id = k.run_id
 ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
 

@@ -1,0 +1,165 @@
+-- rows
+-- app = app
+-- from = 1772323200000000
+-- source = recipe
+-- to = 1775001600000000
+-- workspace = acme
+SELECT
+CAST(r.workspace_id, 'LowCardinality(String)') AS row_workspace_id,
+r.run_id AS row_run_id,
+r.request_id AS row_request_id,
+CAST(r.source, 'LowCardinality(String)') AS row_source,
+CAST(r.app_id, 'LowCardinality(String)') AS row_app_id,
+CAST(r.app_name, 'LowCardinality(String)') AS row_app_name,
+r.session_id AS row_session_id,
+r.user_id AS row_user_id,
+CAST(r.trigger, 'LowCardinality(String)') AS row_trigger,
+r.question AS row_question,
+r.answer AS row_answer,
+r.reference AS row_reference,
+r.trace_id AS row_trace_id,
+CAST(r.app_version, 'LowCardinality(String)') AS row_app_version,
+CAST(r.status, 'LowCardinality(String)') AS row_status,
+toUnixTimestamp64Milli(r.started_at) AS row_started_at,
+toUnixTimestamp64Milli(r.ended_at) AS row_ended_at,
+toUnixTimestamp64Milli(r.updated_at) AS row_updated_at,
+r.inputs AS row_inputs,
+r.outputs AS row_outputs,
+r.messages AS row_messages,
+r.tools AS row_tools,
+CAST(r.model, 'LowCardinality(String)') AS row_model,
+CAST(r.error_type, 'LowCardinality(String)') AS row_error_type,
+r.error_message AS row_error_message,
+r.files AS row_files,
+r.usage_input_tokens AS row_usage_input_tokens,
+r.usage_output_tokens AS row_usage_output_tokens,
+r.cost_usd AS row_cost_usd,
+r.metadata AS row_metadata,
+r.system_inputs AS row_system_inputs,
+f.feedback_id != '' AS row_has_feedback,
+CAST(f.feedback_rating, 'LowCardinality(String)') AS row_feedback_rating,
+f.feedback_score AS row_feedback_score,
+f.feedback_comment AS row_feedback_comment,
+f.feedback_tags AS row_feedback_tags,
+f.feedback_corrected_answer AS row_feedback_corrected_answer
+FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AS s
+LEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AND (notEmpty(chunks) OR node_type = 'tool') GROUP BY run_id) AS n ON s.run_id = n.run_id
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE greatest(s.ingested_at, f.ingested_at, n.ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.ingested_at, n.ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AS r
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AS s
+LEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AND (notEmpty(chunks) OR node_type = 'tool') GROUP BY run_id) AS n ON s.run_id = n.run_id
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE greatest(s.ingested_at, f.ingested_at, n.ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.ingested_at, n.ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON r.run_id = f.run_id
+ORDER BY r.started_at, r.run_id;
+
+-- node runs
+-- app = app
+-- from = 1772323200000000
+-- source = recipe
+-- to = 1775001600000000
+-- workspace = acme
+SELECT
+k.group_key AS row_group_key,
+toUnixTimestamp64Milli(k.started_at) AS row_run_started_at,
+k.run_id AS row_run_id,
+n.node_run_id AS row_node_run_id,
+CAST(n.node_id, 'LowCardinality(String)') AS row_node_id,
+CAST(n.node_name, 'LowCardinality(String)') AS row_node_name,
+CAST(n.node_type, 'LowCardinality(String)') AS row_node_type,
+n.parent_node_run_id AS row_parent_node_run_id,
+n.sequence AS row_sequence,
+n.prompt_template AS row_prompt_template,
+n.prompt_variables AS row_prompt_variables,
+n.parameters AS row_parameters,
+n.chunks AS row_chunks,
+CAST(n.app_version, 'LowCardinality(String)') AS row_app_version,
+CAST(n.status, 'LowCardinality(String)') AS row_status,
+toUnixTimestamp64Milli(n.started_at) AS row_started_at,
+toUnixTimestamp64Milli(n.ended_at) AS row_ended_at,
+toUnixTimestamp64Milli(n.updated_at) AS row_updated_at,
+n.inputs AS row_inputs,
+n.outputs AS row_outputs,
+n.messages AS row_messages,
+n.tools AS row_tools,
+CAST(n.model, 'LowCardinality(String)') AS row_model,
+CAST(n.error_type, 'LowCardinality(String)') AS row_error_type,
+n.error_message AS row_error_message,
+n.files AS row_files,
+n.usage_input_tokens AS row_usage_input_tokens,
+n.usage_output_tokens AS row_usage_output_tokens,
+n.cost_usd AS row_cost_usd,
+n.metadata AS row_metadata
+FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AS s
+LEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AND (notEmpty(chunks) OR node_type = 'tool') GROUP BY run_id) AS n ON s.run_id = n.run_id
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE greatest(s.ingested_at, f.ingested_at, n.ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.ingested_at, n.ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AND (notEmpty(chunks) OR node_type = 'tool')) AS n
+INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AS s
+LEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AND (notEmpty(chunks) OR node_type = 'tool') GROUP BY run_id) AS n ON s.run_id = n.run_id
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE greatest(s.ingested_at, f.ingested_at, n.ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.ingested_at, n.ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AS k ON n.run_id = k.run_id
+ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
+
+-- count
+-- app = app
+-- bound = 5000
+-- from = 1772323200000000
+-- source = recipe
+-- to = 1775001600000000
+-- workspace = acme
+SELECT toString(count()) FROM (SELECT 1 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AS s
+LEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AND (notEmpty(chunks) OR node_type = 'tool') GROUP BY run_id) AS n ON s.run_id = n.run_id
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE greatest(s.ingested_at, f.ingested_at, n.ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.ingested_at, n.ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC')
+LIMIT {bound:UInt64});
+
+-- insert snapshot
+-- app = app
+-- from = 1772323200000000
+-- snapshot = snapshot-1
+-- source = recipe
+-- to = 1775001600000000
+-- workspace = acme
+INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
+SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
+FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AS s
+LEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AND (notEmpty(chunks) OR node_type = 'tool') GROUP BY run_id) AS n ON s.run_id = n.run_id
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE greatest(s.ingested_at, f.ingested_at, n.ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.ingested_at, n.ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC');
+
+-- insert large snapshot
+-- app = app
+-- from = 1772323200000000
+-- snapshot = snapshot-1
+-- source = recipe
+-- to = 1775001600000000
+-- workspace = acme
+INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
+SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
+FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC')))) AS s
+LEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) AND (notEmpty(chunks) OR node_type = 'tool') GROUP BY run_id) AS n ON s.run_id = n.run_id
+LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
+    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
+FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM nodes WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))
+ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+WHERE greatest(s.ingested_at, f.ingested_at, n.ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.ingested_at, n.ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC');
