@@ -106,7 +106,8 @@ func (l kafkaLog) Logf(level kfake.LogLevel, format string, args ...any) {
 		to = slog.LevelError
 	case level != kfake.LogLevelWarn:
 		return
-	case strings.HasPrefix(format, "txn"), strings.HasPrefix(format, "consumer"), strings.HasPrefix(format, "OffsetCommit"):
+	case strings.HasPrefix(format, "txn"), strings.HasPrefix(format, "consumer"),
+		strings.HasPrefix(format, "OffsetCommit"):
 		to = slog.LevelDebug
 	}
 	if ctx := context.Background(); l.log.Enabled(ctx, to) {

@@ -26,8 +26,8 @@ func TestAHealthyStackLogsNothingAboveInfo(t *testing.T) {
 	e2etest.WaitForCounts(t, e2etest.Connect(t, local.DSN), time.Minute,
 		map[string]uint64{"SELECT count() FROM runs_latest": runs})
 
-	env.Run(t, "request", "--source", "copilot", "--app", "desk", "--purpose", "export_dataset", "--limit", "10", "--watch",
-		"--download", t.TempDir())
+	env.Run(t, "request", "--source", "copilot", "--app", "desk", "--purpose", "export_dataset", "--limit", "10",
+		"--watch", "--download", t.TempDir())
 	id := api.File(t, e2etest.Object{"purpose": "export_dataset", "source": "copilot", "app_id": "desk",
 		"selection": e2etest.Object{"limit": runs}, "fragment": e2etest.Object{"max_records": 1}})
 	api.WaitFor(t, id, "running")
