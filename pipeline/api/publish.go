@@ -334,8 +334,8 @@ func (p *publishing) event(number int, text []byte) error {
 	case n == maxEvents:
 		return errTooMany
 	}
-	record, workspace, err := p.checker.Record(text)
-	if err == nil && workspace != p.workspace {
+	record, decoded, err := p.checker.Record(text)
+	if err == nil && decoded.Workspace() != p.workspace {
 		p.foreign++
 		err = &strictjson.Refusal{Code: wrongWorkspace, Pointer: "/workspace_id", Rule: "is not the caller's workspace"}
 	}

@@ -32,18 +32,18 @@ type Checker struct {
 	decoder runs.Decoder
 }
 
-// Record returns the record of a run event, given as structured or bare JSON, and the workspace of
-// the event. The record has no topic, and refers to text. The error is a *strictjson.Refusal.
-func (c *Checker) Record(text []byte) (r *kgo.Record, workspace string, err error) {
+// Record returns the record of a run event, given as structured or bare JSON, and what the event
+// says. The record has no topic, and refers to text. The error is a *strictjson.Refusal.
+func (c *Checker) Record(text []byte) (r *kgo.Record, decoded runs.Event, err error) {
 	now := time.Now()
 	e, err := c.Limits.Decode(&kgo.Record{Value: text, Timestamp: now})
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	c.decoder.MaxString, c.decoder.Latest = c.Limits.String, c.Limits.Latest(now)
-	decoded, err := c.decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
+	decoded, err = c.decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if strings.HasPrefix(e.ID, "/") {
 		e.ID = "" // the event has no id; Decode made one of the record's position
@@ -51,8 +51,7 @@ func (c *Checker) Record(text []byte) (r *kgo.Record, workspace string, err erro
 	if e.Source == "" {
 		e.Source = c.Source
 	}
-	workspace = decoded.Workspace()
-	return e.Record("", []byte(workspace+"/"+runID(decoded))), workspace, nil
+	return e.Record("", []byte(decoded.Workspace()+"/"+runID(decoded))), decoded, nil
 }
 
 func runID(e runs.Event) string {

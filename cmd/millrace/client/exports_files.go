@@ -49,14 +49,14 @@ func download(ctx context.Context, a *app.App, id export.ID, dir string, o files
 }
 
 // describeFiles writes which files a download wrote. The last one describes the others.
-func describeFiles(out io.Writer, d *files.Dataset, files []files.LocalFile) error {
+func describeFiles(out io.Writer, d *files.Dataset, written []files.LocalFile) error {
 	t := table{right: map[int]bool{1: true, 2: true}}
 	more := int64(0)
-	for _, f := range files {
+	for _, f := range written {
 		switch {
 		case f.Kind != export.Data:
 		case len(t.rows) < filesShown:
-			t.rows = append(t.rows, []string{"  " + printable(f.Path), plural(f.Records, "record"), byteSize(f.Bytes)})
+			t.rows = append(t.rows, []string{"  " + printable(f.Path), plural(f.Records, "record"), files.Size(f.Bytes)})
 		default:
 			more++
 		}
@@ -67,7 +67,7 @@ func describeFiles(out io.Writer, d *files.Dataset, files []files.LocalFile) err
 	}
 	_, err := fmt.Fprintf(out, "downloaded %s\n%s%s  described in %s\n", plural(d.Manifest.Totals.Records, "record"),
 		t.String(), rest,
-		printable(files[len(files)-1].Path))
+		printable(written[len(written)-1].Path))
 	return err
 }
 
@@ -100,7 +100,7 @@ func (c ExportsVerify) Run(ctx context.Context, a *app.App) error {
 		}
 		if !c.JSON {
 			_, err = fmt.Fprintf(a.Stdout, "verified %s, %s, %s: sizes, SHA-256 and numbers of records match the manifest\n",
-				plural(int64(report.Objects), "object"), plural(report.Records, "record"), byteSize(report.Bytes))
+				plural(int64(report.Objects), "object"), plural(report.Records, "record"), files.Size(report.Bytes))
 		}
 		return err
 	})
@@ -126,7 +126,7 @@ func (c exportsDelete) Run(ctx context.Context, a *app.App) error {
 		}
 		_, err := fmt.Fprintf(a.Stdout, "deleted %s with %s, %s; the plan and the manifest stay\n",
 			plural(d.Manifest.Totals.Files, "file"),
-			plural(d.Manifest.Totals.Records, "record"), byteSize(d.Manifest.Totals.Bytes))
+			plural(d.Manifest.Totals.Records, "record"), files.Size(d.Manifest.Totals.Bytes))
 		return err
 	})
 }

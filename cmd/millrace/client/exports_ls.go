@@ -129,18 +129,6 @@ func shorten(s string, width int) string {
 	return b.String() + "…"
 }
 
-// byteSize writes a number of bytes for people, in powers of 1000.
-func byteSize(n int64) string {
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	x, units := float64(n)/1000, "kMGTPE"
-	for x >= 999.95 && len(units) > 1 {
-		x, units = x/1000, units[1:]
-	}
-	return fmt.Sprintf("%.1f %cB", x, units[0])
-}
-
 // plural writes "1 file", "2 files".
 func plural(n int64, what string) string {
 	if n != 1 {

@@ -127,7 +127,7 @@ func (s shown) text() string {
 	} else {
 		t.add("rows", "%d of %d", s.progress.RowsDone, s.progress.RowsPlanned)
 		t.add("written", "%s in %s, %s so far", plural(s.progress.Records, "record"), plural(s.progress.Fragments, "file"),
-			byteSize(s.progress.Bytes))
+			files.Size(s.progress.Bytes))
 	}
 	if s.unknown != nil {
 		t.add("note", "the progress could not be read: %v", s.unknown)
@@ -170,7 +170,7 @@ func (s shown) ending(t *sheet) {
 		t.add("warning", "%s: %s", w.Code, w.Message)
 	}
 	if c.Status == export.StatusSucceeded {
-		t.add("written", "%s in %s, %s", plural(c.Records, "record"), plural(c.Fragments, "file"), byteSize(c.Bytes))
+		t.add("written", "%s in %s, %s", plural(c.Records, "record"), plural(c.Fragments, "file"), files.Size(c.Bytes))
 	}
 	if c.Watermark != nil {
 		t.add("watermark", "%s", c.Watermark.Format(time.RFC3339Nano))
@@ -190,13 +190,13 @@ func (s shown) files() string {
 	if s.dataset.Manifest == nil || s.dataset.Deletion != nil || len(s.dataset.Manifest.Files) == 0 {
 		return ""
 	}
-	files := s.dataset.Manifest.Files
+	objects := s.dataset.Manifest.Files
 	t := table{right: map[int]bool{2: true, 3: true}, rows: [][]string{{"  FILE", "KIND", "RECORDS", "SIZE"}}}
-	for _, f := range files[:min(len(files), filesShown)] {
-		t.rows = append(t.rows, []string{"  " + printable(f.Key), string(f.Kind), fmt.Sprint(f.Records), byteSize(f.Bytes)})
+	for _, f := range objects[:min(len(objects), filesShown)] {
+		t.rows = append(t.rows, []string{"  " + printable(f.Key), string(f.Kind), fmt.Sprint(f.Records), files.Size(f.Bytes)})
 	}
 	more := ""
-	if n := len(files) - filesShown; n > 0 {
+	if n := len(objects) - filesShown; n > 0 {
 		more = fmt.Sprintf("  and %s more; --json lists all\n", plural(int64(n), "file"))
 	}
 	return "\n" + t.String() + more

@@ -37,7 +37,8 @@ func bytesBar(a *app.App, what string, d *files.Dataset) Bar {
 	for _, f := range d.Manifest.Files {
 		total += f.Bytes
 	}
-	return newBar(a, what, total, progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
+	return newBar(a, what, total, progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true),
+		progressbar.OptionClearOnFinish())
 }
 
 // newBar starts a bar on standard error.

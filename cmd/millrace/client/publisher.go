@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,12 +30,15 @@ type Publisher struct {
 	// Progress is called after each acknowledged record, with the numbers so far, by a goroutine of the client.
 	Progress func(events, bytes int64)
 	checker  kafka.Checker
+
+	mu   sync.Mutex
+	ends map[int32]int64 // for each partition, the offset after its last acknowledged record
 }
 
 // NewPublisher returns a publisher that sends at most rate events a second to a topic. A rate of 0
 // means no limit.
 func NewPublisher(client *kgo.Client, topic string, rate float64) *Publisher {
-	p := &Publisher{client: client, topic: topic, Progress: func(int64, int64) {},
+	p := &Publisher{client: client, topic: topic, Progress: func(int64, int64) {}, ends: map[int32]int64{},
 		checker: kafka.Checker{Source: "millrace/replay"}}
 	if rate > 0 {
 		p.interval = time.Duration(float64(time.Second) / rate)
@@ -61,6 +65,9 @@ func (p *Publisher) send(ctx context.Context, r *kgo.Record) error {
 			p.failed.CompareAndSwap(nil, &err)
 			return
 		}
+		p.mu.Lock()
+		p.ends[r.Partition] = max(p.ends[r.Partition], r.Offset+1)
+		p.mu.Unlock()
 		p.Progress(p.published.Add(1), p.Bytes.Add(int64(len(r.Value))))
 	})
 	return nil

@@ -26,11 +26,14 @@ type Replay struct {
 	Rate  float64  `placeholder:"N/s" help:"Maximum of events a second; 0 = as fast as Kafka accepts them."`
 	Loop  bool     `help:"Start over at the end, until interrupted."`
 
+	Wait bool `default:"true" negatable:"" help:"Wait until ingest has stored the events, so that they can be queried."`
+
 	As  string `placeholder:"openai-chat" help:"Format of the lines, if they are not run events. openai-chat: chats in OpenAI's format, {\"messages\": […]}; each becomes a run of copilot --app in --workspace."`
 	App string `help:"With --as: id of the copilot."`
 	app.WorkspaceFlag
 
 	ignored map[string]int // keys of chats, by the number of their lines
+	apps    runApps        // of the events
 }
 
 // Validate checks the flags.
@@ -64,7 +67,7 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	bar := EventsBar(a, "replay", -1)
 	p.Progress = func(events, _ int64) { bar.Set(events) }
 	bad := 0
-	c.ignored = map[string]int{}
+	c.ignored, c.apps = map[string]int{}, runApps{}
 	for again := true; again && ctx.Err() == nil; again = c.Loop {
 		for _, file := range c.Files {
 			n, err := replayFile(ctx, a, file, p, c.reader(p, workspace))
@@ -82,6 +85,12 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	if err != nil {
 		return err
 	}
+	if c.Wait && ctx.Err() == nil && p.published.Load() > 0 {
+		if err := waitStored(ctx, a, client, p); err != nil {
+			return err
+		}
+	}
+	c.apps.print(a)
 	if bad > 0 {
 		return &app.ExitError{Code: app.ExitFailed, Err: fmt.Errorf("%d lines are not %s and were skipped", bad, c.what())}
 	}

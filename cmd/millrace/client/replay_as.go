@@ -49,12 +49,21 @@ func (c *Replay) reader(p *Publisher, workspace string) lineReader {
 	return func(modified time.Time) func(line []byte, number int) (*kgo.Record, error) {
 		if c.As == "" {
 			return func(line []byte, _ int) (*kgo.Record, error) {
-				record, _, err := p.checker.Record(line)
+				record, decoded, err := p.checker.Record(line)
+				if err == nil {
+					c.apps.add(decoded)
+				}
 				return record, err
 			}
 		}
 		converter := &chatlog.Converter{Workspace: workspace, App: c.App, Base: modified, Ignored: c.ignored}
-		return func(line []byte, number int) (*kgo.Record, error) { return chatRecord(converter, line, number) }
+		return func(line []byte, number int) (*kgo.Record, error) {
+			record, err := chatRecord(converter, line, number)
+			if err == nil {
+				c.apps[runApp{workspace, "copilot", c.App}] = true
+			}
+			return record, err
+		}
 	}
 }
 

@@ -1,12 +1,13 @@
-// Dataset Exports: keeps the rows up to date, and cancels, deletes and downloads exports.
+// Dataset Exports: shows new exports, keeps the rows up to date, and cancels, deletes and downloads exports.
 import { announce } from './app.js';
-import { call, number, page, Problem, size } from './api.js';
+import { call, number, page, plural, Problem, size } from './api.js';
 import { awaited, download, take } from './downloads.js';
 
 const { workspace } = document.body.dataset;
 const ended = new Set(['succeeded', 'failed', 'cancelled']);
 const MOST_STREAMS = 4; // a browser opens six connections to an HTTP/1.1 server, and the page needs some of them
 const POLL = 3000;
+const MOST_ROWS = 300; // of a page that stays open for days
 const streams = new Map();
 
 const rows = () => [...document.querySelectorAll('tbody[data-id]')];
@@ -97,11 +98,36 @@ function follow() {
   }
 }
 
-// poll asks for the running exports that have no stream.
+// news shows exports that were filed since, where they belong in the list. The rows that are there stay as they are.
+async function news() {
+  const list = document.getElementById('list');
+  const fresh = (await page(location.pathname + location.search))?.getElementById('list');
+  const all = [...fresh?.querySelectorAll('tbody[data-id]') ?? []];
+  const arrived = all.filter((row) => !rowOf(row.dataset.id)).length;
+  if (arrived === 0) return;
+  if (arrived < all.length && rows().length < MOST_ROWS) {
+    let last = null;
+    for (const row of all) {
+      const here = rowOf(row.dataset.id);
+      if (!here && last) last.after(document.adoptNode(row));
+      else if (!here) rows()[0].before(document.adoptNode(row));
+      last = here ?? row;
+    }
+  } else { // the first exports of a workspace, or so many that none of the rows is on this page any more
+    const focused = list.contains(document.activeElement);
+    list.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
+    if (focused) rows()[0].focus({ preventScroll: true });
+  }
+  announce(plural(arrived, 'new export', 'new exports'));
+  follow();
+}
+
+// poll asks for new exports, and for the running exports that have no stream.
 async function poll() {
   for (;;) {
     await wait(POLL);
     if (document.hidden) continue;
+    try { await news(); } catch { /* next time */ }
     for (const row of rows()) {
       const { id, status } = row.dataset;
       if (ended.has(status) || 'deleted' in row.dataset || (streams.has(id) && !streams.get(id).dead)) continue;
@@ -133,25 +159,15 @@ async function settle() {
 async function arrive() {
   const id = decodeURIComponent(location.hash.slice(1));
   if (!id) return;
+  for (let i = 0; i < 5 && !rowOf(id) && !location.search; i++) {
+    if (i > 0) await wait(1000);
+    try { await news(); } catch { /* next time */ }
+  }
   const row = rowOf(id);
-  if (row) {
-    row.classList.add('is-target');
-    row.scrollIntoView({ block: 'nearest' });
-    row.focus({ preventScroll: true });
-    return;
-  }
-  const tried = `millrace.arrive:${id}`;
-  if (sessionStorage.getItem(tried) || location.search) return;
-  for (let i = 0; i < 5; i++) {
-    try {
-      await call('GET', `/v1/exports/${encodeURIComponent(id)}`);
-      sessionStorage.setItem(tried, '1');
-      location.reload();
-      return;
-    } catch {
-      await wait(1000);
-    }
-  }
+  if (!row) return;
+  row.classList.add('is-target');
+  row.scrollIntoView({ block: 'nearest' });
+  row.focus({ preventScroll: true });
 }
 
 const texts = {

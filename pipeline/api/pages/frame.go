@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/dashboards/web"
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/export/files"
 )
 
 // frame is the data of every template.
@@ -109,7 +110,7 @@ func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
 		"asset":    a.path,
 		"number":   number,
-		"size":     size,
+		"size":     files.Size,
 		"when":     when,
 		"stamp":    stamp,
 		"duration": duration,

@@ -136,8 +136,6 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 	small, large := 0.000123, 12.5
 	for _, c := range []struct{ got, want string }{
 		{number(0), "0"}, {number(999), "999"}, {number(1234567), "1,234,567"}, {number(-1234), "-1,234"},
-		{size(0), "0 B"}, {size(1023), "1023 B"}, {size(1024), "1.0 KiB"}, {size(10 << 20), "10 MiB"},
-		{size(1<<20 - 1), "1.0 MiB"},
 		{span(-1), "0 ms"}, {span(999 * time.Millisecond), "999 ms"}, {span(1500 * time.Millisecond), "1.5 s"},
 		{span(61 * time.Second), "1 min 01 s"}, {span(90 * time.Minute), "1 h 30 min"},
 		{dollars(nil), ""}, {dollars(&small), "$0.000123"}, {dollars(&large), "$12.50"},

@@ -39,22 +39,6 @@ func plural(n any, one, many string) string {
 	return number(i) + " " + many
 }
 
-// size formats a number of bytes in powers of 1024.
-func size(n int64) string {
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	x, unit := float64(n)/1024, 0
-	for x >= 1023.5 && unit < 4 {
-		x /= 1024
-		unit++
-	}
-	if x < 10 {
-		return fmt.Sprintf("%.1f %ciB", x, "KMGTP"[unit])
-	}
-	return fmt.Sprintf("%.0f %ciB", x, "KMGTP"[unit])
-}
-
 // when formats a time for people, in UTC to the second; stamp formats it for programs.
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
 

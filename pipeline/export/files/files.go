@@ -11,6 +11,7 @@
 //	download.go   Download: into a folder, all or nothing
 //	join.go       the fragments of a split as one file
 //	delete.go     Delete
+//	size.go       Size: a number of bytes for people
 package files
 
 import (

@@ -67,6 +67,32 @@ func TestReplayReadsEveryKindOfFileAndPassesOverBadLines(t *testing.T) {
 	})
 }
 
+func TestReplayWaitsUntilItsRowsCanBeQueried(t *testing.T) {
+	t.Parallel()
+	s := e2etest.NewSite(t)
+	env := append(s.Env, "HTTP_ADDR=:8181")
+	replay := func(run, says, not string, flags ...string) {
+		t.Helper()
+		got := env.Try(t, e2etest.RunLine(run), append([]string{"replay", "-"}, flags...)...)
+		const where = "workspace acme, copilot a: http://127.0.0.1:8181/history?app=a&source=copilot\n"
+		if got.Code != 0 || !strings.Contains(got.Stdout, says) || strings.Contains(got.Stdout, not) ||
+			!strings.Contains(got.Stdout, where) {
+			t.Errorf("replay %v: exit code %d, %q %q", flags, got.Code, got.Stdout, got.Stderr)
+		}
+	}
+	replay("before", "not stored yet: no `millrace ingest` runs", "can be queried")
+	append(s.Env, "INGEST_BATCH_INTERVAL=2s").Start(t, "ingest")
+	e2etest.WaitForCounts(t, s.Conn, time.Minute, map[string]uint64{"SELECT count() FROM runs_latest": 1})
+	replay("now", "they can be queried", "not stored")
+	if n := e2etest.Count(t, s.Conn, "SELECT count() FROM runs_latest"); n != 2 {
+		t.Errorf("%d runs can be queried, want 2", n)
+	}
+	replay("after", "published 1 events", "stored", "--no-wait")
+	if n := e2etest.Count(t, s.Conn, "SELECT count() FROM runs_latest"); n != 2 {
+		t.Errorf("%d runs can be queried at once after --no-wait, want 2", n)
+	}
+}
+
 func TestReplayKeepsToItsRate(t *testing.T) {
 	t.Parallel()
 	s := e2etest.NewSite(t)

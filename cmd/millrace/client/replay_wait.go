@@ -1,0 +1,121 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/pipeline/runs"
+)
+
+// patience is how long ingest may store nothing of what was published before replay stops waiting.
+const patience = time.Minute
+
+// waitStored waits until ingest has stored all records of a publisher. Ingest commits the offset of
+// a record when ClickHouse has its row, or the topic of dead letters the record (invariant 1). If no
+// ingest runs, or Kafka does not let this client see it, waitStored says so and does not wait.
+func waitStored(ctx context.Context, a *app.App, client *kgo.Client, p *Publisher) error {
+	admin, group := kadm.NewClient(client), a.Config.KafkaTopicPrefix+"ingest"
+	began, moved, left := time.Now(), time.Now(), int64(-1)
+	err := app.Poll(ctx, func() (bool, error) {
+		committed, err := admin.FetchOffsets(ctx, group)
+		switch {
+		case errors.Is(err, kerr.GroupAuthorizationFailed):
+			_, err := fmt.Fprintf(a.Stdout, "it is not known when they are stored: grant DESCRIBE on group %s\n",
+				group)
+			return true, err
+		case err != nil && !errors.Is(err, kerr.GroupIDNotFound):
+			if time.Since(moved) > patience {
+				return false, fmt.Errorf("the events are published, but it is not known whether they are stored: offsets of "+
+					"group %s: %w", group, err)
+			}
+			return false, nil
+		}
+		before := left
+		left = p.uncommitted(committed)
+		switch {
+		case left == 0:
+			_, err := fmt.Fprintf(a.Stdout, "stored after %.1f s: they can be queried\n", time.Since(began).Seconds())
+			return true, err
+		case left != before:
+			moved = time.Now()
+		case time.Since(moved) > patience:
+			return false, fmt.Errorf("the events are published, but %d are not stored, and none was within %s: the log of "+
+				"`millrace ingest` has the reason", left, patience)
+		}
+		found, err := admin.DescribeGroups(ctx, group)
+		if g := found[group]; err != nil || g.Err != nil && !errors.Is(g.Err, kerr.GroupIDNotFound) || len(g.Members) > 0 {
+			return false, nil
+		}
+		_, err = fmt.Fprintln(a.Stdout, "not stored yet: no `millrace ingest` runs with this Kafka; it stores them when it starts")
+		return true, err
+	})
+	if ctx.Err() != nil {
+		return errors.New("stopped waiting until the events are stored; they are published")
+	}
+	return err
+}
+
+// uncommitted returns how far the committed offsets are from the ends of what was published.
+func (p *Publisher) uncommitted(committed kadm.OffsetResponses) (left int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for partition, end := range p.ends {
+		at := int64(0)
+		if o, ok := committed.Lookup(p.topic, partition); ok && o.Err == nil {
+			at = max(0, o.At)
+		}
+		left += max(0, end-at)
+	}
+	return left
+}
+
+// runApp is a copilot or a recipe.
+type runApp struct{ workspace, source, id string }
+
+// runApps are the copilots and recipes of run events.
+type runApps map[runApp]bool
+
+func (r runApps) add(e runs.Event) {
+	switch e := e.(type) {
+	case *runs.Run:
+		r[runApp{e.WorkspaceID, e.Source, e.AppID}] = true
+	case *runs.Node:
+		r[runApp{e.WorkspaceID, e.Source, e.AppID}] = true
+	}
+}
+
+// maxApps is the number of apps that are printed.
+const maxApps = 10
+
+// print prints the apps with the pages of their runs.
+func (r runApps) print(a *app.App) {
+	apps := slices.SortedFunc(maps.Keys(r), func(a, b runApp) int {
+		return cmp.Or(cmp.Compare(a.workspace, b.workspace), cmp.Compare(a.source, b.source), cmp.Compare(a.id, b.id))
+	})
+	for i, x := range apps {
+		if i == maxApps {
+			fmt.Fprintf(a.Stdout, "and %s\n", plural(int64(len(apps)-i), "more app"))
+			return
+		}
+		page := url.URL{Path: "/history", RawQuery: url.Values{"source": {x.source}, "app": {x.id}}.Encode()}
+		if host, port, err := net.SplitHostPort(a.Config.HTTPAddr); err == nil && port != "0" {
+			if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+				host = "127.0.0.1"
+			}
+			page.Scheme, page.Host = "http", net.JoinHostPort(host, port)
+		}
+		fmt.Fprintf(a.Stdout, "workspace %s, %s %s: %s\n", x.workspace, x.source, x.id, &page)
+	}
+}
