@@ -147,7 +147,7 @@ func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, p
 func (c Export) print(w io.Writer, what string, r result) {
 	memory := ""
 	if r.memory > 0 {
-		memory = fmt.Sprintf("  peak memory %d MB", r.memory/1e6)
+		memory = fmt.Sprintf("  peak memory %d MiB", r.memory>>20)
 	}
 	fmt.Fprintf(w, "%-32s %6.2f s  %8.0f runs/s%s\n", what, r.took.Seconds(), float64(c.Runs)/r.took.Seconds(), memory)
 }

@@ -48,7 +48,7 @@ func (c Ingest) Run(ctx context.Context, a *app.App) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Stdout, "%d run events, %.0f MB, %.0f bytes each\n", c.Events, float64(size)/1e6,
+		fmt.Fprintf(a.Stdout, "%d run events, %.0f MiB, %.0f bytes each\n", c.Events, float64(size)/(1<<20),
 			float64(size)/float64(c.Events))
 		conn, err := a.Config.DSN.Open()
 		if err != nil {
@@ -81,7 +81,7 @@ func (c Ingest) Run(ctx context.Context, a *app.App) error {
 func (c Ingest) print(w io.Writer, what string, size int64, r result) {
 	memory := ""
 	if r.memory > 0 {
-		memory = fmt.Sprintf("  peak memory %d MB", r.memory/1e6)
+		memory = fmt.Sprintf("  peak memory %d MiB", r.memory>>20)
 	}
 	fmt.Fprintf(w, "%-16s %6.2f s  %8.0f events/s  %6.1f MB/s%s\n", what, r.took.Seconds(),
 		float64(c.Events)/r.took.Seconds(),

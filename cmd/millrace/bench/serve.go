@@ -83,7 +83,7 @@ func (c Serve) export(ctx context.Context, a *app.App) (string, error) {
 	if err = errors.Join(err, process.Wait()); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(a.Stdout, "an export of %d MB\n", done.Bytes/1e6)
+	fmt.Fprintf(a.Stdout, "an export of %d MiB\n", done.Bytes>>20)
 	return done.ExportID, nil
 }
 
@@ -129,8 +129,8 @@ func (c Serve) measure(ctx context.Context, a *app.App, base string, pid int, la
 		return err
 	}
 	before := peakMemory(pid)
-	fmt.Fprintf(a.Stdout, "%d clients poll every %s:            %s, peak memory %d MB\n", c.Pollers, c.Interval, alone,
-		before/1e6)
+	fmt.Fprintf(a.Stdout, "%d clients poll every %s:            %s, peak memory %d MiB\n", c.Pollers, c.Interval, alone,
+		before>>20)
 	var bytes int64
 	began := time.Now()
 	loaded, err := c.poll(ctx, client, polled, func(ctx context.Context) (err error) {
@@ -142,8 +142,8 @@ func (c Serve) measure(ctx context.Context, a *app.App, base string, pid int, la
 	}
 	took := time.Since(began)
 	after := peakMemory(pid)
-	fmt.Fprintf(a.Stdout, "the same, while %d download %d MB each: %s, peak memory %d MB; %.0f MB/s\n", c.Downloads,
-		bytes/1e6/int64(c.Downloads), loaded, after/1e6,
+	fmt.Fprintf(a.Stdout, "the same, while %d download %d MiB each: %s, peak memory %d MiB; %.0f MB/s\n", c.Downloads,
+		bytes>>20/int64(c.Downloads), loaded, after>>20,
 		float64(bytes)/1e6/took.Seconds())
 	fmt.Fprintf(a.Stdout, "ratio of the 95th percentiles %.1f, of memory %.2f\n", loaded.at(95).Seconds()/alone.at(95).
 		Seconds(), float64(after)/float64(before))

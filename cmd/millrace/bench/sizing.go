@@ -121,8 +121,8 @@ func (c Sizing) ingest(ctx context.Context, a *app.App, conn driver.Conn, clickH
 	m := startMeter(cmd.Process.Pid, clickHouse)
 	wait(ctx, c.Lasting)
 	seconds := time.Since(m.began).Seconds()
-	fmt.Fprintf(a.Stdout, "without work: ingest %.3f cores, %d MB; ClickHouse %.3f cores\n", m.used(0)/seconds,
-		peakMemory(cmd.Process.Pid)/1e6, m.used(1)/seconds)
+	fmt.Fprintf(a.Stdout, "without work: ingest %.3f cores, %d MiB; ClickHouse %.3f cores\n", m.used(0)/seconds,
+		peakMemory(cmd.Process.Pid)>>20, m.used(1)/seconds)
 
 	producer, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
@@ -150,10 +150,10 @@ func (c Sizing) ingest(ctx context.Context, a *app.App, conn driver.Conn, clickH
 		return err
 	}
 	fmt.Fprintf(a.Stdout, "%d events (%d runs, %d node runs) of %.0f bytes, %.0f a second: "+
-		"CPU seconds per 1,000 events: ingest %.3f, ClickHouse with merges %.3f; ingest has %d MB at most\n",
+		"CPU seconds per 1,000 events: ingest %.3f, ClickHouse with merges %.3f; ingest has %d MiB at most\n",
 		totals.Events, totals.Runs, totals.Nodes, float64(p.Bytes.Load())/float64(totals.Events),
 		float64(totals.Events)/published, own/float64(totals.Events)*1000, m.used(1)/float64(totals.Events)*1000,
-		peakMemory(cmd.Process.Pid)/1e6)
+		peakMemory(cmd.Process.Pid)>>20)
 	return stop(cmd)
 }
 
@@ -192,8 +192,8 @@ func (c Sizing) exportsOf(ctx context.Context, a *app.App, client *kgo.Client, c
 	if n == c.Exports[0] && name == formats[0].name {
 		wait(ctx, c.Lasting)
 		seconds := time.Since(m.began).Seconds()
-		fmt.Fprintf(a.Stdout, "without work: export %.3f cores, %d MB; ClickHouse %.3f cores\n", m.used(0)/seconds,
-			peakMemory(cmd.Process.Pid)/1e6, m.used(1)/seconds)
+		fmt.Fprintf(a.Stdout, "without work: export %.3f cores, %d MiB; ClickHouse %.3f cores\n", m.used(0)/seconds,
+			peakMemory(cmd.Process.Pid)>>20, m.used(1)/seconds)
 		m = startMeter(cmd.Process.Pid, clickHouse)
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -211,10 +211,10 @@ func (c Sizing) exportsOf(ctx context.Context, a *app.App, client *kgo.Client, c
 		return err
 	}
 	thousands := float64(n*runs) / 1000
-	fmt.Fprintf(a.Stdout, "%2d exports of %d runs, %s, %.1f MB each: "+
-		"CPU seconds per 1,000 runs: export %.4f, ClickHouse %.4f; export has %d MB at most\n",
-		n, runs, name, float64(bytes)/1e6, m.used(0)/thousands, m.used(1)/thousands,
-		peakMemory(cmd.Process.Pid)/1e6)
+	fmt.Fprintf(a.Stdout, "%2d exports of %d runs, %s, %.1f MiB each: "+
+		"CPU seconds per 1,000 runs: export %.4f, ClickHouse %.4f; export has %d MiB at most\n",
+		n, runs, name, float64(bytes)/(1<<20), m.used(0)/thousands, m.used(1)/thousands,
+		peakMemory(cmd.Process.Pid)>>20)
 	return stop(cmd)
 }
 
@@ -228,8 +228,8 @@ func (c Sizing) serve(ctx context.Context, a *app.App, clickHouse int) error {
 	m := startMeter(cmd.Process.Pid, clickHouse)
 	wait(ctx, c.Lasting)
 	seconds := time.Since(m.began).Seconds()
-	fmt.Fprintf(a.Stdout, "without work: serve %.3f cores, %d MB; ClickHouse %.3f cores\n", m.used(0)/seconds,
-		peakMemory(cmd.Process.Pid)/1e6, m.used(1)/seconds)
+	fmt.Fprintf(a.Stdout, "without work: serve %.3f cores, %d MiB; ClickHouse %.3f cores\n", m.used(0)/seconds,
+		peakMemory(cmd.Process.Pid)>>20, m.used(1)/seconds)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 20}}
 	id, err := fileHTTP(ctx, client, base)
 	if err != nil {
@@ -245,9 +245,9 @@ func (c Sizing) serve(ctx context.Context, a *app.App, clickHouse int) error {
 			return err
 		}
 		fmt.Fprintf(a.Stdout, "%d requests of %s: CPU seconds per 1,000: serve %.3f, ClickHouse %.3f; "+
-			"serve has %d MB at most\n",
+			"serve has %d MiB at most\n",
 			polls, strings.ReplaceAll(path, id, "{id}"), m.used(0)/float64(polls)*1000, m.used(1)/float64(polls)*1000,
-			peakMemory(cmd.Process.Pid)/1e6)
+			peakMemory(cmd.Process.Pid)>>20)
 	}
 	return stop(cmd)
 }
