@@ -39,6 +39,12 @@ func TypeOf[R any](list []Column[R], name string) Type {
 	panic("there is no column " + name)
 }
 
+// Text returns the value of the column with this name, which is a text. It panics as TypeOf does.
+func Text[R any](list []Column[R], name string) func(*R) string {
+	TypeOf(list, name)
+	return list[index(list, name)].Value.(func(*R) string)
+}
+
 // Has reports whether the list has a column with this name.
 func Has[R any](list []Column[R], name string) bool { return index(list, name) >= 0 }
 

@@ -1,5 +1,9 @@
 // Package runstore stores run events in ClickHouse: columnar inserts over the native protocol, one
 // block a statement, into the tables runs, nodes and feedback.
+//
+//   - runstore.go: the tables, inserting a batch
+//   - identity.go: one row a run, whatever its sort key
+//   - columns.go: blocks of columns
 package runstore
 
 import (
@@ -39,34 +43,36 @@ type Store struct {
 const (
 	queryInsert = "insert"
 	queryCheck  = "check"
+	queryHide   = "hide"
 )
 
 // New returns a store for a database. The store connects on first use.
 func New(dsn *clickhouse.DSN) *Store {
-	dsn.Timer().Init(queryInsert, queryCheck)
+	dsn.Timer().Init(queryInsert, queryCheck, queryHide)
 	return &Store{
-		runs:     table[runs.Run]{dsn: dsn, name: "runs", columns: columns.Runs},
-		nodes:    table[runs.Node]{dsn: dsn, name: "nodes", columns: columns.Nodes},
+		runs:     table[runs.Run]{dsn: dsn, name: "runs", columns: columns.Runs, identity: runIdentity},
+		nodes:    table[runs.Node]{dsn: dsn, name: "nodes", columns: columns.Nodes, identity: nodeIdentity},
 		feedback: table[runs.Feedback]{dsn: dsn, name: "feedback", columns: columns.Feedback},
 	}
 }
 
-// InsertRuns stores snapshots of runs. Storing a snapshot again changes nothing (invariant 2). It
+// InsertRuns stores snapshots of runs. Storing a snapshot again changes nothing (invariant 2). When it has
+// returned, readers see the newest snapshot of each run, whatever columns of the sort key it changed. It
 // returns the rows that ClickHouse refuses, and stores all others. After an error an unknown part
 // of the rows is stored, and it is safe to insert all of them again; [clickhouse.Classify] tells
 // whether a retry can succeed.
 func (s *Store) InsertRuns(ctx context.Context, rows []*runs.Run) ([]Refused, error) {
-	return s.runs.insertAll(ctx, rows, 0)
+	return s.runs.store(ctx, rows)
 }
 
 // InsertNodes stores snapshots of node runs, as InsertRuns does.
 func (s *Store) InsertNodes(ctx context.Context, rows []*runs.Node) ([]Refused, error) {
-	return s.nodes.insertAll(ctx, rows, 0)
+	return s.nodes.store(ctx, rows)
 }
 
 // InsertFeedback stores snapshots of feedback, as InsertRuns does.
 func (s *Store) InsertFeedback(ctx context.Context, rows []*runs.Feedback) ([]Refused, error) {
-	return s.feedback.insertAll(ctx, rows, 0)
+	return s.feedback.store(ctx, rows)
 }
 
 // Check connects and compares the type of every column that inserts fill. So wrong credentials and
@@ -89,15 +95,25 @@ func (s *Store) Close() {
 }
 
 type table[R any] struct {
-	dsn     *clickhouse.DSN
-	name    string
-	columns []columns.Column[R]
-	block   *block[R] // nil: made for the next insert
-	client  *ch.Client
+	dsn      *clickhouse.DSN
+	name     string
+	columns  []columns.Column[R]
+	identity *identity // nil: it is the whole sort key
+	block    *block[R] // nil: made for the next insert
+	client   *ch.Client
 }
 
 // maxKept is how many bytes of texts a block, and a connection beside it, keep for the next insert.
 const maxKept = 32 << 20
+
+// store inserts rows, and hides the snapshots that they supersede, or that supersede them.
+func (t *table[R]) store(ctx context.Context, rows []*R) ([]Refused, error) {
+	refused, err := t.insertAll(ctx, rows, 0)
+	if err == nil && t.identity != nil {
+		err = t.hideSuperseded(ctx, rows)
+	}
+	return refused, err
+}
 
 // insertAll inserts rows. Where ClickHouse refuses a row, insertAll finds it by halving. Base is
 // the index of rows[0] in the rows of the caller.
