@@ -114,7 +114,8 @@
 // The code cites them by number where it enforces them.
 //
 //  1. An offset is committed only after its records are in ClickHouse or in the dead-letter topic.
-//  2. A run seen many times is one run: rows are idempotent, and every read that users see is deduplicated.
+//  2. A run seen many times is one run, whatever else its snapshots say: rows are idempotent, and every read that
+//     users see is deduplicated.
 //  3. Windows partition the selection: each run is in exactly one window.
 //  4. A fragment is visible whole or not at all; its key is never reused by another attempt.
 //  5. A cut stream is an error: a window whose query did not end cleanly publishes nothing.
@@ -133,6 +134,15 @@
 // 2026-11: rows are idempotent (ReplacingMergeTree by version), and ingest delivers at least once. Insert
 // deduplication tokens would save the rows that a crash repeats. But ClickHouse forgets tokens after a while,
 // and a batch would have to be cut again exactly as before. We gave them up for a rule that always holds.
+//
+// 2026-11: a run is its workspace_id and run_id, but the tables are sorted by source, app and started_at, which
+// exports and History read by. A snapshot that changes one of them lands beside the old row, where no merge
+// finds it. So ingest looks up in a narrow table, after each insert, which of the batch's runs have several
+// sort keys, and inserts a row that hides the old one. A table sorted by identity would give that for
+// nothing, but each export would read all of it. ReplacingMergeTree's is_deleted would spare readers the
+// condition, but an engine cannot be changed while rows are inserted. The price: the keys of all rows once more,
+// and a query for each insert. Until it ends, readers may see both rows; an export whose run moves while it is
+// read counts that run as vanished.
 //
 // 2026-11: we have a JSON reader of our own. No library at hand refuses duplicate keys, NUL, lone surrogates
 // and excess size and depth, names the place, and keeps documents as sent. We gave up a parser that others

@@ -139,8 +139,8 @@ func trouble() []panel {
 				"{{field}}")),
 		lines(about{"Started twice, and cleaned up", "Events that changed a run's started_at, and objects that the " +
 			"janitor removed or could not remove.",
-			"zero; a few objects after a crash.", "a changed started_at makes a second row of the run: producers must keep " +
-				"it. Failures of the janitor are in the log of export."},
+			"zero; a few objects after a crash.", "a changed started_at costs a row more, which hides the run's older one: " +
+				"producers must keep it. Failures of the janitor are in the log of export."},
 			units.Short, 8, over("sum(increase(millrace_ingest_started_at_conflicts_total{$}[$__rate_interval]))",
 				"started_at changed"),
 			over("sum(increase(millrace_janitor_objects_removed_total{$}[$__rate_interval]))", "objects removed"),

@@ -45,8 +45,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rows:           counters("rows_total", "Rows stored, by table.", "table"),
 		commitFailures: counter("commit_failures_total", "Commits of offsets that failed and were tried again."),
 		startedAtConflict: counter("started_at_conflicts_total",
-			"Events whose started_at differs from that of an earlier event of the same run or node run; each makes a second "+
-				"row. Producers must not change started_at."),
+			"Events whose started_at differs from that of an earlier event of the same run or node run. The newest snapshot "+
+				"counts, but each costs a row more. Producers must not change started_at."),
 		unknownFields: counters("unknown_fields_total", "Fields that the contract does not have, by name; they are ignored.",
 			"field"),
 		batchRecords: histogram("batch_records", "Records of a batch.", prometheus.ExponentialBuckets(1, 4, 10)),
