@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
 )
 
@@ -118,7 +119,7 @@ func describeProgress(p *export.Progress) string {
 // DescribeCompletion returns lines that describe how an export ended.
 func DescribeCompletion(c *export.Completion) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d records in %d files, %d bytes\n", c.Status, c.Records, c.Fragments, c.Bytes)
+	fmt.Fprintf(&b, "%s: %d records in %d files, %s\n", c.Status, c.Records, c.Fragments, files.Size(c.Bytes))
 	for _, reason := range slices.Sorted(maps.Keys(c.Dropped)) {
 		fmt.Fprintf(&b, "dropped: %d rows, %s\n", c.Dropped[reason], printable(reason))
 	}
