@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -101,11 +102,10 @@ func (c lettersLs) Run(ctx context.Context, a *app.App) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tTIME\tSTAGE\tERROR\tFROM\tKEY\tBYTES\tDETAIL")
+	fmt.Fprintln(w, "ID\tTIME\tSTAGE\tERROR\tFROM\tKEY\tSIZE\tDETAIL")
 	for _, l := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s/%s/%s\t%s\t%d\t%s\n", l.ID, l.Time.Format(time.DateTime), l.Stage, l.Code, l.Topic,
-			l.Partition, l.Offset,
-			printable(l.Key), l.Bytes, printable(l.Detail))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s/%s/%s\t%s\t%s\t%s\n", l.ID, l.Time.Format(time.DateTime), l.Stage, l.Code, l.Topic,
+			l.Partition, l.Offset, printable(l.Key), files.Size(int64(l.Bytes)), printable(l.Detail))
 	}
 	return w.Flush()
 }
