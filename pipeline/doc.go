@@ -83,6 +83,7 @@
 //	  card/         the dataset card and the other sidecars                                  (pure)
 //	  folder/       the documents of an export in the bucket, which are created once
 //	  message/      the records that the export stages send each other
+//	  notice/       tells what a stage tries again
 //	  dryrun/       what a request would come to
 //	  plan/ extract/ seal/ track/   stages; seal/ has the janitor too
 //	  flow/         tests of all export stages together
@@ -204,6 +205,17 @@
 //
 // 2026-11: a package at the root of the module embeds all documents, so that each stands beside what it is
 // about and exists once. The price: the root has two Go files.
+//
+// 2026-11: a request and its cancel may be in different partitions, because clients choose the partitioner.
+// So plan may read them in any order, also at the same time in two processes. Each first creates its own
+// document in the bucket and then looks for the other's, so that one of the two sees the other. An object in
+// waiting-cancels/ for each cancel that came first lets the janitor find those whose request never comes,
+// without listing all exports. The price: two more reads of the bucket an export, and a second cancel that
+// comes a day after the first, both before their request, is a dead letter.
+//
+// 2026-11: what a stage tries again is told by a plain producer, beside the transactions of the stage: a
+// transaction would tell it when the trouble is over. Such an event has no counts, because the stage that is
+// stuck does not know them. The price: readers merge it, and consumers of the topic meet events without counts.
 //
 // [auth]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/auth
 // [live]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/export/live

@@ -277,6 +277,7 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 		"feedback": "cityHash64(workspace_id, run_id)",
 		"run_keys": "cityHash64(workspace_id, run_id)", "node_keys": "cityHash64(workspace_id, run_id)",
 		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)",
+		"export_notices":    "cityHash64(workspace_id, export_id)",
 		"export_stage_rows": "cityHash64(stage_id)",
 	}
 	if fmt.Sprint(distributed) != fmt.Sprint(want) {

@@ -75,7 +75,22 @@ var (
 func (p Progress) MarshalJSON() ([]byte, error) { return p.marshal(progressedFields) }
 
 // UnmarshalJSON reads the data of the event.
-func (p *Progress) UnmarshalJSON(text []byte) error { return p.unmarshal(text, progressedFields) }
+func (p *Progress) UnmarshalJSON(text []byte) error {
+	if err := p.unmarshal(text, progressedFields); err != nil {
+		return err
+	}
+	var counts struct {
+		PercentDone *float64 `json:"percent_done"`
+	}
+	if err := json.Unmarshal(text, &counts); err != nil {
+		return err
+	}
+	p.Partial = counts.PercentDone == nil
+	if p.Retrying != nil {
+		p.Retrying.At = p.UpdatedAt
+	}
+	return nil
+}
 
 // MarshalJSON writes the data of the event.
 func (c Completion) MarshalJSON() ([]byte, error) {
@@ -137,7 +152,7 @@ func (s *State) marshal(fields []eventField) ([]byte, error) {
 	doc := []byte{'{'}
 	for _, f := range fields {
 		value := reflect.ValueOf(s).Elem().FieldByIndex(f.index)
-		if f.omitEmpty && (value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0) {
+		if (f.omitEmpty || s.Partial) && (value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0) {
 			continue
 		}
 		text, err := json.Marshal(value.Interface())

@@ -12,6 +12,7 @@
 //	cancellation.go  Cancellation: the record that somebody asked to cancel
 //	deletion.go    Deletion: the record that somebody deleted the files
 //	state.go       State: how far an export is, or how it ended
+//	notice.go      Retrying, and progress that tells of cancels and retries alone
 //	events.go      Progress, Completion: State as the data of events
 //	keys.go        names of an export's objects in the bucket
 //

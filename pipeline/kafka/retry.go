@@ -21,6 +21,7 @@ type Retrier struct {
 	Pause    time.Duration // after the first failure; grows fourfold up to MaxPause; each between half and all of it
 	MaxPause time.Duration
 
+	failed          func(Failure)
 	log             *slog.Logger
 	retries, errors *prometheus.CounterVec
 }
@@ -45,6 +46,20 @@ func (c *Config) Retrier(what ...string) Retrier {
 // Limited returns r with limits.
 func (r Retrier) Limited(attempts int, within time.Duration) Retrier {
 	r.Attempts, r.Within = attempts, within
+	return r
+}
+
+// Failure is a failed attempt, after which Do waits and tries again.
+type Failure struct {
+	Err      error
+	Since    time.Time // when the first attempt began
+	Attempts int       // that have failed
+}
+
+// OnFailure returns r that also calls a function after each attempt that is repeated. The function
+// must not block.
+func (r Retrier) OnFailure(failed func(Failure)) Retrier {
+	r.failed = failed
 	return r
 }
 
@@ -99,6 +114,9 @@ func (r Retrier) Do(ctx context.Context, what, about string, try func() error) e
 		}
 		r.retries.WithLabelValues(what).Inc()
 		r.errors.WithLabelValues(classRetry).Inc()
+		if r.failed != nil {
+			r.failed(Failure{Err: err, Since: began, Attempts: tries})
+		}
 		if time.Since(logged) >= logInterval {
 			logged = time.Now()
 			r.log.Warn("failed; trying again", "what", what, "about", about, "tries", tries, "in", wait.Round(time.Millisecond),

@@ -173,6 +173,9 @@ var contracts = []contract{
 	},
 	{
 		eventType: "dev.millrace.export.progressed.v1", open: true,
+		variants: `{"cancelling": true, "retrying":
+			{"stage": "extract", "code": "store_failed", "message": "permission denied", "since": "2026-11-02T08:00:00.000Z",
+			"attempts": 3}}`,
 		fields: identifying + `
 			source enum:copilot|recipe required
 			purpose enum:export_dataset|recipe_evaluation|node_evaluation|node_optimization|fine_tuning required
@@ -190,7 +193,14 @@ var contracts = []contract{
 			fragments count required
 			bytes count required
 			dropped counts required
-			at time required`,
+			at time required
+			cancelling bool
+			retrying object
+			retrying.stage enum:plan|extract|seal required
+			retrying.code code required
+			retrying.message text required
+			retrying.since time required
+			retrying.attempts count required`,
 	},
 	{
 		eventType: "dev.millrace.export.completed.v1", open: true,

@@ -32,6 +32,7 @@ func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 		s := shown{dataset: d, completion: completion}
 		if completion == nil {
 			s.progress, s.unknown = trackedProgress(ctx, a, d.Plan)
+			s.progress.Cancelling = s.progress.Cancelling || d.Cancelling(ctx)
 		}
 		if c.JSON {
 			return s.writeJSON(a)
@@ -143,9 +144,12 @@ func (s shown) status(t *sheet) {
 	case s.completion != nil:
 		t.add("status", "%s", s.completion.Status)
 	case s.progress.Status == export.StatusAccepted:
-		t.add("status", "accepted")
+		t.add("status", "accepted%s", isCancelling(s.progress))
 	default:
-		t.add("status", "running %.0f%%", s.progress.PercentDone)
+		t.add("status", "running %.0f%%%s", s.progress.PercentDone, isCancelling(s.progress))
+	}
+	if s.completion == nil && s.progress.Retrying != nil {
+		t.add("retrying", "%s", describeRetrying(s.progress.Retrying))
 	}
 }
 

@@ -112,8 +112,25 @@ func DescribeFailure(e *export.Error) error {
 }
 
 func describeProgress(p *export.Progress) string {
-	return fmt.Sprintf("%s %.0f%%: %d of %d rows, %d records in %d files", p.Status, p.PercentDone, p.RowsDone,
-		p.RowsPlanned, p.Records, p.Fragments)
+	text := fmt.Sprintf("%s %.0f%%%s: %d of %d rows, %d records in %d files", p.Status, p.PercentDone, isCancelling(p),
+		p.RowsDone, p.RowsPlanned, p.Records, p.Fragments)
+	if p.Retrying != nil {
+		text += "; " + describeRetrying(p.Retrying)
+	}
+	return printable(text)
+}
+
+// isCancelling returns what stands behind the status of an export that is being cancelled.
+func isCancelling(p *export.Progress) string {
+	if p.Cancelling {
+		return ", cancelling"
+	}
+	return ""
+}
+
+func describeRetrying(r *export.Retrying) string {
+	return fmt.Sprintf("%s tries again since %s, %s so far: %s: %s", r.Stage, moment(r.Since),
+		plural(r.Attempts, "attempt"), r.Code, r.Message)
 }
 
 // DescribeCompletion returns lines that describe how an export ended.

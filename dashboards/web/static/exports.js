@@ -19,6 +19,12 @@ function setField(row, name, text) {
   if (field && field.textContent !== text) field.textContent = text;
 }
 
+// note tells of a cancel, and of what is tried again, as the server does.
+const note = ({ cancelling, retrying }) => [
+  cancelling && 'cancelling',
+  retrying && `${retrying.stage} tries again, ${retrying.attempts} failed so far: ${retrying.message}`,
+].filter(Boolean).join('; ');
+
 // progress updates the progress of a row in place.
 function progress(id, event) {
   const row = rowOf(id);
@@ -32,6 +38,7 @@ function progress(id, event) {
   setField(row, 'records', number(event.records ?? 0));
   setField(row, 'size', size(event.bytes ?? 0));
   if (event.rows_planned) setField(row, 'rows', `${number(event.rows_done ?? 0)} of ${number(event.rows_planned)} rows`);
+  setField(row, 'note', note(event));
   const badge = row.querySelector('.badge');
   if (event.status && badge && event.status !== row.dataset.status && !ended.has(event.status)) {
     row.dataset.status = event.status;

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/export"
@@ -159,9 +160,22 @@ func newExportRow(e *live.Export, c *auth.Caller) exportRow {
 	}
 	row.CanView = e.Status == export.StatusSucceeded && !row.Deleted
 	write := c.Has(auth.ExportsWrite)
-	row.CanCancel = row.Active && write
+	row.CanCancel = row.Active && write && !e.Cancelling
 	row.CanDelete = row.CanView && write
 	return row
+}
+
+// Note tells of a cancel, and of what is tried again; "" where there is nothing to tell. The script
+// of the page writes the same.
+func (e exportRow) Note() string {
+	var parts []string
+	if e.Cancelling {
+		parts = append(parts, "cancelling")
+	}
+	if r := e.Retrying; r != nil {
+		parts = append(parts, fmt.Sprintf("%s tries again, %d failed so far: %s", r.Stage, r.Attempts, r.Message))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Details reports whether the row has details to unfold.

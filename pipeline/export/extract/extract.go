@@ -39,6 +39,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/export/notice"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
@@ -84,6 +85,7 @@ type Stage struct {
 	plans    folder.Plans
 	reads    kafka.Retrier // for documents
 	attempts kafka.Retrier // for windows
+	notices  *notice.Reporter
 	metrics  *metrics
 	widths   widths
 }
@@ -95,7 +97,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	}
 	cfg.Name, cfg.Topic, cfg.Outputs = export.StageExtract, event.TopicExportWindows, []string{event.TopicExportResults}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, reads: cfg.Retrier(tryRead, tryExtract),
-		metrics: newMetrics(cfg.Metrics)}
+		notices: notice.New(cfg.Config.Config, export.StageExtract), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(queryRows, querySnapshot)
 	s.attempts = s.reads.Limited(maxAttempts, maxDuration)
 	s.attempts.Pause = cfg.Pause
@@ -125,6 +127,7 @@ func (s *Stage) Ready() (ready []<-chan struct{}) {
 
 // Run consumes until ctx is done, see [stage.Stage.Run].
 func (s *Stage) Run(ctx context.Context) error {
+	defer s.notices.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range s.lanes {
 		group.Go(func() error { return l.Run(ctx) })
@@ -167,7 +170,15 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		return s.result(p, w.Window, nil), nil
 	}
 	tries := 0
-	err = s.attempts.Do(ctx, tryExtract, fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
+	tell := func(f kafka.Failure) {
+		switch {
+		case errors.As(f.Err, new(storeError)):
+			s.notices.Tell(notice.Of(w.ID, p), export.StoreFailed, f)
+		case isClickHouse(f.Err):
+			s.notices.Tell(notice.Of(w.ID, p), export.ReadFailed, f)
+		}
+	}
+	err = s.attempts.OnFailure(tell).Do(ctx, tryExtract, fmt.Sprintf("%s/%d", w.ID, w.Window), func() error {
 		if tries++; tries > 1 { // the export may have failed or been cancelled since
 			if over, err := f.Ended(ctx); over && err == nil {
 				return kafka.Permanent(errEnded)
@@ -215,7 +226,7 @@ const (
 func (s *Stage) inspect(ctx context.Context, f folder.Folder, window int) (
 	p *export.Plan, state windowState, err error,
 ) {
-	err = s.reads.Do(ctx, tryRead, f.ID.String(), func() error {
+	err = s.reads.OnFailure(s.notices.Store(notice.Of(f.ID, nil))).Do(ctx, tryRead, f.ID.String(), func() error {
 		p, err = s.plans.Of(ctx, f)
 		if errors.Is(err, bucket.ErrNotFound) {
 			p = nil

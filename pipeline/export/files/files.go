@@ -113,6 +113,15 @@ func (d *Dataset) Completion() (*export.Completion, error) {
 	return export.NewCompletion(d.Plan, d.manifest, d.folder.Bucket.URL(d.folder.Key(export.ManifestName)), card.LoadWith)
 }
 
+// Cancelling reports whether somebody asked to cancel the export, and it has not ended.
+func (d *Dataset) Cancelling(ctx context.Context) bool {
+	if d.Manifest != nil {
+		return false
+	}
+	c, err := d.folder.Cancellation(ctx)
+	return err == nil && c.Reaches(d.Plan.RequestedAt)
+}
+
 // data returns the data files, in the order of their records.
 func (d *Dataset) data() []export.File {
 	var files []export.File

@@ -23,6 +23,7 @@ type board struct {
 	mu      sync.Mutex
 	entries map[export.ID]*entry
 	clock   int64 // counts uses of entries
+	now     func() time.Time
 }
 
 type entry struct {
@@ -31,6 +32,8 @@ type entry struct {
 	// tells the first request of this id from others; it is "" if none was seen.
 	requestOnly bool
 	hash        string
+	// notice tells of a cancel and of what is tried again, which every later state keeps.
+	notice *export.State
 	// unplanned means that ClickHouse and the bucket were asked, and do not know the export. All
 	// news about it comes by the topics.
 	unplanned bool
@@ -50,8 +53,16 @@ func (b *board) apply(topic string, r *kgo.Record) {
 		return
 	}
 	e, err := event.Decode(r)
-	if err == nil && (e.Type == "" || e.Type == export.TypeRequested) {
+	switch {
+	case err != nil:
+	case e.Type == "" || e.Type == export.TypeRequested:
 		b.requested(&e)
+	case e.Type == export.TypeCancelled:
+		if c, err := export.ParseCancel(e.Data); err == nil {
+			notice := export.NewNotice(c.ID, nil, time.Time{}, e.Time)
+			notice.Cancelling = true
+			b.change(c.ID, func(x *entry) { x.advance(&notice.State) })
+		}
 	}
 }
 
@@ -89,7 +100,7 @@ func (b *board) requested(e *event.Event) {
 	}
 	b.change(r.ID, func(x *entry) {
 		if x.hash == "" && x.state == nil {
-			x.hash, x.state, x.requestOnly = hash, requestedState(r, e.Time), true
+			x.hash, x.state, x.requestOnly = hash, requestedState(r, e.Time).With(x.notice), true
 		}
 	})
 }
@@ -105,14 +116,31 @@ func requestedState(r *export.Request, at time.Time) *export.State {
 
 // advance takes over a state unless the entry has one that is further, and reports whether it did.
 // Events can come more than once and, on two topics, in any order.
+//
+// A notice advances no field but its own. If the entry has no state, advance keeps the notice for
+// the first one, and reports false.
 func (x *entry) advance(s *export.State) bool {
+	if s.Cancelling || s.Retrying != nil {
+		if x.notice != nil {
+			x.notice = s.With(x.notice)
+		} else {
+			x.notice = s
+		}
+	}
+	if s.Partial {
+		if x.state == nil || x.state.Status.Final() {
+			return false
+		}
+		x.state = x.state.With(x.notice)
+		return true
+	}
 	if old := x.state; old != nil && !x.requestOnly && !s.Status.Final() {
 		if old.Status.Final() || cmp.Or(cmp.Compare(s.WindowsDone, old.WindowsDone),
 			cmp.Compare(s.RowsDone, old.RowsDone)) < 0 {
 			return false
 		}
 	}
-	x.state, x.requestOnly = s, false
+	x.state, x.requestOnly = s.With(x.notice), false
 	return true
 }
 
@@ -174,7 +202,7 @@ func (b *board) known(id export.ID) (k known) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if x := b.entries[id]; x != nil {
-		k = known{x.state, x.requestOnly, x.unplanned, x.hash}
+		k = known{x.state.Current(b.now()), x.requestOnly, x.unplanned, x.hash}
 	}
 	return k
 }
@@ -195,7 +223,7 @@ func (b *board) ofWorkspace(workspace string) map[export.ID]*export.State {
 	all := map[export.ID]*export.State{}
 	for id, x := range b.entries {
 		if id.WorkspaceID == workspace && x.state != nil {
-			all[id] = x.state
+			all[id] = x.state.Current(b.now())
 		}
 	}
 	return all

@@ -83,7 +83,7 @@ func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) 
 			if !x.advance(s) {
 				continue
 			}
-			if err := changed(s); err != nil {
+			if err := changed(x.state); err != nil {
 				return err
 			}
 			if s.Status.Final() {

@@ -12,6 +12,7 @@ import (
 func goldens() map[string]*clickhousetest.Golden {
 	get, list := &clickhousetest.Golden{}, &clickhousetest.Golden{}
 	get.Add("an export", getQuery(export.ID{WorkspaceID: "acme", ExportID: "e1"}))
+	get.Add("notices", noticesQuery("acme", []string{"e1", "e2"}))
 	after := &position{At: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), ID: "e1"}
 	list.Add("first page", listQuery(&Query{Workspace: "acme", Limit: 50}, nil))
 	list.Add("a later page", listQuery(&Query{Workspace: "acme", Limit: 50}, after))

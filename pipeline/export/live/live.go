@@ -77,6 +77,8 @@ type Config struct {
 	// on Kafka waits for a third of it.
 	Timeout time.Duration
 	Timer   *clickhouse.Timer // measures the queries; may be nil
+	// Now is the clock by which a retry that is not renewed is hidden; default time.Now.
+	Now func() time.Time
 }
 
 // Exports serves the exports of all workspaces. Every method takes the workspace, and finds nothing
@@ -99,14 +101,17 @@ type Exports struct {
 // while Run runs.
 func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 	cfg.Name = "serve"
-	cfg.Timer.Init(queryGet, queryList)
+	cfg.Timer.Init(queryGet, queryList, queryNotices)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	return &Exports{
 		cfg: cfg, retry: cfg.Retrier(tryOffsets),
 		requests: Requests{Producer: cfg.Producer, TopicPrefix: cfg.TopicPrefix, Source: "millrace/serve",
 			Timeout: cfg.Timeout},
-		stored: Stored{conn, cfg.Timer}, bucket: b, board: board{entries: map[export.ID]*entry{}}, tail: newTail(),
-		ready: make(chan struct{}), deleted: map[export.ID]*export.Deletion{},
+		stored: Stored{conn, cfg.Timer}, bucket: b, tail: newTail(), ready: make(chan struct{}),
+		board: board{entries: map[export.ID]*entry{}, now: cfg.Now}, deleted: map[export.ID]*export.Deletion{},
 	}
 }
 

@@ -39,16 +39,14 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) 
 	inClickHouse, err := e.stored.Get(ctx, id)
 	switch {
 	case inClickHouse != nil:
-		e.board.remember(inClickHouse)
-		return inClickHouse, nil
+		return e.board.remember(inClickHouse), nil
 	case err != nil:
 		e.cfg.Log.Warn("cannot read an export from ClickHouse; reading the bucket", "export", id.String(), "error", err)
 	}
 	if inBucket, err := e.inBucket(ctx, id); err != nil {
 		return nil, err
 	} else if inBucket != nil {
-		e.board.remember(inBucket)
-		return inBucket, nil
+		return e.board.remember(inBucket), nil
 	}
 	if k.state != nil {
 		if err == nil {
@@ -84,17 +82,22 @@ func (e *Exports) inBucket(ctx context.Context, id export.ID) (*export.State, er
 	case completion != nil:
 		return &completion.State, nil
 	}
-	return &export.NewProgress(d.Plan, export.StatusAccepted, &export.Tally{}, d.Plan.AcceptedAt).State, nil
+	x := &export.NewProgress(d.Plan, export.StatusAccepted, &export.Tally{}, d.Plan.AcceptedAt).State
+	x.Cancelling = d.Cancelling(ctx)
+	return x, nil
 }
 
 // remember keeps a state from ClickHouse or the bucket. Both can be ahead of the topics, and later
-// answers must not go back. It also makes answers about an ended export cheap.
-func (b *board) remember(s *export.State) {
+// answers must not go back. It also makes answers about an ended export cheap. It returns the state
+// with what the topics told of cancels and retries.
+func (b *board) remember(s *export.State) *export.State {
 	b.change(s.ID, func(x *entry) {
 		if x.state == nil || !x.state.Status.Final() {
 			x.advance(s)
 		}
+		s = s.With(x.notice)
 	})
+	return s.Current(b.now())
 }
 
 // position is the place of an export in a listing.

@@ -3,7 +3,9 @@ package live
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +25,9 @@ type Stored struct {
 
 // Names of the queries in metrics.
 const (
-	queryGet  = "export"
-	queryList = "exports"
+	queryGet     = "export"
+	queryList    = "exports"
+	queryNotices = "notices"
 )
 
 // readTimeout bounds one query.
@@ -59,7 +62,7 @@ func (s Stored) Get(ctx context.Context, id export.ID) (*export.State, error) {
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
-	return &list[0], nil
+	return &list[0], s.notice(ctx, id.WorkspaceID, list)
 }
 
 // List returns a page as [Exports.List] does, without exports that track has not written yet, and
@@ -86,11 +89,16 @@ func (s Stored) List(ctx context.Context, q Query) (*Page, error) {
 // list returns the exports of a page and, if there are more, the position of the last one.
 func (s Stored) list(ctx context.Context, q *Query, after *position) ([]export.State, *position, error) {
 	list, err := s.query(ctx, queryList, listQuery(q, after))
-	if err != nil || len(list) <= q.Limit {
-		return list, nil, err
+	if err != nil {
+		return nil, nil, err
 	}
-	last := positionOf(&list[q.Limit-1])
-	return list[:q.Limit], &last, nil
+	var last *position
+	if len(list) > q.Limit {
+		list = list[:q.Limit]
+		at := positionOf(&list[q.Limit-1])
+		last = &at
+	}
+	return list, last, s.notice(ctx, q.Workspace, list)
 }
 
 // listQuery selects the exports of a page after a position, and one more.
@@ -147,4 +155,59 @@ func (s Stored) query(ctx context.Context, name string, q clickhouse.Query) (lis
 		return nil, fmt.Errorf("read the exports: %w", clickhouse.Explain(err))
 	}
 	return list, nil
+}
+
+// noticesQuery selects the cancels and the newest retries of exports.
+func noticesQuery(workspace string, ids []string) clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT export_id, max(cancelling) AS was_cancelled, argMax(retrying_stage, key) AS stage, " +
+		"argMax(retrying_code, key) AS code, argMax(retrying_message, key) AS message, " +
+		"argMax(retrying_since, key) AS since, toInt64(argMax(retrying_attempts, key)) AS attempts, " +
+		"max(key).2 AS retried_at\n" +
+		"FROM (SELECT *, (retrying_stage != '', at) AS key FROM export_notices WHERE workspace_id = " +
+		b.ID("workspace", workspace) + " AND export_id IN " + b.IDs("exports", ids) + ")\nGROUP BY export_id")
+}
+
+// noticeRow is a row of noticesQuery.
+type noticeRow struct {
+	ExportID   string    `ch:"export_id"`
+	Cancelling bool      `ch:"was_cancelled"`
+	Stage      string    `ch:"stage"`
+	Code       string    `ch:"code"`
+	Message    string    `ch:"message"`
+	Since      time.Time `ch:"since"`
+	Attempts   int64     `ch:"attempts"`
+	At         time.Time `ch:"retried_at"`
+}
+
+// notice adds what export_notices has to exports of a workspace that have not ended.
+func (s Stored) notice(ctx context.Context, workspace string, list []export.State) (err error) {
+	running := map[string]*export.State{}
+	for i := range list {
+		if !list[i].Status.Final() {
+			running[list[i].ExportID] = &list[i]
+		}
+	}
+	if len(running) == 0 {
+		return nil
+	}
+	end := s.Timer.Start(queryNotices)
+	defer func() { end(err) }()
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	var rows []noticeRow
+	q := noticesQuery(workspace, slices.Sorted(maps.Keys(running)))
+	if err := s.Conn.Select(q.Context(ctx), &rows, q.SQL); err != nil {
+		return fmt.Errorf("read what exports wait for: %w", clickhouse.Explain(err))
+	}
+	for _, r := range rows {
+		x := running[r.ExportID]
+		x.Cancelling = r.Cancelling
+		if r.Stage != "" {
+			x.Retrying = &export.Retrying{Stage: r.Stage, Code: r.Code, Message: r.Message, Since: r.Since,
+				Attempts: r.Attempts, At: r.At}
+		}
+		*x = *x.Current(time.Now())
+	}
+	return nil
 }

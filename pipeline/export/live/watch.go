@@ -83,6 +83,7 @@ func (b *board) look(id export.ID) (*export.State, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	x := b.entries[id]
+	x.state = x.state.Current(b.now()) // the same state as long as nothing is to hide
 	if x.changed == nil {
 		x.changed = make(chan struct{})
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -39,6 +40,7 @@ type world struct {
 	client *kgo.Client
 
 	timeout time.Duration
+	now     func() time.Time // of servers; nil: the clock
 }
 
 func newWorld(t *testing.T) *world {
@@ -91,7 +93,7 @@ func (w *world) server() *live.Exports {
 		w.Fatal(err)
 	}
 	e := live.New(live.Config{Config: w.config(slog.NewTextHandler(w.Output(), nil)), Producer: w.newClient(),
-		Timeout: w.timeout}, conn, w.bucket)
+		Timeout: w.timeout, Now: w.now}, conn, w.bucket)
 	ctx, cancel := context.WithCancel(w.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -202,6 +204,22 @@ func (w *world) end(p *export.Plan, status export.Status) *export.Completion {
 	}
 	w.publish(event.TopicExportCompletions, export.TypeCompleted, p.ID, c)
 	return c
+}
+
+// conn returns a connection to ClickHouse.
+func (w *world) conn() driver.Conn {
+	w.Helper()
+	conn, err := w.dsn.Open()
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func describe(x *live.Export, err error) string {
+	text, _ := json.Marshal(x)
+	return fmt.Sprintf("%s, %v", text, err)
 }
 
 func id(name string) export.ID { return export.ID{WorkspaceID: "acme", ExportID: name} }

@@ -39,6 +39,19 @@ func Progress(topicPrefix string, p *export.Plan, progress *export.Progress) *kg
 	})
 }
 
+// Notice returns the record of a partial progress event.
+func Notice(topicPrefix string, notice *export.Progress, traceParent string) *kgo.Record {
+	p := &export.Plan{ID: notice.ID, TraceParent: traceParent}
+	id := p.String() + "/cancelling"
+	if r := notice.Retrying; r != nil {
+		id = fmt.Sprintf("%s/retrying/%s/%d", p.ID, r.Stage, notice.UpdatedAt.UnixMilli())
+	}
+	return record(topicPrefix, p, message{
+		topic: event.TopicExportProgress, key: p.Key(), kind: export.TypeProgressed, at: notice.UpdatedAt,
+		id: id, data: notice,
+	})
+}
+
 // Completion returns the record of a completion event.
 func Completion(topicPrefix string, p *export.Plan, c *export.Completion) *kgo.Record {
 	return record(topicPrefix, p, message{

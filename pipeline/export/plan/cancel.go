@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/export/notice"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/sinks/bucket"
@@ -24,14 +27,15 @@ func (s *Stage) cancel(ctx context.Context, r *kgo.Record, e *event.Event) ([]*k
 	}
 	f := folder.Folder{Bucket: s.bucket, ID: c.ID}
 	mine := &export.Cancellation{ID: c.ID, RequestedBy: c.RequestedBy, FiledAt: r.Timestamp.UTC()}
-	stored, err := s.createCancel(ctx, f, mine)
+	store := s.retry.OnFailure(s.notices.Store(notice.Of(c.ID, nil)))
+	stored, err := createCancel(ctx, store, f, mine)
 	if stored == nil || err != nil { // the export has ended
 		return nil, err
 	}
 	if err := s.cfg.ReachFailpoint(AfterCancel); err != nil {
 		return nil, err
 	}
-	p, err := s.readPlan(ctx, f)
+	p, err := readPlan(ctx, store, f)
 	if err != nil {
 		return nil, err
 	}
@@ -43,15 +47,17 @@ func (s *Stage) cancel(ctx context.Context, r *kgo.Record, e *event.Event) ([]*k
 	}
 	s.metrics.count(p.Request, cancelled)
 	s.cfg.Log.Info("an export is cancelled", "export", p.String(), "by_record", kafka.Position(r))
-	return []*kgo.Record{s.result(p, export.Cancelled)}, nil
+	told := export.NewNotice(p.ID, p.Request, p.RequestedAt, r.Timestamp.UTC().Truncate(time.Millisecond))
+	told.Cancelling = true
+	return []*kgo.Record{message.Notice(s.cfg.TopicPrefix, told, p.TraceParent), s.result(p, export.Cancelled)}, nil
 }
 
 // createCancel creates cancel.json and returns the cancellation in the bucket, nil where the export
 // has ended.
-func (s *Stage) createCancel(ctx context.Context, f folder.Folder, mine *export.Cancellation) (
+func createCancel(ctx context.Context, retry kafka.Retrier, f folder.Folder, mine *export.Cancellation) (
 	stored *export.Cancellation, err error,
 ) {
-	err = s.retry.Do(ctx, tryCancel, f.ID.String(), func() error {
+	err = retry.Do(ctx, tryCancel, f.ID.String(), func() error {
 		over, err := f.Ended(ctx)
 		if over || err != nil {
 			return err
@@ -63,8 +69,8 @@ func (s *Stage) createCancel(ctx context.Context, f folder.Folder, mine *export.
 }
 
 // readCancel returns the cancellation of the export, nil where it has none.
-func (s *Stage) readCancel(ctx context.Context, f folder.Folder) (c *export.Cancellation, err error) {
-	err = s.retry.Do(ctx, tryCancel, f.ID.String(), func() error {
+func readCancel(ctx context.Context, retry kafka.Retrier, f folder.Folder) (c *export.Cancellation, err error) {
+	err = retry.Do(ctx, tryCancel, f.ID.String(), func() error {
 		c, err = f.Cancellation(ctx)
 		if errors.Is(err, bucket.ErrNotFound) {
 			c, err = nil, nil

@@ -10,7 +10,9 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/notice"
 	"github.com/millrace/millrace/pipeline/export/selection"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 )
 
@@ -32,7 +34,8 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	}
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
 	p.Selection = p.Request.Selection
-	err := s.retry.Limited(countAttempts, 0).Do(ctx, trySelect, p.String(), func() error {
+	tell := func(f kafka.Failure) { s.notices.Tell(notice.Of(p.ID, p), export.PlanFailed, f) }
+	err := s.retry.Limited(countAttempts, 0).OnFailure(tell).Do(ctx, trySelect, p.String(), func() error {
 		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p) })
 	})
 	switch {

@@ -36,6 +36,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/export/notice"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
@@ -73,6 +74,7 @@ type Stage struct {
 	dsn     *clickhouse.DSN
 	bucket  *bucket.Bucket
 	retry   kafka.Retrier
+	notices *notice.Reporter
 	metrics *metrics
 }
 
@@ -87,10 +89,16 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Name, cfg.Topic = export.StagePlan, event.TopicExportRequests
 	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel),
-		metrics: newMetrics(cfg.Metrics)}
+		notices: notice.New(cfg.Config.Config, export.StagePlan), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
+}
+
+// Run consumes until ctx is done, see [stage.Stage.Run].
+func (s *Stage) Run(ctx context.Context) error {
+	defer s.notices.Close()
+	return s.Stage.Run(ctx)
 }
 
 func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
@@ -133,19 +141,22 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 		return nil, err
 	}
 	f := folder.Folder{Bucket: s.bucket, ID: request.ID}
-	p, err := s.readPlan(ctx, f)
+	about := notice.Subject{ID: request.ID, Request: request, RequestedAt: e.Time.UTC().Truncate(time.Millisecond),
+		TraceParent: e.TraceParent}
+	store := s.retry.OnFailure(s.notices.Store(about))
+	p, err := readPlan(ctx, store, f)
 	if err != nil {
 		return nil, err
 	}
 	if p == nil {
 		draft := &export.Plan{
 			Version: export.PlanVersion, ID: request.ID, Hash: hash, PlannedBy: position,
-			RequestedAt: e.Time.UTC().Truncate(time.Millisecond), TraceParent: e.TraceParent, Request: request,
+			RequestedAt: about.RequestedAt, TraceParent: e.TraceParent, Request: request,
 		}
 		if err := s.decide(ctx, draft, mistakes); err != nil {
 			return nil, err
 		}
-		if p, err = s.createPlan(ctx, f, draft); err != nil {
+		if p, err = createPlan(ctx, store, f, draft); err != nil {
 			return nil, err
 		}
 		if p.Snapshot != draft.Snapshot { // another process was faster
@@ -168,7 +179,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 	if err := s.cfg.ReachFailpoint(AfterPlan); err != nil {
 		return nil, err
 	}
-	c, err := s.readCancel(ctx, f)
+	c, err := readCancel(ctx, store, f)
 	if err != nil {
 		return nil, err
 	}
@@ -184,8 +195,8 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 }
 
 // readPlan returns the plan of the export, nil where it has none.
-func (s *Stage) readPlan(ctx context.Context, f folder.Folder) (p *export.Plan, err error) {
-	err = s.retry.Do(ctx, tryRead, f.ID.String(), func() error {
+func readPlan(ctx context.Context, retry kafka.Retrier, f folder.Folder) (p *export.Plan, err error) {
+	err = retry.Do(ctx, tryRead, f.ID.String(), func() error {
 		p, err = f.Plan(ctx)
 		if errors.Is(err, bucket.ErrNotFound) {
 			p, err = nil, nil
@@ -195,8 +206,9 @@ func (s *Stage) readPlan(ctx context.Context, f folder.Folder) (p *export.Plan, 
 	return p, err
 }
 
-func (s *Stage) createPlan(ctx context.Context, f folder.Folder, draft *export.Plan) (p *export.Plan, err error) {
-	err = s.retry.Do(ctx, tryCreate, f.ID.String(), func() error {
+func createPlan(ctx context.Context, retry kafka.Retrier, f folder.Folder, draft *export.Plan) (p *export.Plan,
+	err error) {
+	err = retry.Do(ctx, tryCreate, f.ID.String(), func() error {
 		p, err = f.CreatePlan(ctx, draft)
 		return err
 	})
@@ -210,6 +222,7 @@ func (s *Stage) announce(p *export.Plan, isCancelled bool) []*kgo.Record {
 		return []*kgo.Record{s.result(p, export.Refused)}
 	}
 	progress := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.AcceptedAt)
+	progress.Cancelling = isCancelled
 	out := []*kgo.Record{message.Progress(s.cfg.TopicPrefix, p, progress)}
 	switch {
 	case isCancelled:

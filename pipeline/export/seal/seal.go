@@ -38,6 +38,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/export/notice"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
@@ -69,6 +70,7 @@ type Stage struct {
 	bucket  *bucket.Bucket
 	plans   folder.Plans
 	tallies tallies
+	notices *notice.Reporter
 	metrics *metrics
 	retry   kafka.Retrier // without a limit: no other stage can end an export
 }
@@ -81,10 +83,17 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Name, cfg.Topic = export.StageSeal, event.TopicExportResults
 	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress, event.TopicExportWindows,
 		event.TopicExportCompletions}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySeal), metrics: newMetrics(cfg.Metrics)}
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySeal), metrics: newMetrics(cfg.Metrics),
+		notices: notice.New(cfg.Config.Config, export.StageSeal)}
 	dsn.Timer().Init(selection.QueryDrop)
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
+}
+
+// Run consumes until ctx is done, see [stage.Stage.Run].
+func (s *Stage) Run(ctx context.Context) error {
+	defer s.notices.Close()
+	return s.Stage.Run(ctx)
 }
 
 func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
@@ -94,7 +103,8 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	}
 	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result,
 		position: kafka.Position(r)}
-	err = s.retry.Do(ctx, trySeal, result.String(), func() error { return w.process(ctx) })
+	tell := func(f kafka.Failure) { s.notices.Tell(notice.Of(result.ID, w.plan), export.StoreFailed, f) }
+	err = s.retry.OnFailure(tell).Do(ctx, trySeal, result.String(), func() error { return w.process(ctx) })
 	return w.out, err
 }
 

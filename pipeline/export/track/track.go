@@ -249,7 +249,14 @@ func (s *Stage) store(ctx context.Context, rows []row) error {
 func (s *Stage) insert(ctx context.Context, rows []row) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
-	err := s.dsn.Timer().Time(queryInsert, func() error { return appendEvents(ctx, s.history, rows) })
+	err := s.dsn.Timer().Time(queryInsert, func() error {
+		if hasNotices(rows) {
+			if err := appendNotices(ctx, s.history, rows); err != nil {
+				return err
+			}
+		}
+		return appendEvents(ctx, s.history, rows)
+	})
 	if err == nil {
 		return nil
 	}
