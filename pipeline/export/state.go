@@ -54,7 +54,7 @@ type State struct {
 	CompletedAt *time.Time `json:"completed_at" ch:"completed_at" event:",completed"`
 	UpdatedAt   time.Time  `json:"updated_at" ch:"at" event:"at,progressed"`
 	// Cancelling and Retrying are of exports that have not ended. Table export_notices has them.
-	Cancelling bool      `json:"cancelling,omitempty" event:"cancelling,progressed,omitempty" doc:"Somebody asked to cancel it, and it has not ended yet."`
+	Cancelling bool      `json:"cancelling" event:"cancelling,progressed,omitempty" doc:"Somebody asked to cancel it, and it has not ended yet."`
 	Retrying   *Retrying `json:"retrying,omitempty" event:"retrying,progressed,omitempty" doc:"What is tried again, while something is."`
 	// Partial means that the state tells nothing but its identity, Cancelling and Retrying: readers
 	// keep what they know of the other fields.

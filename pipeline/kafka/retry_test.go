@@ -77,3 +77,22 @@ func TestRetriesEndWithTheirContext(t *testing.T) {
 		}
 	})
 }
+
+func TestEachFailureThatIsRepeatedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := &Config{Log: slog.New(slog.DiscardHandler)}
+		began, tries := time.Now(), 0
+		var told []Failure
+		retrier := cfg.Retrier().Limited(3, 0).OnFailure(func(f Failure) { told = append(told, f) })
+		failed := errors.New("failed")
+		err := retrier.Do(t.Context(), "x", "y", func() error { tries++; return failed })
+		if !errors.Is(err, failed) || tries != 3 || len(told) != 2 {
+			t.Fatalf("%v after %d tries, told %v", err, tries, told)
+		}
+		for i, f := range told { // the last one is returned
+			if f.Attempts != i+1 || !errors.Is(f.Err, failed) || !f.Since.Equal(began) {
+				t.Errorf("told %+v", f)
+			}
+		}
+	})
+}

@@ -21,7 +21,7 @@ COMMENT 'Cancels and retries of exports, appended; read exports';
 {{distributed "export_notices" "cityHash64(workspace_id, export_id)"}};
 
 CREATE OR REPLACE VIEW exports {{on_cluster}} AS
-SELECT events.*, completed_at IS NULL AND was_cancelled AS cancelling,
+SELECT events.*, toBool(completed_at IS NULL AND was_cancelled) AS cancelling,
     if(completed_at IS NULL AND retry.6 >= now64(6) - INTERVAL 60 SECOND, retry.1, '') AS retrying_stage,
     if(retrying_stage != '', retry.2, '') AS retrying_code,
     if(retrying_stage != '', retry.3, '') AS retrying_message,

@@ -169,7 +169,7 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		s.metrics.window(p, written)
 		return s.result(p, w.Window, nil), nil
 	}
-	tries := 0
+	tries, began := 0, time.Now()
 	tell := func(f kafka.Failure) {
 		switch {
 		case errors.As(f.Err, new(storeError)):
@@ -198,7 +198,8 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		return s.result(p, w.Window, nil), nil
 	case ctx.Err() != nil || errors.As(err, new(crash)):
 		return nil, err
-	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop:
+	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop: // the stage stops, and tries again when it is started
+		tell(kafka.Failure{Err: err, Since: began, Attempts: tries})
 		return nil, clickhouse.Explain(err)
 	}
 	if over, err := f.Ended(ctx); over && err == nil { // as by a cancel: then seal drops the snapshot

@@ -149,11 +149,17 @@ func (r *Reporter) produce(cfg kafka.Config, record *kgo.Record) {
 	})
 }
 
-// Close closes the producer. Notices that are not sent yet are lost.
+// flushLimit is how long Close waits for Kafka.
+const flushLimit = 2 * time.Second
+
+// Close sends the notices that are left, if Kafka answers at once, and closes the producer.
 func (r *Reporter) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.client != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), flushLimit)
+		defer cancel()
+		r.client.Flush(ctx) //nolint:errcheck // what is not sent is lost
 		r.client.Close()
 		r.client = nil
 	}

@@ -43,7 +43,8 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 		return nil
 	case ctx.Err() != nil:
 		return err
-	case clickhouse.Classify(err) == clickhouse.Stop:
+	case clickhouse.Classify(err) == clickhouse.Stop: // the stage stops, and tries again when it is started
+		tell(kafka.Failure{Err: err, Since: p.AcceptedAt, Attempts: 1})
 		return clickhouse.Explain(err)
 	default:
 		s.cfg.Log.Error("selecting the rows of an export failed; the export fails", "export", p.String(), "error", err)

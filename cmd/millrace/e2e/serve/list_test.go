@@ -172,6 +172,9 @@ func exportsHaveTheFieldsOfTheView(t *testing.T, p *places) {
 		for name, at := range map[string]e2etest.Endpoint{"here": s, "there": p.b, "where only ClickHouse has it": p.still} {
 			got := at.Get(t, "/v1/exports/"+id).Want(t, http.StatusOK).Object(t)
 			for key := range want {
+				if strings.HasPrefix(key, "retrying_") { // in the API an object, while something is tried again
+					continue
+				}
 				if _, there := got[key]; !there {
 					t.Errorf("%s: the export lacks %s", name, key)
 				}
