@@ -198,7 +198,8 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		return s.result(p, w.Window, nil), nil
 	case ctx.Err() != nil || errors.As(err, new(crash)):
 		return nil, err
-	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop: // the stage stops, and tries again when it is started
+	case isClickHouse(err) && clickhouse.Classify(err) == clickhouse.Stop:
+		// the stage stops, and tries again when it is started
 		tell(kafka.Failure{Err: err, Since: began, Attempts: tries})
 		return nil, clickhouse.Explain(err)
 	}
