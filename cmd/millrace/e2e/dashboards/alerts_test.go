@@ -163,7 +163,7 @@ func TestAlertOfRunsThatWaitFiresWhileClickHouseIsDown(t *testing.T) {
 	opsAddr := strings.TrimPrefix(env.Start(t, "ingest").Field(t, "ops"), "http://")
 	p := startPrometheusWithRules(t, fastRules(t), opsAddr)
 	publish := func(id string) {
-		if got := s.Env.Try(t, e2etest.RunLine(id), "replay", "-"); got.Code != 0 {
+		if got := s.Env.Try(t, e2etest.RunLine(id), "replay", "--no-wait", "-"); got.Code != 0 {
 			t.Fatal(got.Stderr)
 		}
 	}
