@@ -81,8 +81,9 @@ func TestReadsByIngestedAtDoNotGrowWithTheHistory(t *testing.T) {
 				"toDateTime64('2026-01-01', 3, 'UTC') + number, now64(), toDateTime64('2026-01-02', 6, 'UTC'), 1 FROM numbers(%d)",
 				table, columns, stored, values, n))
 		}
-		h.exec(fmt.Sprintf("INSERT INTO feedback (workspace_id, run_id, feedback_id, rating, updated_at, ingested_at, version) "+
-			"SELECT 'acme', concat('r', toString(%d + number)), 'f', 'thumbsUp', now64(), toDateTime64('2026-01-02', 6, 'UTC'), 1 "+
+		h.exec(fmt.Sprintf("INSERT INTO feedback (workspace_id, run_id, feedback_id, rating, updated_at, ingested_at, "+
+			"version) SELECT 'acme', concat('r', toString(%d + number)), 'f', 'thumbsUp', now64(), "+
+			"toDateTime64('2026-01-02', 6, 'UTC'), 1 "+
 			"FROM numbers(%d)", stored, n))
 		stored += n
 	}
