@@ -53,7 +53,7 @@ func TestSIGTERMFinishesTheBatch(t *testing.T) {
 	for range 3 {
 		ingest := s.Env.Start(t, "ingest")
 		ingest.Field(t, "ops")
-		replay := s.Env.Start(t, "replay", "--rate", "20000", file)
+		replay := s.Env.Start(t, "replay", "--no-wait", "--rate", "20000", file)
 		before := e2etest.Count(t, s.Conn, "SELECT sum(rows) FROM system.parts WHERE database = currentDatabase() AND active")
 		e2etest.Eventually(t, time.Minute, func() string {
 			if e2etest.Count(t, s.Conn,

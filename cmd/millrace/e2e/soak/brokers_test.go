@@ -56,7 +56,7 @@ func TestKillingBrokersAndIngestLosesNothingAndStoresNothingTwice(t *testing.T) 
 	s := e2etest.NewSite(t)
 	file := e2etest.SampleFile(t, cfg)
 	s.Env = append(s.Env, "INGEST_BATCH_ROWS=500", "INGEST_BATCH_INTERVAL=100ms")
-	replay := s.Env.Start(t, "replay", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(20*kills)), file)
+	replay := s.Env.Start(t, "replay", "--no-wait", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(20*kills)), file)
 	ingest := s.Env.Start(t, "ingest")
 	for i := range kills {
 		// Once in each round, at one of four moments.

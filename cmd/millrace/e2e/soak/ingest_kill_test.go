@@ -37,7 +37,7 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 	s.Env = append(s.Env, "INGEST_BATCH_ROWS=2000", "INGEST_BATCH_INTERVAL=100ms")
 	// A killed member keeps its partitions until its session ends, after 10 s: as long as it lasts,
 	// so long the events flow.
-	replay := s.Env.Start(t, "replay", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(12*kills)), file)
+	replay := s.Env.Start(t, "replay", "--no-wait", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(12*kills)), file)
 	ingest := s.Env.Start(t, "ingest")
 	admin := kadm.NewClient(e2etest.KafkaClient(t, s.Kafka))
 	for i := range kills {
@@ -115,7 +115,7 @@ func TestKillingTheEmbeddedClickHouseLosesNothingAndStoresNothingTwice(t *testin
 	local, env := e2etest.StartLocal(t)
 	conn := e2etest.Connect(t, local.DSN)
 	file := e2etest.SampleFile(t, cfg)
-	replay := env.Start(t, "replay", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(4*kills)), file)
+	replay := env.Start(t, "replay", "--no-wait", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(4*kills)), file)
 	for i := range kills {
 		wait(t, time.Duration(random.Int64N(int64(2*time.Second))))
 		child := childOf(t, local.Cmd.Process.Pid)
