@@ -95,6 +95,7 @@ func changes(t *testing.T, file string) string {
 		}
 		out.Write(append(text, '\n'))
 	}
+	now := time.Now().UTC()
 	i := 0
 	for _, l := range e2etest.ReadLines(t, file) {
 		if !strings.Contains(l, `"type":"dev.millrace.run.v1"`) || strings.Contains(l, `"status":"running"`) {
@@ -102,10 +103,10 @@ func changes(t *testing.T, file string) string {
 		}
 		run := e2etest.ParseObject(t, l)["data"].(object)
 		status := []string{"succeeded", "failed", "succeeded", "cancelled", "succeeded", "running", "succeeded"}[i%7]
-		run["status"], run["updated_at"] = status, "2026-12-01T00:00:00Z"
+		run["status"], run["updated_at"] = status, now.Format(time.RFC3339Nano)
 		line("dev.millrace.run.v1", run)
 		feedback := object{"workspace_id": run["workspace_id"], "run_id": run["run_id"], "feedback_id": "later",
-			"updated_at": "2026-12-02T00:00:00.001Z"}
+			"updated_at": now.Add(time.Hour).Format(time.RFC3339Nano)}
 		switch i % 5 {
 		case 0:
 			feedback["rating"] = "thumbsUp"
