@@ -80,7 +80,7 @@ func TestExportsAreCountedByPurposeTargetAndOutcome(t *testing.T) {
 		{"export_requests_total", "purpose=export_dataset outcome=accepted", 1 + after},
 		{"export_requests_total", "purpose=export_dataset outcome=repeated", 1},
 		{"export_requests_total", "purpose=export_dataset outcome=conflict", 1},
-		{"export_requests_total", "purpose=export_dataset outcome=cancelled", 1},
+		{"export_requests_total", "purpose=export_dataset outcome=cancelled", 0}, // it had ended
 		{"export_requests_total", "purpose=fine_tuning outcome=accepted", 1},
 		{"export_requests_total", "purpose=fine_tuning outcome=refused", 1},
 		{"export_requests_total", "purpose=other outcome=refused", 1},
