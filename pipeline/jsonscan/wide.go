@@ -18,25 +18,32 @@ import (
 func WideNumber(text []byte) []byte {
 	var before uint64 // whether the byte before is a digit
 	i := 0
-	for ; i+8 <= len(text); i += 8 {
+	for i+8 <= len(text) {
 		w := binary.LittleEndian.Uint64(text[i:])
 		if before|w&(w<<1)&^(w>>1)&(ones*0x20) == 0 { // prose: no byte is from 0x30 to 0x3f, as digits are
+			i += 8
 			continue
 		}
 		digits, e := marks(w)
 		found, others := e&(digits<<8|before), ^digits&high
 		before = digits >> 56
 		if found == 0 && others&(others-1) != 0 {
+			i += 8
 			continue
 		}
-		if mayBeWide(text, i, found|digits&-digits) {
+		wide, end := mayBeWide(text, i, found|digits&-digits)
+		if wide {
 			return scanWide(text)
 		}
+		if end > i+8 { // the byte before is no digit that an e follows: the numeral has ended
+			before = 0
+		}
+		i = end
 	}
 	var rest [8]byte
 	copy(rest[:], text[i:])
 	digits, e := marks(binary.LittleEndian.Uint64(rest[:]))
-	if mayBeWide(text, i, e&(digits<<8|before)) {
+	if wide, _ := mayBeWide(text, i, e&(digits<<8|before)); wide {
 		return scanWide(text)
 	}
 	return nil
@@ -51,10 +58,12 @@ func marks(w uint64) (digits, e uint64) {
 	return digits, ^(((e &^ high) + ones*0x7f) | e) & high
 }
 
-// mayBeWide says whether one of the numerals at marked places after i is wide, and not part of a word,
-// a time or another text.
-func mayBeWide(text []byte, i int, places uint64) bool {
-	for ; places != 0; places &= places - 1 {
+// mayBeWide says whether one of the numerals at marked places in the eight bytes from i on is wide,
+// and not part of a word, a time or another text. It looks at each numeral once, so that a text of a
+// million digits takes no longer than others. End is where the next eight bytes begin: after the last
+// numeral, where it goes on beyond these.
+func mayBeWide(text []byte, i int, places uint64) (wide bool, end int) {
+	for places != 0 {
 		start := i + bits.TrailingZeros64(places)/8
 		end := start + 1
 		for start > 0 && isNumeral(text[start-1]) {
@@ -65,10 +74,14 @@ func mayBeWide(text []byte, i int, places uint64) bool {
 		}
 		if (start == 0 || strings.IndexByte(":[, \t\r\n", text[start-1]) >= 0) &&
 			(end == len(text) || strings.IndexByte(",]} \t\r\n", text[end]) >= 0) && isWide(text[start:end]) {
-			return true
+			return true, end
 		}
+		if end >= i+8 {
+			return false, end
+		}
+		places &^= 1<<(8*(end-i)) - 1
 	}
-	return false
+	return false, i + 8
 }
 
 // scanWide returns what WideNumber does, of a text that may have such a number in a string.

@@ -2,7 +2,9 @@ package jsonscan
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,6 +83,51 @@ func FuzzDoublesAreNotWide(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The time grows with the text and not with the square of its numerals: 16 MB would take hours.
+func TestLongNumeralsTakeNoLongerThanOtherTexts(t *testing.T) {
+	t.Parallel()
+	for _, piece := range []string{"7", "1e", "-", "1.", "0123456789 ", "1,", "e1", "+1E"} {
+		text := `{"text":"` + strings.Repeat(piece, (16<<20)/len(piece)) + `","n":12345678901234567890}`
+		if got := string(WideNumber([]byte(text))); got != "12345678901234567890" {
+			t.Errorf("%q repeated: got %q", piece, got)
+		}
+	}
+}
+
+// What WideNumber looks for eight bytes at a time is what a scan byte by byte finds.
+func TestWideNumbersAreThoseOfAScan(t *testing.T) {
+	t.Parallel()
+	dice := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{"1", "0", "7777777", "12345678901234567890", ".", "e", "E", "-", "+", "400", "a", " ",
+		"9223372036854775807"}
+	wide := 0
+	for range 100_000 {
+		var text strings.Builder
+		text.WriteString("[0")
+		for range dice.IntN(8) {
+			var token string
+			for range 1 + dice.IntN(5) {
+				token += pieces[dice.IntN(len(pieces))]
+			}
+			if !json.Valid([]byte(token)) || dice.IntN(3) == 0 {
+				token = strconv.Quote(token)
+			}
+			text.WriteString("," + token)
+		}
+		text.WriteString("]")
+		got, want := WideNumber([]byte(text.String())), scanWide([]byte(text.String()))
+		if !bytes.Equal(got, want) {
+			t.Fatalf("%s: got %q, want %q", &text, got, want)
+		}
+		if want != nil {
+			wide++
+		}
+	}
+	if wide < 1000 {
+		t.Errorf("only %d texts have a wide number", wide)
+	}
 }
 
 func BenchmarkWideNumber(b *testing.B) {
