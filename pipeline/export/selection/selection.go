@@ -126,18 +126,16 @@ func (q *Selection) addIngested(from, to string) {
 	if q.nodes != nil || q.readsNodes() {
 		q.arrived += " UNION ALL SELECT run_id FROM nodes WHERE " + inApp + stored
 	}
-	newest := "greatest(s.ingested_at, f.ingested_at)" // without feedback, f.ingested_at is the default of its type: 1970
-	switch {
+	newest, arrived := "s.ingested_at, f.ingested_at", q.runsOfArrived
+	switch { // what is missing in a join was stored in 1970, the default of its type
 	case q.nodes != nil:
-		newest = "greatest(s.ingested_at, r.ingested_at, " + q.feedbackColumn("ingested_at") + ")"
+		newest, arrived = "s.ingested_at, r.ingested_at, "+q.feedbackColumn("ingested_at"), q.nodesOfArrived
 		q.joinsRun = true
-		q.rowConditions = append(q.rowConditions, q.nodesOfArrived())
-	default:
-		if q.readsNodes() {
-			newest = "greatest(s.ingested_at, f.ingested_at, n.ingested_at)"
-		}
-		q.rowConditions = append(q.rowConditions, q.runsOfArrived())
+	case q.readsNodes():
+		newest += ", n.ingested_at"
 	}
+	q.rowConditions = append(q.rowConditions, arrived())
+	newest = "greatest(" + newest + ")"
 	q.feedbackConditions = append(q.feedbackConditions, newest+" >= "+from, newest+" < "+to)
 }
 
