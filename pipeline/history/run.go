@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -86,5 +87,7 @@ func (r *reading) reserve(ctx context.Context, large bool, nodes *nodeRuns) (err
 	if total <= maxSmall {
 		return nil
 	}
+	began := time.Now()
+	defer func() { r.deadline = r.deadline.Add(time.Since(began)) }() // a wait for memory is no slow search
 	return budget.Hold(ctx, copies*total)
 }

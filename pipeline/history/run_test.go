@@ -8,8 +8,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/local/localtest"
@@ -294,6 +296,28 @@ func TestASearchThatTakesTooLongIsStoppedByTheServer(t *testing.T) {
 			t.Errorf("%s: %v after %v", name, err, time.Since(began))
 		}
 	}
+}
+
+func TestAWaitForMemoryIsNoSlowSearch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared := budget.New(copies * 2 * maxSmall)
+		release, err := shared.Acquire(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Minute, release)
+		ctx, end := shared.Scope(t.Context())
+		defer end()
+		r := New(nil, nil).read("acme", readRun)
+		before := time.Until(r.deadline)
+		if err := r.reserve(ctx, false, &nodeRuns{sizes: []int64{2 * maxSmall}}); err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(r.deadline); left != before {
+			t.Errorf("%s are left for the search after a wait, and %s were before it", left, before)
+		}
+	})
 }
 
 func TestAServerThatGoesSilentIsNotWaitedForForEver(t *testing.T) {
