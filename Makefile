@@ -43,8 +43,8 @@ bench: build bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHous
 	bin/millrace bench serve
 	go test -run '^$$' -bench . ./...
 
-soak: build            ## the tests that kill, and those of size, with full counts, one after another; about 45 minutes
-	MILLRACE_TEST_SOAK=true go test -p 1 -count=1 -parallel 1 -timeout 4h -v $(E2E)/soak/ $(E2E)/purposes/
+soak: build            ## the tests that kill, and those of size, with full counts, one after another; about 65 minutes
+	MILLRACE_TEST_SOAK=true go test -p 1 -count=1 -parallel 1 -timeout 4h -v ./sinks/runstore/ $(E2E)/soak/ $(E2E)/purposes/
 
 golden: build          ## rewrite the golden files and the generated tables of the documents
 	go test ./cmd/millrace/ ./cmd/millrace/app/ ./dashboards/grafana/ ./pipeline/export/format/ ./pipeline/export/format/dataset/ \

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,19 +117,84 @@ func TestHiddenRowsStayHiddenWithoutMoreRows(t *testing.T) {
 
 // Two processes store snapshots of the same identities, in any order, some of them several times. Each of
 // them may be stopped at any moment, and then stores the batch again. Readers then see what a map by identity
-// says.
+// says, also when ClickHouse has merged the rows, and when some snapshots come once more after that.
 func TestTwoProcessesThatAreStoppedAtAnyMomentLeaveTheNewestOfEachIdentity(t *testing.T) {
 	t.Parallel()
-	seed, identities := uint64(time.Now().UnixNano()), 100
-	if os.Getenv("MILLRACE_TEST_SOAK") == "true" {
-		identities = 20_000
+	duration, sizes := 10*time.Second, []int{10, 100}
+	switch {
+	case os.Getenv("MILLRACE_TEST_SOAK") == "true":
+		duration, sizes = 20*time.Minute, []int{10, 100, 1000, 20_000}
+	case testing.Short():
+		duration = 0
 	}
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
 	d := newDatabase(t)
+	// Few identities meet in every insert, many make inserts large.
+	for began, round := time.Now(), 0; round < len(sizes) || time.Since(began) < duration; round++ {
+		identities, seed := sizes[round%len(sizes)], rand.Uint64()
+		if !t.Run(fmt.Sprintf("%d identities by seed %d", identities, seed), func(t *testing.T) {
+			leaveTheNewest(t, d, identities, seed)
+		}) {
+			return
+		}
+	}
+}
+
+// leaveTheNewest is one round of the test above. It begins with empty tables, and has a workspace of its own,
+// because ClickHouse may still run a statement of a process that was stopped.
+func leaveTheNewest(t *testing.T, d database, identities int, seed uint64) {
+	tables := []string{"runs", "nodes", "run_keys", "node_keys"}
+	for _, table := range tables {
+		d.query(t, "TRUNCATE TABLE "+table)
+	}
+	random := rand.New(rand.NewPCG(seed, 0))
+	workspace := fmt.Sprint("w", seed)
+	snapshots, want := randomSnapshots(random, workspace, identities)
+	check := func(when string) {
+		t.Helper()
+		inWorkspace := " WHERE workspace_id = '" + workspace + "'"
+		got := d.texts(t, "SELECT concat(run_id, source, app_id, toString(started_at), status, question) FROM runs_latest"+
+			inWorkspace)
+		got = append(got, d.texts(t, "SELECT concat(run_id, node_run_id, source, app_id, node_id, toString(started_at), "+
+			"status, node_name) FROM nodes_latest"+inWorkspace)...)
+		slices.Sort(got)
+		if slices.Equal(got, want) {
+			return
+		}
+		isIn := func(list []string) func(string) bool {
+			return func(text string) bool { _, found := slices.BinarySearch(list, text); return found }
+		}
+		t.Fatalf("%s, readers see %d rows, want %d; too many are %q, missing %q", when, len(got), len(want),
+			slices.DeleteFunc(slices.Clone(got), isIn(want)), slices.DeleteFunc(slices.Clone(want), isIn(got)))
+	}
+
+	var both sync.WaitGroup
+	for process := range 2 {
+		random := rand.New(rand.NewPCG(seed, uint64(process+1)))
+		mine := snapshots[process*len(snapshots)/2 : (process+1)*len(snapshots)/2]
+		both.Go(func() {
+			for len(mine) > 0 {
+				n := min(len(mine), 1+random.IntN(1+len(snapshots)/5))
+				storeUntilDone(t, d, random, mine[:n])
+				mine = mine[n:]
+			}
+		})
+	}
+	both.Wait()
+	check("after the last insert")
+	for _, table := range tables {
+		d.query(t, "OPTIMIZE TABLE "+table+" FINAL")
+	}
+	check("merged")
+	storeUntilDone(t, d, random, snapshots[random.IntN(len(snapshots)):])
+	check("after some came again")
+}
+
+// randomSnapshots returns snapshots of runs and node runs that move, in any order, some of them twice, and
+// what readers see of the newest, in order.
+func randomSnapshots(random *rand.Rand, workspace string, identities int) (snapshots []any, want []string) {
+	const layout = "2006-01-02 15:04:05.000"
 	type identity struct{ run, node string }
-	wantRuns, wantNodes := map[string]*runs.Run{}, map[identity]*runs.Node{}
-	var snapshots []any
+	newestRuns, newestNodes := map[string]*runs.Run{}, map[identity]*runs.Node{}
 	pick := func(list ...string) string { return list[random.IntN(len(list))] }
 	for i := range identities {
 		id := fmt.Sprintf("run-%d", i/2)
@@ -140,16 +204,17 @@ func TestTwoProcessesThatAreStoppedAtAnyMomentLeaveTheNewestOfEachIdentity(t *te
 			var one any
 			if i%2 == 0 {
 				run := leastRun(id)
-				run.Source, run.AppID = pick("recipe", "copilot"), pick("a", "b")
+				run.WorkspaceID, run.Source, run.AppID = workspace, pick("recipe", "copilot"), pick("a", "b")
 				run.StartedAt, run.UpdatedAt, run.Status = day, updated, status
 				run.Question = fmt.Sprint(at)
-				one, wantRuns[id] = run, run
+				one, newestRuns[id] = run, run
 			} else {
 				node := leastNode(pick("x", "y"))
+				node.WorkspaceID = workspace
 				node.RunID, node.Source, node.AppID, node.NodeID = id, pick("recipe", "copilot"), pick("a", "b"), pick("n", "m")
 				node.StartedAt, node.UpdatedAt, node.Status = day, updated, status
 				node.NodeName = fmt.Sprint(at)
-				one, wantNodes[identity{id, node.NodeRunID}] = node, node
+				one, newestNodes[identity{id, node.NodeRunID}] = node, node
 			}
 			snapshots = append(snapshots, one)
 			if random.IntN(3) == 0 {
@@ -158,37 +223,14 @@ func TestTwoProcessesThatAreStoppedAtAnyMomentLeaveTheNewestOfEachIdentity(t *te
 		}
 	}
 	random.Shuffle(len(snapshots), func(i, j int) { snapshots[i], snapshots[j] = snapshots[j], snapshots[i] })
-
-	var both sync.WaitGroup
-	for process := range 2 {
-		random := rand.New(rand.NewPCG(seed, uint64(process+1)))
-		mine := snapshots[process*len(snapshots)/2 : (process+1)*len(snapshots)/2]
-		both.Go(func() {
-			for len(mine) > 0 {
-				n := min(len(mine), 1+random.IntN(len(snapshots)/5))
-				storeUntilDone(t, d, random, mine[:n])
-				mine = mine[n:]
-			}
-		})
-	}
-	both.Wait()
-
-	got := d.texts(t, "SELECT concat(run_id, source, app_id, toString(started_at), status, question) FROM runs_latest")
-	got = append(got, d.texts(t, "SELECT concat(run_id, node_run_id, source, app_id, node_id, toString(started_at), "+
-		"status, node_name) FROM nodes_latest")...)
-	var want []string
-	const layout = "2006-01-02 15:04:05.000"
-	for _, r := range wantRuns {
+	for _, r := range newestRuns {
 		want = append(want, r.RunID+r.Source+r.AppID+r.StartedAt.Format(layout)+r.Status+r.Question)
 	}
-	for _, n := range wantNodes {
+	for _, n := range newestNodes {
 		want = append(want, n.RunID+n.NodeRunID+n.Source+n.AppID+n.NodeID+n.StartedAt.Format(layout)+n.Status+n.NodeName)
 	}
-	slices.Sort(got)
 	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("readers see\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
+	return snapshots, want
 }
 
 // texts returns the texts that a query selects.
