@@ -21,6 +21,8 @@ import (
 // killRuns is how many generated runs make at least 200,000 events.
 const killRuns = 29_500
 
+// Two processes ingest, and one of them or both are killed, again and again. Meanwhile runs move: later
+// snapshots have other starts, apps and sources, in any order and in any partition.
 func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 	t.Parallel()
 	if localtest.OnKafkaCluster() {
@@ -38,43 +40,58 @@ func TestKillingIngestLosesNothingAndStoresNothingTwice(t *testing.T) {
 	// A killed member keeps its partitions until its session ends, after 10 s: as long as it lasts,
 	// so long the events flow.
 	replay := s.Env.Start(t, "replay", "--no-wait", "--rate", strconv.Itoa(sample.Expect(cfg).Events/(12*kills)), file)
-	ingest := s.Env.Start(t, "ingest")
+	moves := newMoves(random, 2000*kills)
+	publishRest := moves.publish(t, s)
+	both := [2]*e2etest.Process{s.Env.Start(t, "ingest"), s.Env.Start(t, "ingest")}
 	admin := kadm.NewClient(e2etest.KafkaClient(t, s.Kafka))
 	for i := range kills {
-		ops := ingest.Field(t, "ops")
 		e2etest.Eventually(t, 2*time.Minute, func() string {
-			if members := groupMembers(t, admin, s.Prefix+"ingest"); members != 1 {
+			if members := groupMembers(t, admin, s.Prefix+"ingest"); members != len(both) {
 				return fmt.Sprintf("the group has %d members", members)
 			}
-			if _, metrics := e2etest.Get(t, ops+"/metrics"); !strings.Contains(metrics, "\nmillrace_ingest_records_total ") ||
-				strings.Contains(metrics, "\nmillrace_ingest_records_total 0\n") {
-				return "nothing stored by this process"
+			for _, ingest := range both {
+				if _, metrics := e2etest.Get(t, ingest.Field(t, "ops")+"/metrics"); !strings.Contains(metrics,
+					"\nmillrace_ingest_records_total ") || strings.Contains(metrics, "\nmillrace_ingest_records_total 0\n") {
+					return "a process has stored nothing"
+				}
 			}
 			return ""
 		})
 		wait(t, time.Duration(random.Int64N(int64(2*time.Second))))
-		ingest.Kill()
-		t.Logf("kill %d with %d rows stored", i+1, storedRows(t, s))
-		ingest = s.Env.Start(t, "ingest")
+		victims := [][]int{{0}, {1}, {0, 1}}[random.IntN(3)]
+		for _, v := range victims {
+			both[v].Kill()
+		}
+		t.Logf("kill %d, of processes %v, with %d rows stored", i+1, victims, storedRows(t, s))
+		for _, v := range victims {
+			both[v] = s.Env.Start(t, "ingest")
+		}
 	}
-	checkAllIngested(t, s, cfg, replay, ingest)
+	publishRest()
+	rows := e2etest.SampleRows(cfg)
+	moves.add(rows)
+	checkAllIngested(t, s, rows, replay, both[:]...)
+	moves.check(t, s)
 }
 
-// checkAllIngested waits until the replay has ended, and holds the tables against what it sent: every
+// checkAllIngested waits until the replay has ended, and holds the tables against queries and their counts: every
 // row once, and no dead letter. Ingest then ends in time.
-func checkAllIngested(t *testing.T, s *e2etest.Site, cfg sample.Config, replay, ingest *e2etest.Process) {
+func checkAllIngested(t *testing.T, s *e2etest.Site, rows map[string]uint64, replay *e2etest.Process,
+	ingest ...*e2etest.Process) {
 	t.Helper()
 	<-replay.Done
 	if code := replay.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Fatalf("replay: exit code %d\n%s", code, replay.Log())
 	}
 	e2etest.WaitIngested(t, s)
-	e2etest.WaitForCounts(t, s.Conn, time.Minute, e2etest.SampleRows(cfg))
+	e2etest.WaitForCounts(t, s.Conn, time.Minute, rows)
 	if letters := s.Env.Run(t, "dead-letters", "ls"); !strings.Contains(letters, "no dead letters") {
 		t.Errorf("dead letters:\n%s", letters)
 	}
-	if code, took := ingest.Stop(t); code != 0 || took > 10*time.Second {
-		t.Errorf("SIGTERM: exit code %d after %s", code, took)
+	for _, p := range ingest {
+		if code, took := p.Stop(t); code != 0 || took > 10*time.Second {
+			t.Errorf("SIGTERM: exit code %d after %s", code, took)
+		}
 	}
 }
 
