@@ -92,11 +92,11 @@ func goldens() map[string]*clickhousetest.Golden {
 	n.ID, n.Source, n.AppID = r.ID, r.Source, r.AppID
 	other.Add("newest node run", Newest(&n, export.Selection{}, 100))
 	other.Add("variables", New(&n, export.Selection{Limit: 1000}).Variables())
-	other.Add("known apps", knownApps(&r))
 	other.Add("newest runs", newestRuns(&r))
 	n.Filters = filterShapes()["filters"]
-	for _, names := range askedNames(&n) {
-		other.Add("known "+names.kind+"s", names.query(&n))
+	for _, names := range append(askedNames(&n), askedApp(&r)) {
+		other.Add("known "+names.kind+"s", names.query(&n, true))
+		other.Add("known "+names.kind+"s, all", names.query(&n, false))
 	}
 	files["other"] = other
 	return files

@@ -24,11 +24,12 @@ const (
 // Count is the number of unknown names. The message lists names that exist.
 func UnknownNames(ctx context.Context, r *Reader, q *export.Request, rows int64) ([]export.Warning, error) {
 	if rows == 0 {
-		apps, err := r.texts(ctx, knownApps(q))
+		app := askedApp(q)
+		apps, err := app.known(ctx, r, q)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(apps, q.Source+" "+q.AppID) {
+		if !slices.Contains(apps, app.asked[0]) {
 			return []export.Warning{unknownApp(q, apps)}, nil
 		}
 	}
@@ -37,7 +38,7 @@ func UnknownNames(ctx context.Context, r *Reader, q *export.Request, rows int64)
 		if len(n.asked) == 0 || n.single && rows > 0 {
 			continue
 		}
-		known, err := r.texts(ctx, n.query(q))
+		known, err := n.known(ctx, r, q)
 		if err != nil {
 			return nil, err
 		}
@@ -56,6 +57,10 @@ type nameList struct {
 	single bool // there is one name, so that rows prove that it exists
 }
 
+func askedApp(q *export.Request) nameList {
+	return nameList{"app", "concat(source, ' ', app_id)", []string{q.Source + " " + q.AppID}, true}
+}
+
 func askedNames(q *export.Request) []nameList {
 	return []nameList{
 		{"node", "node_id", q.Nodes, false},
@@ -72,27 +77,36 @@ func single(name *string) []string {
 	return []string{*name}
 }
 
-// knownApps is the query for [clickhouse.ReadTexts]: sources and apps of the workspace, the app of
-// the request first.
-func knownApps(q *export.Request) clickhouse.Query {
-	var b clickhouse.Binder
-	return b.Query("SELECT concat(source, ' ', app_id) AS name FROM runs WHERE NOT superseded AND workspace_id = " +
-		b.ID("workspace", q.WorkspaceID) + " GROUP BY name ORDER BY name = " + b.ID("app", q.Source+" "+q.AppID) +
-		" DESC, max(started_at) DESC LIMIT " + b.Count("limit", namesShown+1))
+// known returns names of the app, or apps of the workspace: those of the request first and then the newest.
+// Where a name of the request is missing among the rows that were read first, it reads all of them.
+func (n *nameList) known(ctx context.Context, r *Reader, q *export.Request) ([]string, error) {
+	known, err := r.texts(ctx, n.query(q, true))
+	if err != nil || !slices.ContainsFunc(n.asked, func(name string) bool { return !slices.Contains(known, name) }) {
+		return known, err
+	}
+	return r.texts(ctx, n.query(q, false))
 }
 
-// query is the query for [clickhouse.ReadTexts]: names of the app, those of the request first and
-// then the newest.
-func (n *nameList) query(q *export.Request) clickhouse.Query {
+// query is the query for [clickhouse.ReadTexts]: names, those of the request first and then the newest. FINAL
+// takes long on all rows of an app. So quick reads it at the newest row that is stored of each name, and misses
+// a name whose newest row is of an older snapshot.
+func (n *nameList) query(q *export.Request, quick bool) clickhouse.Query {
 	var b clickhouse.Binder
-	table := "runs"
+	table, where := "runs", "workspace_id = "+b.ID("workspace", q.WorkspaceID)
+	if n.kind != "app" {
+		where = and(appConditions(&b, q))
+	}
 	if n.column == "node_id" || n.column == "app_version" && len(q.Nodes) > 0 {
 		table = "nodes" // which have no session and no user of their own
 	}
-	return b.Query("SELECT CAST(" + n.column + ", 'String') AS name FROM " + table + " WHERE NOT superseded AND " +
-		and(appConditions(&b, q)) + " GROUP BY name ORDER BY name IN " + b.Texts("asked", n.asked) +
-		" DESC, max(started_at) DESC LIMIT " +
-		b.Count("limit", int64(len(n.asked)+namesShown)))
+	name := "CAST(" + n.column + ", 'String')"
+	ending := " GROUP BY name ORDER BY name IN " + b.Texts("asked", n.asked) + " DESC, max(started_at) DESC LIMIT " +
+		b.Count("limit", int64(len(n.asked)+namesShown))
+	if quick {
+		where += " AND (" + n.column + ", started_at) IN (\n    SELECT " + n.column + " AS name, max(started_at) FROM " +
+			table + " WHERE NOT superseded AND " + where + ending + "\n)"
+	}
+	return b.Query("SELECT " + name + " AS name FROM " + latest(table) + where + ending)
 }
 
 // warning returns the warning about the names that are not known, if there are any.

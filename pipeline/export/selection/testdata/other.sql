@@ -38,12 +38,6 @@ FROM (SELECT s.prompt_variables AS variables, s.node_type AS type FROM (SELECT s
 ORDER BY s.started_at DESC, s.run_id DESC, s.node_run_id DESC LIMIT {limit:UInt64} BY s.node_id)
 ORDER BY name LIMIT 1000;
 
--- known apps
--- app = recipe app
--- limit = 11
--- workspace = acme
-SELECT concat(source, ' ', app_id) AS name FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} GROUP BY name ORDER BY name = {app:String} DESC, max(started_at) DESC LIMIT {limit:UInt64};
-
 -- newest runs
 -- app = app
 -- limit = 11
@@ -57,7 +51,17 @@ SELECT run_id FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace
 -- limit = 12
 -- source = recipe
 -- workspace = acme
-SELECT CAST(node_id, 'String') AS name FROM nodes WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT CAST(node_id, 'String') AS name FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (node_id, started_at) IN (
+    SELECT node_id AS name, max(started_at) FROM nodes WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64}
+) GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known nodes, all
+-- app = app
+-- asked = 6472616674,736f6c7665
+-- limit = 12
+-- source = recipe
+-- workspace = acme
+SELECT CAST(node_id, 'String') AS name FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
 -- known versions
 -- app = app
@@ -65,7 +69,17 @@ SELECT CAST(node_id, 'String') AS name FROM nodes WHERE NOT superseded AND works
 -- limit = 12
 -- source = recipe
 -- workspace = acme
-SELECT CAST(app_version, 'String') AS name FROM nodes WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT CAST(app_version, 'String') AS name FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (app_version, started_at) IN (
+    SELECT app_version AS name, max(started_at) FROM nodes WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64}
+) GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known versions, all
+-- app = app
+-- asked = 7631,7632
+-- limit = 12
+-- source = recipe
+-- workspace = acme
+SELECT CAST(app_version, 'String') AS name FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
 -- known sessions
 -- app = app
@@ -73,7 +87,17 @@ SELECT CAST(app_version, 'String') AS name FROM nodes WHERE NOT superseded AND w
 -- limit = 11
 -- source = recipe
 -- workspace = acme
-SELECT CAST(session_id, 'String') AS name FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT CAST(session_id, 'String') AS name FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (session_id, started_at) IN (
+    SELECT session_id AS name, max(started_at) FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64}
+) GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known sessions, all
+-- app = app
+-- asked = 612073657373696f6e
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT CAST(session_id, 'String') AS name FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
 -- known users
 -- app = app
@@ -81,4 +105,28 @@ SELECT CAST(session_id, 'String') AS name FROM runs WHERE NOT superseded AND wor
 -- limit = 11
 -- source = recipe
 -- workspace = acme
-SELECT CAST(user_id, 'String') AS name FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+SELECT CAST(user_id, 'String') AS name FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (user_id, started_at) IN (
+    SELECT user_id AS name, max(started_at) FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64}
+) GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known users, all
+-- app = app
+-- asked = 612075736572
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT CAST(user_id, 'String') AS name FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known apps
+-- asked = 72656369706520617070
+-- limit = 11
+-- workspace = acme
+SELECT CAST(concat(source, ' ', app_id), 'String') AS name FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND (concat(source, ' ', app_id), started_at) IN (
+    SELECT concat(source, ' ', app_id) AS name, max(started_at) FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64}
+) GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known apps, all
+-- asked = 72656369706520617070
+-- limit = 11
+-- workspace = acme
+SELECT CAST(concat(source, ' ', app_id), 'String') AS name FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
