@@ -48,7 +48,7 @@ func runs() *dashboard.DashboardBuilder {
 	for _, v := range sources() {
 		d.WithVariable(v)
 	}
-	const distinct = " FROM runs WHERE $__timeFilter(started_at)"
+	const distinct = " FROM runs_latest WHERE $__timeFilter(started_at)"
 	d.WithVariable(several("workspace", "Workspace", "The workspaces that have runs in the time shown.",
 		clickhouseSource(),
 		"SELECT DISTINCT workspace_id"+distinct+" ORDER BY workspace_id"))
@@ -61,7 +61,7 @@ func runs() *dashboard.DashboardBuilder {
 SELECT min(started_at) AS time, concat(app_id, ' ', app_version) AS title,
        concat('First run of version ', app_version, ' of ', app_id, ' in workspace ', workspace_id) AS text,
        [toString(app_id)] AS tags
-FROM runs
+FROM runs_latest
 WHERE `+ofRuns+`
 GROUP BY workspace_id, app_id, app_version
 HAVING dateDiff('second', $__fromTime, time) > dateDiff('second', $__fromTime, $__toTime) / 20

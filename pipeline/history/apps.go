@@ -74,8 +74,7 @@ type appKey struct{ source, app string }
 
 // listApps reads the apps with their names, versions and the time of their last runs. Columns of
 // the table's key need no FINAL to find the apps; nameApps removes those whose runs all have moved to
-// others. A version may come from an older snapshot: a filter by that version finds nothing, and the
-// next merge removes it.
+// others.
 func (r *reading) listApps(ctx context.Context, inApp string) ([]App, error) {
 	places := map[appKey]*App{}
 	sql := "SELECT DISTINCT source, app_id FROM runs WHERE NOT superseded AND " + inApp
@@ -107,10 +106,18 @@ func (r *reading) listApps(ctx context.Context, inApp string) ([]App, error) {
 	return apps, nil
 }
 
-// recentVersions reads the versions of the last days, and the time of each app's last run.
+// recentVersions reads the versions of the last days, and the time of each app's last run. It takes the time for
+// FINAL only for apps with runs that moved away. In others, a version may come from an older snapshot: a filter by
+// that version finds nothing, and the next merge removes it.
 func (r *reading) recentVersions(ctx context.Context, inApp string, apps map[appKey]*App) error {
-	sql := "SELECT source, app_id, app_version, max(started_at) AS last FROM runs WHERE NOT superseded AND " + inApp +
-		" AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC') GROUP BY source, app_id, app_version" +
+	const columns = "SELECT source, app_id, app_version, started_at FROM "
+	recent := inApp + " AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC')"
+	left := "(SELECT source, app_id FROM runs WHERE superseded AND " + recent + ")"
+	sql := "SELECT source, app_id, app_version, max(started_at) AS last FROM (" +
+		"\n    " + columns + "runs WHERE NOT superseded AND " + recent + " AND (source, app_id) NOT IN " + left +
+		"\n    UNION ALL" +
+		"\n    " + columns + latest("runs", recent+" AND (source, app_id) IN "+left) +
+		"\n) GROUP BY source, app_id, app_version" +
 		// One more than maxVersions: "" is not listed, but its last run counts.
 		fmt.Sprintf("\nORDER BY source, app_id, last DESC, app_version DESC LIMIT %d BY source, app_id", maxVersions+1)
 	return r.each(ctx, sql, func(rows driver.Rows) error {

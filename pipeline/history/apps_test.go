@@ -137,6 +137,40 @@ func TestAnAppHasItsNewestVersions(t *testing.T) {
 	}
 }
 
+func TestRunsThatMovedCountWhereTheyAreNow(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	as := func(app, version, session string, snapshot int) func(*runs.Run) {
+		return func(r *runs.Run) {
+			r.AppID, r.AppName, r.AppVersion, r.SessionID = app, "Name "+version, version, session
+			r.UpdatedAt = noon.Add(time.Duration(snapshot) * time.Second)
+		}
+	}
+	f.insertRuns(run("stays", 3*time.Hour, as("app", "kept", "s", 1)))
+	f.insertRuns(run("leaves", time.Hour, as("app", "kept", "left", 1)),
+		run("starts", 2*time.Hour, as("app", "old", "s", 1)), run("comes", 4*time.Hour, as("gone", "old", "came", 1)))
+	f.insertRuns(run("leaves", time.Hour, as("other", "elsewhere", "left", 2)),
+		run("starts", 50*time.Hour, as("app", "new", "s", 2)), run("comes", 4*time.Hour, as("app", "came", "came", 2)))
+	got, err := f.store.Apps(t.Context(), "acme", "recipe", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, a := range got {
+		list = append(list, fmt.Sprint(a.AppID, " ", a.AppName, " ", a.Versions, " ", a.Runs, " ", noon.Sub(a.LastRunAt)))
+	}
+	want := []string{"other Name elsewhere [elsewhere] 1 1h0m0s", "app Name kept [kept came new] 2 3h0m0s"}
+	if !slices.Equal(list, want) {
+		t.Errorf("%q, want %q", list, want)
+	}
+	for _, q := range []Query{{}, {AppID: "app"}, {AppID: "gone"}, {Versions: []string{"old", "elsewhere"}},
+		{SessionID: "left"}, {AppID: "app", SessionID: "left"}, {SessionID: "came"}, {RunIDs: []string{"starts", "leaves"}},
+		{From: noon.Add(-150 * time.Minute), To: noon}} {
+		q.Workspace, q.Source, q.Limit = "acme", "recipe", 2
+		f.same(q)
+	}
+}
+
 func TestNodesOfAnAppAreThoseThatRanLately(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

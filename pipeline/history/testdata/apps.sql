@@ -6,7 +6,11 @@ SELECT source, app_id, app_name, started_at FROM runs FINAL PREWHERE workspace_i
 ORDER BY started_at DESC, run_id DESC LIMIT 1 BY source, app_id;
 
 -- query 3
-SELECT source, app_id, app_version, max(started_at) AS last FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC') GROUP BY source, app_id, app_version
+SELECT source, app_id, app_version, max(started_at) AS last FROM (
+    SELECT source, app_id, app_version, started_at FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC') AND (source, app_id) NOT IN (SELECT source, app_id FROM runs WHERE superseded AND workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC'))
+    UNION ALL
+    SELECT source, app_id, app_version, started_at FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC') AND (source, app_id) IN (SELECT source, app_id FROM runs WHERE superseded AND workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC')) WHERE NOT superseded
+) GROUP BY source, app_id, app_version
 ORDER BY source, app_id, last DESC, app_version DESC LIMIT 51 BY source, app_id;
 
 -- query 4
