@@ -31,8 +31,11 @@ lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatt
 	.ci/house
 	bin/golangci-lint-$(GOLANGCI_LINT) run ./...
 
-race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process, under the race detector, with less sample data
-	CGO_ENABLED=1 go test -race -short -timeout 25m ./pipeline/... ./sinks/...
+# Packages that start no goroutine. Tests of the others run them under the race detector too, and those of
+# format/targets run all targets at the same time.
+ONE_GOROUTINE := chatlog|columns|event|jsonscan|runs|sample|strictjson|card|format|dataset|evaluation|optimization|record|tuning|toolschema
+race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process and at the same time, under the race detector, with less sample data
+	CGO_ENABLED=1 go test -race -short -timeout 25m $$(go list ./pipeline/... ./sinks/... | grep -Ev '/($(ONE_GOROUTINE))$$')
 
 fuzz: ## every fuzz target for FUZZTIME each
 	.ci/fuzz $(or $(FUZZTIME),30s)

@@ -132,17 +132,15 @@ func TestTheCommandOfACompletionLoadsTheDataSet(t *testing.T) {
 		r.Inputs = []string{`{"n":1}`, `{"n":"one"}`, `{"n":{"deep":[1,"x"]}}`, `{"other":null}`}[i%4]
 	})
 	f.start()
-	for _, format := range []string{export.JSONL, export.JSON, export.CSV, export.Parquet} {
-		for _, compression := range []string{export.NoCompression, export.Gzip, export.Zstd} {
-			id := format + "-" + compression
-			f.send(request(id, fmt.Sprintf(`,"format":%q,"compression":%q,"fragment":{"max_records":30}%s`, format, compression,
-				limit1000)))
-			f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
-			c := f.completions(id)[0]
-			if got := cardtest.Load(t, env, "/", c.LoadWith,
-				"SELECT 'ids=' || count(DISTINCT run_id) AS found"); c.Fragments != 14 || !strings.Contains(got, "ids=400") {
-				t.Errorf("%s: %d fragments, %s prints %s", id, c.Fragments, c.LoadWith, got)
-			}
+	combinations(func(format, compression string) {
+		id := format + "-" + compression
+		f.send(request(id, fmt.Sprintf(`,"format":%q,"compression":%q,"fragment":{"max_records":30}%s`, format, compression,
+			limit1000)))
+		f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
+		c := f.completions(id)[0]
+		if got := cardtest.Load(t, env, "/", c.LoadWith,
+			"SELECT 'ids=' || count(DISTINCT run_id) AS found"); c.Fragments != 14 || !strings.Contains(got, "ids=400") {
+			t.Errorf("%s: %d fragments, %s prints %s", id, c.Fragments, c.LoadWith, got)
 		}
-	}
+	})
 }

@@ -150,7 +150,11 @@ func TestAClickHouseThatIsKilledInTheMiddleOfQueriesBreaksNoExport(t *testing.T)
 	f.insertRuns(faultRuns)
 	f.slow()
 	f.start()
-	for range 3 {
+	kills := 3
+	if testing.Short() {
+		kills = 1
+	}
+	for range kills {
 		f.inTheMiddle(func() {
 			restarts := server.Restarts()
 			if err := syscall.Kill(server.Pid(), syscall.SIGKILL); err != nil {
@@ -250,7 +254,11 @@ func TestConnectionsToClickHouseThatAreCutOrFreezeBreakNoExport(t *testing.T) {
 	}
 	f.dsn = dsn
 	f.start()
-	for _, fault := range []func(){proxy.Refuse, proxy.Silence, proxy.Refuse, proxy.Silence} {
+	faults := []func(){proxy.Refuse, proxy.Silence, proxy.Refuse, proxy.Silence}
+	if testing.Short() {
+		faults = faults[:2]
+	}
+	for _, fault := range faults {
 		f.inTheMiddle(func() {
 			fault()
 			f.pause(400 * time.Millisecond)

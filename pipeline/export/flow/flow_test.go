@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -57,6 +58,15 @@ type flow struct {
 	failpoint       func(stage, name string) error
 
 	running sync.WaitGroup
+}
+
+// Tests here wait most of their time, for sessions, transactions and requests that time out, so more
+// of them run at a time than there are processors. A flag -parallel overrides it.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	m.Run()
 }
 
 var errCrash = errors.New("crash")

@@ -9,6 +9,18 @@ import (
 	"github.com/millrace/millrace/pipeline/export/files"
 )
 
+// combinations calls f with each format and compression, with -short with each at least once.
+func combinations(f func(format, compression string)) {
+	compressions := []string{export.NoCompression, export.Gzip, export.Zstd}
+	for i, format := range []string{export.JSONL, export.JSON, export.CSV, export.Parquet} {
+		for j, compression := range compressions {
+			if !testing.Short() || i%len(compressions) == j {
+				f(format, compression)
+			}
+		}
+	}
+}
+
 // The data set is the same in every format: in windows, in order, each run once.
 func TestEveryFormatHoldsTheSameRuns(t *testing.T) {
 	t.Parallel()
@@ -16,26 +28,22 @@ func TestEveryFormatHoldsTheSameRuns(t *testing.T) {
 	f.windowRecords = 100
 	f.insertRuns(250)
 	f.start()
-	for _, format := range []string{"jsonl", "json", "csv", "parquet"} {
-		for _, compression := range []string{"none", "gzip", "zstd"} {
-			id := format + "-" + compression
-			f.send(request(id, inWindows(240)+`,"format":"`+format+`","compression":"`+compression+`"`))
+	combinations(func(format, compression string) {
+		f.send(request(format+"-"+compression,
+			inWindows(240)+`,"format":"`+format+`","compression":"`+compression+`"`))
+	})
+	combinations(func(format, compression string) {
+		id := format + "-" + compression
+		f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
+		c := f.completions(id)[0]
+		if got := describe(c); got != "succeeded 240 records" || c.Fragments != 24 {
+			t.Errorf("%s: %s in %d fragments", id, got, c.Fragments)
+			return
 		}
-	}
-	for _, format := range []string{"jsonl", "json", "csv", "parquet"} {
-		for _, compression := range []string{"none", "gzip", "zstd"} {
-			id := format + "-" + compression
-			f.poll("completion of "+id, func() bool { return len(f.completions(id)) > 0 })
-			c := f.completions(id)[0]
-			if got := describe(c); got != "succeeded 240 records" || c.Fragments != 24 {
-				t.Errorf("%s: %s in %d fragments", id, got, c.Fragments)
-				continue
-			}
-			if got := f.runIDs(c); !slices.Equal(got, lastRuns(240, 250)) {
-				t.Errorf("%s: %d runs, want 240, ascending", id, len(got))
-			}
+		if got := f.runIDs(c); !slices.Equal(got, lastRuns(240, 250)) {
+			t.Errorf("%s: %d runs, want 240, ascending", id, len(got))
 		}
-	}
+	})
 }
 
 // runIDs verifies an export and returns the run ids of its records, in any format.
