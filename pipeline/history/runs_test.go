@@ -82,7 +82,11 @@ func TestAListHasTheNewestSnapshotsThatMeetItsFilters(t *testing.T) {
 	for _, text := range append(texts, "%", "_", `\`, `'`, "ÜRI", "заказ", "👍", "nowhere", "\x00") {
 		f.same(Query{Workspace: "acme", Text: text, Limit: 100})
 	}
-	for range 80 {
+	draws := 80
+	if testing.Short() {
+		draws = 8
+	}
+	for range draws {
 		q := Query{Workspace: pick(rng, []string{"acme", "acme", "acme", "umbrella", "nobody"}), Limit: 1 + rng.IntN(60)}
 		if rng.IntN(2) == 0 {
 			q.Source, q.AppID = pick(rng, []string{"recipe", "copilot"}), pick(rng, []string{"app", "app2", "none"})
@@ -141,6 +145,9 @@ func TestRunsThatArriveMeanwhileNeitherRepeatNorHideOthers(t *testing.T) {
 
 func TestRunsAreFoundBehindThousandsOfSupersededSnapshots(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: thousands of runs are work for ClickHouse only")
+	}
 	f := newFixture(t)
 	var running, ended []*runs.Run
 	for i := range 3000 {
