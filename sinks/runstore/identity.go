@@ -61,9 +61,11 @@ func (i *identity) hide() string {
 		"WHERE newest != (stored, " + key + ") AND hidden <= stored"
 }
 
-// hideSettings are the settings of hide. The tables of rows and keys have the same shards.
+// hideSettings are the settings of hide. The tables of rows and keys have the same shards. A shard that executes
+// the whole statement would do so on any of its replicas.
 var hideSettings = append(settings[:len(settings):len(settings)],
-	ch.Setting{Key: "distributed_product_mode", Value: "local"})
+	ch.Setting{Key: "distributed_product_mode", Value: "local"},
+	ch.SettingInt("parallel_distributed_insert_select", 0))
 
 // hideSuperseded leaves only the newest snapshot of each of these rows visible, whatever its sort key.
 // After an error it is safe to insert the rows and to hide again.

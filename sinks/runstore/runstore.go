@@ -147,6 +147,10 @@ var settings = []ch.Setting{
 	ch.SettingInt("optimize_on_insert", 0),
 	ch.SettingInt("max_execution_time", int(insertTimeout/time.Second)),
 	ch.SettingInt("distributed_foreground_insert", 1),
+	// On a cluster, the other replicas of a shard get rows and keys a moment later. So rows go to the first
+	// replica that answers, and hide looks there, to whatever server the process is connected.
+	{Key: "load_balancing", Value: "in_order"},
+	ch.SettingInt("prefer_localhost_replica", 0),
 	{Key: "log_comment", Value: "millrace ingest"},
 }
 
