@@ -19,6 +19,8 @@ type Config struct {
 	// Plain is for benchmarks: each run is one event of about 1.2 kB, has succeeded, and has no
 	// nodes and no feedback.
 	Plain bool
+	// RandomIDs gives the runs ids in random order. Without it, ids of an app are in the order of the runs.
+	RandomIDs bool
 }
 
 func (c Config) withDefaults() Config {

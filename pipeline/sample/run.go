@@ -4,6 +4,9 @@ package sample
 // characters that an id may have.
 func (r *run) appendRunID(b []byte) []byte {
 	h := mix(r.cfg.Seed^0x1d, r.index)
+	if r.cfg.RandomIDs {
+		return appendPadded(append(appendHex(b, h, 16), '-'), int(r.index), 8)
+	}
 	switch r.app {
 	case &invoice:
 		b = appendPadded(append(b, "inv:"...), int(r.index), 7)

@@ -256,6 +256,22 @@ func TestPlainEventsAreAlike(t *testing.T) {
 
 // The memory of an endless generator is bounded: its buffers stop growing, and each event allocates
 // only its id.
+func TestRandomIDsAreInNoOrderAndOfOneRunEach(t *testing.T) {
+	t.Parallel()
+	var ids []string
+	for g := New(Config{Runs: 100, Plain: true, RandomIDs: true}); ; {
+		e, ok := g.Next()
+		if !ok {
+			break
+		}
+		ids = append(ids, e.RunID)
+	}
+	sorted := slices.Compact(slices.Sorted(slices.Values(ids)))
+	if len(sorted) != 100 || slices.Equal(ids, sorted) {
+		t.Errorf("%d ids, %q", len(sorted), ids[:10])
+	}
+}
+
 func TestMemoryIsFlat(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		g := New(Config{Seed: 1, Plain: plain})

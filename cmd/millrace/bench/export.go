@@ -26,6 +26,7 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/services"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/sample"
 )
 
 // Export measures an export of all generated runs in one table by a process `millrace export`, from
@@ -62,7 +63,7 @@ func (c Export) Run(ctx context.Context, a *app.App) error {
 			return err
 		}
 		defer conn.Close()
-		if err := c.fill(ctx, a, conn); err != nil {
+		if err := c.fill(ctx, a, conn, s.ClickHouse.Pid()); err != nil {
 			return err
 		}
 		process, err := startRole(ctx, a, "export")
@@ -79,12 +80,12 @@ func (c Export) Run(ctx context.Context, a *app.App) error {
 const benchApp = "bench"
 
 // fill fills the table with runs of the sample, and with copies of them that start at other times.
-func (c Export) fill(ctx context.Context, a *app.App, conn driver.Conn) error {
+func (c Export) fill(ctx context.Context, a *app.App, conn driver.Conn, server int) error {
 	const originals = 50_000
-	if _, err := fillTopic(ctx, a, originals); err != nil {
+	if _, err := fillTopic(ctx, a, sample.Config{Seed: 1, Runs: originals, Plain: true}); err != nil {
 		return err
 	}
-	if _, err := measureIngest(ctx, a, conn, originals, 0); err != nil {
+	if _, err := measureIngest(ctx, a, conn, server, originals, 0); err != nil {
 		return err
 	}
 	return conn.Exec(ctx, fmt.Sprintf(
@@ -111,7 +112,7 @@ func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, p
 			if done.Records != int64(c.Runs) {
 				return fmt.Errorf("%d records of %d", done.Records, c.Runs)
 			}
-			ours = append(ours, result{time.Since(began), peakMemory(pid)})
+			ours = append(ours, result{took: time.Since(began), memory: peakMemory(pid)})
 			took, err := measureHTTP(ctx, s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, f.clickhouse,
 				filepath.Join(dir, "clickhouse.out"))
 			if err != nil {

@@ -29,11 +29,16 @@ import (
 type Ingest struct {
 	Events int `default:"500000" help:"Number of run events in the topic."`
 	Rounds int `default:"3" help:"Number of measurements of each, in turn; the median counts."`
+
+	RandomIDs bool `help:"Give the runs ids in random order; by default, they are in the order of the runs."`
+	Alone     bool `help:"Do not compare with ClickHouse's Kafka engine."`
 }
 
 type result struct {
 	took   time.Duration
 	memory int64 // peak resident bytes, 0 = not known
+	// Processor seconds of the process and of ClickHouse; those of the Kafka engine are ClickHouse's.
+	ingest, clickhouse float64
 }
 
 // Run prints the measurements and their ratio.
@@ -43,8 +48,9 @@ func (c Ingest) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, _ *services.Services) error {
-		size, err := fillTopic(ctx, a, c.Events)
+	return withServices(ctx, a, dir, func(ctx context.Context, services *services.Services) error {
+		server := services.ClickHouse.Pid()
+		size, err := fillTopic(ctx, a, sample.Config{Seed: 1, Runs: c.Events, Plain: true, RandomIDs: c.RandomIDs})
 		if err != nil {
 			return err
 		}
@@ -57,21 +63,28 @@ func (c Ingest) Run(ctx context.Context, a *app.App) error {
 		defer conn.Close()
 		var ours, theirs []result
 		for round := range c.Rounds {
-			r, err := measureIngest(ctx, a, conn, c.Events, round)
+			r, err := measureIngest(ctx, a, conn, server, c.Events, round)
 			if err != nil {
 				return err
 			}
 			ours = append(ours, r)
 			c.print(a.Stdout, "millrace ingest", size, r)
-			if r, err = measureKafkaEngine(ctx, a, conn, c.Events, round); err != nil {
+			if c.Alone {
+				continue
+			}
+			if r, err = measureKafkaEngine(ctx, a, conn, server, c.Events, round); err != nil {
 				return err
 			}
 			theirs = append(theirs, r)
 			c.print(a.Stdout, "Kafka engine", size, r)
 		}
-		x, y := median(ours), median(theirs)
+		x := median(ours)
 		fmt.Fprintln(a.Stdout, "median:")
 		c.print(a.Stdout, "millrace ingest", size, x)
+		if c.Alone {
+			return nil
+		}
+		y := median(theirs)
 		c.print(a.Stdout, "Kafka engine", size, y)
 		fmt.Fprintf(a.Stdout, "ratio %.2f\n", y.took.Seconds()/x.took.Seconds())
 		return nil
@@ -86,6 +99,7 @@ func (c Ingest) print(w io.Writer, what string, size int64, r result) {
 	fmt.Fprintf(w, "%-16s %6.2f s  %8.0f events/s  %6.1f MB/s%s\n", what, r.took.Seconds(),
 		float64(c.Events)/r.took.Seconds(),
 		float64(size)/1e6/r.took.Seconds(), memory)
+	fmt.Fprintf(w, "%-16s processor time: %.1f s of ingest, %.1f s of ClickHouse\n", "", r.ingest, r.clickhouse)
 }
 
 func median(results []result) result {
@@ -102,31 +116,34 @@ func withServices(ctx context.Context, a *app.App, dir string, f func(context.Co
 }
 
 // fillTopic publishes the events of the benchmark and returns the total bytes of their values.
-func fillTopic(ctx context.Context, a *app.App, events int) (int64, error) {
+func fillTopic(ctx context.Context, a *app.App, events sample.Config) (int64, error) {
 	producer, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return 0, err
 	}
 	defer producer.Close()
 	p := client.NewPublisher(producer, a.Config.KafkaTopicPrefix+event.TopicRuns, 0)
-	if err := p.SendSample(ctx, sample.New(sample.Config{Seed: 1, Runs: events, Plain: true})); err != nil {
+	if err := p.SendSample(ctx, sample.New(events)); err != nil {
 		return 0, err
 	}
 	err = p.Flush(ctx)
 	return p.Bytes.Load(), err
 }
 
-// measureIngest measures a process `millrace ingest` with its own consumer group.
-func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
-	if err := conn.Exec(ctx, "TRUNCATE TABLE runs"); err != nil {
-		return r, err
+// measureIngest measures a process `millrace ingest` with its own consumer group. Server is ClickHouse's process.
+func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, server, events, round int) (r result,
+	err error) {
+	for _, table := range []string{"runs", "run_keys"} {
+		if err := conn.Exec(ctx, "TRUNCATE TABLE IF EXISTS "+table); err != nil {
+			return r, err
+		}
 	}
 	if round > 0 { // the group of the round before has consumed everything
 		if err := deleteGroup(ctx, a, a.Config.KafkaTopicPrefix+"ingest"); err != nil {
 			return r, err
 		}
 	}
-	began := time.Now()
+	began, used := time.Now(), processorTime(server)
 	cmd, err := startRole(ctx, a, "ingest")
 	if err != nil {
 		return r, err
@@ -134,6 +151,7 @@ func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, ro
 	err = waitForRows(ctx, conn, "runs", events)
 	r.took = time.Since(began)
 	r.memory = peakMemory(cmd.Process.Pid)
+	r.ingest, r.clickhouse = processorTime(cmd.Process.Pid), processorTime(server)-used
 	cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // the process may have ended; Wait returns how
 	if waitErr := cmd.Wait(); err == nil {
 		err = waitErr
@@ -143,7 +161,8 @@ func measureIngest(ctx context.Context, a *app.App, conn driver.Conn, events, ro
 
 // measureKafkaEngine measures ClickHouse's way: a queue table, and a materialized view that fills a
 // table like runs.
-func measureKafkaEngine(ctx context.Context, a *app.App, conn driver.Conn, events, round int) (r result, err error) {
+func measureKafkaEngine(ctx context.Context, a *app.App, conn driver.Conn, server, events, round int) (r result,
+	err error) {
 	queue := fmt.Sprintf(`CREATE TABLE bench_queue
 (
     workspace_id String, run_id String, source String, app_id String, app_name String, app_version String, request_id
@@ -170,7 +189,7 @@ SETTINGS kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = '
 			return r, fmt.Errorf("%s: %w", firstLine(statement), err)
 		}
 	}
-	began := time.Now()
+	began, used := time.Now(), processorTime(server)
 	err = conn.Exec(ctx, `CREATE MATERIALIZED VIEW bench_view TO bench_runs AS
 SELECT * EXCEPT (error, usage), error.type AS error_type, error.message AS error_message, usage.input_tokens AS
     usage_input_tokens,
@@ -181,7 +200,7 @@ FROM bench_queue`)
 		return r, err
 	}
 	err = waitForRows(ctx, conn, "bench_runs", events)
-	r.took = time.Since(began)
+	r.took, r.clickhouse = time.Since(began), processorTime(server)-used
 	for _, statement := range []string{"DROP TABLE bench_view", "DROP TABLE bench_queue", "DROP TABLE bench_runs"} {
 		if dropErr := conn.Exec(ctx, statement); err == nil {
 			err = dropErr

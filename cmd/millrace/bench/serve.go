@@ -43,13 +43,13 @@ func (c Serve) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, _ *services.Services) error {
+	return withServices(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
 		conn, err := a.Config.DSN.Open()
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		if err := (Export{Runs: c.Runs}).fill(ctx, a, conn); err != nil {
+		if err := (Export{Runs: c.Runs}).fill(ctx, a, conn, s.ClickHouse.Pid()); err != nil {
 			return err
 		}
 		large, err := c.export(ctx, a)

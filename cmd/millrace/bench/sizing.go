@@ -55,7 +55,7 @@ func (c Sizing) Run(ctx context.Context, a *app.App) error {
 		if err := deleteGroup(ctx, a, a.Config.KafkaTopicPrefix+"ingest"); err != nil {
 			return err
 		}
-		if err := (Export{Runs: c.Runs}).fill(ctx, a, conn); err != nil {
+		if err := (Export{Runs: c.Runs}).fill(ctx, a, conn, s.ClickHouse.Pid()); err != nil {
 			return err
 		}
 		if err := c.exports(ctx, a, s.ClickHouse.Pid(), filepath.Join(dir, "bucket")); err != nil {
