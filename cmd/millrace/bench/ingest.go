@@ -30,7 +30,7 @@ type Ingest struct {
 	Events int `default:"500000" help:"Number of run events in the topic."`
 	Rounds int `default:"3" help:"Number of measurements of each, in turn; the median counts."`
 
-	RandomIDs bool `help:"Give the runs ids in random order; by default, they are in the order of the runs."`
+	RandomIDs bool `name:"random-ids" help:"Give the runs ids in random order; by default, they are in the order of the runs."`
 	Alone     bool `help:"Do not compare with ClickHouse's Kafka engine."`
 }
 
