@@ -10,13 +10,13 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Eventually polls until f returns "", and fails with its last answer after the deadline.
+// Eventually polls until f returns "", and fails with its last answer after the deadline. It pauses for twice as long
+// as f took, so that what is waited for has most of the processors.
 func Eventually(t *testing.T, within time.Duration, f func() string) {
 	t.Helper()
 	deadline := time.After(within)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
 	for {
+		began := time.Now()
 		last := f()
 		if last == "" {
 			return
@@ -24,7 +24,7 @@ func Eventually(t *testing.T, within time.Duration, f func() string) {
 		select {
 		case <-deadline:
 			t.Fatalf("after %s: %s", within, last)
-		case <-tick.C:
+		case <-time.After(min(max(50*time.Millisecond, 2*time.Since(began)), time.Second)):
 		}
 	}
 }

@@ -187,8 +187,8 @@ func (k *exportKills) settled(t *testing.T) {
 // for, and returns when all have ended.
 func (k *exportKills) disturb(t *testing.T, exports, times int, end func(p *e2etest.Process)) {
 	t.Helper()
-	ended := func() int { return len(completionsByExport(t, k.site)) }
-	for i := 0; i < times && (len(k.asked) < exports || ended() < exports); i++ {
+	ended := newEndedExports(t, k.site)
+	for i := 0; i < times && (len(k.asked) < exports || ended.count() < exports); i++ {
 		for range 1 + exports/min(5, times) {
 			if len(k.asked) < exports {
 				k.file(t)
@@ -200,14 +200,9 @@ func (k *exportKills) disturb(t *testing.T, exports, times int, end func(p *e2et
 		end(k.roles[victim])
 		wait(t, time.Duration(k.random.Int64N(int64(500*time.Millisecond))))
 		k.roles[victim] = k.env.Start(t, "export")
-		t.Logf("process %d of %d ended, with %d of %d exports done", i+1, times, ended(), exports)
+		t.Logf("process %d of %d ended, with %d of %d exports done", i+1, times, ended.count(), exports)
 	}
-	e2etest.Eventually(t, 3*time.Minute, func() string {
-		if n := ended(); n < exports {
-			return fmt.Sprintf("%d of %d exports have ended", n, exports)
-		}
-		return ""
-	})
+	ended.wait(t, exports, 3*time.Minute)
 }
 
 // check holds what became of each export against what was asked for.

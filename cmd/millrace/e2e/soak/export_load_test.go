@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -57,26 +58,19 @@ func newExportLoad(t *testing.T, random *rand.Rand) *exportLoad {
 	}
 	client := e2etest.KafkaClient(t, l.site.Kafka)
 	seed := random.Uint64()
-	go func() { l.filed <- l.file(t, client, rand.New(rand.NewPCG(seed, 0))) }()
-	e2etest.Eventually(t, time.Minute, func() string {
-		if len(completionsByExport(t, l.site)) == 0 {
-			return "no export has ended"
-		}
-		return ""
-	})
+	ended := newEndedExports(t, l.site)
+	go func() { l.filed <- l.file(t, client, ended, rand.New(rand.NewPCG(seed, 0))) }()
+	newEndedExports(t, l.site).wait(t, 1, time.Minute)
 	return l
 }
 
 // file files exports of random windows of the runs until the load is stopped.
-func (l *exportLoad) file(t *testing.T, client *kgo.Client, random *rand.Rand) map[string][]string {
-	want, ended := map[string][]string{}, map[string]bool{}
-	completions := endsOf(t, l.site).client
+func (l *exportLoad) file(t *testing.T, client *kgo.Client, ended *endedExports, random *rand.Rand,
+) map[string][]string {
+	want := map[string][]string{}
 	tick := time.NewTicker(loadPause)
 	defer tick.Stop()
 	for {
-		for _, r := range completions.PollFetches(nil).Records() { //nolint:staticcheck // nil: those that are there
-			ended[string(r.Key)] = true
-		}
 		select {
 		case <-l.stop:
 			if err := client.Flush(t.Context()); err != nil {
@@ -87,7 +81,7 @@ func (l *exportLoad) file(t *testing.T, client *kgo.Client, random *rand.Rand) m
 			return want
 		case <-tick.C:
 		}
-		if len(want)-len(ended) >= loadOpen {
+		if len(want)-ended.count() >= loadOpen {
 			continue
 		}
 		first := random.IntN(len(l.runs) - loadRows)
@@ -124,12 +118,7 @@ func (l *exportLoad) check(t *testing.T) {
 	t.Helper()
 	close(l.stop)
 	want := <-l.filed
-	e2etest.Eventually(t, 4*time.Minute, func() string {
-		if ended := len(completionsByExport(t, l.site)); ended != len(want) {
-			return fmt.Sprintf("%d of %d exports have ended", ended, len(want))
-		}
-		return ""
-	})
+	newEndedExports(t, l.site).wait(t, len(want), 4*time.Minute)
 	for _, s := range e2etest.ExportStages {
 		e2etest.WaitConsumed(t, l.site, s.Topic, s.Stage)
 	}
@@ -157,4 +146,40 @@ func (l *exportLoad) check(t *testing.T) {
 		}
 	}
 	t.Logf("%d exports, the slowest took %s", len(want), slowest.Round(time.Millisecond))
+}
+
+// endedExports are the exports that have ended, as a consumer that goes on finds them.
+type endedExports struct {
+	client *kgo.Client
+	ids    map[string]bool
+}
+
+func newEndedExports(t *testing.T, s *e2etest.Site) *endedExports {
+	t.Helper()
+	return &endedExports{endsOf(t, s).client, map[string]bool{}}
+}
+
+// count returns how many exports have ended.
+func (e *endedExports) count() int {
+	e.add(e.client.PollFetches(nil)) //nolint:staticcheck // nil: only what was fetched already
+	return len(e.ids)
+}
+
+func (e *endedExports) add(fetches kgo.Fetches) {
+	for _, r := range fetches.Records() {
+		e.ids[string(r.Key)] = true
+	}
+}
+
+// wait waits until n exports have ended.
+func (e *endedExports) wait(t *testing.T, n int, within time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	for len(e.ids) < n {
+		e.add(e.client.PollFetches(ctx))
+		if ctx.Err() != nil {
+			t.Fatalf("after %s: %d of %d exports have ended", within, len(e.ids), n)
+		}
+	}
 }

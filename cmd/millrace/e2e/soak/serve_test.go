@@ -27,12 +27,7 @@ func TestServeLargeDownloadsAndManyPollersInFlatMemory(t *testing.T) {
 	exporter := s.Env.Start(t, "export")
 	large := ask(t, s, e2etest.KafkaClient(t, s.Kafka), object{"selection": object{"limit": runs},
 		"fragment": object{"max_records": 30_000}})
-	e2etest.Eventually(t, 2*time.Minute, func() string {
-		if len(completionsByExport(t, s)[large]) == 0 {
-			return "the export has not ended"
-		}
-		return ""
-	})
+	endsOf(t, s).of(t, large, 2*time.Minute)
 	exporter.Stop(t)
 	server := append(s.Env, "HTTP_ADDR=127.0.0.1:0").Start(t, "serve")
 	url := e2etest.WaitReady(t, server)
