@@ -20,17 +20,18 @@ const took = "dateDiff('millisecond', started_at, ended_at) / 1000"
 // tokens are those that went in and came out.
 const tokens = "ifNull(usage_input_tokens, 0) + ifNull(usage_output_tokens, 0)"
 
-// judged is the rating and score of each run of the selection: each from the newest feedback that has it.
+// judged is the rating and score of each run of the selection: each from the newest judgement that has
+// it, a person's before a model's and code's.
 func judged(selection string) string {
 	return `
-    SELECT workspace_id, run_id, argMaxIf(rating, version, rating != '') AS newest_rating,
-           argMaxIf(score, version, score IS NOT NULL) AS newest_score, argMaxIf(comment, version,
-           comment != '') AS newest_comment,
-           argMaxIf(corrected_answer, version, corrected_answer != '') AS correction, argMax(created_by,
-           version) AS judge,
+    SELECT workspace_id, run_id, argMaxIf(rating, (kind = 'human', version), rating != '') AS newest_rating,
+           argMaxIf(score, (kind = 'human', version), score IS NOT NULL AND name = '') AS newest_score,
+           argMaxIf(comment, (kind = 'human', version), comment != '') AS newest_comment,
+           argMaxIf(corrected_answer, (kind = 'human', version), corrected_answer != '') AS correction,
+           argMax(created_by, (kind = 'human', version)) AS judge,
            max(coalesce(created_at, updated_at)) AS given
     FROM feedback_latest
-    WHERE node_id = '' AND ` + chosen("workspace_id", "workspace") + `
+    WHERE node_id = '' AND node_run_id = '' AND ` + chosen("workspace_id", "workspace") + `
       AND (workspace_id, run_id) IN (SELECT workspace_id, run_id FROM runs_latest WHERE ` + selection + `)
     GROUP BY workspace_id, run_id`
 }

@@ -21,7 +21,7 @@ type listRuns struct {
 	App       string    `query:"app" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" doc:"The same as app_id; the History page uses this name."`
 	Status    []string  `query:"status" enum:"running,succeeded,failed,cancelled" doc:"One or several, with commas."`
 	Version   []string  `query:"version" doc:"App versions, with commas."`
-	Rating    string    `query:"rating" enum:"thumbsUp,thumbsDown,none" doc:"Rating of the newest feedback on the whole run; none: no feedback."`
+	Rating    string    `query:"rating" enum:"thumbsUp,thumbsDown,none" doc:"Rating of the feedback on the whole run; none: no feedback."`
 	From      time.Time `query:"from" doc:"Started at this time or later."`
 	To        time.Time `query:"to" doc:"Started before this time."`
 	Q         string    `query:"q" maxLength:"1000" doc:"Text in the question; upper and lower case are the same."`

@@ -5,6 +5,7 @@
 //
 //   - columns.go: what a column is, and the types that columns have
 //   - tables.go: the columns of each table, and the elements of the arrays files and chunks
+//   - feedback.go: the SQL that merges the judgements on a run, field by field
 package columns
 
 import (

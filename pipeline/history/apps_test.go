@@ -17,7 +17,7 @@ const aDay = 24 * time.Hour
 // wantApps is the reference for apps, without their versions.
 func (f *fixture) wantApps(workspace, source string, days int) []App {
 	first := noon.Truncate(aDay).AddDate(0, 0, 1-days)
-	newest := f.newestFeedback(workspace)
+	verdicts := f.verdicts(workspace)
 	var apps []App
 	for _, r := range f.newest(workspace) { // so that the first of an app is its newest
 		if source != "" && r.Source != source {
@@ -45,13 +45,11 @@ func (f *fixture) wantApps(workspace, source string, days int) []App {
 		case "failed":
 			a.Failed++
 		}
-		if j := newest[r.RunID]; j != nil {
-			switch j.Rating {
-			case "thumbsUp":
-				a.ThumbsUp++
-			case "thumbsDown":
-				a.ThumbsDown++
-			}
+		switch verdicts[r.RunID].rating {
+		case "thumbsUp":
+			a.ThumbsUp++
+		case "thumbsDown":
+			a.ThumbsDown++
 		}
 	}
 	return apps

@@ -51,7 +51,8 @@ func (c *counts) rated(ctx context.Context) error {
 	sql := "SELECT source, app_id, rating, toInt64(count()) FROM (" +
 		"\n    SELECT source, app_id, rating" +
 		"\n    FROM (SELECT source, app_id, run_id FROM " + latest("runs", c.inApp+inDays) + ") AS r" +
-		"\n    INNER JOIN (" + newestFeedback("run_id, toString(rating) AS rating", "") + ") AS f ON r.run_id = f.run_id" +
+		"\n    INNER JOIN (" + mergedFeedback("run_id, feedback_rating AS rating", "", false) +
+		") AS f ON r.run_id = f.run_id" +
 		"\n) GROUP BY source, app_id, rating"
 	return c.r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey

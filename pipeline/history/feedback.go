@@ -9,16 +9,22 @@ import (
 	"github.com/millrace/millrace/pipeline/columns"
 )
 
-// newestFeedback returns a query for the newest feedback on each whole run of the workspace.
-// Condition narrows the runs by their key; "" is all. The order is that of exports: by version,
-// then feedback_id.
-func newestFeedback(selected, condition string) string {
-	prewhere := inWorkspace
+// mergedFeedback returns a query for the feedback on each whole run of the workspace, as exports
+// merge it. Condition narrows the runs by their key; "" is all. With whole it also has who gave the
+// first judgement, and when.
+func mergedFeedback(selected, condition string, whole bool) string {
+	where := inWorkspace + " AND " + columns.OnRun
 	if condition != "" {
-		prewhere += " AND " + condition
+		where += " AND " + condition
 	}
-	return "SELECT " + selected + " FROM feedback FINAL PREWHERE " + prewhere + " WHERE node_id = ''" +
-		"\nORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id"
+	merge, more := columns.Merge{}, ""
+	if whole {
+		merge.Judgements = columns.Array
+		more = ",\njudged.judgement[1].created_by AS feedback_created_by, " +
+			"judged.judgement[1].created_at AS feedback_created_at"
+	}
+	return "SELECT " + selected + " FROM (SELECT run_id,\n" + merge.Merged(columns.MaxJudgements) + more + "\n" +
+		"FROM (" + merge.Judged("run_id", where) + "))"
 }
 
 // longText is the number of characters of a text that a list shows.
@@ -29,18 +35,28 @@ func cut(column string) string {
 	return "substringUTF8(" + column + ", 1, " + longText + "), lengthUTF8(" + column + ") > " + longText
 }
 
-// newestFeedback reads the newest feedback of a page's runs, by run_id.
-func (r *reading) newestFeedback(ctx context.Context, condition string) (map[string]*Feedback, error) {
+// mergedFeedback reads the feedback of runs by run_id, with long texts or with their beginnings.
+func (r *reading) mergedFeedback(ctx context.Context, condition string, whole bool) (map[string]*Feedback, error) {
+	text := cut
+	if whole {
+		text = func(column string) string { return column + ", false" }
+	}
 	feedback := map[string]*Feedback{}
-	selected := "run_id, feedback_id, node_id, rating, score, " + cut("comment") + ", tags, " +
-		cut("corrected_answer") + ", created_by, created_at"
-	err := r.each(ctx, newestFeedback(selected, condition), func(rows driver.Rows) error {
+	selected := "run_id, feedback_id, feedback_rating, feedback_score, " + text("feedback_comment") +
+		", feedback_tags, " + text("feedback_corrected_answer") + ", feedback_created_by, feedback_created_at, " +
+		"feedback_scores.name, feedback_scores.value, feedback_scores.label"
+	err := r.each(ctx, mergedFeedback(selected, condition, true), func(rows driver.Rows) error {
 		var run string
 		var f Feedback
 		var comment, answer bool
-		err := rows.Scan(&run, &f.FeedbackID, &f.NodeID, &f.Rating, &f.Score, &f.Comment, &comment, &f.Tags,
-			&f.CorrectedAnswer, &answer, &f.CreatedBy, &f.CreatedAt)
+		var names, labels []string
+		var values []*float64
+		err := rows.Scan(&run, &f.FeedbackID, &f.Rating, &f.Score, &f.Comment, &comment, &f.Tags,
+			&f.CorrectedAnswer, &answer, &f.CreatedBy, &f.CreatedAt, &names, &values, &labels)
 		f.Truncated = comment || answer
+		for i, name := range names {
+			f.Scores = append(f.Scores, Score{name, *values[i], labels[i]})
+		}
 		feedback[run] = &f
 		return err
 	})
@@ -50,18 +66,19 @@ func (r *reading) newestFeedback(ctx context.Context, condition string) (map[str
 // targets are the columns of feedback, whole.
 func (f *Feedback) targets() targets {
 	return targets{
-		{"feedback_id", &f.FeedbackID}, {"node_id", &f.NodeID}, {"rating", &f.Rating}, {"score", &f.Score},
+		{"feedback_id", &f.FeedbackID}, {"name", &f.Name}, {"kind", &f.Kind}, {"node_id", &f.NodeID},
+		{"node_run_id", &f.NodeRunID}, {"rating", &f.Rating}, {"score", &f.Score},
 		{"comment", &f.Comment}, {"tags", &f.Tags}, {"corrected_answer", &f.CorrectedAnswer},
 		{"created_by", &f.CreatedBy}, {"created_at", &f.CreatedAt},
 	}
 }
 
-// feedback reads the feedback of the run, newest first, limit rows at most.
-func (r *reading) feedback(ctx context.Context, where string, limit int) ([]Feedback, error) {
+// judgements reads the judgements on the run and its nodes, newest first, maxFeedback at most.
+func (r *reading) judgements(ctx context.Context) ([]Feedback, error) {
 	list := []Feedback{}
 	err := r.each(ctx, "SELECT "+selectList(columns.Feedback, new(Feedback).targets())+
-		" FROM feedback FINAL PREWHERE "+ofRun+where+
-		"\nORDER BY version DESC, feedback_id DESC LIMIT "+strconv.Itoa(limit), func(rows driver.Rows) error {
+		" FROM feedback FINAL PREWHERE "+ofRun+
+		"\nORDER BY version DESC, feedback_id DESC LIMIT "+strconv.Itoa(maxFeedback), func(rows driver.Rows) error {
 		var f Feedback
 		err := rows.Scan(f.targets().places()...)
 		list = append(list, f)

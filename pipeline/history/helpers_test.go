@@ -66,7 +66,7 @@ func run(id string, before time.Duration, changes ...func(*runs.Run)) *runs.Run 
 }
 
 func judgement(run, id, rating string, at time.Time, changes ...func(*runs.Feedback)) *runs.Feedback {
-	j := &runs.Feedback{WorkspaceID: "acme", RunID: run, FeedbackID: id, Rating: rating, UpdatedAt: at}
+	j := &runs.Feedback{WorkspaceID: "acme", RunID: run, FeedbackID: id, Kind: "human", Rating: rating, UpdatedAt: at}
 	for _, change := range changes {
 		change(j)
 	}
@@ -114,11 +114,13 @@ func (f *fixture) newest(workspace string) []*runs.Run {
 	return list
 }
 
-// newestFeedback is the reference implementation: the newest feedback on each whole run of the
-// workspace.
-func (f *fixture) newestFeedback(workspace string) map[string]*runs.Feedback {
+// verdict is the reference implementation of merged feedback: the first judgement on a whole run,
+// and the first rating.
+type verdict struct{ feedbackID, rating string }
+
+func (f *fixture) verdicts(workspace string) map[string]verdict {
 	type id struct{ run, feedback string }
-	byID, byRun := map[id]*runs.Feedback{}, map[string]*runs.Feedback{}
+	byID, byRun := map[id]*runs.Feedback{}, map[string][]*runs.Feedback{}
 	for _, j := range f.feedback {
 		k := id{j.RunID, j.FeedbackID}
 		if old := byID[k]; j.WorkspaceID == workspace && (old == nil || j.Version() > old.Version()) {
@@ -126,22 +128,39 @@ func (f *fixture) newestFeedback(workspace string) map[string]*runs.Feedback {
 		}
 	}
 	for _, j := range byID {
-		old := byRun[j.RunID]
-		if j.NodeID == "" && (old == nil || j.Version() > old.Version() || j.Version() == old.Version() &&
-			j.FeedbackID > old.FeedbackID) {
-			byRun[j.RunID] = j
+		if j.NodeID == "" && j.NodeRunID == "" {
+			byRun[j.RunID] = append(byRun[j.RunID], j)
 		}
 	}
-	return byRun
+	verdicts := map[string]verdict{}
+	for run, list := range byRun {
+		slices.SortFunc(list, func(a, b *runs.Feedback) int {
+			return cmp.Or(cmp.Compare(notHuman(a), notHuman(b)), cmp.Compare(b.Version(), a.Version()),
+				cmp.Compare(b.FeedbackID, a.FeedbackID))
+		})
+		v := verdict{feedbackID: list[0].FeedbackID}
+		for _, j := range list {
+			v.rating = cmp.Or(v.rating, j.Rating)
+		}
+		verdicts[run] = v
+	}
+	return verdicts
+}
+
+func notHuman(j *runs.Feedback) int {
+	if j.Kind == "human" {
+		return 0
+	}
+	return 1
 }
 
 // want is the reference for lists: what a query selects, one line a run.
 func (f *fixture) want(q Query) (list []string) {
-	newest := f.newestFeedback(q.Workspace)
+	verdicts := f.verdicts(q.Workspace)
 	for _, r := range f.newest(q.Workspace) {
 		rating, verdict := unrated, "-"
-		if j := newest[r.RunID]; j != nil {
-			rating, verdict = j.Rating, j.FeedbackID+j.Rating
+		if v, judged := verdicts[r.RunID]; judged {
+			rating, verdict = v.rating, v.feedbackID+v.rating
 		}
 		if (q.Source == "" || r.Source == q.Source) && (q.AppID == "" || r.AppID == q.AppID) &&
 			(q.Statuses == nil || slices.Contains(q.Statuses, r.Status)) &&

@@ -68,7 +68,7 @@ type Run struct {
 	Files       []File     `json:"files"`
 	Usage       *Usage     `json:"usage,omitempty"`
 	CostUSD     *float64   `json:"cost_usd,omitempty"`
-	Feedback    *Feedback  `json:"feedback,omitempty" doc:"The newest feedback on the whole run."`
+	Feedback    *Feedback  `json:"feedback,omitempty" doc:"The judgements on the whole run, merged: each field is that of the newest judgement that has it, a person's before a model's and code's. feedback_id, created_by and created_at are those of the first."`
 
 	QuestionTruncated bool  `json:"question_truncated,omitempty"`
 	AnswerTruncated   bool  `json:"answer_truncated,omitempty"`
@@ -97,10 +97,14 @@ type File struct {
 	Direction   string `json:"direction,omitempty"`
 }
 
-// Feedback is what somebody thinks of a run, or of one of its nodes.
+// Feedback is a judgement on a run, or on one of its nodes or node runs. As the feedback of a run it
+// is all judgements on the whole run, merged.
 type Feedback struct {
 	FeedbackID      string     `json:"feedback_id"`
 	NodeID          string     `json:"node_id,omitempty"`
+	NodeRunID       string     `json:"node_run_id,omitempty"`
+	Name            string     `json:"name,omitempty" doc:"What the score measures; absent: the run or node as a whole."`
+	Kind            string     `json:"kind,omitempty" enum:"human,model,code" doc:"Who judged; absent where judgements are merged."`
 	Rating          string     `json:"rating,omitempty" enum:"thumbsUp,thumbsDown"`
 	Score           *float64   `json:"score,omitempty"`
 	Comment         string     `json:"comment,omitempty"`
@@ -109,6 +113,14 @@ type Feedback struct {
 	CreatedBy       string     `json:"created_by,omitempty"`
 	CreatedAt       *time.Time `json:"created_at,omitempty"`
 	Truncated       bool       `json:"truncated,omitempty" doc:"Whether comment or corrected_answer is cut."`
+	Scores          []Score    `json:"scores,omitempty" doc:"Where judgements are merged: the newest score of each name."`
+}
+
+// Score is a score that has a name.
+type Score struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Label string  `json:"label,omitempty" doc:"The rating beside it."`
 }
 
 // Detail is a run with everything stored about it. Documents are as the producer sent them.
@@ -124,7 +136,7 @@ type Detail struct {
 	UpdatedAt    time.Time         `json:"updated_at"`
 	Nodes        []NodeRun         `json:"nodes" doc:"Its node runs, in their order."`
 	NodesOmitted int64             `json:"nodes_omitted,omitempty" doc:"How many node runs are not in nodes, which has the first 1,000."`
-	AllFeedback  []Feedback        `json:"all_feedback" doc:"Every feedback on the run and its nodes, newest first, up to 100."`
+	AllFeedback  []Feedback        `json:"all_feedback" doc:"Every judgement on the run and its nodes, newest first, up to 100."`
 
 	DocumentsOmitted bool `json:"documents_omitted,omitempty" doc:"Whether node runs were too large in all, so that the later ones lack their documents."`
 }

@@ -12,9 +12,11 @@ import (
 
 // ofRun is the condition on rows of the run in each table. Tables that run_id does not order have a
 // bloom filter for it.
-const ofRun = inWorkspace + " AND run_id = unhex({run:String})"
+const ofRun = inWorkspace + " AND " + isRun
 
-// maxFeedback bounds the feedback of a detail.
+const isRun = "run_id = unhex({run:String})"
+
+// maxFeedback bounds the judgements of a detail.
 const maxFeedback = 100
 
 // A run of more than maxSmall bytes is read only after copies times its bytes were taken from the
@@ -42,13 +44,14 @@ func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, erro
 func (r *reading) whole(ctx context.Context) (*Detail, error) {
 	var detail *Detail
 	var nodes *nodeRuns
-	var feedback, newest []Feedback
+	var judgements []Feedback
+	var merged map[string]*Feedback
 	var large bool
 	all, parts := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { detail, large, err = r.smallDetail(parts); return err })
 	all.Go(func() (err error) { nodes, err = r.nodeRuns(parts); return err })
-	all.Go(func() (err error) { feedback, err = r.feedback(parts, "", maxFeedback); return err })
-	all.Go(func() (err error) { newest, err = r.feedback(parts, " WHERE node_id = ''", 1); return err })
+	all.Go(func() (err error) { judgements, err = r.judgements(parts); return err })
+	all.Go(func() (err error) { merged, err = r.mergedFeedback(parts, isRun, true); return err })
 	if err := all.Wait(); err != nil || detail == nil && !large {
 		return nil, err
 	}
@@ -61,10 +64,7 @@ func (r *reading) whole(ctx context.Context) (*Detail, error) {
 			return nil, err
 		}
 	}
-	detail.AllFeedback = feedback
-	if len(newest) > 0 {
-		detail.Feedback = &newest[0]
-	}
+	detail.AllFeedback, detail.Feedback = judgements, merged[detail.RunID]
 	detail.Nodes, detail.NodesOmitted = nodes.list, nodes.omitted
 	if err := r.documents(ctx, detail, nodes.sizes); err != nil {
 		return nil, err

@@ -77,6 +77,8 @@ func TestADetailHasAllThatIsKnownOfARun(t *testing.T) {
 
 	whole := Feedback{FeedbackID: "whole", Rating: "thumbsDown", Score: of(0.0), Comment: "bad", Tags: []string{"a", "b"},
 		CorrectedAnswer: "right", CreatedBy: "bob", CreatedAt: of(noon)}
+	given := whole
+	given.Kind = "human"
 	want := &Detail{
 		Run: Run{
 			WorkspaceID: "acme", RunID: "r", RequestID: "q", Source: "recipe", AppID: "app", AppName: "App", AppVersion: "v1",
@@ -99,8 +101,10 @@ func TestADetailHasAllThatIsKnownOfARun(t *testing.T) {
 			Error:    &Error{Message: "oops"}, Usage: &Usage{OutputTokens: of(int64(9))}, CostUSD: of(0.5),
 			Chunks: []Chunk{{"c", "passage", of(0.75), "u", "t", of(true), of(false)}, {Text: "bare"}},
 		}},
-		AllFeedback: []Feedback{{FeedbackID: "node", NodeID: "solve", Rating: "thumbsUp", Tags: []string{}}, whole,
-			{FeedbackID: "old", Rating: "thumbsUp", Tags: []string{}}},
+		AllFeedback: []Feedback{
+			{FeedbackID: "node", NodeID: "solve", Kind: "human", Rating: "thumbsUp", Tags: []string{}}, given,
+			{FeedbackID: "old", Kind: "human", Rating: "thumbsUp", Tags: []string{}},
+		},
 	}
 	if got := f.detail("r"); !reflect.DeepEqual(got, want) {
 		a, _ := json.MarshalIndent(got, "", " ")

@@ -63,7 +63,7 @@ func (r *reading) rows(ctx context.Context, keys []key) ([]Run, error) {
 	var feedback map[string]*Feedback
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return r.page(ctx, condition, found) })
-	both.Go(func() (err error) { feedback, err = r.newestFeedback(ctx, related); return err })
+	both.Go(func() (err error) { feedback, err = r.mergedFeedback(ctx, related, false); return err })
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}

@@ -49,6 +49,7 @@ func (f *fixture) random(rng *rand.Rand, n int) {
 					score := rng.Float64()
 					j.WorkspaceID, j.NodeID, j.Score = pick(rng, []string{workspace, workspace, "umbrella"}),
 						pick(rng, []string{"", "", "node"}), &score
+					j.Kind, j.NodeRunID = pick(rng, []string{"human", "model", "code"}), pick(rng, []string{"", "", "", "n1"})
 				}))
 		}
 	}

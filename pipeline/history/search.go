@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/millrace/millrace/pipeline/columns"
 )
 
 // search finds the keys of a query's runs, the newest first.
@@ -132,10 +134,10 @@ func (s *search) started(first int64) string {
 func (s *search) candidates(ctx context.Context, first int64, limit int) (keys []key, ended bool, err error) {
 	conditions := append([]string{s.fixed, s.started(first)}, s.filters...)
 	if s.rating != "" && s.rating != unrated {
-		// This reads all feedback, and the newest is part of it. Most runs have none, so unrated
-		// filters nothing here.
+		// This reads all feedback, and the first with a rating is part of it. Most runs have none, so
+		// unrated filters nothing here.
 		conditions = append(conditions, "run_id IN (SELECT run_id FROM feedback WHERE "+inWorkspace+
-			" AND node_id = '' AND rating = unhex({rating:String}))")
+			" AND "+columns.OnRun+" AND rating = unhex({rating:String}))")
 	}
 	keys, err = s.keys(ctx, "runs WHERE NOT superseded AND "+strings.Join(conditions, " AND "), limit)
 	return keys, len(keys) < limit, err
@@ -149,11 +151,11 @@ const unrated = "none"
 func (s *search) final(ctx context.Context, condition, related string, limit int) ([]key, error) {
 	filters := slices.Clone(s.filters)
 	if s.rating != "" {
-		newest := "(SELECT run_id FROM (" + newestFeedback("run_id, rating", related) + ")"
+		merged := "(SELECT run_id FROM (" + mergedFeedback("run_id, feedback_rating", related, false) + ")"
 		if s.rating == unrated {
-			filters = append(filters, "run_id NOT IN "+newest+")")
+			filters = append(filters, "run_id NOT IN "+merged+")")
 		} else {
-			filters = append(filters, "run_id IN "+newest+" WHERE rating = unhex({rating:String}))")
+			filters = append(filters, "run_id IN "+merged+" WHERE feedback_rating = unhex({rating:String}))")
 		}
 	}
 	from := append([]string{latest("runs", s.fixed+" AND "+condition)}, filters...)

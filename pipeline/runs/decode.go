@@ -36,7 +36,7 @@ func (d *Decoder) Decode(eventType string, data []byte, prefix string, eventTime
 		node := &Node{UpdatedAt: eventTime}
 		event, err = node, f.node(node)
 	case TypeFeedback:
-		feedback := &Feedback{UpdatedAt: eventTime}
+		feedback := &Feedback{Kind: kinds[0], UpdatedAt: eventTime}
 		event, err = feedback, f.feedback(feedback)
 	default:
 		return nil, &strictjson.Refusal{
@@ -212,6 +212,10 @@ func (f *fields) feedback(v *Feedback) error {
 			return f.id(&v.RunID)
 		case "feedback_id":
 			return f.id(&v.FeedbackID)
+		case "name":
+			return f.judgementName(&v.Name)
+		case "kind":
+			return f.enum(&v.Kind, kinds)
 		case "rating":
 			return f.enum(&v.Rating, ratings)
 		case "score":
@@ -224,6 +228,8 @@ func (f *fields) feedback(v *Feedback) error {
 			return f.text(&v.CorrectedAnswer)
 		case "node_id":
 			return f.id(&v.NodeID)
+		case "node_run_id":
+			return f.id(&v.NodeRunID)
 		case "created_by":
 			return f.text(&v.CreatedBy)
 		case "created_at":
@@ -240,8 +246,9 @@ func (f *fields) feedback(v *Feedback) error {
 		need{"feedback_id", v.FeedbackID != ""}); err != nil {
 		return err
 	}
-	if v.Rating == "" && v.Score == nil {
-		return f.r.RefuseField(strictjson.MissingField, "rating", "a feedback needs a rating or a score")
+	if v.Rating == "" && v.Score == nil && v.Comment == "" && v.CorrectedAnswer == "" {
+		return f.r.RefuseField(strictjson.MissingField, "rating",
+			"a feedback needs a rating, a score, a comment or a corrected_answer")
 	}
 	return f.version(v.UpdatedAt)
 }

@@ -44,6 +44,7 @@ var full = map[string]object{
 	},
 	runs.TypeFeedback: {
 		"workspace_id": `"acme"`, "run_id": `"r1"`, "feedback_id": `"f1"`, "rating": `"thumbsDown"`, "score": `-0.25`,
+		"name": `"tone"`, "kind": `"model"`, "node_run_id": `"n1"`,
 		"comment": `"no"`,
 		"tags":    `["a","","a"]`, "corrected_answer": `"yes"`, "node_id": `"solve"`, "created_by": `"me"`,
 		"created_at": `"2026-01-31T10:00:00.999Z"`, "updated_at": `"2026-01-31T10:00:02.000001Z"`,
@@ -93,6 +94,7 @@ var want = map[string]runs.Event{
 	},
 	runs.TypeFeedback: &runs.Feedback{
 		WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Rating: "thumbsDown", Score: ptr(-0.25), Comment: "no",
+		Name: "tone", Kind: "model", NodeRunID: "n1",
 		Tags:            []string{"a", "", "a"},
 		CorrectedAnswer: "yes", NodeID: "solve", CreatedBy: "me", CreatedAt: at("2026-01-31T10:00:00.999Z"),
 		UpdatedAt: at("2026-01-31T10:00:02.000001Z"),
@@ -109,7 +111,8 @@ var wantMinimal = map[string]runs.Event{
 		WorkspaceID: "acme", RunID: "r1", NodeRunID: "n1", Source: "recipe", AppID: "a1", NodeID: "solve", Status: "running",
 		StartedAt: at("2026-01-31T10:00:00Z"), UpdatedAt: eventTime,
 	},
-	runs.TypeFeedback: &runs.Feedback{WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Rating: "thumbsUp",
+	runs.TypeFeedback: &runs.Feedback{WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Kind: "human",
+		Rating:    "thumbsUp",
 		UpdatedAt: eventTime},
 }
 

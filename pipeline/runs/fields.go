@@ -13,6 +13,7 @@ var (
 	sources    = []string{"copilot", "recipe"}
 	statuses   = []string{"running", "succeeded", "failed", "cancelled"}
 	ratings    = []string{"thumbsUp", "thumbsDown"}
+	kinds      = []string{"human", "model", "code"}
 	directions = []string{"input", "output"}
 )
 
@@ -110,6 +111,23 @@ func (f *fields) enum(p *string, values []string) error {
 		return f.r.Refuse(strictjson.WrongType, "must be one of "+strings.Join(values, ", "))
 	}
 	*p = values[i]
+	return nil
+}
+
+// judgementName reads what a score measures. The readers of exports have scores of two names already:
+// the score without a name, and the rating.
+func (f *fields) judgementName(p *string) error {
+	if f.null() {
+		return f.r.Null()
+	}
+	name, err := f.r.Text()
+	if err != nil {
+		return err
+	}
+	if name == "score" || name == "rating" {
+		return f.r.Refuse(strictjson.OutOfRange, "must be neither score nor rating: leave it out, and set that field")
+	}
+	*p = name
 	return nil
 }
 

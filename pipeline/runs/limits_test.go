@@ -128,6 +128,8 @@ func TestEveryRuleHoldsOnBothSidesOfItsLimit(t *testing.T) {
 		{"a source nobody knows", run, "source", `"Copilot"`, wrongType, ""},
 		{"a status nobody knows", run, "status", `"done"`, wrongType, ""},
 		{"a status that is a number", node, "status", `1`, wrongType, ""},
+		{"a kind nobody knows", feedback, "kind", `"robot"`, wrongType, ""},
+		{"a reserved name", feedback, "name", `"rating"`, outOfRange, ""},
 		{"a rating nobody knows", feedback, "rating", `"thumbsup"`, wrongType, ""},
 		{"a direction nobody knows", run, "files", `[{"direction":"in"}]`, wrongType, "/files/0/direction"},
 	} {
@@ -149,7 +151,7 @@ func TestRequiredFieldsAreMissedByName(t *testing.T) {
 			for _, value := range []string{"", "null"} {
 				_, err := decode(eventType, o.with(field, value).String())
 				if eventType == feedback && field == "rating" {
-					checkRefusal(t, err, missing, "/rating") // a rating or a score
+					checkRefusal(t, err, missing, "/rating") // or a score, a comment, a corrected answer
 					continue
 				}
 				checkRefusal(t, err, missing, "/"+field)

@@ -97,15 +97,19 @@ type Node struct {
 	Metadata []Pair
 }
 
-// Feedback is a verdict on a run, or on one node of it where NodeID is set.
+// Feedback is a judgement on a run, or on a node or a node run of it where NodeID or NodeRunID is
+// set.
 type Feedback struct {
 	WorkspaceID, RunID, FeedbackID string
+	Name                           string // what Score measures; "" is the run as a whole
+	Kind                           string // human | model | code
 	Rating                         string // thumbsUp | thumbsDown | ""
 	Score                          *float64
 	Comment                        string
 	Tags                           []string
 	CorrectedAnswer                string
 	NodeID                         string
+	NodeRunID                      string
 	CreatedBy                      string
 	CreatedAt                      time.Time
 	UpdatedAt                      time.Time

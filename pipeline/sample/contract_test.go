@@ -26,7 +26,7 @@ var contractFields = map[string]string{
 		chunks.score chunks.source_uri chunks.title chunks.sent_to_llm chunks.used_in_answer files.file_id files.name
 		files.uri files.content_type files.size_bytes files.direction usage.input_tokens usage.output_tokens cost_usd
 		metadata.* updated_at`,
-	TypeFeedback: `workspace_id run_id feedback_id rating score comment tags corrected_answer node_id created_by created_at
+	TypeFeedback: `workspace_id run_id feedback_id kind rating score comment tags corrected_answer node_id created_by created_at
 		updated_at`,
 }
 

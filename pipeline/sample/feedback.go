@@ -134,6 +134,9 @@ func (r *run) writeFeedback(d *doc, v *verdict) {
 	d.begin("feedback_id")
 	d.b = r.appendFeedbackID(d.b, v)
 	d.end()
+	if v.by == byJudge {
+		d.str("kind", "model")
+	}
 	if v.rating != 0 {
 		d.str("rating", v.ratingName())
 	}

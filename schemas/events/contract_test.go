@@ -93,6 +93,8 @@ var contracts = []contract{
 			workspace_id workspace required
 			run_id id required
 			feedback_id id required
+			name text
+			kind enum:human|model|code
 			rating enum:thumbsUp|thumbsDown
 			score number
 			comment text
@@ -100,6 +102,7 @@ var contracts = []contract{
 			tags[] text required
 			corrected_answer text
 			node_id id
+			node_run_id id
 			created_by text
 			created_at time
 			updated_at time`,

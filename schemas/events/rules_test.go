@@ -191,7 +191,10 @@ func TestRulesBetweenFields(t *testing.T) {
 	}{
 		{feedback, "a rating alone", `{"score": null}`, true},
 		{feedback, "a score alone", `{"rating": null}`, true},
-		{feedback, "neither", `{"rating": null, "score": null}`, false},
+		{feedback, "a comment alone", `{"rating": null, "score": null, "corrected_answer": null}`, true},
+		{feedback, "a corrected answer alone", `{"rating": null, "score": null, "comment": null}`, true},
+		{feedback, "nothing", `{"rating": null, "score": null, "comment": "", "corrected_answer": null}`, false},
+		{feedback, "a reserved name", `{"name": "rating"}`, false},
 		{run, "an empty run id", `{"run_id": ""}`, false},
 		{run, "a trigger of one's own", `{"trigger": "nightly-batch"}`, true},
 		{request, "one run", runIDs(1), true},
@@ -249,9 +252,9 @@ func TestRulesBetweenFields(t *testing.T) {
 func TestAFeedbackOfNullsIsNone(t *testing.T) {
 	const feedback = "dev.millrace.feedback.v1"
 	doc := parse(t, readFile(t, feedback+".example.json")).(map[string]any)
-	doc["rating"], doc["score"] = nil, nil
+	doc["rating"], doc["score"], doc["comment"], doc["corrected_answer"] = nil, nil, nil, nil
 	if compiled(t, feedback).Validate(doc) == nil {
-		t.Error("valid with neither a rating nor a score")
+		t.Error("valid without rating, score, comment and corrected answer")
 	}
 }
 

@@ -116,9 +116,10 @@ func TestEveryColumnOfAFeedbackIsStored(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	feedback := &runs.Feedback{
-		WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Rating: "thumbsDown", Score: ptr(-0.25), Comment: hostile,
+		WorkspaceID: "acme", RunID: "r1", FeedbackID: "f1", Name: hostile, Kind: "model", Rating: "thumbsDown",
+		Score: ptr(-0.25), Comment: hostile,
 		Tags:            []string{"a", "", hostile, "a"},
-		CorrectedAnswer: hostile, NodeID: "solve", CreatedBy: "me", CreatedAt: start, UpdatedAt: start,
+		CorrectedAnswer: hostile, NodeID: "solve", NodeRunID: "n1", CreatedBy: "me", CreatedAt: start, UpdatedAt: start,
 	}
 	refused, err := d.store(t, d.server.NativeAddr).InsertFeedback(t.Context(),
 		[]*runs.Feedback{feedback, leastFeedback("f0")})
@@ -128,14 +129,14 @@ func TestEveryColumnOfAFeedbackIsStored(t *testing.T) {
 		t.Fatalf("%d rows", len(rows))
 	}
 	wantRow(t, rows[1],
-		`{"workspace_id":"acme","run_id":"r1","feedback_id":"f1","rating":"thumbsDown","score":-0.25,"comment":`+hostileJSON+
+		`{"workspace_id":"acme","run_id":"r1","feedback_id":"f1","name":`+hostileJSON+`,"kind":"model","rating":"thumbsDown","score":-0.25,"comment":`+hostileJSON+
 			`,
 		"tags":["a","",`+hostileJSON+`,"a"],"corrected_answer":`+hostileJSON+
-			`,"node_id":"solve","created_by":"me","created_at":"2026-01-31 10:00:00.123",
+			`,"node_id":"solve","node_run_id":"n1","created_by":"me","created_at":"2026-01-31 10:00:00.123",
 		"updated_at":"2026-01-31 10:00:00.123000","version":3539707200246001}`)
 	wantRow(t, rows[0],
-		`{"workspace_id":"acme","run_id":"r1","feedback_id":"f0","rating":"thumbsUp","score":null,"comment":"","tags":[],"corrected_answer":"",
-		"node_id":"","created_by":"","created_at":null,"updated_at":"2026-01-31 10:00:00.123000","version":3539707200246001}`)
+		`{"workspace_id":"acme","run_id":"r1","feedback_id":"f0","name":"","kind":"human","rating":"thumbsUp","score":null,"comment":"","tags":[],"corrected_answer":"",
+		"node_id":"","node_run_id":"","created_by":"","created_at":null,"updated_at":"2026-01-31 10:00:00.123000","version":3539707200246001}`)
 	wantIngestedNow(t, d, "feedback")
 }
 

@@ -146,7 +146,8 @@ func leastNode(id string) *runs.Node {
 }
 
 func leastFeedback(id string) *runs.Feedback {
-	return &runs.Feedback{WorkspaceID: "acme", RunID: "r1", FeedbackID: id, Rating: "thumbsUp", UpdatedAt: start}
+	return &runs.Feedback{WorkspaceID: "acme", RunID: "r1", FeedbackID: id, Kind: "human", Rating: "thumbsUp",
+		UpdatedAt: start}
 }
 
 func ptr[T any](v T) *T { return &v }

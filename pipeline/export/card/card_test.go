@@ -163,7 +163,7 @@ func TestTheHeadListsTheExactFilesOfEachSplitInOrder(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	if len(body) > 10_000 {
+	if len(body) > 12_000 {
 		t.Errorf("the body has %d bytes", len(body))
 	}
 }

@@ -44,6 +44,8 @@ var warningTexts = map[string]string{
 		"take there; the calls were left out",
 	NoTools: "%d conversations have definitions of tools, which the reader of this target has no place for; they were " +
 		"left out",
+	record.JudgementsLeftOut: "%d records have the newest 1,000 judgements of their run, and not all; `feedback` and " +
+		"`scores` are of all",
 	record.NotTextLeftOut: "%d records have the text of a message that also has images, sounds or files; those were " +
 		"left out",
 	NoField: "%d conversations have other fields in messages, tool calls or definitions of tools, which the reader of " +

@@ -27,6 +27,8 @@ func TestSnapshotsHaveTheTypesOfTheTablesThatTheyFreeze(t *testing.T) {
 	typesOf(want, columns.Nodes, func(name string) string { return name })
 	typesOf(want, columns.Runs, func(name string) string { return "run_" + name })
 	want["feedback_id"] = string(columns.TypeOf(columns.Feedback, "feedback_id"))
+	want["feedback_scores"] = string(columns.ArrayOf(columns.Scores))
+	want["feedback_judgements"] = string(columns.String)
 	for _, q := range []*Selection{
 		New(&export.Request{Purpose: export.RecipeEvaluation, Target: export.Canonical}, export.Selection{}),
 		New(&export.Request{Purpose: export.NodeEvaluation, Target: export.Canonical, Nodes: []string{"n"}},
@@ -61,7 +63,7 @@ func typesOf[R any](types map[string]string, list []columns.Column[R], rename fu
 
 func TestReadersReadEveryColumnOfATable(t *testing.T) {
 	t.Parallel()
-	run := aliases(newRunReader(true, feedbackFields))
+	run := aliases(newRunReader(true, (&Selection{}).feedbackFields))
 	node := append(aliases(newNodeRunReader()), "workspace_id", "source", "app_id", "input_group") // of the run around it
 	for reader, c := range map[string]struct{ table, read []string }{
 		"runs": {names(columns.Runs), run}, "nodes": {names(columns.Nodes), node},

@@ -78,18 +78,22 @@ func nodeFields(n *record.Node) []field {
 	}, executionFields(&n.Execution)...)
 }
 
-// feedbackFields are the fields of the feedback that is joined with a run, whose columns have the
-// prefix feedback_.
-func feedbackFields(r *record.Row) []field {
+// feedbackFields are the fields of the feedback of a row, whose columns have the prefix feedback_.
+func (q *Selection) feedbackFields(r *record.Row) []field {
 	f := &r.Feedback
-	return []field{
+	fields := []field{
 		boolean("{f}feedback_id != ''", "has_feedback", &r.HasFeedback),
 		feedbackField("rating", &f.Rating),
 		feedbackField("score", &f.Score),
 		feedbackField("comment", &f.Comment),
 		feedbackField("tags", &f.Tags),
 		feedbackField("corrected_answer", &f.CorrectedAnswer),
+		scores("{f}feedback_scores", &f.Scores),
 	}
+	if q.needs.Judgements {
+		fields = append(fields, judgements("{f}feedback_judgements", &f.Judgements))
+	}
+	return fields
 }
 
 func runField(name string, to any) field {

@@ -58,14 +58,16 @@ var insertRuns = []string{
 	 '2026-11-01 00:00:00.001', NULL, '2026-11-01 00:00:01', 'old', 'old', 'old', '{}', '{}', '{}', '[]', '[]', 'old', 'old', [], 1, 1, 1, {}, 'old', 'old', now64(6), 2)`,
 	`INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, version) SETTINGS async_insert = 0
 	VALUES ('acme', 'run-bare', 'copilot', 'helper', 'running', '1970-01-01 00:00:00', '2199-12-31 23:59:59.999999', 2)`,
-	`INSERT INTO feedback (workspace_id, run_id, feedback_id, rating, score, comment, tags, corrected_answer, updated_at, version) SETTINGS async_insert = 0
-	VALUES ('acme', 'run-full', 'a', 'thumbsUp', 1, 'old', ['old'], 'old', '2026-11-01', 1),
-	('acme', 'run-full', 'b', 'thumbsDown', 0.25, 'wrong sum', ['sum',''], '13 €', '2026-11-02', 3)`,
+	`INSERT INTO feedback (workspace_id, run_id, feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at, updated_at, version) SETTINGS async_insert = 0
+	VALUES ('acme', 'run-full', 'a', '', 'human', 'thumbsUp', 1, 'old', ['old'], 'old', 'ann',
+		'2026-11-01 00:00:00.5', '2026-11-01', 1),
+	('acme', 'run-full', 'b', '', 'human', 'thumbsDown', 0.25, 'wrong sum', ['sum',''], '13 €', '', NULL, '2026-11-02', 3),
+	('acme', 'run-full', 'c', 'helpful', 'model', 'thumbsUp', 0.75, '', [], '', 'judge-7', NULL, '2026-11-03', 5)`,
 }
 
 const (
-	wantFull = `"run_id":"run-full","request_id":"req-1","source":"recipe","app_id":"invoices","app_name":"Invoice reader","app_version":"v3","session_id":"s-1","user_id":"u-1","trigger":"webhook","status":"failed","started_at":"2026-11-01T00:00:00.001Z","ended_at":"2026-11-01T00:00:02.150Z","updated_at":"2026-11-01T00:00:02.151Z","latency_ms":2149,"question":"What \"is\"\n due?","inputs":{"question":"\n"},"system_inputs":{"system":1},"messages":[{"role":"user"}],"tools":[{"type":"function"}],"answer":"12 €","outputs":{"answer":12},"reference":"13 €","error":{"type":"timeout","message":"no answer"},"files":[{"file_id":"f1","name":"in.pdf","uri":"s3://b/in","content_type":"application/pdf","size_bytes":1099511627776,"direction":"input"},{"file_id":"f2","name":null,"uri":null,"content_type":null,"size_bytes":null,"direction":"output"}],"feedback":{"rating":"thumbsDown","score":0.25,"comment":"wrong sum","tags":["sum",""],"corrected_answer":"13 €"},"model":"m-1","usage":{"input_tokens":1200,"output_tokens":34},"cost_usd":0.00042,"metadata":{"region":"eu","tier":"","żółw":"漢字"},"trace_id":"t-1"}`
-	wantBare = `"run_id":"run-bare","request_id":null,"source":"copilot","app_id":"helper","app_name":null,"app_version":null,"session_id":null,"user_id":null,"trigger":null,"status":"running","started_at":"1970-01-01T00:00:00.000Z","ended_at":null,"updated_at":"2199-12-31T23:59:59.999Z","latency_ms":null,"question":null,"inputs":null,"system_inputs":null,"messages":null,"tools":null,"answer":null,"outputs":null,"reference":null,"error":null,"files":[],"feedback":null,"model":null,"usage":null,"cost_usd":null,"metadata":{},"trace_id":null}`
+	wantFull = `"run_id":"run-full","request_id":"req-1","source":"recipe","app_id":"invoices","app_name":"Invoice reader","app_version":"v3","session_id":"s-1","user_id":"u-1","trigger":"webhook","status":"failed","started_at":"2026-11-01T00:00:00.001Z","ended_at":"2026-11-01T00:00:02.150Z","updated_at":"2026-11-01T00:00:02.151Z","latency_ms":2149,"question":"What \"is\"\n due?","inputs":{"question":"\n"},"system_inputs":{"system":1},"messages":[{"role":"user"}],"tools":[{"type":"function"}],"answer":"12 €","outputs":{"answer":12},"reference":"13 €","error":{"type":"timeout","message":"no answer"},"files":[{"file_id":"f1","name":"in.pdf","uri":"s3://b/in","content_type":"application/pdf","size_bytes":1099511627776,"direction":"input"},{"file_id":"f2","name":null,"uri":null,"content_type":null,"size_bytes":null,"direction":"output"}],"feedback":{"rating":"thumbsDown","score":0.25,"comment":"wrong sum","tags":["sum",""],"corrected_answer":"13 €"},"scores":[{"name":"score","value":0.25,"label":null},{"name":"rating","value":0.0,"label":"thumbsDown"},{"name":"helpful","value":0.75,"label":"thumbsUp"}],"judgements":[],"model":"m-1","usage":{"input_tokens":1200,"output_tokens":34},"cost_usd":0.00042,"metadata":{"region":"eu","tier":"","żółw":"漢字"},"trace_id":"t-1"}`
+	wantBare = `"run_id":"run-bare","request_id":null,"source":"copilot","app_id":"helper","app_name":null,"app_version":null,"session_id":null,"user_id":null,"trigger":null,"status":"running","started_at":"1970-01-01T00:00:00.000Z","ended_at":null,"updated_at":"2199-12-31T23:59:59.999Z","latency_ms":null,"question":null,"inputs":null,"system_inputs":null,"messages":null,"tools":null,"answer":null,"outputs":null,"reference":null,"error":null,"files":[],"feedback":null,"scores":[],"judgements":[],"model":null,"usage":null,"cost_usd":null,"metadata":{},"trace_id":null}`
 )
 
 // records collects rows as the canonical records of a data set, which have every field, less their
@@ -99,9 +101,8 @@ func TestRowsAreReadAsTheyWereInserted(t *testing.T) {
 	for name, from := range map[string]string{
 		"one relation": "SELECT " + RowColumns("", "") + " FROM runs_with_feedback",
 		"two relations": "SELECT " + RowColumns("r.", "f.") + ` FROM (SELECT * FROM runs FINAL) AS r LEFT JOIN (
-			SELECT run_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment, tags
-				AS feedback_tags,
-			corrected_answer AS feedback_corrected_answer FROM feedback FINAL ORDER BY version DESC LIMIT 1 BY run_id) AS f ON r.run_id = f.run_id`,
+			SELECT run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags,
+			feedback_corrected_answer, feedback_scores FROM runs_with_feedback) AS f ON r.run_id = f.run_id`,
 		"texts for words": "SELECT " + RowColumns("", "") +
 			` FROM (SELECT * REPLACE (toString(source) AS source, toString(app_id) AS app_id,
 			toString(status) AS status, toString(model) AS model) FROM runs_with_feedback)`,
@@ -163,7 +164,7 @@ func TestEveryFieldOfTheRowIsRead(t *testing.T) {
 			reflect.ValueOf(row.Feedback), reflect.ValueOf(row.Files[0])} {
 			for i := range v.NumField() {
 				switch name := v.Type().Field(i).Name; name {
-				case "Node", "Nodes", "TooLarge", "Comparison", "Group", "Split", "InputGroup", "OnNode": // of wide rows
+				case "Node", "Nodes", "TooLarge", "Comparison", "Group", "Split", "InputGroup", "CorrectionOnNode": // of wide rows
 				default:
 					if v.Field(i).IsZero() {
 						t.Errorf("%s.%s is not read", v.Type(), name)

@@ -15,9 +15,10 @@ import (
 // where a column name alone is unambiguous.
 //
 // The relation run has the columns of table runs. The relation feedback has the columns
-// feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags and
-// feedback_corrected_answer, as in the view runs_with_feedback. An empty feedback_id, which a LEFT
-// JOIN yields, means that the run has no feedback. Both may be the same relation.
+// feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags,
+// feedback_corrected_answer and feedback_scores, as in the view runs_with_feedback. An empty
+// feedback_id, which a LEFT JOIN yields, means that the run has no feedback. Both may be the same
+// relation.
 //
 // Each expression has a fixed type: it converts where a relation may have String or
 // LowCardinality(String). Each alias starts with "row_", so that no alias hides a column in WHERE
@@ -54,8 +55,10 @@ type field struct {
 	texts            []*textColumn // of the column
 }
 
-// newRowReader returns the reader of [RowColumns]: a run and its feedback.
-func newRowReader() *rowReader { return newRunReader(false, feedbackFields) }
+// newRowReader returns the reader of [RowColumns]: a run and its feedback, without its judgements.
+func newRowReader() *rowReader {
+	return newRunReader(false, new(Selection).feedbackFields)
+}
 
 // newRunReader returns the reader of a run, with or without its input group, and of other fields.
 func newRunReader(inputGroup bool, others func(*record.Row) []field) *rowReader {

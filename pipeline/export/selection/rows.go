@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/columns"
 )
 
 // RowQuery is a query for [ReadRows].
@@ -25,10 +26,10 @@ func (q *Selection) Rows() RowQuery {
 		related = "run_id IN (SELECT run_id FROM (" + q.keys() + "))"
 		conditions = append(conditions, "(started_at, run_id) IN ("+q.keys()+")")
 	}
-	reader := func() *rowReader { return newRunReader(q.split, feedbackFields) }
+	reader := func() *rowReader { return newRunReader(q.split, q.feedbackFields) }
 	return RowQuery{q.bind.Query("SELECT\n" + selectList(reader().fields, "r.", "f.") +
 		"\nFROM (SELECT * FROM " + latest("runs") + and(conditions) + ") AS r\n" +
-		"LEFT JOIN (" + newestRunFeedback(related) + ") AS f ON r.run_id = f.run_id\n" +
+		"LEFT ANY JOIN (" + q.runFeedback(related) + ") AS f ON r.run_id = f.run_id\n" +
 		"ORDER BY r.started_at, r.run_id"), reader}
 }
 
@@ -66,14 +67,13 @@ func (q *Selection) mostRecent() string {
 }
 
 // from is the FROM and WHERE of the selected rows s, with these columns of their table. Node runs
-// are joined with their run r where a condition refers to it. With feedback, rows are joined with
-// the newest feedback on their run f, and node runs with the newest on their node g. Related is ""
-// or a condition that narrows the feedback.
-func (q *Selection) from(columns, related string, feedback bool) string {
+// are joined with their run r where a condition refers to it. With feedback, runs are joined with
+// their feedback f, and node runs have theirs among their own columns. Related is "" or a condition
+// that narrows the feedback.
+func (q *Selection) from(list, related string, feedback bool) string {
 	if q.nodes != nil {
-		columns += ", node_run_id, node_id, metadata"
+		list += ", node_run_id, node_id, metadata"
 	}
-	text := "FROM (SELECT " + columns + " FROM " + latest(q.table()) + and(q.rowConditions) + ") AS s"
 	around, ofNodes := inApp, inApp
 	if q.arrived != "" {
 		around, ofNodes = around+" AND "+q.runsOfArrived(), ofNodes+" AND "+q.nodesOfArrived()
@@ -81,6 +81,14 @@ func (q *Selection) from(columns, related string, feedback bool) string {
 			related = "run_id IN (" + q.arrived + ")"
 		}
 	}
+	text := "(SELECT " + list + " FROM " + latest(q.table()) + and(q.rowConditions) + ") AS s"
+	switch {
+	case feedback && q.nodes != nil:
+		text = "(" + q.withNodeFeedback(text, related) + ") AS s"
+	case feedback:
+		text += "\nLEFT ANY JOIN (" + q.runFeedback(related) + ") AS f ON s.run_id = f.run_id"
+	}
+	text = "FROM " + text
 	if q.joinsRun {
 		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM " + latest("runs") + around +
 			") AS r ON s.run_id = r.run_id"
@@ -88,13 +96,6 @@ func (q *Selection) from(columns, related string, feedback bool) string {
 	if q.arrived != "" && q.readsNodes() {
 		text += "\nLEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM " + latest("nodes") + ofNodes +
 			q.neededNodes() + " GROUP BY run_id) AS n ON s.run_id = n.run_id"
-	}
-	if feedback {
-		text += "\nLEFT JOIN (" + newestRunFeedback(related) + ") AS f ON s.run_id = f.run_id"
-		if q.nodes != nil {
-			text += "\nLEFT JOIN (" + q.newestNodeFeedback(related) +
-				") AS g ON s.run_id = g.run_id AND s.node_id = g.feedback_node_id"
-		}
 	}
 	conditions := slices.Concat(q.runConditions, q.feedbackConditions)
 	if q.limitRuns > 0 {
@@ -117,59 +118,81 @@ func (q *Selection) recentRuns(related string) string {
 
 // fromWithFeedback is from with feedback, limited to the most recent rows. It joins no more than
 // those, if no condition is on feedback.
-func (q *Selection) fromWithFeedback(columns, related string) string {
+func (q *Selection) fromWithFeedback(list, related string) string {
 	if q.nodes == nil && q.feedbackConditions == nil && q.limit > 0 {
-		return "FROM (SELECT " + columns + " FROM " + latest("runs AS s") + and(q.rowConditions) + q.mostRecent() +
+		return "FROM (SELECT " + list + " FROM " + latest("runs AS s") + and(q.rowConditions) + q.mostRecent() +
 			") AS s\n" +
-			"LEFT JOIN (" + newestRunFeedback(related) + ") AS f ON s.run_id = f.run_id"
+			"LEFT ANY JOIN (" + q.runFeedback(related) + ") AS f ON s.run_id = f.run_id"
 	}
-	return q.from(columns, related, true) + q.mostRecent()
+	return q.from(list, related, true) + q.mostRecent()
 }
 
-// feedbackColumn is a column of the newest feedback of a row: of a node run, the feedback on its
-// node g, or else on its run f.
+// feedbackColumn is a column of the feedback of a row.
 func (q *Selection) feedbackColumn(column string) string {
 	if q.nodes == nil {
 		return "f." + column
 	}
-	return "if(g.feedback_id != '', g." + column + ", f." + column + ")"
+	return "s." + column
 }
 
 // feedbackColumns are the columns of feedback in snapshots and wide rows.
-const feedbackColumns = "feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, " +
-	"feedback_corrected_answer"
+func (q *Selection) feedbackColumns() string {
+	list := "feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer, " +
+		"feedback_scores"
+	if q.needs.Judgements {
+		list += ", feedback_judgements"
+	}
+	return list
+}
 
 // feedbackList selects feedbackColumns of a joined row.
 func (q *Selection) feedbackList() string {
-	list := strings.Split(feedbackColumns, ", ")
+	list := strings.Split(q.feedbackColumns(), ", ")
 	for i, column := range list {
 		list[i] = q.feedbackColumn(column) + " AS " + column
 	}
 	return strings.Join(list, ", ")
 }
 
-// newestRunFeedback selects the newest feedback on each run of the workspace as a whole. Related is
-// "" or a condition that leaves some of the runs.
-func newestRunFeedback(related string) string {
-	return newestFeedback("node_id = ''", related, "run_id")
+// maxJudgements is how many judgements a query selects of a run: one more than a record shows, so
+// that a record knows of others.
+const maxJudgements = columns.MaxJudgements + 1
+
+// runFeedback selects the feedback on each run of the workspace as a whole. Related is "" or a
+// condition that leaves some of the runs.
+func (q *Selection) runFeedback(related string) string {
+	return columns.Merge{Judgements: q.judgements()}.Runs("workspace_id = {workspace:String}", related, maxJudgements)
 }
 
-// newestNodeFeedback selects the newest feedback on each of the selected nodes in each run of the
-// workspace.
-func (q *Selection) newestNodeFeedback(related string) string {
-	return newestFeedback("node_id IN "+q.bind.IDs("nodes", q.nodes), related, "run_id, feedback_node_id")
+// judgements is the form of the judgements that the rows need.
+func (q *Selection) judgements() columns.Form {
+	if q.needs.Judgements {
+		return columns.Packed
+	}
+	return columns.None
 }
 
-// newestFeedback uses LIMIT BY, which costs next to nothing in the order of the table's key. argMax
-// over a tuple takes fifty times as long, and argMax over single columns skips a score that is
-// NULL.
-func newestFeedback(node, related, by string) string {
-	conditions := []string{"workspace_id = {workspace:String}", node}
+// withNodeFeedback adds their feedback to the selected node runs: that on the node run or its node,
+// and after it that on its run.
+func (q *Selection) withNodeFeedback(selected, related string) string {
+	merge := columns.Merge{Judgements: q.judgements(), OfNodes: true}
+	of := "(node_id = '' OR node_run_id != '' OR node_id IN " + q.bind.IDs("nodes", q.nodes) + ")"
+	return "SELECT * EXCEPT (own_judged, judged, own),\n" + merge.Merged(maxJudgements) + ",\n" +
+		"arrayExists(v -> v != '', tupleElement(tupleElement(own_judged, 'judgement'), 'corrected_answer')) " +
+		"AS feedback_on_node\n" +
+		"FROM (SELECT s.*, arrayFilter(j -> j.node_run_id = s.node_run_id OR j.node_run_id = '' AND j.node_id = s.node_id, " +
+		"f.judged) AS own_judged,\n" +
+		"length(own_judged) AS own, arrayConcat(own_judged, arrayFilter(j -> j.node_run_id = '' AND j.node_id = '', " +
+		"f.judged)) AS judged\n" +
+		"FROM " + selected + "\nLEFT JOIN (" + merge.Judged("run_id", inFeedback(of, related)) +
+		") AS f ON s.run_id = f.run_id)"
+}
+
+// inFeedback returns the condition on feedback of the workspace that meets other conditions.
+func inFeedback(of, related string) string {
+	conditions := []string{"workspace_id = {workspace:String}", of}
 	if related != "" {
 		conditions = append(conditions, related)
 	}
-	return `SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
-    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE ` + and(conditions) + `
-ORDER BY ` + by + `, version DESC, feedback_id DESC LIMIT 1 BY ` + by
+	return and(conditions)
 }

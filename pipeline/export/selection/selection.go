@@ -1,7 +1,7 @@
 // Package selection selects and reads the source rows of an export.
 //
 //	selection.go     a request's selection: its conditions, and how many rows it has
-//	rows.go          the selected rows with their newest feedback
+//	rows.go          the selected rows with their feedback
 //	wide.go          grouped runs, and node runs with the run around them
 //	nodes.go         the node runs that some targets need beside each run
 //	snapshot.go      freezing a selection, cutting it into windows, and dropping it
@@ -26,7 +26,7 @@ import (
 )
 
 // Selection builds the SQL that selects the source rows of an export: the newest version of each
-// run, or node run, that the request asks for, with the newest feedback on it.
+// run, or node run, that the request asks for, with the feedback on it.
 //
 // Its queries read FINAL, see latest. They filter in WHERE and never in PREWHERE, which ClickHouse evaluates
 // before FINAL, on superseded rows. No value of a request is part of their text (invariant 9).
@@ -45,7 +45,7 @@ type Selection struct {
 
 	rowConditions      []string // on a run or node run by itself
 	runConditions      []string // on a node run s and its run r
-	feedbackConditions []string // on a row s, its newest feedback and, for node runs, its run r
+	feedbackConditions []string // on a row s, its feedback and, for node runs, its run r
 	joinsRun           bool     // whether conditions on node runs refer to r
 
 	arrived string // with a window by ingested_at: selects the runs of which a part was stored in it
@@ -126,10 +126,10 @@ func (q *Selection) addIngested(from, to string) {
 	if q.nodes != nil || q.readsNodes() {
 		q.arrived += " UNION ALL SELECT run_id FROM nodes WHERE " + inApp + stored
 	}
-	newest, arrived := "s.ingested_at, f.ingested_at", q.runsOfArrived
+	newest, arrived := "s.ingested_at, f.feedback_ingested_at", q.runsOfArrived
 	switch { // what is missing in a join was stored in 1970, the default of its type
 	case q.nodes != nil:
-		newest, arrived = "s.ingested_at, r.ingested_at, "+q.feedbackColumn("ingested_at"), q.nodesOfArrived
+		newest, arrived = "s.ingested_at, r.ingested_at, s.feedback_ingested_at", q.nodesOfArrived
 		q.joinsRun = true
 	case q.readsNodes():
 		newest += ", n.ingested_at"

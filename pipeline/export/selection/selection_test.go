@@ -49,7 +49,8 @@ func (h *history) run(id string, n int, changes ...func(*runs.Run)) {
 
 func (h *history) feedback(run, id string, changes ...func(*runs.Feedback)) {
 	h.t.Helper()
-	f := &runs.Feedback{WorkspaceID: "acme", RunID: run, FeedbackID: id, Rating: "thumbsUp", UpdatedAt: day}
+	f := &runs.Feedback{WorkspaceID: "acme", RunID: run, FeedbackID: id, Kind: "human", Rating: "thumbsUp",
+		UpdatedAt: day}
 	for _, change := range changes {
 		change(f)
 	}
@@ -219,7 +220,7 @@ func TestARunComesWithItsNewestFeedback(t *testing.T) {
 	h.want(up, always, "tie(thumbsUp high)", "node(thumbsUp run)", "replaced(thumbsUp after)")
 	h.want(up, export.Selection{Limit: 2}, "node(thumbsUp run)", "replaced(thumbsUp after)")
 	h.want(up, export.Selection{RunIDs: []string{"tie", "none", "newer"}}, "tie(thumbsUp high)")
-	h.want(export.Request{Filters: export.Filters{MinScore: &half}}, always, "tie(thumbsUp high)",
+	h.want(export.Request{Filters: export.Filters{MinScore: &half}}, always, "newer(thumbsDown new)", "tie(thumbsUp high)",
 		"replaced(thumbsUp after)")
 	more := 0.51
 	h.want(export.Request{Filters: export.Filters{MinScore: &more}}, always)

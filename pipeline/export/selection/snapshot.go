@@ -51,7 +51,7 @@ func (q *Selection) InsertSnapshot(id string, rows int64) clickhouse.Query {
 		return q.insertWideSnapshot(snapshot, related)
 	}
 	return q.bind.Query("INSERT INTO " + keysTable + " (workspace_id, stage_id, started_at, run_id, " +
-		feedbackColumns + ")\n" +
+		q.feedbackColumns() + ")\n" +
 		"SELECT {workspace:String}, " + snapshot + ", s.started_at, s.run_id, " + q.feedbackList() + "\n" +
 		q.fromWithFeedback(keyColumns, related))
 }

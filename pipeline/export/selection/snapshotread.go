@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/ClickHouse/ch-go"
 	"golang.org/x/sync/errgroup"
@@ -46,7 +45,7 @@ func (r *SnapshotRange) conditions(b *clickhouse.Binder) []string {
 // keysQuery selects the keys and the feedback of the range, in the order of the snapshot.
 func (r *SnapshotRange) keysQuery() clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT\n" + selectList(newKeyReader().fields, "", "") + "\nFROM " + keysTable +
+	return b.Query("SELECT\n" + selectList(r.shape().newKeyReader().fields, "", "") + "\nFROM " + keysTable +
 		" WHERE " + and(r.conditions(&b)) + "\nORDER BY " + snapshotOrder)
 }
 
@@ -102,7 +101,8 @@ func (s *SnapshotReader) Read(
 	group, ctx := errgroup.WithContext(ctx)
 	blocks := make(chan []snapshotKey, 4)
 	group.Go(func() error {
-		if err := sendKeys(ctx, s.Keys, query(r.keysQuery(), "/keys"), patience, blocks); err != nil {
+		keys := r.shape().newKeyReader()
+		if err := sendKeys(ctx, s.Keys, keys, query(r.keysQuery(), "/keys"), patience, blocks); err != nil {
 			return err // without closing blocks: that would look like the end of the keys
 		}
 		close(blocks)
@@ -134,11 +134,11 @@ type snapshotKey struct {
 	feedback    record.Feedback
 }
 
-func newKeyReader() *rowReader {
+func (q *Selection) newKeyReader() *rowReader {
 	reader := &rowReader{}
 	reader.fields = append([]field{milliseconds("{r}started_at", &reader.row.StartedAt),
 		text("{r}run_id", &reader.row.RunID)},
-		feedbackFields(&reader.row)...)
+		q.feedbackFields(&reader.row)...)
 	return reader
 }
 
@@ -146,7 +146,7 @@ func newKeyReader() *rowReader {
 const maxKeysBytes = 4 << 20
 
 // sendKeys sends the keys in small blocks. The channel bounds the number of blocks in memory.
-func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, patience patience,
+func sendKeys(ctx context.Context, client *ch.Client, keys *rowReader, query clickhouse.Query, patience patience,
 	blocks chan<- []snapshotKey) error {
 	block := make([]snapshotKey, 0, maxReadBlock)
 	size := 0 // of the texts of the block
@@ -159,9 +159,10 @@ func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, pa
 			return context.Cause(ctx)
 		}
 	}
-	_, err := newKeyReader().read(ctx, client, query, patience, func(row *record.Row) error {
-		block = append(block, cloneKey(row))
-		size += len(row.Feedback.Comment) + len(row.Feedback.CorrectedAnswer)
+	_, err := keys.read(ctx, client, query, patience, func(row *record.Row) error {
+		key, n := cloneKey(row)
+		block = append(block, key)
+		size += n
 		if len(block) < maxReadBlock && size < maxKeysBytes {
 			return nil
 		}
@@ -173,20 +174,14 @@ func sendKeys(ctx context.Context, client *ch.Client, query clickhouse.Query, pa
 	return send()
 }
 
-// cloneKey copies the key from memory that the reader reuses.
-func cloneKey(row *record.Row) snapshotKey {
-	k := snapshotKey{startedAt: row.StartedAt, runID: bytes.Clone(row.RunID), hasFeedback: row.HasFeedback}
+// cloneKey copies the key from memory that the reader reuses, and returns the size of its feedback
+// in bytes.
+func cloneKey(row *record.Row) (key snapshotKey, size int) {
+	key = snapshotKey{startedAt: row.StartedAt, runID: bytes.Clone(row.RunID), hasFeedback: row.HasFeedback}
 	if row.HasFeedback {
-		f := row.Feedback
-		k.feedback = record.Feedback{
-			Rating: bytes.Clone(f.Rating), Score: f.Score, Comment: bytes.Clone(f.Comment),
-			CorrectedAnswer: bytes.Clone(f.CorrectedAnswer), Tags: slices.Clone(f.Tags),
-		}
-		for i, tag := range k.feedback.Tags {
-			k.feedback.Tags[i] = bytes.Clone(tag)
-		}
+		key.feedback, size = row.Feedback.Clone()
 	}
-	return k
+	return key, size
 }
 
 // merge walks through the keys of a snapshot beside the runs.

@@ -41,6 +41,17 @@ func chunks(expression string, to *[]record.Chunk) field {
 	}, c.texts}
 }
 
+func scores(expression string, to *[]record.Score) field {
+	c := newTuples(columns.Scores)
+	name, value, label := c.text("name"), element[*proto.ColNullable[float64]](c, "value"), c.text("label")
+	return field{alias(expression), expression, c, func(i int) {
+		*to = (*to)[:0]
+		for j, end := bounds(c.offsets, i); j < end; j++ {
+			*to = append(*to, record.Score{Name: view(name, j), Value: value.Values.Row(j), Label: view(label, j)})
+		}
+	}, c.texts}
+}
+
 // tuples is a column of arrays of named tuples. Package proto has tuples, but not inside an array.
 type tuples struct {
 	columnType proto.ColumnType

@@ -47,13 +47,13 @@ func (r *SnapshotRange) wideQuery(shape *Selection) clickhouse.Query {
 // newWideReader returns the reader of wide rows.
 func (q *Selection) newWideReader() *rowReader {
 	reader := &rowReader{}
-	reader.fields = append(identityFields(&reader.row), feedbackFields(&reader.row)...)
+	reader.fields = append(identityFields(&reader.row), q.feedbackFields(&reader.row)...)
 	reader.fields = append(reader.fields, text("{r}group_key", &reader.row.Group))
 	if q.nodes != nil {
 		reader.row.Node = &reader.node
 		reader.fields = append(reader.fields, nodeFields(&reader.node)...)
 		reader.fields = append(reader.fields, boolean("{r}feedback_on_node = 1", "feedback_on_node",
-			&reader.row.Feedback.OnNode),
+			&reader.row.Feedback.CorrectionOnNode),
 			inputGroupField(&reader.node.Execution), lowCardinality("{r}run_status", &reader.row.Status),
 			text("{r}run_input_group", &reader.row.InputGroup))
 	} else {
@@ -97,7 +97,7 @@ func columnList[R any](table []columns.Column[R], chosen func(name string) bool)
 
 // wideColumns are the columns of wide rows other than workspace_id and group_key.
 func (q *Selection) wideColumns() []string {
-	list := "run_id, " + commonColumns + ", " + runColumns + ", " + feedbackColumns
+	list := "run_id, " + commonColumns + ", " + runColumns + ", " + q.feedbackColumns()
 	if q.nodes != nil {
 		list += ", feedback_on_node, " + nodeColumns + ", run_status, run_input_group"
 	} else {
@@ -121,7 +121,7 @@ func (q *Selection) wideFrom(related string, narrow bool) string {
 		conditions += " AND " + key + " IN (" + q.keys() + ")"
 	}
 	list := []string{"{workspace:String} AS workspace_id", "t.run_id AS run_id", prefixed("t", commonColumns),
-		prefixed("k", "group_key, "+feedbackColumns)}
+		prefixed("k", "group_key, "+q.feedbackColumns())}
 	from := "\nFROM (SELECT * FROM " + latest(q.table()) + conditions + ") AS t\n" +
 		"INNER JOIN (" + q.chosen(related) + ") AS k ON t.run_id = k.run_id AND t.started_at = k.started_at"
 	if q.nodes != nil {
@@ -184,7 +184,7 @@ func (q *Selection) chosen(related string) string {
 	}
 	node, onNode := "''", "false"
 	if q.nodes != nil {
-		node, onNode = "s.node_run_id", "g.feedback_id != ''"
+		node, onNode = "s.node_run_id", "s.feedback_on_node"
 	}
 	rows := "SELECT s.started_at AS started_at, s.run_id AS run_id, " + node +
 		" AS node_run_id, s.app_version AS app_version, " + group + " AS whole_group, " + onNode +

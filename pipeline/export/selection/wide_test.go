@@ -55,7 +55,7 @@ func keep(row *record.Row) kept {
 		k.comparison.Versions = append(k.comparison.Versions, bytes.Clone(v))
 	}
 	if row.HasFeedback {
-		if row.Feedback.OnNode != (string(row.Feedback.Comment) == "node") && row.Node != nil {
+		if row.Feedback.CorrectionOnNode != (string(row.Feedback.Comment) == "node") && row.Node != nil {
 			panic("feedback of " + string(row.Feedback.Comment))
 		}
 		k.rating, k.comment, k.score = string(row.Feedback.Rating), string(row.Feedback.Comment), row.Feedback.Score
@@ -169,15 +169,15 @@ func (h *history) invent(n int) {
 			})
 		}
 		if dice.IntN(4) > 0 {
-			feedback = append(feedback, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f",
+			feedback = append(feedback, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Kind: "human",
 				Rating: []string{"thumbsUp", "thumbsDown"}[dice.IntN(2)], Score: score(), Comment: "run", UpdatedAt: day})
 		}
 		if dice.IntN(4) == 0 {
 			feedback = append(feedback,
-				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "g", NodeID: "node1", Rating: "thumbsUp",
+				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "g", Kind: "human", NodeID: "node1", Rating: "thumbsUp",
 					Comment: "old", UpdatedAt: day},
-				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "h", NodeID: "node1", Rating: "thumbsDown",
-					Score: score(), Comment: "node", UpdatedAt: day.Add(time.Second)})
+				&runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "h", Kind: "human", NodeID: "node1", Rating: "thumbsDown",
+					Score: score(), Comment: "node", CorrectedAnswer: "better", UpdatedAt: day.Add(time.Second)})
 		}
 	}
 	if refused, err := h.store.InsertRuns(h.t.Context(), list); err != nil || refused != nil {

@@ -141,6 +141,7 @@ func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 	h.feedback("r", "f", func(f *runs.Feedback) {
 		f.NodeID, f.Score, f.Comment, f.Tags, f.CorrectedAnswer = "node", &x, "c", []string{"t"}, "a"
 	})
+	h.feedback("r", "g", func(f *runs.Feedback) { f.NodeRunID, f.Name, f.Score = "n", "helpful", &x })
 	n := &runs.Node{
 		WorkspaceID: "acme", RunID: "r", NodeRunID: "n", Source: "recipe", AppID: "app", AppVersion: "v", NodeID: "node",
 		NodeName: "name", NodeType: "llm",
@@ -169,7 +170,7 @@ func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 		} {
 			for i := range v.NumField() {
 				switch name := v.Type().Field(i).Name; name {
-				case "Nodes", "TooLarge", "SystemInputs", "Split":
+				case "Nodes", "TooLarge", "SystemInputs", "Split", "Judgements":
 				default:
 					if v.Field(i).IsZero() {
 						t.Errorf("%s.%s is not read", v.Type(), name)

@@ -20,8 +20,22 @@ SELECT source, app_id, max(started_at) FROM runs WHERE NOT superseded AND worksp
 SELECT source, app_id, rating, toInt64(count()) FROM (
     SELECT source, app_id, rating
     FROM (SELECT source, app_id, run_id FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') WHERE NOT superseded) AS r
-    INNER JOIN (SELECT run_id, toString(rating) AS rating FROM feedback FINAL PREWHERE workspace_id = unhex({workspace:String}) WHERE node_id = ''
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON r.run_id = f.run_id
+    INNER JOIN (SELECT run_id, feedback_rating AS rating FROM (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\')))') AS judged
+FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' GROUP BY run_id))) AS f ON r.run_id = f.run_id
 ) GROUP BY source, app_id, rating;
 
 -- query 6

@@ -1,6 +1,23 @@
 -- query 1
-SELECT run_id, feedback_id, node_id, rating, score, substringUTF8(comment, 1, 2000), lengthUTF8(comment) > 2000, tags, substringUTF8(corrected_answer, 1, 2000), lengthUTF8(corrected_answer) > 2000, created_by, created_at FROM feedback FINAL PREWHERE workspace_id = unhex({workspace:String}) AND run_id IN (SELECT unhex(arrayJoin(splitByChar(',', {page_runs:String})))) WHERE node_id = ''
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id;
+SELECT run_id, feedback_id, feedback_rating, feedback_score, substringUTF8(feedback_comment, 1, 2000), lengthUTF8(feedback_comment) > 2000, feedback_tags, substringUTF8(feedback_corrected_answer, 1, 2000), lengthUTF8(feedback_corrected_answer) > 2000, feedback_created_by, feedback_created_at, feedback_scores.name, feedback_scores.value, feedback_scores.label FROM (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'judgement'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1000) AS feedback_judgements,
+judged.judgement[1].created_by AS feedback_created_by, judged.judgement[1].created_at AS feedback_created_at
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(kind), toString(rating), score, comment, tags, corrected_answer, created_by, created_at), ingested_at))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, kind String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String, created_by String, created_at Nullable(DateTime64(3, \'UTC\'))), ingested_at DateTime64(6, \'UTC\')))') AS judged
+FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND run_id IN (SELECT unhex(arrayJoin(splitByChar(',', {page_runs:String})))) GROUP BY run_id));
 
 -- query 2
 SELECT toUnixTimestamp64Milli(started_at), run_id, source, app_id FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND run_id IN (SELECT unhex(arrayJoin(splitByChar(',', {run_ids:String})))) AND started_at BETWEEN fromUnixTimestamp64Milli({candidates_first:Int64}, 'UTC') AND fromUnixTimestamp64Milli({candidates_last:Int64}, 'UTC') AND (source, app_id, started_at, run_id) IN (SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC'), unhex(p[4]) FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {candidates:String}))) AS p)) WHERE NOT superseded AND status IN (SELECT unhex(arrayJoin(splitByChar(',', {statuses:String})))) AND app_version IN (SELECT unhex(arrayJoin(splitByChar(',', {versions:String})))) AND session_id = unhex({session:String}) AND positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0

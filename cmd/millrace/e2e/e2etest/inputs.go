@@ -139,6 +139,34 @@ func (a RealApp) Request(id string, windowRows int, selection, filters Object) O
 	return r
 }
 
+// scoresOf are the scores of a record with this feedback, the only one of its run.
+func scoresOf(f Object) []any {
+	scores := []any{}
+	if f["score"] != nil {
+		scores = append(scores, Object{"name": "score", "value": f["score"], "label": nil})
+	}
+	if value, rated := map[any]string{"thumbsUp": "1", "thumbsDown": "0"}[f["rating"]]; rated {
+		scores = append(scores, Object{"name": "rating", "value": json.Number(value), "label": f["rating"]})
+	}
+	return scores
+}
+
+// judgementsOf are the judgements of a record with this feedback, the only one of its run.
+func judgementsOf(f Object) []any {
+	if f == nil {
+		return []any{}
+	}
+	judgement := Object{"kind": "human"}
+	for _, key := range []string{"feedback_id", "name", "rating", "score", "comment", "tags", "corrected_answer",
+		"created_by", "created_at"} {
+		judgement[key] = f[key]
+	}
+	if judgement["tags"] == nil {
+		judgement["tags"] = []any{}
+	}
+	return []any{judgement}
+}
+
 // SourceRecords are the canonical records of the recipe runs, made from the source events alone.
 func SourceRecords(t *testing.T, name string) map[string]Object {
 	t.Helper()
@@ -157,6 +185,7 @@ func SourceRecords(t *testing.T, name string) map[string]Object {
 		f := feedback[id]
 		r["feedback"] = Object{"rating": f["rating"], "score": f["score"], "comment": f["comment"], "tags": f["tags"],
 			"corrected_answer": f["corrected_answer"]}
+		r["scores"], r["judgements"] = scoresOf(f), judgementsOf(f)
 		began, err1 := time.Parse(time.RFC3339Nano, r["started_at"].(string))
 		ended, err2 := time.Parse(time.RFC3339Nano, r["ended_at"].(string))
 		if err1 != nil || err2 != nil {

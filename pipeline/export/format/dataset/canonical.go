@@ -14,6 +14,12 @@ var Canonical = format.Target{
 	Name: record.Canonical, Purposes: []string{format.ExportDataset},
 	Reader: format.AnyTool,
 	Shape:  "one record a run, with every key; documents as the producer sent them",
+	Rules: []string{
+		"`feedback` merges the judgements on the run: each field is that of the newest judgement that has it, a person's " +
+			"before a model's and code's",
+		"`scores` has the score, the rating as 1 or 0, and the newest score of each name; `judgements` has the judgements as " +
+			"they were given, the newest first, at most 1,000",
+	},
 	Options: []format.Option{{Name: "columns", Text: "a list of the columns to keep"},
 		{Name: "with_nodes", Text: "`true`: a column `nodes` at the end has the node runs of the run, in order"}},
 	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id"}, Make: newCanonical,
@@ -43,8 +49,13 @@ func newCanonical(_ string, o *format.Options) format.Formatter {
 	if keep := o.Names("columns", "column", names); keep != nil {
 		all = slices.DeleteFunc(all, func(c record.Field[record.Row]) bool { return !slices.Contains(keep, c.Name) })
 	}
-	if slices.ContainsFunc(all, func(c record.Field[record.Row]) bool { return c.Name == nodesName }) {
-		f.RowNeeds.Nodes = record.AllNodes
+	for _, field := range all {
+		switch field.Name {
+		case nodesName:
+			f.RowNeeds.Nodes = record.AllNodes
+		case record.JudgementsField.Name:
+			f.RowNeeds.Judgements = true
+		}
 	}
 	f.Fields = record.NewObject(all...)
 	return f
@@ -81,6 +92,8 @@ func canonicalFields(f *record.Records) []record.Field[record.Row] {
 		record.ErrorField,
 		record.FilesField,
 		record.FeedbackField,
+		record.NewScoresField(),
+		record.JudgementsField,
 		record.ModelField,
 		record.UsageField,
 		record.CostField,

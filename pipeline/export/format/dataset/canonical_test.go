@@ -19,7 +19,7 @@ import (
 var canonicalKeys = strings.Fields(
 	`id run_id request_id source app_id app_name app_version session_id user_id trigger status
 	started_at ended_at updated_at latency_ms question inputs system_inputs messages tools answer outputs reference error
-		files feedback
+		files feedback scores judgements
 	model usage cost_usd metadata trace_id`)
 
 func TestCanonicalRecordsHoldTheRun(t *testing.T) {
@@ -162,14 +162,44 @@ func wantCanonical(t *testing.T, r *record.Row) map[string]any {
 			"content_type": text(f.ContentType), "size_bytes": integer(f.SizeBytes), "direction": text(f.Direction)})
 	}
 	want["files"] = files
-	if r.HasFeedback {
-		tags := []any{}
-		for _, tag := range r.Feedback.Tags {
-			tags = append(tags, string(tag))
+	list := func(texts [][]byte) []any {
+		all := []any{}
+		for _, tag := range texts {
+			all = append(all, string(tag))
 		}
-		want["feedback"] = map[string]any{"rating": text(r.Feedback.Rating), "score": float(r.Feedback.Score),
-			"comment": text(r.Feedback.Comment), "tags": tags, "corrected_answer": text(r.Feedback.CorrectedAnswer)}
+		return all
 	}
+	scores, judgements := []any{}, []any{}
+	if f := r.Feedback; r.HasFeedback {
+		want["feedback"] = map[string]any{"rating": text(f.Rating), "score": float(f.Score),
+			"comment": text(f.Comment), "tags": list(f.Tags), "corrected_answer": text(f.CorrectedAnswer)}
+		score := func(name string, value float64, label any) {
+			scores = append(scores, map[string]any{"name": name, "value": value, "label": label})
+		}
+		if f.Score.Valid {
+			score("score", f.Score.Value, nil)
+		}
+		switch string(f.Rating) {
+		case "thumbsUp":
+			score("rating", 1, "thumbsUp")
+		case "thumbsDown":
+			score("rating", 0, "thumbsDown")
+		}
+		for _, s := range f.Scores {
+			score(string(s.Name), s.Value, text(s.Label))
+		}
+		for _, j := range f.Judgements {
+			given := any(nil)
+			if j.CreatedAt.Valid {
+				given = at(j.CreatedAt.Value)
+			}
+			judgements = append(judgements, map[string]any{"feedback_id": text(j.FeedbackID), "name": text(j.Name),
+				"kind": text(j.Kind), "rating": text(j.Rating), "score": float(j.Score), "comment": text(j.Comment),
+				"tags": list(j.Tags), "corrected_answer": text(j.CorrectedAnswer), "created_by": text(j.CreatedBy),
+				"created_at": given})
+		}
+	}
+	want["scores"], want["judgements"] = scores, judgements
 	if r.InputTokens.Valid || r.OutputTokens.Valid {
 		want["usage"] = map[string]any{"input_tokens": integer(r.InputTokens), "output_tokens": integer(r.OutputTokens)}
 	}
@@ -179,4 +209,25 @@ func wantCanonical(t *testing.T, r *record.Row) map[string]any {
 	}
 	want["metadata"] = metadata
 	return want
+}
+
+func TestARecordShowsTheNewestThousandJudgementsAndWarnsOfOthers(t *testing.T) {
+	t.Parallel()
+	f := newCanonical(t)
+	for n, want := range map[int][]string{
+		record.MaxJudgements: nil, record.MaxJudgements + 1: {record.JudgementsLeftOut},
+	} {
+		row := &record.Row{RunID: []byte("r"), HasFeedback: true}
+		row.Feedback.Judgements = make([]record.Judgement, n)
+		out, drop, err := f.Append(nil, row)
+		var got struct {
+			Judgements []any `json:"judgements"`
+		}
+		if err != nil || drop != "" || json.Unmarshal(out, &got) != nil || len(got.Judgements) != record.MaxJudgements {
+			t.Errorf("of %d judgements it shows %d: %q, %v", n, len(got.Judgements), drop, err)
+		}
+		if codes := f.(format.Warner).Warnings(row); !reflect.DeepEqual(codes, want) {
+			t.Errorf("of %d judgements: %q, want %q", n, codes, want)
+		}
+	}
 }

@@ -19,15 +19,15 @@ import (
 // history has the newest version of every run, node run and feedback, as ClickHouse would have it
 // after the events.
 type history struct {
-	runs     map[string]*runs.Run             // by run
-	nodes    map[string]map[string]*runs.Node // by run and node run
-	feedback map[string]*runs.Feedback        // by run/node: the newest on each
-	order    []string                         // run ids, in the order of their first events
+	runs     map[string]*runs.Run                 // by run
+	nodes    map[string]map[string]*runs.Node     // by run and node run
+	feedback map[string]map[string]*runs.Feedback // by run and feedback id
+	order    []string                             // run ids, in the order of their first events
 }
 
 func newHistory() *history {
 	return &history{runs: map[string]*runs.Run{}, nodes: map[string]map[string]*runs.Node{},
-		feedback: map[string]*runs.Feedback{}}
+		feedback: map[string]map[string]*runs.Feedback{}}
 }
 
 func (h *history) add(e runs.Event) {
@@ -50,12 +50,12 @@ func (h *history) add(e runs.Event) {
 			h.nodes[e.RunID][e.NodeRunID] = &copied
 		}
 	case *runs.Feedback:
-		key := e.RunID + "/" + e.NodeID
-		there := h.feedback[key]
-		if there == nil || there.Version() < e.Version() || there.Version() == e.Version() &&
-			there.FeedbackID <= e.FeedbackID {
+		if h.feedback[e.RunID] == nil {
+			h.feedback[e.RunID] = map[string]*runs.Feedback{}
+		}
+		if there := h.feedback[e.RunID][e.FeedbackID]; there == nil || there.Version() <= e.Version() {
 			copied := *e
-			h.feedback[key] = &copied
+			h.feedback[e.RunID][e.FeedbackID] = &copied
 		}
 	}
 }
@@ -73,6 +73,7 @@ func SampleHistory(t testing.TB, n int) *history {
 		for {
 			e, more := g.Next()
 			if !more {
+				h.nameScores()
 				return h, nil
 			}
 			var decoder runs.Decoder // a new decoder, so that its event is not reused
@@ -88,6 +89,15 @@ func SampleHistory(t testing.TB, n int) *history {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// nameScores adds a score that has a name, of a model, to a few runs. The samples have none.
+func (h *history) nameScores() {
+	for i, id := range h.order[:min(len(h.order), 40)] {
+		score := float64(i) / 40
+		h.add(&runs.Feedback{WorkspaceID: h.runs[id].WorkspaceID, RunID: id, FeedbackID: "named", Name: "helpfulness",
+			Kind: "model", Score: &score, CreatedBy: "judge-7", UpdatedAt: h.runs[id].UpdatedAt})
+	}
 }
 
 var histories sync.Map // by number of runs
@@ -136,7 +146,7 @@ func (h *history) runRow(r *runs.Run) *record.Row {
 	}
 	row.Group = []byte(r.InputGroup() + r.ContextHash())
 	finish(&row.Execution, r.Error, r.Usage)
-	judge(row, h.feedback[r.RunID+"/"])
+	judge(row, h.judgements(r.RunID, "", ""))
 	return row
 }
 
@@ -150,13 +160,31 @@ func (h *history) nodeRow(n *runs.Node) *record.Row {
 		row.Question, row.Answer, row.Reference = []byte(r.Question), []byte(r.Answer), []byte(r.Reference)
 		row.Status, row.InputGroup = []byte(r.Status), []byte(r.InputGroup())
 	}
-	if f := h.feedback[n.RunID+"/"+n.NodeID]; f != nil {
-		judge(row, f)
-		row.Feedback.OnNode = true
-	} else {
-		judge(row, h.feedback[n.RunID+"/"])
-	}
+	own := h.judgements(n.RunID, n.NodeID, n.NodeRunID)
+	judge(row, append(own, h.judgements(n.RunID, "", "")...))
+	row.Feedback.CorrectionOnNode = slices.ContainsFunc(own, func(f *runs.Feedback) bool {
+		return f.CorrectedAnswer != ""
+	})
 	return row
+}
+
+// judgements returns those on a run, or on a node run, in the order of the merge.
+func (h *history) judgements(run, node, nodeRun string) (list []*runs.Feedback) {
+	for _, f := range h.feedback[run] {
+		if f.NodeRunID == nodeRun && nodeRun != "" || f.NodeRunID == "" && f.NodeID == node {
+			list = append(list, f)
+		}
+	}
+	slices.SortFunc(list, func(a, b *runs.Feedback) int {
+		if (a.Kind == "human") != (b.Kind == "human") {
+			if a.Kind == "human" {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.Version(), a.Version()), cmp.Compare(b.FeedbackID, a.FeedbackID))
+	})
+	return list
 }
 
 func finish(e *record.Execution, failed *runs.Error, usage *runs.Usage) {
@@ -168,16 +196,50 @@ func finish(e *record.Execution, failed *runs.Error, usage *runs.Usage) {
 	}
 }
 
-func judge(r *record.Row, f *runs.Feedback) {
-	if f == nil {
-		return
+// judge merges judgements, which are in the order of the merge. No run has two scores of a name.
+func judge(r *record.Row, judgements []*runs.Feedback) {
+	for _, j := range judgements {
+		f := &r.Feedback
+		r.HasFeedback = true
+		if len(f.Rating) == 0 {
+			f.Rating = []byte(j.Rating)
+		}
+		switch {
+		case !f.Score.Valid && j.Name == "":
+			f.Score = NullOf(j.Score)
+		case j.Name != "" && j.Score != nil:
+			f.Scores = append(f.Scores, record.Score{Name: []byte(j.Name), Value: *j.Score, Label: []byte(j.Rating)})
+		}
+		if len(f.Comment) == 0 {
+			f.Comment = []byte(j.Comment)
+		}
+		if len(f.CorrectedAnswer) == 0 {
+			f.CorrectedAnswer = []byte(j.CorrectedAnswer)
+		}
+		tags := bytesOf(j.Tags)
+		if len(f.Tags) == 0 {
+			f.Tags = tags
+		}
+		f.Judgements = append(f.Judgements, record.Judgement{
+			FeedbackID: []byte(j.FeedbackID), Name: []byte(j.Name), Kind: []byte(j.Kind), Rating: []byte(j.Rating),
+			Score: NullOf(j.Score), Comment: []byte(j.Comment), Tags: tags, CorrectedAnswer: []byte(j.CorrectedAnswer),
+			CreatedBy: []byte(j.CreatedBy), CreatedAt: moment(j.CreatedAt),
+		})
 	}
-	r.HasFeedback = true
-	r.Feedback = record.Feedback{Rating: []byte(f.Rating), Score: NullOf(f.Score), Comment: []byte(f.Comment),
-		CorrectedAnswer: []byte(f.CorrectedAnswer)}
-	for _, tag := range f.Tags {
-		r.Feedback.Tags = append(r.Feedback.Tags, []byte(tag))
+	newest := slices.Clone(judgements)
+	slices.SortStableFunc(newest, func(a, b *runs.Feedback) int { return cmp.Compare(b.Version(), a.Version()) })
+	all := r.Feedback.Judgements
+	r.Feedback.Judgements = nil
+	for _, j := range newest {
+		r.Feedback.Judgements = append(r.Feedback.Judgements, all[slices.Index(judgements, j)])
 	}
+}
+
+func bytesOf(texts []string) (all [][]byte) {
+	for _, text := range texts {
+		all = append(all, []byte(text))
+	}
+	return all
 }
 
 func nodeOf(n *runs.Node) record.Node {

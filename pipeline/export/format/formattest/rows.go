@@ -88,7 +88,16 @@ func FullRow() *record.Row {
 		HasFeedback: true,
 		Feedback: record.Feedback{Rating: []byte("thumbsDown"), Score: record.Null[float64]{Value: 0.25, Valid: true},
 			Comment: []byte("wrong sum"),
-			Tags:    [][]byte{[]byte("sum"), []byte("")}, CorrectedAnswer: []byte("13 €")},
+			Tags:    [][]byte{[]byte("sum"), []byte("")}, CorrectedAnswer: []byte("13 €"),
+			Scores: []record.Score{{Name: []byte("tone"), Value: 0.5, Label: []byte("thumbsUp")}},
+			Judgements: []record.Judgement{
+				{FeedbackID: []byte("j2"), Name: []byte("tone"), Kind: []byte("model"), Rating: []byte("thumbsUp"),
+					Score: record.Null[float64]{Value: 0.5, Valid: true}, CreatedBy: []byte("judge-7")},
+				{FeedbackID: []byte("j1"), Kind: []byte("human"), Rating: []byte("thumbsDown"),
+					Score:   record.Null[float64]{Value: 0.25, Valid: true},
+					Comment: []byte("wrong sum"), Tags: [][]byte{[]byte("sum"), []byte("")}, CorrectedAnswer: []byte("13 €"),
+					CreatedBy: []byte("ann"), CreatedAt: record.Null[int64]{Value: 1_793_491_202_150, Valid: true}},
+			}},
 		TraceID: []byte("4bf92f3577b34da6a3ce929d0e0e4736"),
 	}
 }

@@ -16,7 +16,9 @@ var Canonical = format.Target{
 		"the verdict; the cost",
 	Rules: []string{
 		"`template_id` is the same for the same template, so that results group by prompt version",
-		"`reference` and `downstream` are those of the run; `feedback` is that on the node, else that on the run",
+		"`reference` and `downstream` are those of the run",
+		"each field of `feedback` is that of the newest judgement that has it, on the node run or its node, and then on the " +
+			"run; a person's before a model's and code's",
 	},
 	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id", "node_run_id"}, Make: newCanonical,
 }
@@ -26,8 +28,8 @@ var Canonical = format.Target{
 //   - node.version is the app_version of the node run.
 //   - template_id is the first 16 hexadecimal digits of the SHA-256 of the template, or null.
 //   - output is a text: see [record.Texts.Output].
-//   - scores are numbers for an optimizer, by name: "score", and "rating" as 1.0 for thumbsUp and
-//     0.0 for thumbsDown.
+//   - scores are numbers for an optimizer, by name: "score", "rating" as 1.0 for thumbsUp and 0.0 for
+//     thumbsDown, and the newest score of each other name.
 func newCanonical(purpose string, _ *format.Options) format.Formatter {
 	f := record.NewRecords(purpose, record.Needs{})
 	f.Fields = record.NewObject(

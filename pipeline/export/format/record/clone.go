@@ -13,6 +13,17 @@ func (n *Node) Clone() (copied Node, size int) {
 	return copied, c.size
 }
 
+// Clone returns a copy of a feedback that shares no memory with it, and the size of the copy in
+// bytes.
+func (f *Feedback) Clone() (copied Feedback, size int) {
+	copied = *f
+	c := cloner{}
+	c.feedback(&copied) // first pass
+	c.arena = make([]byte, 0, c.size)
+	c.feedback(&copied)
+	return copied, c.size
+}
+
 // cloner adds up the sizes of texts in a first pass, and copies all texts into one allocation in a
 // second.
 type cloner struct {
@@ -57,5 +68,30 @@ func (c *cloner) node(n *Node) {
 	for i := range n.Files {
 		f := &n.Files[i]
 		c.texts(&f.FileID, &f.Name, &f.URI, &f.ContentType, &f.Direction)
+	}
+}
+
+func (c *cloner) feedback(f *Feedback) {
+	c.texts(&f.Rating, &f.Comment, &f.CorrectedAnswer)
+	c.list(&f.Tags)
+	if c.arena == nil {
+		f.Scores, f.Judgements = slices.Clone(f.Scores), slices.Clone(f.Judgements)
+	}
+	for i := range f.Scores {
+		c.texts(&f.Scores[i].Name, &f.Scores[i].Label)
+	}
+	for i := range f.Judgements {
+		j := &f.Judgements[i]
+		c.texts(&j.FeedbackID, &j.Name, &j.Kind, &j.Rating, &j.Comment, &j.CorrectedAnswer, &j.CreatedBy)
+		c.list(&j.Tags)
+	}
+}
+
+func (c *cloner) list(texts *[][]byte) {
+	if c.arena == nil {
+		*texts = slices.Clone(*texts)
+	}
+	for i := range *texts {
+		c.texts(&(*texts)[i])
 	}
 }

@@ -32,6 +32,18 @@ func (f *Records) Append(dst []byte, row *Row) (out []byte, drop string, err err
 	return f.Finish(row, dst, f.Fields.Append(dst, row), "")
 }
 
+// JudgementsLeftOut is the code of the warning about a record that does not have all judgements.
+const JudgementsLeftOut = "judgements_left_out"
+
+// Warnings implements format.Warner.
+func (f *Records) Warnings(row *Row) []string {
+	codes := f.Texts.Warnings(row)
+	if f.RowNeeds.Judgements && row.HasFeedback && len(row.Feedback.Judgements) > MaxJudgements {
+		codes = append(codes, JudgementsLeftOut)
+	}
+	return codes
+}
+
 // IDField returns the field of the record's id.
 func (f *Records) IDField() Field[Row] {
 	return PlainField(Column{Name: "id", Required: true, Bloom: true}, func(dst []byte, row *Row) []byte {

@@ -5,6 +5,7 @@ type Needs struct {
 	Group      Grouping
 	Comparison bool // Row.Comparison; with Group ByInput
 	Nodes      NodeRuns
+	Judgements bool // Row.Feedback.Judgements
 }
 
 // Grouping is what rows are grouped by. A group has the newest rows, at most MaxGroup.

@@ -110,10 +110,10 @@ var (
 )
 
 var (
-	// FeedbackField is the newest feedback, null where there is none.
+	// FeedbackField is the feedback, null where there is none.
 	FeedbackField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment,
 		feedbackTags, feedbackAnswer)
-	// FeedbackWithoutTagsField is the newest feedback without its tags.
+	// FeedbackWithoutTagsField is the feedback without its tags.
 	FeedbackWithoutTagsField = NestedField("feedback", feedbackOf, feedbackRating, feedbackScore, feedbackComment,
 		feedbackAnswer)
 )
@@ -125,32 +125,50 @@ func feedbackOf(r *Row) *Feedback {
 	return nil
 }
 
-// verdict is a number for an optimizer or a comparison.
-type verdict struct {
-	name  []byte
-	value float64
-	label []byte
-}
+// JudgementsField has the judgements that the feedback is merged from, as they were given.
+var JudgementsField = ObjectsField("judgements", func(r *Row) []Judgement {
+	if !r.HasFeedback {
+		return nil
+	}
+	return r.Feedback.Judgements[:min(len(r.Feedback.Judgements), MaxJudgements)]
+},
+	TextField(Column{Name: "feedback_id", Required: true}, func(j *Judgement) []byte { return j.FeedbackID }),
+	TextField(Column{Name: "name", Dictionary: true}, func(j *Judgement) []byte { return j.Name }),
+	TextField(Column{Name: "kind", Required: true, Dictionary: true}, func(j *Judgement) []byte { return j.Kind }),
+	TextField(Column{Name: "rating", Dictionary: true}, func(j *Judgement) []byte { return j.Rating }),
+	FloatField("score", func(j *Judgement) Null[float64] { return j.Score }),
+	TextField(Column{Name: "comment", Long: true}, func(j *Judgement) []byte { return j.Comment }),
+	TextListField("tags", Column{Required: true}, func(j *Judgement) [][]byte { return j.Tags }),
+	TextField(Column{Name: "corrected_answer", Long: true}, func(j *Judgement) []byte { return j.CorrectedAnswer }),
+	TextField(Column{Name: "created_by", Dictionary: true}, func(j *Judgement) []byte { return j.CreatedBy }),
+	PlainField(Column{Name: "created_at", Type: fragment.Time},
+		func(dst []byte, j *Judgement) []byte { return appendMoment(dst, j.CreatedAt) }),
+)
 
 var scoreName, ratingName = []byte("score"), []byte("rating")
 
-// NewScoresField returns the field of the verdict as numbers: the score, and the rating as 1 or 0.
-// The field is not safe for concurrent use.
+// NewScoresField returns the field of the verdict as numbers for an optimizer or a comparison: the
+// score, the rating as 1 or 0, and the newest score of each name. The field is not safe for
+// concurrent use.
 func NewScoresField() Field[Row] {
-	var both [2]verdict // reused
-	return ObjectsField("scores", func(r *Row) []verdict {
-		all := both[:0]
-		if r.HasFeedback && r.Feedback.Score.Valid {
-			all = append(all, verdict{scoreName, r.Feedback.Score.Value, nil})
+	var all []Score // reused
+	return ObjectsField("scores", func(r *Row) []Score {
+		all = all[:0]
+		if !r.HasFeedback {
+			return nil
+		}
+		if r.Feedback.Score.Valid {
+			all = append(all, Score{scoreName, r.Feedback.Score.Value, nil})
 		}
 		if _, rating := r.Verdict(); rating != 0 {
-			all = append(all, verdict{ratingName, float64(max(rating, 0)), r.Feedback.Rating})
+			all = append(all, Score{ratingName, float64(max(rating, 0)), r.Feedback.Rating})
 		}
+		all = append(all, r.Feedback.Scores...)
 		return all
 	},
-		TextField(Column{Name: "name", Required: true, Dictionary: true}, func(v *verdict) []byte { return v.name }),
-		Required(FloatField("value", func(v *verdict) Null[float64] { return Null[float64]{v.value, true} })),
-		TextField(Column{Name: "label", Dictionary: true}, func(v *verdict) []byte { return v.label }),
+		TextField(Column{Name: "name", Required: true, Dictionary: true}, func(s *Score) []byte { return s.Name }),
+		Required(FloatField("value", func(s *Score) Null[float64] { return Null[float64]{s.Value, true} })),
+		TextField(Column{Name: "label", Dictionary: true}, func(s *Score) []byte { return s.Label }),
 	)
 }
 

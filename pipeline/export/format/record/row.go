@@ -14,7 +14,7 @@ package record
 import "math"
 
 // Row is a source row of an export: a run, or for node purposes a node run with the run around it.
-// Each is the newest version, with the newest feedback. Texts are UTF-8. Documents are JSON as the
+// Each is the newest version, with its feedback. Texts are UTF-8. Documents are JSON as the
 // producer wrote it. An empty text or document is absent. All slices are views into buffers of the
 // reader that filled the row: they are valid until the reader goes to the next row.
 type Row struct {
@@ -36,7 +36,7 @@ type Row struct {
 	Reference    []byte // the ground truth
 
 	HasFeedback bool     // if false, ignore Feedback
-	Feedback    Feedback // on the run; for a node run, the feedback on its node, or else on the run
+	Feedback    Feedback // on the run; for a node run, that on the node run or its node, and then on the run
 	TraceID     []byte
 
 	// Node is the node run that the row is about, or nil if the row is about a run.
@@ -149,14 +149,44 @@ const (
 	RatedDown = "thumbsDown"
 )
 
-// Feedback is the newest verdict on a run or node run.
+// Feedback is what the judgements on a run or node run amount to: each field is that of the first
+// judgement that has it. A person's judgements come before those of models and code, and newer ones
+// before older ones.
 type Feedback struct {
-	Rating          []byte // thumbsUp or thumbsDown
+	Rating          []byte        // thumbsUp or thumbsDown
+	Score           Null[float64] // of the judgements without a name
+	Comment         []byte
+	Tags            [][]byte
+	CorrectedAnswer []byte
+	// CorrectionOnNode reports, of a row about a node run, that the corrected answer is on the node run
+	// or its node, and not on the whole run.
+	CorrectionOnNode bool
+	Scores           []Score     // the newest of each name
+	Judgements       []Judgement // only if Needs asks for them: the newest first, at most 1,001
+}
+
+// Score is a score that has a name.
+type Score struct {
+	Name  []byte
+	Value float64
+	Label []byte // the rating beside it
+}
+
+// MaxJudgements is how many judgements a record shows at most.
+const MaxJudgements = 1000
+
+// Judgement is a judgement as it was given.
+type Judgement struct {
+	FeedbackID      []byte
+	Name            []byte
+	Kind            []byte // human | model | code
+	Rating          []byte
 	Score           Null[float64]
 	Comment         []byte
 	Tags            [][]byte
 	CorrectedAnswer []byte
-	OnNode          bool // of a row about a node run: the feedback is on the node, not on the whole run
+	CreatedBy       []byte
+	CreatedAt       Null[int64]
 }
 
 // Comparison compares a row with the other exported rows of its input group.

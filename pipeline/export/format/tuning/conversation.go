@@ -78,7 +78,7 @@ func (c *conversation) prepare(row *record.Row, s *settings) (drop string) {
 	c.Reset()
 	c.system, c.messages, c.calls = nil, c.messages[:0], c.calls[:0]
 	c.tools, c.reader, c.notes, c.corrected = row.Subject().Tools, &s.reader, 0, false
-	if s.onlyRated && !row.HasFeedback || s.onlyThumbs && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
+	if s.onlyRated && !isRated(row) || s.onlyThumbs && (!row.HasFeedback || len(row.Feedback.Rating) == 0) {
 		return dropNotRated
 	}
 	if row.Node != nil {
@@ -95,6 +95,13 @@ func (c *conversation) prepare(row *record.Row, s *settings) (drop string) {
 		drop = c.weigh()
 	}
 	return drop
+}
+
+// isRated reports whether the feedback of a row is a verdict, and not a comment alone.
+func isRated(row *record.Row) bool {
+	f := &row.Feedback
+	return row.HasFeedback && (len(f.Rating) > 0 || f.Score.Valid || len(f.Scores) > 0 ||
+		!record.IsBlank(f.CorrectedAnswer))
 }
 
 // ofRun reads the messages of a run, or else its system input, question and answer.
@@ -297,17 +304,17 @@ func (c *conversation) correct(row *record.Row, s *settings) {
 
 // corrects reports whether the answer of a row is replaced, whatever it is.
 func (s *settings) corrects(row *record.Row) bool {
-	return !s.original && row.HasFeedback && (row.Node == nil || row.Feedback.OnNode) &&
+	return !s.original && row.HasFeedback && (row.Node == nil || row.Feedback.CorrectionOnNode) &&
 		!record.IsBlank(row.Feedback.CorrectedAnswer)
 }
 
-// judged reports whether the feedback is on this answer. Feedback on a run is on the answer of the
-// run, not on the outputs of its nodes.
+// judged reports whether a corrected answer is in place of this answer. That of a run is in place of
+// the answer of the run, not of the outputs of its nodes.
 func (c *conversation) judged(row *record.Row) bool {
 	if !row.HasFeedback {
 		return false
 	}
-	return row.Node == nil || row.Feedback.OnNode || bytes.Equal(bytes.TrimSpace(c.Text(c.answer().text)),
+	return row.Node == nil || row.Feedback.CorrectionOnNode || bytes.Equal(bytes.TrimSpace(c.Text(c.answer().text)),
 		bytes.TrimSpace(row.Answer))
 }
 

@@ -85,7 +85,7 @@ func TestARunsCorrectionIsNotThatOfItsNodes(t *testing.T) {
 	t.Parallel()
 	node := func(answer string, onNode bool) *record.Row {
 		return corrected(llmNode(func(row *record.Row, n *record.Node) {
-			n.Messages, row.Answer, row.Feedback.OnNode = []byte(formattest.Chat(formattest.HiMessage,
+			n.Messages, row.Answer, row.Feedback.CorrectionOnNode = []byte(formattest.Chat(formattest.HiMessage,
 				`{"role":"assistant","content":"b\u0061d"}`)), []byte(answer), onNode
 		}), "good")
 	}

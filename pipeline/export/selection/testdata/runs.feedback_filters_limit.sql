@@ -42,24 +42,140 @@ CAST(f.feedback_rating, 'LowCardinality(String)') AS row_feedback_rating,
 f.feedback_score AS row_feedback_score,
 f.feedback_comment AS row_feedback_comment,
 f.feedback_tags AS row_feedback_tags,
-f.feedback_corrected_answer AS row_feedback_corrected_answer
+f.feedback_corrected_answer AS row_feedback_corrected_answer,
+f.feedback_scores AS row_feedback_scores,
+f.feedback_judgements AS row_feedback_judgements
 FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
-LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
-    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
+if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) AS one
+LEFT ANY JOIN (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})) AS r
-LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
-    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
-LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
-    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
+if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
+if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) AS one
+LEFT ANY JOIN (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON r.run_id = f.run_id
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))) AS one
+LEFT ANY JOIN (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
+if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) AS one
+LEFT ANY JOIN (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
+WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON r.run_id = f.run_id
 ORDER BY r.started_at, r.run_id;
 
 -- count
@@ -70,10 +186,37 @@ ORDER BY r.started_at, r.run_id;
 -- source = recipe
 -- workspace = acme
 SELECT toString(count()) FROM (SELECT 1 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
-LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
-    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
+if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) AS one
+LEFT ANY JOIN (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
 LIMIT {bound:UInt64});
 
@@ -85,13 +228,40 @@ LIMIT {bound:UInt64});
 -- snapshot = snapshot-1
 -- source = recipe
 -- workspace = acme
-INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
-SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
+INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer, feedback_scores, feedback_judgements)
+SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer, f.feedback_scores AS feedback_scores, f.feedback_judgements AS feedback_judgements
 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
-LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
-    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = '' AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
+if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) AS one
+LEFT ANY JOIN (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64};
 
@@ -103,12 +273,39 @@ ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64};
 -- snapshot = snapshot-1
 -- source = recipe
 -- workspace = acme
-INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer)
-SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer
+INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer, feedback_scores, feedback_judgements)
+SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer, f.feedback_scores AS feedback_scores, f.feedback_judgements AS feedback_judgements
 FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
-LEFT JOIN (SELECT run_id, node_id AS feedback_node_id, feedback_id, rating AS feedback_rating, score AS feedback_score, comment AS feedback_comment,
-    tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, ingested_at
-FROM feedback FINAL WHERE workspace_id = {workspace:String} AND node_id = ''
-ORDER BY run_id, version DESC, feedback_id DESC LIMIT 1 BY run_id) AS f ON s.run_id = f.run_id
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
+if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) AS one
+LEFT ANY JOIN (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64};

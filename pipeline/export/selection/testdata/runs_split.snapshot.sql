@@ -32,7 +32,9 @@ CAST(feedback_rating, 'LowCardinality(String)') AS row_feedback_rating,
 feedback_score AS row_feedback_score,
 feedback_comment AS row_feedback_comment,
 feedback_tags AS row_feedback_tags,
-feedback_corrected_answer AS row_feedback_corrected_answer
+feedback_corrected_answer AS row_feedback_corrected_answer,
+feedback_scores AS row_feedback_scores,
+feedback_judgements AS row_feedback_judgements
 FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String})
 ORDER BY group_key, started_at, run_id, node_run_id;
 
