@@ -16,8 +16,8 @@ test: build .ci/npm/node_modules .ci/readers/node_modules bin/versitygw-$(VERSIT
 	go test -timeout 25m ./...
 
 # The tests to which the kind of broker makes a difference: not those about memory, the object store, selections,
-# records, files, documents and pages. Those of soak take longest and wait for brokers, so they begin first; they alone
-# kill brokers, since each folder has a cluster of its own.
+# records, files, documents and pages. Those of soak take longest, so they begin first. Each folder has a cluster of its
+# own, so that a broker that is killed is missed in no other folder.
 E2E := ./cmd/millrace/e2e
 ON_KAFKA := $(addprefix $(E2E)/,soak ingest export commands serve)
 NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Unsuitable|AsAnAnalystWould/selected|ALimit|InAName|LinesAndCells|EveryKindOfFile|AsChats|Verify|KilledDownload
@@ -38,7 +38,7 @@ ONE_GOROUTINE := chatlog|columns|event|jsonscan|runs|sample|strictjson|card|form
 race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process and at the same time, under the race detector, with less sample data
 	CGO_ENABLED=1 go test -race -short -timeout 25m $$(go list ./pipeline/... ./sinks/... | grep -Ev '/($(ONE_GOROUTINE))$$')
 
-fuzz: ## every fuzz target for FUZZTIME each
+fuzz: ## every fuzz target for FUZZTIME, two at a time
 	.ci/fuzz $(or $(FUZZTIME),30s)
 
 bench: build bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHouse's own ways, the server, and the micro-benchmarks
