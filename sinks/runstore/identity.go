@@ -37,6 +37,21 @@ var (
 // batchTable is the name of the temporary table that has the identities of a batch.
 const batchTable = "batch"
 
+// moved returns the query for those identities in batchTable that were stored with several sort keys. They are
+// few, as a rule none, and the query takes half the time of the statement that hides.
+func (i *identity) moved() string {
+	id := strings.Join(i.columns, ", ")
+	texts, several := make([]string, len(i.columns)), make([]string, len(i.key))
+	for n, c := range i.columns {
+		texts[n] = "CAST(" + c + ", 'String')"
+	}
+	for n, c := range i.key {
+		several[n] = "min(" + c + ") != max(" + c + ")"
+	}
+	return "SELECT " + strings.Join(texts, ", ") + " FROM " + i.keys + "\nWHERE (" + id + ") IN (SELECT " + id + " FROM " +
+		batchTable + ")\nGROUP BY " + id + " HAVING " + strings.Join(several, " OR ")
+}
+
 // hide returns the statement that hides the superseded rows of the identities in batchTable.
 //
 // The newest row of an identity has the greatest version, and among equals the greatest key. A row that
@@ -45,19 +60,13 @@ const batchTable = "batch"
 // two are equal it has to be inserted later than they, which this statement is; so it is repeated with them.
 func (i *identity) hide() string {
 	id, key := strings.Join(i.columns, ", "), strings.Join(i.key, ", ")
-	several := make([]string, len(i.key))
-	for n, c := range i.key {
-		several[n] = "min(" + c + ") != max(" + c + ")"
-	}
 	return "INSERT INTO " + i.table + " (" + id + ", " + key + ", version, superseded)\n" +
 		"SELECT " + id + ", " + key + ", greatest(newest.1, stored + 1) - 1, true\nFROM\n(\n" +
 		"    SELECT " + id + ", " + key + ",\n" +
 		"        maxIf(version, NOT superseded) AS stored, maxIf(version, superseded) AS hidden,\n" +
 		"        max((stored, " + key + ")) OVER (PARTITION BY " + id + ") AS newest\n" +
-		"    FROM " + i.keys + "\n    WHERE (" + id + ") IN\n    (\n" +
-		"        SELECT " + id + " FROM " + i.keys + " WHERE (" + id + ") IN (SELECT " + id + " FROM " + batchTable + ")\n" +
-		"        GROUP BY " + id + " HAVING " + strings.Join(several, " OR ") + "\n" +
-		"    )\n    GROUP BY " + id + ", " + key + "\n)\n" +
+		"    FROM " + i.keys + "\n    WHERE (" + id + ") IN (SELECT " + id + " FROM " + batchTable + ")\n" +
+		"    GROUP BY " + id + ", " + key + "\n)\n" +
 		"WHERE newest != (stored, " + key + ") AND hidden <= stored"
 }
 
@@ -78,15 +87,20 @@ func (t *table[R]) hideSuperseded(ctx context.Context, rows []*R) error {
 	if err := t.connect(ctx); err != nil {
 		return err
 	}
-	query := ch.Query{Body: t.identity.hide(), ExternalTable: batchTable, Settings: hideSettings}
-	for _, name := range t.identity.columns {
-		column, value := new(proto.ColStr), columns.Text(t.columns, name)
-		for _, row := range rows {
-			column.Append(value(row))
+	batch := make([]*proto.ColStr, len(t.identity.columns))
+	for n, name := range t.identity.columns {
+		value := columns.Text(t.columns, name)
+		for batch[n] = new(proto.ColStr); batch[n].Rows() < len(rows); {
+			batch[n].Append(value(rows[batch[n].Rows()]))
 		}
-		query.ExternalData = append(query.ExternalData, proto.InputColumn{Name: name, Data: column})
 	}
-	err := t.dsn.Timer().Time(queryHide, func() error { return clickhouse.Do(ctx, t.client, query) })
+	err := t.dsn.Timer().Time(queryHide, func() error {
+		moved, err := t.moved(ctx, batch)
+		if err != nil || moved[0].Rows() == 0 {
+			return err
+		}
+		return clickhouse.Do(ctx, t.client, t.identity.query(t.identity.hide(), moved))
+	})
 	if err == nil {
 		return nil
 	}
@@ -95,4 +109,33 @@ func (t *table[R]) hideSuperseded(ctx context.Context, rows []*R) error {
 		err = fmt.Errorf("%w: drop the constraint on the table that refuses them: %w", clickhouse.ErrSchema, err)
 	}
 	return fmt.Errorf("insert rows into %s that hide superseded ones: %w", t.name, err)
+}
+
+// moved returns the identities of a batch that were stored with several sort keys.
+func (t *table[R]) moved(ctx context.Context, batch []*proto.ColStr) ([]*proto.ColStr, error) {
+	query := t.identity.query(t.identity.moved(), batch)
+	moved, block, result := make([]*proto.ColStr, len(batch)), make([]*proto.ColStr, len(batch)), proto.Results{}
+	for n := range batch {
+		moved[n], block[n] = new(proto.ColStr), new(proto.ColStr)
+		result = append(result, proto.ResultColumn{Data: block[n]})
+	}
+	query.Result = result
+	query.OnResult = func(context.Context, proto.Block) error {
+		for n, texts := range block {
+			for row := range texts.Rows() {
+				moved[n].Append(texts.Row(row))
+			}
+		}
+		return nil
+	}
+	return moved, clickhouse.Do(ctx, t.client, query)
+}
+
+// query returns a query with identities in batchTable.
+func (i *identity) query(body string, batch []*proto.ColStr) ch.Query {
+	query := ch.Query{Body: body, ExternalTable: batchTable, Settings: hideSettings}
+	for n, name := range i.columns {
+		query.ExternalData = append(query.ExternalData, proto.InputColumn{Name: name, Data: batch[n]})
+	}
+	return query
 }
