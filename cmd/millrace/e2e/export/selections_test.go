@@ -151,7 +151,7 @@ type realCase struct {
 	limit              int
 }
 
-// ingested is when the newest part of a run was stored: its snapshot, or its newest feedback.
+// ingested is when the newest part of a run was stored: its snapshot, or a judgement.
 const ingested = "greatest(r.ingested_at, f.judged_at)"
 
 // query is an analyst's: the runs, ascending.
@@ -165,8 +165,9 @@ func (c *realCase) query() string {
 	}
 	return fmt.Sprintf(`SELECT id FROM (
 		SELECT r.run_id AS id, r.started_at AS began FROM runs_with_feedback AS r
-		LEFT JOIN (SELECT workspace_id, run_id, feedback_id, ingested_at AS judged_at FROM feedback_latest) AS f
-		ON f.workspace_id = r.workspace_id AND f.run_id = r.run_id AND f.feedback_id = r.feedback_id
+		LEFT JOIN (SELECT workspace_id, run_id, max(ingested_at) AS judged_at FROM feedback_latest
+			WHERE node_id = '' AND node_run_id = '' GROUP BY workspace_id, run_id) AS f
+		ON f.workspace_id = r.workspace_id AND f.run_id = r.run_id
 		WHERE r.workspace_id = 'acme' AND r.source = '%s' AND r.app_id = '%s' AND %s %s
 	) ORDER BY began, id`, c.app.Source, c.app.ID, c.where, limit)
 }
