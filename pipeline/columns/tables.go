@@ -1,6 +1,7 @@
 package columns
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/runs"
@@ -88,7 +89,7 @@ var (
 		{"run_id", String, func(f *runs.Feedback) string { return f.RunID }},
 		{"feedback_id", String, func(f *runs.Feedback) string { return f.FeedbackID }},
 		{"name", LowCardinality, func(f *runs.Feedback) string { return f.Name }},
-		{"kind", LowCardinality, func(f *runs.Feedback) string { return f.Kind }},
+		{"kind", LowCardinality, func(f *runs.Feedback) string { return cmp.Or(f.Kind, "human") }},
 		{"rating", LowCardinality, func(f *runs.Feedback) string { return f.Rating }},
 		{"score", NullableFloat64, func(f *runs.Feedback) *float64 { return f.Score }},
 		{"comment", String, func(f *runs.Feedback) string { return f.Comment }},

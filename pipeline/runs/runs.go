@@ -102,7 +102,7 @@ type Node struct {
 type Feedback struct {
 	WorkspaceID, RunID, FeedbackID string
 	Name                           string // what Score measures; "" is the run as a whole
-	Kind                           string // human | model | code
+	Kind                           string // human | model | code; "" is stored as human
 	Rating                         string // thumbsUp | thumbsDown | ""
 	Score                          *float64
 	Comment                        string
