@@ -22,7 +22,7 @@ E2E := ./cmd/millrace/e2e
 ON_KAFKA := $(addprefix $(E2E)/,soak ingest export commands serve)
 NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Unsuitable|AsAnAnalystWould/selected|ALimit|InAName|LinesAndCells|EveryKindOfFile|AsChats|Verify|KilledDownload
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
-	MILLRACE_TEST_KAFKA=cluster go test -p $(if $(MILLRACE_TEST_SOAK),1,2) -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' $(ON_KAFKA)
+	MILLRACE_TEST_KAFKA=cluster go test -p 1 -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' $(ON_KAFKA)
 
 test-compose: .ci/kafka/target/lib bin/versitygw-$(VERSITYGW) bin/docker-compose-$(COMPOSE)  ## docker-compose.yml, started with stand-ins for images
 	.ci/setup compose

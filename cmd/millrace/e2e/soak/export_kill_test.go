@@ -333,6 +333,12 @@ func TestExportProcessesThatComeAndGoCompleteEachExportOnce(t *testing.T) {
 	t.Parallel()
 	k := newExportKills(t)
 	k.disturb(t, e2etest.Scale(10, 50), e2etest.Scale(8, 40), func(p *e2etest.Process) {
+		e2etest.Eventually(t, time.Minute, func() string { // until then a signal ends it at once
+			if p.Log() == "" {
+				return "the process has not begun"
+			}
+			return ""
+		})
 		if code, took := p.Stop(t); code != 0 || took > 10*time.Second {
 			t.Errorf("SIGTERM: exit code %d after %s", code, took)
 		}
