@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/columns"
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // RowQuery is a query for [ReadRows].
@@ -156,7 +157,7 @@ func (q *Selection) feedbackList() string {
 
 // maxJudgements is how many judgements a query selects of a run: one more than a record shows, so
 // that a record knows of others.
-const maxJudgements = columns.MaxJudgements + 1
+const maxJudgements = record.MaxJudgements + 1
 
 // runFeedback selects the feedback on each run of the workspace as a whole. Related is "" or a
 // condition that leaves some of the runs.
@@ -176,7 +177,11 @@ func (q *Selection) judgements() columns.Form {
 // and after it that on its run.
 func (q *Selection) withNodeFeedback(selected, related string) string {
 	merge := columns.Merge{Judgements: q.judgements(), OfNodes: true}
-	of := "(node_id = '' OR node_run_id != '' OR node_id IN " + q.bind.IDs("nodes", q.nodes) + ")"
+	where := "workspace_id = {workspace:String} AND (node_id = '' OR node_run_id != '' OR node_id IN " +
+		q.bind.IDs("nodes", q.nodes) + ")"
+	if related != "" {
+		where += " AND " + related
+	}
 	return "SELECT * EXCEPT (own_judged, judged, own),\n" + merge.Merged(maxJudgements) + ",\n" +
 		"arrayExists(v -> v != '', tupleElement(tupleElement(own_judged, 'judgement'), 'corrected_answer')) " +
 		"AS feedback_on_node\n" +
@@ -184,15 +189,6 @@ func (q *Selection) withNodeFeedback(selected, related string) string {
 		"f.judged) AS own_judged,\n" +
 		"length(own_judged) AS own, arrayConcat(own_judged, arrayFilter(j -> j.node_run_id = '' AND j.node_id = '', " +
 		"f.judged)) AS judged\n" +
-		"FROM " + selected + "\nLEFT JOIN (" + merge.Judged("run_id", inFeedback(of, related)) +
+		"FROM " + selected + "\nLEFT JOIN (" + merge.Judged("run_id", where) +
 		") AS f ON s.run_id = f.run_id)"
-}
-
-// inFeedback returns the condition on feedback of the workspace that meets other conditions.
-func inFeedback(of, related string) string {
-	conditions := []string{"workspace_id = {workspace:String}", of}
-	if related != "" {
-		conditions = append(conditions, related)
-	}
-	return and(conditions)
 }

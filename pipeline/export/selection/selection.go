@@ -8,6 +8,7 @@
 //	snapshotread.go  reading a part of a snapshot
 //	read.go          streaming the rows of a query from ClickHouse
 //	rowreader.go     columns of a block, and the fields of a row that they fill
+//	judgements.go    the column of packed judgements
 //	fields.go        the columns of runs, node runs, feedback and comparisons
 //
 // Every query that it generates can be read whole in testdata.

@@ -1,8 +1,11 @@
 package purposes
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/cmd/millrace/e2e/e2etest"
 	"github.com/millrace/millrace/pipeline/export"
@@ -61,5 +64,37 @@ func TestAJudgeModelDoesNotHideAPersonsCorrection(t *testing.T) {
 	}
 	if c := of("liked"); c.Records != 0 {
 		t.Errorf("the filter finds a model's thumb behind a person's: %d records", c.Records)
+	}
+}
+
+// A record shows the newest 1,000 judgements on its run, and the export says that there are more.
+func TestMoreThanAThousandJudgementsAreSaidToBeLeftOut(t *testing.T) {
+	t.Parallel()
+	s := e2etest.NewSite(t)
+	s.Env.Start(t, "ingest")
+	s.Env.Start(t, "export")
+	events := []object{chatRun("waiter", "r", []any{chatMessage("user", "Salt?"), chatMessage("assistant", "A kilo.")}, nil)}
+	for i := range 1001 {
+		at := time.Date(2026, 10, 5, 9, 0, i, 0, time.UTC)
+		events = append(events, object{"type": "dev.millrace.feedback.v1", "workspace_id": "default", "run_id": "r",
+			"feedback_id": fmt.Sprint("f", i), "kind": "model", "score": i, "created_at": at, "updated_at": at})
+	}
+	replayed(t, s, events...)
+	batch := e2etest.NewBatch(t, s)
+	tuned(t, batch, "waiter", "all", object{"purpose": "export_dataset", "options": object{}})
+	c := batch.Wait(t)[export.ID{WorkspaceID: "default", ExportID: "all"}]
+	records := e2etest.RecordsOf(t, &c)
+	if len(records) != 1 {
+		t.Fatalf("%d records", len(records))
+	}
+	list := records[0]["judgements"].([]any)
+	if first, last := list[0].(object), list[len(list)-1].(object); len(list) != 1000 || first["feedback_id"] != "f1000" ||
+		last["feedback_id"] != "f1" {
+		t.Errorf("%d judgements, from %v to %v", len(list), first["feedback_id"], last["feedback_id"])
+	}
+	if !slices.ContainsFunc(c.Warnings, func(w export.Warning) bool {
+		return w.Code == "judgements_left_out" && w.Count == 1
+	}) {
+		t.Errorf("warnings %+v", c.Warnings)
 	}
 }
