@@ -73,7 +73,9 @@ func TestMoreThanAThousandJudgementsAreSaidToBeLeftOut(t *testing.T) {
 	s := e2etest.NewSite(t)
 	s.Env.Start(t, "ingest")
 	s.Env.Start(t, "export")
-	events := []object{chatRun("waiter", "r", []any{chatMessage("user", "Salt?"), chatMessage("assistant", "A kilo.")}, nil)}
+	events := []object{
+		chatRun("waiter", "r", []any{chatMessage("user", "Salt?"), chatMessage("assistant", "A kilo.")}, nil),
+	}
 	for i := range 1001 {
 		at := time.Date(2026, 10, 5, 9, 0, i, 0, time.UTC)
 		events = append(events, object{"type": "dev.millrace.feedback.v1", "workspace_id": "default", "run_id": "r",
