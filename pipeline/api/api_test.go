@@ -73,6 +73,40 @@ func TestAnInsightsRequestThatIsNotOneIsRefusedWithWhatToChange(t *testing.T) {
 	}
 }
 
+func TestWithKeysTheRequesterIsTheSubjectOfTheToken(t *testing.T) {
+	t.Parallel()
+	anybody := &auth.Caller{Workspace: "acme", Scopes: auth.Scopes, Keyless: true}
+	nameless := &auth.Caller{Workspace: "acme", Scopes: auth.Scopes}
+	for _, c := range []struct {
+		caller   *auth.Caller
+		body     string
+		by, of   string
+		mistakes int
+	}{
+		{caller, ``, "someone", "", 0},
+		{caller, `,"requested_by":"the board"`, "someone", "the board", 0},
+		{caller, `,"requested_by":"someone"`, "someone", "", 0},
+		{caller, `,"requested_by":"the board","on_behalf_of":"the owner"`, "someone", "the owner", 0},
+		{caller, `,"requested_by":1`, "", "", 1},
+		{nameless, `,"requested_by":"the board"`, "", "the board", 0},
+		{anybody, `,"requested_by":"the board"`, "the board", "", 0},
+	} {
+		body := `{"purpose":"export_dataset","source":"copilot","app_id":"a","selection":{"limit":1}` + c.body + `}`
+		r, _, err := parseRequest(auth.With(t.Context(), c.caller), &fileExport{ContentType: "application/json",
+			RawBody: []byte(body)})
+		if c.mistakes > 0 {
+			var p *Problem
+			if !errors.As(err, &p) || len(p.Errors) != c.mistakes || p.Errors[0].Pointer != "/requested_by" {
+				t.Errorf("%s: %v", c.body, err)
+			}
+			continue
+		}
+		if err != nil || r.RequestedBy != c.by || r.OnBehalfOf != c.of {
+			t.Errorf("%s: %v, %+v", c.body, err, r)
+		}
+	}
+}
+
 func TestAPlaceInARequestBecomesAPointerOrAParameter(t *testing.T) {
 	t.Parallel()
 	for place, want := range map[string]Mistake{

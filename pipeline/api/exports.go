@@ -197,7 +197,9 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 		}
 	}
 	set("workspace_id", caller.Workspace)
-	set("requested_by", caller.Subject)
+	if !caller.Keyless {
+		attribute(fields, caller.Subject)
+	}
 	set("export_id", mint(caller.Workspace, in.IdempotencyKey))
 	document, err := json.Marshal(fields)
 	if err != nil {
@@ -208,6 +210,22 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 		return nil, nil, allMistakes(fields, err)
 	}
 	return request, document, nil
+}
+
+// attribute makes the subject of the token the requester. Whom the body names as requester is kept as
+// on_behalf_of, unless the body has that too.
+func attribute(fields map[string]json.RawMessage, subject string) {
+	var named string
+	if json.Unmarshal(fields["requested_by"], &named) != nil && fields["requested_by"] != nil {
+		return // ParseRequest refuses it
+	}
+	if _, ok := fields["on_behalf_of"]; !ok && named != "" && named != subject {
+		fields["on_behalf_of"] = fields["requested_by"]
+	}
+	delete(fields, "requested_by")
+	if subject != "" {
+		fields["requested_by"], _ = json.Marshal(subject)
+	}
 }
 
 // allMistakes is like refused, but for a request with a wrong id it adds the request's other

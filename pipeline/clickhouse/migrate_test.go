@@ -279,6 +279,7 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 		"export_events": "cityHash64(workspace_id, export_id)", "export_stage": "cityHash64(stage_id)",
 		"export_notices":    "cityHash64(workspace_id, export_id)",
 		"export_stage_rows": "cityHash64(stage_id)",
+		"audit":             "cityHash64(workspace_id, export_id)",
 	}
 	if fmt.Sprint(distributed) != fmt.Sprint(want) {
 		t.Errorf("sharded by %v, want %v", distributed, want)

@@ -21,7 +21,7 @@ func NewNotice(id ID, r *Request, requestedAt, at time.Time) *Progress {
 	s := State{ID: id, RequestedAt: requestedAt, Status: StatusAccepted, UpdatedAt: at, Partial: true}
 	if r != nil {
 		s.Name, s.Purpose, s.Source, s.AppID, s.Nodes = r.Name, r.Purpose, r.Source, r.AppID, r.Nodes
-		s.Target, s.Format, s.RequestedBy = r.Target, r.Format, r.RequestedBy
+		s.Target, s.Format, s.RequestedBy, s.OnBehalfOf = r.Target, r.Format, r.RequestedBy, r.OnBehalfOf
 	}
 	return &Progress{s}
 }

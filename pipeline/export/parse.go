@@ -104,6 +104,8 @@ func (p *parser) request(r *Request) {
 			p.text(&r.Name)
 		case "requested_by":
 			p.text(&r.RequestedBy)
+		case "on_behalf_of":
+			p.text(&r.OnBehalfOf)
 		case "purpose":
 			p.enum(&r.Purpose, format.Purposes)
 		case "source":

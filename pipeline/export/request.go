@@ -16,6 +16,7 @@ type Request struct {
 	ID
 	Name        string    `json:"name,omitempty"`
 	RequestedBy string    `json:"requested_by,omitempty"`
+	OnBehalfOf  string    `json:"on_behalf_of,omitempty"`
 	Purpose     string    `json:"purpose,omitempty"`
 	Source      string    `json:"source,omitempty"`
 	AppID       string    `json:"app_id,omitempty"`

@@ -26,6 +26,7 @@ type State struct {
 	Target         string     `json:"target" ch:"target" event:",omitempty"`
 	Format         string     `json:"format" ch:"format" event:",omitempty"`
 	RequestedBy    string     `json:"requested_by" ch:"requested_by" event:",omitempty"`
+	OnBehalfOf     string     `json:"on_behalf_of" ch:"on_behalf_of" event:",omitempty" doc:"For whom requested_by asked; nobody verified it."`
 	RequestedAt    time.Time  `json:"requested_at" ch:"requested_at" event:""`
 	Status         Status     `json:"status" ch:"status" event:"" enum:"accepted,running,succeeded,failed,cancelled"`
 	PercentDone    float64    `json:"percent_done" ch:"percent_done" event:",progressed" doc:"0 to 100, never falling."`
@@ -66,7 +67,8 @@ func newState(p *Plan, status Status, updatedAt time.Time) State {
 	r := p.Request
 	s := State{
 		ID: p.ID, Name: r.Name, Purpose: r.Purpose, Source: r.Source, AppID: r.AppID, Nodes: r.Nodes, Target: r.Target,
-		Format: r.Format, RequestedBy: r.RequestedBy, RequestedAt: p.RequestedAt, Status: status, UpdatedAt: updatedAt,
+		Format: r.Format, RequestedBy: r.RequestedBy, OnBehalfOf: r.OnBehalfOf, RequestedAt: p.RequestedAt, Status: status,
+		UpdatedAt: updatedAt,
 	}
 	s.complete()
 	return s

@@ -120,6 +120,7 @@ var contracts = []contract{
 			workspace_id workspace required
 			name text
 			requested_by text
+			on_behalf_of text
 			purpose enum:export_dataset|recipe_evaluation|node_evaluation|node_optimization|fine_tuning required conditional
 			source enum:copilot|recipe required
 			app_id id required
@@ -281,6 +282,7 @@ const identifying = `
 	workspace_id workspace required
 	name text nullable
 	requested_by text nullable
+	on_behalf_of text nullable
 	nodes array nullable
 	nodes[] id required`
 

@@ -222,7 +222,7 @@ func TestRulesBetweenFields(t *testing.T) {
 		{request, "a type beside the data", `{"type": "dev.millrace.export.requested.v1"}`, false},
 		{request, "an option of another version", `{"options": {"model_identifier": "m"}}`, true},
 		{request, "an option that is no name", `{"options": {"Model Identifier": "m"}}`, false},
-		{request, "the least", `{"name": null, "requested_by": null, "filters": null, "target": null, "format": null,
+		{request, "the least", `{"name": null, "requested_by": null, "on_behalf_of": null, "filters": null, "target": null, "format": null,
 			"compression": null, "fragment": null, "split": null, "options": null}`, true},
 		{completed, "succeeded with an error", `{"error": {"code": "x", "message": "x", "retryable": true}}`, false},
 		{completed, "failed without an error", `{"status": "failed", "error": null}`, false},

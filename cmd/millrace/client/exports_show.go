@@ -123,6 +123,7 @@ func (s shown) text() string {
 		t.add("options", "%s", compactJSON(r.Options))
 	}
 	t.add("asked for", "%s", joined(" by ", moment(p.RequestedAt), r.RequestedBy))
+	t.addIf("on behalf of", r.OnBehalfOf)
 	if s.completion != nil {
 		s.ending(&t)
 	} else {

@@ -73,6 +73,7 @@ type Caller struct {
 	Workspace string
 	Subject   string // sub of the token; "" without keys
 	Scopes    []string
+	Keyless   bool // there are no keys: a caller may give any name
 }
 
 // Has reports whether the caller has a scope.

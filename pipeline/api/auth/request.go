@@ -59,7 +59,7 @@ func (a *Authenticator) anybody(r *http.Request) (*Caller, error) {
 	if !runs.ValidWorkspaceID(workspace) {
 		return bad(workspaceRule)
 	}
-	return &Caller{Workspace: workspace, Scopes: slices.Clone(Scopes)}, nil
+	return &Caller{Workspace: workspace, Scopes: slices.Clone(Scopes), Keyless: true}, nil
 }
 
 // bearer finds the token of a request.

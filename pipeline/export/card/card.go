@@ -151,6 +151,9 @@ func (c *card) about() {
 	if r.RequestedBy != "" {
 		asked = codeSpan(r.RequestedBy) + ", " + asked
 	}
+	if r.OnBehalfOf != "" {
+		asked += ", on behalf of " + codeSpan(r.OnBehalfOf)
+	}
 	c.item("Asked for", "%s", asked)
 	if len(r.Nodes) > 0 {
 		c.item("Nodes", "%s", codeSpans(r.Nodes))
