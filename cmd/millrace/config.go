@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"reflect"
 	"runtime/debug"
 	"strings"
@@ -20,30 +19,11 @@ func (configCommand) Run(a *app.App) error {
 		if list, ok := value.FieldByIndex(v.Field.Index).Interface().([]string); ok {
 			text = strings.Join(list, ",")
 		}
-		if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", v.Name, mask(v.Secret, text)); err != nil {
+		if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", v.Name, v.Mask(text)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func mask(secret, text string) string {
-	switch {
-	case secret == "" || text == "":
-		return text
-	case secret == "dsn":
-		u, err := url.Parse(text)
-		if err != nil {
-			return "***"
-		}
-		q := u.Query()
-		if q.Has("password") {
-			q.Set("password", "***")
-			u.RawQuery = q.Encode()
-		}
-		return strings.ReplaceAll(u.Redacted(), "xxxxx", "***")
-	}
-	return "***"
 }
 
 type versionCommand struct{}

@@ -100,7 +100,7 @@ func fail(stderr io.Writer, err error) int {
 		return 0
 	}
 	if text := app.ExplainAccess(err).Error(); text != "" {
-		fmt.Fprintln(stderr, "millrace: "+text)
+		fmt.Fprintln(stderr, "millrace: "+app.Redact(text))
 	}
 	var exit *app.ExitError
 	if errors.As(err, &exit) {

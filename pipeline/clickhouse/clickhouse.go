@@ -10,8 +10,11 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -40,6 +43,10 @@ func ParseDSN(dsn string) (*DSN, error) {
 	}
 	if options.Protocol != chgo.Native {
 		return nil, fmt.Errorf("only the native protocol is supported: use clickhouse://host:9000, not http")
+	}
+	if slices.ContainsFunc(options.Addr, func(address string) bool { return strings.Contains(address, "@") }) {
+		return nil, errors.New("a host must have no user: the user stands before the first host, as in " +
+			"clickhouse://user:password@host1:9000,host2:9000/" + DefaultDatabase)
 	}
 	if options.Auth.Database == "" || options.Auth.Database == "default" {
 		options.Auth.Database = DefaultDatabase

@@ -51,7 +51,8 @@ func parse(rawURL string) (open func(ctx context.Context) (store, error), err er
 	}
 	switch u.Scheme {
 	case "file":
-		if u.Host != "" && u.Host != "localhost" || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" || u.Fragment != "" {
+		if u.Host != "" && u.Host != "localhost" || u.User != nil || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" ||
+			u.Fragment != "" {
 			return nil, errors.New("must have three slashes, an absolute path and nothing after it; " + supported)
 		}
 		return func(context.Context) (store, error) { return openFolder(u.Path) }, nil

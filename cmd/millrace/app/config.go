@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -52,7 +53,7 @@ type Config struct {
 	OpsAddr  string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
 
 	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"File of a JWK Set with the public keys that check RS256, ES256 and EdDSA tokens of the HTTP API; read again when it changes."`
-	AuthJWKSURL        string `env:"AUTH_JWKS_URL" desc:"URL of a JWK Set, instead of a file; fetched again every five minutes, and when a token names a key that is not in the set."`
+	AuthJWKSURL        string `env:"AUTH_JWKS_URL" secret:"url" desc:"URL of a JWK Set, instead of a file; fetched again every five minutes, and when a token names a key that is not in the set. If it holds a password, AUTH_JWKS_URL_FILE may name a file that holds it."`
 	AuthHMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret of at least 32 bytes, for HS256 tokens; a line break at the end of the file is ignored."`
 	AuthIssuer         string `env:"AUTH_ISSUER" desc:"Issuer that tokens must name; empty = any."`
 	AuthAudience       string `env:"AUTH_AUDIENCE" desc:"Audience that tokens must name; empty = any."`
@@ -116,8 +117,8 @@ func Load(environ []string) (*Config, error) {
 		known[v.Name+"_FILE"] = true
 		if path := values[v.Name+"_FILE"]; path != "" {
 			secret, err := os.ReadFile(path)
-			if err != nil {
-				mistakes = append(mistakes, fmt.Errorf("%s_FILE: %w", v.Name, err))
+			if err != nil { // without the path: somebody may have written the secret itself
+				mistakes = append(mistakes, fmt.Errorf("%s_FILE: read the file: %w", v.Name, pathless(err)))
 			} else if values[v.Name] != "" {
 				mistakes = append(mistakes, fmt.Errorf("%s and %s_FILE: set one of them", v.Name, v.Name))
 			}
@@ -171,9 +172,7 @@ func (c *Config) check() (mistakes []error) {
 	}
 	c.checkLimits(wrong)
 	for _, broker := range c.KafkaBrokers {
-		if _, _, err := net.SplitHostPort(broker); err != nil {
-			wrong("KAFKA_BROKERS", "%q is not host:port", broker)
-		}
+		c.checkAddress(wrong, "KAFKA_BROKERS", broker)
 	}
 	if err := kafka.CheckTopicPrefix(c.KafkaTopicPrefix); err != nil {
 		wrong("KAFKA_TOPIC_PREFIX", "%w", err)
@@ -202,17 +201,19 @@ func (c *Config) check() (mistakes []error) {
 	if err := bucket.CheckURL(c.BucketURL); err != nil {
 		wrong("BUCKET_URL", "%w", err)
 	}
-	for _, a := range [][2]string{{"HTTP_ADDR", c.HTTPAddr}, {"OPS_ADDR", c.OpsAddr}} {
-		if _, _, err := net.SplitHostPort(a[1]); err != nil {
-			wrong(a[0], "%q is not host:port", a[1])
-		}
-	}
+	c.checkAddress(wrong, "HTTP_ADDR", c.HTTPAddr)
+	c.checkAddress(wrong, "OPS_ADDR", c.OpsAddr)
 	if u, err := url.Parse(c.HTTPURL); c.HTTPURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" ||
-		u.Host == "") {
-		wrong("HTTP_URL", "must be a URL such as https://millrace.example.com")
+		u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		wrong("HTTP_URL", "must be a URL such as https://millrace.example.com, without a user and without parameters")
 	}
 	if c.AuthJWKSFile != "" && c.AuthJWKSURL != "" {
 		wrong("AUTH_JWKS_FILE", "cannot be combined with MILLRACE_AUTH_JWKS_URL: set one of them")
+	}
+	for _, v := range [][2]string{{"CLICKHOUSE_DSN", c.ClickHouseDSN}, {"AUTH_JWKS_URL", c.AuthJWKSURL}} {
+		if badPassword(v[1]) {
+			wrong(v[0], badPasswordRule)
+		}
 	}
 	if u, err := url.Parse(c.AuthJWKSURL); c.AuthJWKSURL != "" && (err != nil || u.Scheme != "http" &&
 		u.Scheme != "https" || u.Host == "") {
@@ -229,6 +230,25 @@ func (c *Config) check() (mistakes []error) {
 		wrong("LOG_FORMAT", "must be text or json")
 	}
 	return mistakes
+}
+
+// checkAddress checks an address. One that has a user is not repeated, since it may have a password.
+func (c *Config) checkAddress(wrong func(name, format string, args ...any), name, address string) {
+	_, _, err := net.SplitHostPort(address)
+	switch {
+	case strings.ContainsAny(address, "@/"):
+		wrong(name, "is not host:port: leave out what is not host or port, such as a scheme or a user")
+	case err != nil:
+		wrong(name, "%q is not host:port", address)
+	}
+}
+
+// pathless returns why a file could not be read, without the path.
+func pathless(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
 }
 
 // CheckHTTP returns the mistakes that matter only to commands that run the HTTP server. Without
@@ -307,7 +327,7 @@ func BucketURL(dataDir string) string {
 func (c *Config) Logger(w io.Writer) *slog.Logger {
 	var level slog.Level
 	level.UnmarshalText([]byte(c.LogLevel)) //nolint:errcheck // checked
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redactAttr}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

@@ -52,9 +52,9 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 		}
 	}
 	if c.KafkaTLSCertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.KafkaTLSCertFile, c.KafkaTLSKeyFile)
+		pair, err := loadKeyPair("MILLRACE_KAFKA_TLS_", c.KafkaTLSCertFile, c.KafkaTLSKeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("MILLRACE_KAFKA_TLS_CERT_FILE: %w", err)
+			return nil, err
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}

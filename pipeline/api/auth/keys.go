@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -147,6 +148,9 @@ func readSecret(path string) ([]byte, error) {
 		return nil, fmt.Errorf("HMAC_SECRET_FILE: "+format, args...)
 	}
 	secret, err := os.ReadFile(path)
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return fail("read the file: %w", failed.Err) // without the path: somebody may have written the secret itself
+	}
 	if err != nil {
 		return fail("%w", err)
 	}

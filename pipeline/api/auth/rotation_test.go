@@ -378,7 +378,8 @@ func TestAURLThatHasNoKeysStopsTheStart(t *testing.T) {
 		plain.URL + "/empty": "no key for",
 		plain.URL + "/large": "larger than 1 MiB", plain.URL + "/loop": "redirects",
 		secure.URL + "/downgrade": "from https to http",
-		"http://127.0.0.1:1/":     "JWKS_URL: http://127.0.0.1:1/: ", "http://user:hunter2@127.0.0.1:1/": "xxxxx@",
+		"http://127.0.0.1:1/":     "JWKS_URL: http://127.0.0.1:1/: ", "http://user:hunter2@127.0.0.1:1/": "127.0.0.1:1/: ",
+		"http://hunter2@127.0.0.1:1/": "127.0.0.1:1/: ", "http://127.0.0.1:1/?key=hunter2": "127.0.0.1:1/: ",
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := auth.New(ctx, auth.Config{JWKSURL: url, Transport: secure.Client().Transport})
@@ -387,7 +388,7 @@ func TestAURLThatHasNoKeysStopsTheStart(t *testing.T) {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: the error tells the password: %v", url, err)
+			t.Errorf("%s: the error tells the secret: %v", url, err)
 		}
 	}
 }

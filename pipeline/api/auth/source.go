@@ -183,8 +183,9 @@ func watchURL(ctx context.Context, cfg Config) (*source, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("JWKS_URL: must be http://… or https://…")
 	}
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path} // users and parameters may be secret
 	r := &remote{
-		source: &source{name: u.Redacted(), log: cfg.Log}, ctx: ctx, url: cfg.JWKSURL,
+		source: &source{name: shown.String(), log: cfg.Log}, ctx: ctx, url: cfg.JWKSURL,
 		client: &http.Client{Transport: cfg.Transport, Timeout: urlTimeout, CheckRedirect: checkRedirect},
 	}
 	r.ask = func() <-chan struct{} { return r.start(true) }
