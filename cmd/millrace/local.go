@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/cmd/millrace/services"
+	"github.com/millrace/millrace/pipeline/local"
 )
 
 // The role local runs everything in one process, except the ClickHouse engine:
@@ -17,6 +20,8 @@ import (
 type localCommand struct {
 	Data      string `type:"path" placeholder:"DIR" help:"Folder that keeps everything; default $XDG_DATA_HOME/millrace."`
 	Ephemeral bool   `help:"Keep nothing: use a temporary folder and remove it at the end."`
+
+	NoPassword bool `help:"Also let everybody on this machine into ClickHouse, as user default without a password; for throw-away data."`
 }
 
 // Run runs the local stack until it is told to stop.
@@ -35,20 +40,36 @@ func (c localCommand) Run(ctx context.Context, a *app.App) error {
 	case dir == "":
 		dir = app.DefaultDataDir()
 	}
-	return withStack(ctx, a, dir, func(ctx context.Context, s *stack) error {
+	cfg := services.Config{Dir: dir, NoPassword: c.NoPassword}
+	return withStack(ctx, a, cfg, func(ctx context.Context, s *stack) error {
 		fmt.Fprintf(a.Stdout, `millrace local is ready
   pages       %s
   kafka       %s
-  clickhouse  %s (native), http://%s
-  database    %s
+  clickhouse  %s
+  sql         %s
+  curl        %s
   bucket      %s
   ops         %s
   data        %s
-`, s.server.url(), s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), a.Config.DSN.Database,
-			a.Config.BucketURL, s.ops.url(), dir)
+`, s.server.url(), s.Kafka.Addr(), a.Config.ClickHouseDSN, playURL(s.ClickHouse, a.Config.DSN.Database),
+			curlLine(s.ClickHouse, dir, a.Config.DSN.Database), a.Config.BucketURL, s.ops.url(), dir)
 		<-ctx.Done()
 		return nil
 	})
+}
+
+// playURL returns the URL of ClickHouse's page for queries, which takes user and password from it.
+func playURL(c *local.ClickHouse, database string) string {
+	parameters := url.Values{"user": {local.User}, "password": {c.Password()}, "database": {database}}
+	return "http://" + c.HTTPAddr() + "/play?" + parameters.Encode()
+}
+
+// curlLine returns a command that sends a query. It reads the password from its file, so that the
+// history of the shell does not keep the password.
+func curlLine(c *local.ClickHouse, dir, database string) string {
+	file := "'" + strings.ReplaceAll(app.PasswordFile(dir), "'", `'\''`) + "'"
+	return fmt.Sprintf(`curl -u "%s:$(cat %s)" 'http://%s/?database=%s' -d 'SHOW TABLES'`, local.User, file, c.HTTPAddr(),
+		url.QueryEscape(database))
 }
 
 // stack is a running local stack.
@@ -58,18 +79,20 @@ type stack struct {
 	server *server
 }
 
-// withStack runs the embedded services with their data in dir, and all roles on the services. It
+// withStack runs the embedded services, and all roles on the services. It
 // calls f when everything answers. After f has returned, withStack stops first the roles and then
 // the services.
-func withStack(ctx context.Context, a *app.App, dir string, f func(context.Context, *stack) error) error {
-	return services.Run(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
+func withStack(ctx context.Context, a *app.App, cfg services.Config, f func(context.Context, *stack) error) error {
+	return services.Run(ctx, a, cfg, func(ctx context.Context, s *services.Services) error {
 		return runRoles(ctx, a, &stack{Services: s}, f)
 	})
 }
 
 // withRoles is withStack for callers that need only the services, while the roles run.
 func withRoles(ctx context.Context, a *app.App, dir string, f func(context.Context, *services.Services) error) error {
-	return withStack(ctx, a, dir, func(ctx context.Context, s *stack) error { return f(ctx, s.Services) })
+	return withStack(ctx, a, services.Config{Dir: dir}, func(ctx context.Context, s *stack) error {
+		return f(ctx, s.Services)
+	})
 }
 
 // runRoles runs the roles on the stack's services, and calls f while they run.

@@ -233,7 +233,7 @@ func every(ctx context.Context, s *Store) map[string]error {
 
 // open returns a store of the server at an address.
 func open(t *testing.T, addr, database string) *Store {
-	dsn, err := clickhouse.ParseDSN("clickhouse://" + addr + "/" + database + "?dial_timeout=2s")
+	dsn, err := clickhouse.ParseDSN(localtest.ClickHouse(t).DSNAt(addr, database) + "?dial_timeout=2s")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func (w *world) createTopic(name string) {
 
 func (w *world) dsn(addr string) *clickhouse.DSN {
 	w.Helper()
-	dsn, err := clickhouse.ParseDSN("clickhouse://" + addr + "/" + w.database)
+	dsn, err := clickhouse.ParseDSN(w.server.DSNAt(addr, w.database))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func (w *world) allCommitted() {
 // one returns the single value that a query selects.
 func (w *world) one(query string) string {
 	w.Helper()
-	resp, err := http.Post("http://"+w.server.HTTPAddr+"/?"+url.Values{"database": {w.database}}.Encode(), "text/plain",
+	resp, err := http.Post(w.server.HTTPURL+"/?"+url.Values{"database": {w.database}}.Encode(), "text/plain",
 		strings.NewReader(query))
 	if err != nil {
 		w.Fatal(err)

@@ -27,22 +27,24 @@ type cutClient struct {
 	conn *net.TCPConn
 }
 
-func newCutClient(t *testing.T, addr string) *cutClient {
+func newCutClient(t *testing.T, dsn string) *cutClient {
 	t.Helper()
 	c := new(cutClient)
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Addr:         []string{addr},
-		MaxOpenConns: 1,
-		DialContext: func(ctx context.Context, addr string) (net.Conn, error) {
-			conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-			if err == nil {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				c.conn = conn.(*net.TCPConn)
-			}
-			return conn, err
-		},
-	})
+	options, err := clickhouse.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.MaxOpenConns = 1
+	options.DialContext = func(ctx context.Context, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.conn = conn.(*net.TCPConn)
+		}
+		return conn, err
+	}
+	conn, err := clickhouse.Open(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,7 @@ func TestTheServerSurvivesKilledClients(t *testing.T) {
 	for w := range workers {
 		all.Go(func() {
 			for i := range times {
-				client := newCutClient(t, c.NativeAddr())
+				client := newCutClient(t, c.DSN("default"))
 				ctx, cancel := context.WithCancel(t.Context())
 				if err := client.Ping(ctx); err != nil {
 					t.Errorf("after %d killed clients: %v", killed.Load(), err)
@@ -160,8 +162,9 @@ func TestTheServerSurvivesClientsThatItWouldRefuse(t *testing.T) {
 		code int32
 	}{
 		{clickhouse.Auth{Username: "nobody"}, 516},
-		{clickhouse.Auth{Username: "default", Password: "wrong"}, 516},
-		{clickhouse.Auth{Database: "missing"}, 81},
+		{clickhouse.Auth{Username: "default"}, 516},
+		{clickhouse.Auth{Username: local.User, Password: "wrong"}, 516},
+		{clickhouse.Auth{Database: "missing", Username: local.User, Password: c.Password()}, 81},
 	} {
 		err := ping(t, c, test.auth)
 		var exception *clickhouse.Exception
@@ -172,7 +175,7 @@ func TestTheServerSurvivesClientsThatItWouldRefuse(t *testing.T) {
 	const odd = "odd \\ \t '`name`"
 	execute(t, conn, "CREATE DATABASE `"+strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(odd)+"`")
 	for _, database := range []string{"", "default", odd} {
-		if err := ping(t, c, clickhouse.Auth{Database: database}); err != nil {
+		if err := ping(t, c, clickhouse.Auth{Database: database, Username: local.User, Password: c.Password()}); err != nil {
 			t.Errorf("database %q: %v", database, err)
 		}
 	}
@@ -184,7 +187,7 @@ func TestTheServerSurvivesClientsThatItWouldRefuse(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"?user=nobody", "?password=wrong", "?database=missing", "?query=SELECT+nonsense"} {
-		resp, err := http.Post("http://"+c.HTTPAddr()+"/"+query, "", strings.NewReader("SELECT 1"))
+		resp, err := http.Post(c.HTTPURL()+"/"+query, "", strings.NewReader("SELECT 1"))
 		if err != nil {
 			t.Errorf("%s: %v", query, err)
 			continue

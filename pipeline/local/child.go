@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -42,12 +43,39 @@ const (
 
 // childConfig is the child's command line.
 type childConfig struct {
-	library   string
-	dir       string
-	native    int
-	http      int
-	token     string
-	ephemeral bool
+	library    string
+	dir        string
+	native     int
+	http       int
+	noPassword bool
+	ephemeral  bool
+}
+
+// childSecrets are what every user of the machine could read on the command line. The parent writes
+// them to the child's standard input, as the first line.
+type childSecrets struct {
+	token        string
+	passwordHash string
+}
+
+func (s childSecrets) write(w io.Writer) error {
+	_, err := fmt.Fprintln(w, s.token, s.passwordHash)
+	return err
+}
+
+// readSecrets reads the first line of standard input, and not a byte more: the rest is the engine's.
+func readSecrets(stdin io.Reader) (s childSecrets, err error) {
+	var line []byte
+	for b := make([]byte, 1); ; line = append(line, b[0]) {
+		if _, err := io.ReadFull(stdin, b); err != nil {
+			return s, fmt.Errorf("read the secrets of this server: %w", err)
+		}
+		if b[0] == '\n' {
+			break
+		}
+	}
+	_, err = fmt.Sscan(string(line), &s.token, &s.passwordHash)
+	return s, err
 }
 
 func (c childConfig) args() []string {
@@ -56,7 +84,7 @@ func (c childConfig) args() []string {
 		"-dir", c.dir,
 		"-native", fmt.Sprint(c.native),
 		"-http", fmt.Sprint(c.http),
-		"-token", c.token,
+		fmt.Sprintf("-no-password=%t", c.noPassword),
 		fmt.Sprintf("-ephemeral=%t", c.ephemeral),
 	}
 }
@@ -72,7 +100,7 @@ func ChildMain(args []string) int {
 	flags.StringVar(&c.dir, "dir", "", "folder for the data and the configuration")
 	flags.IntVar(&c.native, "native", 0, "port of the native protocol")
 	flags.IntVar(&c.http, "http", 0, "port of HTTP")
-	flags.StringVar(&c.token, "token", "", "what getMacro('"+tokenMacro+"') answers")
+	flags.BoolVar(&c.noPassword, "no-password", false, "let user default in without a password")
 	flags.BoolVar(&c.ephemeral, "ephemeral", false, "remove the folder when the parent is gone")
 	if err := flags.Parse(args); err != nil {
 		return exitUnusable
@@ -122,7 +150,14 @@ func (c childConfig) run() error {
 	}
 	defer runtime.KeepAlive(lock) // never closed: the end of the process releases the lock
 
-	if err := os.WriteFile(c.configPath(), []byte(c.config()), 0o600); err != nil {
+	secrets, err := readSecrets(os.Stdin)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.configPath(), []byte(c.config(secrets.token)), 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.usersPath(), []byte(c.users(secrets.passwordHash)), 0o600); err != nil {
 		return err
 	}
 	engine, err := loadEngine(c.library)
@@ -198,6 +233,7 @@ func loadEngine(library string) (func(args []string), error) {
 }
 
 func (c childConfig) configPath() string { return filepath.Join(c.dir, "config.xml") }
+func (c childConfig) usersPath() string  { return filepath.Join(c.dir, "users.xml") }
 
 // engineArgs is the command line of `clickhouse local`. Its first statements make it a server. Its
 // last statement reads standard input, which the parent keeps open, so the server keeps running.
@@ -223,18 +259,48 @@ func (c childConfig) engineArgs() []string {
 const tokenMacro = "millrace_child"
 
 // config returns the server's configuration: it behaves like a real server but uses little memory.
-func (c childConfig) config() string {
-	var token strings.Builder
-	_ = xml.EscapeText(&token, []byte(c.token))
+func (c childConfig) config(token string) string {
 	return `<clickhouse>
-  <macros><` + tokenMacro + `>` + token.String() + `</` + tokenMacro + `></macros>
+  <macros><` + tokenMacro + `>` + escapeXML(token) + `</` + tokenMacro + `></macros>
   <timezone>UTC</timezone>
+  <users_config>` + escapeXML(c.usersPath()) + `</users_config>
 
+  <!-- The parent holds the ports. -->
+  <listen_reuse_port>1</listen_reuse_port>
+
+  <!-- Upper bounds, not reservations; a server's are 5 GiB each. -->
+  <mark_cache_size>268435456</mark_cache_size>
+  <primary_index_cache_size>268435456</primary_index_cache_size>
+  <index_mark_cache_size>67108864</index_mark_cache_size>
+  <max_server_memory_usage_to_ram_ratio>0.7</max_server_memory_usage_to_ram_ratio>
+
+  <background_pool_size>4</background_pool_size>
+  <background_schedule_pool_size>8</background_schedule_pool_size>
+  <asynchronous_metrics_update_period_s>30</asynchronous_metrics_update_period_s>
+</clickhouse>
+`
+}
+
+// users returns the server's users. The engine runs its own statements as user default, which can
+// have no password: it opens its session before the ports, so with one session at most nobody else
+// becomes default.
+func (c childConfig) users(passwordHash string) string {
+	sessions := 1
+	if c.noPassword {
+		sessions = 0 // no limit
+	}
+	return `<clickhouse>
   <users>
-    <default>
-      <password></password>
+    <` + User + `>
+      <password_sha256_hex>` + escapeXML(passwordHash) + `</password_sha256_hex>
       <networks><ip>127.0.0.1</ip></networks>
       <profile>default</profile>
+      <quota>default</quota>
+    </` + User + `>
+    <default>
+      <no_password/>
+      <networks><ip>127.0.0.1</ip></networks>
+      <profile>engine</profile>
       <quota>default</quota>
     </default>
   </users>
@@ -249,17 +315,17 @@ func (c childConfig) config() string {
       <query_profiler_real_time_period_ns>0</query_profiler_real_time_period_ns>
       <query_profiler_cpu_time_period_ns>0</query_profiler_cpu_time_period_ns>
     </default>
+    <engine>
+      <profile>default</profile>
+      <max_sessions_for_user>` + fmt.Sprint(sessions) + `</max_sessions_for_user>
+    </engine>
   </profiles>
-
-  <!-- Upper bounds, not reservations; a server's are 5 GiB each. -->
-  <mark_cache_size>268435456</mark_cache_size>
-  <primary_index_cache_size>268435456</primary_index_cache_size>
-  <index_mark_cache_size>67108864</index_mark_cache_size>
-  <max_server_memory_usage_to_ram_ratio>0.7</max_server_memory_usage_to_ram_ratio>
-
-  <background_pool_size>4</background_pool_size>
-  <background_schedule_pool_size>8</background_schedule_pool_size>
-  <asynchronous_metrics_update_period_s>30</asynchronous_metrics_update_period_s>
 </clickhouse>
 `
+}
+
+func escapeXML(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s))
+	return b.String()
 }

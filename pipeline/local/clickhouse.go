@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -27,6 +28,14 @@ type ClickHouseConfig struct {
 	// free one.
 	NativePort, HTTPPort int
 
+	// PasswordFile is the file of the password of [User]. If there is no such file, one is made with
+	// a new password. Empty: the password is new, and only [ClickHouse.Password] tells it.
+	PasswordFile string
+
+	// NoPassword also lets everybody in who reaches the ports, as user default: other users of this
+	// machine too. It is for data that may be lost and known.
+	NoPassword bool
+
 	// Ephemeral removes the data when the server ends, even when this process is killed.
 	Ephemeral bool
 
@@ -41,10 +50,11 @@ type ClickHouseConfig struct {
 // ClickHouse is one embedded ClickHouse server: two public ports and a child
 // process behind them.
 type ClickHouse struct {
-	cfg    ClickHouseConfig
-	lock   *os.File
-	native *relay
-	http   *relay
+	cfg      ClickHouseConfig
+	password string
+	lock     *os.File
+	native   *relay
+	http     *httpRelay
 
 	mu       sync.Mutex
 	ready    chan struct{} // closed while the server answers
@@ -94,6 +104,9 @@ func NewClickHouse(cfg ClickHouseConfig) (_ *ClickHouse, err error) {
 			c.release()
 		}
 	}()
+	if c.password, err = readOrMakePassword(cfg.PasswordFile); err != nil {
+		return nil, err
+	}
 	native, err := listen(cfg.NativePort, NativeListener)
 	if err != nil {
 		return nil, err
@@ -103,8 +116,8 @@ func NewClickHouse(cfg ClickHouseConfig) (_ *ClickHouse, err error) {
 		native.Close()
 		return nil, err
 	}
-	c.native, c.http = newRelay(native, cfg.Log), newRelay(http, cfg.Log)
-	c.native.admit = doorkeeper{&c.http.server}.admit
+	c.native, c.http = newRelay(native, cfg.Log), newHTTPRelay(http, cfg.Log)
+	c.native.admit = doorkeeper{c.password, cfg.NoPassword, &c.http.server}.admit
 	return c, nil
 }
 
@@ -147,6 +160,21 @@ func (c *ClickHouse) NativeAddr() string { return c.native.listener.Addr().Strin
 
 // HTTPAddr returns the host:port of the HTTP interface. It never changes.
 func (c *ClickHouse) HTTPAddr() string { return c.http.listener.Addr().String() }
+
+// Password returns the password of [User].
+func (c *ClickHouse) Password() string { return c.password }
+
+// DSN returns the data source name of a database, with user and password, for the native protocol.
+func (c *ClickHouse) DSN(database string) string {
+	u := url.URL{Scheme: "clickhouse", User: url.UserPassword(User, c.password), Host: c.NativeAddr(),
+		Path: "/" + database}
+	return u.String()
+}
+
+// HTTPURL returns the URL of the HTTP interface, with user and password and without a path.
+func (c *ClickHouse) HTTPURL() string {
+	return (&url.URL{Scheme: "http", User: url.UserPassword(User, c.password), Host: c.HTTPAddr()}).String()
+}
 
 // Dir returns the folder in use. With Ephemeral, that is the new folder.
 func (c *ClickHouse) Dir() string { return c.cfg.Dir }
@@ -201,7 +229,7 @@ func (c *ClickHouse) Run(ctx context.Context) (err error) {
 
 	accepting, stopAccepting := context.WithCancel(ctx)
 	var relays sync.WaitGroup
-	for _, r := range []*relay{c.native, c.http} {
+	for _, r := range []interface{ Run(context.Context) error }{c.native, c.http} {
 		relays.Go(func() {
 			if err := r.Run(accepting); err != nil {
 				c.cfg.Log.Error("embedded clickhouse: relay", "error", err)
@@ -212,7 +240,7 @@ func (c *ClickHouse) Run(ctx context.Context) (err error) {
 		stopAccepting()
 		relays.Wait()
 		c.native.wait()
-		c.http.wait()
+		c.http.hangUp()
 	}()
 	return c.supervise(ctx)
 }

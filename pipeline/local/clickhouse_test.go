@@ -88,7 +88,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 func connect(t testing.TB, c *local.ClickHouse) driver.Conn {
 	t.Helper()
-	conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{c.NativeAddr()}, DialTimeout: 10 * time.Second})
+	options, err := clickhouse.ParseDSN(c.DSN("default"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.DialTimeout = 10 * time.Second
+	conn, err := clickhouse.Open(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +144,7 @@ func TestAServerAnswersOnBothPorts(t *testing.T) {
 	}
 
 	body := get(t, c, "SELECT at, doc.a.b, note, version, timezone(), currentUser() FROM t FORMAT TSV")
-	if want := "2026-01-02 03:04:05.123456\t[3]\tnoted\t2\tUTC\tdefault\n"; body != want {
+	if want := "2026-01-02 03:04:05.123456\t[3]\tnoted\t2\tUTC\tmillrace\n"; body != want {
 		t.Errorf("over HTTP: %q, want %q", body, want)
 	}
 	if err := stop(); err != nil {
@@ -152,7 +157,7 @@ func TestAServerAnswersOnBothPorts(t *testing.T) {
 
 func get(t testing.TB, c *local.ClickHouse, query string) string {
 	t.Helper()
-	resp, err := http.Post("http://"+c.HTTPAddr(), "text/plain", strings.NewReader(query))
+	resp, err := http.Post(c.HTTPURL(), "text/plain", strings.NewReader(query))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,18 +248,24 @@ func TestConnectionsEndAtOnceWhileThereIsNoServer(t *testing.T) {
 	t.Parallel()
 	// This child runs and never answers.
 	c, _ := run(t, local.ClickHouseConfig{Dir: t.TempDir(), Command: []string{"sh", "-c", "cat"}, Log: quiet(t)})
-	for _, addr := range []string{c.NativeAddr(), c.HTTPAddr()} {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("a connection to %s: %v, want it closed", addr, err)
-		}
+	conn, err := net.Dial("tcp", c.NativeAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection to the native port: %v, want it closed", err)
+	}
+	resp, err := http.Get(c.HTTPURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a request to the HTTP port: %s, want 503", resp.Status)
 	}
 }
 

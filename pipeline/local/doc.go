@@ -14,6 +14,8 @@
 // keeps such clients away from the engine (relay.go, hello.go). It starts the child again when it
 // dies all the same, and never leaves a child behind.
 //
-// Everything listens on loopback only, with one broker, one server and no passwords. It is for
-// development, demonstrations and tests on one machine.
+// Everything listens on loopback only, with one broker and one server. It is for development,
+// demonstrations and tests on one machine. ClickHouse has a password (password.go), since its
+// queries reach files, and its HTTP port refuses what a web page sends (httprelay.go). The engine's
+// own ports have the same password. Kafka has none.
 package local

@@ -1,6 +1,8 @@
 package local
 
 import (
+	"context"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,7 +24,9 @@ import (
 // version as varints; the database; the user; the password. Each string follows its length as a
 // varint. See clickhouse.com/docs/native-protocol/client.
 type doorkeeper struct {
-	http *atomic.Pointer[net.TCPAddr] // HTTP address of the server, to ask about databases
+	password   string                       // of User
+	noPassword bool                         // let user default in too
+	http       *atomic.Pointer[net.TCPAddr] // HTTP address of the server, to ask about databases
 }
 
 const (
@@ -133,12 +137,13 @@ func parseHello(b []byte) (h hello, err error) {
 	return h, err
 }
 
-// check returns a refusal if the server would refuse the client. The server's only user is default,
-// without a password.
+// check returns a refusal if the server would refuse the client.
 func (d doorkeeper) check(h hello) error {
-	if h.user != "default" && h.user != "" || h.password != "" {
+	known := h.user == User && subtle.ConstantTimeCompare([]byte(h.password), []byte(d.password)) == 1
+	guest := d.noPassword && (h.user == "" || h.user == "default") && h.password == ""
+	if !known && !guest {
 		return &refusal{codeAuthenticationFailed, h.user +
-			": Authentication failed: the embedded ClickHouse has one user, default, without a password"}
+			": Authentication failed: the password is wrong, or the user is not " + User}
 	}
 	if h.database == "" {
 		return nil
@@ -150,20 +155,14 @@ func (d doorkeeper) check(h hello) error {
 	// The value of a query parameter must be escaped like a TSV field.
 	escaped := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`, "\x00", `\0`, "\b", `\b`, "\f", `\f`).
 		Replace(h.database)
-	query := url.Values{"query": {"SELECT count() FROM system.databases WHERE name = {name:String}"},
-		"param_name": {escaped}}
-	resp, err := askClient.Get("http://" + addr.String() + "/?" + query.Encode())
+	found, err := ask(context.Background(), addr, d.password, url.Values{
+		"query":      {"SELECT count() FROM system.databases WHERE name = {name:String}"},
+		"param_name": {escaped},
+	})
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	switch {
-	case err != nil:
-		return err
-	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("ask for the databases: %s", resp.Status)
-	case strings.TrimSpace(string(body)) == "0":
+	if found == "0" {
 		return &refusal{codeUnknownDatabase, "Database " + h.database + " does not exist"}
 	}
 	return nil
@@ -172,6 +171,26 @@ func (d doorkeeper) check(h hello) error {
 // askClient sends queries to a child. It keeps no connections, since the child may be gone by the
 // next query.
 var askClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+
+// ask sends a query to a child as User, and returns its small answer without white space around it.
+func ask(ctx context.Context, addr *net.TCPAddr, password string, parameters url.Values) (string, error) {
+	target := url.URL{Scheme: "http", User: url.UserPassword(User, password), Host: addr.String(), Path: "/",
+		RawQuery: parameters.Encode()}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := askClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("ask the embedded ClickHouse: %s", resp.Status)
+	}
+	return strings.TrimSpace(string(body)), err
+}
 
 // packet returns the refusal in the client's protocol, which is recognised by the client's first
 // bytes: an exception packet, or an HTTP answer for HTTP clients.

@@ -87,10 +87,10 @@ func (p *parent) kill() {
 
 // clickHouseUp is what helpClickHouse prints when its server answers.
 type clickHouseUp struct {
-	Pid    int
-	Dir    string
-	Native string
-	HTTP   string
+	Pid  int
+	Dir  string
+	DSN  string
+	HTTP string // with the password
 }
 
 func helpClickHouse(config []byte) error {
@@ -105,7 +105,7 @@ func helpClickHouse(config []byte) error {
 	ctx := context.Background()
 	go func() {
 		if err := c.WaitReady(ctx); err == nil {
-			_ = json.NewEncoder(os.Stdout).Encode(clickHouseUp{c.Pid(), c.Dir(), c.NativeAddr(), c.HTTPAddr()})
+			_ = json.NewEncoder(os.Stdout).Encode(clickHouseUp{c.Pid(), c.Dir(), c.DSN("default"), c.HTTPURL()})
 		}
 	}()
 	return c.Run(ctx)

@@ -54,7 +54,7 @@ func TestNoServerOutlivesAKilledParent(t *testing.T) {
 	defer cancel()
 	var clients sync.WaitGroup
 	for _, work := range clientWork {
-		client := newCutClient(t, up.Native)
+		client := newCutClient(t, up.DSN)
 		if err := client.Exec(ctx,
 			"CREATE TABLE IF NOT EXISTS t (n UInt64, s String) ENGINE = MergeTree ORDER BY n"); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestAFolderCanBeUsedAfterItsParentWasKilled(t *testing.T) {
 	t.Parallel()
 	cfg := realConfig(t)
 	p, up := startClickHouseParent(t, cfg)
-	resp, err := http.Post("http://"+up.HTTP+"/?query="+
+	resp, err := http.Post(up.HTTP+"/?query="+
 		"CREATE+TABLE+t+ENGINE+MergeTree+ORDER+BY+n+AS+SELECT+number+AS+n+FROM+numbers(5000)", "", nil)
 	if err != nil {
 		t.Fatal(err)

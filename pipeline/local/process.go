@@ -1,18 +1,18 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // child is one process of the embedded server, with the two pipes that keep it running.
@@ -38,16 +38,17 @@ const killAfter = engineEnd + 5*time.Second
 
 // runChild runs one child until it dies or ctx is done. It returns how long the child answered.
 func (c *ClickHouse) runChild(ctx context.Context) (answered time.Duration, err error) {
-	ports, err := freePorts(2)
+	ports, release, err := holdPorts(2)
 	if err != nil {
 		return 0, err
 	}
+	defer release()
 	token := rand.Text()
 	started := time.Now()
 	p, err := c.startChild(childConfig{
 		library: c.cfg.Library, dir: c.cfg.Dir, ephemeral: c.cfg.Ephemeral,
-		native: ports[0], http: ports[1], token: token,
-	})
+		native: ports[0], http: ports[1], noPassword: c.cfg.NoPassword,
+	}, childSecrets{token: token, passwordHash: passwordHash(c.password)})
 	if err != nil {
 		return 0, err
 	}
@@ -65,7 +66,7 @@ func (c *ClickHouse) runChild(ctx context.Context) (answered time.Duration, err 
 	c.starts++
 	c.mu.Unlock()
 
-	if err := p.waitAnswer(ctx, ports[1], token); err != nil {
+	if err := p.waitAnswer(ctx, loopback(ports[1]), c.password, token); err != nil {
 		return 0, err
 	}
 	up := time.Now()
@@ -89,7 +90,7 @@ func (c *ClickHouse) runChild(ctx context.Context) (answered time.Duration, err 
 	}
 }
 
-func (c *ClickHouse) startChild(cfg childConfig) (*child, error) {
+func (c *ClickHouse) startChild(cfg childConfig, secrets childSecrets) (*child, error) {
 	log, err := openLog(c.logPath())
 	if err != nil {
 		return nil, fmt.Errorf("open the log of the embedded ClickHouse: %w", err)
@@ -124,6 +125,7 @@ func (c *ClickHouse) startChild(cfg childConfig) (*child, error) {
 		write.Close()
 		return nil, fmt.Errorf("start the embedded ClickHouse: %w", err)
 	}
+	_ = secrets.write(stdin) // an error means that the child has ended, which Wait reports
 
 	p := &child{cmd: cmd, stdin: stdin, lifeline: write, exited: make(chan struct{})}
 	go func() {
@@ -149,26 +151,15 @@ func (p *child) stop() {
 
 // waitAnswer waits until this child answers on its HTTP port with its token. The native port
 // listens by then, because the engine opens it first.
-func (p *child) waitAnswer(ctx context.Context, port int, token string) error {
+func (p *child) waitAnswer(ctx context.Context, addr *net.TCPAddr, password, token string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTime, fmt.Errorf("it did not answer for %s", startTime))
 	defer cancel()
-	target := url.URL{
-		Scheme: "http", Host: loopback(port).String(), Path: "/",
-		RawQuery: url.Values{"query": {"SELECT getMacro('" + tokenMacro + "')"}}.Encode(),
-	}
+	query := url.Values{"query": {"SELECT getMacro('" + tokenMacro + "')"}}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
-		if err != nil {
-			return err
-		}
-		if resp, err := askClient.Do(req); err == nil {
-			body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-			resp.Body.Close()
-			if err == nil && string(bytes.TrimSpace(body)) == token {
-				return nil
-			}
+		if answer, err := ask(ctx, addr, password, query); err == nil && answer == token {
+			return nil
 		}
 		select {
 		case <-p.exited:
@@ -180,20 +171,46 @@ func (p *child) waitAnswer(ctx context.Context, port int, token string) error {
 	}
 }
 
-// freePorts returns ports of 127.0.0.1 on which nobody listened a moment ago. If another process
-// takes a port before the child does, the child fails and the next child tries other ports. The
-// token tells the parent whether its own child answers.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.ListenTCP("tcp", loopback(0))
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+// holdPorts returns free ports of 127.0.0.1, and keeps them for processes of this user until
+// release is called: otherwise another user's process might take a port before the child does, and
+// would get the password. SO_REUSEPORT lets the child listen on a port that this process has bound.
+func holdPorts(n int) (ports []int, release func(), err error) {
+	var held []int
+	release = func() {
+		for _, fd := range held {
+			syscall.Close(fd)
 		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}
-	return ports, nil
+	defer func() {
+		if err != nil {
+			release()
+			err = fmt.Errorf("find a free port: %w", err)
+		}
+	}()
+	for range n {
+		syscall.ForkLock.RLock() // as in package net, where a socket cannot be opened with CLOEXEC at once
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+		if err == nil {
+			syscall.CloseOnExec(fd)
+		}
+		syscall.ForkLock.RUnlock()
+		if err != nil {
+			return nil, nil, err
+		}
+		held = append(held, fd)
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return nil, nil, err
+		}
+		if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			return nil, nil, err
+		}
+		name, err := syscall.Getsockname(fd)
+		if err != nil {
+			return nil, nil, err
+		}
+		ports = append(ports, name.(*syscall.SockaddrInet4).Port)
+	}
+	return ports, release, nil
 }
 
 func loopback(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }

@@ -153,7 +153,7 @@ func plainTime(s string) string {
 func clickhouse(t *testing.T, query string) []map[string]any {
 	t.Helper()
 	server := localtest.ClickHouse(t)
-	resp, err := http.Post("http://"+server.HTTPAddr+"/?"+url.Values{"output_format_json_quote_64bit_integers": {
+	resp, err := http.Post(server.HTTPURL+"/?"+url.Values{"output_format_json_quote_64bit_integers": {
 		"1"}}.Encode(), "text/plain", strings.NewReader(query))
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -144,10 +145,11 @@ func TestAnInsertEndsWithItsContext(t *testing.T) {
 }
 
 // engine starts a ClickHouse on a folder and a port (0 = any free one). The test may stop it.
-func engine(t *testing.T, dir string, port int) (addr string, stop func()) {
+func engine(t *testing.T, dir string, port int) (c *local.ClickHouse, stop func()) {
 	t.Helper()
 	cfg := localtest.Config(t)
 	cfg.Dir, cfg.Ephemeral, cfg.NativePort = dir, false, port
+	cfg.PasswordFile = filepath.Join(dir, "password")
 	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	c, err := local.NewClickHouse(cfg)
 	if err != nil {
@@ -167,14 +169,14 @@ func engine(t *testing.T, dir string, port int) (addr string, stop func()) {
 	if err := c.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return c.NativeAddr(), stop
+	return c, stop
 }
 
 func TestAServerThatRestartsIsFoundAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	addr, stop := engine(t, dir, 0)
-	dsn, err := clickhouse.ParseDSN("clickhouse://" + addr)
+	server, stop := engine(t, dir, 0)
+	dsn, err := clickhouse.ParseDSN(server.DSN(""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +192,7 @@ func TestAServerThatRestartsIsFoundAgain(t *testing.T) {
 		clickhouse.Classify(err) != clickhouse.Retry {
 		t.Errorf("stopped: got %v of class %s, want retry", err, clickhouse.Classify(err))
 	}
-	_, port, err := net.SplitHostPort(addr)
+	_, port, err := net.SplitHostPort(server.NativeAddr())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func newDatabase(t *testing.T) database {
 // dsn is the database at an address, which may be a proxy's.
 func (d database) dsn(t *testing.T, addr string) *clickhouse.DSN {
 	t.Helper()
-	dsn, err := clickhouse.ParseDSN("clickhouse://" + addr + "/" + d.name)
+	dsn, err := clickhouse.ParseDSN(d.server.DSNAt(addr, d.name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func (d database) query(t *testing.T, statement string) []map[string]any {
 		"output_format_json_quote_64bit_integers": {"0"}, "output_format_json_quote_denormals": {"1"},
 		"output_format_json_named_tuples_as_objects": {"1"},
 	}
-	resp, err := http.Post("http://"+d.server.HTTPAddr+"/?"+settings.Encode(), "text/plain", strings.NewReader(statement))
+	resp, err := http.Post(d.server.HTTPURL+"/?"+settings.Encode(), "text/plain", strings.NewReader(statement))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/local"
 	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -43,7 +44,7 @@ type Config struct {
 	KafkaSASLUser              string   `env:"KAFKA_SASL_USER" desc:"SASL user."`
 	KafkaSASLPassword          string   `env:"KAFKA_SASL_PASSWORD" secret:"true" desc:"SASL password; or set KAFKA_SASL_PASSWORD_FILE to a file that holds it."`
 
-	ClickHouseDSN     string `env:"CLICKHOUSE_DSN" secret:"dsn" envDefault:"clickhouse://127.0.0.1:9000/millrace" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol; or set CLICKHOUSE_DSN_FILE to a file that holds it."`
+	ClickHouseDSN     string `env:"CLICKHOUSE_DSN" secret:"dsn" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol; or set CLICKHOUSE_DSN_FILE to a file that holds it. Empty = millrace local's, clickhouse://127.0.0.1:9000/millrace, with the password in its folder."`
 	ClickHouseCluster string `env:"CLICKHOUSE_CLUSTER" desc:"Cluster to create replicated, sharded tables on; empty = a single server."`
 
 	BucketURL string `env:"BUCKET_URL" desc:"Bucket that exports are written to, file:///path or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
@@ -192,6 +193,9 @@ func (c *Config) check() (mistakes []error) {
 		wrong("KAFKA_TLS_ENABLED", "must be true, since other MILLRACE_KAFKA_TLS_ variables are set")
 	}
 	var err error
+	if c.ClickHouseDSN == "" {
+		c.ClickHouseDSN = defaultDSN()
+	}
 	if c.DSN, err = clickhouse.ParseDSN(c.ClickHouseDSN); err != nil {
 		wrong("CLICKHOUSE_DSN", "%w", err)
 	}
@@ -316,6 +320,19 @@ func DefaultDataDir() string {
 		home = os.TempDir()
 	}
 	return filepath.Join(home, ".local", "share", "millrace")
+}
+
+// PasswordFile returns the path of the password of ClickHouse in the folder of a local stack.
+func PasswordFile(dataDir string) string { return filepath.Join(dataDir, "clickhouse-password") }
+
+// defaultDSN returns the data source name of millrace local. A password that cannot be read is left
+// out: ClickHouse then says that it is missing, if the command needs ClickHouse at all.
+func defaultDSN() string {
+	u := url.URL{Scheme: "clickhouse", Host: "127.0.0.1:9000", Path: "/" + clickhouse.DefaultDatabase}
+	if password, err := local.ReadPassword(PasswordFile(DefaultDataDir())); err == nil {
+		u.User = url.UserPassword(local.User, password)
+	}
+	return u.String()
 }
 
 // BucketURL returns the URL of the bucket of a local stack that keeps its data in a folder.

@@ -113,7 +113,7 @@ func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, p
 				return fmt.Errorf("%d records of %d", done.Records, c.Runs)
 			}
 			ours = append(ours, result{took: time.Since(began), memory: peakMemory(pid)})
-			took, err := measureHTTP(ctx, s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, f.clickhouse,
+			took, err := measureHTTP(ctx, s.ClickHouse.HTTPURL(), a.Config.DSN.Database, f.clickhouse,
 				filepath.Join(dir, "clickhouse.out"))
 			if err != nil {
 				return err
@@ -208,7 +208,7 @@ func roleCommand(ctx context.Context, a *app.App, name string) (*exec.Cmd, error
 
 // measureHTTP measures how long ClickHouse takes to write all runs of the app, with their feedback,
 // in its own format.
-func measureHTTP(ctx context.Context, addr, database, format, file string) (time.Duration, error) {
+func measureHTTP(ctx context.Context, server, database, format, file string) (time.Duration, error) {
 	out, err := os.Create(file)
 	if err != nil {
 		return 0, err
@@ -216,7 +216,7 @@ func measureHTTP(ctx context.Context, addr, database, format, file string) (time
 	defer out.Close()
 	query := "SELECT * FROM runs_latest WHERE app_id = '" + benchApp + "' ORDER BY started_at, run_id FORMAT " + format
 	began := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/?database="+url.QueryEscape(database),
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server+"/?database="+url.QueryEscape(database),
 		strings.NewReader(query))
 	if err != nil {
 		return 0, err

@@ -112,7 +112,7 @@ func withServices(ctx context.Context, a *app.App, dir string, f func(context.Co
 	*services.Services) error) error {
 	a.Log = slog.New(slog.DiscardHandler)
 	a.Config.LocalKafkaPort, a.Config.LocalClickHousePort, a.Config.LocalClickHouseHTTPPort = 0, 0, 0
-	return services.Run(ctx, a, dir, f)
+	return services.Run(ctx, a, services.Config{Dir: dir}, f)
 }
 
 // fillTopic publishes the events of the benchmark and returns the total bytes of their values.

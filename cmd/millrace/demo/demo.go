@@ -95,7 +95,7 @@ func (c Command) show(ctx context.Context, a *app.App, s *services.Services) err
 		return err
 	}
 	for _, q := range queries {
-		answer, err := queryHTTP(ctx, s.ClickHouse.HTTPAddr(), a.Config.DSN.Database, q.sql)
+		answer, err := queryHTTP(ctx, s.ClickHouse.HTTPURL(), a.Config.DSN.Database, q.sql)
 		if err != nil {
 			return fmt.Errorf("query: %w", err)
 		}
@@ -149,8 +149,8 @@ func (c Command) stream(ctx context.Context, a *app.App) error {
 }
 
 // queryHTTP runs a query and returns its result as a text table.
-func queryHTTP(ctx context.Context, addr, database, sql string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+
+func queryHTTP(ctx context.Context, server, database, sql string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server+
 		"/?default_format=PrettyCompactMonoBlock&output_format_pretty_color=0&output_format_pretty_row_numbers=0&database="+
 		database, strings.NewReader(sql))
 	if err != nil {

@@ -24,16 +24,22 @@ type Services struct {
 	ClickHouse *local.ClickHouse
 }
 
-// Run starts the embedded services with their data in dir, sets their addresses in the
+// Config is the configuration of the services beside the variables of the environment.
+type Config struct {
+	Dir        string // of the data and the password
+	NoPassword bool   // see [local.ClickHouseConfig]
+}
+
+// Run starts the embedded services, sets their addresses in the
 // configuration, and calls f when they answer. It cancels the context of f when a service fails,
 // and stops the services after f has returned.
-func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *Services) error) error {
+func Run(ctx context.Context, a *app.App, cfg Config, f func(context.Context, *Services) error) error {
 	library, err := local.FindLibrary(ctx, local.LibraryConfig{Path: a.Config.Libchdb, Progress: a.Stderr})
 	if err != nil {
 		return explainLibrary(err, a.Config.Libchdb)
 	}
 	s := &Services{}
-	s.Kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(dir, "kafka"), Port: a.Config.LocalKafkaPort,
+	s.Kafka, err = local.NewKafka(local.KafkaConfig{Dir: filepath.Join(cfg.Dir, "kafka"), Port: a.Config.LocalKafkaPort,
 		Log: a.Log})
 	if err != nil {
 		return explainPort(err)
@@ -44,8 +50,9 @@ func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *S
 	group.Go(func() error { return s.Kafka.Run(failed) })
 	err = func() error {
 		s.ClickHouse, err = local.NewClickHouse(local.ClickHouseConfig{
-			Library: library, Dir: filepath.Join(dir, "clickhouse"),
-			NativePort: a.Config.LocalClickHousePort, HTTPPort: a.Config.LocalClickHouseHTTPPort, Log: a.Log,
+			Library: library, Dir: filepath.Join(cfg.Dir, "clickhouse"),
+			NativePort: a.Config.LocalClickHousePort, HTTPPort: a.Config.LocalClickHouseHTTPPort,
+			PasswordFile: app.PasswordFile(cfg.Dir), NoPassword: cfg.NoPassword, Log: a.Log,
 		})
 		if err != nil {
 			return explainPort(err)
@@ -54,7 +61,7 @@ func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *S
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		defer context.AfterFunc(failed, stop)()
-		if err := prepare(ctx, a, dir, s); err != nil {
+		if err := prepare(ctx, a, cfg.Dir, s); err != nil {
 			if ctx.Err() != nil { // a signal came, or a service failed; the group has the service's error
 				return nil
 			}
@@ -70,7 +77,7 @@ func Run(ctx context.Context, a *app.App, dir string, f func(context.Context, *S
 // tables.
 func prepare(ctx context.Context, a *app.App, dir string, s *Services) (err error) {
 	a.Config.KafkaBrokers = []string{s.Kafka.Addr()}
-	a.Config.ClickHouseDSN = "clickhouse://" + s.ClickHouse.NativeAddr() + "/" + a.Config.DSN.Database
+	a.Config.ClickHouseDSN = s.ClickHouse.DSN(a.Config.DSN.Database)
 	if a.Config.DSN, err = clickhouse.ParseDSN(a.Config.ClickHouseDSN); err != nil {
 		return err
 	}

@@ -213,7 +213,7 @@ func (f *faulty) ownClickHouse() *local.ClickHouse {
 	if err := server.WaitReady(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}
-	if f.dsn, err = clickhouse.ParseDSN("clickhouse://" + server.NativeAddr()); err != nil {
+	if f.dsn, err = clickhouse.ParseDSN(server.DSN("")); err != nil {
 		f.t.Fatal(err)
 	}
 	if _, err := clickhouse.Migrate(f.t.Context(), f.dsn, chschema.Migrations, "",
@@ -248,7 +248,7 @@ func TestConnectionsToClickHouseThatAreCutOrFreezeBreakNoExport(t *testing.T) {
 	f.insertRuns(faultRuns)
 	f.slow()
 	proxy := clickhousetest.NewProxy(t, f.dsn.Addr())
-	dsn, err := clickhouse.ParseDSN("clickhouse://" + proxy.Addr + "/" + f.dsn.Database)
+	dsn, err := clickhouse.ParseDSN(localtest.ClickHouse(t).DSNAt(proxy.Addr, f.dsn.Database))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
 // relay starts a relay to a ClickHouse server and returns its DSN. It calls reached for each
@@ -39,7 +40,7 @@ func (f *flow) relay(server string, limit int64, reached func() bool) *clickhous
 			go serve(client)
 		}
 	}()
-	dsn, err := clickhouse.ParseDSN("clickhouse://" + l.Addr().String() + "/" + f.dsn.Database)
+	dsn, err := clickhouse.ParseDSN(localtest.ClickHouse(f.t).DSNAt(l.Addr().String(), f.dsn.Database))
 	if err != nil {
 		f.t.Fatal(err)
 	}

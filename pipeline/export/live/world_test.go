@@ -46,7 +46,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{T: t, dsn: clickhousetest.Database(t)}
 	w.proxy = clickhousetest.NewProxy(t, w.dsn.Addr())
-	w.via = parse(t, "clickhouse://"+w.proxy.Addr+"/"+w.dsn.Database)
+	w.via = parse(t, localtest.ClickHouse(t).DSNAt(w.proxy.Addr, w.dsn.Database))
 	var topics []string
 	for _, topic := range event.Topics {
 		topics = append(topics, event.DefaultPrefix+topic.Name)

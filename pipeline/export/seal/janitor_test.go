@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -151,7 +152,7 @@ func TestAJanitorSurvivesFailuresOfItsServices(t *testing.T) {
 	e := newEstate(t)
 	proxy := clickhousetest.NewProxy(t, e.dsn.Addr())
 	var err error
-	if e.dsn, err = clickhouse.ParseDSN("clickhouse://" + proxy.Addr + "/" + e.dsn.Database); err != nil {
+	if e.dsn, err = clickhouse.ParseDSN(localtest.ClickHouse(t).DSNAt(proxy.Addr, e.dsn.Database)); err != nil {
 		t.Fatal(err)
 	}
 	proxy.Refuse()

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
 // Invariant 5: a cut stream is an error.
@@ -263,7 +264,7 @@ func (c *cut) allow(n int) (allowed int, silent bool) {
 // dsn is that of the server behind the relay.
 func (c *cut) dsn(t *testing.T, server *clickhouse.DSN) *clickhouse.DSN {
 	t.Helper()
-	dsn, err := clickhouse.ParseDSN("clickhouse://" + c.addr + "/" + server.Database)
+	dsn, err := clickhouse.ParseDSN(localtest.ClickHouse(t).DSNAt(c.addr, server.Database))
 	if err != nil {
 		t.Fatal(err)
 	}

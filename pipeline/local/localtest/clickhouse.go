@@ -20,7 +20,7 @@ import (
 // Server is the test process's ClickHouse.
 type Server struct {
 	NativeAddr string // host:port of the native protocol
-	HTTPAddr   string // host:port of the HTTP interface
+	HTTPURL    string // URL of the HTTP interface, with user and password, without a path
 
 	clickhouse *local.ClickHouse
 }
@@ -100,7 +100,7 @@ func start() (*Server, error) {
 	if err := c.WaitReady(ctx); err != nil {
 		return nil, err
 	}
-	return &Server{NativeAddr: c.NativeAddr(), HTTPAddr: c.HTTPAddr(), clickhouse: c}, nil
+	return &Server{NativeAddr: c.NativeAddr(), HTTPURL: c.HTTPURL(), clickhouse: c}, nil
 }
 
 // Database creates an empty database for the test and returns its name. The database is dropped
@@ -120,8 +120,11 @@ func (s *Server) Database(t testing.TB) string {
 }
 
 // DSN returns the address of a database for clickhouse.ParseDSN, with the native protocol.
-func (s *Server) DSN(database string) string {
-	return "clickhouse://" + s.NativeAddr + "/" + database
+func (s *Server) DSN(database string) string { return s.clickhouse.DSN(database) }
+
+// DSNAt returns what DSN returns, with another address: that of a proxy in front of the server.
+func (s *Server) DSNAt(addr, database string) string {
+	return strings.Replace(s.DSN(database), "@"+s.NativeAddr, "@"+addr, 1)
 }
 
 // exec runs a statement over HTTP, which needs no driver.
@@ -133,7 +136,7 @@ func (s *Server) exec(query string) error {
 	if err := s.clickhouse.WaitReady(ctx); err != nil {
 		return err
 	}
-	resp, err := client.Post("http://"+s.HTTPAddr, "text/plain", strings.NewReader(query))
+	resp, err := client.Post(s.HTTPURL, "text/plain", strings.NewReader(query))
 	if err != nil {
 		return fmt.Errorf("%s: %w", query, err)
 	}

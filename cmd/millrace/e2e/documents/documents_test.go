@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,22 +62,24 @@ type documentReader struct {
 	t       *testing.T
 	dir     string // where the commands run; it has the files that they name
 	address *strings.Replacer
-	place   string // the document
+	server  *strings.Replacer // of operators' documents, which leave ClickHouse's password to the reader
+	place   string            // the document
 }
 
 func newDocumentReader(t *testing.T) *documentReader {
 	local, env := e2etest.StartLocal(t)
 	pages, ops := local.Field(t, "pages"), local.Field(t, "ops")
 	bucket := strings.TrimPrefix(local.Field(t, "bucket"), "file://")
-	local.Field(t, "data") // the last line
-	clickHouse := regexp.MustCompile(`\(native\), http://(\S+)`).FindStringSubmatch(local.Stdout())
-	if clickHouse == nil {
-		t.Fatal("millrace local does not print the HTTP address of ClickHouse")
+	clickHouse, err := url.Parse(local.Field(t, "sql"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	r := &documentReader{t: t, dir: t.TempDir(), Site: &e2etest.Site{Env: env, Kafka: local.Kafka, DSN: local.DSN,
 		Conn: e2etest.Connect(t, local.DSN)}}
-	r.address = strings.NewReplacer("127.0.0.1:9092", local.Kafka, "127.0.0.1:8123", clickHouse[1],
-		"http://127.0.0.1:8080", pages, "http://127.0.0.1:9464", ops, "/var/lib/millrace/bucket", bucket)
+	r.address = strings.NewReplacer("127.0.0.1:9092", local.Kafka, "127.0.0.1:8123", clickHouse.Host,
+		"http://127.0.0.1:8080", pages, "http://127.0.0.1:9464", ops, "/var/lib/millrace/bucket", bucket, "~/.local/share/millrace", local.Field(t, "data"))
+	login := url.UserPassword(clickHouse.Query().Get("user"), clickHouse.Query().Get("password")).String() + "@"
+	r.server = strings.NewReplacer("http://"+clickHouse.Host, "http://"+login+clickHouse.Host)
 	if err := os.Mkdir(filepath.Join(r.dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +176,11 @@ func (r *documentReader) shell(block string) {
 			r.t.Errorf("%s: the Makefile has no target %q", r.place, target)
 		}
 	}
-	script = roles.ReplaceAllString(r.address.Replace(script), "role $0")
+	script = r.address.Replace(script)
+	if r.place != "README.md" {
+		script = r.server.Replace(script)
+	}
+	script = roles.ReplaceAllString(script, "role $0")
 	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)

@@ -41,7 +41,7 @@ func newOperator(t *testing.T) *operator {
 			o.bucket = text
 		}
 	}
-	o.address = strings.NewReplacer("127.0.0.1:8123", localtest.ClickHouse(t).HTTPAddr,
+	o.address = strings.NewReplacer("127.0.0.1:8123", strings.TrimPrefix(localtest.ClickHouse(t).HTTPURL, "http://"),
 		"database=millrace", "database="+strings.TrimPrefix(dsn.Path, "/"), "/var/lib/millrace/bucket", o.bucket)
 	if err := os.Mkdir(filepath.Join(o.dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)

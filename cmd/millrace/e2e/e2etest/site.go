@@ -196,7 +196,7 @@ func StartLocal(t *testing.T, settings ...string) (*LocalStack, Environment) {
 		"HTTP_ADDR=127.0.0.1:0"}
 	l := &LocalStack{Process: append(env, settings...).Start(t, "local", "--data", t.TempDir())}
 	l.Kafka = l.Field(t, "kafka")
-	l.DSN = "clickhouse://" + l.Field(t, "clickhouse") + "/" + l.Field(t, "database")
+	l.DSN = l.Field(t, "clickhouse")
 	return l, Environment{"KAFKA_BROKERS=" + l.Kafka, "CLICKHOUSE_DSN=" + l.DSN,
 		"BUCKET_URL=" + l.Field(t, "bucket")}
 }

@@ -81,8 +81,8 @@ func TestWrongCredentialsOrSchemaStopIngestWithWhatToDo(t *testing.T) {
 		env        e2etest.Environment
 		spoil      string
 	}{
-		{"a wrong password", "MILLRACE_CLICKHOUSE_DSN", e2etest.Environment{"CLICKHOUSE_DSN=" + strings.Replace(s.DSN, "//",
-			"//nobody:wrong@", 1)}, ""},
+		{"a wrong password", "MILLRACE_CLICKHOUSE_DSN", e2etest.Environment{"CLICKHOUSE_DSN=" + strings.Replace(s.DSN,
+			"//millrace:", "//nobody:", 1)}, ""},
 		{"a missing database", "millrace migrate", e2etest.Environment{"CLICKHOUSE_DSN=" + s.DSN + "_missing"}, ""},
 		{"a missing topic", "millrace topics", e2etest.Environment{"KAFKA_TOPIC_PREFIX=other."}, ""},
 		{"a missing table", "millrace migrate", nil, "DROP TABLE feedback"},

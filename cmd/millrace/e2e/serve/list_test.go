@@ -115,7 +115,7 @@ func row(t *testing.T, s *e2etest.Site, id string) object {
 		"database": {database}, "output_format_json_quote_64bit_integers": {"0"}, "date_time_output_format": {"iso"},
 		"query": {"SELECT * FROM exports WHERE export_id = {id:String} FORMAT JSONEachRow"}, "param_id": {id},
 	}
-	resp, err := http.Get("http://" + localtest.ClickHouse(t).HTTPAddr + "/?" + query.Encode())
+	resp, err := http.Get(localtest.ClickHouse(t).HTTPURL + "/?" + query.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
