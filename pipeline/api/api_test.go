@@ -249,3 +249,32 @@ func FuzzEvents(f *testing.F) {
 		}
 	})
 }
+
+func TestAProblemListsTheFirstMistakesOnly(t *testing.T) {
+	t.Parallel()
+	var fields strings.Builder
+	errs := make([]error, 20_000)
+	for i := range errs {
+		fmt.Fprintf(&fields, `"x%d":0,`, i)
+		errs[i] = &huma.ErrorDetail{Message: "unknown query parameter", Location: fmt.Sprintf("query.x%d", i)}
+	}
+	ctx := auth.With(t.Context(), caller)
+	for name, body := range map[string]string{
+		"fields":        `{` + fields.String() + `"purpose":"x"}`,
+		"and a bad id":  `{` + fields.String() + `"export_id":"/"}`,
+		"and a bad one": `{` + fields.String() + `"export_id":"/","workspace_id":7}`,
+	} {
+		_, _, err := parseRequest(ctx, &fileExport{ContentType: "application/json", RawBody: []byte(body)})
+		var p *Problem
+		if !errors.As(err, &p) || p.Status != 422 || len(p.Errors) != 100 || !strings.HasSuffix(p.Detail, onlyFirst) {
+			t.Errorf("%s: %.300v", name, err)
+		}
+	}
+	if p := humaProblem(422, "validation failed", errs...).(*Problem); len(p.Errors) != 100 ||
+		p.Detail != "validation failed; errors has the first 100" {
+		t.Errorf("of unknown parameters: %d, %s", len(p.Errors), p.Detail)
+	}
+	if p := humaProblem(422, "validation failed", errs[:100]...).(*Problem); p.Detail != "validation failed" {
+		t.Errorf("of 100: %s", p.Detail)
+	}
+}

@@ -244,7 +244,9 @@ func allMistakes(fields map[string]json.RawMessage, err error) *Problem {
 		_, err = export.ParseRequest(document)
 	}
 	if err != nil {
-		p.Errors = append(p.Errors, allMistakes(fields, err).Errors...)
+		for _, m := range allMistakes(fields, err).Errors {
+			p.add(m)
+		}
 	}
 	return p
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ type Problem struct {
 	Title  string    `json:"title" doc:"The kind of problem." example:"Unprocessable Entity"`
 	Status int       `json:"status" doc:"The HTTP status." example:"422"`
 	Detail string    `json:"detail,omitempty" doc:"What is wrong, and what to change."`
-	Errors []Mistake `json:"errors,omitempty" doc:"Everything that is wrong with the request."`
+	Errors []Mistake `json:"errors,omitempty" maxItems:"100" doc:"Everything that is wrong with the request; the first 100, if there is more."`
 
 	retryAfter int    // seconds; 0 = no header
 	challenge  string // WWW-Authenticate of a 401; "" = a plain one
@@ -66,6 +67,21 @@ func problem(status int, detail string, mistakes ...Mistake) *Problem {
 	return p
 }
 
+// maxErrors is how many mistakes a problem lists. A client may make any number.
+const maxErrors = export.MaxMistakes
+
+// add adds a mistake, unless there are too many.
+func (p *Problem) add(m Mistake) {
+	switch {
+	case len(p.Errors) < maxErrors:
+		p.Errors = append(p.Errors, m)
+	case !strings.HasSuffix(p.Detail, onlyFirst):
+		p.Detail += onlyFirst
+	}
+}
+
+var onlyFirst = fmt.Sprintf("; errors has the first %d", maxErrors)
+
 // write answers with the problem, outside of huma.
 func (p *Problem) write(w http.ResponseWriter) {
 	for name, values := range p.GetHeaders() {
@@ -82,9 +98,9 @@ func humaProblem(status int, detail string, errs ...error) huma.StatusError {
 	for _, err := range errs {
 		var d huma.ErrorDetailer
 		if errors.As(err, &d) {
-			p.Errors = append(p.Errors, mistake(d.ErrorDetail()))
+			p.add(mistake(d.ErrorDetail()))
 		} else if err != nil {
-			p.Errors = append(p.Errors, Mistake{Detail: err.Error()})
+			p.add(Mistake{Detail: err.Error()})
 		}
 	}
 	return p
@@ -110,7 +126,10 @@ func refused(err error) *Problem {
 	case errors.As(err, &mistakes):
 		p := problem(http.StatusUnprocessableEntity, "the request is not valid: change what errors names")
 		for _, m := range mistakes {
-			p.Errors = append(p.Errors, Mistake{Detail: m.Message, Pointer: m.Pointer, Code: m.Code})
+			p.add(Mistake{Detail: m.Message, Pointer: m.Pointer, Code: m.Code})
+		}
+		if len(mistakes) >= export.MaxMistakes { // there may be more
+			p.Detail += onlyFirst
 		}
 		return p
 	case errors.As(err, &refusal):

@@ -86,7 +86,7 @@ func execute(ctx context.Context, conn driver.Conn, statement string) (err error
 		err = conn.Exec(ctx, statement)
 		switch Code(err) {
 		case proto.ErrTableIsDropped, proto.ErrCannotAssignAlter, proto.ErrAtomicRenameFail,
-			proto.ErrUnknownTable:
+			proto.ErrUnknownTable, proto.ErrFileDoesntExist: // the file of the view's temporary name
 		default:
 			return err
 		}

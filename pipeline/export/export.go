@@ -22,6 +22,7 @@
 package export
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -89,7 +90,10 @@ const (
 	NotPossible  = "not_possible" // fields that exclude each other
 )
 
-// Mistakes are all mistakes of a request.
+// MaxMistakes is how many mistakes of a request are listed.
+const MaxMistakes = 100
+
+// Mistakes are the mistakes of a request, at most MaxMistakes.
 type Mistakes []Mistake
 
 func (m Mistakes) Error() string {
@@ -97,7 +101,11 @@ func (m Mistakes) Error() string {
 	for i, one := range m {
 		lines[i] = one.String()
 	}
-	return strings.Join(lines, "; ")
+	text := strings.Join(lines, "; ")
+	if len(m) >= MaxMistakes {
+		text += fmt.Sprintf("; no more than %d mistakes are listed", MaxMistakes)
+	}
+	return text
 }
 
 func (m Mistake) String() string {
@@ -113,8 +121,8 @@ type Error struct {
 	Message   string `json:"message"`
 	Retryable bool   `json:"retryable"` // whether the same request under a new export_id may succeed
 	Pointer   string `json:"pointer,omitempty"`
-	// Mistakes lists all mistakes of a request that has more than one. Code and Pointer are those
-	// of the first.
+	// Mistakes lists the mistakes of a request that has more than one, at most MaxMistakes. Code and
+	// Pointer are those of the first.
 	Mistakes []Mistake `json:"errors,omitempty"`
 }
 

@@ -32,7 +32,12 @@ func newParser(data []byte) (*parser, error) {
 	return p, nil
 }
 
+// add adds a mistake. Beyond MaxMistakes it keeps only those of the request's own fields, each of which
+// identity and check ask for.
 func (p *parser) add(code strictjson.Code, pointer, message string) {
+	if len(p.mistakes) >= MaxMistakes && (code == UnknownField || strings.Count(pointer, "/") != 1) {
+		return
+	}
 	p.mistakes = append(p.mistakes, Mistake{Code: string(code), Pointer: pointer, Message: message})
 }
 

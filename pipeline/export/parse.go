@@ -16,8 +16,8 @@ import (
 // the defaults. Package format defines targets, formats and options.
 //
 // The error is a *strictjson.Refusal where the document is unreadable or has no identity: the
-// record becomes a dead letter. Otherwise the error is Mistakes, with all mistakes, and the request
-// has the readable fields.
+// record becomes a dead letter. Otherwise the error is Mistakes, with up to MaxMistakes, and the
+// request has the readable fields.
 func ParseRequest(data []byte) (*Request, error) {
 	p, err := newParser(data)
 	if err != nil {
@@ -31,7 +31,7 @@ func ParseRequest(data []byte) (*Request, error) {
 	p.check(&r)
 	if len(p.mistakes) > 0 {
 		slices.SortStableFunc(p.mistakes, func(a, b Mistake) int { return strings.Compare(a.Pointer, b.Pointer) })
-		return &r, p.mistakes
+		return &r, p.mistakes[:min(len(p.mistakes), MaxMistakes)]
 	}
 	r.normalise(p)
 	return &r, nil

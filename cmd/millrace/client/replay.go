@@ -101,6 +101,9 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 // the file was modified, or the zero time for standard input. Lines are numbered from 1.
 type lineReader func(modified time.Time) func(line []byte, number int) (*kgo.Record, error)
 
+// maxSkips is how many skipped lines of a file are named.
+const maxSkips = 100
+
 // replayFile sends the events of a file and returns the number of lines that it skipped.
 func replayFile(ctx context.Context, a *app.App, name string, p *Publisher, read lineReader) (bad int, err error) {
 	in, err := openEvents(a, name)
@@ -109,19 +112,24 @@ func replayFile(ctx context.Context, a *app.App, name string, p *Publisher, read
 	}
 	defer in.Close()
 	check := read(in.modified)
+	skip := func(number int, why error) {
+		if bad++; bad <= maxSkips {
+			fmt.Fprintf(a.Stderr, "%s:%d: skipped: %v\n", name, number, why)
+		} else if bad == maxSkips+1 {
+			fmt.Fprintf(a.Stderr, "%s: more lines are skipped, which are only counted\n", name)
+		}
+	}
 	lines := bufio.NewReaderSize(in, 1<<20)
 	for number := 1; ; number++ {
 		line, size, err := a.Config.EventLimits().ReadLine(lines, nil)
 		if line == nil && size > 0 {
-			bad++
-			fmt.Fprintf(a.Stderr, "%s:%d: skipped: %v\n", name, number, a.Config.EventLimits().CheckValue(size))
+			skip(number, a.Config.EventLimits().CheckValue(size))
 		}
 		// Where files were joined, the mark of a later one is in the middle.
 		if event := bytes.TrimSpace(jsonscan.TrimByteOrderMark(line)); len(event) > 0 {
 			record, refused := check(event, number)
 			if refused != nil {
-				bad++
-				fmt.Fprintf(a.Stderr, "%s:%d: skipped: %v\n", name, number, refused)
+				skip(number, refused)
 			} else if err := p.send(ctx, record); err != nil {
 				return bad, err
 			}
