@@ -1,6 +1,7 @@
 package export
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -122,19 +123,31 @@ func (p *parser) enum(s *string, values []string) {
 	})
 }
 
-// texts reads an array and calls read for each element. The list stays nil for a value of another
-// kind.
-func (p *parser) texts(list *[]string, read func(*string)) {
+// texts reads an array of at most so many elements, and calls read for each. The list stays nil for
+// a value of another kind.
+func (p *parser) texts(list *[]string, most int, read func(*string)) {
+	pointer := p.r.Pointer()
 	if !p.kind(strictjson.Array) {
 		return
 	}
 	*list = []string{}
-	p.r.Array(func(int) error { //nolint:errcheck // checked by newParser
+	p.r.Array(func(i int) error { //nolint:errcheck // checked by newParser
+		if i >= most {
+			p.tooMany(i == most, pointer, most)
+			return p.r.Skip()
+		}
 		var s string
 		read(&s)
 		*list = append(*list, s)
 		return nil
 	})
+}
+
+// tooMany adds the mistake of a list with more than most entries, at the first of those.
+func (p *parser) tooMany(first bool, pointer string, most int) {
+	if first {
+		p.add(strictjson.OutOfRange, pointer, fmt.Sprintf("must have at most %d entries: request several exports", most))
+	}
 }
 
 func (p *parser) time(t *time.Time) { p.timeUpTo(t, false) }

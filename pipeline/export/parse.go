@@ -117,7 +117,7 @@ func (p *parser) request(r *Request) {
 		case "filters":
 			p.filters(&r.Filters)
 		case "nodes":
-			p.texts(&r.Nodes, p.id)
+			p.texts(&r.Nodes, maxList, p.id)
 		case "target":
 			p.enum(&r.Target, allTargets())
 		case "format":
@@ -147,9 +147,8 @@ func (p *parser) selection(s *Selection) {
 		has[key] = true
 		switch key {
 		case "run_ids":
-			if p.texts(&s.RunIDs, p.id); s.RunIDs != nil && (len(s.RunIDs) == 0 || len(s.RunIDs) > maxRunIDs) {
-				p.add(strictjson.OutOfRange, "/selection/run_ids",
-					"must name 1 to 10,000 runs; use selection.window or limit for more")
+			if p.texts(&s.RunIDs, maxRunIDs, p.id); s.RunIDs != nil && len(s.RunIDs) == 0 {
+				p.add(strictjson.OutOfRange, "/selection/run_ids", "must name 1 to 10,000 runs")
 			}
 		case "limit":
 			p.limit(&s.Limit, key)
@@ -208,9 +207,9 @@ func (p *parser) filters(f *Filters) {
 	p.object(func(key string) bool {
 		switch key {
 		case "app_versions":
-			p.texts(&f.AppVersions, p.text)
+			p.texts(&f.AppVersions, maxList, p.text)
 		case "statuses":
-			p.texts(&f.Statuses, func(s *string) { p.enum(s, statuses) })
+			p.texts(&f.Statuses, maxList, func(s *string) { p.enum(s, statuses) })
 		case "rating":
 			p.enum(&f.Rating, ratings)
 		case "min_score":
@@ -225,7 +224,13 @@ func (p *parser) filters(f *Filters) {
 			p.text(f.UserID)
 		case "metadata":
 			f.Metadata = map[string]string{}
+			pointer, labels := p.r.Pointer(), 0
 			p.object(func(label string) bool {
+				if labels++; labels > maxMetadata {
+					p.tooMany(labels == maxMetadata+1, pointer, maxMetadata)
+					p.r.Skip() //nolint:errcheck // checked by newParser
+					return true
+				}
 				var value string
 				p.text(&value)
 				f.Metadata[label] = value

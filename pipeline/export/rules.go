@@ -55,9 +55,11 @@ func allTargets() []string {
 	return slices.Compact(all)
 }
 
-// Limits of requests.
+// Limits of requests. Every entry of a list is a condition of each query of the export.
 const (
 	maxRunIDs      = 10_000
+	maxList        = 100 // entries of every other list
+	maxMetadata    = 20  // labels
 	maxRecordsCap  = 1_000_000
 	defaultRecords = 150
 	parquetRecords = 100_000
