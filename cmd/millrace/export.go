@@ -72,7 +72,7 @@ func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Co
 	planStage := plan.New(plan.Config{
 		Config: config(planSlots), WindowRecords: int64(a.Config.ExportWindowRecords),
 		WindowsInFlight: a.Config.ExportWindowsInFlight,
-		Cluster:         a.Config.ClickHouseCluster,
+		Cluster:         a.Config.ClickHouseCluster, Budget: a.Config.ExportPlanningTime,
 	}, dsn(export.StagePlan), b)
 	extractStage := extract.New(extract.Config{Config: config(a.Config.ExportConcurrency), Budget: a.Budget},
 		dsn(export.StageExtract), b)

@@ -117,6 +117,52 @@ func Classify(err error) Class {
 	return Unknown
 }
 
+// queryErrors are codes of a query that no repetition mends: its text, its types, or a limit that it
+// meets by itself.
+var queryErrors = map[proto.Error]bool{
+	proto.ErrTooManyArgumentsForFunction:     true,
+	proto.ErrTooFewArgumentsForFunction:      true,
+	proto.ErrArgumentOutOfBound:              true,
+	proto.ErrNumberOfArgumentsDoesntMatch:    true,
+	proto.ErrIllegalTypeOfArgument:           true,
+	proto.ErrIllegalColumn:                   true,
+	proto.ErrUnknownFunction:                 true,
+	proto.ErrNotImplemented:                  true,
+	proto.ErrIllegalTypeOfColumnForFilter:    true,
+	proto.ErrSyntaxError:                     true,
+	proto.ErrCannotConvertType:               true,
+	proto.ErrTooLargeArraySize:               true,
+	proto.ErrTooLargeStringSize:              true,
+	proto.ErrTooManyRows:                     true,
+	proto.ErrTooManyColumns:                  true,
+	proto.ErrTooDeepSubqueries:               true,
+	proto.ErrTooManyTemporaryColumns:         true,
+	proto.ErrTooManyTemporaryNonConstColumns: true,
+	proto.ErrTooDeepAst:                      true,
+	proto.ErrTooBigAst:                       true,
+	proto.ErrSetSizeLimitExceeded:            true,
+	proto.ErrQueryIsTooLarge:                 true,
+	proto.ErrLimitExceeded:                   true,
+	proto.ErrTooDeepRecursion:                true,
+	proto.ErrTooManyBytes:                    true,
+	proto.ErrNoCommonType:                    true,
+	proto.ErrTooManyRowsOrBytes:              true,
+	proto.ErrBadQueryParameter:               true,
+}
+
+// IsOfQuery reports whether the server refuses a query that reads, or INSERT … SELECT, and would
+// refuse it each time: its text or its types are wrong, or it needs more than one query may have.
+func IsOfQuery(err error) bool {
+	code, text, ok := exception(err)
+	switch {
+	case !ok:
+		return false
+	case code == proto.ErrMemoryLimitExceeded: // the limit of the query, and not of the server or of the user
+		return strings.Contains(text, "Query memory limit") || strings.Contains(text, "(for query)")
+	}
+	return queryErrors[code] || Classify(err) == Row
+}
+
 // Code returns the server's error code, or 0 if the error is not the server's answer.
 func Code(err error) proto.Error {
 	code, _, _ := exception(err)

@@ -46,6 +46,35 @@ func TestEveryCodeOfTheEvidenceHasItsClass(t *testing.T) {
 	}
 }
 
+func TestAnErrorOfTheQueryItselfIsToldFromOneThatPasses(t *testing.T) {
+	t.Parallel()
+	for text, c := range map[string]struct {
+		code int
+		want bool
+	}{
+		"Syntax error: failed at position 262144":                                            {62, true},
+		"Illegal type Array(String) of argument of function unhex":                           {43, true},
+		"AST is too big. Maximum: 50000":                                                     {168, true},
+		"Limit for set exceeded, max bytes":                                                  {191, true},
+		"Type mismatch in VALUES section":                                                    {53, true},
+		"Query memory limit exceeded: would use 2.00 GiB, maximum: 2.00 GiB":                 {241, true},
+		"Memory limit (for query) exceeded: would use 2.00 GiB":                              {241, true},
+		"(total) memory limit exceeded: would use 8.00 GiB (attempt to allocate a few bytes": {241, false},
+		"User memory limit exceeded: would use 8.00 GiB":                                     {241, false},
+		"Too many simultaneous queries":                                                      {202, false},
+		"Timeout exceeded":                                                                   {159, false},
+		"There is no column s":                                                               {16, false},
+		"Keeper is not there":                                                                {999, false},
+	} {
+		if got := clickhouse.IsOfQuery(answer(c.code, text)); got != c.want {
+			t.Errorf("%d %s: %v", c.code, text, got)
+		}
+	}
+	if clickhouse.IsOfQuery(io.ErrUnexpectedEOF) || clickhouse.IsOfQuery(nil) {
+		t.Error("errors of the connection are not of a query")
+	}
+}
+
 func TestErrorsAreClassifiedByWhatWouldHelp(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -60,9 +60,10 @@ type Config struct {
 	AuthAudience       string `env:"AUTH_AUDIENCE" desc:"Audience that tokens must name; empty = any."`
 	DefaultWorkspace   string `env:"DEFAULT_WORKSPACE" envDefault:"default" desc:"Workspace of commands without --workspace; without AUTH_ keys, also of HTTP requests that name no workspace."`
 
-	ExportWindowRecords   int `env:"EXPORT_WINDOW_RECORDS" envDefault:"30000" min:"1" max:"1000000" desc:"Maximum of source rows in a window of an export; one worker reads one window at a time."`
-	ExportWindowsInFlight int `env:"EXPORT_WINDOWS_IN_FLIGHT" envDefault:"48" min:"1" max:"10000" desc:"Maximum of windows of one export that are in flight at a time."`
-	ExportConcurrency     int `env:"EXPORT_CONCURRENCY" envDefault:"4" min:"1" max:"256" desc:"Maximum of windows that one process works on at a time."`
+	ExportWindowRecords   int           `env:"EXPORT_WINDOW_RECORDS" envDefault:"30000" min:"1" max:"1000000" desc:"Maximum of source rows in a window of an export; one worker reads one window at a time."`
+	ExportWindowsInFlight int           `env:"EXPORT_WINDOWS_IN_FLIGHT" envDefault:"48" min:"1" max:"10000" desc:"Maximum of windows of one export that are in flight at a time."`
+	ExportConcurrency     int           `env:"EXPORT_CONCURRENCY" envDefault:"4" min:"1" max:"256" desc:"Maximum of windows that one process works on at a time."`
+	ExportPlanningTime    time.Duration `env:"EXPORT_PLANNING_TIME" envDefault:"30s" min:"1s" max:"10m" desc:"How long ClickHouse may take to count, and to freeze, the rows of one request. An export that takes longer fails, so that others can be planned."`
 
 	IngestBatchRows     int           `env:"INGEST_BATCH_ROWS" envDefault:"50000" min:"1" max:"1000000" desc:"Maximum of events in one insert."`
 	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"8388608" min:"1" max:"1073741824" desc:"Maximum of bytes of the events in one insert; the process uses a few times as much memory."`

@@ -279,6 +279,12 @@ func failure(window int, err error) *export.Error {
 			Message: fmt.Sprintf("window %d could not be read: ClickHouse did not answer for %s: request the export again when "+
 				"ClickHouse is available", window, maxDuration),
 		}
+	case clickhouse.IsOfQuery(err):
+		return &export.Error{
+			Code: export.ReadFailed,
+			Message: fmt.Sprintf("window %d cannot be read: ClickHouse refuses the query with error %d: request a "+
+				"narrower selection, or fewer filters", window, clickhouse.Code(err)),
+		}
 	}
 	return &export.Error{
 		Code: export.ReadFailed, Retryable: true,

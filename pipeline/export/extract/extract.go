@@ -184,7 +184,11 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 				return kafka.Permanent(errEnded)
 			}
 		}
-		return s.attempt(ctx, f, p, w.Window)
+		err := s.attempt(ctx, f, p, w.Window)
+		if isClickHouse(err) && clickhouse.IsOfQuery(err) {
+			return kafka.Permanent(err)
+		}
+		return err
 	})
 	switch {
 	case errors.Is(err, errEnded):

@@ -57,8 +57,8 @@ func TestAWindowThatAlwaysFailsFailsItsExport(t *testing.T) {
 	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
 	c := f.completions("e1")[0]
 	f.verify(c)
-	if c.Status != export.StatusFailed || c.ErrorCode != "read_failed" || !c.ErrorRetryable ||
-		!strings.Contains(c.ErrorMessage, "ClickHouse error") {
+	if c.Status != export.StatusFailed || c.ErrorCode != "read_failed" || c.ErrorRetryable ||
+		!strings.Contains(c.ErrorMessage, "refuses the query with error 395") {
 		t.Errorf("%s, error %+v", c.Status, c.Failure())
 	}
 	for _, statement := range []string{"DROP VIEW feedback", "RENAME TABLE feedback_gone TO feedback"} {

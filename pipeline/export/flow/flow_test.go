@@ -55,6 +55,7 @@ type flow struct {
 
 	windowRecords   int64
 	windowsInFlight int
+	planning        time.Duration // the budget of a request; 0 is the default
 	failpoint       func(stage, name string) error
 
 	running sync.WaitGroup
@@ -115,8 +116,8 @@ func (f *flow) start() {
 	})
 	for name, start := range map[string]func(stage.Config) func(context.Context) error{
 		export.StagePlan: func(c stage.Config) func(context.Context) error {
-			return plan.New(plan.Config{Config: c, WindowRecords: f.windowRecords, WindowsInFlight: f.windowsInFlight}, f.dsn,
-				f.bucket).Run
+			return plan.New(plan.Config{Config: c, WindowRecords: f.windowRecords, WindowsInFlight: f.windowsInFlight,
+				Budget: f.planning}, f.dsn, f.bucket).Run
 		},
 		export.StageExtract: func(c stage.Config) func(context.Context) error {
 			return extract.New(extract.Config{Config: c, Pause: time.Millisecond}, f.dsn, f.bucket).Run

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 const (
 	freezeLimit   = 10 * time.Minute
 	countAttempts = 5 // that end with an error of ClickHouse; the stage waits for a ClickHouse that does not answer
+	defaultBudget = 30 * time.Second
 )
 
 // maxExactCount is the largest selection that is counted exactly before it is frozen. The count
@@ -35,8 +37,13 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
 	p.Selection = p.Request.Selection
 	tell := func(f kafka.Failure) { s.notices.Tell(notice.Of(p.ID, p), export.PlanFailed, f) }
+	spending := &spending{left: s.cfg.Budget}
 	err := s.retry.Limited(countAttempts, 0).OnFailure(tell).Do(ctx, trySelect, p.String(), func() error {
-		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p) })
+		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error {
+			return spending.attempt(ctx, func(ctx context.Context, until time.Time) error {
+				return s.measure(ctx, client, p, until)
+			})
+		})
 	})
 	switch {
 	case err == nil:
@@ -46,21 +53,73 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mist
 	case clickhouse.Classify(err) == clickhouse.Stop: // the stage stops, and tries again when it is started
 		tell(kafka.Failure{Err: err, Since: p.AcceptedAt, Attempts: 1})
 		return clickhouse.Explain(err)
-	default:
-		s.cfg.Log.Error("selecting the rows of an export failed; the export fails", "export", p.String(), "error", err)
-		p.Refusal = &export.Error{
-			Code: export.PlanFailed, Retryable: true,
-			Message: fmt.Sprintf("the rows could not be selected: ClickHouse error %d, %d times: request the export again "+
-				"later, or a narrower selection", clickhouse.Code(err), countAttempts),
-		}
 	}
-	p.AcceptedAt = time.Time{}
+	s.cfg.Log.Error("selecting the rows of an export failed; the export fails", "export", p.String(), "error", err)
+	p.Refusal, p.AcceptedAt = s.failure(err), time.Time{}
 	return nil
 }
 
-// measure resolves the selection, counts its rows and cuts them into windows.
-func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan) error {
-	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String()}
+// failure returns the error of an export whose rows cannot be selected. Texts of ClickHouse may
+// quote rows, so that they are only in the log.
+func (s *Stage) failure(err error) *export.Error {
+	e := &export.Error{Code: export.PlanFailed, Retryable: true}
+	switch {
+	case errors.Is(err, errSpent):
+		e.Message = fmt.Sprintf("the rows could not be selected within %s: request a narrower selection, such as a shorter "+
+			"window, or request the export again when ClickHouse has less to do", s.cfg.Budget)
+	case clickhouse.IsOfQuery(err):
+		e.Retryable = false
+		e.Message = fmt.Sprintf("the rows cannot be selected: ClickHouse refuses the query with error %d: request a narrower "+
+			"selection, or fewer filters", clickhouse.Code(err))
+	default:
+		e.Message = fmt.Sprintf("the rows could not be selected: ClickHouse error %d, %d times: request the export again "+
+			"later, or a narrower selection", clickhouse.Code(err), countAttempts)
+	}
+	return e
+}
+
+// spending is what one request has left of its budget. Its partition waits meanwhile. Time in which
+// ClickHouse does not answer at all does not count: other requests would fare no better.
+type spending struct {
+	left   time.Duration
+	failed time.Time // when ClickHouse answered the attempt before with an error
+}
+
+// errSpent means that the budget of a request is spent.
+var errSpent = errors.New("the time to plan a request is over")
+
+// attempt runs one attempt on a connection of ClickHouse, until the budget is spent. Errors that no
+// attempt mends are Permanent.
+func (b *spending) attempt(ctx context.Context, try func(ctx context.Context, until time.Time) error) error {
+	began := time.Now()
+	if !b.failed.IsZero() {
+		b.left -= began.Sub(b.failed) // the pause
+	}
+	until := began.Add(b.left)
+	trying, cancel := context.WithDeadline(ctx, until.Add(grace))
+	defer cancel()
+	err := try(trying, until)
+	b.left, b.failed = time.Until(until), time.Now()
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return err
+	case b.left <= 0: // ClickHouse ended the query, or did not
+		return kafka.Permanent(fmt.Errorf("%w: %w", errSpent, err))
+	case clickhouse.IsOfQuery(err):
+		return kafka.Permanent(err)
+	case clickhouse.Code(err) == 0:
+		b.failed = time.Time{}
+	}
+	return err
+}
+
+// grace is how long ClickHouse may take to end a query whose time is over.
+const grace = time.Second
+
+// measure resolves the selection, counts its rows and cuts them into windows, with queries that end
+// at until.
+func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, until time.Time) error {
+	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String(), Until: until}
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
 	timer := s.dsn.Timer()
 	err := timer.Time(queryResolve, func() error { return selection.Resolve(ctx, r, p, size) })
@@ -101,7 +160,7 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 		}
 	}()
 	insert := selection.New(p.Request, p.Selection).InsertSnapshot(snapshot, p.Rows)
-	insert.Settings = selection.SnapshotSettings(r.Comment, freezeLimit)
+	insert.Settings = selection.SnapshotSettings(r.Comment, r.Left(freezeLimit))
 	timer := s.dsn.Timer()
 	err = timer.Time(queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
 	if err != nil {

@@ -25,6 +25,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -65,6 +66,9 @@ type Config struct {
 	WindowRecords   int64  // source rows of a window at most; default 30,000
 	WindowsInFlight int    // windows of one export that are sent before the first result; default 48
 	Cluster         string // of ClickHouse, whose servers share a snapshot; "" is a single server
+	// Budget is how long ClickHouse may take for one request, after which the export fails; default
+	// 30 s.
+	Budget time.Duration
 }
 
 // Stage consumes export-requests.
@@ -86,6 +90,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	if cfg.WindowsInFlight <= 0 {
 		cfg.WindowsInFlight = 48
 	}
+	cfg.Budget = cmp.Or(cfg.Budget, defaultBudget)
 	cfg.Name, cfg.Topic = export.StagePlan, event.TopicExportRequests
 	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel),

@@ -27,13 +27,21 @@ type Reader struct {
 	Comment string // names the export in the query log of ClickHouse
 	// BlockRows is for queries that read rows, see ErrWide.
 	BlockRows BlockRows
+	Until     time.Time // when the server ends a query; zero: after two minutes
 }
 
-// Limited returns the query with the settings of a plan: it reads only, and for two minutes at
-// most.
+// Limited returns the query with the settings of a plan: it reads only, and until Reader.Until.
 func (r *Reader) Limited(query clickhouse.Query) clickhouse.Query {
-	query.Settings = ReadSettings(r.Comment, queryLimit, r.BlockRows)
+	query.Settings = ReadSettings(r.Comment, r.Left(queryLimit), r.BlockRows)
 	return query
+}
+
+// Left returns how long a query may take: limit, or less where Until comes before.
+func (r *Reader) Left(limit time.Duration) time.Duration {
+	if r.Until.IsZero() {
+		return limit
+	}
+	return max(min(limit, time.Until(r.Until)), time.Millisecond) // for ClickHouse, 0 is no limit
 }
 
 // LimitedRows returns the query with the settings of a plan.

@@ -1,0 +1,82 @@
+package flow_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// replaceRuns puts a view in the place of table runs, until the returned function is called.
+func (f *flow) replaceRuns(condition string) (restore func()) {
+	f.t.Helper()
+	f.exec("RENAME TABLE runs TO runs_kept")
+	f.exec("CREATE VIEW runs AS SELECT * FROM runs_kept WHERE " + condition)
+	return func() {
+		f.exec("DROP VIEW runs")
+		f.exec("RENAME TABLE runs_kept TO runs")
+	}
+}
+
+// retries is how often a stage tried something again.
+func (f *flow) retries(what string) (n float64) {
+	f.t.Helper()
+	families, err := f.metrics.Gather()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.Metric {
+			for _, label := range m.Label {
+				if family.GetName() == "millrace_stage_retries_total" && label.GetName() == "what" && label.GetValue() == what {
+					n += m.Counter.GetValue()
+				}
+			}
+		}
+	}
+	return n
+}
+
+// A query that ClickHouse refuses was repeated for 25 s, and blocked its partition meanwhile.
+func TestAPlanWhoseQueryIsRefusedFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(20)
+	restore := f.replaceRuns("throwIf(1) = 0")
+	f.start()
+	f.send(request("e1", limit1000))
+	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
+	c := f.completions("e1")[0]
+	f.verify(c)
+	if c.Status != export.StatusFailed || c.ErrorCode != export.PlanFailed || c.ErrorRetryable ||
+		!strings.Contains(c.ErrorMessage, "refuses the query") {
+		t.Errorf("%s, error %+v", c.Status, c.Failure())
+	}
+	if n := f.retries("select"); n != 0 {
+		t.Errorf("the query was repeated %v times", n)
+	}
+	restore()
+	f.send(request("e2", limit1000))
+	f.verify(f.completion("e2"))
+}
+
+func TestAPlanThatTakesTooLongFailsAndOthersArePlanned(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(20)
+	restore := f.replaceRuns("sleepEachRow(0.05) = 0")
+	f.planning = 300 * time.Millisecond
+	f.start()
+	f.send(request("e1", limit1000))
+	f.poll("completion", func() bool { return len(f.completions("e1")) > 0 })
+	c := f.completions("e1")[0]
+	f.verify(c)
+	if c.Status != export.StatusFailed || c.ErrorCode != export.PlanFailed || !c.ErrorRetryable ||
+		!strings.Contains(c.ErrorMessage, "within 300ms") {
+		t.Errorf("%s, error %+v", c.Status, c.Failure())
+	}
+	restore()
+	f.send(request("e2", limit1000))
+	f.verify(f.completion("e2"))
+}
