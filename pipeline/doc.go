@@ -213,6 +213,11 @@
 // without listing all exports. The price: two more reads of the bucket an export, and a second cancel that
 // comes a day after the first, both before their request, is a dead letter.
 //
+// 2026-11: an empty object in unfinished/ for each export that was planned and has not ended lets plan and
+// serve count the exports of a workspace with one listing. Counting in ClickHouse would lag behind, by the
+// more the busier the system is, and Kafka cannot be asked. The price: an object that is created and deleted
+// with each export, and a listing before it is planned.
+//
 // 2026-11: what a stage tries again is told by a plain producer, beside the transactions of the stage: a
 // transaction would tell it when the trouble is over. Such an event has no counts, because the stage that is
 // stuck does not know them. The price: readers merge it, and consumers of the topic meet events without counts.

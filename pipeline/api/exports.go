@@ -59,7 +59,7 @@ func (a *API) registerExports() {
 			"left out, and is the caller's.",
 		Security: requireScope(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxRequest,
 		BodyReadTimeout: bodyTimeout,
-		Errors:          []int{400, 401, 403, 409, 413, 415, 422, 503},
+		Errors:          []int{400, 401, 403, 409, 413, 415, 422, 429, 503},
 	}
 	huma.Register(a.api, file, func(ctx context.Context, in *fileExport) (*filedExport, error) {
 		request, document, err := parseRequest(ctx, in)

@@ -116,7 +116,7 @@ func (a *API) registerInsights() {
 		Path: "/api/public/bot/{appID}/search/analytics-export", Tags: []string{"Answer Insights"},
 		Summary: "Start an analytics export", Description: "As in Answer Insights: files an `export_dataset` request with " +
 			"target `answer_insights`, 150 records a file, for a copilot.",
-		Security: security, MaxBodyBytes: 64 << 10, BodyReadTimeout: bodyTimeout, Errors: []int{400, 401, 403, 413, 503},
+		Security: security, MaxBodyBytes: 64 << 10, BodyReadTimeout: bodyTimeout, Errors: []int{400, 401, 403, 413, 429, 503},
 		SkipValidateBody: true,
 	}
 	huma.Register(a.api, create, func(ctx context.Context, in *struct {

@@ -174,6 +174,9 @@ func (a *API) toProblem(ctx context.Context, err error) *Problem {
 		return problem(http.StatusConflict, "another export has this id",
 			Mistake{Pointer: "/export_id", Code: string(strictjson.ExportIDConflict),
 				Detail: "belongs to a request that asks for something else: choose another export_id, or another Idempotency-Key"})
+	case errors.Is(err, live.ErrTooMany):
+		return problem(http.StatusTooManyRequests, "the workspace has too many exports", Mistake{Code: export.TooMany,
+			Detail: live.ErrTooMany.Error() + ": wait until some have ended, or cancel some"})
 	case errors.Is(err, live.ErrEnded):
 		return problem(http.StatusConflict, err.Error())
 	case errors.Is(err, files.ErrRunning):

@@ -5,6 +5,7 @@
 //
 //	folder.go   Folder: one document each; Plans: a cache of plans
 //	cancels.go  cancel.json, and the cancels whose request has not come
+//	unfinished.go  which exports have not ended
 //	sweep.go    Sweep, Clean: delete the files that no manifest lists
 package folder
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -213,6 +214,20 @@ func (b *board) markUnplanned(id export.ID) {
 	defer b.mu.Unlock()
 	if x := b.entries[id]; x != nil {
 		x.unplanned = true
+	}
+}
+
+// unplanned returns the ids of the exports of a workspace of which the topics told nothing but their
+// request.
+func (b *board) unplanned(workspace string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for id, x := range b.entries {
+			if id.WorkspaceID == workspace && x.requestOnly && !yield(id.ExportID) {
+				return
+			}
+		}
 	}
 }
 

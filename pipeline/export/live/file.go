@@ -14,7 +14,8 @@ import (
 // File files a request with Kafka, and returns the export when Kafka has acknowledged it. Document
 // is the JSON that [export.ParseRequest] parsed into request. TraceParent is the W3C trace context
 // of the caller, or "". The same request again is the same export. It returns ErrConflict if
-// another request has the id. After ErrNotAcknowledged the request may be filed or not, and the
+// another request has the id, and ErrTooMany where the workspace has too many exports that have not
+// ended. After ErrNotAcknowledged the request may be filed or not, and the
 // same request may be filed again.
 func (e *Exports) File(ctx context.Context, request *export.Request, document []byte, traceParent string) (*Export,
 	error) {
@@ -25,6 +26,9 @@ func (e *Exports) File(ctx context.Context, request *export.Request, document []
 	}
 	if filed {
 		return e.Get(ctx, request.ID)
+	}
+	if err := e.checkRoom(ctx, request.ID); err != nil {
+		return nil, err
 	}
 	ev := e.requests.event(export.TypeRequested, document)
 	ev.TraceParent = traceParent
@@ -44,6 +48,23 @@ func (e *Exports) File(ctx context.Context, request *export.Request, document []
 		return nil, err
 	}
 	return e.Get(ctx, request.ID)
+}
+
+// checkRoom returns ErrTooMany if the workspace may not have another export: those that are planned
+// and have not ended are in the bucket, and those that are not planned yet are on the board.
+func (e *Exports) checkRoom(ctx context.Context, id export.ID) error {
+	unfinished, err := folder.Unfinished(ctx, e.bucket, id.WorkspaceID)
+	if err != nil {
+		return err
+	}
+	for exportID := range e.board.unplanned(id.WorkspaceID) {
+		unfinished[exportID] = true
+	}
+	delete(unfinished, id.ExportID)
+	if len(unfinished) >= export.MaxUnfinished {
+		return ErrTooMany
+	}
+	return nil
 }
 
 // wasFiled reports whether the request with this hash was filed before. It returns ErrConflict if

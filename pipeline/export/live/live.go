@@ -19,6 +19,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ var (
 	ErrNotFound = errors.New("no such export")
 	// ErrConflict means that another request has the id.
 	ErrConflict = errors.New("another export has this id")
+	// ErrTooMany means that the workspace has export.MaxUnfinished exports that have not ended.
+	ErrTooMany = fmt.Errorf("the workspace has %d exports that have not ended", export.MaxUnfinished)
 	// ErrEnded means that the export had ended before.
 	ErrEnded = errors.New("the export has ended")
 	// ErrCursor means that a cursor is not one of List.

@@ -8,9 +8,11 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/export/notice"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -28,12 +30,42 @@ const (
 // decides how the snapshot looks up feedback, see [selection.Selection.InsertSnapshot].
 const maxExactCount = 1_000_000
 
-// decide fills in the rest of the plan: the refusal, or the windows. An error stops the stage.
-func (s *Stage) decide(ctx context.Context, p *export.Plan, mistakes export.Mistakes) error {
+// draft fills in the rest of the plan: the refusal, or the windows. An error stops the stage.
+func (s *Stage) draft(ctx context.Context, store kafka.Retrier, f folder.Folder, p *export.Plan,
+	mistakes export.Mistakes) error {
 	if len(mistakes) > 0 {
 		p.Refusal = mistakes.Refusal()
 		return nil
 	}
+	var others int
+	err := store.Do(ctx, tryCount, p.String(), func() error {
+		unfinished, err := folder.Unfinished(ctx, s.bucket, p.WorkspaceID)
+		delete(unfinished, p.ExportID) // by an attempt before
+		others = len(unfinished)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if others >= export.MaxUnfinished {
+		p.Refusal = &export.Error{
+			Code: export.TooMany, Retryable: true,
+			Message: fmt.Sprintf("the workspace has %d exports that have not ended, and may have %d: request the export again "+
+				"when some have ended", others, export.MaxUnfinished),
+		}
+		return nil
+	}
+	// Requests that are planned at this moment may pass the limit together: by one a slot.
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return store.Do(both, tryCreate, p.String(), func() error { return f.Begin(both) })
+	})
+	group.Go(func() error { return s.decide(both, p) })
+	return group.Wait()
+}
+
+// decide selects the rows: it fills in the windows, or the refusal. An error stops the stage.
+func (s *Stage) decide(ctx context.Context, p *export.Plan) error {
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
 	p.Selection = p.Request.Selection
 	tell := func(f kafka.Failure) { s.notices.Tell(notice.Of(p.ID, p), export.PlanFailed, f) }
@@ -69,8 +101,8 @@ func (s *Stage) failure(err error) *export.Error {
 			"window, or request the export again when ClickHouse has less to do", s.cfg.Budget)
 	case clickhouse.IsOfQuery(err):
 		e.Retryable = false
-		e.Message = fmt.Sprintf("the rows cannot be selected: ClickHouse refuses the query with error %d: request a narrower "+
-			"selection, or fewer filters", clickhouse.Code(err))
+		e.Message = fmt.Sprintf("the rows cannot be selected: ClickHouse refuses the query with error %d: request a "+
+			"narrower selection, or fewer filters", clickhouse.Code(err))
 	default:
 		e.Message = fmt.Sprintf("the rows could not be selected: ClickHouse error %d, %d times: request the export again "+
 			"later, or a narrower selection", clickhouse.Code(err), countAttempts)

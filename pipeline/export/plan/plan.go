@@ -58,6 +58,7 @@ const (
 	tryRead   = "read plan"
 	tryCreate = "create plan"
 	tryCancel = "cancel" // creating and reading cancel.json
+	tryCount  = "count unfinished exports"
 )
 
 // Config is the configuration of the stage. New sets Name, Topic and Outputs of stage.Config.
@@ -93,7 +94,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Budget = cmp.Or(cfg.Budget, defaultBudget)
 	cfg.Name, cfg.Topic = export.StagePlan, event.TopicExportRequests
 	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
-	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel),
+	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel, tryCount),
 		notices: notice.New(cfg.Config.Config, export.StagePlan), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
 	s.Stage = stage.New(cfg.Config, s.handle)
@@ -158,7 +159,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 			Version: export.PlanVersion, ID: request.ID, Hash: hash, PlannedBy: position,
 			RequestedAt: about.RequestedAt, TraceParent: e.TraceParent, Request: request,
 		}
-		if err := s.decide(ctx, draft, mistakes); err != nil {
+		if err := s.draft(ctx, store, f, draft, mistakes); err != nil {
 			return nil, err
 		}
 		if p, err = createPlan(ctx, store, f, draft); err != nil {

@@ -28,7 +28,8 @@ type JanitorConfig struct {
 
 // Janitor deletes objects that were written into the folders of exports after their end: by
 // attempts that were running when their export failed, and by processes that were paused. It also
-// deletes cancels whose request has not come within a day. Any number of janitors may run.
+// deletes cancels whose request has not come within a day, and the places of ended exports among the
+// unfinished ones. Any number of janitors may run.
 type Janitor struct {
 	cfg      JanitorConfig
 	dsn      *clickhouse.DSN
@@ -81,6 +82,10 @@ func (j *Janitor) Run(ctx context.Context) error {
 		if err := j.removeOrphans(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			j.failures.Inc()
 			j.log.Warn("removing cancels without a request failed; the next round retries", "error", err)
+		}
+		if _, err := folder.RemoveEnded(ctx, j.bucket, time.Now()); err != nil && ctx.Err() == nil {
+			j.failures.Inc()
+			j.log.Warn("removing ended exports from the unfinished ones failed; the next round retries", "error", err)
 		}
 		wait = j.cfg.Every
 	}

@@ -280,9 +280,13 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 	return nil
 }
 
-// clear removes the snapshot of an ended export, and the files of an export that did not succeed.
+// clear removes what an ended export leaves behind: its snapshot, its place among the unfinished
+// exports of its workspace, and the files of an export that did not succeed.
 func (w *work) clear(ctx context.Context, m *export.Manifest) error {
 	w.dropSnapshot(ctx)
+	if err := w.folder.End(ctx); err != nil {
+		return err
+	}
 	if m.Status == export.StatusSucceeded { // succeed swept the folder before the manifest
 		return nil
 	}
