@@ -207,3 +207,12 @@ func (p *parser) integer() (int64, bool) {
 	}
 	return 0, false
 }
+
+// set returns the values sorted and without duplicates, nil where there are none.
+func set(values []string) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
+}

@@ -391,12 +391,3 @@ func (r *Request) normalise(p *parser) {
 		r.Options = nil
 	}
 }
-
-// set returns the values sorted and without duplicates, nil where there are none.
-func set(values []string) []string {
-	if len(values) == 0 {
-		return nil
-	}
-	slices.Sort(values)
-	return slices.Compact(values)
-}
