@@ -27,17 +27,6 @@ func (r *rows[E]) addAll(other rows[E]) {
 	r.records = append(r.records, other.records...)
 }
 
-// fitting returns how many of the rows, at least one, have records of at most limit bytes together.
-func (r *rows[E]) fitting(limit int) int {
-	n := 0
-	for i, record := range r.records {
-		if n += size(record); n > limit && i > 0 {
-			return i
-		}
-	}
-	return len(r.records)
-}
-
 // letter is a refused record.
 type letter struct {
 	record  *kgo.Record

@@ -49,7 +49,8 @@ func (s *Stage) decode(fetches kgo.Fetches, b *batch) {
 
 func (s *Stage) decodeRecords(records []*kgo.Record) *content {
 	c := &content{records: len(records)}
-	decoder := runs.Decoder{Unknown: s.metrics.unknownField, MaxString: s.cfg.Limits.String,
+	// The records are kept until the batch is stored, for dead letters: so a text is in memory once.
+	decoder := runs.Decoder{Unknown: s.metrics.unknownField, MaxString: s.cfg.Limits.String, Borrow: true,
 		Latest: s.cfg.Limits.Latest(s.cfg.Now())}
 	for _, r := range records {
 		c.bytes += size(r)

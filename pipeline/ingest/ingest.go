@@ -40,7 +40,7 @@ const Name = "ingest"
 type Config struct {
 	kafka.Config
 	BatchRows     int           // events of a full batch; the last poll may exceed it; default 50,000
-	BatchBytes    int           // bytes of the records of a full batch; the last poll may exceed it; default 8 MiB
+	BatchBytes    int           // bytes of the records of a full batch; the last poll may exceed it; default 16 MiB
 	BatchInterval time.Duration // age of a full batch; default 1 s
 	// Budget has the bytes of batches, with their decoded rows and the blocks that are inserted.
 	Budget *budget.Budget
@@ -56,7 +56,7 @@ func (c Config) withDefaults() Config {
 		c.BatchRows = 50_000
 	}
 	if c.BatchBytes <= 0 {
-		c.BatchBytes = 8 << 20
+		c.BatchBytes = 16 << 20
 	}
 	if c.BatchInterval <= 0 {
 		c.BatchInterval = time.Second
@@ -76,12 +76,12 @@ func (c Config) withDefaults() Config {
 const (
 	pollRecords   = 5_000
 	fetchMaxBytes = 4 << 20
-	inflowBytes   = 32 << 20
+	inflowBytes   = 16 << 20
 )
 
-// copies is how often a record is in memory until it is stored: its value, its decoded texts, the
-// columns of the insert, and their compression.
-const copies = 4
+// copies is how often a record is in memory until it is stored: its value, those decoded texts that are no part
+// of it, and less than once the block that is being sent.
+const copies = 3
 
 // Stage consumes runs until it is stopped.
 type Stage struct {

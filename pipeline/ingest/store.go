@@ -60,35 +60,27 @@ func insert[E any](ctx context.Context, s *Stage, table string, rows rows[E],
 	if len(rows.events) == 0 {
 		return nil, nil
 	}
+	var refused []runstore.Refused
+	began := time.Now()
+	err := s.untilStored(ctx, table, func() (err error) {
+		refused, err = f(ctx, rows.events)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.inserted(table, len(rows.events)-len(refused), time.Since(began))
 	var letters []letter
-	for len(rows.events) > 0 {
-		n := rows.fitting(max(2*s.cfg.BatchBytes, minInsertBytes))
-		var refused []runstore.Refused
-		began := time.Now()
-		err := s.untilStored(ctx, table, func() (err error) {
-			refused, err = f(ctx, rows.events[:n])
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		s.metrics.inserted(table, n-len(refused), time.Since(began))
-		for _, r := range refused {
-			code := clickhouse.Code(r.Err)
-			s.log.Warn("ClickHouse refused a row", "table", table, "code", code)
-			letters = append(letters, letter{rows.records[r.Index], &strictjson.Refusal{
-				Code: strictjson.RowRefused,
-				Rule: fmt.Sprintf("ClickHouse refused the row for table %s with error code %d", table, code),
-			}})
-		}
-		rows.events, rows.records = rows.events[n:], rows.records[n:]
+	for _, r := range refused {
+		code := clickhouse.Code(r.Err)
+		s.log.Warn("ClickHouse refused a row", "table", table, "code", code)
+		letters = append(letters, letter{rows.records[r.Index], &strictjson.Refusal{
+			Code: strictjson.RowRefused,
+			Rule: fmt.Sprintf("ClickHouse refused the row for table %s with error code %d", table, code),
+		}})
 	}
 	return letters, nil
 }
-
-// minInsertBytes is the least limit of the bytes of one insert. A batch exceeds it only where its
-// rows are wide: then several inserts keep the columns small, of which there are several copies.
-const minInsertBytes = 16 << 20
 
 // unknownAttempts is how often an error of class Unknown is tried.
 const unknownAttempts = 5

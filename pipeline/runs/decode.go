@@ -12,6 +12,9 @@ type Decoder struct {
 	Unknown func(field string)
 	// MaxString is the size of the largest string that is accepted, in bytes; 0 is the contract's.
 	MaxString int
+	// Borrow makes texts of the events parts of the data that they are decoded from, which must then
+	// never change.
+	Borrow bool
 	// Latest is the latest updated_at that is accepted, since a later snapshot would stay the newest
 	// until then; zero is the contract's end of time.
 	Latest time.Time
@@ -23,7 +26,7 @@ type Decoder struct {
 // the producer's message. EventTime is the default of updated_at. The error is a
 // *strictjson.Refusal.
 func (d *Decoder) Decode(eventType string, data []byte, prefix string, eventTime time.Time) (Event, error) {
-	d.r.MaxString = d.MaxString
+	d.r.MaxString, d.r.Borrow = d.MaxString, d.Borrow
 	d.r.Reset(data, prefix, strictjson.MaxDepth)
 	f := fields{r: &d.r, unknown: d.Unknown, latest: d.Latest}
 	var event Event

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Limits of the event contract.
@@ -48,6 +49,9 @@ type Reader struct {
 	// MaxString is the size of the largest string that is accepted, in bytes; 0 is the contract's
 	// MaxString. Reset keeps it.
 	MaxString int
+	// Borrow makes the strings that are returned parts of the document, where its bytes say them as
+	// they are. The document must then never change. Without it, they are parts of a copy. Reset keeps it.
+	Borrow bool
 
 	b       []byte // the document
 	s       string // the same bytes as a string, so that values can be substrings of it
@@ -71,8 +75,14 @@ type step struct {
 // the JSON pointer of doc inside the document that the user sent: the pointers of refusals start
 // with it. The depth is the deepest nesting allowed, usually MaxDepth.
 func (r *Reader) Reset(doc []byte, prefix string, depth int) {
+	text := ""
+	if r.Borrow {
+		text = unsafe.String(unsafe.SliceData(doc), len(doc))
+	} else {
+		text = string(doc)
+	}
 	*r = Reader{
-		MaxString: r.MaxString, b: doc, s: string(doc), valid: utf8.Valid(doc), limit: depth, prefix: prefix,
+		MaxString: r.MaxString, Borrow: r.Borrow, b: doc, s: text, valid: utf8.Valid(doc), limit: depth, prefix: prefix,
 		path: r.path[:0], keys: r.keys[:0], scratch: r.scratch[:0],
 	}
 }

@@ -45,6 +45,21 @@ func newBlock[R any](list []columns.Column[R]) *block[R] {
 	return b
 }
 
+// fill adds rows until the block has about this many bytes of texts, at least one row, and returns how many.
+func (b *block[R]) fill(rows []*R, bytes int) int {
+	for i, row := range rows {
+		b.append(row)
+		n := 0
+		for _, c := range b.texts {
+			n += len(c.Buf)
+		}
+		if n >= bytes {
+			return i + 1
+		}
+	}
+	return len(rows)
+}
+
 // append adds a row to each column.
 func (b *block[R]) append(row *R) {
 	for _, add := range b.appends {

@@ -3,6 +3,7 @@ package runstore_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -88,5 +89,36 @@ func TestEveryTableFindsItsRefusedRows(t *testing.T) {
 	}
 	if got := d.one(t, "SELECT (SELECT count() FROM nodes) + (SELECT count() FROM feedback)"); got != "4" {
 		t.Errorf("%s rows stored, want 4", got)
+	}
+}
+
+// A batch larger than a block is sent in several. ClickHouse makes one part of them, since parts cost more than rows.
+func TestABatchOfSeveralBlocksIsOnePart(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.query(t, "ALTER TABLE runs ADD CONSTRAINT poisoned CHECK question != 'poison'")
+	d.query(t, "SYSTEM STOP MERGES runs")
+	s := d.store(t, d.server.NativeAddr)
+	batch := make([]*runs.Run, 70)
+	for i := range batch {
+		batch[i] = leastRun(fmt.Sprint("r", i))
+		batch[i].Answer = strings.Repeat(string(rune('a'+i%26)), 100_000)
+	}
+	refused, err := s.InsertRuns(t.Context(), batch)
+	wantAll(t, refused, err)
+	if got := d.one(t, "SELECT arrayStringConcat([uniqExact(_part), count(), sum(length(answer))], ' ') FROM runs"); got != "1 70 7000000" {
+		t.Errorf("parts, rows and bytes: %s, want 1 70 7000000", got)
+	}
+
+	batch[1].Question, batch[68].Question = "poison", "poison" // in the first block, and in the last
+	for i := range batch {
+		batch[i].RunID = fmt.Sprint("again", i)
+	}
+	refused, err = s.InsertRuns(t.Context(), batch)
+	if got := indexes(t, refused); err != nil || !slices.Equal(got, []int{1, 68}) {
+		t.Errorf("refused %v, %v; want 1 and 68", got, err)
+	}
+	if got := d.one(t, "SELECT uniqExact(run_id) FROM runs"); got != "138" {
+		t.Errorf("%s runs, want 70 and 68", got)
 	}
 }

@@ -1,5 +1,5 @@
 // Package runstore stores run events in ClickHouse: columnar inserts over the native protocol, one
-// block a statement, into the tables runs, nodes and feedback.
+// statement a batch, into the tables runs, nodes and feedback.
 //
 //   - runstore.go: the tables, inserting a batch
 //   - identity.go: one row a run, whatever its sort key
@@ -9,6 +9,7 @@ package runstore
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -103,6 +104,10 @@ type table[R any] struct {
 	client   *ch.Client
 }
 
+// blockBytes is about how many bytes of texts are sent in one block. ClickHouse joins the blocks of a statement to
+// one part. A block is in memory three times: its columns, as sent, and compressed.
+const blockBytes = 2 << 20
+
 // maxKept is how many bytes of texts a block, and a connection beside it, keep for the next insert.
 const maxKept = 32 << 20
 
@@ -160,12 +165,18 @@ func (t *table[R]) insert(ctx context.Context, rows []*R) error {
 	if err := t.connect(ctx); err != nil {
 		return err
 	}
-	input := t.empty()
-	for _, row := range rows {
-		t.block.append(row)
+	input, left := t.empty(), rows
+	fill := func(context.Context) error {
+		input.Reset()
+		if len(left) == 0 {
+			return io.EOF
+		}
+		left = left[t.block.fill(left, blockBytes):]
+		return nil
 	}
 	err := t.dsn.Timer().Time(queryInsert, func() error {
-		return clickhouse.Do(ctx, t.client, ch.Query{Body: input.Into(t.name), Input: input, Settings: settings})
+		return clickhouse.Do(ctx, t.client, ch.Query{Body: input.Into(t.name), Input: input, OnInput: fill,
+			Settings: settings})
 	})
 	if err != nil {
 		t.disconnect() // a connection is not reusable after an error

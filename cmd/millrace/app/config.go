@@ -66,7 +66,7 @@ type Config struct {
 	ExportPlanningTime    time.Duration `env:"EXPORT_PLANNING_TIME" envDefault:"30s" min:"1s" max:"10m" desc:"How long ClickHouse may take to count, and to freeze, the rows of one request. An export that takes longer fails, so that others can be planned."`
 
 	IngestBatchRows     int           `env:"INGEST_BATCH_ROWS" envDefault:"50000" min:"1" max:"1000000" desc:"Maximum of events in one insert."`
-	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"8388608" min:"1" max:"1073741824" desc:"Maximum of bytes of the events in one insert; the process uses a few times as much memory."`
+	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"16777216" min:"1" max:"1073741824" desc:"Maximum of bytes of the events in one insert; the process uses a few times as much memory."`
 	IngestBatchInterval time.Duration `env:"INGEST_BATCH_INTERVAL" envDefault:"1s" min:"1ms" max:"5m" desc:"Longest time that an event waits for others to fill an insert."`
 
 	MaxEventBytes     int           `env:"MAX_EVENT_BYTES" envDefault:"33554432" min:"65536" max:"33554432" desc:"Maximum of bytes of a run event; a larger one becomes a dead letter. Topics are made for it, see millrace topics."`
