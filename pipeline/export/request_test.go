@@ -126,15 +126,14 @@ func TestEveryListOfARequestHasALimit(t *testing.T) {
 		return strings.Join(entries, ",")
 	}
 	for _, c := range []struct {
-		most                   int
-		before, entry, after   string
-		pointer, entryMistaken string
+		most                          int
+		before, entry, after, pointer string
 	}{
-		{100, `"filters":{"app_versions":[`, `"v#"`, `]}`, "/filters/app_versions", `#`},
-		{100, `"filters":{"statuses":[`, `"failed"`, `]}`, "/filters/statuses", `"f#"`},
-		{20, `"filters":{"metadata":{`, `"l#":"v"`, `}}`, "/filters/metadata", `"l#":#`},
-		{100, `"purpose":"node_evaluation","nodes":[`, `"n#"`, `]`, "/nodes", `"/"`},
-		{10_000, `"selection":{"run_ids":[`, `"r#"`, `]}`, "/selection/run_ids", `"/"`},
+		{100, `"filters":{"app_versions":[`, `"v#"`, `]}`, "/filters/app_versions"},
+		{100, `"filters":{"statuses":[`, `"failed"`, `]}`, "/filters/statuses"},
+		{20, `"filters":{"metadata":{`, `"l#":"v"`, `}}`, "/filters/metadata"},
+		{100, `"purpose":"node_evaluation","nodes":[`, `"n#"`, `]`, "/nodes"},
+		{10_000, `"selection":{"run_ids":[`, `"r#"`, `]}`, "/selection/run_ids"},
 	} {
 		for n, want := range map[int]string{c.most: "", c.most + 1: "out_of_range " + c.pointer,
 			4 * c.most: "out_of_range " + c.pointer} {
@@ -145,10 +144,6 @@ func TestEveryListOfARequestHasALimit(t *testing.T) {
 			if err := eventstest.Check(t, export.TypeRequested, text); (err == nil) != (want == "") {
 				t.Errorf("%d of %s: the schema says %.200v", n, c.pointer, err)
 			}
-		}
-		text := []byte(with(c.before + list(4*c.most, c.entryMistaken) + c.after))
-		if got := strings.Count(mistakes(t, text), ","); got != c.most {
-			t.Errorf("%d mistakes of %s, want %d", got+1, c.pointer, c.most+1)
 		}
 	}
 }
