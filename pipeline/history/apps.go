@@ -10,6 +10,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/pipeline/runs"
 )
 
 // maxVersions bounds the listed versions of an app. They are the versions of runs of the last
@@ -31,7 +33,7 @@ func (s *Store) Apps(ctx context.Context, workspace, source string, days int) ([
 
 // App returns one of Apps, or ErrNotFound.
 func (s *Store) App(ctx context.Context, workspace, source, appID string, days int) (*App, error) {
-	if appID == "" {
+	if !runs.ValidID(appID) {
 		return nil, ErrNotFound
 	}
 	apps, err := s.apps(ctx, workspace, source, appID, days)

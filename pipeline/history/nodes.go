@@ -5,13 +5,15 @@ import (
 	"fmt"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/millrace/millrace/pipeline/runs"
 )
 
 // Nodes returns the nodes of an app, the one with the most runs first, or ErrNotFound where there
 // is no such app. Source "" is both sources. It counts the node runs of the last 90 days, or all
 // where there are none.
 func (s *Store) Nodes(ctx context.Context, workspace, source, appID string) ([]Node, error) {
-	if appID == "" {
+	if !runs.ValidID(appID) {
 		return nil, ErrNotFound
 	}
 	r := s.read(workspace, readNodes)

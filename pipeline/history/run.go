@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/budget"
+	"github.com/millrace/millrace/pipeline/runs"
 )
 
 // ofRun is the condition on rows of the run in each table. Tables that run_id does not order have a
@@ -29,6 +30,9 @@ const (
 // Run returns a run with everything stored about it, or ErrNotFound. What a large run takes in memory
 // it takes from the [budget.Budget.Scope] of ctx.
 func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, error) {
+	if !runs.ValidID(runID) {
+		return nil, ErrNotFound
+	}
 	r := s.read(workspace, readRun)
 	r.Text("run", runID)
 	detail, err := r.whole(ctx)

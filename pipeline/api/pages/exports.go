@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/runs"
 )
 
 // exportsPage lists the exports of a workspace.
@@ -47,11 +48,19 @@ var tabs = []struct {
 
 func (p *Pages) showExports(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	page := newExportsPage(c.Workspace, r.URL.Query())
+	if !page.validApp() {
+		return noApp(c.Workspace, page.Source, page.App)
+	}
 	found, err := p.exports.List(r.Context(), page.query)
 	if err != nil {
 		return err
 	}
 	return p.renderExports(w, r, c, page, found)
+}
+
+// validApp reports whether the address names an app, or none.
+func (p exportsPage) validApp() bool {
+	return (p.Source == "" || slices.Contains(sources, p.Source)) && (p.App == "" || runs.ValidID(p.App))
 }
 
 // newExportsPage returns the page of an address, still without exports.

@@ -196,9 +196,11 @@ func ratingLabel(rating string) string {
 	return rating
 }
 
+var sources = []string{"copilot", "recipe"}
+
 // validApp reports whether the address names an app.
 func (f filters) validApp() bool {
-	return (f.Source == "copilot" || f.Source == "recipe") && runs.ValidID(f.App)
+	return slices.Contains(sources, f.Source) && runs.ValidID(f.App)
 }
 
 // pager is the links between the pages of a list.

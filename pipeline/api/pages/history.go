@@ -39,9 +39,12 @@ func historyTitle(source string) (title, parent string) {
 
 func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	f := parseFilters(r.URL.Query())
-	if !f.validApp() { // the apps are listed there
+	if f.App == "" { // the apps are listed there
 		http.Redirect(w, r, "/"+sectionOf(f.Source), http.StatusSeeOther)
 		return nil
+	}
+	if !f.validApp() {
+		return noApp(c.Workspace, f.Source, f.App)
 	}
 	app, err := p.runs.App(r.Context(), c.Workspace, f.Source, f.App, 1)
 	if errors.Is(err, history.ErrNotFound) {
@@ -60,8 +63,11 @@ func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Call
 }
 
 func noApp(workspace, source, app string) error {
+	if !slices.Contains(sources, source) {
+		source = "app"
+	}
 	return notFound(source, fmt.Sprintf("Workspace %s has no runs of the %s %q. It may be in another workspace.",
-		workspace, source, app))
+		workspace, source, short(128, app)))
 }
 
 // renderHistory shows the found runs of an app. Nothing is found if the filters have mistakes.

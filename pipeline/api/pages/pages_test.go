@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,7 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/sinks/bucket"
 )
 
 // everyPage are addresses of all pages that are there.
@@ -205,7 +210,7 @@ func TestACursorOfSomethingElseIsABadRequestWithAWayOut(t *testing.T) {
 func TestHistoryWithoutAnAppIsChosenFromTheList(t *testing.T) {
 	t.Parallel()
 	for address, to := range map[string]string{"/history": "/copilots", "/history?source=recipe": "/recipes",
-		"/history?source=x&app=y": "/copilots", "/history?source=recipe&app=%2F": "/recipes"} {
+		"/history?source=x": "/copilots"} {
 		r := newSite(t).do(httptest.NewRequest(http.MethodGet, address, nil))
 		if r.Status != http.StatusSeeOther || r.Header.Get("Location") != to {
 			t.Errorf("%s: %d to %s", address, r.Status, r.Header.Get("Location"))
@@ -230,6 +235,36 @@ func TestWhatTheWorkspaceDoesNotHaveIsNotFound(t *testing.T) {
 		hasNot(t, text, "req-1")
 		if address == "/history?source=recipe&app=helpdesk" {
 			has(t, text, `href="/recipes">Go to the recipes`)
+		}
+	}
+}
+
+// The stores are asked in earnest: a store without ClickHouse and Kafka fails if it passes an id on.
+func TestWhatIsNoIDIsNotFound(t *testing.T) {
+	t.Parallel()
+	b, err := bucket.Open(t.Context(), "mem://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	authenticator, err := auth.New(t.Context(), auth.Config{DefaultWorkspace: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(Config{}, authenticator, history.New(nil, nil), live.New(live.Config{Config: kafka.Config{Log: slog.New(slog.DiscardHandler)}}, nil, b))
+	mux := http.NewServeMux()
+	p.Register(mux.HandleFunc)
+	for _, address := range []string{"/history/run?id=", "/exports/view?id=", "/exports/row?id=",
+		"/history?source=copilot&app=", "/history?source=recipe&app=", "/history?source=x&app=", "/exports?app=",
+		"/exports?app=a&source="} {
+		for _, id := range []string{"../../plan.json", "a b", "\x00", "\n", "\xff", "é", "/", "-a", "a%2Fb", "' OR 1=1 --",
+			strings.Repeat("a", 129)} {
+			r := httptest.NewRequest(http.MethodGet, address+url.QueryEscape(id), nil)
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, r.WithContext(auth.With(r.Context(), &auth.Caller{Workspace: "acme", Scopes: auth.Scopes})))
+			if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), `data-testid="message"`) {
+				t.Errorf("%s%q: %d", address, id, w.Code)
+			}
 		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/card"
 	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -66,6 +67,9 @@ type Dataset struct {
 // Open reads the documents of an export, whatever its state; see [Dataset.Readable]. ErrNotFound
 // where there is none.
 func Open(ctx context.Context, b *bucket.Bucket, id export.ID) (*Dataset, error) {
+	if !runs.ValidWorkspaceID(id.WorkspaceID) || !runs.ValidID(id.ExportID) {
+		return nil, fmt.Errorf("export %q: %w", id.String(), ErrNotFound)
+	}
 	d := &Dataset{folder: folder.Folder{Bucket: b, ID: id}}
 	var err error
 	if d.Plan, err = d.folder.Plan(ctx); err != nil {

@@ -30,6 +30,9 @@ func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) {
 }
 
 func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) {
+	if !runs.ValidWorkspaceID(id.WorkspaceID) || !runs.ValidID(id.ExportID) {
+		return nil, ErrNotFound
+	}
 	k := e.board.known(id)
 	if k.state != nil && (!k.requestOnly || k.unplanned) {
 		return k.state, nil
