@@ -49,6 +49,7 @@ type childConfig struct {
 	http       int
 	noPassword bool
 	ephemeral  bool
+	confined   bool
 }
 
 // childSecrets are what every user of the machine could read on the command line. The parent writes
@@ -101,6 +102,7 @@ func ChildMain(args []string) int {
 	flags.IntVar(&c.native, "native", 0, "port of the native protocol")
 	flags.IntVar(&c.http, "http", 0, "port of HTTP")
 	flags.BoolVar(&c.noPassword, "no-password", false, "let user default in without a password")
+	flags.BoolVar(&c.confined, "confined", false, "this process is confined")
 	flags.BoolVar(&c.ephemeral, "ephemeral", false, "remove the folder when the parent is gone")
 	if err := flags.Parse(args); err != nil {
 		return exitUnusable
@@ -122,6 +124,9 @@ func (c childConfig) run() error {
 	if err := syscall.Fstat(lifelineFd, &stat); err != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFIFO {
 		return fmt.Errorf("%w by hand: millrace starts this process", errUnusable)
 	}
+	if !c.confined && unconfined() == "" {
+		return fmt.Errorf("%w: confine it to its folder: %w", errUnusable, c.confine(append(os.Args, "-confined")))
+	}
 	parentGone := make(chan struct{})
 	go func() {
 		// This read blocks on a descriptor that Go's poller does not know. Only the end of the
@@ -138,6 +143,8 @@ func (c childConfig) run() error {
 	// Ctrl-C and a service manager's stop are meant for the parent, which then stops this process
 	// in order.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	// What the engine writes is for this user alone.
+	syscall.Umask(0o077)
 	// An engine that aborts would otherwise leave a core file of gigabytes.
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 
@@ -154,10 +161,10 @@ func (c childConfig) run() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(c.configPath(), []byte(c.config(secrets.token)), 0o600); err != nil {
+	if err := os.WriteFile(configName, []byte(c.config(secrets.token)), 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(c.usersPath(), []byte(c.users(secrets.passwordHash)), 0o600); err != nil {
+	if err := os.WriteFile(usersName, []byte(c.users(secrets.passwordHash)), 0o600); err != nil {
 		return err
 	}
 	engine, err := loadEngine(c.library)
@@ -191,16 +198,26 @@ func (c childConfig) run() error {
 	return nil
 }
 
-// remove deletes the folder while the engine may still write to it. It renames the folder first, so
-// that the engine creates no files in it meanwhile. It does not wait for the engine: when the
-// parent was killed, its relay has reset the connections, so the engine may abort, which takes
-// seconds.
-func (c childConfig) remove() error {
-	gone := c.dir + ".gone"
-	if err := os.Rename(c.dir, gone); err != nil {
-		return err
+// remove deletes the folder while the engine may still write to it. It renames the data first, so
+// that the engine creates few files meanwhile. It does not wait for the engine: when the parent was
+// killed, its relay has reset the connections, so the engine may abort, which takes seconds. Of the
+// folder around, this process may only remove empty folders, which os.RemoveAll cannot work with.
+func (c childConfig) remove() (err error) {
+	_ = os.Rename(dataName, "gone")
+	for range 100 {
+		entries, readErr := os.ReadDir(c.dir)
+		err = readErr
+		for _, e := range entries {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(c.dir, e.Name())))
+		}
+		if err == nil {
+			err = os.Remove(c.dir)
+		}
+		if err == nil {
+			return nil
+		}
 	}
-	return os.RemoveAll(gone)
+	return err
 }
 
 // loadEngine opens the library and returns its function `clickhouse local`. The function returns
@@ -232,16 +249,21 @@ func loadEngine(library string) (func(args []string), error) {
 	}, nil
 }
 
-func (c childConfig) configPath() string { return filepath.Join(c.dir, "config.xml") }
-func (c childConfig) usersPath() string  { return filepath.Join(c.dir, "users.xml") }
+// Names in the child's folder, in which the child runs: the engine does not take the path of every
+// folder (spaces, quotes and backslashes).
+const (
+	configName = "config.xml"
+	usersName  = "users.xml"
+	dataName   = "data"
+)
 
 // engineArgs is the command line of `clickhouse local`. Its first statements make it a server. Its
 // last statement reads standard input, which the parent keeps open, so the server keeps running.
 func (c childConfig) engineArgs() []string {
 	return []string{
 		"clickhouse",
-		"--config-file=" + c.configPath(),
-		"--path=" + filepath.Join(c.dir, "data"),
+		"--config-file=" + configName,
+		"--path=" + dataName,
 		fmt.Sprintf("--tcp_port=%d", c.native),
 		fmt.Sprintf("--http_port=%d", c.http),
 		"--listen_host=127.0.0.1",
@@ -263,7 +285,7 @@ func (c childConfig) config(token string) string {
 	return `<clickhouse>
   <macros><` + tokenMacro + `>` + escapeXML(token) + `</` + tokenMacro + `></macros>
   <timezone>UTC</timezone>
-  <users_config>` + escapeXML(c.usersPath()) + `</users_config>
+  <users_config>` + usersName + `</users_config>
 
   <!-- The parent holds the ports. -->
   <listen_reuse_port>1</listen_reuse_port>

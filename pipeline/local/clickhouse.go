@@ -242,15 +242,17 @@ func (c *ClickHouse) Run(ctx context.Context) (err error) {
 		c.native.wait()
 		c.http.hangUp()
 	}()
+	if reason := unconfined(); reason != "" {
+		c.cfg.Log.Warn("embedded clickhouse is not confined: its queries can read and write every file of this user",
+			"reason", reason)
+	}
 	return c.supervise(ctx)
 }
 
 // release releases the lock and the ephemeral folder. The relays release the ports.
 func (c *ClickHouse) release() {
 	if c.cfg.Ephemeral {
-		// The child removes the folder too, unless it was killed.
-		os.RemoveAll(c.cfg.Dir)
-		os.RemoveAll(c.cfg.Dir + ".gone")
+		os.RemoveAll(c.cfg.Dir) // the child does so too, unless it was killed
 	}
 	c.lock.Close()
 }

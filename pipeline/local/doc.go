@@ -17,5 +17,7 @@
 // Everything listens on loopback only, with one broker and one server. It is for development,
 // demonstrations and tests on one machine. ClickHouse has a password (password.go), since its
 // queries reach files, and its HTTP port refuses what a web page sends (httprelay.go). The engine's
-// own ports have the same password. Kafka has none.
+// own ports have the same password. Where the kernel offers Landlock, the child reaches nothing but
+// its folder, the engine and what describes the machine (confine_linux.go); elsewhere
+// [ClickHouse.Run] warns. Kafka has no password.
 package local
