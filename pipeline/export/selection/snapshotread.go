@@ -27,19 +27,45 @@ type SnapshotRange struct {
 func (r *SnapshotRange) shape() *Selection { return New(r.Request, export.Selection{}) }
 
 // conditions are those on the rows of the snapshot's table that are in the range.
+//
+// ClickHouse does not look for a comparison of tuples in the primary key. So what follows from it for single
+// columns is said as well: without that, each window reads all keys of the snapshot.
 func (r *SnapshotRange) conditions(b *clickhouse.Binder) []string {
 	conditions := []string{inSnapshot(b, r.Request.WorkspaceID, r.Snapshot)}
-	add := func(name, operator string, key *export.Key) {
+	add := func(name, operator string, key *export.Key) (group, startedAt string) {
 		if key == nil {
-			return
+			return "", ""
 		}
-		tuple := "(" + b.Text(name+"_group", key.Group) + ", " + b.Milli(name, key.StartedAt.UnixMilli()) + ", " +
-			b.ID(name+"_run", key.RunID) + ", " + b.ID(name+"_node", key.NodeRunID) + ")"
-		conditions = append(conditions, "("+snapshotOrder+") "+operator+" "+tuple)
+		group, startedAt = b.Text(name+"_group", key.Group), b.Milli(name, key.StartedAt.UnixMilli())
+		conditions = append(conditions, "("+snapshotOrder+") "+operator+" ("+group+", "+startedAt+", "+
+			b.ID(name+"_run", key.RunID)+", "+b.ID(name+"_node", key.NodeRunID)+")")
+		return group, startedAt
 	}
-	add("from", ">=", r.From)
-	add("to", "<", r.To)
+	fromGroup, from := add("from", ">=", r.From)
+	toGroup, to := add("to", "<", r.To)
+	oneGroup := r.From != nil && r.To != nil && r.From.Group == r.To.Group
+	switch {
+	case New(r.Request, export.Selection{}).needs.Group == record.Ungrouped:
+		conditions, oneGroup = append(conditions, "group_key = ''"), true
+	case oneGroup:
+		conditions = append(conditions, "group_key = "+fromGroup)
+	default:
+		conditions = bound(conditions, "group_key >= ", fromGroup)
+		conditions = bound(conditions, "group_key <= ", toGroup)
+	}
+	if oneGroup {
+		conditions = bound(conditions, "started_at >= ", from)
+		conditions = bound(conditions, "started_at <= ", to)
+	}
 	return conditions
+}
+
+// bound adds a condition, unless its parameter is empty.
+func bound(conditions []string, condition, parameter string) []string {
+	if parameter == "" {
+		return conditions
+	}
+	return append(conditions, condition+parameter)
 }
 
 // keysQuery selects the keys and the feedback of the range, in the order of the snapshot.

@@ -85,5 +85,5 @@ has_previous = 1 AS row_has_previous,
 previous_version AS row_previous_version,
 previous_answer AS row_previous_answer,
 previous_score AS row_previous_score
-FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String})
+FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}) AND group_key >= unhex({from_group:String}) AND group_key <= unhex({to_group:String})
 ORDER BY group_key, started_at, run_id, node_run_id;

@@ -65,5 +65,5 @@ cost_usd AS row_cost_usd,
 metadata AS row_metadata,
 system_inputs AS row_system_inputs,
 input_group AS row_input_group
-FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String})
+FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}) AND group_key >= unhex({from_group:String}) AND group_key <= unhex({to_group:String})
 ORDER BY group_key, started_at, run_id, node_run_id;

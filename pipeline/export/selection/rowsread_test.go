@@ -1,0 +1,65 @@
+package selection_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/selection"
+)
+
+// A window reads its own part of a snapshot, and not the whole, whatever its shape and the size of the snapshot.
+func TestAWindowReadsItsPartOfASnapshot(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: 120,000 rows are work for ClickHouse only")
+	}
+	const size = 10_000
+	h := newHistory(t)
+	stored := 0
+	store := func(n int) {
+		for _, table := range []string{"runs", "nodes"} {
+			columns, values := "", ""
+			if table == "nodes" {
+				columns, values = "node_id, node_run_id, ", "'solve', 'n', "
+			}
+			h.exec(fmt.Sprintf("INSERT INTO %s (workspace_id, run_id, source, app_id, %sstatus, started_at, updated_at, "+
+				"input_group, version) SELECT 'acme', concat('r', toString(%d + number)), 'recipe', 'app', %s'succeeded', "+
+				"toDateTime64('2026-01-01', 3, 'UTC') + %[3]d + number, now64(), toString(number %% 5000), 1 FROM numbers(%[5]d)",
+				table, columns, stored, values, n))
+		}
+		stored += n
+	}
+	for _, n := range []int{40_000, 80_000} {
+		store(n)
+		for name, r := range map[string]export.Request{
+			"runs":          {Purpose: export.ExportDataset, Target: export.Canonical},
+			"grouped runs":  {Purpose: export.RecipeEvaluation, Target: export.Canonical},
+			"node runs":     {Purpose: export.NodeOptimization, Target: export.Canonical, Nodes: []string{"solve"}},
+			"grouped nodes": {Purpose: export.NodeEvaluation, Target: export.Canonical, Nodes: []string{"solve"}},
+		} {
+			r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", "app"
+			id := fmt.Sprint(name, stored)
+			windows := h.freeze(id, r, export.Selection{}, int64(stored), size)
+			if len(windows) < stored/size-1 {
+				t.Fatalf("%s: %d windows of %d rows", name, len(windows), stored)
+			}
+			for i := range windows {
+				part := selection.SnapshotRange{Request: &r, Snapshot: id, From: windows[i].From}
+				if i+1 < len(windows) {
+					part.To = windows[i+1].From
+				}
+				var read uint64
+				queries := part.Queries()
+				for _, q := range queries {
+					q.SQL = "SELECT toString(count()) FROM (" + q.SQL + ")"
+					read += h.rowsRead(q)
+				}
+				// Runs are read too, and their keys twice. A read begins and ends within a granule of 8,192 rows.
+				if most := uint64(len(queries)*2-1) * (size + 2*8192 + 1000); read == 0 || read > most {
+					t.Errorf("%s: window %d of %d reads %d rows, at most %d are its own", name, i, len(windows), read, most)
+				}
+			}
+		}
+	}
+}
