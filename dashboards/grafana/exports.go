@@ -132,9 +132,12 @@ func queue() []panel {
 			"done alone.", "a failed window ends its export; *Failures by reason* has the error."},
 			units.OpsPerSecond, 8, over("sum by (outcome) (rate(millrace_export_windows_total{$}[$__rate_interval]))",
 				"{{outcome}}")),
-		lines(about{"Unfinished exports", "Exports that were asked for and have not ended.",
-			"it returns to zero.", "a floor that rises is exports that hang: find them in *Running exports*."},
-			units.Short, 8, over("max(millrace_exports_running{$})", "unfinished")),
+		lines(about{"Unfinished exports", "Exports that were asked for and have not ended, and of them those for which a " +
+			"stage tried something again in the last minute.",
+			"both return to zero.", "a floor that rises is exports that hang: find them in *Running exports*. For those that " +
+				"are tried again, their page says what fails."},
+			units.Short, 8, over("max(millrace_exports_running{$})", "unfinished"),
+			over("sum by (stage) (millrace_exports_retrying{$})", "{{stage}} tries again")),
 	}
 }
 

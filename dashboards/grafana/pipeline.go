@@ -137,13 +137,14 @@ func trouble() []panel {
 			units.Short, 8, plain(), now("topk(10, round(sum by (field) "+
 				"(increase(millrace_ingest_unknown_fields_total{$}[$__range])))) > 0",
 				"{{field}}")),
-		lines(about{"Started twice, and cleaned up", "Events that changed a run's started_at, and objects that the " +
-			"janitor removed or could not remove.",
+		lines(about{"Started twice, and cleaned up", "Events that changed a run's started_at, and objects and " +
+			"cancels without a request that the janitor removed or could not remove.",
 			"zero; a few objects after a crash.", "a changed started_at costs a row more, which hides the run's older one: " +
 				"producers must keep it. Failures of the janitor are in the log of export."},
 			units.Short, 8, over("sum(increase(millrace_ingest_started_at_conflicts_total{$}[$__rate_interval]))",
 				"started_at changed"),
 			over("sum(increase(millrace_janitor_objects_removed_total{$}[$__rate_interval]))", "objects removed"),
+			over("sum(increase(millrace_janitor_cancels_removed_total{$}[$__rate_interval]))", "cancels without a request"),
 			over("sum(increase(millrace_janitor_failures_total{$}[$__rate_interval]))", "janitor failed")),
 	}
 }

@@ -63,12 +63,17 @@ func WaitCompletion(ctx context.Context, f *live.Follower, progress func(*export
 // follow shows the progress of an export and then its end. It returns an error if the export did
 // not succeed.
 func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*export.Completion, error) {
-	bar := rowsBar(a)
+	bar, said := rowsBar(a), ""
 	completion, err := WaitCompletion(ctx, f, func(p *export.Progress) {
 		switch {
 		case c.JSON:
 			a.PrintJSON(p) //nolint:errcheck // the error of writing the completion is checked
 		case bar.bar != nil:
+			if r := p.Retrying; r != nil && r.Stage+r.Message != said {
+				said = r.Stage + r.Message
+				bar.clear()
+				fmt.Fprintln(a.Stderr, printable(describeRetrying(r)))
+			}
 			bar.total(p.RowsPlanned)
 			bar.Set(p.RowsDone)
 		default:
