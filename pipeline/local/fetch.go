@@ -95,7 +95,7 @@ func (r receipt) write(dir string) error {
 // fetch installs the library's package into a folder beside the cache, and moves it into the cache
 // when it is complete.
 func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string, error) {
-	if err := os.MkdirAll(cfg.CacheDir, 0o755); err != nil {
+	if err := os.MkdirAll(cfg.CacheDir, 0o700); err != nil {
 		return "", fmt.Errorf("make the cache folder of libchdb: %w", err)
 	}
 	line := newProgress(cfg.Progress)

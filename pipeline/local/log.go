@@ -39,7 +39,7 @@ func boundLog(path string, limit int64) error {
 	if _, err := from.Seek(-limit, io.SeekEnd); err != nil {
 		return err
 	}
-	to, err := os.Create(path + ".1")
+	to, err := os.OpenFile(path+".1", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

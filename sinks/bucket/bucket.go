@@ -8,6 +8,12 @@
 // names them is created. After a crash of the machine, an object that no manifest names may be cut
 // short. An object that a manifest names is whole (invariant 6).
 //
+// # Folders
+//
+// file:///folder?mode=0640 is a folder. Only the user of the process may read what it writes, files
+// of mode 0600 in folders of 0700, unless mode= says otherwise: of the files, and of the folders
+// accordingly, less the umask. What was written before keeps its mode.
+//
 // # S3
 //
 // s3://bucket/prefix?name=value&… is a bucket of Amazon S3, or of another store with the same API

@@ -11,7 +11,8 @@ import (
 
 func TestOpenSaysWhatIsSupported(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "/a/folder", "folder", "file://relative/folder", "file:folder", "file:///a?region=x",
+	for _, url := range []string{"", "/a/folder", "folder", "file://relative/folder", "file:folder",
+		"file:///a?region=x", "file:///a?mode=0755", "file:///a?mode=0400", "file:///a?mode=x", "file:///a?mode=0600&x=1",
 		"http://x", "\x7f:", "mem://name", "mem:///", "mem:", "mem://?a=b", "s3://key:secret@host/%zz"} {
 		b, err := Open(t.Context(), url)
 		if err == nil {
@@ -110,7 +111,7 @@ func TestS3URLsSayWhereTheStoreIs(t *testing.T) {
 
 func TestProbeRefusesAStoreThatCreatesTwice(t *testing.T) {
 	t.Parallel()
-	folder, err := openFolder(filepath.Join(t.TempDir(), "b"))
+	folder, err := openFolder(filepath.Join(t.TempDir(), "b"), defaultMode)
 	if err != nil {
 		t.Fatal(err)
 	}

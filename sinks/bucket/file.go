@@ -34,22 +34,23 @@ const (
 // atomic between processes and fails if the key exists; rename(2) would overwrite.
 type folder struct {
 	path string
-	root *os.Root // so that no symbolic link leads out of the folder
+	root *os.Root    // so that no symbolic link leads out of the folder
+	mode fs.FileMode // of new files
 
 	mu      sync.Mutex
 	durable map[string]struct{} // folders whose entries in their parents are known to be durable
 }
 
-func openFolder(path string) (*folder, error) {
-	if err := makeFolder(path); err != nil {
+func openFolder(path string, mode fs.FileMode) (*folder, error) {
+	if err := makeFolder(path, folderMode(mode)); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &folder{path: filepath.Clean(path), root: root, durable: map[string]struct{}{}}
-	if err := d.root.Mkdir(incomplete, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	d := &folder{path: filepath.Clean(path), root: root, mode: mode, durable: map[string]struct{}{}}
+	if err := d.root.Mkdir(incomplete, folderMode(mode)); err != nil && !errors.Is(err, fs.ErrExist) {
 		root.Close()
 		return nil, err
 	}
@@ -57,16 +58,20 @@ func openFolder(path string) (*folder, error) {
 	return d, nil
 }
 
+// folderMode returns the mode of folders whose files have a mode: whoever may read the files may
+// also find them.
+func folderMode(mode fs.FileMode) fs.FileMode { return mode | mode&0o444>>2 }
+
 // makeFolder makes a folder and its parents, and makes them durable.
-func makeFolder(path string) error {
+func makeFolder(path string, mode fs.FileMode) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	parent := filepath.Dir(path)
-	if err := makeFolder(parent); err != nil {
+	if err := makeFolder(parent, mode); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	f, err := os.Open(parent)
@@ -156,7 +161,7 @@ func (d *folder) newFile(ctx context.Context, key string) (*file, error) {
 		return nil, err
 	}
 	name := incomplete + "/" + rand.Text()
-	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, d.mode)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +195,7 @@ func (f *file) commit() error {
 	root := f.folder.root
 	err := root.Link(f.name, f.key)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := root.MkdirAll(path.Dir(f.key), 0o755); err != nil {
+		if err := root.MkdirAll(path.Dir(f.key), folderMode(f.folder.mode)); err != nil {
 			return err
 		}
 		err = root.Link(f.name, f.key)

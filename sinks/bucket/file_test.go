@@ -127,3 +127,36 @@ func TestFileSweptFromUnderItsWriterIsNotCommitted(t *testing.T) {
 	}
 	expectKeys(t, b, "")
 }
+
+func TestFilesAreForTheirUserAloneUnlessTheURLSaysOtherwise(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string][2]fs.FileMode{
+		"":           {0o700, 0o600},
+		"?mode=0640": {0o750, 0o640},
+		"?mode=644":  {0o755, 0o644},
+	} {
+		dir := filepath.Join(t.TempDir(), "parent", "bucket")
+		b, err := Open(t.Context(), "file://"+dir+query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		if err := b.Create(t.Context(), "exports/acme/1/manifest.json", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "exports", "acme", "1", "manifest.json")
+		for path := file; path != filepath.Dir(filepath.Dir(dir)); path = filepath.Dir(path) {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mode := want[0]
+			if path == file {
+				mode = want[1]
+			}
+			if info.Mode().Perm() != mode {
+				t.Errorf("%q: %s has mode %04o, want %04o", query, path, info.Mode().Perm(), mode)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,11 +14,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-const supported = "supported are file:///absolute/folder, s3://bucket/prefix?region=…&endpoint=… and mem://"
+const supported = "supported are file:///absolute/folder?mode=…, s3://bucket/prefix?region=…&endpoint=… and mem://"
 
 // Open returns the store at a URL:
 //
-//   - file:///absolute/folder, which is created if it does not exist;
+//   - file:///absolute/folder?mode=0600, which is created if it does not exist;
 //   - s3://bucket/prefix?name=value on S3 or a store with the same API; the package comment lists
 //     the parameters;
 //   - mem://, a new store in the memory of this process, for tests and trials.
@@ -51,11 +52,13 @@ func parse(rawURL string) (open func(ctx context.Context) (store, error), err er
 	}
 	switch u.Scheme {
 	case "file":
-		if u.Host != "" && u.Host != "localhost" || u.User != nil || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" ||
-			u.Fragment != "" {
-			return nil, errors.New("must have three slashes, an absolute path and nothing after it; " + supported)
+		mode, err := parseMode(u.RawQuery)
+		if u.Host != "" && u.Host != "localhost" || u.User != nil || !strings.HasPrefix(u.Path, "/") || u.Fragment != "" ||
+			err != nil {
+			return nil, errors.New("must have three slashes, an absolute path, and nothing after it but ?mode= with an octal " +
+				"mode of files from 0600 to 0666; " + supported)
 		}
-		return func(context.Context) (store, error) { return openFolder(u.Path) }, nil
+		return func(context.Context) (store, error) { return openFolder(u.Path, mode) }, nil
 	case "mem":
 		if rawURL != "mem://" {
 			return nil, errors.New("must have nothing after mem://; " + supported)
@@ -69,6 +72,22 @@ func parse(rawURL string) (open func(ctx context.Context) (store, error), err er
 		return func(ctx context.Context) (store, error) { return openS3(ctx, cfg) }, nil
 	}
 	return nil, fmt.Errorf("has the scheme %q; %s", u.Scheme, supported)
+}
+
+// defaultMode is the mode of files that only their user may read.
+const defaultMode fs.FileMode = 0o600
+
+// parseMode reads the parameter of the URL of a folder.
+func parseMode(query string) (fs.FileMode, error) {
+	if query == "" {
+		return defaultMode, nil
+	}
+	text, ok := strings.CutPrefix(query, "mode=")
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if !ok || err != nil || mode&^0o666 != 0 || mode&0o600 != 0o600 {
+		return 0, errors.New("not a mode of files")
+	}
+	return fs.FileMode(mode), nil
 }
 
 // s3Config is the URL of an S3 store, parsed, and the limits of its client.

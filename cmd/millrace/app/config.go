@@ -47,7 +47,7 @@ type Config struct {
 	ClickHouseDSN     string `env:"CLICKHOUSE_DSN" secret:"dsn" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol; or set CLICKHOUSE_DSN_FILE to a file that holds it. Empty = millrace local's, clickhouse://127.0.0.1:9000/millrace, with the password in its folder."`
 	ClickHouseCluster string `env:"CLICKHOUSE_CLUSTER" desc:"Cluster to create replicated, sharded tables on; empty = a single server."`
 
-	BucketURL string `env:"BUCKET_URL" desc:"Bucket that exports are written to, file:///path or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
+	BucketURL string `env:"BUCKET_URL" desc:"Bucket that exports are written to, file:///path?mode=0600 or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
 
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages of serve and local. Without AUTH_ keys it must be a loopback address."`
 	HTTPURL  string `env:"HTTP_URL" desc:"Public URL of the HTTP API and pages, for links in answers; empty = the host that a request was sent to."`

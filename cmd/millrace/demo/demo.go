@@ -61,10 +61,10 @@ func (c Command) Run(ctx context.Context, a *app.App, local LocalStack) (err err
 		if c.Dir, err = os.MkdirTemp("", "millrace-demo-"); err != nil {
 			return err
 		}
-	} else if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+	} else if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
 	}
-	logFile, err := os.Create(filepath.Join(c.Dir, "millrace.log"))
+	logFile, err := os.OpenFile(filepath.Join(c.Dir, "millrace.log"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

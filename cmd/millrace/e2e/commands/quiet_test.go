@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +19,8 @@ import (
 func TestAHealthyStackLogsNothingAboveInfo(t *testing.T) {
 	t.Parallel()
 	const runs = 1000 // a window each, so that the export does not end before it is cancelled
-	local, env := e2etest.StartLocal(t, "EXPORT_WINDOW_RECORDS=1")
+	data := filepath.Join(t.TempDir(), `a folder \ with "odd" 'names' & <more>`)
+	local, env := e2etest.StartLocalIn(t, data, "EXPORT_WINDOW_RECORDS=1")
 	api := e2etest.Endpoint{URL: local.Field(t, "pages")}
 	var lines strings.Builder
 	for i := range runs {
@@ -43,10 +48,42 @@ func TestAHealthyStackLogsNothingAboveInfo(t *testing.T) {
 	for _, page := range []string{"/copilots", "/history?source=copilot&app=desk", "/exports"} {
 		api.Get(t, page, "Accept: text/html").Want(t, http.StatusOK)
 	}
+	onlyOurs(t, data)
+	line := regexp.MustCompile(`(?m)^  curl +(.*)$`).FindStringSubmatch(local.Stdout())
+	tables, err := exec.Command("bash", "-c", line[1]).Output()
+	if err != nil || !strings.Contains(string(tables), "runs_latest\n") {
+		t.Errorf("%s: %s, %v", line, tables, err)
+	}
 	if code, _ := local.Stop(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if alarms := local.Alarms(); alarms != "" {
 		t.Errorf("the log has\n%s", alarms)
 	}
+}
+
+// onlyOurs checks that other users of the machine can read neither the folder of a stack nor what
+// is in it.
+func onlyOurs(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 4 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	for _, name := range append([]string{".", "bucket/exports"}, names(entries)...) {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %04o", name, info.Mode().Perm())
+		}
+	}
+}
+
+func names(entries []os.DirEntry) (list []string) {
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
 }

@@ -188,13 +188,19 @@ type LocalStack struct {
 // of `make test-kafka` it skips the test.
 func StartLocal(t *testing.T, settings ...string) (*LocalStack, Environment) {
 	t.Helper()
+	return StartLocalIn(t, t.TempDir(), settings...)
+}
+
+// StartLocalIn is StartLocal in a folder.
+func StartLocalIn(t *testing.T, dir string, settings ...string) (*LocalStack, Environment) {
+	t.Helper()
 	if localtest.OnKafkaCluster() {
 		t.Skip("millrace local brings its own Kafka: `make test` runs this")
 	}
 	localtest.ClickHouse(t) // skips where the engine cannot be had
 	env := Environment{"LOCAL_KAFKA_PORT=0", "LOCAL_CLICKHOUSE_PORT=0", "LOCAL_CLICKHOUSE_HTTP_PORT=0",
 		"HTTP_ADDR=127.0.0.1:0"}
-	l := &LocalStack{Process: append(env, settings...).Start(t, "local", "--data", t.TempDir())}
+	l := &LocalStack{Process: append(env, settings...).Start(t, "local", "--data", dir)}
 	l.Kafka = l.Field(t, "kafka")
 	l.DSN = l.Field(t, "clickhouse")
 	return l, Environment{"KAFKA_BROKERS=" + l.Kafka, "CLICKHOUSE_DSN=" + l.DSN,
