@@ -66,7 +66,7 @@ func (id ID) String() string { return id.WorkspaceID + "/" + id.ExportID }
 func (id ID) Key() []byte { return []byte(id.String()) }
 
 // WindowKey returns the key of a window's record in Kafka. The windows of one export have different
-// keys, so that they spread over the partitions.
+// keys, so that they spread over the partitions of the workspace, see package message.
 func (id ID) WindowKey(window int) []byte { return []byte(id.String() + "/" + strconv.Itoa(window)) }
 
 // namespace is the namespace of all UUIDs that Millrace derives,

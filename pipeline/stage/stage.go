@@ -8,7 +8,8 @@
 // it worked on. A read_committed consumer therefore sees the results once, however often the work
 // was repeated. The work itself has to be idempotent in the bucket. It happens before the
 // transaction begins, so it may take longer than a transaction may. A slot works on one record at a
-// time, so slow work delays only its own slot.
+// time, so slow work delays only its own slot; and it takes its partitions in turn, so that a backlog
+// of one delays each of the others by one batch.
 //
 //	stage.go        Stage and its slots; Config, Handler
 //	worker.go       a session: polling, working, transactions, lost partitions
@@ -70,6 +71,11 @@ const BeforeCommit = "before the transaction is committed"
 
 // transactionTimeout is how long Kafka waits for the end of a transaction.
 const transactionTimeout = 10 * time.Second
+
+// oneBatch makes a fetch return one batch, whatever its size, of the first partition in its list that
+// has one. So a slot serves its partitions in turn. A larger fetch would return the backlog of one
+// partition, and the others would wait until it is worked off.
+const oneBatch = 1
 
 // pauseAfterFailure is how long a slot waits before it begins another session.
 const pauseAfterFailure = time.Second
@@ -151,6 +157,8 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	w := &worker{stage: s}
 	options := append(s.cfg.GroupOptions(),
 		kgo.ProducerLinger(0),
+		kgo.FetchMaxBytes(oneBatch),
+		kgo.DisableFetchSessions(), // so that each fetch lists the partitions, and begins with another one
 		kgo.KeepControlRecords(), // so that the lag does not count markers of transactions that were passed
 		kgo.ConsumeTopics(s.cfg.TopicName(s.cfg.Topic)),
 		kgo.TransactionalID(transactionalID),

@@ -320,6 +320,33 @@ func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
 	}
 }
 
+func TestASlotServesItsPartitionsInTurn(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, 4)
+	const backlog, others = 40, 3
+	producer := client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for i := range backlog + others {
+		if err := producer.ProduceSync(t.Context(), &kgo.Record{Topic: in, Partition: int32(max(0, i-backlog+1)),
+			Value: fmt.Append(nil, i)}).FirstErr(); err != nil { // one by one: each is a batch
+			t.Fatal(err)
+		}
+	}
+	var order []int32
+	done := make(chan struct{})
+	start(t, New(config(t, c), func(_ context.Context, r *kgo.Record) ([]*kgo.Record, error) {
+		if order = append(order, r.Partition); len(order) == backlog+others {
+			close(done)
+		}
+		return nil, nil
+	}))
+	<-done
+	for p := range int32(others) {
+		if at := slices.Index(order, p+1); at > 2*(1+others) {
+			t.Errorf("the record of partition %d is number %d: %v", p+1, at, order)
+		}
+	}
+}
+
 func TestAMissingTopicIsNamed(t *testing.T) {
 	t.Parallel()
 	c := localtest.Kafka(t, kfake.SeedTopics(1, in))

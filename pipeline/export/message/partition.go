@@ -1,0 +1,54 @@
+package message
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/event"
+)
+
+// WorkspacePartitions is how many partitions of topic export-windows a workspace uses. Each is
+// worked on by one process at a time, so that the windows of one workspace, however many, leave the
+// other partitions to others.
+const WorkspacePartitions = 4
+
+// Partitioner returns the partitioner of the producers of this package's records: it chooses the
+// partitions of windows by their workspace, and leaves those of other records to the client.
+func Partitioner(topicPrefix string) kgo.Partitioner {
+	return &partitioner{
+		Partitioner: kgo.UniformBytesPartitioner(64<<10, true, true, nil), // the client's default
+		windows: kgo.BasicConsistentPartitioner(func(string) func(*kgo.Record, int) int {
+			return func(r *kgo.Record, n int) int { return windowPartition(r.Key, n) }
+		}),
+		topic: topicPrefix + event.TopicExportWindows,
+	}
+}
+
+type partitioner struct {
+	kgo.Partitioner
+	windows kgo.Partitioner
+	topic   string
+}
+
+// ForTopic implements [kgo.Partitioner].
+func (p *partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	if topic == p.topic {
+		return p.windows.ForTopic(topic)
+	}
+	return p.Partitioner.ForTopic(topic)
+}
+
+// windowPartition returns the partition of a window's key, of n. The keys of a workspace use
+// WorkspacePartitions of them, each with another remainder: a group that deals the partitions out
+// in turn gives them to different members.
+func windowPartition(key []byte, n int) int {
+	workspace, _, _ := bytes.Cut(key, []byte{'/'})
+	chosen, spread := sha256.Sum256(workspace), sha256.Sum256(key)
+	few := min(n, WorkspacePartitions)
+	remainder := int(binary.BigEndian.Uint16(spread[:])) % few
+	choices := (n - remainder + few - 1) / few // partitions with this remainder
+	return remainder + few*(int(binary.BigEndian.Uint16(chosen[2*remainder:]))%choices)
+}
