@@ -218,6 +218,13 @@
 // more the busier the system is, and Kafka cannot be asked. The price: an object that is created and deleted
 // with each export, and a listing before it is planned.
 //
+// 2026-11: the windows of a workspace use 4 of the 24 partitions of their topic, chosen by hash, and a slot
+// takes its partitions in turn. So extraction is isolated: however many windows a workspace has, they hold
+// up a quarter of the slots, and a window of another workspace waits for one of theirs at most where the two
+// share a slot. Planning is bounded, and not isolated: clients choose the partitions of requests, and a
+// request waits for those before it, each of which has 30 s of ClickHouse at most. The price: no more than
+// four processes work on the windows of one workspace, and a fetch returns one batch.
+//
 // 2026-11: what a stage tries again is told by a plain producer, beside the transactions of the stage: a
 // transaction would tell it when the trouble is over. Such an event has no counts, because the stage that is
 // stuck does not know them. The price: readers merge it, and consumers of the topic meet events without counts.

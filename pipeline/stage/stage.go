@@ -159,7 +159,7 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 		kgo.ProducerLinger(0),
 		kgo.FetchMaxBytes(oneBatch),
 		kgo.DisableFetchSessions(), // so that each fetch lists the partitions, and begins with another one
-		kgo.KeepControlRecords(), // so that the lag does not count markers of transactions that were passed
+		kgo.KeepControlRecords(),   // so that the lag does not count markers of transactions that were passed
 		kgo.ConsumeTopics(s.cfg.TopicName(s.cfg.Topic)),
 		kgo.TransactionalID(transactionalID),
 		kgo.TransactionTimeout(transactionTimeout),
