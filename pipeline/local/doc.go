@@ -19,5 +19,5 @@
 // queries reach files, and its HTTP port refuses what a web page sends (httprelay.go). The engine's
 // own ports have the same password. Where the kernel offers Landlock, the child reaches nothing but
 // its folder, the engine and what describes the machine (confine_linux.go); elsewhere
-// [ClickHouse.Run] warns. Kafka has no password.
+// [ClickHouse.Run] warns. Kafka has no password, and bounds what its clients take (frames.go).
 package local

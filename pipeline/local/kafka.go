@@ -62,7 +62,7 @@ func NewKafka(cfg KafkaConfig) (*Kafka, error) {
 				return nil, err // not l: a nil *TCPListener would be a Listener that is not nil
 			}
 			k.addr = l.Addr().String()
-			return l, nil
+			return newFrameListener(l, defaultFrameLimits, cfg.Log), nil
 		}),
 	}
 	if !cfg.Ephemeral {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"testing"
@@ -280,4 +281,49 @@ func TestClickHousesKafkaEngineReadsFromKafka(t *testing.T) {
 		t.Errorf("%d different records, want %d (%v)", distinct, records, err)
 	}
 	execute(t, conn, "DROP TABLE view", "DROP TABLE source")
+}
+
+// kfake allocates the length that a client claims, and panics at a request that Kafka does not have:
+// 50 connections took 22 GB, and one was the end of the process.
+func TestOneHostileClientDoesNotHarmTheBroker(t *testing.T) {
+	t.Parallel()
+	k := startKafka(t)
+	heap := func() uint64 {
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	before := heap()
+	for i := range 50 {
+		conn, err := net.Dial("tcp", k.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		claim := []byte{0x06, 0, 0, 0, 0, 0} // 96 MiB
+		if i%2 == 0 {
+			claim = []byte{0x1b, 0, 0, 0, 0, 0} // 432 MiB
+		}
+		if _, err := conn.Write(claim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unknown, err := net.Dial("tcp", k.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unknown.Close()
+	if _, err := unknown.Write([]byte{0, 0, 0, 8, 0x7f, 0xff, 0, 0, 0, 0, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unknown.Read(make([]byte, 1)); n > 0 || err == nil { // the connection is closed
+		t.Errorf("a request with an unknown key: %d bytes, %v", n, err)
+	}
+	createTopic(t, k.Addr(), "t", 1, nil)
+	if err := newClient(t, k.Addr()).ProduceSync(t.Context(), record("t", "v")).FirstErr(); err != nil {
+		t.Error(err)
+	}
+	if after := heap(); after > before+1<<30 { // other tests run at the same time
+		t.Errorf("the heap has %d MB more", (after-before)>>20)
+	}
 }
