@@ -25,6 +25,8 @@ type ops struct {
 	clickhouse *clickhouse.Metrics
 	bucket     *bucket.Metrics // nil: the role has no bucket
 	listener   net.Listener
+	scheme     string // of its URLs
+	pprof      bool   // whether profiles are served
 	readiness  readiness
 }
 
@@ -34,7 +36,14 @@ func newOps(a *app.App, role string) (*ops, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_OPS_ADDR: %w", err)
 	}
-	o := &ops{registry: prometheus.NewRegistry(), listener: listener, readiness: readiness{log: a.Log}}
+	pprof := a.Config.OpsPprof || app.IsLoopback(a.Config.OpsAddr)
+	serving, scheme, err := a.ListenOps(listener)
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	o := &ops{registry: prometheus.NewRegistry(), listener: serving, scheme: scheme, pprof: pprof,
+		readiness: readiness{log: a.Log}}
 	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newBuildInfo(role))
 	o.clickhouse = clickhouse.NewMetrics(o.registry)
@@ -55,7 +64,7 @@ func newBuildInfo(role string) prometheus.Collector {
 	return g
 }
 
-func (o *ops) url() string { return "http://" + o.listener.Addr().String() }
+func (o *ops) url() string { return o.scheme + "://" + o.listener.Addr().String() }
 
 // run serves until ctx is done.
 func (o *ops) run(ctx context.Context) error {
@@ -63,10 +72,17 @@ func (o *ops) run(ctx context.Context) error {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{Registry: o.registry}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", o.readyz)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	if o.pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	} else {
+		mux.HandleFunc("GET /debug/pprof/", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "profiles are served on a loopback address alone: set MILLRACE_OPS_PPROF=true to serve them here",
+				http.StatusForbidden)
+		})
+	}
 	defer o.readiness.close()
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { server.Close() })()

@@ -54,12 +54,13 @@ func (serveCommand) Run(ctx context.Context, a *app.App) error {
 // server is the role serve, ready to run.
 type server struct {
 	listener net.Listener
+	scheme   string // of its URLs
 	exports  *live.Exports
 	run      []func(context.Context) error
 	closing  []func()
 }
 
-func (s *server) url() string { return "http://" + s.listener.Addr().String() }
+func (s *server) url() string { return s.scheme + "://" + s.listener.Addr().String() }
 
 // close releases the connections and the listener. Call it after the server has stopped.
 func (s *server) close() {
@@ -89,10 +90,14 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	} else {
 		a.Log.Info("tokens are checked", "by", authenticator.Describe())
 	}
-	if s.listener, err = listenHTTP(a); err != nil {
+	listener, err := listenHTTP(a)
+	if err != nil {
 		return nil, err
 	}
-	s.closing = append(s.closing, func() { s.listener.Close() })
+	s.closing = append(s.closing, func() { listener.Close() })
+	if s.listener, s.scheme, err = a.ListenHTTP(listener); err != nil {
+		return nil, err
+	}
 	kafkaConfig, err := a.KafkaConfig(o.registry)
 	if err != nil {
 		return nil, err
@@ -131,8 +136,8 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 		Registry: o.registry, Ready: o.readiness.ready, Log: a.Log, Limits: a.Config.EventLimits(), Budget: a.Budget,
 	}, api.Deps{
 		Auth: authenticator, Exports: s.exports, History: runs, DSN: dsn, Bucket: b,
-		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log}, authenticator, runs,
-			s.exports),
+		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, PublicURL: a.Config.HTTPURL, Log: a.Log},
+			authenticator, runs, s.exports),
 	})
 	kafkaConfig.Name = "serve"
 	s.run = []func(context.Context) error{

@@ -47,7 +47,8 @@ import (
 type Config struct {
 	Version     string
 	TopicPrefix string
-	// PublicURL is the server's URL in links of answers; "": the host that the request was sent to.
+	// PublicURL is the server's URL in links of answers; "": the host that the request was sent to, and no
+	// signed URLs for hosts other than this machine.
 	PublicURL string
 	Producer  *kgo.Client
 	Registry  *prometheus.Registry

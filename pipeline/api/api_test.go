@@ -278,3 +278,31 @@ func TestAProblemListsTheFirstMistakesOnly(t *testing.T) {
 		t.Errorf("of 100: %s", p.Detail)
 	}
 }
+
+func TestTheHostHeaderIsNoPlaceForASignature(t *testing.T) {
+	t.Parallel()
+	base := func(a *API, host string) string {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		r.Host = host
+		url, err := a.base(r)
+		var p *Problem
+		if err != nil && (!errors.As(err, &p) || p.Status != 500 || url != "") {
+			t.Errorf("%s: %q, %v", host, url, err)
+		}
+		return url
+	}
+	for _, host := range []string{"evil.example", "127.0.0.1.evil.example", "10.0.0.1:8080", "0.0.0.0", "",
+		"localhost.evil", "127.0.0.1@evil.example", "evil.example/127.0.0.1", "[::ffff:10.0.0.1]"} {
+		if url := base(&API{}, host); url != "" {
+			t.Errorf("Host: %s makes %s", host, url)
+		}
+		if url := base(&API{cfg: Config{PublicURL: "https://millrace.example/"}}, host); url != "https://millrace.example" {
+			t.Errorf("Host: %s makes %s", host, url)
+		}
+	}
+	for _, host := range []string{"127.0.0.1:8080", "localhost", "[::1]:80"} {
+		if url := base(&API{}, host); url != "http://"+host {
+			t.Errorf("Host: %s makes %s", host, url)
+		}
+	}
+}

@@ -142,7 +142,8 @@ func (a *API) registerInsights() {
 		Tags:        []string{"Answer Insights"},
 		Summary:     "Get the job of an analytics export",
 		Description: "As in Answer Insights. URLs of files appear when the job has succeeded.",
-		Security:    security, Errors: []int{401, 403, 404, 422, 503},
+		Security:    security, Errors: []int{401, 403, 404, 422, 500, 503},
+		Middlewares: huma.Middlewares{a.requireBase},
 	}
 	huma.Register(a.api, poll, func(ctx context.Context, in *struct {
 		InsightsApp
@@ -169,6 +170,16 @@ func (a *API) registerInsights() {
 		op.Responses["200"] = &huma.Response{Description: "The job",
 			Content: map[string]*huma.MediaType{"application/json": {Schema: job}}}
 	}
+}
+
+// requireBase lets requests pass to which files can be given a URL.
+func (a *API) requireBase(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	if _, err := a.base(r); err != nil {
+		a.toProblem(ctx.Context(), err).write(w)
+		return
+	}
+	next(ctx)
 }
 
 // insightsRequest returns the export request of a body that a client of Answer Insights sends.
@@ -270,7 +281,11 @@ func insightsTime(text string, end bool) (time.Time, error) {
 func (a *API) answerJob(x *live.Export) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
-		job, err := a.job(ctx.Context(), a.base(r), x)
+		var job *InsightsJob
+		base, err := a.base(r)
+		if err == nil {
+			job, err = a.job(ctx.Context(), base, x)
+		}
 		if err != nil {
 			a.toProblem(ctx.Context(), err).write(w)
 			return

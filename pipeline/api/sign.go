@@ -119,14 +119,20 @@ func (s *signer) check(ctx context.Context, r *http.Request, u signedURL) error 
 	return nil
 }
 
-// base returns the URL under which clients reach the server.
-func (a *API) base(r *http.Request) string {
+// base returns the URL under which clients reach the server. Without a public URL it is the host that
+// the request was sent to, if that is this machine: a client can write any host, and a signed URL would
+// carry its signature there.
+func (a *API) base(r *http.Request) (string, error) {
 	if a.cfg.PublicURL != "" {
-		return strings.TrimSuffix(a.cfg.PublicURL, "/")
+		return strings.TrimSuffix(a.cfg.PublicURL, "/"), nil
+	}
+	if !isLoopback(r.Host) {
+		return "", problem(http.StatusInternalServerError, "the server does not know the URL under which its files are "+
+			"reached: its operator has to configure its public URL")
 	}
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + r.Host
+	return scheme + "://" + r.Host, nil
 }

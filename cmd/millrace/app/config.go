@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -49,9 +48,14 @@ type Config struct {
 
 	BucketURL string `env:"BUCKET_URL" desc:"Bucket that exports are written to, file:///path?mode=0600 or s3://bucket/prefix?region=…&endpoint=…; default DIR/bucket of millrace local."`
 
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages of serve and local. Without AUTH_ keys it must be a loopback address."`
-	HTTPURL  string `env:"HTTP_URL" desc:"Public URL of the HTTP API and pages, for links in answers; empty = the host that a request was sent to."`
-	OpsAddr  string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
+	HTTPAddr        string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" desc:"Address of the HTTP API and pages of serve and local. Without AUTH_ keys it must be a loopback address."`
+	HTTPURL         string `env:"HTTP_URL" desc:"Public URL of the HTTP API and pages, for links in answers. URLs of files that need no token are made only with it, or for callers on this machine; empty = the host that a request was sent to."`
+	HTTPTLSCertFile string `env:"HTTP_TLS_CERT_FILE" desc:"PEM file of the certificate of HTTP_ADDR, with its chain; with it the address speaks HTTPS. Read again when it changes."`
+	HTTPTLSKeyFile  string `env:"HTTP_TLS_KEY_FILE" desc:"PEM file of the key of that certificate."`
+	OpsAddr         string `env:"OPS_ADDR" envDefault:"127.0.0.1:0" desc:"Address of /metrics, /healthz, /readyz and /debug/pprof; port 0 picks a free one, which is printed."`
+	OpsTLSCertFile  string `env:"OPS_TLS_CERT_FILE" desc:"PEM file of the certificate of OPS_ADDR, as for HTTP_TLS_CERT_FILE."`
+	OpsTLSKeyFile   string `env:"OPS_TLS_KEY_FILE" desc:"PEM file of the key of that certificate."`
+	OpsPprof        bool   `env:"OPS_PPROF" desc:"Whether /debug/pprof answers although OPS_ADDR is no loopback address. Profiles have no password."`
 
 	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"File of a JWK Set with the public keys that check RS256, ES256 and EdDSA tokens of the HTTP API; read again when it changes."`
 	AuthJWKSURL        string `env:"AUTH_JWKS_URL" secret:"url" desc:"URL of a JWK Set, instead of a file; fetched again every five minutes, and when a token names a key that is not in the set. If it holds a password, AUTH_JWKS_URL_FILE may name a file that holds it."`
@@ -187,8 +191,11 @@ func (c *Config) check() (mistakes []error) {
 	} else if m != "" && (c.KafkaSASLUser == "" || c.KafkaSASLPassword == "") {
 		wrong("KAFKA_SASL_MECHANISM", "needs MILLRACE_KAFKA_SASL_USER and MILLRACE_KAFKA_SASL_PASSWORD")
 	}
-	if (c.KafkaTLSCertFile == "") != (c.KafkaTLSKeyFile == "") {
-		wrong("KAFKA_TLS_CERT_FILE", "needs MILLRACE_KAFKA_TLS_KEY_FILE: set both or neither")
+	for _, pair := range [][3]string{{"KAFKA", c.KafkaTLSCertFile, c.KafkaTLSKeyFile},
+		{"HTTP", c.HTTPTLSCertFile, c.HTTPTLSKeyFile}, {"OPS", c.OpsTLSCertFile, c.OpsTLSKeyFile}} {
+		if (pair[1] == "") != (pair[2] == "") {
+			wrong(pair[0]+"_TLS_CERT_FILE", "needs MILLRACE_%s_TLS_KEY_FILE: set both or neither", pair[0])
+		}
 	}
 	if !c.KafkaTLSEnabled && c.KafkaTLSCAFile+c.KafkaTLSCertFile+c.KafkaTLSServerName != "" {
 		wrong("KAFKA_TLS_ENABLED", "must be true, since other MILLRACE_KAFKA_TLS_ variables are set")
@@ -254,36 +261,6 @@ func pathless(err error) error {
 		return failed.Err
 	}
 	return err
-}
-
-// CheckHTTP returns the mistakes that matter only to commands that run the HTTP server. Without
-// keys, everybody who reaches the server may do everything. So the server must then listen on a
-// loopback address.
-func (c *Config) CheckHTTP() error {
-	if c.AuthJWKSFile+c.AuthJWKSURL+c.AuthHMACSecretFile != "" {
-		return nil
-	}
-	const keys = "MILLRACE_AUTH_JWKS_FILE, MILLRACE_AUTH_JWKS_URL or MILLRACE_AUTH_HMAC_SECRET_FILE"
-	var mistakes []error
-	if host, _, err := net.SplitHostPort(c.HTTPAddr); err != nil || !loopback(host) {
-		mistakes = append(mistakes, fmt.Errorf("MILLRACE_HTTP_ADDR: without AUTH_ keys the server listens on loopback only: "+
-			"set %s, or an address such as 127.0.0.1:8080 instead of %q", keys, c.HTTPAddr))
-	}
-	for _, v := range [][2]string{{"ISSUER", c.AuthIssuer}, {"AUDIENCE", c.AuthAudience}} {
-		if v[1] != "" {
-			mistakes = append(mistakes, fmt.Errorf("MILLRACE_AUTH_%s: tokens are not checked without keys: set %s too", v[0],
-				keys))
-		}
-	}
-	if len(mistakes) > 0 {
-		return &ExitError{ExitUsage, fmt.Errorf("the configuration has mistakes:\n%w", errors.Join(mistakes...))}
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // checkLimits checks numbers against the min and max of their tags.

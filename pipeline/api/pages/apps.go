@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
@@ -110,12 +111,16 @@ type example struct {
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]+$`)
 
 func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example {
-	host, scheme := r.Host, "http"
-	if !plainHost.MatchString(host) { // the host is part of a shell command
-		host = "127.0.0.1:8080"
-	}
-	if secure(r) {
-		scheme = "https"
+	server := strings.TrimSuffix(p.cfg.PublicURL, "/")
+	if server == "" {
+		host, scheme := r.Host, "http"
+		if !plainHost.MatchString(host) { // the host is part of a shell command
+			host = "127.0.0.1:8080"
+		}
+		if p.secure(r) {
+			scheme = "https"
+		}
+		server = scheme + "://" + host
 	}
 	app, name, question, answer := "helpdesk", "Help desk", "Which gate does my flight leave from?",
 		"From gate B12, at 14:05."
@@ -141,7 +146,7 @@ func (p *Pages) example(r *http.Request, c *auth.Caller, source string) example 
 		key = "  -H \"Authorization: Bearer $TOKEN\" \\\n"
 	}
 	return example{
-		Post: "curl " + scheme + "://" + host + "/v1/runs \\\n" + key +
+		Post: "curl " + server + "/v1/runs \\\n" + key +
 			"  -H 'Content-Type: application/json' \\\n  -d '" + pretty.String() + "'",
 		Event: string(event), Replay: "millrace replay runs.jsonl",
 	}

@@ -30,7 +30,9 @@ import (
 // Config is the configuration of the pages.
 type Config struct {
 	DefaultWorkspace string // without keys
-	Log              *slog.Logger
+	// PublicURL is the server's URL for visitors; "": the host that a page was asked of.
+	PublicURL string
+	Log       *slog.Logger
 }
 
 // Pages are handlers of the pages. A handler show… reads what its page shows and calls render… with

@@ -251,7 +251,8 @@ func TestWhatIsNoIDIsNotFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := New(Config{}, authenticator, history.New(nil, nil), live.New(live.Config{Config: kafka.Config{Log: slog.New(slog.DiscardHandler)}}, nil, b))
+	topics := kafka.Config{Log: slog.New(slog.DiscardHandler)}
+	p := New(Config{}, authenticator, history.New(nil, nil), live.New(live.Config{Config: topics}, nil, b))
 	mux := http.NewServeMux()
 	p.Register(mux.HandleFunc)
 	for _, address := range []string{"/history/run?id=", "/exports/view?id=", "/exports/row?id=",

@@ -117,7 +117,7 @@ func (p *Pages) resetWorkspace(w http.ResponseWriter, r *http.Request) {
 
 func (p *Pages) cookie(r *http.Request, name, value string) *http.Cookie {
 	return &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: secure(r)}
+		Secure: p.secure(r)}
 }
 
 func (p *Pages) clear(w http.ResponseWriter, r *http.Request, name string) {
@@ -127,8 +127,8 @@ func (p *Pages) clear(w http.ResponseWriter, r *http.Request, name string) {
 }
 
 // secure reports whether the browser uses HTTPS, to us or to a proxy before us.
-func secure(r *http.Request) bool {
-	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+func (p *Pages) secure(r *http.Request) bool {
+	return r.TLS != nil || strings.HasPrefix(p.cfg.PublicURL, "https://") || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
 // local returns the path to go to after sign-in. It is always on this server: browsers read \ as /,

@@ -53,16 +53,19 @@ func TestATokenIsKeptInACookieThatOnlyThisServerSees(t *testing.T) {
 	for name, c := range map[string]struct {
 		token  string
 		proto  string
+		public string
 		secure bool
 	}{
-		"over HTTP":     {token: good},
-		"behind HTTPS":  {token: " " + good + "\n", proto: "https", secure: true},
-		"with a scheme": {token: "Bearer " + good},
+		"over HTTP":         {token: good},
+		"with a URL":        {token: good, public: "http://millrace.example"},
+		"with an HTTPS URL": {token: good, public: "https://millrace.example", secure: true},
+		"behind HTTPS":      {token: " " + good + "\n", proto: "https", secure: true},
+		"with a scheme":     {token: "Bearer " + good},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			s.keys, s.caller, s.now = true, nil, time.Now
+			s.keys, s.caller, s.now, s.public = true, nil, time.Now, c.public
 			r := httptest.NewRequest(http.MethodPost, "/login", strings.NewReader(url.Values{"token": {c.token}}.Encode()))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Header.Set("X-Forwarded-Proto", c.proto)

@@ -102,7 +102,8 @@ func (s *stored) register(p *Pages, mux *http.ServeMux) {
 type site struct {
 	stored
 	t      *testing.T
-	keys   bool // of tokens
+	keys   bool   // of tokens
+	public string // URL
 	now    func() time.Time
 	caller *auth.Caller
 }
@@ -164,7 +165,7 @@ func (s *site) do(r *http.Request) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	p := New(Config{DefaultWorkspace: "acme"}, authenticator, nil, nil)
+	p := New(Config{DefaultWorkspace: "acme", PublicURL: s.public}, authenticator, nil, nil)
 	p.now = s.now
 	others, mux := http.NewServeMux(), http.NewServeMux()
 	p.Register(others.HandleFunc)
