@@ -71,7 +71,7 @@ bin/docker-compose-$(COMPOSE):
 	.ci/compose $(COMPOSE) $(CURDIR)/$@
 
 .ci/npm/node_modules: .ci/npm/package-lock.json
-	npm ci --prefix .ci/npm --no-audit --no-fund
+	npm ci --prefix .ci/npm --ignore-scripts --no-audit --no-fund
 	touch $@
 
 # The tools that targets name, as far as they are in npm. Their optional packages are drivers of services.

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// receipt is written beside a fetched library once the library is complete. A cached library is
-// used only while it matches its receipt.
+// receipt is written beside a fetched library once the library has the right hash, so that it need
+// not be hashed at every start.
 type receipt struct {
 	Size    int64     `json:"size"` // bytes
 	ModTime time.Time `json:"mod_time"`
@@ -32,30 +32,59 @@ func cachedDir(cacheDir string) string {
 	return filepath.Join(cacheDir, LibraryVersion+"-"+runtime.GOOS+"-"+runtime.GOARCH)
 }
 
-// cached returns the path of the cached library if it exists and matches its receipt. It compares
-// the size and modification time. If only the time differs, it reads and hashes the file once,
-// which takes half a second.
+// cached returns the path of the cached library if it is the right one, and if only this user or
+// root can change it. Where the receipt does not say so, the file is read and hashed, which takes
+// half a second.
 func cached(cacheDir string, e engine) (string, bool) {
 	dir := cachedDir(cacheDir)
 	path := filepath.Join(dir, e.file)
-	var r receipt
-	body, err := os.ReadFile(filepath.Join(dir, receiptName))
-	if err != nil || json.Unmarshal(body, &r) != nil {
-		return "", false
+	for _, p := range []string{cacheDir, dir, path} {
+		if trusted(p) != nil {
+			return "", false
+		}
 	}
 	info, err := os.Stat(path)
-	if err != nil || info.Size() != r.Size {
+	if err != nil {
 		return "", false
 	}
-	if info.ModTime().Equal(r.ModTime) {
+	r, err := readReceipt(dir)
+	if err == nil && r.SHA256 == e.sha256 && r.Size == info.Size() && r.ModTime.Equal(info.ModTime()) {
 		return path, true
 	}
 	now, err := newReceipt(path)
-	if err != nil || now.SHA256 != r.SHA256 {
+	if err != nil || now.SHA256 != e.sha256 {
 		return "", false
 	}
 	_ = now.write(dir) // without the new receipt, the next start hashes the file again
 	return path, true
+}
+
+// trusted returns an error if another user than this one and root can change a file or folder.
+func trusted(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to another user (id %d): copy it", path, stat.Uid)
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("other users may write %s (mode %04o): chmod go-w", path, mode)
+	}
+	return nil
+}
+
+// readReceipt reads the receipt in a folder, if only this user or root can have written it.
+func readReceipt(dir string) (r receipt, err error) {
+	path := filepath.Join(dir, receiptName)
+	if err := trusted(path); err != nil {
+		return r, err
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(body, &r)
 }
 
 func newReceipt(path string) (receipt, error) {
@@ -132,6 +161,15 @@ func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string
 	if err != nil {
 		return "", fmt.Errorf("fetched %s@%s, but: %w", e.npmPackage, LibraryVersion, err)
 	}
+	if r.SHA256 != e.sha256 {
+		return "", fmt.Errorf("npm fetched %s@%s, but its %s has the SHA-256 %s instead of %s: do not use it; look "+
+			"where npm fetches from", e.npmPackage, LibraryVersion, e.file, r.SHA256, e.sha256)
+	}
+	for _, p := range []string{pkg, filepath.Join(pkg, e.file)} {
+		if err := os.Chmod(p, 0o700); err != nil {
+			return "", fmt.Errorf("fetched %s@%s, but: %w", e.npmPackage, LibraryVersion, err)
+		}
+	}
 	if err := r.write(pkg); err != nil {
 		return "", fmt.Errorf("fetched %s@%s, but: %w", e.npmPackage, LibraryVersion, err)
 	}
@@ -149,10 +187,7 @@ func fetch(ctx context.Context, npm string, cfg LibraryConfig, e engine) (string
 // so npm uses the user's configuration.
 func install(ctx context.Context, npm, dir string, e engine, line *progress) error {
 	deps := map[string]string{e.npmPackage: LibraryVersion}
-	locked := map[string]string{"version": LibraryVersion}
-	if e.integrity != "" {
-		locked["integrity"] = e.integrity
-	}
+	locked := map[string]string{"version": LibraryVersion, "integrity": e.integrity}
 	files := map[string]any{
 		"package.json": map[string]any{"name": "libchdb", "version": "0.0.0", "private": true, "dependencies": deps},
 		"package-lock.json": map[string]any{

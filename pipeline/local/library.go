@@ -28,6 +28,10 @@ type LibraryConfig struct {
 	// millrace/libchdb in the user's cache folder.
 	CacheDir string
 
+	// SHA256 is the hash of the library that is fetched or cached, in hexadecimal. Empty: that of
+	// LibraryVersion. Tests give others.
+	SHA256 string
+
 	// Npm is the npm command. Empty: npm from PATH.
 	Npm string
 
@@ -36,31 +40,29 @@ type LibraryConfig struct {
 	Progress io.Writer
 }
 
-// engine is the npm package of one platform. The hash is that of the tarball as the registry
-// published it. npm refuses any other bytes. If no hash is pinned here, npm compares the bytes with
-// the hash that the registry gives.
+// engine is the npm package of one platform. The hashes pin what runs, whatever a registry or a
+// cache delivers: npm checks the package, and FindLibrary the library.
 type engine struct {
 	npmPackage string
 	file       string // the library's name inside the package
-	integrity  string
-	packed     int64 // bytes to download
-	unpacked   int64 // bytes on disk
+	integrity  string // of the package, as the registry published it
+	sha256     string // of the library, in hexadecimal
+	packed     int64  // bytes to download
+	unpacked   int64  // bytes on disk
 }
 
-// The sizes were measured on one platform, and are about the same on the others.
-const packedSize, unpackedSize = 177_817_999, 569_042_837
-
+// engines has the platforms whose library was fetched and hashed by whoever wrote the hash here. The
+// packages of linux/arm64, darwin/amd64 and darwin/arm64 (@chdb/lib-linux-arm64-gnu, -darwin-x64,
+// -darwin-arm64) could not be, so their users give a copy that they trust.
 var engines = map[string]engine{
 	"linux/amd64": {
 		npmPackage: "@chdb/lib-linux-x64-gnu",
 		file:       "libchdb.so",
 		integrity:  "sha512-XP97mMqnc5tZpKQywR8N7cLTsHNiTmHr30pC5mzo3jWmukjKn2IBa60c2B/gWUNcuFjOMjWoorQICCqBVj5wpw==",
-		packed:     packedSize,
-		unpacked:   unpackedSize,
+		sha256:     "36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b8d15bf5",
+		packed:     177_817_999,
+		unpacked:   569_042_837,
 	},
-	"linux/arm64":  {"@chdb/lib-linux-arm64-gnu", "libchdb.so", "", packedSize, unpackedSize},
-	"darwin/amd64": {"@chdb/lib-darwin-x64", "libchdb.so", "", packedSize, unpackedSize},
-	"darwin/arm64": {"@chdb/lib-darwin-arm64", "libchdb.so", "", packedSize, unpackedSize},
 }
 
 // FindLibrary returns the path of the library of the ClickHouse engine: the given copy, the cached
@@ -78,14 +80,21 @@ func FindLibrary(ctx context.Context, cfg LibraryConfig) (string, error) {
 		if !info.Mode().IsRegular() {
 			return "", fmt.Errorf("find libchdb: %s is not a file: give the path of libchdb.so itself", cfg.Path)
 		}
+		if err := trusted(cfg.Path); err != nil {
+			return "", fmt.Errorf("find libchdb: %w", err)
+		}
 		return filepath.Abs(cfg.Path)
 	}
 
 	platform := runtime.GOOS + "/" + runtime.GOARCH
 	e, ok := engines[platform]
 	if !ok {
-		return "", fmt.Errorf("%w: none is published for %s; install and run Kafka and ClickHouse instead", ErrNoLibrary,
-			platform)
+		return "", fmt.Errorf("%w: for %s Millrace knows no hash to check a download by; give the path of a libchdb that "+
+			"you trust, such as that of the npm package @chdb/lib-… of the platform at %s, or run Kafka and ClickHouse instead",
+			ErrNoLibrary, platform, LibraryVersion)
+	}
+	if cfg.SHA256 != "" {
+		e.sha256 = cfg.SHA256
 	}
 	if cfg.CacheDir == "" {
 		dir, err := os.UserCacheDir()

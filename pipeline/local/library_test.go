@@ -2,6 +2,8 @@ package local_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -44,10 +46,13 @@ mkdir -p node_modules/@chdb/lib-linux-x64-gnu
 echo engine > node_modules/@chdb/lib-linux-x64-gnu/libchdb.so
 `
 
+// engineHash is the hash of what installs installs.
+var engineHash = fmt.Sprintf("%x", sha256.Sum256([]byte("engine\n")))
+
 func TestALibraryIsFetchedOnce(t *testing.T) {
 	t.Parallel()
 	npm, runs := fakeNpm(t, installs)
-	cfg := local.LibraryConfig{CacheDir: filepath.Join(t.TempDir(), "cache"), Npm: npm}
+	cfg := local.LibraryConfig{CacheDir: filepath.Join(t.TempDir(), "cache"), Npm: npm, SHA256: engineHash}
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -87,13 +92,31 @@ func TestADamagedLibraryIsNotUsed(t *testing.T) {
 			}
 			return os.Chtimes(path, time.Time{}, time.Unix(1, 0))
 		}, 2},
-		{"no receipt", func(path string) error { return os.Remove(filepath.Join(filepath.Dir(path), "receipt.json")) }, 2},
+		{"other bytes at the same time", func(path string) error {
+			info, err := os.Stat(path)
+			return errors.Join(err, os.WriteFile(path, []byte("ENGINE\n"), 0o600),
+				os.Chtimes(path, time.Time{}, info.ModTime()), receipt(path, "ENGINE\n", info.ModTime()))
+		}, 2},
+		{"no receipt", func(path string) error { return os.Remove(filepath.Join(filepath.Dir(path), "receipt.json")) }, 1},
+		{"a receipt that others may write", func(path string) error {
+			info, err := os.Stat(path)
+			return errors.Join(err, os.WriteFile(path, []byte("ENGINE\n"), 0o600), os.Chtimes(path, time.Time{}, info.ModTime()),
+				os.Chmod(filepath.Join(filepath.Dir(path), "receipt.json"), 0o666))
+		}, 2},
+		{"others may write the library", func(path string) error { return os.Chmod(path, 0o660) }, 2},
+		{"others may write its folder", func(path string) error { return os.Chmod(filepath.Dir(path), 0o777) }, 2},
+		{"another user's", func(path string) error {
+			if os.Getuid() != 0 {
+				return os.Remove(path) // only root can give it away
+			}
+			return os.Chown(path, 65534, 65534)
+		}, 2},
 		{"gone", os.Remove, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			npm, runs := fakeNpm(t, installs)
-			cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm}
+			cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm, SHA256: engineHash}
 			path, err := local.FindLibrary(t.Context(), cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -116,10 +139,30 @@ func TestADamagedLibraryIsNotUsed(t *testing.T) {
 	}
 }
 
+// receipt writes the receipt that says that a library has these bytes.
+func receipt(path, bytes string, modTime time.Time) error {
+	body, err := json.Marshal(map[string]any{"size": len(bytes), "mod_time": modTime,
+		"sha256": fmt.Sprintf("%x", sha256.Sum256([]byte(bytes)))})
+	return errors.Join(err, os.WriteFile(filepath.Join(filepath.Dir(path), "receipt.json"), body, 0o600))
+}
+
+func TestALibraryOfAnotherHashIsRefused(t *testing.T) {
+	t.Parallel()
+	npm, _ := fakeNpm(t, installs)
+	cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm} // expects the real library
+	path, err := local.FindLibrary(t.Context(), cfg)
+	if err == nil || !strings.Contains(err.Error(), engineHash) {
+		t.Errorf("%s, %v, want an error with the hash %s", path, err, engineHash)
+	}
+	if left, err := filepath.Glob(filepath.Join(cfg.CacheDir, "*", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
 func TestAFailedFetchLeavesNothing(t *testing.T) {
 	t.Parallel()
 	npm, _ := fakeNpm(t, installs+"echo the registry is out >&2; exit 1")
-	cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm}
+	cfg := local.LibraryConfig{CacheDir: t.TempDir(), Npm: npm, SHA256: engineHash}
 	_, err := local.FindLibrary(t.Context(), cfg)
 	for _, want := range []string{"the registry is out", "npm must be >= 9", "path of a copy of",
 		"@chdb/lib-linux-x64-gnu@" + local.LibraryVersion} {
@@ -184,7 +227,11 @@ func TestAGivenLibraryIsUsedAsItIs(t *testing.T) {
 	if got, err := local.FindLibrary(t.Context(), local.LibraryConfig{Path: path}); err != nil || got != path {
 		t.Errorf("%s, %v, want %s", got, err, path)
 	}
-	for _, wrong := range []string{dir, filepath.Join(dir, "missing.so")} {
+	open := filepath.Join(dir, "open.so")
+	if err := errors.Join(os.WriteFile(open, nil, 0o600), os.Chmod(open, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{dir, filepath.Join(dir, "missing.so"), open} {
 		_, err := local.FindLibrary(t.Context(), local.LibraryConfig{Path: wrong})
 		if err == nil || !strings.Contains(err.Error(), "libchdb") || !strings.Contains(err.Error(), wrong) {
 			t.Errorf("%s: error %v, want one that names the file and libchdb", wrong, err)

@@ -78,7 +78,7 @@ type Config struct {
 	MaxClockSkew      time.Duration `env:"MAX_CLOCK_SKEW" envDefault:"24h" min:"1m" max:"87600h" desc:"How far the updated_at of a run event may be ahead of the clock; an event further ahead becomes a dead letter."`
 	MemoryBudgetBytes int64         `env:"MEMORY_BUDGET_BYTES" envDefault:"0" min:"0" max:"1099511627776" desc:"Bytes that batches, windows of exports, requests and answers of one process may take together; what does not fit waits. 0 = half of the process's memory limit, or 512 MiB without a limit."`
 
-	Libchdb   string `env:"LIBCHDB" desc:"Path of libchdb, the ClickHouse engine of millrace local; empty = fetched through npm on first use."`
+	Libchdb   string `env:"LIBCHDB" desc:"Path of libchdb, the ClickHouse engine of millrace local; empty = fetched through npm on first use, on Linux with amd64."`
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error."`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text" desc:"text or json."`
 

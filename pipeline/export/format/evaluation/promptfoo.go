@@ -34,7 +34,7 @@ var Promptfoo = format.Target{
 	Drops:   []format.Drop{dropNoQuestion},
 	Keys:    slices.Concat(format.Texts("description"), format.Documents("vars", "assert", "metadata")),
 	Formats: format.OnlyJSONL, Make: newPromptfoo,
-	Load: `npx promptfoo@latest eval --tests {file} --prompts '{{question}}{{input}}' --providers echo`,
+	Load: `npx promptfoo@0.121.20 eval --tests {file} --prompts '{{question}}{{input}}' --providers echo`,
 }
 
 // promptfoo writes test cases (https://www.promptfoo.dev/docs/configuration/test-cases).
