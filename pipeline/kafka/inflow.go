@@ -56,13 +56,3 @@ func (i *Inflow) Polled(buffered int64) {
 	defer i.mu.Unlock()
 	i.left = i.size - buffered
 }
-
-// FetchError returns the first error of a poll after which the client does not go on by itself.
-func FetchError(fetches kgo.Fetches) (first error) {
-	fetches.EachError(func(_ string, _ int32, err error) {
-		if first == nil && !errors.Is(err, errInflow) {
-			first = err
-		}
-	})
-	return first
-}

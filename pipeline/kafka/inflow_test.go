@@ -47,7 +47,7 @@ func TestAClientDecompressesLittleBeforeItIsPolled(t *testing.T) {
 	for found, most := 0, 0; found < records; {
 		fetches := client.PollFetches(ctx)
 		limit.Polled(client.BufferedFetchBytes())
-		if err := kafka.FetchError(fetches); err != nil {
+		if _, err := kafka.Oversize(fetches); err != nil {
 			t.Fatal(err)
 		}
 		n := 0

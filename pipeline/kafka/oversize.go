@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,22 @@ import (
 
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
+
+// Oversize returns the batches of a poll that decompress to more than MaxDecompress, which a
+// consumer without a group steps over by Positions, and the first of the other errors after which
+// the client does not go on by itself.
+func Oversize(fetches kgo.Fetches) (batches []*kgo.ErrDecompressTooLarge, first error) {
+	fetches.EachError(func(_ string, _ int32, err error) {
+		var oversize *kgo.ErrDecompressTooLarge
+		switch {
+		case errors.As(err, &oversize):
+			batches = append(batches, oversize)
+		case first == nil && !errors.Is(err, errInflow):
+			first = err
+		}
+	})
+	return batches, first
+}
 
 // RefuseOversize returns a record in the place of a batch that decompresses to more than
 // MaxDecompress, and why it is refused, for a dead letter. The record has no value: the records of

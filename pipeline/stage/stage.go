@@ -131,6 +131,10 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 // errRenew ends a session after which another may succeed.
 var errRenew = errors.New("the session has to be renewed")
 
+// errSteppedOver ends a session that has stepped over a batch. The next one begins without a pause:
+// a row of such batches must not cost a second each.
+var errSteppedOver = fmt.Errorf("%w: a batch was stepped over", errRenew)
+
 // slot runs one session after the other with the same transactional id, so that a new session
 // fences what is left of the session before it.
 func (s *Stage) slot(ctx context.Context, number int) error {
@@ -145,6 +149,9 @@ func (s *Stage) slot(ctx context.Context, number int) error {
 		}
 		s.metrics.sessions.Inc()
 		s.log.Warn("kafka session ended; beginning another", "error", err)
+		if errors.Is(err, errSteppedOver) {
+			continue
+		}
 		select {
 		case <-time.After(pauseAfterFailure):
 		case <-ctx.Done():

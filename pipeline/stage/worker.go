@@ -276,6 +276,8 @@ func (w *worker) skip(ctx context.Context, batch *kgo.ErrDecompressTooLarge) err
 		w.stage.shared.DeadLetter(string(refusal.Code))
 		err = kafka.SkipOversize(ctx, w.session.Client(), batch)
 	}
-	// The next session goes on behind the batch, or meets it again.
-	return fmt.Errorf("%w: %w", errRenew, errors.Join(batch, err))
+	if committed && err == nil {
+		return fmt.Errorf("%w: %w", errSteppedOver, batch) // the next session goes on behind the batch
+	}
+	return fmt.Errorf("%w: %w", errRenew, errors.Join(batch, err)) // the next session meets it again
 }

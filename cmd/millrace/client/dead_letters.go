@@ -254,21 +254,25 @@ func eachRecord(ctx context.Context, a *app.App, topic string, f func(*kgo.Clien
 	}
 	left := map[int32]int64{} // partition → the offset to stop at
 	from := map[int32]kgo.Offset{}
+	var positions kafka.Positions
 	ends.Each(func(end kadm.ListedOffset) {
 		start, _ := starts.Lookup(topic, end.Partition)
 		if start.Offset < end.Offset {
 			left[end.Partition] = end.Offset
 			from[end.Partition] = kgo.NewOffset().At(start.Offset)
+			positions.Set(kafka.Partition{Topic: topic, ID: end.Partition}, start.Offset)
 		}
 	})
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		inflow.Polled(client.BufferedFetchBytes())
-		if err := kafka.FetchError(fetches); err != nil {
+		oversize, err := kafka.Oversize(fetches)
+		if err != nil {
 			return fmt.Errorf("read topic %s: %w", topic, err)
 		}
 		for _, r := range fetches.Records() {
+			positions.Set(kafka.Partition{Topic: topic, ID: r.Partition}, r.Offset+1)
 			end, open := left[r.Partition]
 			if !open || r.Offset >= end {
 				continue
@@ -281,6 +285,17 @@ func eachRecord(ctx context.Context, a *app.App, topic string, f func(*kgo.Clien
 			if r.Offset+1 >= end {
 				delete(left, r.Partition)
 			}
+		}
+		for _, batch := range oversize {
+			r, refusal := kafka.RefuseOversize(batch)
+			a.Log.Warn("skipped", "record", kafka.Position(r), "detail", refusal.Rule)
+			positions.Set(kafka.Partition{Topic: topic, ID: batch.Partition}, batch.NextOffset)
+			if end, open := left[batch.Partition]; open && batch.NextOffset >= end {
+				delete(left, batch.Partition)
+			}
+		}
+		if len(oversize) > 0 {
+			client.SetOffsets(positions.Offsets())
 		}
 	}
 	return nil

@@ -1,9 +1,11 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -22,6 +24,9 @@ type Follower struct {
 	prefix  string
 	client  *kgo.Client
 	entries map[string]*entry // by the key of records
+	// positions are where the partitions are polled next.
+	positions kafka.Positions
+	log       *slog.Logger
 }
 
 // Follow starts to follow exports, before they are filed. Ended: the exports may have ended before;
@@ -31,26 +36,31 @@ func Follow(ctx context.Context, cfg kafka.Config, ended bool, ids ...export.ID)
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
-	f := &Follower{prefix: cfg.TopicPrefix, client: client, entries: map[string]*entry{}}
+	f := &Follower{prefix: cfg.TopicPrefix, client: client, entries: map[string]*entry{},
+		log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	for _, id := range ids {
 		f.entries[string(id.Key())] = &entry{}
 	}
 	progress, completions := cfg.TopicName(event.TopicExportProgress), cfg.TopicName(event.TopicExportCompletions)
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, progress, completions)
+	admin := kadm.NewClient(client)
+	first, err := admin.ListEndOffsets(ctx, progress, completions)
+	if err == nil && ended {
+		var starts kadm.ListedOffsets
+		if starts, err = admin.ListStartOffsets(ctx, completions); err == nil {
+			first[completions] = starts[completions]
+		}
+	}
 	if err == nil {
-		err = ends.Error()
+		err = first.Error()
 	}
 	if err != nil {
 		client.Close()
-		return nil, fmt.Errorf("find the ends of topics %s and %s: %w", progress, completions, err)
+		return nil, fmt.Errorf("find the offsets of topics %s and %s: %w", progress, completions, err)
 	}
 	from := map[string]map[int32]kgo.Offset{progress: {}, completions: {}}
-	ends.Each(func(end kadm.ListedOffset) {
-		offset := kgo.NewOffset().At(end.Offset)
-		if end.Topic == completions && ended {
-			offset = kgo.NewOffset().AtStart()
-		}
-		from[end.Topic][end.Partition] = offset
+	first.Each(func(o kadm.ListedOffset) {
+		from[o.Topic][o.Partition] = kgo.NewOffset().At(o.Offset)
+		f.positions.Set(kafka.Partition{Topic: o.Topic, ID: o.Partition}, o.Offset)
 	})
 	client.AddConsumePartitions(from)
 	return f, nil
@@ -68,9 +78,14 @@ func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := fetches.Err(); err != nil {
+		oversize, err := kafka.Oversize(fetches)
+		if err != nil {
 			return fmt.Errorf("read the topics of exports: %w", err)
 		}
+		for r := range fetches.RecordsAll() {
+			f.positions.Set(kafka.Partition{Topic: r.Topic, ID: r.Partition}, r.Offset+1)
+		}
+		f.stepOver(oversize)
 		for r := range fetches.RecordsAll() {
 			x := f.entries[string(r.Key)]
 			if x == nil || x.state != nil && x.state.Status.Final() { // what comes late on the other topic is from before
@@ -92,6 +107,18 @@ func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) 
 		}
 	}
 	return nil
+}
+
+// stepOver goes on behind batches that decompress to more than the client holds.
+func (f *Follower) stepOver(oversize []*kgo.ErrDecompressTooLarge) {
+	for _, batch := range oversize {
+		r, refusal := kafka.RefuseOversize(batch)
+		f.log.Warn("batch skipped", "record", kafka.Position(r), "detail", refusal.Rule)
+		f.positions.Set(kafka.Partition{Topic: batch.Topic, ID: batch.Partition}, batch.NextOffset)
+	}
+	if len(oversize) > 0 {
+		f.client.SetOffsets(f.positions.Offsets())
+	}
 }
 
 var errNoState = errors.New("the topic has no states")

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/kafka/kafkatest"
 )
 
 func (w *world) follow(ended bool, names ...string) *live.Follower {
@@ -78,6 +79,35 @@ func TestACommandFilesAndFollowsExportsWithKafkaAlone(t *testing.T) {
 	if err := w.follow(false, "before").Wait(ctx, func(s *export.State) error { return fmt.Errorf("%+v", s) }); !errors.Is(
 		err, context.DeadlineExceeded) {
 		t.Error(err)
+	}
+}
+
+func TestAFollowerPassesOverABatchThatDecompressesTooFar(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	oversize := func() {
+		for _, topic := range []string{event.TopicExportProgress, event.TopicExportCompletions} {
+			for partition := range int32(3) {
+				kafkatest.ProduceOversize(t, event.DefaultPrefix+topic, partition, kgo.SeedBrokers(w.kafka.ListenAddrs()...))
+			}
+		}
+	}
+	oversize()
+	p := w.plan("e", time.Now())
+	f := w.follow(false, "e")
+	oversize()
+	w.progress(p, 1)
+	oversize()
+	w.end(p, export.StatusSucceeded)
+	for _, follower := range []*live.Follower{f, w.follow(true, "e")} {
+		var last export.Status
+		err := follower.Wait(t.Context(), func(s *export.State) error {
+			last = s.Status
+			return nil
+		})
+		if err != nil || last != export.StatusSucceeded {
+			t.Errorf("%s, %v", last, err)
+		}
 	}
 }
 
