@@ -11,6 +11,7 @@ const (
 	TopicExportProgress    = "export-progress"
 	TopicExportCompletions = "export-completions"
 	TopicDeadLetters       = "dead-letters"
+	TopicAudit             = "audit"
 )
 
 // DefaultPrefix is the prefix of the names of topics and consumer groups, where none is configured.
@@ -44,6 +45,7 @@ func (l Limits) Topics() []Topic {
 		{TopicExportProgress, 6, l.configs(TopicExportProgress, "delete", week)},
 		{TopicExportCompletions, 6, l.configs(TopicExportCompletions, "compact", forever)},
 		{TopicDeadLetters, 3, l.configs(TopicDeadLetters, "delete", month)},
+		{TopicAudit, 3, l.configs(TopicAudit, "delete", month)},
 	}
 }
 

@@ -163,6 +163,7 @@ var topics = map[string]struct {
 		[]string{"dev.millrace.export.progressed.v1"}, false},
 	"millrace.export-completions": {"`workspace_id/export_id`", "6", "8388608",
 		[]string{"dev.millrace.export.completed.v1"}, false},
+	"millrace.audit":        {"`workspace_id/subject`", "3", "8388608", []string{"dev.millrace.audit.v1"}, false},
 	"millrace.dead-letters": {"The record's own key.", "3", "34603008", []string{""}, false},
 }
 

@@ -241,6 +241,24 @@ var contracts = []contract{
 			accepted_at time conditional
 			completed_at time required`,
 	},
+	{
+		eventType: "dev.millrace.audit.v1", open: true,
+		variants: `{"action": "viewed", "run_id": "0199a6b2-7c1e-7d40-9a53-0f2b6f4f8a11"}`,
+		fields: `
+			at time required
+			workspace_id text required
+			subject text required
+			on_behalf_of text nullable
+			action enum:filed|cancelled|deleted|ended|viewed|downloaded|signed_in|signed_out|refused required
+			outcome text required
+			export_id text nullable
+			run_id text nullable
+			file text nullable
+			operation text nullable
+			address text nullable
+			via enum:serve|plan|seal required
+			count count required`,
+	},
 }
 
 // The fields that runs and node runs share.

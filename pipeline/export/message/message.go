@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 )
@@ -58,6 +59,12 @@ func Completion(topicPrefix string, p *export.Plan, c *export.Completion) *kgo.R
 		topic: event.TopicExportCompletions, key: p.Key(), kind: export.TypeCompleted, at: *c.CompletedAt,
 		id: p.CompletionID(), data: c,
 	})
+}
+
+// Audit returns the record of an entry of the trail about an export.
+func Audit(topicPrefix string, p *export.Plan, e audit.Entry) *kgo.Record {
+	e.WorkspaceID, e.ExportID = p.WorkspaceID, p.ExportID
+	return e.Record(topicPrefix, export.EventSource)
 }
 
 type message struct {

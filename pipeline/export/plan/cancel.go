@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
@@ -39,8 +40,12 @@ func (s *Stage) cancel(ctx context.Context, r *kgo.Record, e *event.Event) ([]*k
 	if err != nil {
 		return nil, err
 	}
+	entry := message.Audit(s.cfg.TopicPrefix, &export.Plan{ID: c.ID}, audit.Entry{
+		ID: kafka.Position(r) + "/" + audit.Cancelled, At: time.Now(), Action: audit.Cancelled, Outcome: audit.OK,
+		Subject: c.RequestedBy, Address: kafka.Position(r), Via: export.StagePlan,
+	})
 	if p == nil {
-		return nil, s.awaitRequest(ctx, f, stored, mine)
+		return []*kgo.Record{entry}, s.awaitRequest(ctx, f, stored, mine)
 	}
 	if err := s.cfg.ReachFailpoint(BeforeCommit); err != nil {
 		return nil, err
@@ -49,7 +54,7 @@ func (s *Stage) cancel(ctx context.Context, r *kgo.Record, e *event.Event) ([]*k
 	s.cfg.Log.Info("an export is cancelled", "export", p.String(), "by_record", kafka.Position(r))
 	told := export.NewNotice(p.ID, p.Request, p.RequestedAt, r.Timestamp.UTC().Truncate(time.Millisecond))
 	told.Cancelling = true
-	return []*kgo.Record{message.Notice(s.cfg.TopicPrefix, told, p.TraceParent), s.result(p, export.Cancelled)}, nil
+	return []*kgo.Record{message.Notice(s.cfg.TopicPrefix, told, p.TraceParent), s.result(p, export.Cancelled), entry}, nil
 }
 
 // createCancel creates cancel.json and returns the cancellation in the bucket, nil where the export

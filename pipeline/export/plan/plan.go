@@ -33,6 +33,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
@@ -95,7 +96,8 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Budget = cmp.Or(cfg.Budget, defaultBudget)
 	cfg.Options = append(slices.Clone(cfg.Options), kgo.RecordPartitioner(message.Partitioner(cfg.TopicPrefix)))
 	cfg.Name, cfg.Topic = export.StagePlan, event.TopicExportRequests
-	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress}
+	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress,
+		event.TopicAudit}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel, tryCount),
 		notices: notice.New(cfg.Config.Config, export.StagePlan), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
@@ -199,7 +201,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 	} else {
 		s.metrics.count(p.Request, accepted)
 	}
-	return s.announce(p, c != nil && c.Reaches(r.Timestamp)), nil
+	return append(s.announce(p, c != nil && c.Reaches(r.Timestamp)), s.filed(p)), nil
 }
 
 // readPlan returns the plan of the export, nil where it has none.
@@ -242,6 +244,19 @@ func (s *Stage) announce(p *export.Plan, isCancelled bool) []*kgo.Record {
 		out = append(out, message.Window(s.cfg.TopicPrefix, p, i))
 	}
 	return out
+}
+
+// filed returns the entry of the trail about a request that was planned. Its time is that of a clock
+// of ours: requesters choose that of the request.
+func (s *Stage) filed(p *export.Plan) *kgo.Record {
+	e := audit.Entry{
+		ID: p.String() + "/" + audit.Filed, At: p.AcceptedAt, Action: audit.Filed, Outcome: string(export.StatusAccepted),
+		Subject: p.Request.RequestedBy, OnBehalfOf: p.Request.OnBehalfOf, Address: p.PlannedBy, Via: export.StagePlan,
+	}
+	if p.Refusal != nil {
+		e.At, e.Outcome = time.Now(), p.Refusal.Code
+	}
+	return message.Audit(s.cfg.TopicPrefix, p, e)
 }
 
 func (s *Stage) result(p *export.Plan, kind export.ResultKind) *kgo.Record {

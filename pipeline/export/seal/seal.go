@@ -33,6 +33,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
@@ -84,7 +85,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Options = append(slices.Clone(cfg.Options), kgo.RecordPartitioner(message.Partitioner(cfg.TopicPrefix)))
 	cfg.Name, cfg.Topic = export.StageSeal, event.TopicExportResults
 	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress, event.TopicExportWindows,
-		event.TopicExportCompletions}
+		event.TopicExportCompletions, event.TopicAudit}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySeal), metrics: newMetrics(cfg.Metrics),
 		notices: notice.New(cfg.Config.Config, export.StageSeal)}
 	dsn.Timer().Init(selection.QueryDrop)
@@ -278,7 +279,12 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 	w.stage.metrics.ended(c)
 	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records,
 		"fragments", c.Fragments)
-	w.out = append(w.out, message.Completion(w.stage.cfg.TopicPrefix, w.plan, c))
+	entry := audit.Entry{
+		ID: w.plan.String() + "/" + audit.Ended, At: *c.CompletedAt, Action: audit.Ended, Outcome: string(c.Status),
+		Address: w.position, Via: export.StageSeal,
+	}
+	w.out = append(w.out, message.Completion(w.stage.cfg.TopicPrefix, w.plan, c),
+		message.Audit(w.stage.cfg.TopicPrefix, w.plan, entry))
 	return nil
 }
 

@@ -36,7 +36,7 @@ func TestUnfinishedExportsAreThoseOfAllWorkspacesWithoutACompletion(t *testing.T
 		p := planned(t, id)
 		p.WorkspaceID, p.RequestedAt = workspace, now.Add(-age)
 		accepted := export.NewProgress(p, export.StatusAccepted, &export.Tally{}, p.RequestedAt)
-		rows = append(rows, row{&kgo.Record{}, &accepted.State})
+		rows = append(rows, row{record: &kgo.Record{}, state: &accepted.State})
 		return p
 	}
 	add("acme", "running", time.Hour)
@@ -44,7 +44,7 @@ func TestUnfinishedExportsAreThoseOfAllWorkspacesWithoutACompletion(t *testing.T
 	add("acme", "too-old", (unfinishedDays+1)*24*time.Hour)
 	for _, status := range []export.Status{export.StatusSucceeded, export.StatusFailed, export.StatusCancelled} {
 		c := completed(t, add("acme", string(status), 3*time.Hour), status, nil)
-		rows = append(rows, row{&kgo.Record{}, &c.State})
+		rows = append(rows, row{record: &kgo.Record{}, state: &c.State})
 	}
 	if err := appendEvents(t.Context(), s.history, rows); err != nil {
 		t.Fatal(err)

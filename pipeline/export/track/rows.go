@@ -8,20 +8,24 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// appendEvents inserts the events as one block; ClickHouse fills in ingested_at. The driver's
-// asynchronous inserts are off, because ClickHouse acknowledges them by rules of their own.
+// insertSettings turn off asynchronous inserts, because ClickHouse acknowledges them by rules of their
+// own, and the limit of partitions of a block: requesters choose the times of requests.
+var insertSettings = chgo.WithSettings(chgo.Settings{"async_insert": 0, "max_partitions_per_insert_block": 0})
+
+// appendEvents inserts the events as one block; ClickHouse fills in ingested_at.
 func appendEvents(ctx context.Context, conn driver.Conn, rows []row) error {
-	ctx = chgo.Context(ctx, chgo.WithSettings(chgo.Settings{"async_insert": 0}))
+	ctx = chgo.Context(ctx, insertSettings)
 	batch, err := conn.PrepareBatch(ctx, insertEvents())
 	if err != nil {
 		return err
 	}
 	defer batch.Close()
 	for _, r := range rows {
-		if r.state.Partial {
+		if r.state == nil || r.state.Partial {
 			continue
 		}
 		if err := batch.AppendStruct(r.state); err != nil {
@@ -36,7 +40,7 @@ func appendEvents(ctx context.Context, conn driver.Conn, rows []row) error {
 
 // appendNotices inserts what the events tell of cancels and retries.
 func appendNotices(ctx context.Context, conn driver.Conn, rows []row) error {
-	ctx = chgo.Context(ctx, chgo.WithSettings(chgo.Settings{"async_insert": 0}))
+	ctx = chgo.Context(ctx, insertSettings)
 	batch, err := conn.PrepareBatch(ctx, "INSERT INTO export_notices (workspace_id, export_id, cancelling, "+
 		"retrying_stage, retrying_code, retrying_message, retrying_since, retrying_attempts, at)")
 	if err != nil {
@@ -44,7 +48,11 @@ func appendNotices(ctx context.Context, conn driver.Conn, rows []row) error {
 	}
 	defer batch.Close()
 	for _, r := range rows {
-		s, retrying := r.state, r.state.Retrying
+		s := r.state
+		if s == nil {
+			continue
+		}
+		retrying := s.Retrying
 		switch {
 		case retrying == nil && !s.Cancelling:
 			continue
@@ -61,7 +69,19 @@ func appendNotices(ctx context.Context, conn driver.Conn, rows []row) error {
 
 // hasNotices reports whether a row has something for export_notices.
 func hasNotices(rows []row) bool {
-	return slices.ContainsFunc(rows, func(r row) bool { return r.state.Cancelling || r.state.Retrying != nil })
+	return slices.ContainsFunc(rows, func(r row) bool {
+		return r.state != nil && (r.state.Cancelling || r.state.Retrying != nil)
+	})
+}
+
+// entriesOf returns the entries of the trail.
+func entriesOf(rows []row) (entries []*audit.Entry) {
+	for _, r := range rows {
+		if r.entry != nil {
+			entries = append(entries, r.entry)
+		}
+	}
+	return entries
 }
 
 func insertEvents() string {

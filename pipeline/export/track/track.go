@@ -18,18 +18,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
+
+// topics are the topics that the stage consumes.
+var topics = []string{event.TopicExportProgress, event.TopicExportCompletions, event.TopicAudit}
 
 // maxEvents is how many events the stage inserts at once, at most.
 const maxEvents = 1000
@@ -43,7 +48,7 @@ const (
 // tryInsert is what is tried again.
 const tryInsert = "insert"
 
-// Stage consumes export-progress and export-completions.
+// Stage consumes export-progress, export-completions and audit.
 type Stage struct {
 	cfg     kafka.Config
 	dsn     *clickhouse.DSN
@@ -64,7 +69,7 @@ func New(cfg kafka.Config, dsn *clickhouse.DSN) *Stage {
 		cfg: cfg, dsn: dsn, log: cfg.Log.With("stage", export.StageTrack), retry: cfg.Retrier(tryInsert),
 		metrics: newMetrics(cfg.Metrics), shared: cfg.StageMetrics(), ready: make(chan struct{}),
 	}
-	s.lag = s.cfg.NewLag(s.metrics.lag.Set, event.TopicExportProgress, event.TopicExportCompletions)
+	s.lag = s.cfg.NewLag(s.metrics.lag.Set, topics...)
 	s.shared.Slots.Set(1)
 	dsn.Timer().Init(queryInsert, queryUnfinished)
 	return s
@@ -85,7 +90,7 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // mend.
 func (s *Stage) Run(ctx context.Context) (err error) {
 	defer func() { s.shared.Stopped(err) }()
-	err = s.cfg.RequireTopics(ctx, event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters)
+	err = s.cfg.RequireTopics(ctx, append(slices.Clone(topics), event.TopicDeadLetters)...)
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -114,8 +119,11 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 // consume consumes with one client, until ctx is done or a batch was skipped: the client does not
 // consume the partition of such a batch.
 func (s *Stage) consume(ctx context.Context) (err error) {
-	s.client, err = kgo.NewClient(append(s.cfg.GroupOptions(),
-		kgo.ConsumeTopics(s.cfg.TopicName(event.TopicExportProgress), s.cfg.TopicName(event.TopicExportCompletions)),
+	names := make([]string, len(topics))
+	for i, topic := range topics {
+		names[i] = s.cfg.TopicName(topic)
+	}
+	s.client, err = kgo.NewClient(append(s.cfg.GroupOptions(), kgo.ConsumeTopics(names...),
 		kgo.DisableAutoCommit(), kgo.ProducerLinger(0),
 		kgo.KeepControlRecords(), // so that the stage commits the offsets of markers of transactions
 		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.released), kgo.OnPartitionsLost(s.released))...)
@@ -145,9 +153,9 @@ func (s *Stage) poll(ctx context.Context) (skipped bool, err error) {
 		if r.Attrs.IsControl() {
 			continue
 		}
-		state, err := decode(r)
+		row, err := s.decode(r)
 		if err == nil {
-			rows = append(rows, row{r, state})
+			rows = append(rows, row)
 		} else if err := s.deadLetter(ctx, r, err); err != nil {
 			return false, err
 		}
@@ -179,24 +187,34 @@ func (s *Stage) skip(ctx context.Context, oversize *kgo.ErrDecompressTooLarge) e
 	return nil
 }
 
-// row is a row of export_events and the record that it came in.
+// row is what a record's event says: the state of an export, or an entry of the trail.
 type row struct {
 	record *kgo.Record
 	state  *export.State
+	entry  *audit.Entry
 }
 
-// decode returns the state in a record's event. The error is a *strictjson.Refusal.
-func decode(r *kgo.Record) (*export.State, error) {
+// decode returns what a record's event says. The error is a *strictjson.Refusal.
+func (s *Stage) decode(r *kgo.Record) (row, error) {
 	e, err := event.Decode(r)
 	if err != nil {
-		return nil, err
+		return row{}, err
 	}
 	if err := strictjson.Check(e.Data); err != nil {
-		return nil, err
+		return row{}, err
 	}
+	if r.Topic == s.cfg.TopicName(event.TopicAudit) {
+		entry, err := audit.Decode(&e)
+		return row{record: r, entry: entry}, err
+	}
+	state, err := decodeState(&e)
+	return row{record: r, state: state}, err
+}
+
+func decodeState(e *event.Event) (state *export.State, err error) {
 	var progress export.Progress
 	var completion export.Completion
-	state := &progress.State
+	state = &progress.State
 	switch e.Type {
 	case export.TypeProgressed:
 		err = json.Unmarshal(e.Data, &progress)
@@ -250,6 +268,11 @@ func (s *Stage) insert(ctx context.Context, rows []row) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
 	err := s.dsn.Timer().Time(queryInsert, func() error {
+		if entries := entriesOf(rows); len(entries) > 0 {
+			if err := audit.Insert(ctx, s.history, entries); err != nil {
+				return err
+			}
+		}
 		if hasNotices(rows) {
 			if err := appendNotices(ctx, s.history, rows); err != nil {
 				return err
