@@ -68,6 +68,7 @@
 //	columns/        every column of runs, nodes and feedback, once: name, type, accessor      (pure)
 //	sample/         the seeded generator of plausible runs                                   (pure)
 //	chatlog/        logs of chats in OpenAI's format, as run events                          (pure)
+//	audit/          the trail: who did what, when and from where
 //	budget/         the bytes that a process holds for its work, however wide the rows are    (pure)
 //	kafka/          what every consumer and producer shares; publishing run events
 //	clickhouse/     connections, settings, error classes, migrations, query parameters

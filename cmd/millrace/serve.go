@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -24,7 +26,7 @@ import (
 
 // The role serve:
 //
-//	programs, browsers ──▶ api, pages ──▶ export-requests, runs
+//	programs, browsers ──▶ api, pages ──▶ export-requests, runs, audit
 //	                           ▲
 //	                           ├── export-requests, export-progress, export-completions: live
 //	                           ├── ClickHouse: live, history
@@ -50,6 +52,9 @@ func (serveCommand) Run(ctx context.Context, a *app.App) error {
 	fmt.Fprintf(a.Stdout, "http %s\nops %s\n", s.url(), o.url())
 	return runAll(ctx, o, s.run...)
 }
+
+// auditTimeout is how long a download waits for its entry of the trail.
+const auditTimeout = 5 * time.Second
 
 // server is the role serve, ready to run.
 type server struct {
@@ -111,7 +116,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	}
 	s.closing = append(s.closing, producer.Close)
 	dsn := a.Config.DSN.Measured(o.clickhouse, "serve")
-	dsn.Timer().Init(dryrun.Query)
+	dsn.Timer().Init(dryrun.Query, audit.Query)
 	conn, err := dsn.Open()
 	if err != nil {
 		return nil, err
@@ -131,12 +136,17 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 			return nil, err
 		}
 	}
+	trail := audit.NewTrail(audit.Config{Producer: producer, TopicPrefix: a.Config.KafkaTopicPrefix,
+		Source: "millrace/serve", Timeout: auditTimeout, Registry: o.registry, Log: a.Log})
+	stored := audit.Stored{Conn: conn, Timer: dsn.Timer()}
 	handlers := api.New(api.Config{
 		Version: version(), TopicPrefix: a.Config.KafkaTopicPrefix, PublicURL: a.Config.HTTPURL, Producer: producer,
 		Registry: o.registry, Ready: o.readiness.ready, Log: a.Log, Limits: a.Config.EventLimits(), Budget: a.Budget,
+		Trail: trail,
 	}, api.Deps{
-		Auth: authenticator, Exports: s.exports, History: runs, DSN: dsn, Bucket: b,
-		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, PublicURL: a.Config.HTTPURL, Log: a.Log},
+		Auth: authenticator, Exports: s.exports, History: runs, DSN: dsn, Bucket: b, Audit: stored,
+		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, PublicURL: a.Config.HTTPURL, Trail: trail,
+			Audit: stored, Log: a.Log},
 			authenticator, runs, s.exports),
 	})
 	kafkaConfig.Name = "serve"
@@ -145,7 +155,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 		func(ctx context.Context) error { return handlers.Serve(ctx, s.listener) },
 		func(ctx context.Context) error {
 			kafkaConfig.WarnSmallTopics(ctx, event.TopicRuns) // those that events are published to
-			return nil
+			return kafkaConfig.RequireTopics(ctx, event.TopicAudit)
 		},
 	}
 	return s, nil

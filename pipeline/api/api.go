@@ -9,6 +9,7 @@
 //	events.go    the progress of an export as server-sent events
 //	files.go     preview, files, download
 //	sign.go      signed URLs, which need no token
+//	audit.go     the trail: what is written to it, and that of an export
 //	runs.go      runs, apps and nodes, as the History view shows them
 //	publish.go   run events for producers without a Kafka client
 //	insights.go  the analytics export of Answer Insights
@@ -35,6 +36,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
@@ -60,6 +62,7 @@ type Config struct {
 	// requests hold.
 	Limits event.Limits
 	Budget *budget.Budget
+	Trail  *audit.Trail
 }
 
 // Deps are the parts that the server serves.
@@ -69,6 +72,7 @@ type Deps struct {
 	History *history.Store
 	DSN     *clickhouse.DSN // of dry runs
 	Bucket  *bucket.Bucket  // of the key of signed URLs
+	Audit   audit.Stored
 	Pages   Registrar
 }
 
@@ -80,6 +84,7 @@ type API struct {
 	history *history.Store
 	dsn     *clickhouse.DSN
 	sign    *signer
+	audit   audit.Stored
 	metrics *metrics
 	api     huma.API
 	mux     routes // of the API alone
@@ -103,6 +108,7 @@ func New(cfg Config, d Deps) *API {
 	humaOnce.Do(func() { huma.NewError, huma.DefaultArrayNullable = humaProblem, false })
 	s := &API{
 		cfg: cfg, auth: d.Auth, exports: d.Exports, history: d.History, dsn: d.DSN, sign: &signer{bucket: d.Bucket},
+		audit:   d.Audit,
 		metrics: newMetrics(cfg.Registry),
 	}
 	s.mux, s.pages = routes{http.NewServeMux(), s.metrics}, routes{http.NewServeMux(), s.metrics}
@@ -112,6 +118,7 @@ func New(cfg Config, d Deps) *API {
 	s.registerExports()
 	s.registerEvents()
 	s.registerFiles()
+	s.registerAudit()
 	s.registerRuns()
 	s.registerPublish()
 	s.registerInsights()

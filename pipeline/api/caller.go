@@ -46,11 +46,13 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	if signed, ok := signedFile(r); ok && ctx.Operation().OperationID == fileOperation {
 		if err := a.sign.check(r.Context(), r, signed); err != nil {
-			a.toProblem(ctx.Context(), err).write(w)
+			p := a.toProblem(ctx.Context(), err)
+			a.refuse(r, nil, ctx.Operation(), p.Status)
+			p.write(w)
 			return
 		}
 		next(huma.WithContext(ctx, auth.With(ctx.Context(), &auth.Caller{Workspace: signed.WorkspaceID,
-			Scopes: []string{scope}})))
+			Scopes: []string{scope}, Address: auth.Address(r)})))
 		return
 	}
 	caller, err := a.auth.Caller(r)
@@ -61,12 +63,14 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 			p = problem(refusal.Status, refusal.Detail)
 			p.challenge = refusal.Challenge()
 		}
+		a.refuse(r, nil, ctx.Operation(), p.Status)
 		p.write(w)
 		return
 	}
 	if !caller.Has(scope) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="millrace", error="insufficient_scope", scope="`+scope+`"`)
 		p := problem(http.StatusForbidden, "the token does not have the scope "+scope)
+		a.refuse(r, caller, ctx.Operation(), p.Status)
 		p.write(w)
 		return
 	}

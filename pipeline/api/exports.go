@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -67,8 +68,10 @@ func (a *API) registerExports() {
 			return nil, err
 		}
 		x, err := a.exports.File(ctx, request, document, in.TraceParent)
-		if err != nil {
-			return nil, a.toError(ctx, err)
+		e := about(ctx, request.ID, audit.Filed, file.OperationID)
+		e.OnBehalfOf = request.OnBehalfOf
+		if err := a.note(ctx, e, err); err != nil {
+			return nil, err
 		}
 		return &filedExport{Location: "/v1/exports/" + x.ExportID, RetryAfter: 1, Body: x}, nil
 	})
@@ -154,8 +157,9 @@ func (a *API) registerExportEnds() {
 		Security: requireScope(auth.ExportsWrite), DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 409, 422,
 			503},
 	}, func(ctx context.Context, in *ExportPath) (*struct{ Body *live.Export }, error) {
-		x, err := a.exports.Cancel(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject)
-		return &struct{ Body *live.Export }{x}, a.toError(ctx, err)
+		id := exportID(ctx, in.ID)
+		x, err := a.exports.Cancel(ctx, id, auth.From(ctx).Subject)
+		return &struct{ Body *live.Export }{x}, a.note(ctx, about(ctx, id, audit.Cancelled, "cancel-export"), err)
 	})
 	huma.Register(a.api, huma.Operation{
 		OperationID: "delete-export", Method: http.MethodDelete, Path: "/v1/exports/{id}",
@@ -165,7 +169,9 @@ func (a *API) registerExportEnds() {
 		Security: requireScope(auth.ExportsWrite), DefaultStatus: http.StatusNoContent, Errors: []int{401, 403, 404, 409, 422,
 			503},
 	}, func(ctx context.Context, in *ExportPath) (*struct{}, error) {
-		return nil, a.toError(ctx, a.exports.Delete(ctx, exportID(ctx, in.ID), auth.From(ctx).Subject))
+		id := exportID(ctx, in.ID)
+		err := a.exports.Delete(ctx, id, auth.From(ctx).Subject)
+		return nil, a.note(ctx, about(ctx, id, audit.Deleted, "delete-export"), err)
 	})
 }
 

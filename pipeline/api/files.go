@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -45,8 +46,9 @@ func (a *API) registerFiles() {
 		ExportPath
 		N int `query:"n" minimum:"1" maximum:"200" default:"20" doc:"How many."`
 	}) (*struct{ Body *live.Preview }, error) {
-		p, err := a.exports.Preview(ctx, exportID(ctx, in.ID), in.N)
-		return &struct{ Body *live.Preview }{p}, a.toError(ctx, err)
+		id := exportID(ctx, in.ID)
+		p, err := a.exports.Preview(ctx, id, in.N)
+		return &struct{ Body *live.Preview }{p}, a.note(ctx, about(ctx, id, audit.Viewed, "preview-export"), err)
 	})
 	huma.Register(a.api, huma.Operation{
 		OperationID: fileOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/files/{key...}",
@@ -85,7 +87,7 @@ func (a *API) registerFiles() {
 		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
-			a.serveFile(w, r, f)
+			a.serveFile(w, r.WithContext(ctx.Context()), f) // which has the caller
 		}}, nil
 	})
 	huma.Register(a.api, huma.Operation{
@@ -107,7 +109,7 @@ func (a *API) registerFiles() {
 		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
-			a.serveZip(w, r, d)
+			a.serveZip(w, r.WithContext(ctx.Context()), d)
 		}}, nil
 	})
 }
@@ -174,10 +176,19 @@ func (a *API) serveFile(w http.ResponseWriter, r *http.Request, f *servedFile) {
 	if f.name == "" && f.text == nil && r.Method == http.MethodGet {
 		to, err := f.dataset.SignedURL(r.Context(), f.File, fileExpiry)
 		if err == nil {
+			err = a.downloaded(r.Context(), f.dataset.Plan.ID, f.Key, fileOperation, audit.SignedURL)
+		}
+		if err == nil {
 			http.Redirect(w, r, to, http.StatusSeeOther)
 			return
 		}
 		if !errors.Is(err, bucket.ErrNotSupported) {
+			a.toProblem(r.Context(), err).write(w)
+			return
+		}
+	}
+	if r.Method == http.MethodGet {
+		if err := a.downloaded(r.Context(), f.dataset.Plan.ID, f.Key, fileOperation, audit.OK); err != nil {
 			a.toProblem(r.Context(), err).write(w)
 			return
 		}
@@ -239,6 +250,12 @@ func attachment(name string) string {
 // serveZip sends the files without compression: they are compressed already, or the network is
 // faster than one core deflates.
 func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *files.Dataset) {
+	if r.Method != http.MethodHead {
+		if err := a.downloaded(r.Context(), d.Plan.ID, "", "download-export", audit.OK); err != nil {
+			a.toProblem(r.Context(), err).write(w)
+			return
+		}
+	}
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", attachment(zipName(d.Manifest)))
 	if r.Method == http.MethodHead {

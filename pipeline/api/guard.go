@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 )
 
 // Limits of requests.
@@ -106,6 +108,12 @@ func (a *API) withCaller(next http.Handler) http.Handler {
 		caller, err := a.auth.Caller(r)
 		if err == nil {
 			r = r.WithContext(auth.With(r.Context(), caller))
+		}
+		var refusal *auth.Refusal
+		if errors.As(err, &refusal) && !refusal.Missing() {
+			e := (&auth.Caller{Address: auth.Address(r)}).Entry(audit.Refused, "page "+r.URL.Path)
+			e.Outcome = outcome(refusal.Status)
+			a.cfg.Trail.Refuse(e)
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -128,8 +129,8 @@ func (a *API) registerInsights() {
 			return nil, err
 		}
 		x, err := a.exports.File(ctx, request, document, "")
-		if err != nil {
-			return nil, a.toError(ctx, err)
+		if err := a.note(ctx, about(ctx, request.ID, audit.Filed, create.OperationID), err); err != nil {
+			return nil, err
 		}
 		return a.answerJob(x), nil
 	})
@@ -352,6 +353,9 @@ func (a *API) succeeded(ctx context.Context, base string, x *live.Export, j *Ins
 		if err != nil {
 			return err
 		}
+	}
+	if err := a.downloaded(ctx, x.ID, "", "answer-insights-job", audit.SignedURL); err != nil {
+		return err
 	}
 	j.Status, j.PercentageDone, j.FileInfo = "SUCCESS", 100, insightsInfo{}
 	j.Message = fmt.Sprintf("ANALYTICS DATA JSON Export Completed - %d file(s) with %d total records", len(files),

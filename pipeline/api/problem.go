@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -185,6 +186,9 @@ func (a *API) toProblem(ctx context.Context, err error) *Problem {
 		return problem(http.StatusGone, "the export's files were deleted")
 	case errors.As(err, &noData):
 		return problem(http.StatusConflict, noData.Error())
+	case errors.Is(err, audit.ErrNotWritten):
+		return problem(http.StatusServiceUnavailable,
+			"the trail of downloads cannot be written, and without an entry nothing is handed out: try again")
 	case errors.Is(err, live.ErrNotAcknowledged), errors.Is(err, live.ErrBehind):
 		a.cfg.Log.Warn("Kafka does not answer", "error", err)
 		return problem(http.StatusServiceUnavailable,

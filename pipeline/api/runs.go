@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -56,7 +57,9 @@ func (a *API) registerRuns() {
 		ID string `path:"id" doc:"The run's id." pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"`
 	}) (*struct{ Body *history.Detail }, error) {
 		run, err := a.history.Run(ctx, auth.From(ctx).Workspace, in.ID)
-		return &struct{ Body *history.Detail }{run}, a.toError(ctx, err)
+		e := auth.From(ctx).Entry(audit.Viewed, "get-run")
+		e.RunID = in.ID
+		return &struct{ Body *history.Detail }{run}, a.note(ctx, e, err)
 	})
 	huma.Register(a.api, huma.Operation{
 		OperationID: "list-apps", Method: http.MethodGet, Path: "/v1/apps", Summary: "List copilots and recipes",

@@ -17,6 +17,7 @@ const (
 type Refusals struct {
 	mu        sync.Mutex
 	addresses map[string]*refusals
+	swept     time.Time // when addresses were forgotten
 }
 
 type refusals struct {
@@ -38,9 +39,10 @@ func (r *Refusals) Count(address string, now time.Time) uint64 {
 		r.addresses = map[string]*refusals{}
 	}
 	if r.addresses[address] == nil {
-		if len(r.addresses) >= maxAddresses {
+		if len(r.addresses) >= maxAddresses && now.Sub(r.swept) >= refusedEvery { // not for every call: it takes a while
+			r.swept = now
 			for known, of := range r.addresses {
-				if now.Sub(of.told) >= refusedEvery && of.count == 0 {
+				if now.Sub(of.told) >= refusedEvery {
 					delete(r.addresses, known)
 				}
 			}

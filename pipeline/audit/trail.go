@@ -29,8 +29,9 @@ type Config struct {
 
 // Trail writes entries to topic audit. It is safe for concurrent use.
 type Trail struct {
-	cfg     Config
-	entries *prometheus.CounterVec
+	cfg      Config
+	entries  *prometheus.CounterVec
+	refusals Refusals
 }
 
 // NewTrail returns a trail.
@@ -68,6 +69,14 @@ func (t *Trail) Note(e Entry) {
 		defer cancel()
 		<-acknowledged
 	}()
+}
+
+// Refuse writes an entry about a refused call, if one of its address is due, and does not wait.
+func (t *Trail) Refuse(e Entry) {
+	e.Action, e.Count = Refused, t.refusals.Count(e.Address, e.At)
+	if e.Count > 0 {
+		t.Note(e)
+	}
 }
 
 // produce returns a channel that gets the outcome.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -34,6 +35,7 @@ func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 			s.progress, s.unknown = trackedProgress(ctx, a, d.Plan)
 			s.progress.Cancelling = s.progress.Cancelling || d.Cancelling(ctx)
 		}
+		s.trail, s.noTrail = storedTrail(ctx, a, id)
 		if c.JSON {
 			return s.writeJSON(a)
 		}
@@ -64,6 +66,21 @@ type shown struct {
 	completion *export.Completion
 	progress   *export.Progress
 	unknown    error // why the current progress could not be read
+	trail      []audit.Entry
+	noTrail    error // why the trail could not be read
+}
+
+// trailShown is how many entries of the trail are shown, the newest.
+const trailShown = 20
+
+// storedTrail returns the newest entries of the trail of an export, the newest first.
+func storedTrail(ctx context.Context, a *app.App, id export.ID) ([]audit.Entry, error) {
+	conn, err := a.Config.DSN.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return audit.Stored{Conn: conn}.OfExport(ctx, id, trailShown)
 }
 
 // writeJSON writes the fields of the last event, together with the request, the files and the time
@@ -83,6 +100,7 @@ func (s shown) writeJSON(a *app.App) error {
 	if err := d.Decode(&fields); err != nil {
 		return err
 	}
+	fields["trail"] = s.trail
 	fields["request"] = s.dataset.Plan.Request
 	fields["files"] = []export.File{}
 	if m := s.dataset.Manifest; m != nil {
@@ -131,10 +149,13 @@ func (s shown) text() string {
 		t.add("written", "%s in %s, %s so far", plural(s.progress.Records, "record"), plural(s.progress.Fragments, "file"),
 			files.Size(s.progress.Bytes))
 	}
+	if s.noTrail != nil {
+		t.add("note", "the trail could not be read: %v", s.noTrail)
+	}
 	if s.unknown != nil {
 		t.add("note", "the progress could not be read: %v", s.unknown)
 	}
-	return printable(cmp.Or(r.Name, "(no name)")) + "\n" + t.String() + s.files()
+	return printable(cmp.Or(r.Name, "(no name)")) + "\n" + t.String() + s.files() + s.trailed()
 }
 
 func (s shown) status(t *sheet) {
@@ -184,6 +205,19 @@ func (s shown) ending(t *sheet) {
 	if s.dataset.Deletion == nil {
 		t.addIf("load with", c.LoadWith)
 	}
+}
+
+// trailed lists the newest entries of the trail.
+func (s shown) trailed() string {
+	if len(s.trail) == 0 {
+		return ""
+	}
+	t := table{rows: [][]string{{"  WHEN", "WHO", "WHAT", "OUTCOME", "FROM"}}}
+	for _, e := range s.trail {
+		t.rows = append(t.rows, []string{"  " + moment(e.At), printable(cmp.Or(e.Subject, "–")),
+			printable(joined(" ", e.Action, e.File)), printable(e.Outcome), printable(joined(" by ", e.Address, e.Via))})
+	}
+	return t.String()
 }
 
 // filesShown is the largest number of files listed, so that the other lines stay on the screen.

@@ -29,8 +29,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/millrace/millrace/pipeline/audit"
 )
 
 // Scopes of the contract.
@@ -73,7 +76,14 @@ type Caller struct {
 	Workspace string
 	Subject   string // sub of the token; "" without keys
 	Scopes    []string
-	Keyless   bool // there are no keys: a caller may give any name
+	Keyless   bool   // there are no keys: a caller may give any name
+	Address   string // of the network, without port
+}
+
+// Entry returns an entry of the trail about what the caller does now.
+func (c *Caller) Entry(action, operation string) audit.Entry {
+	return audit.Entry{At: time.Now(), WorkspaceID: c.Workspace, Subject: c.Subject, Address: c.Address, Action: action,
+		Outcome: audit.OK, Operation: operation, Via: "serve"}
 }
 
 // Has reports whether the caller has a scope.
@@ -152,6 +162,9 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string { return r.Detail }
+
+// Missing reports that there is no token at all.
+func (r *Refusal) Missing() bool { return r.missing }
 
 // Challenge is the header WWW-Authenticate of a response with status 401; "" for other statuses.
 // See RFC 6750, section 3.

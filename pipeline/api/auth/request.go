@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,7 +38,17 @@ func (a *Authenticator) Caller(r *http.Request) (*Caller, error) {
 			return nil, &Refusal{Status: http.StatusForbidden, Detail: WorkspaceHeader + " is not the workspace of the token"}
 		}
 	}
+	caller.Address = Address(r)
 	return caller, nil
+}
+
+// Address returns the address of the network that a request comes from, without the port.
+func Address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // anybody is the caller where there are no keys.
@@ -59,7 +70,8 @@ func (a *Authenticator) anybody(r *http.Request) (*Caller, error) {
 	if !runs.ValidWorkspaceID(workspace) {
 		return bad(workspaceRule)
 	}
-	return &Caller{Workspace: workspace, Scopes: slices.Clone(Scopes), Keyless: true}, nil
+	return &Caller{Workspace: workspace, Scopes: slices.Clone(Scopes), Keyless: true,
+		Address: Address(r)}, nil
 }
 
 // bearer finds the token of a request.

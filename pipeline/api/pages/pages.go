@@ -11,6 +11,7 @@
 //	history.go    History; filters.go the filters in its address, form.go the data of its export form
 //	run.go        one run; timeline.go its node runs
 //	exports.go    Dataset Exports; preview.go the records of one
+//	trail.go      the trail of an export
 //	docs.go       the documents of the repository, under /docs
 //	document.go   JSON as a tree; chat.go as a conversation
 //	text.go       numbers, times and sizes for people
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 )
@@ -32,7 +34,15 @@ type Config struct {
 	DefaultWorkspace string // without keys
 	// PublicURL is the server's URL for visitors; "": the host that a page was asked of.
 	PublicURL string
+	Trail     Trail
+	Audit     audit.Stored
 	Log       *slog.Logger
+}
+
+// Trail takes what visitors do, see [audit.Trail].
+type Trail interface {
+	Note(audit.Entry)
+	Refuse(audit.Entry)
 }
 
 // Pages are handlers of the pages. A handler show… reads what its page shows and calls render… with
@@ -72,6 +82,7 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("GET /exports", p.page(auth.ExportsRead, p.showExports))
 	handle("GET /exports/row", p.page(auth.ExportsRead, p.showExportRow))
 	handle("GET /exports/view", p.page(auth.ExportsRead, p.showPreview))
+	handle("GET /exports/audit", p.page(auth.ExportsRead, p.showTrail))
 	p.registerDocuments(handle)
 	handle("GET /login", p.showLogin)
 	handle("POST /login", p.login)

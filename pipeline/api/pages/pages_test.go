@@ -21,7 +21,7 @@ import (
 // everyPage are addresses of all pages that are there.
 var everyPage = []string{
 	"/copilots", "/recipes", "/history?source=copilot&app=helpdesk", "/history/run?id=r1", "/exports",
-	"/exports/row?id=e1", "/exports/view?id=e1",
+	"/exports/row?id=e1", "/exports/view?id=e1", "/exports/audit?id=e1",
 }
 
 func TestNoPageHasWhatThePolicyForbids(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/live"
 )
@@ -45,6 +46,9 @@ func (p *Pages) showPreview(w http.ResponseWriter, r *http.Request, c *auth.Call
 	if err != nil {
 		return err
 	}
+	viewed := c.Entry(audit.Viewed, "page /exports/view")
+	viewed.ExportID = e.ExportID
+	p.cfg.Trail.Note(viewed)
 	return p.renderPreview(w, r, c, e, preview, n)
 }
 

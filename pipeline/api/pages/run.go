@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -37,6 +38,9 @@ func (p *Pages) showRun(w http.ResponseWriter, r *http.Request, c *auth.Caller) 
 	if err != nil {
 		return err
 	}
+	e := c.Entry(audit.Viewed, "page /history/run")
+	e.RunID = run.RunID
+	p.cfg.Trail.Note(e)
 	return p.renderRun(w, r, run)
 }
 

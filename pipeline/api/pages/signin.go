@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
@@ -57,11 +58,17 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 		p.renderLogin(w, r, http.StatusUnprocessableEntity, loginForm{Next: next, Error: "Paste your token."})
 		return
 	}
-	_, expiry, err := p.auth.Check(token)
+	caller, expiry, err := p.auth.Check(token)
 	if err != nil {
+		stranger := auth.Caller{Address: auth.Address(r)}
+		e := stranger.Entry(audit.Refused, "page /login")
+		e.Outcome = "unauthorized"
+		p.cfg.Trail.Refuse(e)
 		p.renderLogin(w, r, http.StatusUnauthorized, loginForm{Next: next, Error: sentence(err.Error())})
 		return
 	}
+	caller.Address = auth.Address(r)
+	p.cfg.Trail.Note(caller.Entry(audit.SignedIn, "page /login"))
 	c := p.cookie(r, auth.TokenCookie, token)
 	if !expiry.IsZero() {
 		c.MaxAge = max(1, int(expiry.Sub(p.now()).Seconds()))
@@ -71,6 +78,9 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
+	if caller := auth.From(r.Context()); caller != nil && !p.auth.Keyless() {
+		p.cfg.Trail.Note(caller.Entry(audit.SignedOut, "page /logout"))
+	}
 	p.clear(w, r, auth.TokenCookie)
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }

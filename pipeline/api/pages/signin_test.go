@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,5 +211,20 @@ func TestABadWorkspaceCookieIsTakenAway(t *testing.T) {
 	if k := r.Cookies; r.Status != http.StatusBadRequest || len(k) != 1 || k[0].Name != auth.WorkspaceCookie ||
 		k[0].MaxAge >= 0 {
 		t.Errorf("%d %v", r.Status, k)
+	}
+}
+
+func TestSignInAndSignOutAreInTheTrail(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.keys, s.caller = true, nil
+	s.post("/login", url.Values{"token": {token(time.Now().Add(time.Hour))}})
+	s.post("/login", url.Values{"token": {"a.b.c"}})
+	s.post("/logout", nil) // nobody is signed in
+	s.caller = &auth.Caller{Workspace: "acme", Subject: "mia", Address: "192.0.2.7"}
+	s.post("/logout", nil)
+	want := trailOf{"signed_in ok mia 192.0.2.1", "refused unauthorized  192.0.2.1", "signed_out ok mia 192.0.2.7"}
+	if !slices.Equal(s.trail, want) {
+		t.Errorf("the trail is %q", s.trail)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/auth/authtest"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
@@ -37,7 +38,8 @@ type stored struct {
 	run     history.Detail
 	exports live.Page
 	preview []string // the records of every export
-	err     error    // instead of all that
+	entries []audit.Entry
+	err     error // instead of all that
 }
 
 func (s *stored) appsOf(source string) (found []history.App) {
@@ -96,6 +98,9 @@ func (s *stored) register(p *Pages, mux *http.ServeMux) {
 		n := wantedRecords(r.URL.Query())
 		return p.renderPreview(w, r, c, &s.exports.Exports[0], s.previewOf(n), n)
 	})
+	show("GET /exports/audit", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
+		return p.renderTrail(w, r, &s.exports.Exports[0], s.entries)
+	})
 }
 
 // site is the pages for one caller.
@@ -106,7 +111,17 @@ type site struct {
 	public string // URL
 	now    func() time.Time
 	caller *auth.Caller
+	trail  trailOf
 }
+
+// trailOf keeps what visitors did: action, outcome, subject and address.
+type trailOf []string
+
+func (t *trailOf) Note(e audit.Entry) {
+	*t = append(*t, strings.Join([]string{e.Action, e.Outcome, e.Subject, e.Address}, " "))
+}
+
+func (t *trailOf) Refuse(e audit.Entry) { t.Note(e) }
 
 // newSite is without keys, and has a copilot with a run, and an export.
 func newSite(t *testing.T) *site {
@@ -126,6 +141,8 @@ func newSite(t *testing.T) *site {
 				Days: []history.Day{{Date: "2026-11-24"}, {Date: "2026-11-25", Runs: 40}}, Runs: 1234, Succeeded: 1199, Failed: 1,
 				ThumbsUp: 7, ThumbsDown: 2,
 			}, {Source: "recipe", AppID: "summarize", LastRunAt: noon}},
+			entries: []audit.Entry{{At: noon, Action: audit.Downloaded, Outcome: audit.SignedURL, File: "data/<script>.jsonl",
+				Subject: "<script>alert(2)</script>", Address: "192.0.2.7", Via: "serve"}},
 			runs: history.Page{Runs: []history.Run{run}},
 			run: history.Detail{
 				Run: run, Inputs: json.RawMessage(`{"text":"</pre><script>x</script>"}`), UpdatedAt: noon,
@@ -165,7 +182,7 @@ func (s *site) do(r *http.Request) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	p := New(Config{DefaultWorkspace: "acme", PublicURL: s.public}, authenticator, nil, nil)
+	p := New(Config{DefaultWorkspace: "acme", PublicURL: s.public, Trail: &s.trail}, authenticator, nil, nil)
 	p.now = s.now
 	others, mux := http.NewServeMux(), http.NewServeMux()
 	p.Register(others.HandleFunc)

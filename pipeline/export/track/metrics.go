@@ -31,10 +31,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		events: kafka.Register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "millrace", Subsystem: export.StageTrack, Name: "events_total",
-			Help: "Progress and completion events, by outcome: stored, dead_letter.",
+			Help: "Progress and completion events and entries of the trail, by outcome: stored, dead_letter.",
 		}, []string{"outcome"})),
 		lag: gauge("track_lag_seconds",
-			"Seconds since the oldest progress or completion event that is not in ClickHouse yet; 0 without one."),
+			"Seconds since the oldest event about exports or entry of the trail that is not in ClickHouse yet; 0 without one."),
 		running: gauge("exports_running",
 			"Exports that were accepted and have not ended. Every process of role export tells the number of all of them."),
 		oldest: gauge("export_oldest_unfinished_seconds",

@@ -1,12 +1,13 @@
 // Package track is the stage that stores the state of exports in ClickHouse: it appends every
 // progress and completion event to export_events. The view exports folds the events into one row an
-// export.
+// export. It also stores the trail.
 //
 //	export-progress ────┬──▶ track ──▶ export_events ──▶ view exports
-//	export-completions ─┘      └─────▶ dead-letters
+//	export-completions ─┤      ├─────▶ audit
+//	audit ──────────────┘      └─────▶ dead-letters
 //
 // The stage commits offsets after the insert. A crash between the two appends events again; the
-// view exports ignores the repetition.
+// view exports and table audit ignore the repetition.
 //
 //	track.go   the stage
 //	rows.go    inserting into export_events

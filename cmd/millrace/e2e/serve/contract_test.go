@@ -161,6 +161,7 @@ func TestServeKeepsTheContract(t *testing.T) {
 			"what is no good token opens nothing":                     attacksOpenNothing,
 			"a token opens one workspace":                             tokensOpenOneWorkspace,
 			"a token opens what its scopes say":                       scopesOpenTheirRoutes,
+			"what callers do is in the trail":                         trailsAreKept,
 			"Answer Insights: one file of 150 records":                insightsOneFile,
 			"Answer Insights: 400 records in three files":             insightsThreeFiles,
 			"Answer Insights: names of files":                         insightsNames,
