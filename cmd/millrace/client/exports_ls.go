@@ -10,7 +10,9 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/sinks/bucket"
 )
 
 // ExportsLs is the command line of millrace exports ls.
@@ -39,12 +41,7 @@ func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 		return fmt.Errorf("list the exports: %w", err)
 	}
 	if c.JSON {
-		for _, x := range page.Exports {
-			if err := a.PrintJSON(x); err != nil {
-				return err
-			}
-		}
-		return nil
+		return printStates(ctx, a, page.Exports)
 	}
 	if len(page.Exports) == 0 {
 		_, err := fmt.Fprintf(a.Stdout, "No exports in workspace %s yet. File one:\n\n  millrace request --workspace %s "+
@@ -62,6 +59,23 @@ func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 		_, err = fmt.Fprintf(a.Stdout, "These are the newest %d; -n shows more.\n", c.N)
 	}
 	return err
+}
+
+// printStates prints exports as JSON. How to load one is there if the bucket has its manifest.
+func printStates(ctx context.Context, a *app.App, list []live.Export) error {
+	b, err := bucket.Open(ctx, a.Config.BucketURL)
+	if err == nil {
+		defer b.Close()
+	}
+	for _, x := range list {
+		if b == nil || files.Derive(ctx, b, &x.State) != nil {
+			x.LoadWith = "" // that of an event is none of ours
+		}
+		if err := a.PrintJSON(x); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exportCells returns the cells of a row.

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/sinks/bucket"
 )
 
 // publishTimeout bounds the time in which Kafka must acknowledge a request or a cancel.
@@ -60,6 +61,26 @@ func WaitCompletion(ctx context.Context, f *live.Follower, progress func(*export
 	return c, err
 }
 
+// verifyTimeout bounds the look at the bucket after an export has ended.
+const verifyTimeout = 10 * time.Second
+
+// Verify replaces the address of the manifest and the command that loads the files, which a person
+// may follow or run, by those of the bucket, see [files.Derive]. Without the bucket there are none.
+func Verify(ctx context.Context, a *app.App, c *export.Completion) {
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	c.LoadWith, c.ManifestURI = "", ""
+	b, err := bucket.Open(ctx, a.Config.BucketURL)
+	if err == nil {
+		defer b.Close()
+		err = files.Derive(ctx, b, &c.State)
+	}
+	if err != nil {
+		a.Log.Warn("how to load the files is not shown, because the manifest in MILLRACE_BUCKET_URL could not be verified",
+			"error", err)
+	}
+}
+
 // follow shows the progress of an export and then its end. It returns an error if the export did
 // not succeed.
 func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*export.Completion, error) {
@@ -91,6 +112,9 @@ func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*exp
 		return nil, errors.New("stopped watching; the export goes on")
 	case err != nil:
 		return nil, err
+	}
+	Verify(ctx, a, completion)
+	switch {
 	case c.JSON:
 		err = a.PrintJSON(completion)
 	default:

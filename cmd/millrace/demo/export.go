@@ -131,6 +131,7 @@ func fileAll(ctx context.Context, a *app.App, requests []client.Request) ([]*exp
 		return nil, err
 	}
 	for _, c := range completions {
+		client.Verify(ctx, a, c)
 		fmt.Fprintf(a.Stdout, "\n%s, %s\n%s", c.Name, c.Purpose, client.DescribeCompletion(c))
 		if c.Status != export.StatusSucceeded {
 			return nil, &app.ExitError{Code: app.ExitExportFailed, Err: client.DescribeFailure(c.Failure())}

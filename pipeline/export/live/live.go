@@ -98,6 +98,7 @@ type Exports struct {
 
 	mu      sync.Mutex
 	deleted map[export.ID]*export.Deletion // a cache; a deletion is final
+	derived map[export.ID]*export.State    // a cache of what was derived from manifests, which never change
 }
 
 // New returns exports that know what ClickHouse and the bucket have. They know what the topics tell
@@ -115,6 +116,7 @@ func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 			Timeout: cfg.Timeout},
 		stored: Stored{conn, cfg.Timer}, bucket: b, tail: newTail(), ready: make(chan struct{}),
 		board: board{entries: map[export.ID]*entry{}, now: cfg.Now}, deleted: map[export.ID]*export.Deletion{},
+		derived: map[export.ID]*export.State{},
 	}
 }
 

@@ -26,7 +26,7 @@ func (e *Exports) Get(ctx context.Context, id export.ID) (*Export, error) {
 		return nil, err
 	}
 	x := &Export{State: *state}
-	return x, e.markDeleted(ctx, x)
+	return x, e.finish(ctx, x)
 }
 
 func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) {
@@ -170,7 +170,7 @@ func (e *Exports) List(ctx context.Context, q Query) (*Page, error) {
 	case last != nil:
 		page.Next = last.cursor()
 	}
-	return page, e.markAllDeleted(ctx, page.Exports)
+	return page, e.finishAll(ctx, page.Exports)
 }
 
 // overlay lays the states of the board over those of a page from ClickHouse. The page is what comes
@@ -203,17 +203,54 @@ func (e *Exports) overlay(q *Query, stored []export.State, after, last *position
 // maxLookups is how many folders are read at a time.
 const maxLookups = 16
 
-func (e *Exports) markAllDeleted(ctx context.Context, list []Export) error {
+func (e *Exports) finishAll(ctx context.Context, list []Export) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxLookups)
 	for i := range list {
-		group.Go(func() error { return e.markDeleted(ctx, &list[i]) })
+		group.Go(func() error { return e.finish(ctx, &list[i]) })
 	}
 	return group.Wait()
 }
 
-// maxDeleted bounds the deletions that are kept in memory.
-const maxDeleted = 20_000
+// finish adds to the state of an export what only the bucket tells.
+func (e *Exports) finish(ctx context.Context, x *Export) error {
+	if err := e.derive(ctx, &x.State); err != nil {
+		return err
+	}
+	return e.markDeleted(ctx, x)
+}
+
+// derive is [files.Derive], for states of which few are new. A state that tells of another manifest
+// than there is stays without a command.
+func (e *Exports) derive(ctx context.Context, s *export.State) error {
+	e.mu.Lock()
+	known := e.derived[s.ID]
+	e.mu.Unlock()
+	if known != nil && known.Status == s.Status && known.ManifestSHA256 == s.ManifestSHA256 {
+		s.ManifestURI, s.LoadWith = known.ManifestURI, known.LoadWith
+		return nil
+	}
+	err := files.Derive(ctx, e.bucket, s)
+	if errors.Is(err, files.ErrUnverified) {
+		e.cfg.Log.Warn("an event tells of a manifest that is not there: who else writes topic export-completions?",
+			"export", s.ID.String(), "error", err)
+		return nil
+	}
+	if err != nil || s.Status != export.StatusSucceeded {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.derived) >= maxCached {
+		clear(e.derived)
+	}
+	e.derived[s.ID] = &export.State{Status: s.Status, ManifestURI: s.ManifestURI, ManifestSHA256: s.ManifestSHA256,
+		LoadWith: s.LoadWith}
+	return nil
+}
+
+// maxCached bounds the deletions, and what is derived from manifests, that are kept in memory.
+const maxCached = 20_000
 
 // markDeleted reads whether the files of an export that succeeded were deleted.
 func (e *Exports) markDeleted(ctx context.Context, x *Export) error {
@@ -234,7 +271,7 @@ func (e *Exports) markDeleted(ctx context.Context, x *Export) error {
 			return err
 		}
 		e.mu.Lock()
-		if len(e.deleted) >= maxDeleted {
+		if len(e.deleted) >= maxCached {
 			clear(e.deleted)
 		}
 		e.deleted[id] = d

@@ -33,7 +33,11 @@ func (e *Exports) Watch(ctx context.Context, id export.ID, idle time.Duration) i
 			}
 			if now != nil && now != last {
 				last = now
-				if !yield(now, nil) || now.Status.Final() {
+				if now.Status.Final() {
+					yield(e.completion(ctx, now))
+					return
+				}
+				if !yield(now, nil) {
 					return
 				}
 			}
@@ -62,7 +66,8 @@ func (e *Exports) completion(ctx context.Context, known *export.State) (*export.
 		}
 		return &c.State, nil
 	}
-	return known, nil
+	x := *known // of whose manifest the bucket knows nothing
+	return &x, e.derive(ctx, &x)
 }
 
 // watch keeps an entry on the board until the function it returns is called.
