@@ -22,8 +22,8 @@ func (a *API) registerAudit() {
 	huma.Register(a.api, huma.Operation{
 		OperationID: "get-export-audit", Method: http.MethodGet, Path: "/v1/exports/{id}/audit",
 		Summary: "Get the trail of an export", Tags: []string{"Exports"},
-		Description: "Who filed, cancelled, viewed, downloaded or deleted it, when and from where. An entry is there about a " +
-			"second after it was made.",
+		Description: "Who filed, cancelled, viewed, downloaded or deleted it, when and from where. An entry is there " +
+			"about a second after it was made.",
 		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
 		ExportPath

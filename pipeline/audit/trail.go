@@ -67,7 +67,7 @@ func (t *Trail) Note(e Entry) {
 	acknowledged := t.produce(ctx, e)
 	go func() {
 		defer cancel()
-		<-acknowledged
+		<-acknowledged //nolint:errcheck // produce has logged it
 	}()
 }
 

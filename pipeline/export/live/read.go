@@ -233,7 +233,7 @@ func (e *Exports) derive(ctx context.Context, s *export.State) error {
 	err := files.Derive(ctx, e.bucket, s)
 	if errors.Is(err, files.ErrUnverified) {
 		e.cfg.Log.Warn("an event tells of a manifest that is not there: who else writes topic export-completions?",
-			"export", s.ID.String(), "error", err)
+			"export", s.String(), "error", err)
 		return nil
 	}
 	if err != nil || s.Status != export.StatusSucceeded {

@@ -119,7 +119,7 @@ func TestTopicsAreCreatedAsTheContractSays(t *testing.T) {
 	}
 	want := map[string]int32{
 		prefix + "runs": 12, prefix + "export-requests": 6, prefix + "export-windows": 24, prefix + "export-results": 6,
-		prefix + "export-progress": 6, prefix + "export-completions": 6, prefix + "dead-letters": 3,
+		prefix + "export-progress": 6, prefix + "export-completions": 6, prefix + "dead-letters": 3, prefix + "audit": 3,
 	}
 	admin := kadm.NewClient(e2etest.KafkaClient(t, kafka))
 	topics, err := admin.ListTopics(t.Context())

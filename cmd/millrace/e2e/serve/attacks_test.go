@@ -178,7 +178,8 @@ func tokensOpenOneWorkspace(t *testing.T, p *places) {
 	thief.Call(t, "POST", "/v1/exports", ofA(object{"workspace_id": workspace})).Problem(t, http.StatusForbidden,
 		"/workspace_id")
 	thief.In(workspace).Get(t, "/v1/exports").Problem(t, http.StatusForbidden)
-	if id := thief.File(t, ofA(object{"export_id": v.export, "requested_by": "the board"})); id != v.export { // it is another export
+	// It is another export.
+	if id := thief.File(t, ofA(object{"export_id": v.export, "requested_by": "the board"})); id != v.export {
 		t.Errorf("filed is %s", id)
 	}
 	if x := p.as(workspace).Get(t, "/v1/exports/"+v.export).Want(t, http.StatusOK).Object(t); x["name"] != "secret name" {

@@ -56,6 +56,9 @@ func trailsAreKept(t *testing.T, p *places) {
 		answer := s.Get(t, "/v1/exports/"+id+"/audit").Want(t, http.StatusOK).Object(t)
 		for _, e := range answer["entries"].([]any) {
 			e := e.(object)
+			if e["action"] == "refused" { // told once a minute for an address, which all tests share
+				continue
+			}
 			text := fmt.Sprintf("%v %v %v", e["action"], e["outcome"], e["subject"])
 			if of, ok := e["on_behalf_of"]; ok {
 				text += fmt.Sprint(" for ", of)
@@ -95,7 +98,7 @@ func trailsAreKept(t *testing.T, p *places) {
 // Where the trail cannot be written, nothing is handed out.
 func withoutTrail(t *testing.T, p *places, workspace string, v vault) {
 	bucket := filepath.Dir(filepath.Dir(filepath.Dir(p.ExportFolder(t, workspace, v.export))))
-	mute := p.Elsewhere(t, "mute.", "file://"+bucket)
+	mute := p.Elsewhere(t, "mute.", "file://"+bucket+"/") // with another text, since Elsewhere removes its own
 	s := e2etest.Endpoint{URL: e2etest.WaitReady(t, mute.Env.Start(t, "serve"))}.In(workspace)
 	file := "/v1/exports/" + v.export + "/files/" + v.key
 	s.Get(t, file).Want(t, http.StatusOK)
