@@ -32,6 +32,7 @@ type ops struct {
 
 // newOps listens on MILLRACE_OPS_ADDR. Role is that of the process, for its metrics.
 func newOps(a *app.App, role string) (*ops, error) {
+	app.CheckOpenFiles(a.Log)
 	listener, err := net.Listen("tcp", a.Config.OpsAddr)
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_OPS_ADDR: %w", err)

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,6 +63,21 @@ func TestStartErrorsAreSentences(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// Who has too low a limit learns it before connections fail.
+func TestARoleSaysThatItMayOpenFewFiles(t *testing.T) {
+	t.Parallel()
+	for limit, warns := range map[string]bool{"256": true, "5000": false} {
+		env := e2etest.Environment{"KAFKA_BROKERS=127.0.0.1:1", "OPS_ADDR=nowhere:1"} // ends as soon as it has begun
+		ingest := env.Command(t.Context(), "ingest")
+		shell := exec.CommandContext(t.Context(), "bash", "-c", "ulimit -n "+limit+`; exec "$0" ingest`, ingest.Path)
+		shell.Env = ingest.Env
+		out, err := shell.CombinedOutput()
+		if err == nil || strings.Contains(string(out), "limit="+limit) != warns {
+			t.Errorf("ulimit -n %s: %v\n%s", limit, err, out)
 		}
 	}
 }
