@@ -25,7 +25,8 @@ func TestClientsFindThePasswordOfMillraceLocal(t *testing.T) {
 	if err := os.MkdirAll(DefaultDataDir(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(DefaultDataDir(), "clickhouse-password"), []byte("se/cret\n"), 0o600); err != nil {
+	file := filepath.Join(DefaultDataDir(), "clickhouse-password")
+	if err := os.WriteFile(file, []byte("se/cret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := dsn(); got != "clickhouse://millrace:se%2Fcret@127.0.0.1:9000/millrace" {

@@ -16,6 +16,6 @@ func CheckOpenFiles(log *slog.Logger) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= minOpenFiles {
 		return
 	}
-	log.Warn("this process may open few files, so connections may fail: raise the limit with ulimit -Hn, or LimitNOFILE of "+
-		"systemd", "limit", limit.Cur, "recommended", minOpenFiles)
+	log.Warn("this process may open few files, so connections may fail: raise the limit with ulimit -Hn, or "+
+		"LimitNOFILE of systemd", "limit", limit.Cur, "recommended", minOpenFiles)
 }
