@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/extract"
 	"github.com/millrace/millrace/pipeline/export/plan"
@@ -45,6 +46,10 @@ func (exportCommand) Run(ctx context.Context, a *app.App) error {
 	return runAll(ctx, o, stages...)
 }
 
+// exportTopics are the topics that the stages read and write.
+var exportTopics = []string{event.TopicExportRequests, event.TopicExportWindows, event.TopicExportResults,
+	event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters}
+
 // planSlots and sealSlots are the numbers of records that one process handles at a time in these
 // stages. Few are enough: each record takes little time, except a request whose large selection is
 // frozen.
@@ -83,7 +88,7 @@ func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Co
 	janitor := seal.NewJanitor(seal.JanitorConfig{Metrics: o.registry, Log: a.Log}, dsn("janitor"), b)
 	o.readiness.started = append(o.readiness.started, planStage.Ready(), sealStage.Ready(), trackStage.Ready())
 	o.readiness.started = append(o.readiness.started, extractStage.Ready()...)
-	if err := o.readiness.watch(a, o, b); err != nil {
+	if err := o.readiness.watch(a, o, b, exportTopics...); err != nil {
 		return nil, err
 	}
 	return []func(context.Context) error{planStage.Run, extractStage.Run, sealStage.Run, trackStage.Run, janitor.Run}, nil

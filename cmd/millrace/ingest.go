@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/ingest"
 	"github.com/millrace/millrace/sinks/runstore"
 )
@@ -28,7 +29,7 @@ func (ingestCommand) Run(ctx context.Context, a *app.App) error {
 		return err
 	}
 	o.readiness.started = append(o.readiness.started, stage.Ready())
-	if err := o.readiness.watch(a, o, nil); err != nil {
+	if err := o.readiness.watch(a, o, nil, event.TopicRuns, event.TopicDeadLetters); err != nil {
 		return err
 	}
 	a.Log.Info("millrace ingest", "version", version(), "ops", o.url(), "kafka", a.Config.KafkaBrokers, "clickhouse",

@@ -17,6 +17,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/pipeline/event"
 )
 
 // newRole returns the operators' endpoints of a role that is wired and does not run.
@@ -38,7 +39,7 @@ func newRole(t *testing.T, role string) *ops {
 	switch role {
 	case "ingest":
 		if _, err = newIngestStage(a, o); err == nil {
-			err = o.readiness.watch(a, o, nil)
+			err = o.readiness.watch(a, o, nil, event.TopicRuns)
 		}
 	case "export":
 		_, err = newExportStages(t.Context(), a, o)

@@ -39,8 +39,10 @@ type dependency struct {
 	failing bool
 }
 
-// watch makes readiness ask Kafka, ClickHouse and, if it is not nil, the bucket.
-func (r *readiness) watch(a *app.App, o *ops, b *bucket.Bucket) error {
+// watch makes readiness ask Kafka, ClickHouse and, if it is not nil, the bucket, for what the role needs
+// of them: the topics, named without the prefix, and the tables. That they were there at the start does
+// not say that they are.
+func (r *readiness) watch(a *app.App, o *ops, b *bucket.Bucket, topics ...string) error {
 	client, err := a.KafkaClient(kafka.ClientHooks(o.registry, "ready"))
 	if err != nil {
 		return err
@@ -51,7 +53,17 @@ func (r *readiness) watch(a *app.App, o *ops, b *bucket.Bucket) error {
 		return err
 	}
 	r.closing = append(r.closing, func() { conn.Close() })
-	r.dependencies = []dependency{{name: "Kafka", check: client.Ping}, {name: "ClickHouse", check: conn.Ping}}
+	names := make([]string, len(topics))
+	for i, topic := range topics {
+		names[i] = a.Config.KafkaTopicPrefix + topic
+	}
+	kafkaConfig := kafka.Config{Name: "readiness"}
+	r.dependencies = []dependency{
+		{name: "Kafka", check: func(ctx context.Context) error { return kafkaConfig.CheckTopics(ctx, client, names...) }},
+		{name: "ClickHouse", check: func(ctx context.Context) error {
+			return conn.Exec(ctx, "SELECT 1 FROM runs WHERE false")
+		}},
+	}
 	if b != nil {
 		r.dependencies = append(r.dependencies, dependency{name: "the object store", check: b.Check})
 	}

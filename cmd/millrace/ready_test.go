@@ -12,10 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
+	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -24,7 +27,8 @@ import (
 func TestReadinessFollowsTheDependencies(t *testing.T) {
 	t.Parallel()
 	server := localtest.ClickHouse(t)
-	kafka := localtest.Kafka(t)
+	seeded := kfake.SeedTopics(2, "millrace."+event.TopicRuns)
+	kafka := localtest.Kafka(t, seeded)
 	brokers := kafka.ListenAddrs()
 	clickHouse := clickhousetest.NewProxy(t, server.NativeAddr)
 	folder := filepath.Join(t.TempDir(), "bucket")
@@ -35,6 +39,14 @@ func TestReadinessFollowsTheDependencies(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &app.App{Config: cfg, Stdout: io.Discard, Stderr: io.Discard, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	conn, err := cfg.DSN.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(t.Context(), "CREATE TABLE runs (run_id String) ENGINE = Memory"); err != nil {
+		t.Fatal(err)
+	}
 	o, err := newOps(a, "export")
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +59,7 @@ func TestReadinessFollowsTheDependencies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if err := o.readiness.watch(a, o, b); err != nil {
+	if err := o.readiness.watch(a, o, b, event.TopicRuns); err != nil {
 		t.Fatal(err)
 	}
 	defer o.readiness.close()
@@ -78,8 +90,10 @@ func TestReadinessFollowsTheDependencies(t *testing.T) {
 	close(started)
 	eventually("all answer", http.StatusOK, "ok")
 	moved := folder + "-moved"
+	port := int(netip.MustParseAddrPort(brokers[0]).Port())
+	var restarted *kfake.Cluster
 	for name, dependency := range map[string]struct{ stop, start func() }{
-		"Kafka":            {kafka.Close, func() { localtest.Kafka(t, kfake.Ports(int(netip.MustParseAddrPort(brokers[0]).Port()))) }},
+		"Kafka":            {kafka.Close, func() { restarted = localtest.Kafka(t, seeded, kfake.Ports(port)) }},
 		"ClickHouse":       {clickHouse.Refuse, clickHouse.Pass},
 		"the object store": {func() { rename(t, folder, moved) }, func() { rename(t, moved, folder) }},
 	} {
@@ -87,6 +101,33 @@ func TestReadinessFollowsTheDependencies(t *testing.T) {
 		eventually(name+" is gone", http.StatusServiceUnavailable, "no answer from "+name+"; see the log")
 		dependency.start()
 		eventually(name+" is back", http.StatusOK, "ok")
+	}
+	// What answers may lack what was there at the start.
+	client, err := kgo.NewClient(kgo.SeedBrokers(restarted.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	if _, err := admin.DeleteTopics(t.Context(), "millrace."+event.TopicRuns); err != nil {
+		t.Fatal(err)
+	}
+	eventually("the topic is gone", http.StatusServiceUnavailable, "no answer from Kafka; see the log")
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, "millrace."+event.TopicRuns); err != nil {
+		t.Fatal(err)
+	}
+	eventually("the topic is back", http.StatusOK, "ok")
+	for _, c := range []struct {
+		statement, text string
+		code            int
+	}{
+		{"RENAME TABLE runs TO runs_away", "no answer from ClickHouse; see the log", http.StatusServiceUnavailable},
+		{"RENAME TABLE runs_away TO runs", "ok", http.StatusOK},
+	} {
+		if err := conn.Exec(t.Context(), c.statement); err != nil {
+			t.Fatal(err)
+		}
+		eventually(c.statement, c.code, c.text)
 	}
 	clickHouse.Silence() // as behind a network that drops packets
 	rename(t, folder, moved)

@@ -62,6 +62,26 @@ func (c *Config) listTopics(ctx context.Context, client *kgo.Client, topics []st
 	return nil
 }
 
+// CheckTopics asks Kafka once for topics, and returns an error if one is missing or may not be seen, or
+// has a partition that no broker leads.
+func (c *Config) CheckTopics(ctx context.Context, client *kgo.Client, topics ...string) error {
+	details, err := kadm.NewClient(client).ListTopics(ctx, topics...)
+	if err != nil {
+		return c.Explain(err, topics...)
+	}
+	for _, topic := range topics {
+		if err := details[topic].Err; err != nil {
+			return fmt.Errorf("topic %s: %w", topic, err)
+		}
+		for _, p := range details[topic].Partitions {
+			if p.Leader < 0 {
+				return fmt.Errorf("partition %s/%d has no leader: are enough brokers up?", topic, p.Partition)
+			}
+		}
+	}
+	return nil
+}
+
 // CreatedTopic is a topic after CreateTopics.
 type CreatedTopic struct {
 	Topic      string `json:"topic"`
