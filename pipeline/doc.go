@@ -70,6 +70,7 @@
 //	chatlog/        logs of chats in OpenAI's format, as run events                          (pure)
 //	audit/          the trail: who did what, when and from where
 //	budget/         the bytes that a process holds for its work, however wide the rows are    (pure)
+//	share/          how much is done at a time, in all and for each workspace                 (pure)
 //	kafka/          what every consumer and producer shares; publishing run events
 //	clickhouse/     connections, settings, error classes, migrations, query parameters
 //	ingest/         stage

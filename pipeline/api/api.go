@@ -3,6 +3,7 @@
 //
 //	api.go       New, Handler, Serve: the routes and the server
 //	guard.go     what every request passes first: headers, hosts, origins, limits
+//	limits.go    how many requests and connections there may be at a time
 //	caller.go    authentication and scopes
 //	problem.go   errors as application/problem+json
 //	exports.go   filing, reading, cancelling and deleting exports; dry runs
@@ -86,6 +87,7 @@ type API struct {
 	sign    *signer
 	audit   audit.Stored
 	metrics *metrics
+	limits  *limits
 	api     huma.API
 	mux     routes // of the API alone
 	pages   routes // everything else
@@ -109,7 +111,7 @@ func New(cfg Config, d Deps) *API {
 	s := &API{
 		cfg: cfg, auth: d.Auth, exports: d.Exports, history: d.History, dsn: d.DSN, sign: &signer{bucket: d.Bucket},
 		audit:   d.Audit,
-		metrics: newMetrics(cfg.Registry),
+		metrics: newMetrics(cfg.Registry), limits: newLimits(),
 	}
 	s.mux, s.pages = routes{http.NewServeMux(), s.metrics}, routes{http.NewServeMux(), s.metrics}
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -134,6 +136,12 @@ func (a *API) Handler() http.Handler {
 	inner := a.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := a.mux.Handler(r)
 		switch {
+		case strings.HasPrefix(pattern, "GET /openapi.") || strings.HasPrefix(pattern, "GET /docs/"): // for everybody
+			if err := visit(r); err != nil {
+				a.toProblem(r.Context(), err).write(w)
+				return
+			}
+			a.mux.ServeHTTP(w, r)
 		case pattern != "":
 			a.mux.ServeHTTP(w, r) // not handler: the mux sets the values of the path
 		case strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/api/"):
@@ -187,7 +195,8 @@ func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler: a.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return requests },
-		ErrorLog:    slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
+		ConnContext: withConn, ConnState: a.limits.connections.state,
+		ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan struct{})
 	defer context.AfterFunc(ctx, func() {

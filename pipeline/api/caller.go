@@ -51,8 +51,8 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 			p.write(w)
 			return
 		}
-		next(huma.WithContext(ctx, auth.With(ctx.Context(), &auth.Caller{Workspace: signed.WorkspaceID,
-			Scopes: []string{scope}, Address: auth.Address(r)})))
+		a.enter(ctx, &auth.Caller{Workspace: signed.WorkspaceID, Scopes: []string{scope},
+			Address: auth.Address(r)}, next)
 		return
 	}
 	caller, err := a.auth.Caller(r)
@@ -74,7 +74,23 @@ func (a *API) admit(ctx huma.Context, next func(huma.Context)) {
 		p.write(w)
 		return
 	}
-	next(huma.WithContext(ctx, auth.With(ctx.Context(), caller)))
+	a.enter(ctx, caller, next)
+}
+
+// enter lets a caller pass whose workspace has a request left, and a place among those of the
+// operation's kind.
+func (a *API) enter(ctx huma.Context, caller *auth.Caller, next func(huma.Context)) {
+	err := signedIn(ctx.Context(), caller.Workspace)
+	if err == nil {
+		var leave func()
+		if leave, err = a.limits.of[ctx.Operation().OperationID].Enter(ctx.Context(), caller.Workspace); err == nil {
+			defer leave()
+			next(huma.WithContext(ctx, auth.With(ctx.Context(), caller)))
+			return
+		}
+	}
+	_, w := humago.Unwrap(ctx)
+	a.toProblem(ctx.Context(), err).write(w)
 }
 
 // exportID returns the identity of an export in the caller's workspace.

@@ -19,7 +19,7 @@ const keepAlive = 15 * time.Second
 
 func (a *API) registerEvents() {
 	op := huma.Operation{
-		OperationID: "watch-export", Method: http.MethodGet, Path: "/v1/exports/{id}/events", Summary: "Watch an export",
+		OperationID: watchOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/events", Summary: "Watch an export",
 		Tags: []string{"Exports"},
 		Description: "Server-sent events. The first has the present state of the export. Each `progress` has the data of " +
 			"the event `dev.millrace.export.progressed.v1`, " +
@@ -39,6 +39,11 @@ func (a *API) registerEvents() {
 		id := exportID(ctx, in.ID)
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			_, w := humago.Unwrap(ctx)
+			if expires := auth.From(ctx.Context()).Expires; !expires.IsZero() { // its client needs another token
+				until, cancel := context.WithDeadline(ctx.Context(), expires)
+				defer cancel()
+				ctx = huma.WithContext(ctx, until)
+			}
 			a.stream(ctx.Context(), w, id, in.LastEventID)
 		}}, nil
 	})
@@ -70,6 +75,9 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 			began = true
 			w.Header().Set("Content-Type", "text/event-stream")
 			w.Header().Set("X-Accel-Buffering", "no") // nginx would hold it back
+			if t, ok := w.(*timedWriter); ok {
+				t.endless = true
+			}
 			fmt.Fprint(w, "retry: 2000\n\n")
 		}
 		if send(w, state) != nil || control.Flush() != nil {

@@ -25,12 +25,8 @@ import (
 // maxRequest is the size of a request in bytes: 10,000 run ids have 1.3 MB.
 const maxRequest = 4 << 20
 
-// A dry run reads dryRunRows rows. At most maxDryRuns run at a time, because each has ClickHouse
-// count a selection.
-const (
-	dryRunRows = 1000
-	maxDryRuns = 8
-)
+// dryRunRows is how many rows a dry run reads.
+const dryRunRows = 1000
 
 // ExportPath is the path parameter of routes about one export.
 type ExportPath struct {
@@ -77,9 +73,8 @@ func (a *API) registerExports() {
 	})
 	a.describeRequest(file.Path)
 
-	dryRuns := make(chan struct{}, maxDryRuns)
 	try := huma.Operation{
-		OperationID: "try-export", Method: http.MethodPost, Path: "/v1/exports/dry-run", Summary: "Try an export request",
+		OperationID: tryOperation, Method: http.MethodPost, Path: "/v1/exports/dry-run", Summary: "Try an export request",
 		Tags: []string{"Exports"},
 		Description: fmt.Sprintf("Estimates an export and writes nothing: how many rows are selected, and "+
 			"of the most recent %d what becomes of them, with the first records as they would be written.", dryRunRows),
@@ -96,12 +91,6 @@ func (a *API) registerExports() {
 		}
 		ctx, cancel := context.WithTimeout(ctx, dryRunTimeout)
 		defer cancel()
-		select {
-		case dryRuns <- struct{}{}:
-			defer func() { <-dryRuns }()
-		case <-ctx.Done():
-			return nil, problem(http.StatusServiceUnavailable, "too many dry runs at a time: try again")
-		}
 		d, err := dryrun.Run(ctx, a.dsn, request, dryRunRows)
 		var why *export.Error
 		if errors.As(err, &why) {

@@ -38,7 +38,7 @@ func bytesOf(description string) *huma.Response {
 
 func (a *API) registerFiles() {
 	huma.Register(a.api, huma.Operation{
-		OperationID: "preview-export", Method: http.MethodGet, Path: "/v1/exports/{id}/preview",
+		OperationID: previewOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/preview",
 		Summary: "Look at the first records", Tags: []string{"Exports"},
 		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503},
 		RejectUnknownQueryParameters: true,
@@ -91,7 +91,7 @@ func (a *API) registerFiles() {
 		}}, nil
 	})
 	huma.Register(a.api, huma.Operation{
-		OperationID: "download-export", Method: http.MethodGet, Path: "/v1/exports/{id}/download",
+		OperationID: downloadOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/download",
 		Summary: "Download an export", Tags: []string{"Exports"},
 		Description: "All files of the export as one zip, with manifest.json. The server checks the SHA-256 of each file " +
 			"while it sends it: an answer that breaks off has a damaged file.",

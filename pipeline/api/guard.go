@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -18,12 +19,15 @@ const (
 	maxHeader     = 64 << 10 // bytes
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
-	maxConcurrent = 1024 // requests at a time, with streams of events
-	bodyTimeout   = 30 * time.Second
+	bodyTimeout   = 30 * time.Second // for a whole body, but of run events
 	dryRunTimeout = 30 * time.Second // for a dry run
 	// bytes, after which other goroutines get a turn: a download to a fast client never waits
 	largeWrite     = 16 << 10
 	silenceTimeout = 30 * time.Second // of a client that does not read its answer, or does not send its body
+	// A client that reads an answer, or sends run events, may take answerTime, and a second more for
+	// each minRate bytes. So every transfer has an end, however slow it is.
+	answerTime = time.Minute
+	minRate    = 64 << 10
 )
 
 // policy is the Content-Security-Policy of every answer: the pages load nothing from other hosts,
@@ -32,14 +36,14 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 	"font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // guard is the middleware of every handler: it sets headers, checks host and origin, bounds the
-// number of requests, and answers for panics.
+// time of bodies, and answers for panics. Health and metrics have no
+// limit: what checks them restarts a server that does not answer.
 func (a *API) guard(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problem(http.StatusForbidden, "a page of another origin may not do this").write(w)
 	}))
 	next = origins.Handler(next)
-	slots := make(chan struct{}, maxConcurrent)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
@@ -59,15 +63,18 @@ func (a *API) guard(next http.Handler) http.Handler {
 				"configure keys to reach it by another name").write(w)
 			return
 		}
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		default:
-			problem(http.StatusServiceUnavailable, "too many requests at a time: try again").write(w)
+		defer a.answerPanic(w, r)
+		if isOps(r) {
+			a.mux.ServeHTTP(w, r)
 			return
 		}
-		defer a.answerPanic(w, r)
-		next.ServeHTTP(w, r)
+		if r.ContentLength != 0 { // a handler may allow more
+			//nolint:errcheck // a writer of tests has no deadline
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
+		p := a.limits.pass(r)
+		defer p.end()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passKey{}, p)))
 	})
 }
 
@@ -103,11 +110,19 @@ func isLoopback(host string) bool {
 // withCaller puts the caller into the context of pages. Without one the visitor has to sign in.
 func (a *API) withCaller(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		//nolint:errcheck // a writer of tests has no deadline
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		caller, err := a.auth.Caller(r)
 		if err == nil {
 			r = r.WithContext(auth.With(r.Context(), caller))
+		}
+		var over error
+		if err == nil {
+			over = signedIn(r.Context(), caller.Workspace)
+		} else {
+			over = visit(r)
+		}
+		if over != nil {
+			a.toProblem(r.Context(), over).write(w)
+			return
 		}
 		var refusal *auth.Refusal
 		if errors.As(err, &refusal) && !refusal.Missing() {
@@ -119,12 +134,16 @@ func (a *API) withCaller(next http.Handler) http.Handler {
 	})
 }
 
-// timedWriter closes the connection of a client that does not read its answer.
+// timedWriter closes the connection of a client that does not read its answer, or reads it too
+// slowly.
 type timedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	began   bool
 	status  int
+	first   time.Time // of the first write
+	written int64     // bytes
+	endless bool      // the answer is a stream of events
 }
 
 func newTimedWriter(w http.ResponseWriter) *timedWriter {
@@ -147,14 +166,28 @@ func (t *timedWriter) Write(p []byte) (int, error) {
 	if !t.began {
 		t.began, t.status = true, http.StatusOK
 	}
-	if err := t.control.SetWriteDeadline(time.Now().Add(silenceTimeout)); err != nil {
+	now := time.Now()
+	if t.first.IsZero() {
+		t.first = now
+	}
+	deadline := now.Add(silenceTimeout)
+	if last := transferEnd(t.first, t.written); !t.endless && last.Before(deadline) {
+		deadline = last
+	}
+	if err := t.control.SetWriteDeadline(deadline); err != nil {
 		return 0, err
 	}
 	n, err := t.ResponseWriter.Write(p)
+	t.written += int64(n)
 	if n >= largeWrite {
 		runtime.Gosched()
 	}
 	return n, err
+}
+
+// transferEnd returns when a transfer has to end of which so many bytes are done.
+func transferEnd(began time.Time, bytes int64) time.Time {
+	return began.Add(answerTime + time.Duration(bytes)*time.Second/minRate)
 }
 
 // Flush implements http.Flusher.

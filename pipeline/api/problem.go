@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
+	"github.com/millrace/millrace/pipeline/share"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
@@ -83,8 +86,13 @@ func (p *Problem) add(m Mistake) {
 
 var onlyFirst = fmt.Sprintf("; errors has the first %d", maxErrors)
 
+// restTimeout is how long a refusal waits for the rest of the body, after which the client reads it.
+const restTimeout = 5 * time.Second
+
 // write answers with the problem, outside of huma.
 func (p *Problem) write(w http.ResponseWriter) {
+	//nolint:errcheck // a writer of tests has no deadline
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTimeout))
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
 	}
@@ -159,8 +167,13 @@ func (a *API) toError(ctx context.Context, err error) error {
 func (a *API) toProblem(ctx context.Context, err error) *Problem {
 	var noData *files.NoData
 	var p *Problem
+	var busy *share.Busy
 	switch {
 	case errors.As(err, &p):
+		return p
+	case errors.As(err, &busy):
+		p = problem(http.StatusTooManyRequests, busy.Error())
+		p.retryAfter = int(math.Ceil(busy.RetryAfter.Seconds()))
 		return p
 	case errors.Is(err, live.ErrNotFound), errors.Is(err, files.ErrNotFound):
 		return problem(http.StatusNotFound, "there is no such export in this workspace")

@@ -30,7 +30,6 @@ import (
 const (
 	maxEventsBody = 64 << 20 // bytes
 	maxEvents     = 100_000
-	maxPublishers = 16
 	// for Kafka to take an event, and to acknowledge the last one; clients and proxies wait longer
 	publishTimeout = 20 * time.Second
 	// A request with an event of more than smallEvent bytes takes eventCopies times the bytes of the
@@ -69,9 +68,8 @@ type PublishProblem struct {
 }
 
 func (a *API) registerPublish() {
-	slots := make(chan struct{}, maxPublishers)
 	op := huma.Operation{
-		OperationID: "publish-runs", Method: http.MethodPost, Path: "/v1/runs", Summary: "Publish run events",
+		OperationID: publishOperation, Method: http.MethodPost, Path: "/v1/runs", Summary: "Publish run events",
 		Tags: []string{"Runs"},
 		Description: fmt.Sprintf("Runs, node runs and feedback, for producers without a Kafka client: one event, an array, "+
 			"or with `Content-Type: application/x-ndjson` one a line; up to %d events and %d MiB. "+
@@ -91,20 +89,14 @@ func (a *API) registerPublish() {
 	huma.Register(a.api, op, func(_ context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
-			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
-				a.publish(w, r.WithContext(ctx.Context()))
-			default:
-				problem(http.StatusServiceUnavailable, "too many requests with events at a time: try again").write(w)
-			}
+			a.publish(w, r.WithContext(ctx.Context()))
 		}}, nil
 	})
 	refused := &huma.Schema{AnyOf: []*huma.Schema{ // a problem before the body is read has no results
 		registry.Schema(reflect.TypeFor[PublishProblem](), true, "PublishProblem"),
 		registry.Schema(reflect.TypeFor[Problem](), true, "Problem"),
 	}}
-	for _, status := range []string{"400", "403", "413", "415", "422", "503"} { // replaces what huma made of Errors
+	for _, status := range []string{"400", "403", "413", "415", "422", "429", "503"} { // replaces what huma made of Errors
 		op.Responses[status] = &huma.Response{Description: "No event was accepted, or not all that could be",
 			Content: map[string]*huma.MediaType{"application/problem+json": {Schema: refused}}}
 	}
@@ -124,7 +116,8 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	defer p.cancel()
 	defer func() { p.release() }()
-	p.body = timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w)}
+	p.body = timedBody{Reader: http.MaxBytesReader(w, r.Body, maxEventsBody), control: http.NewResponseController(w),
+		began: time.Now()}
 	body := &p.body
 	switch {
 	case err != nil:
@@ -146,21 +139,28 @@ const unsupported = "send run events as Content-Type: application/json (one even
 // eventSource is the CloudEvents source of events without one.
 const eventSource = "millrace/serve"
 
-// timedBody ends the reading if the client sends nothing for silenceTimeout.
+// timedBody ends the reading if the client sends nothing for silenceTimeout, or sends too slowly.
 type timedBody struct {
 	io.Reader
 	control *http.ResponseController
+	began   time.Time
+	read    int64     // bytes
 	end     time.Time // of the reading; zero: none
 }
 
 // Read implements io.Reader.
 func (b *timedBody) Read(p []byte) (int, error) {
 	deadline := time.Now().Add(silenceTimeout)
+	if last := transferEnd(b.began, b.read); last.Before(deadline) {
+		deadline = last
+	}
 	if !b.end.IsZero() && b.end.Before(deadline) {
 		deadline = b.end
 	}
 	b.control.SetReadDeadline(deadline) //nolint:errcheck // a test's writer has none
-	return b.Reader.Read(p)
+	n, err := b.Reader.Read(p)
+	b.read += int64(n)
+	return n, err
 }
 
 // publishing is the publishing of one request.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -146,16 +147,21 @@ const docsPage = `<!doctype html>
 const docsScript = `window.ui = SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, docExpansion: "list", defaultModelsExpandDepth: 0});
 `
 
-// describeRefusals adds the 400 of a bad workspace header to every operation that needs a scope.
+// describeRefusals adds the 400 of a bad workspace header and the 429 of a workspace that asks for too
+// much to every operation that needs a scope.
 func (a *API) describeRefusals() {
 	for _, item := range a.api.OpenAPI().Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Post, item.Delete} {
-			if op == nil || len(op.Security) == 0 || op.Responses["400"] != nil {
+			if op == nil || len(op.Security) == 0 {
 				continue
 			}
-			refused := *op.Responses["401"]
-			refused.Description = http.StatusText(http.StatusBadRequest)
-			op.Responses["400"] = &refused
+			for _, status := range []int{http.StatusBadRequest, http.StatusTooManyRequests} {
+				if code := strconv.Itoa(status); op.Responses[code] == nil {
+					refused := *op.Responses["401"]
+					refused.Description = http.StatusText(status)
+					op.Responses[code] = &refused
+				}
+			}
 		}
 	}
 }

@@ -74,7 +74,8 @@ type Config struct {
 // workspace.
 type Caller struct {
 	Workspace string
-	Subject   string // sub of the token; "" without keys
+	Subject   string    // sub of the token; "" without keys
+	Expires   time.Time // of the token; zero without keys
 	Scopes    []string
 	Keyless   bool   // there are no keys: a caller may give any name
 	Address   string // of the network, without port

@@ -53,7 +53,7 @@ func (a *Authenticator) Check(token string) (*Caller, time.Time, error) {
 	if _, err := a.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return key, nil }); err != nil {
 		return nil, time.Time{}, unauthorized(a.explain(err, &c))
 	}
-	return &Caller{Workspace: c.workspace, Subject: c.subject, Scopes: c.scopes}, c.expires.Time, nil
+	return &Caller{Workspace: c.workspace, Subject: c.subject, Scopes: c.scopes, Expires: c.expires.Time}, c.expires.Time, nil
 }
 
 // key returns the key that verifies the signature, always of the type that the algorithm takes.
