@@ -222,7 +222,10 @@ func TestServeSaysWhatADeadBrokerHasNotAcknowledged(t *testing.T) {
 	wait.Go(func() { cancelled = s.Call(t, "POST", "/v1/exports/"+id+"/cancel", nil) })
 	wait.Go(func() { unknown = s.Get(t, "/v1/exports/other") })
 	for i := range stuck {
-		wait.Go(func() { stuck[i] = s.Call(t, "POST", "/v1/runs", endless("default", 6<<20), ndjson) })
+		wait.Go(func() { // a workspace has a share of 4
+			workspace := fmt.Sprint("stuck-", i/3)
+			stuck[i] = s.In(workspace).Call(t, "POST", "/v1/runs", endless(workspace, 6<<20), ndjson)
+		})
 	}
 	for _, path := range []string{"/v1/exports/" + id, "/v1/exports", "/healthz"} { // what is known is told
 		s.Get(t, path).Want(t, http.StatusOK)
