@@ -128,6 +128,9 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	}
 	b = b.Measured(o.bucket)
 	s.closing = append(s.closing, func() { b.Close() })
+	if err := authenticator.LoadRevoked(ctx, b); err != nil {
+		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
+	}
 	s.exports = live.New(live.Config{Config: kafkaConfig, Producer: producer, Timer: dsn.Timer()}, conn, b)
 	runs := history.New(conn, dsn.Timer())
 	o.readiness.started = append(o.readiness.started, s.exports.Ready())
@@ -158,6 +161,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 			kafkaConfig.WarnSmallTopics(ctx, event.TopicRuns) // those that events are published to
 			return kafkaConfig.RequireTopics(ctx, event.TopicAudit)
 		},
+		authenticator.WatchRevoked,
 	}
 	return s, nil
 }

@@ -63,6 +63,8 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 	began := false
 	for state, err := range a.exports.Watch(ctx, id, keepAlive) {
 		switch {
+		case a.auth.IsRevoked(auth.From(ctx)):
+			return
 		case err != nil && !began:
 			a.toProblem(ctx, err).write(w)
 			return

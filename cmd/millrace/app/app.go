@@ -61,7 +61,8 @@ func Usage(format string, args ...any) error {
 func (a *App) AuthConfig() auth.Config {
 	return auth.Config{
 		JWKSFile: a.Config.AuthJWKSFile, JWKSURL: a.Config.AuthJWKSURL, HMACSecretFile: a.Config.AuthHMACSecretFile,
-		Issuer: a.Config.AuthIssuer, Audience: a.Config.AuthAudience, DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log,
+		Issuer: a.Config.AuthIssuer, Audience: a.Config.AuthAudience, MaxLifetime: a.Config.AuthMaxLifetime,
+		DefaultWorkspace: a.Config.DefaultWorkspace, Log: a.Log,
 	}
 }
 

@@ -57,12 +57,13 @@ type Config struct {
 	OpsTLSKeyFile   string `env:"OPS_TLS_KEY_FILE" desc:"PEM file of the key of that certificate."`
 	OpsPprof        bool   `env:"OPS_PPROF" desc:"Whether /debug/pprof answers although OPS_ADDR is no loopback address. Profiles have no password."`
 
-	AuthJWKSFile       string `env:"AUTH_JWKS_FILE" desc:"File of a JWK Set with the public keys that check RS256, ES256 and EdDSA tokens of the HTTP API; read again when it changes."`
-	AuthJWKSURL        string `env:"AUTH_JWKS_URL" secret:"url" desc:"URL of a JWK Set, instead of a file; fetched again every five minutes, and when a token names a key that is not in the set. If it holds a password, AUTH_JWKS_URL_FILE may name a file that holds it."`
-	AuthHMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret of at least 32 bytes, for HS256 tokens; a line break at the end of the file is ignored."`
-	AuthIssuer         string `env:"AUTH_ISSUER" desc:"Issuer that tokens must name; empty = any."`
-	AuthAudience       string `env:"AUTH_AUDIENCE" desc:"Audience that tokens must name; empty = any."`
-	DefaultWorkspace   string `env:"DEFAULT_WORKSPACE" envDefault:"default" desc:"Workspace of commands without --workspace; without AUTH_ keys, also of HTTP requests that name no workspace."`
+	AuthJWKSFile       string        `env:"AUTH_JWKS_FILE" desc:"File of a JWK Set with the public keys that check RS256, ES256 and EdDSA tokens of the HTTP API; read again when it changes."`
+	AuthJWKSURL        string        `env:"AUTH_JWKS_URL" secret:"url" desc:"URL of a JWK Set, instead of a file; fetched again every five minutes, and when a token names a key that is not in the set. If it holds a password, AUTH_JWKS_URL_FILE may name a file that holds it."`
+	AuthHMACSecretFile string        `env:"AUTH_HMAC_SECRET_FILE" desc:"File of a shared secret of at least 32 bytes, for HS256 tokens; a line break at the end of the file is ignored."`
+	AuthIssuer         string        `env:"AUTH_ISSUER" desc:"Issuer that tokens must name; empty = any."`
+	AuthAudience       string        `env:"AUTH_AUDIENCE" desc:"Audience that tokens must name; empty = any."`
+	AuthMaxLifetime    time.Duration `env:"AUTH_MAX_LIFETIME" envDefault:"2160h" desc:"How far ahead the exp of a token may be; tokens that expire later are refused."`
+	DefaultWorkspace   string        `env:"DEFAULT_WORKSPACE" envDefault:"default" desc:"Workspace of commands without --workspace; without AUTH_ keys, also of HTTP requests that name no workspace."`
 
 	ExportWindowRecords   int           `env:"EXPORT_WINDOW_RECORDS" envDefault:"30000" min:"1" max:"1000000" desc:"Maximum of source rows in a window of an export; one worker reads one window at a time."`
 	ExportWindowsInFlight int           `env:"EXPORT_WINDOWS_IN_FLIGHT" envDefault:"48" min:"1" max:"10000" desc:"Maximum of windows of one export that are in flight at a time."`
@@ -218,6 +219,9 @@ func (c *Config) check() (mistakes []error) {
 	if u, err := url.Parse(c.HTTPURL); c.HTTPURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" ||
 		u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		wrong("HTTP_URL", "must be a URL such as https://millrace.example.com, without a user and without parameters")
+	}
+	if c.AuthMaxLifetime < time.Minute {
+		wrong("AUTH_MAX_LIFETIME", "must be at least 1m")
 	}
 	if c.AuthJWKSFile != "" && c.AuthJWKSURL != "" {
 		wrong("AUTH_JWKS_FILE", "cannot be combined with MILLRACE_AUTH_JWKS_URL: set one of them")

@@ -52,6 +52,10 @@ func (c *Token) Run(a *app.App) error {
 		return err
 	}
 	cfg := a.AuthConfig()
+	if c.TTL > cfg.MaxLifetime {
+		return app.Usage("--ttl must be at most %s: servers refuse tokens that expire later, see "+
+			"MILLRACE_AUTH_MAX_LIFETIME", cfg.MaxLifetime)
+	}
 	signer, err := c.signer(cfg)
 	if err != nil {
 		return err

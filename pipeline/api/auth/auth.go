@@ -15,6 +15,7 @@
 //	token.go    Check: one token
 //	claims.go   the claims of a token
 //	source.go   a JWK Set that is refreshed from a file or URL
+//	revoked.go  tokens that were revoked before they expire
 //	keys.go     the keys of a JWK Set; the secret of HS256
 //	signer.go   making tokens and keys, for development
 //
@@ -63,12 +64,18 @@ type Config struct {
 	HMACSecretFile string // secret of HS256; read once
 	Issuer         string // required iss of tokens; "" = any
 	Audience       string // required aud of tokens; "" = any
+	// MaxLifetime is how far ahead the exp of a token may be; default DefaultLifetime. A token is
+	// remembered as revoked until then.
+	MaxLifetime time.Duration
 
 	DefaultWorkspace string // without keys
 	Log              *slog.Logger
 
 	Transport http.RoundTripper // of JWKSURL; nil = http.DefaultTransport
 }
+
+// DefaultLifetime is the default of Config.MaxLifetime.
+const DefaultLifetime = 90 * 24 * time.Hour
 
 // Caller is the caller of a request. Everything that a caller reads and writes is in the caller's
 // workspace.
@@ -79,6 +86,8 @@ type Caller struct {
 	Scopes    []string
 	Keyless   bool   // there are no keys: a caller may give any name
 	Address   string // of the network, without port
+
+	id string // of the token, see tokenID
 }
 
 // Entry returns an entry of the trail about what the caller does now.
@@ -96,12 +105,15 @@ type Authenticator struct {
 	parser *jwt.Parser
 	keys   *source // nil without a JWK Set
 	secret []byte  // nil without HS256
+
+	revoked revoked
 }
 
 // New reads the keys. It fetches those of a URL, and refreshes them until ctx is done. Errors begin
 // with the setting to change: JWKS_FILE, JWKS_URL or HMAC_SECRET_FILE.
 func New(ctx context.Context, cfg Config) (*Authenticator, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, DefaultLifetime)
 	a := &Authenticator{cfg: cfg, parser: newParser(cfg)}
 	var err error
 	if cfg.HMACSecretFile != "" {

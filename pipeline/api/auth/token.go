@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -53,7 +54,16 @@ func (a *Authenticator) Check(token string) (*Caller, time.Time, error) {
 	if _, err := a.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return key, nil }); err != nil {
 		return nil, time.Time{}, unauthorized(a.explain(err, &c))
 	}
-	return &Caller{Workspace: c.workspace, Subject: c.subject, Scopes: c.scopes, Expires: c.expires.Time}, c.expires.Time, nil
+	if time.Until(c.expires.Time) > a.cfg.MaxLifetime+leeway {
+		return nil, time.Time{}, unauthorized(fmt.Sprintf("the token's exp is more than %s ahead, which is the longest that "+
+			"this server accepts: ask for one that expires earlier", a.cfg.MaxLifetime))
+	}
+	id := tokenID(token)
+	if a.revoked.has(id) {
+		return nil, time.Time{}, unauthorized("the token was revoked when its owner signed out: ask for a new one")
+	}
+	return &Caller{Workspace: c.workspace, Subject: c.subject, Scopes: c.scopes, Expires: c.expires.Time, id: id},
+		c.expires.Time, nil
 }
 
 // key returns the key that verifies the signature, always of the type that the algorithm takes.

@@ -81,7 +81,15 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	if caller := auth.From(r.Context()); caller != nil && !p.auth.Keyless() {
 		p.cfg.Trail.Note(caller.Entry(audit.SignedOut, "page /logout"))
 	}
+	err := p.auth.Revoke(r.Context(), r)
 	p.clear(w, r, auth.TokenCookie)
+	if err != nil {
+		p.cfg.Log.Error("a token was not revoked on all servers", "error", err)
+		p.fail(w, r, &problem{Status: http.StatusServiceUnavailable, Title: "You are signed out of this browser only",
+			Text: "Your token could not be revoked, because the object store does not answer: other servers accept it " +
+				"until it expires. Sign in and out again to revoke it.", Link: "/login", Label: "Go to sign-in"})
+		return
+	}
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 

@@ -43,6 +43,12 @@ func trailsAreKept(t *testing.T, p *places) {
 	}
 	page.Get(t, "/exports/view?id="+id, "Cookie: "+cookie).Want(t, http.StatusOK)
 	page.Call(t, "POST", "/logout", "", "Cookie: "+cookie).Want(t, http.StatusSeeOther)
+	if got := page.Get(t, "/exports/view?id="+id, "Cookie: "+cookie).Want(t, http.StatusSeeOther); !strings.HasPrefix(
+		got.Header.Get("Location"), "/login?") {
+		t.Errorf("after sign-out the cookie leads to %s", got.Header.Get("Location"))
+	}
+	token := strings.TrimPrefix(cookie, "millrace_token=")
+	p.keyed.Get(t, "/v1/exports", "Authorization: Bearer "+token).Problem(t, http.StatusUnauthorized)
 	s.Call(t, "DELETE", "/v1/exports/"+id, nil).Want(t, http.StatusNoContent)
 
 	by := authtest.Subject

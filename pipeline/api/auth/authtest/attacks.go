@@ -2,6 +2,7 @@ package authtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -69,7 +70,7 @@ func Accepted(k *Keys, workspace string) []Attack {
 	f.accept("audience among others", f.token(with(c, "aud", []string{"other", Audience})))
 	f.accept("scopes as an array", f.token(with(c, "scope", auth.Scopes)))
 	f.accept("expiry with a fraction", f.token(with(c, "exp", float64(now)+3600.5)))
-	f.accept("expiry with an exponent", f.token(with(c, "exp", json.RawMessage("2e10"))))
+	f.accept("expiry with an exponent", f.token(with(c, "exp", json.RawMessage(fmt.Sprintf("%.9e", float64(now+3600))))))
 	f.accept("valid from a moment on", f.token(with(c, "nbf", now+15, "iat", now+15)))
 	token := k.Token("ES256", c)
 	f.send("bearer in lower case", 200, "Authorization", "bearer "+token)

@@ -137,6 +137,7 @@ func (f *forger) times() {
 		"huge":                  json.RawMessage("1e300"),
 		"too large for a float": json.RawMessage("1e999"), "after the year 9999": int64(253402300800),
 		"in milliseconds":     (now + 3600) * 1000,
+		"beyond the longest":  now + 91*24*3600,
 		"an int64 that wraps": json.RawMessage("9223372036854775808"), "null": json.RawMessage("null"), "true": true,
 		"an array":  []int64{now + 3600},
 		"an object": map[string]any{"$date": now + 3600}, "a date": time.Now().Add(time.Hour).Format(time.RFC3339),
