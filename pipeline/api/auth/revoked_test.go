@@ -4,6 +4,7 @@ import (
 	"crypto/elliptic"
 	"encoding/base64"
 	"math/big"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ func memory(t *testing.T) *bucket.Bucket {
 // revoke signs the owner of a token out.
 func revoke(t *testing.T, a *auth.Authenticator, token string) {
 	t.Helper()
-	r := httptest.NewRequest("POST", "/logout", nil)
+	r := httptest.NewRequest(http.MethodPost, "/logout", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	if err := a.Revoke(t.Context(), r); err != nil {
 		t.Fatal(err)
