@@ -277,6 +277,11 @@ func TestQueriesOfTheDocumentsWorkWhenPasted(t *testing.T) {
 	s.Env.Start(t, "ingest")
 	s.Env.Run(t, "replay", e2etest.SampleFile(t, cfg))
 	e2etest.WaitForCounts(t, s.Conn, time.Minute, e2etest.SampleRows(cfg))
+	// There is no server here whose files somebody downloads.
+	if err := s.Conn.Exec(t.Context(), "INSERT INTO audit (workspace_id, export_id, at, id, action) "+
+		"VALUES ('default', 'e1', now64(6), '1', 'downloaded')"); err != nil {
+		t.Fatal(err)
+	}
 	queries := regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(documents(), -1)
 	if len(queries) < 4 {
 		t.Fatalf("only %d queries", len(queries))
