@@ -106,7 +106,8 @@ func TestABatchOfSeveralBlocksIsOnePart(t *testing.T) {
 	}
 	refused, err := s.InsertRuns(t.Context(), batch)
 	wantAll(t, refused, err)
-	if got := d.one(t, "SELECT arrayStringConcat([uniqExact(_part), count(), sum(length(answer))], ' ') FROM runs"); got != "1 70 7000000" {
+	const stored = "SELECT arrayStringConcat([uniqExact(_part), count(), sum(length(answer))], ' ') FROM runs"
+	if got := d.one(t, stored); got != "1 70 7000000" {
 		t.Errorf("parts, rows and bytes: %s, want 1 70 7000000", got)
 	}
 
