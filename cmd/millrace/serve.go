@@ -74,6 +74,9 @@ func (s *server) close() {
 	}
 }
 
+// liveConnections is how many connections to ClickHouse the reads of exports use at a time.
+const liveConnections = 32
+
 // newServer listens on the HTTP address. The server answers only once it runs.
 func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	if err := a.Config.CheckHTTP(); err != nil {
@@ -117,11 +120,17 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	s.closing = append(s.closing, producer.Close)
 	dsn := a.Config.DSN.Measured(o.clickhouse, "serve")
 	dsn.Timer().Init(dryrun.Query, audit.Query)
-	conn, err := dsn.Open()
+	// Searches of runs have connections of their own, so that exports do not wait for them.
+	conn, err := dsn.OpenPool(liveConnections)
 	if err != nil {
 		return nil, err
 	}
 	s.closing = append(s.closing, func() { conn.Close() })
+	historyConn, err := dsn.OpenPool(history.Connections)
+	if err != nil {
+		return nil, err
+	}
+	s.closing = append(s.closing, func() { historyConn.Close() })
 	b, err := bucket.Open(ctx, a.Config.BucketURL)
 	if err != nil {
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
@@ -132,7 +141,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 		return nil, fmt.Errorf("MILLRACE_BUCKET_URL: %w", err)
 	}
 	s.exports = live.New(live.Config{Config: kafkaConfig, Producer: producer, Timer: dsn.Timer()}, conn, b)
-	runs := history.New(conn, dsn.Timer())
+	runs := history.New(historyConn, dsn.Timer())
 	o.readiness.started = append(o.readiness.started, s.exports.Ready())
 	if o.readiness.dependencies == nil { // in local, the export stages have set them
 		if err := o.readiness.watch(a, o, b, event.TopicExportRequests, event.TopicExportProgress,

@@ -58,6 +58,16 @@ func ParseDSN(dsn string) (*DSN, error) {
 // Open returns a pool of connections of clickhouse-go, for any query. It does not connect yet.
 func (d *DSN) Open() (driver.Conn, error) { return d.open(d.Database) }
 
+// OpenPool is Open with at most so many connections, unless the DSN says another number.
+func (d *DSN) OpenPool(connections int) (driver.Conn, error) {
+	options := *d.options
+	options.Auth.Database = d.Database
+	if options.MaxOpenConns == 0 {
+		options.MaxOpenConns = connections
+	}
+	return chgo.Open(&options)
+}
+
 func (d *DSN) open(database string) (driver.Conn, error) {
 	options := *d.options
 	options.Auth.Database = database

@@ -47,6 +47,11 @@ func (s *Store) App(ctx context.Context, workspace, source, appID string, days i
 }
 
 func (s *Store) apps(ctx context.Context, workspace, source, appID string, days int) ([]App, error) {
+	leave, err := s.reads.Enter(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	r := s.read(workspace, readApps)
 	now := r.now.UTC()
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)

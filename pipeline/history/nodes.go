@@ -16,6 +16,11 @@ func (s *Store) Nodes(ctx context.Context, workspace, source, appID string) ([]N
 	if !runs.ValidID(appID) {
 		return nil, ErrNotFound
 	}
+	leave, err := s.reads.Enter(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	r := s.read(workspace, readNodes)
 	nodes, known, err := r.nodes(ctx, r.app(source, appID))
 	switch {

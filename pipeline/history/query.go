@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/share"
 )
 
 // maxDuration bounds the time of one answer with all its queries.
@@ -21,10 +22,24 @@ const maxDuration = 20 * time.Second
 // answering.
 const grace = 3 * time.Second
 
-// Store reads ClickHouse.
+// Of all workspaces, so many answers are read at a time. More than a few searches for text would share the
+// processors of ClickHouse, until none of them ends in time.
+const (
+	maxSearches = 4
+	maxReads    = 16
+)
+
+// Connections is how many connections a store uses at a time: each answer is read by up to 4 queries
+// at once.
+const Connections = 4 * (maxSearches + maxReads)
+
+// Store reads ClickHouse. Its answers have a queue and a share for each workspace; the error of one
+// that gets no place is a [*share.Busy].
 type Store struct {
 	conn        driver.Conn
 	timer       *clickhouse.Timer
+	searches    *share.Share // of texts, which read whole columns
+	reads       *share.Share // everything else
 	maxDuration time.Duration
 	now         func() time.Time
 }
@@ -40,7 +55,11 @@ const (
 // New returns a store. Timer measures its queries, and may be nil.
 func New(conn driver.Conn, timer *clickhouse.Timer) *Store {
 	timer.Init(readApps, readNodes, readRun, readRuns)
-	return &Store{conn, timer, maxDuration, time.Now}
+	return &Store{conn: conn, timer: timer, maxDuration: maxDuration, now: time.Now,
+		searches: share.New(share.Limits{What: "searches for text", Total: maxSearches, Each: 2, Queue: 16,
+			Wait: 10 * time.Second}),
+		reads: share.New(share.Limits{What: "reads of runs and apps", Total: maxReads, Each: 4, Queue: 32,
+			Wait: 5 * time.Second})}
 }
 
 // reading is the state that the queries of one answer share. All of them read one workspace, which

@@ -33,6 +33,11 @@ func (s *Store) Run(ctx context.Context, workspace, runID string) (*Detail, erro
 	if !runs.ValidID(runID) {
 		return nil, ErrNotFound
 	}
+	leave, err := s.reads.Enter(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	r := s.read(workspace, readRun)
 	r.Text("run", runID)
 	detail, err := r.whole(ctx)

@@ -26,6 +26,15 @@ func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) {
 		}
 		after = &k
 	}
+	places := s.reads
+	if q.Text != "" {
+		places = s.searches
+	}
+	leave, err := places.Enter(ctx, q.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	page, err := s.page(ctx, &q, after)
 	if err != nil {
 		return nil, fmt.Errorf("list runs of workspace %s: %w", q.Workspace, err)

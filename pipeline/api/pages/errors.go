@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
+	"github.com/millrace/millrace/pipeline/share"
 )
 
 // problem is an error that a page shows.
@@ -46,9 +47,13 @@ func notFound(what, text string) error {
 func toProblem(err error) *problem {
 	var known *problem
 	var noData *files.NoData
+	var busy *share.Busy
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &busy):
+		return &problem{Status: http.StatusTooManyRequests, Title: "Too much at a time",
+			Text: "This page was not read: " + busy.Error() + "."}
 	case errors.Is(err, history.ErrCursor), errors.Is(err, live.ErrCursor):
 		return &problem{Status: http.StatusBadRequest, Title: "This link has lost its place",
 			Text: "Its cursor is not one of this list. Start again from the newest."}
