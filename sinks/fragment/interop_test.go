@@ -113,8 +113,8 @@ func TestDuckDBAndClickHouseAgreeOnCountsAndSums(t *testing.T) {
 				t.Parallel()
 				name := map[string]string{"jsonl": "JSONEachRow", "json": "JSONEachRow", "csv": "CSVWithNames",
 					"parquet": "Parquet"}[format]
-				same(t, format, clickhouse(t, "SELECT "+strings.ReplaceAll(sums, "length(", "lengthUTF8(")+" FROM file('"+path+
-					"', '"+name+"') FORMAT JSONEachRow"), want)
+				same(t, format, clickhouse(t, "SELECT "+strings.ReplaceAll(sums, "length(", "lengthUTF8(")+" FROM file('"+
+					localtest.ClickHouse(t).File(t, path)+"', '"+name+"') FORMAT JSONEachRow"), want)
 			})
 		}
 	}

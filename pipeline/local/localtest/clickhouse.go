@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -125,6 +126,26 @@ func (s *Server) DSN(database string) string { return s.clickhouse.DSN(database)
 // DSNAt returns what DSN returns, with another address: that of a proxy in front of the server.
 func (s *Server) DSNAt(addr, database string) string {
 	return strings.Replace(s.DSN(database), "@"+s.NativeAddr, "@"+addr, 1)
+}
+
+// File copies a file to where the server may read it, and returns the path for ClickHouse's function file. The
+// copy is removed when the test ends.
+func (s *Server) File(t testing.TB, path string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(filepath.Join(s.clickhouse.Dir(), "data", "user_files"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, filepath.Base(path))
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // exec runs a statement over HTTP, which needs no driver.

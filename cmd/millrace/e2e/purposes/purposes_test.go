@@ -21,6 +21,7 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/e2e/e2etest"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/local/localtest"
 )
 
 // nodesOf are nodes of the apps of the real data, an llm node first.
@@ -258,7 +259,8 @@ func checkFiles(t *testing.T, s *e2etest.Site, c *export.Completion) {
 		}
 		total := uint64(0)
 		for _, path := range paths {
-			total += e2etest.Count(t, s.Conn, "SELECT count() FROM file('"+path+"', 'Parquet')")
+			total += e2etest.Count(t, s.Conn, "SELECT count() FROM file('"+
+				localtest.ClickHouse(t).File(t, path)+"', 'Parquet')")
 		}
 		if int64(total) != c.Records {
 			t.Errorf("%s: ClickHouse reads %d of %d records of Parquet", c.ExportID, total, c.Records)
