@@ -86,6 +86,9 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Link == "" {
 		e.Link, e.Label = startOf(r), "Start again"
 	}
+	if e.Status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1") // as the API does
+	}
 	if err := p.render(w, r, view{template: "error.html", title: e.Title, status: e.Status, data: e}); err != nil {
 		p.cfg.Log.ErrorContext(r.Context(), "error page failed", "path", r.URL.Path, "error", err)
 		http.Error(w, e.Title, e.Status)

@@ -132,7 +132,11 @@ func (s *Server) DSNAt(addr, database string) string {
 // copy is removed when the test ends.
 func (s *Server) File(t testing.TB, path string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(filepath.Join(s.clickhouse.Dir(), "data", "user_files"), "")
+	files := filepath.Join(s.clickhouse.Dir(), "data", "user_files")
+	if err := os.MkdirAll(files, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(files, "")
 	if err != nil {
 		t.Fatal(err)
 	}
