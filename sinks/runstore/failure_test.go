@@ -72,7 +72,7 @@ func TestCheckFindsASchemaOfAnotherVersion(t *testing.T) {
 
 func TestCheckSaysWhatIsWrongWithTheConnection(t *testing.T) {
 	t.Parallel()
-	d := database{name: "db"}
+	d := database{"db", localtest.ClickHouse(t)}
 	wantStop(t, d.store(t, clickhousetest.Refuse(t, 516, "default: Authentication failed")).Check(t.Context()),
 		"refused the credentials", "password")
 	wantStop(t, d.store(t, clickhousetest.Refuse(t, 81, "Database db does not exist")).Check(t.Context()),
