@@ -79,26 +79,30 @@ type Deps struct {
 
 // API is the server.
 type API struct {
-	cfg     Config
-	auth    *auth.Authenticator
-	exports *live.Exports
-	history *history.Store
-	dsn     *clickhouse.DSN
-	sign    *signer
-	audit   audit.Stored
-	metrics *metrics
-	limits  *limits
-	api     huma.API
-	mux     routes // of the API alone
-	pages   routes // everything else
+	cfg      Config
+	auth     *auth.Authenticator
+	exports  *live.Exports
+	history  *history.Store
+	dsn      *clickhouse.DSN
+	sign     *signer
+	audit    audit.Stored
+	metrics  *metrics
+	limits   *limits
+	api      huma.API
+	mux      routes // of the API alone
+	pages    routes // everything else
+	failPage func(w http.ResponseWriter, r *http.Request, err error)
 
 	stopping context.Context //nolint:containedctx // done when the server begins to stop
 	stop     context.CancelFunc
 }
 
-// Registrar calls handle with its patterns and their handlers.
+// Registrar has the pages.
 type Registrar interface {
+	// Register calls handle with the patterns of the pages and their handlers.
 	Register(handle func(pattern string, handler func(http.ResponseWriter, *http.Request)))
+	// Fail answers with a page about an error.
+	Fail(w http.ResponseWriter, r *http.Request, err error)
 }
 
 // humaOnce sets the hooks of huma, which are variables of its package: errors are problems, and
@@ -127,6 +131,7 @@ func New(cfg Config, d Deps) *API {
 	s.finishSpec()
 	s.registerOps()
 	d.Pages.Register(s.pages.HandleFunc)
+	s.failPage = d.Pages.Fail
 	return s
 }
 

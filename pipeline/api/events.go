@@ -17,6 +17,10 @@ import (
 // keepAlive is how often an idle stream sends a comment, so that no proxy closes it.
 const keepAlive = 15 * time.Second
 
+// lookAgain is how often a stream looks whether its token was revoked. Together with what another server
+// takes to know of it, this is five seconds at most.
+const lookAgain = time.Second
+
 func (a *API) registerEvents() {
 	op := huma.Operation{
 		OperationID: watchOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/events", Summary: "Watch an export",
@@ -60,8 +64,8 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 	control := http.NewResponseController(w)
 	a.metrics.streams.Inc()
 	defer a.metrics.streams.Dec()
-	began := false
-	for state, err := range a.exports.Watch(ctx, id, keepAlive) {
+	began, sent := false, time.Now()
+	for state, err := range a.exports.Watch(ctx, id, lookAgain) {
 		switch {
 		case a.auth.IsRevoked(auth.From(ctx)):
 			return
@@ -81,7 +85,10 @@ func (a *API) stream(ctx context.Context, w http.ResponseWriter, id export.ID, s
 				t.endless = true
 			}
 			fmt.Fprint(w, "retry: 2000\n\n")
+		case state == nil && time.Since(sent) < keepAlive:
+			continue
 		}
+		sent = time.Now()
 		if send(w, state) != nil || control.Flush() != nil {
 			return
 		}

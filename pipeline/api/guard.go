@@ -115,15 +115,17 @@ func (a *API) withCaller(next http.Handler) http.Handler {
 			r = r.WithContext(auth.With(r.Context(), caller))
 		}
 		var over error
+		leave := func() {}
 		if err == nil {
-			over = signedIn(r.Context(), caller.Workspace)
+			leave, over = a.enterPage(r, caller.Workspace)
 		} else {
 			over = visit(r)
 		}
 		if over != nil {
-			a.toProblem(r.Context(), over).write(w)
+			a.failPage(w, r, over)
 			return
 		}
+		defer leave()
 		var refusal *auth.Refusal
 		if errors.As(err, &refusal) && !refusal.Missing() {
 			e := (&auth.Caller{Address: auth.Address(r)}).Entry(audit.Refused, "page "+r.URL.Path)
@@ -132,6 +134,16 @@ func (a *API) withCaller(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// enterPage makes a request one of a workspace, with a place among those of the operation whose work
+// the page does.
+func (a *API) enterPage(r *http.Request, workspace string) (leave func(), err error) {
+	if err := signedIn(r.Context(), workspace); err != nil {
+		return nil, err
+	}
+	_, pattern := a.pages.Handler(r)
+	return a.limits.of[pageOperations[pattern]].Enter(r.Context(), workspace)
 }
 
 // timedWriter closes the connection of a client that does not read its answer, or reads it too

@@ -17,11 +17,18 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages"
+	"github.com/millrace/millrace/pipeline/audit"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/sinks/bucket"
 )
 
 const (
@@ -30,11 +37,16 @@ const (
 	neighbour  = "203.0.113.2:1"
 )
 
-// tokenOf is a token of a workspace that has every scope.
+// tokenOf is a token of a workspace that has every scope for an hour.
 func tokenOf(t *testing.T, workspace string) string {
 	t.Helper()
+	return tokenUntil(t, workspace, time.Now().Add(time.Hour))
+}
+
+func tokenUntil(t *testing.T, workspace string, expiry time.Time) string {
+	t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"workspace": workspace, "sub": "someone",
-		"exp": time.Now().Add(time.Hour).Unix(), "scope": strings.Join(auth.Scopes, " ")}).SignedString([]byte(testSecret))
+		"exp": expiry.Unix(), "scope": strings.Join(auth.Scopes, " ")}).SignedString([]byte(testSecret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +55,7 @@ func tokenOf(t *testing.T, workspace string) string {
 
 // inMemory is a server whose clients need no sockets, so that a test's clock runs as fast as it can.
 type inMemory struct {
+	api      *API
 	accepted chan net.Conn
 	closed   chan struct{}
 	once     sync.Once
@@ -80,27 +93,75 @@ func (f from) RemoteAddr() net.Addr { return f.address }
 // attack runs a test against a server with keys, in a bubble with a clock of its own.
 func attack(t *testing.T, f func(t *testing.T, m *inMemory)) {
 	t.Helper()
+	attackAll(t, 1, func(t *testing.T, servers []*inMemory) { f(t, servers[0]) })
+}
+
+// attackAll is attack with several servers that share a bucket. In it, each workspace has an export e that
+// was planned.
+func attackAll(t *testing.T, servers int, f func(t *testing.T, servers []*inMemory)) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte(testSecret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		authenticator, err := auth.New(ctx, auth.Config{HMACSecretFile: file})
-		if err != nil {
+	b, err := bucket.Open(t.Context(), "mem://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	for _, workspace := range []string{"small", "hostile"} {
+		id := export.ID{WorkspaceID: workspace, ExportID: "e"}
+		if _, err := (folder.Folder{Bucket: b, ID: id}).CreatePlan(t.Context(), &export.Plan{Version: export.PlanVersion,
+			ID: id, Request: &export.Request{ID: id, Purpose: export.ExportDataset}}); err != nil {
 			t.Fatal(err)
 		}
-		a := New(Config{Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), TopicPrefix: "millrace."},
-			Deps{Auth: authenticator, Pages: pages.New(pages.Config{}, authenticator, nil, nil)})
-		m := &inMemory{accepted: make(chan net.Conn), closed: make(chan struct{})}
-		served := make(chan error)
-		go func() { served <- a.Serve(ctx, m) }()
-		defer func() {
-			stop()
-			<-served
-		}()
-		f(t, m)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer stop()
+		list := make([]*inMemory, servers)
+		for i := range list {
+			authenticator, err := auth.New(ctx, auth.Config{HMACSecretFile: file})
+			if err == nil {
+				err = authenticator.LoadRevoked(ctx, b)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			log := slog.New(slog.DiscardHandler)
+			exports := live.New(live.Config{Config: kafka.Config{Log: log}}, noClickHouse{}, b)
+			m := &inMemory{accepted: make(chan net.Conn), closed: make(chan struct{})}
+			m.api = New(Config{Registry: prometheus.NewRegistry(), Log: log, TopicPrefix: "millrace."},
+				Deps{Auth: authenticator, Exports: exports, Pages: pages.New(pages.Config{Trail: noTrail{}}, authenticator, nil,
+					exports)})
+			for _, run := range []func() error{
+				func() error { return m.api.Serve(ctx, m) }, func() error { return authenticator.WatchRevoked(ctx) },
+			} {
+				running.Go(func() {
+					if err := run(); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			list[i] = m
+		}
+		f(t, list)
 	})
+}
+
+// noTrail is a trail that nobody reads.
+type noTrail struct{}
+
+func (noTrail) Note(audit.Entry)   {}
+func (noTrail) Refuse(audit.Entry) {}
+
+// noClickHouse is a ClickHouse that does not answer: what an export is, is read from the bucket.
+type noClickHouse struct{ driver.Conn }
+
+func (noClickHouse) Query(context.Context, string, ...any) (driver.Rows, error) {
+	return nil, errors.New("no answer")
 }
 
 // dial connects, and sends the text of a request.
@@ -268,6 +329,76 @@ func TestAnOldConnectionMakesRoomForANewOneOfItsAddress(t *testing.T) {
 		}
 		if got := answer(t, keep); got.status != http.StatusOK {
 			t.Errorf("the connection of somebody who has signed in: %d", got.status)
+		}
+	})
+}
+
+func TestAPagePreviewTakesAPlaceAmongThePreviewsOfItsWorkspace(t *testing.T) {
+	t.Parallel()
+	attack(t, func(t *testing.T, m *inMemory) {
+		view := func(workspace string) string {
+			return "GET /exports/view?id=e HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + tokenOf(t, workspace) + "\r\n\r\n"
+		}
+		places := m.api.limits.of[previewOperation]
+		var leave []func()
+		for range places.Each {
+			end, err := places.Enter(t.Context(), "hostile")
+			if err != nil {
+				t.Fatal(err)
+			}
+			leave = append(leave, end)
+		}
+		if got := answer(t, m.dial(t, attacker, view("hostile"))); got.status != http.StatusTooManyRequests ||
+			got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "too many previews") ||
+			!strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
+			t.Errorf("a preview beyond the share: %d %v %s", got.status, got.header, got.body)
+		}
+		if got := answer(t, m.dial(t, neighbour, view("small"))); got.status != http.StatusConflict { // it runs still
+			t.Errorf("a preview of another workspace: %d %s", got.status, got.body)
+		}
+		for _, end := range leave {
+			end()
+		}
+		for range places.Each + places.Queue + 1 { // each leaves its place
+			if got := answer(t, m.dial(t, attacker, view("hostile"))); got.status != http.StatusConflict {
+				t.Fatalf("a preview within the share: %d %s", got.status, got.body)
+			}
+		}
+	})
+}
+
+func TestAStreamEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	attackAll(t, 2, func(t *testing.T, servers []*inMemory) {
+		here, there := servers[0], servers[1]
+		began := time.Now()
+		stream := func(m *inMemory, token string) <-chan time.Duration {
+			ended := make(chan time.Duration, 1)
+			c := m.dial(t, neighbour, "GET /v1/exports/e/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+
+				"\r\n\r\n")
+			go func() {
+				if got := answer(t, c); got.status != http.StatusOK || !strings.Contains(got.body, `"accepted"`) ||
+					strings.Count(got.body, ": still here") > 6 {
+					t.Errorf("the stream is %d %s", got.status, got.body)
+				}
+				ended <- time.Since(began)
+			}()
+			return ended
+		}
+		gone, kept := tokenUntil(t, "small", began.Add(2*time.Hour)), tokenUntil(t, "small", began.Add(90*time.Second))
+		revoked := map[string]<-chan time.Duration{"here": stream(here, gone), "there": stream(there, gone)}
+		expiring := stream(here, kept)
+		const signOut = 40 * time.Second
+		<-time.After(signOut)
+		answer(t, here.dial(t, neighbour, "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nCookie: "+
+			auth.TokenCookie+"="+gone+"\r\n\r\n"))
+		for where, ended := range revoked {
+			if after := <-ended - signOut; after > 5*time.Second {
+				t.Errorf("the stream %s ended %s after its owner signed out", where, after)
+			}
+		}
+		if after := <-expiring; after < 89*time.Second || after > 91*time.Second {
+			t.Errorf("a stream of a token of 90 s ended after %s", after)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func (p *Pages) registerDocuments(handle func(pattern string, handler func(http.
 func (p *Pages) showDocument(w http.ResponseWriter, r *http.Request, v view) {
 	v.template, v.section = "docs.html", "docs"
 	if err := p.render(w, r, v); err != nil {
-		p.fail(w, r, err)
+		p.Fail(w, r, err)
 	}
 }
 

@@ -74,8 +74,8 @@ func toProblem(err error) *problem {
 		Text: "The fault is in the server, not in your request. Try again. If it stays, the server's log has the reason."}
 }
 
-// fail answers with an error page. It logs faults of the server.
-func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+// Fail answers with an error page. It logs faults of the server.
+func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		return // the browser is gone
 	}
@@ -116,5 +116,5 @@ func (p *Pages) notFoundPage(w http.ResponseWriter, r *http.Request) {
 		toLogin(w, r)
 		return
 	}
-	p.fail(w, r, notFound("page", "Check the address, or choose a section above."))
+	p.Fail(w, r, notFound("page", "Check the address, or choose a section above."))
 }

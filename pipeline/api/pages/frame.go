@@ -67,10 +67,10 @@ func (p *Pages) page(scope string, h handler) http.HandlerFunc {
 		case c == nil:
 			toLogin(w, r)
 		case !c.Has(scope):
-			p.fail(w, r, forbidden(scope))
+			p.Fail(w, r, forbidden(scope))
 		default:
 			if err := h(w, r, c); err != nil {
-				p.fail(w, r, err)
+				p.Fail(w, r, err)
 			}
 		}
 	}

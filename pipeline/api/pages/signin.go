@@ -33,7 +33,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
 
 func (p *Pages) renderLogin(w http.ResponseWriter, r *http.Request, status int, f loginForm) {
 	if err := p.render(w, r, view{template: "login.html", title: "Sign in", status: status, data: f}); err != nil {
-		p.fail(w, r, err)
+		p.Fail(w, r, err)
 	}
 }
 
@@ -85,7 +85,7 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	p.clear(w, r, auth.TokenCookie)
 	if err != nil {
 		p.cfg.Log.Error("a token was not revoked on all servers", "error", err)
-		p.fail(w, r, &problem{Status: http.StatusServiceUnavailable, Title: "You are signed out of this browser only",
+		p.Fail(w, r, &problem{Status: http.StatusServiceUnavailable, Title: "You are signed out of this browser only",
 			Text: "Your token could not be revoked, because the object store does not answer: other servers accept it " +
 				"until it expires. Sign in and out again to revoke it.", Link: "/login", Label: "Go to sign-in"})
 		return
@@ -97,7 +97,7 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 // workspace.
 func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 	if !p.auth.Keyless() {
-		p.fail(w, r, &problem{Status: http.StatusForbidden, Title: "The workspace is your token's",
+		p.Fail(w, r, &problem{Status: http.StatusForbidden, Title: "The workspace is your token's",
 			Text: "Sign in with a token of the other workspace.", Link: "/login", Label: "Sign in with another token"})
 		return
 	}
@@ -107,7 +107,7 @@ func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 		workspace = strings.TrimSpace(r.PostForm.Get("workspace"))
 	}
 	if !runs.ValidWorkspaceID(workspace) {
-		p.fail(w, r, &problem{Status: http.StatusBadRequest, Title: "This is not a workspace id",
+		p.Fail(w, r, &problem{Status: http.StatusBadRequest, Title: "This is not a workspace id",
 			Text: "A workspace id has 1 to 63 small letters, digits, - and _, and begins with a letter or a digit.",
 			Link: "/copilots", Label: "Go back"})
 		return
@@ -127,7 +127,7 @@ func (p *Pages) switchWorkspace(w http.ResponseWriter, r *http.Request) {
 // nothing else.
 func (p *Pages) resetWorkspace(w http.ResponseWriter, r *http.Request) {
 	p.clear(w, r, auth.WorkspaceCookie)
-	p.fail(w, r, &problem{Status: http.StatusBadRequest, Title: "This is not a workspace id",
+	p.Fail(w, r, &problem{Status: http.StatusBadRequest, Title: "This is not a workspace id",
 		Text: "The workspace that your browser or the header " + auth.WorkspaceHeader +
 			" asks for is not a valid id. The browser's was reset to the default.",
 		Link: "/copilots", Label: "Go to the copilots"})
