@@ -61,7 +61,8 @@ func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 	return err
 }
 
-// printStates prints exports as JSON. How to load one is there if the bucket has its manifest.
+// printStates prints exports as JSON. How to load one, and where its manifest is, are there if the bucket has
+// the manifest.
 func printStates(ctx context.Context, a *app.App, list []live.Export) error {
 	b, err := bucket.Open(ctx, a.Config.BucketURL)
 	if err == nil {
@@ -69,7 +70,7 @@ func printStates(ctx context.Context, a *app.App, list []live.Export) error {
 	}
 	for _, x := range list {
 		if b == nil || files.Derive(ctx, b, &x.State) != nil {
-			x.LoadWith = "" // that of an event is none of ours
+			x.LoadWith, x.ManifestURI = "", "" // those of an event are none of ours
 		}
 		if err := a.PrintJSON(x); err != nil {
 			return err
