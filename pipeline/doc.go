@@ -223,9 +223,16 @@
 // 2026-11: the windows of a workspace use 4 of the 24 partitions of their topic, chosen by hash, and a slot
 // takes its partitions in turn. So extraction is isolated: however many windows a workspace has, they hold
 // up a quarter of the slots, and a window of another workspace waits for one of theirs at most where the two
-// share a slot. Planning is bounded, and not isolated: clients choose the partitions of requests, and a
-// request waits for those before it, each of which has 30 s of ClickHouse at most. The price: no more than
-// four processes work on the windows of one workspace, and a fetch returns one batch.
+// share a slot. The price: no more than four processes work on the windows of one workspace, and a fetch
+// returns one batch.
+//
+// 2026-11: plan has eight consumer groups. Each plans the requests of the workspaces that hash to it, and skips
+// the others. Clients choose the partitions of requests, and offsets are committed in order, so in one group
+// the requests of a workspace would wait behind those of all others in their partition, each of which has
+// 30 s of ClickHouse at most. Now a workspace delays those of its group alone, an eighth. Topic
+// export-requests could be copied into one that is keyed by workspace; but servers find what is not planned
+// by the offsets of the one topic. The price: each request is read and decoded eight times, and a process
+// plans one request of a workspace at a time.
 //
 // 2026-11: what a stage tries again is told by a plain producer, beside the transactions of the stage: a
 // transaction would tell it when the trouble is over. Such an event has no counts, because the stage that is

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -48,7 +49,7 @@ func (exportCommand) Run(ctx context.Context, a *app.App) error {
 
 // exportTopics are the topics that the stages read and write.
 var exportTopics = []string{event.TopicExportRequests, event.TopicExportWindows, event.TopicExportResults,
-	event.TopicExportProgress, event.TopicExportCompletions, event.TopicDeadLetters}
+	event.TopicExportProgress, event.TopicExportCompletions, event.TopicAudit, event.TopicDeadLetters}
 
 // planSlots and sealSlots are the numbers of records that one process handles at a time in these
 // stages. Few are enough: each record takes little time, except a request whose large selection is
@@ -86,8 +87,8 @@ func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Co
 	}, dsn(export.StageSeal), b)
 	trackStage := track.New(kafka, dsn(export.StageTrack))
 	janitor := seal.NewJanitor(seal.JanitorConfig{Metrics: o.registry, Log: a.Log}, dsn("janitor"), b)
-	o.readiness.started = append(o.readiness.started, planStage.Ready(), sealStage.Ready(), trackStage.Ready())
-	o.readiness.started = append(o.readiness.started, extractStage.Ready()...)
+	o.readiness.started = append(o.readiness.started, sealStage.Ready(), trackStage.Ready())
+	o.readiness.started = append(o.readiness.started, slices.Concat(planStage.Ready(), extractStage.Ready())...)
 	if err := o.readiness.watch(a, o, b, exportTopics...); err != nil {
 		return nil, err
 	}

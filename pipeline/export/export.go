@@ -22,6 +22,7 @@
 package export
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"strings"
@@ -50,6 +51,25 @@ const (
 	StageSeal    = "seal"
 	StageTrack   = "track"
 )
+
+// PlanLanes is the number of consumer groups of plan, each of which plans the requests of a part of the
+// workspaces. A workspace delays those of its own lane alone, whatever it asks for.
+const PlanLanes = 8
+
+// PlanGroups are the names of the consumer groups of plan, without the prefix, by their lane.
+func PlanGroups() []string {
+	groups := []string{StagePlan}
+	for lane := 1; lane < PlanLanes; lane++ {
+		groups = append(groups, fmt.Sprintf("%s-%d", StagePlan, lane))
+	}
+	return groups
+}
+
+// PlanLane returns the lane of plan that plans the requests of a workspace.
+func PlanLane(workspace string) int {
+	sum := sha256.Sum256([]byte(workspace))
+	return int(sum[0]) % PlanLanes
+}
 
 // EventSource is the CloudEvents source of the events about exports.
 const EventSource = "/millrace/export"

@@ -30,6 +30,7 @@ import (
 // Config says which Kafka a consumer uses, and by which names.
 type Config struct {
 	Name        string                // in metrics, logs and dead letters; with TopicPrefix the name of the consumer group
+	Lane        string                // "", or the end of the group's name: a stage may be several groups, which share its work
 	TopicPrefix string                // of topics and consumer groups
 	Options     []kgo.Opt             // of every client: see ClientOptions; TLS, SASL
 	Limits      event.Limits          // of run events
@@ -41,7 +42,7 @@ type Config struct {
 func (c *Config) TopicName(name string) string { return c.TopicPrefix + name }
 
 // Group returns the name of the consumer group.
-func (c *Config) Group() string { return c.TopicName(c.Name) }
+func (c *Config) Group() string { return c.TopicName(c.Name + c.Lane) }
 
 // Limits of the clients that consume.
 const (

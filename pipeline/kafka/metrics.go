@@ -79,6 +79,11 @@ func (c *Config) errorCounter() *prometheus.CounterVec {
 			"stops.")), []string{"class"})
 }
 
+// Refused returns the counter of what a consumer that is no stage steps over: batches that are too large.
+func (c *Config) Refused() prometheus.Counter {
+	return Register(c.Metrics, c.errorCounter()).WithLabelValues(classRow)
+}
+
 // DeadLetter counts a record that is refused with a code.
 func (m *StageMetrics) DeadLetter(code string) {
 	if !slices.Contains(event.DeadLetterCodes, code) {

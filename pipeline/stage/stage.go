@@ -38,9 +38,12 @@ import (
 // The stage calls it again for the same record after a crash, a rebalance or an aborted
 // transaction. It may block: ctx is done when the partition is lost or the stage stops, and the
 // stage then ignores what the handler returns. A *strictjson.Refusal makes the record a dead
-// letter. Any other error stops the stage: the handler itself repeats what can succeed later, see
-// [kafka.Retrier].
+// letter, and ErrSkip leaves it to another lane. Any other error stops the stage: the handler itself
+// repeats what can succeed later, see [kafka.Retrier].
 type Handler func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error)
+
+// ErrSkip is the error of a handler for a record that another lane works on.
+var ErrSkip = errors.New("the record is for another lane")
 
 // Config of a stage.
 type Config struct {
@@ -138,7 +141,7 @@ var errSteppedOver = fmt.Errorf("%w: a batch was stepped over", errRenew)
 // slot runs one session after the other with the same transactional id, so that a new session
 // fences what is left of the session before it.
 func (s *Stage) slot(ctx context.Context, number int) error {
-	id := fmt.Sprintf("%s%s-%d-%s", s.cfg.TransactionalIDPrefix, s.cfg.Name, number, s.process)
+	id := fmt.Sprintf("%s%s-%d-%s", s.cfg.TransactionalIDPrefix, s.cfg.Name+s.cfg.Lane, number, s.process)
 	for {
 		err := s.session(ctx, id)
 		if ctx.Err() != nil {

@@ -20,6 +20,7 @@ type worker struct {
 	stage   *Stage
 	session *kgo.GroupTransactSession
 	refused string // the code of the last record that was refused
+	skipped bool   // whether records were skipped whose offsets may not be committed
 
 	mu        sync.Mutex
 	cancel    context.CancelCauseFunc // of the work at hand, or nil
@@ -66,8 +67,11 @@ func (w *worker) next(ctx context.Context) error {
 	}
 	records := fetches.Records()
 	w.stage.lag.Polled(records)
-	if len(records) == 0 || records[0].Attrs.IsControl() {
+	switch {
+	case len(records) == 0, records[0].Attrs.IsControl() && !w.skipped:
 		return nil
+	case records[0].Attrs.IsControl():
+		return w.stepOver(ctx)
 	}
 	if w.takeStale() {
 		// The session aborts the next transaction in any case. Aborting now spares the work before
@@ -93,6 +97,9 @@ func (w *worker) workOn(ctx context.Context, r *kgo.Record) error {
 	s := w.stage
 	began := time.Now()
 	out, outcome, err := w.work(ctx, r)
+	if errors.Is(err, ErrSkip) {
+		return w.stepOver(ctx)
+	}
 	s.metrics.seconds.Observe(time.Since(began).Seconds())
 	switch {
 	case ctx.Err() != nil:
@@ -158,6 +165,16 @@ func (w *worker) work(ctx context.Context, r *kgo.Record) (out []*kgo.Record, ou
 	}
 	carryTrace(r, out)
 	return out, "done", nil
+}
+
+// stepOver leaves a record to another lane. A row of such records costs one commit: offsets are
+// committed when the client has no more records at hand, or with a record that is worked on.
+func (w *worker) stepOver(ctx context.Context) error {
+	if w.skipped = w.session.Client().BufferedFetchRecords() > 0; w.skipped {
+		return nil
+	}
+	_, err := w.commit(ctx, nil)
+	return err
 }
 
 // carryTrace copies the trace context of a record to the resulting records that have none.

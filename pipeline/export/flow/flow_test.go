@@ -58,7 +58,8 @@ type flow struct {
 	planning        time.Duration // the budget of a request; 0 is the default
 	failpoint       func(stage, name string) error
 
-	running sync.WaitGroup
+	planSlots int // default 1
+	running   sync.WaitGroup
 }
 
 // Tests here wait most of their time, for sessions, transactions and requests that time out, so more
@@ -116,6 +117,7 @@ func (f *flow) start() {
 	})
 	for name, start := range map[string]func(stage.Config) func(context.Context) error{
 		export.StagePlan: func(c stage.Config) func(context.Context) error {
+			c.Slots = f.planSlots
 			return plan.New(plan.Config{Config: c, WindowRecords: f.windowRecords, WindowsInFlight: f.windowsInFlight,
 				Budget: f.planning}, f.dsn, f.bucket).Run
 		},

@@ -2,10 +2,12 @@ package flow_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/plan"
 )
 
 // replaceRuns puts a view in the place of table runs, until the returned function is called.
@@ -79,4 +81,41 @@ func TestAPlanThatTakesTooLongFailsAndOthersArePlanned(t *testing.T) {
 	restore()
 	f.send(request("e2", limit1000))
 	f.verify(f.completion("e2"))
+}
+
+// In one group of consumers, the request of another workspace waited behind that of the first, in the same
+// partition.
+func TestARequestThatTakesLongDelaysNoOtherWorkspace(t *testing.T) {
+	t.Parallel()
+	if export.PlanLane("acme") == export.PlanLane("small") {
+		t.Fatal("the workspaces share a lane")
+	}
+	f := newFlow(t)
+	f.insertRuns(20)
+	f.planSlots = 2
+	var first sync.Once
+	begun, hold := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
+	f.failpoint = func(stage, point string) error {
+		wait := false
+		if stage == export.StagePlan && point == plan.AfterPlan {
+			first.Do(func() { wait = true })
+		}
+		if wait {
+			close(begun)
+			<-hold
+		}
+		return nil
+	}
+	f.start()
+	f.send(request("long", limit1000))
+	<-begun
+	f.send(strings.Replace(request("short", limit1000), `"acme"`, `"small"`, 1))
+	f.poll("completion", func() bool { return len(f.completions("short")) > 0 })
+	if c := f.completions("short")[0]; c.WorkspaceID != "small" || c.Status != export.StatusSucceeded {
+		t.Errorf("the other export is %+v", c.State)
+	}
+	release()
+	f.verify(f.completion("long"))
 }

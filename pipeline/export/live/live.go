@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -94,6 +95,7 @@ type Exports struct {
 	board    board
 	tail     tail
 	retry    kafka.Retrier // without a limit
+	refused  prometheus.Counter
 	ready    chan struct{}
 
 	mu      sync.Mutex
@@ -111,7 +113,7 @@ func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 		cfg.Now = time.Now
 	}
 	return &Exports{
-		cfg: cfg, retry: cfg.Retrier(tryOffsets),
+		cfg: cfg, retry: cfg.Retrier(tryOffsets), refused: cfg.Refused(),
 		requests: Requests{Producer: cfg.Producer, TopicPrefix: cfg.TopicPrefix, Source: "millrace/serve",
 			Timeout: cfg.Timeout},
 		stored: Stored{conn, cfg.Timer}, bucket: b, tail: newTail(), ready: make(chan struct{}),

@@ -18,12 +18,15 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// topics are the topics that a server consumes, each from the offsets that a stage has committed:
-// what plan has committed is in plan.json, and what track has committed is in ClickHouse.
-var topics = []struct{ name, stage string }{
-	{event.TopicExportRequests, export.StagePlan},
-	{event.TopicExportProgress, export.StageTrack},
-	{event.TopicExportCompletions, export.StageTrack},
+// topics are the topics that a server consumes, each from the offsets that all groups of a stage have
+// committed: what plan has committed is in plan.json, and what track has committed is in ClickHouse.
+var topics = []struct {
+	name   string
+	groups []string
+}{
+	{event.TopicExportRequests, export.PlanGroups()},
+	{event.TopicExportProgress, []string{export.StageTrack}},
+	{event.TopicExportCompletions, []string{export.StageTrack}},
 }
 
 // tail knows how far a server has consumed the topics.
@@ -120,19 +123,19 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 		if err != nil {
 			return nil, e.cfg.Explain(err, topic)
 		}
-		committed, err := admin.FetchOffsets(ctx, e.cfg.TopicName(t.stage))
-		if errors.Is(err, kerr.GroupAuthorizationFailed) {
-			return nil, kafka.Permanent(fmt.Errorf("%w: grant DESCRIBE on group %s: %w", kafka.ErrAccess,
-				e.cfg.TopicName(t.stage), err))
-		}
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // the stage has never run
-			return nil, fmt.Errorf("group %s: %w", e.cfg.TopicName(t.stage), err)
+		committed, err := e.committed(ctx, admin, t.groups)
+		if err != nil {
+			return nil, err
 		}
 		from[topic] = map[int32]kgo.Offset{}
 		last.Each(func(end kadm.ListedOffset) {
-			next := int64(0)
-			if o, ok := committed.Lookup(topic, end.Partition); ok && o.Err == nil {
-				next = o.At
+			next := end.Offset
+			for _, offsets := range committed {
+				at := int64(0)
+				if o, ok := offsets.Lookup(topic, end.Partition); ok && o.Err == nil {
+					at = o.At
+				}
+				next = min(next, at)
 			}
 			if s, ok := start.Lookup(topic, end.Partition); ok {
 				next = max(next, s.Offset)
@@ -145,6 +148,23 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 	}
 	client.AddConsumePartitions(from)
 	return goal, nil
+}
+
+// committed returns what each group has committed, which is nothing where its stage has never run.
+func (e *Exports) committed(ctx context.Context, admin *kadm.Client, groups []string) ([]kadm.OffsetResponses, error) {
+	all := make([]kadm.OffsetResponses, len(groups))
+	for i, name := range groups {
+		group := e.cfg.TopicName(name)
+		offsets, err := admin.FetchOffsets(ctx, group)
+		if errors.Is(err, kerr.GroupAuthorizationFailed) {
+			return nil, kafka.Permanent(fmt.Errorf("%w: grant DESCRIBE on group %s: %w", kafka.ErrAccess, group, err))
+		}
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return nil, fmt.Errorf("group %s: %w", group, err)
+		}
+		all[i] = offsets
+	}
+	return all, nil
 }
 
 // poll applies the records of one poll to the board.
@@ -162,6 +182,7 @@ func (e *Exports) poll(ctx context.Context, client *kgo.Client) error {
 		moves[kafka.Partition{Topic: r.Topic, ID: r.Partition}] = r.Offset + 1
 	}
 	for _, batch := range faults.Oversize { // the stage that consumes the topic dead-letters the batch
+		e.refused.Inc()
 		r, refusal := kafka.RefuseOversize(batch)
 		e.cfg.Log.Error("batch skipped", "record", kafka.Position(r), "code", string(refusal.Code), "detail", refusal.Rule)
 		moves[kafka.Partition{Topic: batch.Topic, ID: batch.Partition}] = batch.NextOffset

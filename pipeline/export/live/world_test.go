@@ -39,6 +39,8 @@ type world struct {
 	bucket *bucket.Bucket
 	client *kgo.Client
 
+	registry *prometheus.Registry // of the server that was started last
+
 	timeout time.Duration
 	now     func() time.Time // of servers; nil: the clock
 }
@@ -79,9 +81,10 @@ func (w *world) newClient() *kgo.Client {
 }
 
 func (w *world) config(log slog.Handler) kafka.Config {
+	w.registry = prometheus.NewRegistry()
 	return kafka.Config{
 		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)},
-		Metrics: prometheus.NewRegistry(),
+		Metrics: w.registry,
 		Log:     slog.New(log),
 	}
 }

@@ -14,6 +14,10 @@
 // reads cancel.json. So one of the two sees the other, and asks seal to end the export. If both do,
 // seal ignores the second.
 //
+// Plan has lanes, which are consumer groups: each plans the requests of a part of the workspaces, one at a
+// time in a process, and skips the others. So the requests of one workspace, however many and large they
+// are, delay those of its lane alone. The lanes share a limited number of slots.
+//
 // plan.json is created once. A redelivered record finds its own plan and sends the same records
 // again. The same request in another record is ignored, and a different request with the same id is
 // refused.
@@ -27,11 +31,15 @@ package plan
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -76,7 +84,8 @@ type Config struct {
 
 // Stage consumes export-requests.
 type Stage struct {
-	*stage.Stage
+	lanes   []*stage.Stage
+	slots   *semaphore.Weighted
 	cfg     Config
 	dsn     *clickhouse.DSN
 	bucket  *bucket.Bucket
@@ -101,14 +110,66 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel, tryCount),
 		notices: notice.New(cfg.Config.Config, export.StagePlan), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
-	s.Stage = stage.New(cfg.Config, s.handle)
+	slots := max(1, cfg.Slots)
+	s.slots = semaphore.NewWeighted(int64(slots))
+	for lane, group := range export.PlanGroups() {
+		c := cfg.Config
+		c.Lane, c.Slots, c.HandlerBegins = strings.TrimPrefix(group, c.Name), 1, true
+		var l *stage.Stage
+		l = stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
+			return s.inLane(ctx, r, lane, l)
+		})
+		s.lanes = append(s.lanes, l)
+	}
+	cfg.StageMetrics().Slots.Set(float64(slots))
 	return s
+}
+
+// Ready returns channels that are closed when Kafka answers and has the topics.
+func (s *Stage) Ready() (ready []<-chan struct{}) {
+	for _, l := range s.lanes {
+		ready = append(ready, l.Ready())
+	}
+	return ready
 }
 
 // Run consumes until ctx is done, see [stage.Stage.Run].
 func (s *Stage) Run(ctx context.Context) error {
 	defer s.notices.Close()
-	return s.Stage.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range s.lanes {
+		group.Go(func() error { return l.Run(ctx) })
+	}
+	return group.Wait()
+}
+
+// inLane handles a record whose workspace has the lane.
+func (s *Stage) inLane(ctx context.Context, r *kgo.Record, lane int, l *stage.Stage) ([]*kgo.Record, error) {
+	if laneOf(r) != lane {
+		return nil, stage.ErrSkip
+	}
+	if err := s.slots.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer s.slots.Release(1)
+	defer l.Begin(r)()
+	return s.handle(ctx, r)
+}
+
+// laneOf returns the lane of a record. The workspace is that of the data, since keys are the producers'
+// choice; what has none is refused, in the first lane.
+func laneOf(r *kgo.Record) int {
+	e, err := event.Decode(r)
+	if err != nil {
+		return 0
+	}
+	var about struct {
+		WorkspaceID string `json:"workspace_id"`
+	}
+	if json.Unmarshal(e.Data, &about) != nil {
+		return 0
+	}
+	return export.PlanLane(about.WorkspaceID)
 }
 
 func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {

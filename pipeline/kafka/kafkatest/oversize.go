@@ -19,11 +19,11 @@ const OversizeRecords = 10
 // more than kafka.MaxDecompress. The options say where Kafka is.
 func ProduceOversize(t testing.TB, topic string, partition int32, options ...kgo.Opt) {
 	t.Helper()
-	client, err := kgo.NewClient(append(options,
-		kgo.ProducerBatchMaxBytes(2*kafka.MaxDecompress), kgo.BrokerMaxWriteBytes(4*kafka.MaxDecompress),
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.ProducerBatchMaxBytes(2 * kafka.MaxDecompress), kgo.BrokerMaxWriteBytes(4 * kafka.MaxDecompress),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(300*time.Millisecond), // so that the records are one batch
-	)...)
+		kgo.ProducerLinger(300 * time.Millisecond), // so that the records are one batch
+	}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

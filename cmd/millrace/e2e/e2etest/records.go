@@ -74,9 +74,12 @@ func WaitConsumed(t *testing.T, s *Site, topic, stage string) {
 	})
 }
 
-// ExportStages are the topics that the stages of exports consume.
+// ExportStages are the topics that the stages of exports consume, by their groups.
 var ExportStages = []struct{ Topic, Stage string }{
-	{event.TopicExportRequests, "plan"}, {event.TopicExportWindows, "extract"}, {event.TopicExportResults, "seal"},
+	{event.TopicExportWindows, "extract"}, {event.TopicExportResults, "seal"},
+	{event.TopicExportRequests, "plan"}, {event.TopicExportRequests, "plan-1"}, {event.TopicExportRequests, "plan-2"},
+	{event.TopicExportRequests, "plan-3"}, {event.TopicExportRequests, "plan-4"}, {event.TopicExportRequests, "plan-5"},
+	{event.TopicExportRequests, "plan-6"}, {event.TopicExportRequests, "plan-7"},
 }
 
 // Produce puts a bare value into a topic of the site.

@@ -155,8 +155,13 @@ func (k *exportKills) settled(t *testing.T) {
 	}
 	admin := kadm.NewClient(k.client)
 	now := map[string]bool{}
-	members := map[string]int{"plan": 3, "extract": defaultConcurrency, "extract-direct": defaultConcurrency, "seal": 2,
+	members := map[string]int{"extract": defaultConcurrency, "extract-direct": defaultConcurrency, "seal": 2,
 		"track": 1}
+	for _, s := range e2etest.ExportStages {
+		if s.Topic == event.TopicExportRequests {
+			members[s.Stage] = 1
+		}
+	}
 	e2etest.Eventually(t, 2*time.Minute, func() string {
 		for stage, slots := range members {
 			name := k.site.Prefix + stage
