@@ -145,7 +145,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	o.readiness.started = append(o.readiness.started, s.exports.Ready())
 	if o.readiness.dependencies == nil { // in local, the export stages have set them
 		if err := o.readiness.watch(a, o, b, event.TopicExportRequests, event.TopicExportProgress,
-			event.TopicExportCompletions); err != nil {
+			event.TopicExportCompletions, event.TopicAudit); err != nil {
 			return nil, err
 		}
 	}

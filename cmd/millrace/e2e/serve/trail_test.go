@@ -123,4 +123,10 @@ func withoutTrail(t *testing.T, p *places, workspace string, v vault) {
 		(<-answers).Problem(t, http.StatusServiceUnavailable)
 	}
 	s.Get(t, "/v1/exports/"+v.export).Want(t, http.StatusOK)
+	e2etest.Eventually(t, time.Minute, func() string {
+		if got := s.Get(t, "/readyz"); got.Status != http.StatusServiceUnavailable {
+			return fmt.Sprintf("without the topic of the trail, /readyz is %d %s", got.Status, got.Body)
+		}
+		return ""
+	})
 }
