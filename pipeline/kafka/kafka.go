@@ -30,7 +30,7 @@ import (
 // Config says which Kafka a consumer uses, and by which names.
 type Config struct {
 	Name        string                // in metrics, logs and dead letters; with TopicPrefix the name of the consumer group
-	Lane        string                // "", or the end of the group's name: a stage may be several groups, which share its work
+	Lane        string                // the end of the group's name; a stage may be several groups, which share its work
 	TopicPrefix string                // of topics and consumer groups
 	Options     []kgo.Opt             // of every client: see ClientOptions; TLS, SASL
 	Limits      event.Limits          // of run events

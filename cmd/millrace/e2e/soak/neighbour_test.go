@@ -30,7 +30,8 @@ func TestAHostileWorkspaceLeavesOthersTheirExports(t *testing.T) {
 	e2etest.WaitForCounts(t, s.Conn, time.Minute, e2etest.SampleRows(cfg))
 	ingest.Stop(t)
 	append(s.Env, "EXPORT_WINDOW_RECORDS=100").Start(t, "export")
-	api := e2etest.Endpoint{URL: e2etest.WaitReady(t, append(s.Env, "HTTP_ADDR=127.0.0.1:0").Start(t, "serve"))}.In("small")
+	server := append(s.Env, "HTTP_ADDR=127.0.0.1:0").Start(t, "serve")
+	api := e2etest.Endpoint{URL: e2etest.WaitReady(t, server)}.In("small")
 	client := e2etest.KafkaClient(t, s.Kafka)
 	ended := newEndedExports(t, s)
 
