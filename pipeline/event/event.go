@@ -109,7 +109,7 @@ func stripConfluent(value []byte) []byte {
 }
 
 func (e Event) structured(value []byte, l Limits) (Event, error) {
-	r := strictjson.Reader{MaxString: l.String}
+	r := strictjson.Reader{MaxString: l.String, Borrow: true}
 	r.Reset(value, "", strictjson.MaxDepth+1) // the envelope is one level
 	err := r.Object(func(key string) error {
 		switch {
@@ -127,7 +127,7 @@ func (e Event) structured(value []byte, l Limits) (Event, error) {
 		if key == "datacontenttype" {
 			return requireJSON(mediaType(text), "/datacontenttype")
 		}
-		return e.attribute("/", key, text)
+		return e.attribute("/", key, strings.Clone(text)) // the event may outlive its record
 	})
 	if err == nil {
 		err = r.End()
@@ -167,7 +167,7 @@ func (e *Event) data(r *strictjson.Reader, key string, l Limits) (err error) {
 // bare reads a JSON object that is the data, with its type beside the data's keys. An object with a
 // specversion is a structured event whose content-type is missing.
 func (e Event) bare(value []byte, l Limits) (Event, error) {
-	r := strictjson.Reader{MaxString: l.String}
+	r := strictjson.Reader{MaxString: l.String, Borrow: true}
 	r.Reset(value, "", strictjson.MaxDepth+1)
 	envelope := false
 	err := r.Object(func(key string) (err error) {
@@ -176,7 +176,8 @@ func (e Event) bare(value []byte, l Limits) (Event, error) {
 			envelope = true
 		case "type":
 			if r.Kind() != strictjson.Null {
-				e.Type, err = r.Text()
+				text, err := r.Text()
+				e.Type = strings.Clone(text)
 				return err
 			}
 		case "data_base64": // of a structured event: it is a document, and no text

@@ -33,14 +33,15 @@ type Checker struct {
 }
 
 // Record returns the record of a run event, given as structured or bare JSON, and what the event
-// says. The record has no topic, and refers to text. The error is a *strictjson.Refusal.
+// says. The record has no topic. Both refer to text, which must not change. The error is a
+// *strictjson.Refusal.
 func (c *Checker) Record(text []byte) (r *kgo.Record, decoded runs.Event, err error) {
 	now := time.Now()
 	e, err := c.Limits.Decode(&kgo.Record{Value: text, Timestamp: now})
 	if err != nil {
 		return nil, nil, err
 	}
-	c.decoder.MaxString, c.decoder.Latest = c.Limits.String, c.Limits.Latest(now)
+	c.decoder.MaxString, c.decoder.Latest, c.decoder.Borrow = c.Limits.String, c.Limits.Latest(now), true
 	decoded, err = c.decoder.Decode(e.Type, e.Data, e.Pointer, e.Time)
 	if err != nil {
 		return nil, nil, err

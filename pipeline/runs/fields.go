@@ -22,7 +22,22 @@ var (
 type fields struct {
 	r       *strictjson.Reader
 	unknown func(field string)
-	latest  time.Time // see Decoder.Latest
+	// elements is how many files, chunks, tags, and entries of maps were read
+	elements int
+	latest   time.Time // see Decoder.Latest
+}
+
+// MaxElements is how many files, chunks, tags, and entries of metadata and parameters an event has at
+// most, all together: an empty one takes a few bytes of the event, and many times that when it is decoded.
+const MaxElements = 1 << 17
+
+// element counts an element of a list or of a map that is decoded.
+func (f *fields) element() error {
+	if f.elements++; f.elements <= MaxElements {
+		return nil
+	}
+	return f.r.Refuse(strictjson.TooLarge, "an event may have "+strconv.Itoa(MaxElements)+
+		" files, chunks, tags, and entries of metadata and parameters, all together")
 }
 
 func (f *fields) null() bool { return f.r.Kind() == strictjson.Null }
@@ -294,6 +309,9 @@ func (f *fields) texts(p *[]string) error {
 	}
 	return f.r.Array(func(int) error {
 		s, err := f.r.Text()
+		if err == nil {
+			err = f.element()
+		}
 		*p = append(*p, s)
 		return err
 	})

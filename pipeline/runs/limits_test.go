@@ -57,6 +57,14 @@ func TestEveryRuleHoldsOnBothSidesOfItsLimit(t *testing.T) {
 		{"a workspace that starts with a hyphen", run, "workspace_id", `"-a"`, badID, ""},
 		{"an empty workspace", run, "workspace_id", `""`, badID, ""},
 
+		{"as many files as there may be", run, "files", many(`{}`, runs.MaxElements), accepted, ""},
+		{"more files than there may be", run, "files", many(`{}`, runs.MaxElements+1), tooLarge,
+			fmt.Sprint("/files/", runs.MaxElements)},
+		{"more chunks than there may be", node, "chunks", many(`{}`, runs.MaxElements+1), tooLarge,
+			fmt.Sprint("/chunks/", runs.MaxElements)},
+		{"more tags than there may be", feedback, "tags", many(`""`, runs.MaxElements+1), tooLarge,
+			fmt.Sprint("/tags/", runs.MaxElements)},
+
 		{"the first millisecond", run, "started_at", `"1970-01-01T00:00:00Z"`, accepted, ""},
 		{"the millisecond before it", run, "started_at", `"1969-12-31T23:59:59.999Z"`, outOfRange, ""},
 		{"the last millisecond", run, "started_at", `"2199-12-31T23:59:59.999Z"`, accepted, ""},
@@ -358,4 +366,9 @@ func TestARefusalNeverContainsAValue(t *testing.T) {
 	if refused < 500 {
 		t.Errorf("only %d were refused: the test tests little", refused)
 	}
+}
+
+// many is an array of n elements.
+func many(element string, n int) string {
+	return "[" + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + "]"
 }

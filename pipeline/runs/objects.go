@@ -6,6 +6,9 @@ func (f *fields) metadata(p *[]Pair) error {
 	}
 	return f.r.Object(func(key string) error {
 		s, err := f.r.Text()
+		if err == nil {
+			err = f.element()
+		}
 		*p = append(*p, Pair{key, s})
 		return err
 	})
@@ -17,6 +20,9 @@ func (f *fields) parameters(p *[]Pair) error {
 	}
 	return f.r.Object(func(key string) error {
 		raw, err := f.r.Raw()
+		if err == nil {
+			err = f.element()
+		}
 		*p = append(*p, Pair{key, raw})
 		return err
 	})
@@ -94,6 +100,9 @@ func (f *fields) files(p *[]File) error {
 			}
 			return f.skip("files." + key)
 		})
+		if err == nil {
+			err = f.element()
+		}
 		*p = append(*p, v)
 		return err
 	})
@@ -124,6 +133,9 @@ func (f *fields) chunks(p *[]Chunk) error {
 			}
 			return f.skip("chunks." + key)
 		})
+		if err == nil {
+			err = f.element()
+		}
 		*p = append(*p, v)
 		return err
 	})

@@ -6,6 +6,7 @@
 //
 //	strictjson.go   Reader: objects, arrays, numbers; Check
 //	text.go         Reader: strings and their escapes
+//	keys.go         the keys of an object that has many
 //	refusal.go      Refusal: why a document is refused, and where
 //
 // A Reader is a cursor. The caller asks for the value that it expects at the cursor. It gets the
@@ -62,7 +63,7 @@ type Reader struct {
 	limit   int // greatest depth allowed
 	prefix  string
 	path    []step
-	keys    []string // keys of the open objects, the innermost last
+	keys    []keyAt // the first keys of the open objects, the innermost last
 	scratch []byte
 }
 
@@ -130,7 +131,7 @@ func (r *Reader) Object(f func(key string) error) error {
 		return err
 	}
 	first := len(r.keys)
-	var many map[string]struct{} // the keys, once there are too many to compare one by one
+	var many *keySet // all keys, once there are too many to compare one by one
 	r.i++
 	for n := 0; ; n++ {
 		r.space()
@@ -140,22 +141,20 @@ func (r *Reader) Object(f func(key string) error) error {
 		if r.i >= len(r.b) || r.b[r.i] != '"' {
 			return r.syntax("a key in double quotes")
 		}
+		start := r.i
 		key, err := r.text()
 		if err != nil {
 			return err
 		}
 		r.path = append(r.path, step{key: key, index: -1})
-		if duplicate(r.keys[first:], many, key) {
+		if many == nil && len(r.keys)-first == fewKeys {
+			many = newKeySet(r, r.keys[first:])
+		}
+		if many != nil && !many.add(r, key, start) || many == nil && isAmong(r.keys[first:], key) {
 			return r.Refuse(DuplicateKey, "the object has this key twice; keep one")
 		}
-		r.keys = append(r.keys, key)
-		if many != nil {
-			many[key] = struct{}{}
-		} else if len(r.keys)-first == 32 {
-			many = make(map[string]struct{}, 128)
-			for _, k := range r.keys[first:] {
-				many[k] = struct{}{}
-			}
+		if many == nil {
+			r.keys = append(r.keys, keyAt{key, start})
 		}
 		r.space()
 		if !r.next(':') {
@@ -177,19 +176,6 @@ func (r *Reader) Object(f func(key string) error) error {
 	r.keys = r.keys[:first]
 	r.depth--
 	return nil
-}
-
-func duplicate(keys []string, many map[string]struct{}, key string) bool {
-	if many != nil {
-		_, ok := many[key]
-		return ok
-	}
-	for _, k := range keys {
-		if k == key {
-			return true
-		}
-	}
-	return false
 }
 
 // Array reads an array. It calls f for each element, numbered from 0, with the cursor at the
