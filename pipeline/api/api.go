@@ -12,7 +12,7 @@
 //	sign.go      signed URLs, which need no token
 //	audit.go     the trail: what is written to it, and that of an export
 //	runs.go      runs, apps and nodes, as the History view shows them
-//	publish.go   run events for producers without a Kafka client
+//	publish.go   run events for producers without a Kafka client; values.go splits their bodies
 //	insights.go  the analytics export of Answer Insights
 //	spec.go      the OpenAPI document and Swagger UI
 //	ops.go       health and metrics

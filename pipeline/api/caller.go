@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/export"
 )
 
@@ -85,12 +86,43 @@ func (a *API) enter(ctx huma.Context, caller *auth.Caller, next func(huma.Contex
 		var leave func()
 		if leave, err = a.limits.of[ctx.Operation().OperationID].Enter(ctx.Context(), caller.Workspace); err == nil {
 			defer leave()
-			next(huma.WithContext(ctx, auth.With(ctx.Context(), caller)))
-			return
+			if leave, err = a.holdBody(ctx, caller.Workspace); err == nil {
+				defer leave()
+				next(huma.WithContext(ctx, auth.With(ctx.Context(), caller)))
+				return
+			}
 		}
 	}
 	_, w := humago.Unwrap(ctx)
 	a.toProblem(ctx.Context(), err).write(w)
+}
+
+// A body of more than smallBody bytes that is read as a whole takes bodyCopies times its bytes from the
+// memory budget before it is read: the buffer that doubles, the request that is filed, and what is
+// decoded of it.
+const (
+	smallBody  = 64 << 10
+	bodyCopies = 8
+)
+
+// holdBody takes the bytes of a body that is read as a whole from the memory budget.
+func (a *API) holdBody(ctx huma.Context, workspace string) (leave func(), err error) {
+	r, _ := humago.Unwrap(ctx)
+	size := ctx.Operation().MaxBodyBytes
+	if r.ContentLength >= 0 { // otherwise nobody knows
+		size = min(size, r.ContentLength)
+	}
+	if size <= smallBody || ctx.Operation().RequestBody == nil {
+		return func() {}, nil
+	}
+	if leave, err = a.limits.bodies.Enter(ctx.Context(), workspace); err != nil {
+		return nil, err
+	}
+	if err := budget.Hold(ctx.Context(), bodyCopies*size); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
 }
 
 // exportID returns the identity of an export in the caller's workspace.

@@ -170,13 +170,9 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 	if media, _, err := mime.ParseMediaType(in.ContentType); err != nil || media != "application/json" {
 		return nil, nil, problem(http.StatusUnsupportedMediaType, "send the request as Content-Type: application/json")
 	}
-	if err := strictjson.Check(in.RawBody); err != nil {
-		return nil, nil, refused(err)
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(in.RawBody, &fields); err != nil || fields == nil {
-		return nil, nil, problem(http.StatusUnprocessableEntity, "the body must be a JSON object: an export request",
-			Mistake{Detail: "must be an object", Code: string(strictjson.WrongType)})
+	fields, err := fieldsOf(in.RawBody)
+	if err != nil {
+		return nil, nil, err
 	}
 	caller := auth.From(ctx)
 	if workspace, ok := fields["workspace_id"]; ok {
@@ -205,6 +201,37 @@ func parseRequest(ctx context.Context, in *fileExport) (*export.Request, []byte,
 		return nil, nil, allMistakes(fields, err)
 	}
 	return request, document, nil
+}
+
+// maxFields bounds the fields of a request: more than it may have, and mistakes than are listed.
+const maxFields = 10_000
+
+// fieldsOf returns the fields of a request, which are parts of the body.
+func fieldsOf(body []byte) (map[string]json.RawMessage, error) {
+	r := strictjson.Reader{Borrow: true}
+	r.Reset(body, "", strictjson.MaxDepth)
+	if kind := r.Kind(); kind != strictjson.Object && kind != strictjson.Invalid {
+		if err := strictjson.Check(body); err != nil {
+			return nil, refused(err)
+		}
+		return nil, problem(http.StatusUnprocessableEntity, "the body must be a JSON object: an export request",
+			Mistake{Detail: "must be an object", Code: string(strictjson.WrongType)})
+	}
+	fields := map[string]json.RawMessage{}
+	err := r.Object(func(key string) (err error) {
+		if len(fields) == maxFields {
+			return r.Refuse(strictjson.TooLarge, fmt.Sprintf("a request may have %d fields", maxFields))
+		}
+		fields[key], err = r.Span()
+		return err
+	})
+	if err == nil {
+		err = r.End()
+	}
+	if err != nil {
+		return nil, refused(err)
+	}
+	return fields, nil
 }
 
 // attribute makes the subject of the token the requester. Whom the body names as requester is kept as

@@ -36,6 +36,7 @@ const (
 type limits struct {
 	visits      *share.Share            // requests of visitors, by address
 	requests    *share.Share            // of callers, with all that follows
+	bodies      *share.Share            // of requests whose body is large and read as a whole
 	of          map[string]*share.Share // operations, by their ids; nil: only requests is bounded
 	connections connections
 }
@@ -45,6 +46,9 @@ func newLimits() *limits {
 	return &limits{
 		visits:   share.New(share.Limits{What: "requests without a token", Of: "this address", Total: 1024, Each: maxVisits}),
 		requests: share.New(share.Limits{What: "requests", Total: 1024, Each: 384}),
+		// each holds bytes of the budget until its body has come
+		bodies: share.New(share.Limits{What: "requests with large bodies", Total: 8, Each: 2, Queue: 8,
+			Wait: 10 * time.Second}),
 		of: map[string]*share.Share{
 			// each has ClickHouse count a selection
 			tryOperation: share.New(share.Limits{What: "dry runs", Total: 8, Each: 2, Queue: 8, Wait: 10 * time.Second}),

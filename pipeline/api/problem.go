@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/millrace/millrace/pipeline/audit"
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -174,6 +175,10 @@ func (a *API) toProblem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &busy):
 		p = problem(http.StatusTooManyRequests, busy.Error())
 		p.retryAfter = int(math.Ceil(busy.RetryAfter.Seconds()))
+		return p
+	case errors.Is(err, budget.ErrBusy):
+		p = problem(http.StatusServiceUnavailable, err.Error())
+		p.retryAfter = int(budget.Patience.Seconds()) / 4
 		return p
 	case errors.Is(err, live.ErrNotFound), errors.Is(err, files.ErrNotFound):
 		return problem(http.StatusNotFound, "there is no such export in this workspace")

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,6 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/event"
-	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
@@ -33,11 +31,14 @@ const (
 	// for Kafka to take an event, and to acknowledge the last one; clients and proxies wait longer
 	publishTimeout = 20 * time.Second
 	// A request with an event of more than smallEvent bytes takes eventCopies times the bytes of the
-	// largest event from the memory budget: the event is read into a buffer that doubles, decoded, and
-	// held by the producer. The rest of its body must arrive within largeTimeout.
+	// largest event from the memory budget: the event is read into a buffer that grows, its documents are
+	// copied without white space, and its keys compared. The rest of its body must arrive within
+	// largeTimeout.
 	smallEvent   = 1 << 20
 	eventCopies  = 4
 	largeTimeout = 2 * time.Minute
+	// A request with more than manyEvents events takes the same bytes, for its results.
+	manyEvents = 5000
 )
 
 // wrongWorkspace is the code of an event of another workspace than the caller's. The other codes
@@ -229,100 +230,6 @@ func (p *publishing) hold() error {
 	return nil
 }
 
-// values is a body whose values are read by a decoder, which holds one value at a time.
-type values struct {
-	io.Reader
-	p       *publishing
-	read    int64
-	decoder *json.Decoder
-}
-
-// errTooLarge ends the reading of a body: the next value is larger than an event may be.
-var errTooLarge = errors.New("the event is too large")
-
-// Read implements io.Reader.
-func (v *values) Read(to []byte) (int, error) {
-	n, err := v.Reader.Read(to[:min(len(to), 64<<10)]) // so that it reads little ahead
-	v.read += int64(n)
-	switch held := v.read - v.decoder.InputOffset(); {
-	case held > int64(v.p.api.cfg.Limits.MaxValue())+smallEvent:
-		return 0, errTooLarge
-	case held > smallEvent:
-		if err := v.p.hold(); err != nil {
-			return 0, err
-		}
-	}
-	return n, err
-}
-
-// values publishes one JSON value after the other, or the elements of an array.
-func (p *publishing) values(r *bufio.Reader) error {
-	first, err := firstByte(r)
-	if err != nil {
-		return err
-	}
-	in := &values{Reader: r, p: p}
-	d := json.NewDecoder(in)
-	in.decoder = d
-	if first == '[' {
-		d.Token() //nolint:errcheck // firstByte has seen it
-	}
-	for number := 1; ; number++ {
-		if first == '[' && !d.More() {
-			if _, err = d.Token(); err == nil { // the ]
-				_, err = d.Token() // and nothing more
-			}
-			return p.ended(number, err)
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return p.ended(number, err)
-		}
-		if err := p.event(number, value); err != nil {
-			return err
-		}
-	}
-}
-
-// ended maps the error after the last value. Text that is not JSON refuses the rest of the body.
-func (p *publishing) ended(number int, err error) error {
-	var tooLarge *http.MaxBytesError
-	var known *Problem
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil
-	case errors.As(err, &tooLarge) || isTimeout(err) || errors.As(err, &known):
-		return err
-	case errors.Is(err, errTooLarge):
-		p.refuse(number, &strictjson.Refusal{Code: strictjson.TooLarge, Rule: fmt.Sprintf("an event may have %d bytes; this "+
-			"one has more, and what follows was not read", p.api.cfg.Limits.MaxValue())})
-		return nil
-	}
-	p.refuse(number, &strictjson.Refusal{Code: strictjson.InvalidJSON,
-		Rule: "is not JSON from here on, and what follows was not read"})
-	return nil
-}
-
-// firstByte skips a byte order mark and white space, and returns the byte after them without reading
-// it; 0 at the end.
-func firstByte(r *bufio.Reader) (byte, error) {
-	if start, _ := r.Peek(3); len(start) == 3 && len(jsonscan.TrimByteOrderMark(start)) == 0 {
-		r.Discard(3) //nolint:errcheck // Peek has read them
-	}
-	for {
-		b, err := r.ReadByte()
-		switch {
-		case errors.Is(err, io.EOF):
-			return 0, nil
-		case err != nil:
-			return 0, err
-		case b == ' ' || b == '\t' || b == '\n' || b == '\r':
-			continue
-		}
-		return b, r.UnreadByte()
-	}
-}
-
 // event publishes or refuses one event. It keeps text. An error ends the request.
 func (p *publishing) event(number int, text []byte) error {
 	p.mu.Lock()
@@ -333,6 +240,10 @@ func (p *publishing) event(number int, text []byte) error {
 		return stopped
 	case n == maxEvents:
 		return errTooMany
+	case n >= manyEvents:
+		if err := p.hold(); err != nil {
+			return err
+		}
 	}
 	record, decoded, err := p.checker.Record(text)
 	if err == nil && decoded.Workspace() != p.workspace {

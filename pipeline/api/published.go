@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +24,7 @@ func (p *publishing) finish(w http.ResponseWriter, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	body := Published{Results: p.results}
+	body := Published{Results: []PublishResult{}}
 	for _, r := range p.results {
 		switch r.Status {
 		case "accepted":
@@ -33,18 +35,15 @@ func (p *publishing) finish(w http.ResponseWriter, err error) {
 			body.Failed++
 		}
 	}
-	if body.Results == nil {
-		body.Results = []PublishResult{}
-	}
 	status := http.StatusOK
 	if trouble := p.trouble(&body, err); trouble != nil {
-		writeJSON(w, trouble.Status, trouble, PublishProblem{*trouble, body})
+		p.write(w, trouble.Status, trouble, PublishProblem{*trouble, body})
 		return
 	}
 	if body.Refused > 0 {
 		status = http.StatusMultiStatus
 	}
-	writeJSON(w, status, nil, body)
+	p.write(w, status, nil, body)
 }
 
 // trouble returns the problem of a request that was not carried out, and nil if all events were
@@ -65,28 +64,46 @@ func (p *publishing) trouble(body *Published, err error) *Problem {
 		return problem(http.StatusRequestEntityTooLarge, err.Error())
 	case err != nil:
 		return problem(http.StatusBadRequest, "the body ended early: results has the events that were read")
-	case len(body.Results) == 0:
+	case len(p.results) == 0:
 		return problem(http.StatusUnprocessableEntity, "the body has no events")
-	case body.Accepted == 0 && p.foreign == len(body.Results):
+	case body.Accepted == 0 && p.foreign == len(p.results):
 		return problem(http.StatusForbidden, "the events are of another workspace than the caller's")
 	case body.Accepted == 0:
-		first := body.Results[0]
+		first := p.results[0]
 		return problem(http.StatusUnprocessableEntity, "no event was accepted: change what results names",
 			Mistake{Detail: first.Detail, Pointer: first.Pointer, Code: first.Code})
 	}
 	return nil
 }
 
-func writeJSON(w http.ResponseWriter, status int, p *Problem, body any) {
+// write answers with a body whose last field are the results, which are written one by one: all of them
+// may be much longer as JSON.
+func (p *publishing) write(w http.ResponseWriter, status int, trouble *Problem, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	if p != nil {
-		for name, values := range p.GetHeaders() {
+	if trouble != nil {
+		for name, values := range trouble.GetHeaders() {
 			w.Header()[name] = values
 		}
-		w.Header().Set("Content-Type", p.ContentType(""))
+		w.Header().Set("Content-Type", trouble.ContentType(""))
 	}
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) //nolint:errcheck // the client is gone
+	out := bufio.NewWriterSize(w, 32<<10)
+	defer out.Flush() //nolint:errcheck // the client is gone
+	text, err := json.Marshal(body)
+	if err != nil {
+		return // no body has what JSON has not
+	}
+	out.Write(bytes.TrimSuffix(text, []byte("]}"))) //nolint:errcheck // as above
+	encoder := json.NewEncoder(out)
+	for i, r := range p.results {
+		if i > 0 {
+			out.WriteByte(',') //nolint:errcheck // as above
+		}
+		if encoder.Encode(r) != nil {
+			return
+		}
+	}
+	out.WriteString("]}\n") //nolint:errcheck // as above
 }
 
 func isTimeout(err error) bool {

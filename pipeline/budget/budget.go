@@ -10,9 +10,17 @@ package budget
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
+
+// Patience is how long [Hold] waits for bytes: somebody waits for the answer.
+const Patience = 20 * time.Second
+
+// ErrBusy is the error of work for which there was no memory within [Patience].
+var ErrBusy = errors.New("the process has too much in memory at a time: try again")
 
 // Budget is a number of bytes that goroutines share. A nil Budget has no end. It is safe for
 // concurrent use.
@@ -65,7 +73,7 @@ func (b *Budget) Scope(ctx context.Context) (_ context.Context, end func()) {
 }
 
 // Hold takes n bytes for the rest of the [Budget.Scope] of ctx, in the place of those that it holds.
-// Outside a scope it takes nothing. The error is that of ctx.
+// Outside a scope it takes nothing. The error is that of ctx, or ErrBusy.
 func Hold(ctx context.Context, n int64) error {
 	s, ok := ctx.Value(scopeKey{}).(*scope)
 	if !ok {
@@ -73,9 +81,15 @@ func Hold(ctx context.Context, n int64) error {
 	}
 	s.release()
 	s.release = func() {}
-	release, err := s.budget.Acquire(ctx, n)
-	if err == nil {
+	patient, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	release, err := s.budget.Acquire(patient, n)
+	switch {
+	case err == nil:
 		s.release = release
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
-	return err
+	return ErrBusy
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/budget"
 )
@@ -92,4 +93,30 @@ func TestAScopeHoldsOneAmountUntilItEnds(t *testing.T) {
 	if _, ok := b.TryAcquire(100); !ok {
 		t.Error("the end of the scope has not given its bytes back")
 	}
+}
+
+func TestSomebodyWhoWaitsForAnAnswerHearsThatThereIsNoMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := budget.New(100)
+		release, err := b.Acquire(t.Context(), 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := b.Scope(t.Context())
+		began := time.Now()
+		if err := budget.Hold(ctx, 50); !errors.Is(err, budget.ErrBusy) || time.Since(began) != budget.Patience {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := budget.Hold(gone, 50); !errors.Is(err, context.Canceled) {
+			t.Errorf("a client that has gone: %v", err)
+		}
+		release()
+		if err := budget.Hold(ctx, 50); err != nil {
+			t.Errorf("with memory: %v", err)
+		}
+		end()
+	})
 }

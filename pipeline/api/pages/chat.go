@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -246,6 +247,9 @@ func contentText(v value) string {
 // chat reads a list of messages for a template. It returns nil if the document is not one.
 func chat(document []byte) []turn {
 	v, err := parseValue(document)
+	if errors.Is(err, errManyValues) {
+		return []turn{{Role: "as JSON", Text: string(document)}}
+	}
 	if err != nil {
 		return nil
 	}

@@ -37,11 +37,24 @@ const openDepth, openItems = 2, 12
 // maxLevels is the greatest depth of a document. The contract allows less.
 const maxLevels = 200
 
-// parseValue reads a document.
+// maxValues is how many values a document, or the records of a preview, have at most to be shown as a tree.
+// A value takes many times what it takes as JSON.
+const maxValues = 50_000
+
+// errManyValues is the error of a document that has more.
+var errManyValues = errors.New("too many values for a tree")
+
+// parseValue reads a document of up to maxValues values.
 func parseValue(document []byte) (value, error) {
-	d := json.NewDecoder(bytes.NewReader(document))
+	left := maxValues
+	return parseUpTo(document, &left)
+}
+
+// parseUpTo reads a document of up to left values, and takes them from left.
+func parseUpTo(document []byte, left *int) (value, error) {
+	d := treeReader{json.NewDecoder(bytes.NewReader(document)), left}
 	d.UseNumber()
-	v, err := readValue(d, 0)
+	v, err := readValue(&d, 0)
 	if err != nil {
 		return value{}, err
 	}
@@ -51,7 +64,16 @@ func parseValue(document []byte) (value, error) {
 	return v, nil
 }
 
-func readValue(d *json.Decoder, level int) (value, error) {
+// treeReader counts the values that it reads.
+type treeReader struct {
+	*json.Decoder
+	left *int
+}
+
+func readValue(d *treeReader, level int) (value, error) {
+	if *d.left--; *d.left < 0 {
+		return value{}, errManyValues
+	}
 	token, err := d.Token()
 	if err != nil {
 		return value{}, err
@@ -69,7 +91,7 @@ func readValue(d *json.Decoder, level int) (value, error) {
 	return value{Kind: nullKind, Text: "null"}, nil
 }
 
-func readItems(d *json.Decoder, open json.Delim, level int) (value, error) {
+func readItems(d *treeReader, open json.Delim, level int) (value, error) {
 	if level >= maxLevels {
 		return value{}, errors.New("nested too deep")
 	}
@@ -143,7 +165,13 @@ func (v value) Bulky() bool {
 
 // tree returns a document for a template. A document that cannot be parsed is shown as text.
 func tree(document []byte) value {
-	v, err := parseValue(document)
+	left := maxValues
+	return treeUpTo(document, &left)
+}
+
+// treeUpTo returns a document of up to left values, and takes them from left.
+func treeUpTo(document []byte, left *int) value {
+	v, err := parseUpTo(document, left)
 	if err != nil {
 		return value{Kind: stringKind, Text: string(document)}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
@@ -54,6 +55,9 @@ func toProblem(err error) *problem {
 	case errors.As(err, &busy):
 		return &problem{Status: http.StatusTooManyRequests, Title: "Too much at a time",
 			Text: "This page was not read: " + busy.Error() + "."}
+	case errors.Is(err, budget.ErrBusy):
+		return &problem{Status: http.StatusServiceUnavailable, Title: "Too much at a time",
+			Text: "This page was not read: others have the memory that it needs. Try again."}
 	case errors.Is(err, history.ErrCursor), errors.Is(err, live.ErrCursor):
 		return &problem{Status: http.StatusBadRequest, Title: "This link has lost its place",
 			Text: "Its cursor is not one of this list. Start again from the newest."}
@@ -86,7 +90,7 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Link == "" {
 		e.Link, e.Label = startOf(r), "Start again"
 	}
-	if e.Status == http.StatusTooManyRequests {
+	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1") // as the API does
 	}
 	if err := p.render(w, r, view{template: "error.html", title: e.Title, status: e.Status, data: e}); err != nil {

@@ -77,16 +77,17 @@ func (p *Pages) renderPreview(w http.ResponseWriter, r *http.Request, c *auth.Ca
 func newPreview(preview *live.Preview) *previewPage {
 	page := &previewPage{Preview: preview, Kind: "table"}
 	values := make([]value, len(preview.Records))
+	left := maxValues
 	for i, record := range preview.Records {
-		values[i] = tree(record)
+		values[i] = treeUpTo(record, &left)
 		if !flat(values[i]) {
 			page.Kind = "records"
 		}
 	}
-	if page.Kind == "table" {
-		page.table(values)
+	if page.Kind == "table" && page.table(values) {
 		return page
 	}
+	page.Kind, page.Columns = "records", nil
 	for i, v := range values {
 		record := shownRecord{Number: i + 1, Kind: "tree", Tree: v}
 		if conversation, ok := newConversation(v); ok {
@@ -115,8 +116,12 @@ func flat(record value) bool {
 	return true
 }
 
-// table makes columns of the keys, in the order in which they come up.
-func (page *previewPage) table(records []value) {
+// maxColumns bounds the cells of a table.
+const maxColumns = 1000
+
+// table makes columns of the keys, in the order in which they come up. It returns false if there are too
+// many.
+func (page *previewPage) table(records []value) bool {
 	at := map[string]int{}
 	for _, record := range records {
 		for _, field := range record.Items {
@@ -126,6 +131,9 @@ func (page *previewPage) table(records []value) {
 			}
 		}
 	}
+	if len(page.Columns) > maxColumns {
+		return false
+	}
 	for _, record := range records {
 		row := make([]value, len(page.Columns))
 		for _, field := range record.Items {
@@ -133,4 +141,5 @@ func (page *previewPage) table(records []value) {
 		}
 		page.Table = append(page.Table, row)
 	}
+	return true
 }
