@@ -133,15 +133,24 @@ func (b *Bucket) Sync(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// Read returns a whole object, or ErrNotFound.
+// MaxRead is the size of the largest object that Read returns, in bytes.
+const MaxRead = 128 << 20
+
+// ErrTooLarge means that an object is larger than MaxRead.
+var ErrTooLarge = fmt.Errorf("object is larger than %d MiB", MaxRead>>20)
+
+// Read returns a whole object of up to MaxRead bytes, or ErrNotFound or ErrTooLarge.
 func (b *Bucket) Read(ctx context.Context, key string) ([]byte, error) {
 	r, size, err := b.NewReader(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
+	if size > MaxRead {
+		return nil, fmt.Errorf("read object %s of %d bytes: %w", key, size, ErrTooLarge)
+	}
 	body := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
-	n, err := body.ReadFrom(r)
+	n, err := body.ReadFrom(io.LimitReader(r, size+1)) // not more, should it have grown
 	if err == nil && n != size {
 		err = fmt.Errorf("%d bytes instead of %d: %w", n, size, io.ErrUnexpectedEOF)
 	}

@@ -18,6 +18,7 @@ const readRows = 64
 
 // parquetSource reads a Parquet file with the types that the encoder writes.
 type parquetSource struct {
+	src    io.ReaderAt
 	file   *parquet.File
 	tree   *tree
 	groups []parquet.RowGroup // not read yet
@@ -32,6 +33,9 @@ type parquetSource struct {
 
 func newParquetSource(src io.ReaderAt, size int64) (s *parquetSource, err error) {
 	defer recovered(&err)
+	if err := checkFooter(src, size); err != nil {
+		return nil, err
+	}
 	file, err := parquet.OpenFile(src, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("not Parquet, or cut short: %w", err)
@@ -44,7 +48,7 @@ func newParquetSource(src io.ReaderAt, size int64) (s *parquetSource, err error)
 	if err != nil {
 		return nil, err
 	}
-	return &parquetSource{file: file, tree: t, groups: file.RowGroups(), values: make([][]parquet.Value, len(t.leaves))},
+	return &parquetSource{src: src, file: file, tree: t, groups: file.RowGroups(), values: make([][]parquet.Value, len(t.leaves))},
 		nil
 }
 
@@ -90,8 +94,13 @@ func (s *parquetSource) fill(limit int) error {
 				return io.EOF
 			}
 			// A group ends with the record that fills it.
-			if of := s.file.Metadata().RowGroups; of[len(of)-len(s.groups)].TotalByteSize > int64(groupBytes+limit) {
+			of := s.file.Metadata().RowGroups
+			group := &of[len(of)-len(s.groups)]
+			if group.TotalByteSize > int64(groupBytes+limit) {
 				return ErrRecordTooLarge
+			}
+			if err := checkPages(s.src, s.file.Size(), group, int64(groupBytes+limit)); err != nil {
+				return err
 			}
 			s.rows, s.groups = s.groups[0].Rows(), s.groups[1:]
 		}

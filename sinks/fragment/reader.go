@@ -123,6 +123,10 @@ func Count(format, compression string, src io.ReaderAt, size int64) (int64, erro
 	}
 }
 
+// maxWindow is the greatest window of zstd that is read, in bytes: the default of other writers. A frame
+// of a few bytes may ask for a window of gigabytes.
+const maxWindow = 8 << 20
+
 func decompress(compression string, src io.Reader) (plain io.Reader, closePlain func(), err error) {
 	switch compression {
 	case Gzip:
@@ -132,7 +136,8 @@ func decompress(compression string, src io.Reader) (plain io.Reader, closePlain 
 		}
 		return z, func() { z.Close() }, nil
 	case Zstd:
-		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, nil, fmt.Errorf("zstd: %w", err)
 		}
@@ -277,8 +282,38 @@ type csvSource struct {
 	record []byte   // reused
 }
 
+// maxCells is how many cells a row has at most. The parser takes many times the bytes of an empty one.
+const maxCells = 100_000
+
+var errManyCells = fmt.Errorf("a row has more than %d cells", maxCells)
+
+// cellCounter ends with errManyCells in a row that has too many cells.
+type cellCounter struct {
+	io.Reader
+	cells  int
+	quoted bool
+}
+
+func (c *cellCounter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	for _, b := range p[:n] {
+		switch {
+		case b == '"':
+			c.quoted = !c.quoted
+		case c.quoted:
+		case b == '\n':
+			c.cells = 0
+		case b == ',':
+			if c.cells++; c.cells >= maxCells {
+				return 0, errManyCells
+			}
+		}
+	}
+	return n, err
+}
+
 func newCSVSource(r io.Reader) *csvSource {
-	s := &csvSource{metered: metered{Reader: r}}
+	s := &csvSource{metered: metered{Reader: &cellCounter{Reader: r}}}
 	s.rows = csv.NewReader(bufio.NewReaderSize(&s.metered, readAhead))
 	s.rows.ReuseRecord, s.at = true, s.rows.InputOffset
 	return s

@@ -75,7 +75,8 @@ func (j *joiner) decompress(r io.Reader) (io.ReadCloser, error) {
 	case export.Gzip:
 		return gzip.NewReader(r)
 	case export.Zstd:
-		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
@@ -107,6 +108,9 @@ func (j *joiner) start(r *bufio.Reader) error {
 	}
 	return nil
 }
+
+// maxWindow is the greatest window of zstd that is read, in bytes, as in package fragment.
+const maxWindow = 8 << 20
 
 // maxHeader bounds the header of CSV, in bytes.
 const maxHeader = 1 << 20

@@ -35,6 +35,9 @@ func relocations(targets []target) map[string]place {
 	return moved
 }
 
+// maxLineage bounds a line of a lineage, in bytes: it has ids, and the metadata of a run.
+const maxLineage = 33 << 20
+
 var errLineage = errors.New("it is not a lineage as Millrace writes it")
 
 // relocate copies a lineage, whose lines begin with the file and the line that they are about
@@ -46,9 +49,12 @@ func relocate(w io.Writer, path string, moved map[string]place) error {
 	}
 	defer in.Close()
 	out := bufio.NewWriterSize(w, 64<<10)
-	lines := bufio.NewReaderSize(in, 64<<10)
+	lines := bufio.NewReaderSize(in, maxLineage)
 	for {
-		line, err := lines.ReadBytes('\n')
+		line, err := lines.ReadSlice('\n') // which ends with an error at a line that does not fit
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return errLineage
+		}
 		if len(line) > 0 {
 			if err := relocateLine(out, line, moved); err != nil {
 				return err

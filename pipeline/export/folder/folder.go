@@ -10,6 +10,7 @@
 package folder
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -142,18 +143,32 @@ func (f Folder) CreateSidecar(ctx context.Context, name string, text []byte) ([]
 }
 
 func read[T any](ctx context.Context, f Folder, name string) (*T, []byte, error) {
+	changed := &strictjson.Refusal{
+		Code: strictjson.InvalidJSON, Rule: "object " + f.Key(name) +
+			" was changed after Millrace wrote it: restore it, and replay this record",
+	}
 	text, err := f.Bucket.Read(ctx, f.Key(name))
-	if err != nil {
+	switch {
+	case errors.Is(err, bucket.ErrTooLarge):
+		return nil, nil, changed
+	case err != nil:
 		return nil, nil, err
 	}
 	doc := new(T)
-	if err := json.Unmarshal(text, doc); err != nil {
-		return nil, nil, &strictjson.Refusal{
-			Code: strictjson.InvalidJSON, Rule: "object " + f.Key(name) +
-				" was changed after Millrace wrote it: restore it, and replay this record",
-		}
+	if tooMany(text) || json.Unmarshal(text, doc) != nil {
+		return nil, nil, changed
 	}
 	return doc, text, nil
+}
+
+// Documents have at most so many objects, and values. An empty one takes a hundred times its bytes.
+const (
+	maxObjects = 1 << 19
+	maxValues  = 1 << 22
+)
+
+func tooMany(document []byte) bool {
+	return bytes.Count(document, []byte("{")) > maxObjects || bytes.Count(document, []byte(",")) > maxValues
 }
 
 func create[T any](ctx context.Context, f Folder, name string, doc *T) (*T, []byte, error) {
