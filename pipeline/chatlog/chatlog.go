@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,16 +84,24 @@ func (c *Converter) Convert(line []byte, number int) (Run, error) {
 	return Run{RunID: id, StartedAt: started, Data: c.data(&chat, id, started)}, nil
 }
 
-// maxIgnored bounds the memory for keys, in case every line has others.
-const maxIgnored = 100
+// maxIgnored and maxKey bound the memory for keys, in case every line has others, or long ones.
+const (
+	maxIgnored = 100
+	maxKey     = 128 // bytes
+)
 
 func (c *Converter) ignore(keys []string) {
 	if c.Ignored == nil {
 		c.Ignored = map[string]int{}
 	}
 	for _, key := range keys {
-		if _, known := c.Ignored[key]; known || len(c.Ignored) < maxIgnored {
+		if len(key) > maxKey {
+			key = strings.ToValidUTF8(key[:maxKey], "") + "…"
+		}
+		if _, known := c.Ignored[key]; known {
 			c.Ignored[key]++
+		} else if len(c.Ignored) < maxIgnored {
+			c.Ignored[strings.Clone(key)] = 1 // the key is a part of its line, which may be large
 		}
 	}
 }

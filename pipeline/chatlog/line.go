@@ -69,7 +69,9 @@ func (c *chat) read() error {
 				c.times[i], err = c.timestamp()
 				return err
 			}
-			c.ignored = append(c.ignored, key)
+			if len(c.ignored) < maxIgnored {
+				c.ignored = append(c.ignored, key)
+			}
 			return c.r.Skip()
 		}
 		return err

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"time"
 
@@ -118,6 +119,7 @@ func (m *metrics) unknownField(name string) {
 	}
 	c := m.fields[name]
 	if c == nil {
+		name = strings.Clone(name) // it is a part of its record, which may be large
 		c = m.unknownFields.WithLabelValues(name)
 		m.fields[name] = c
 	}

@@ -186,7 +186,9 @@ func openEvents(a *app.App, name string) (*reader, error) {
 		}
 		r.Reader = z
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippable(magic):
-		z, err := zstd.NewReader(buffered)
+		// One block at a time, and no window of gigabytes that a few bytes ask for.
+		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -194,6 +196,9 @@ func openEvents(a *app.App, name string) (*reader, error) {
 	}
 	return r, nil
 }
+
+// maxWindow is the greatest window of zstd, in bytes: that of zstd --ultra -22 and of --long.
+const maxWindow = 128 << 20
 
 // isSkippable reports whether a zstd file begins with a skippable frame (RFC 8878, section 3.1.2),
 // as that of pzstd does.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -90,9 +91,16 @@ type runApps map[runApp]bool
 func (r runApps) add(e runs.Event) {
 	switch e := e.(type) {
 	case *runs.Run:
-		r[runApp{e.WorkspaceID, e.Source, e.AppID}] = true
+		r.addOf(e.WorkspaceID, e.Source, e.AppID)
 	case *runs.Node:
-		r[runApp{e.WorkspaceID, e.Source, e.AppID}] = true
+		r.addOf(e.WorkspaceID, e.Source, e.AppID)
+	}
+}
+
+// addOf keeps copies: the texts are parts of their events.
+func (r runApps) addOf(workspace, source, id string) {
+	if of := (runApp{workspace, source, id}); !r[of] {
+		r[runApp{strings.Clone(workspace), strings.Clone(source), strings.Clone(id)}] = true
 	}
 }
 

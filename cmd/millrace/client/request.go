@@ -189,11 +189,22 @@ func (c Request) document(a *app.App) (map[string]any, error) {
 	return document, nil
 }
 
-func readRequest(a *app.App, name string) (document []byte, err error) {
-	if name == "-" {
-		document, err = io.ReadAll(a.Stdin)
-	} else {
-		document, err = os.ReadFile(name)
+// maxRequest is the size of a request in bytes, as over HTTP.
+const maxRequest = 4 << 20
+
+func readRequest(a *app.App, name string) ([]byte, error) {
+	in := a.Stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	document, err := io.ReadAll(io.LimitReader(in, maxRequest+1))
+	if err == nil && len(document) > maxRequest {
+		err = app.Usage("%s is not a request: a request has at most %d MiB", name, maxRequest>>20)
 	}
 	return jsonscan.TrimByteOrderMark(document), err
 }
