@@ -176,7 +176,8 @@ func TestBodiesTakeNoMoreThanTheBudget(t *testing.T) {
 						defer resp.Body.Close()
 						answer, _ := io.ReadAll(resp.Body)
 						retry := resp.Header.Get("Retry-After")
-						if resp.StatusCode != attack.status && (resp.StatusCode != 429 && resp.StatusCode != 503 || retry == "") {
+						if resp.StatusCode != attack.status && (resp.StatusCode != http.StatusTooManyRequests &&
+							resp.StatusCode != http.StatusServiceUnavailable || retry == "") {
 							t.Errorf("%d, Retry-After %q: %.300s", resp.StatusCode, retry, answer)
 						}
 					})

@@ -26,7 +26,8 @@ func checkFooter(src io.ReaderAt, size int64) error {
 		return err
 	}
 	if n := binary.LittleEndian.Uint32(end[:4]); n > maxFooter {
-		return fmt.Errorf("not Parquet, or cut short: its footer has %d bytes, more than the %d that Millrace writes at most", n, maxFooter)
+		return fmt.Errorf("not Parquet, or cut short: its footer has %d bytes, more than the %d that Millrace "+
+			"writes at most", n, maxFooter)
 	}
 	return nil
 }
