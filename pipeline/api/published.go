@@ -103,7 +103,7 @@ func (p *publishing) write(w http.ResponseWriter, status int, trouble *Problem, 
 			return
 		}
 	}
-	out.WriteString("]}\n") //nolint:errcheck // as above
+	out.WriteString("]}\n")
 }
 
 func isTimeout(err error) bool {

@@ -48,7 +48,8 @@ func newParquetSource(src io.ReaderAt, size int64) (s *parquetSource, err error)
 	if err != nil {
 		return nil, err
 	}
-	return &parquetSource{src: src, file: file, tree: t, groups: file.RowGroups(), values: make([][]parquet.Value, len(t.leaves))},
+	return &parquetSource{src: src, file: file, tree: t, groups: file.RowGroups(),
+			values: make([][]parquet.Value, len(t.leaves))},
 		nil
 }
 
