@@ -27,6 +27,7 @@ import (
 // peak returns by how much the heap grows at most while f runs. The tests that call it do not run in
 // parallel with others.
 func peak(f func()) int64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(25)) // what counts is in use, not garbage
 	for range 3 { // the second collection frees what pools hold
 		debug.FreeOSMemory()
 	}
@@ -99,7 +100,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 const aRun = `{"type":"dev.millrace.run.v1","workspace_id":"other","run_id":"r","source":"recipe","app_id":"a",` +
 	`"status":"succeeded","started_at":"2026-01-01T00:00:00Z",`
 
-// However many clients send bodies at a time, and whatever is in them, the server takes less than four
+// However many clients send bodies at a time, and whatever is in them, the server takes less than three
 // times its memory budget.
 func TestBodiesTakeNoMoreThanTheBudget(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
@@ -185,7 +186,7 @@ func TestBodiesTakeNoMoreThanTheBudget(t *testing.T) {
 				group.Wait()
 			})
 			t.Logf("%d MiB in %s", grown>>20, time.Since(began).Round(time.Millisecond))
-			if grown > 4*size {
+			if grown > 3*size {
 				t.Errorf("%d clients took %d MiB of a server whose budget is %d", len(bodies), grown>>20, size>>20)
 			}
 		})

@@ -47,9 +47,12 @@ func start(t *testing.T) *stack {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	// The engine is its user's alone, and the user of a container is another.
+	engine := filepath.Join(dir, "libchdb", "libchdb.so")
+	s.must(exec.Command("install", "-D", "-m", "0755", localtest.Config(t).Library, engine))
 	s.env = append(os.Environ(), "DOCKER_HOST=unix://"+filepath.Join(dir, "docker", "docker.sock"),
 		"MILLRACE_IMAGE=millrace:test", "STANDIN_JAVA="+java, "STANDIN_KAFKA="+jars,
-		"STANDIN_LIBCHDB="+filepath.Dir(localtest.Config(t).Library))
+		"STANDIN_LIBCHDB="+filepath.Dir(engine))
 	s.startDaemon(dir)
 	began := time.Now()
 	s.must(exec.Command("standin/images", filepath.Join(dir, "images")))
