@@ -28,7 +28,7 @@ import (
 // parallel with others.
 func peak(f func()) int64 {
 	defer debug.SetGCPercent(debug.SetGCPercent(25)) // what counts is in use, not garbage
-	for range 3 { // the second collection frees what pools hold
+	for range 3 {                                    // the second collection frees what pools hold
 		debug.FreeOSMemory()
 	}
 	heap := func() int64 { // which, unlike runtime.ReadMemStats, stops nobody
