@@ -176,6 +176,17 @@ func (c *ClickHouse) HTTPURL() string {
 	return (&url.URL{Scheme: "http", User: url.UserPassword(User, c.password), Host: c.HTTPAddr()}).String()
 }
 
+// ServerHTTPURL is like HTTPURL, for the server itself, past the proxy of the public port, which takes as
+// long as the server does to hand on a large answer. It changes when the server starts again. It is empty
+// while there is no server.
+func (c *ClickHouse) ServerHTTPURL() string {
+	addr := c.http.server.Load()
+	if addr == nil {
+		return ""
+	}
+	return (&url.URL{Scheme: "http", User: url.UserPassword(User, c.password), Host: addr.String()}).String()
+}
+
 // Dir returns the folder in use. With Ephemeral, that is the new folder.
 func (c *ClickHouse) Dir() string { return c.cfg.Dir }
 

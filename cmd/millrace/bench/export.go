@@ -29,26 +29,54 @@ import (
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
-// Export measures an export of all generated runs in one table by a process `millrace export`, from
-// the request to the completion. It compares this with the alternative: ClickHouse writes the same
-// rows in its own format over HTTP into a file. Both use one embedded stack. Then it measures small
-// exports one after another on the idle system.
+// Export measures exports of all generated runs of one app by a process `millrace export`, each from
+// the request to the completion. Beside each it measures the fastest plain way to the same rows: a query
+// over HTTP, which ClickHouse answers in its own format, into a file. All use one embedded stack. Then it
+// measures small exports one after another on the idle system.
 type Export struct {
-	Runs   int `default:"1000000" help:"Runs in the table."`
-	Rounds int `default:"3" help:"Number of measurements of each, in turn; the median counts."`
-	Small  int `default:"100" help:"Number of exports of 150 records, one after another."`
+	Runs   int    `default:"1000000" help:"Runs in the table."`
+	Rounds int    `default:"5" help:"Number of measurements of each, in turn, after a first that does not count; the median counts."`
+	Small  int    `default:"100" help:"Number of exports of 150 records, one after another."`
+	Only   string `help:"Take those measurements only whose name contains this."`
 }
 
-// formats are the measured exports, each with the format of ClickHouse that it is compared with.
-var formats = []struct {
-	name, clickhouse string
-	fields           map[string]any
-}{
-	{"jsonl, 150 records a file", "JSONEachRow", map[string]any{"format": "jsonl"}},
-	{"jsonl, a file a window", "JSONEachRow", map[string]any{"format": "jsonl",
-		"fragment": map[string]any{"max_records": 30000}}},
-	{"parquet", "Parquet", map[string]any{"format": "parquet"}},
+// comparison is an export, and ClickHouse's own ways to the same rows.
+type comparison struct {
+	name, purpose string
+	fields        object  // of the request
+	query         string  // the fastest plain query; FORMAT is added
+	order         string  // the ORDER BY of the export, "" where the query has an order of its own
+	format        string  // of ClickHouse
+	zstd          bool    // whether the answer is compressed
+	aim           float64 // how many times as fast as the query the export should be
 }
+
+type object = map[string]any
+
+// plain is the query that a user would write for the rows of an app.
+const plain = "SELECT * FROM runs FINAL WHERE " + ofBenchApp
+
+const ofBenchApp = "workspace_id = 'default' AND source = 'recipe' AND app_id = '" + benchApp + "'"
+
+// compared is the query that a user would write to compare the versions of an app on each input.
+const compared = "SELECT inputs, any(reference), groupArray((app_version, run_id, status, answer, usage_input_tokens, " +
+	"usage_output_tokens, cost_usd, started_at, ended_at)) FROM runs FINAL WHERE " + ofBenchApp + " GROUP BY inputs"
+
+var (
+	window      = object{"max_records": 30000} // a file has as many records as a window
+	comparisons = []comparison{
+		{"jsonl, a file a window", export.ExportDataset, object{"format": "jsonl", "fragment": window},
+			plain, "started_at, run_id", "JSONEachRow", false, 2.5},
+		{"jsonl, 150 records a file", export.ExportDataset, object{"format": "jsonl"},
+			plain, "started_at, run_id", "JSONEachRow", false, 1.5},
+		{"jsonl, zstd", export.ExportDataset, object{"format": "jsonl", "compression": "zstd", "fragment": window},
+			plain, "started_at, run_id", "JSONEachRow", true, 2},
+		{"parquet, zstd", export.ExportDataset, object{"format": "parquet", "compression": "zstd"},
+			plain, "started_at, run_id", "Parquet", false, 1.5},
+		{"recipe_evaluation canonical", export.RecipeEvaluation, object{"format": "jsonl", "fragment": window},
+			compared, "", "JSONEachRow", false, 1.5},
+	}
+)
 
 // Run prints the measurements and their ratios.
 func (c Export) Run(ctx context.Context, a *app.App) error {
@@ -101,64 +129,133 @@ func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, p
 		return err
 	}
 	defer client.Close()
-	for _, f := range formats {
-		var ours, theirs []result
-		for range c.Rounds {
-			began := time.Now()
-			done, err := request(ctx, a, client, c.Runs, f.fields)
-			if err != nil {
-				return err
-			}
-			if done.Records != int64(c.Runs) {
-				return fmt.Errorf("%d records of %d", done.Records, c.Runs)
-			}
-			ours = append(ours, result{took: time.Since(began), memory: peakMemory(pid)})
-			took, err := measureHTTP(ctx, s.ClickHouse.HTTPURL(), a.Config.DSN.Database, f.clickhouse,
-				filepath.Join(dir, "clickhouse.out"))
-			if err != nil {
-				return err
-			}
-			theirs = append(theirs, result{took: took})
-			if err := os.RemoveAll(filepath.Join(dir, "bucket", "exports")); err != nil {
+	conn, err := a.Config.DSN.Open()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	b := bench{a, client, comparer{conn: conn, server: s.ClickHouse.Pid(), pid: pid}, s.ClickHouse.ServerHTTPURL(), dir}
+	for _, f := range comparisons {
+		if strings.Contains(f.name, c.Only) {
+			if err := c.compare(ctx, b, &f); err != nil {
 				return err
 			}
 		}
-		x, y := median(ours), median(theirs)
-		c.print(a.Stdout, f.name, x)
-		c.print(a.Stdout, "ClickHouse FORMAT "+f.clickhouse, y)
-		fmt.Fprintf(a.Stdout, "ratio %.2f\n", y.took.Seconds()/x.took.Seconds())
 	}
 	var latencies []time.Duration
 	for range c.Small {
 		began := time.Now()
-		if _, err := request(ctx, a, client, 150, formats[0].fields); err != nil {
+		if _, err := request(ctx, a, client, export.ExportDataset, 150, object{"format": "jsonl"}); err != nil {
 			return err
 		}
 		latencies = append(latencies, time.Since(began))
 	}
 	slices.Sort(latencies)
 	if n := len(latencies); n > 0 {
-		fmt.Fprintf(a.Stdout, "%d exports of 150 records, one after another: median %s, 95th percentile %s, slowest %s\n", n,
-			latencies[n/2].Round(time.Millisecond), latencies[n*95/100].Round(time.Millisecond),
-			latencies[n-1].Round(time.Millisecond))
+		at := func(percent int) time.Duration { return latencies[min(n-1, n*percent/100)].Round(time.Millisecond) }
+		fmt.Fprintf(a.Stdout, "%d exports of 150 records, one after another: median %s, 95th percentile %s, 99th %s, slowest %s\n",
+			n, at(50), at(95), at(99), at(100))
 	}
 	return nil
 }
 
-func (c Export) print(w io.Writer, what string, r result) {
-	memory := ""
-	if r.memory > 0 {
-		memory = fmt.Sprintf("  peak memory %d MiB", r.memory>>20)
+// bench is what measurements of exports need.
+type bench struct {
+	app    *app.App
+	client *kgo.Client
+	meter  comparer
+	http   string // URL of ClickHouse
+	dir    string
+}
+
+// compare measures an export and the queries in turn, and prints both.
+func (c Export) compare(ctx context.Context, b bench, f *comparison) error {
+	ways := []struct {
+		name string
+		f    func() (int64, error)
+		all  []measured
+	}{
+		{name: f.name, f: func() (int64, error) { return b.export(ctx, f, c.Runs) }},
+		{name: "  FORMAT " + f.format, f: func() (int64, error) { return int64(c.Runs), b.query(ctx, f, f.query) }},
+		{name: "  FORMAT " + f.format + ", in order", f: func() (int64, error) {
+			return int64(c.Runs), b.query(ctx, f, f.query+" ORDER BY "+f.order)
+		}},
 	}
-	fmt.Fprintf(w, "%-32s %6.2f s  %8.0f runs/s%s\n", what, r.took.Seconds(), float64(c.Runs)/r.took.Seconds(), memory)
+	if f.order == "" {
+		ways = ways[:2]
+	}
+	for round := range c.Rounds + 1 {
+		for i := range ways {
+			x, err := b.meter.measure(ctx, ways[i].f)
+			if err != nil {
+				return fmt.Errorf("%s: %w", ways[i].name, err)
+			}
+			if round > 0 { // in the first, files are read for the first time
+				ways[i].all = append(ways[i].all, x)
+			}
+		}
+		if err := os.RemoveAll(filepath.Join(b.dir, "bucket", "exports")); err != nil {
+			return err
+		}
+	}
+	for _, w := range ways {
+		printMeasured(b.app.Stdout, w.name, w.all)
+	}
+	fmt.Fprintf(b.app.Stdout, "  ratio %.2f, aim %.1f\n",
+		medianOf(ways[1].all).took.Seconds()/medianOf(ways[0].all).took.Seconds(), f.aim)
+	return nil
+}
+
+func (b bench) export(ctx context.Context, f *comparison, runs int) (int64, error) {
+	done, err := request(ctx, b.app, b.client, f.purpose, runs, f.fields)
+	if err != nil {
+		return 0, err
+	}
+	if done.RowsPlanned != int64(runs) {
+		return 0, fmt.Errorf("%d rows of %d", done.RowsPlanned, runs)
+	}
+	return done.RowsPlanned, nil
+}
+
+// query writes ClickHouse's answer to a query into a file.
+func (b bench) query(ctx context.Context, f *comparison, query string) error {
+	out, err := os.Create(filepath.Join(b.dir, "clickhouse.out"))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	values := url.Values{"database": {b.app.Config.DSN.Database}}
+	if f.zstd {
+		values.Set("enable_http_compression", "1")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.http+"/?"+values.Encode(),
+		strings.NewReader(query+" FORMAT "+f.format))
+	if err != nil {
+		return err
+	}
+	if f.zstd {
+		req.Header.Set("Accept-Encoding", "zstd")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(out, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("ClickHouse answers %s", resp.Status)
+	}
+	return out.Close()
 }
 
 // request files an export of the most recent runs and waits for its completion.
-func request(ctx context.Context, a *app.App, producer *kgo.Client, limit int,
-	fields map[string]any) (*export.Completion, error) {
+func request(ctx context.Context, a *app.App, producer *kgo.Client, purpose string, limit int,
+	fields object) (*export.Completion, error) {
 	exportID := uuid.Must(uuid.NewV7()).String()
 	document := map[string]any{
-		"export_id": exportID, "workspace_id": a.Config.DefaultWorkspace, "purpose": export.ExportDataset,
+		"export_id": exportID, "workspace_id": a.Config.DefaultWorkspace, "purpose": purpose,
 		"source": "recipe", "app_id": benchApp, "selection": map[string]any{"limit": limit},
 	}
 	maps.Copy(document, fields)
@@ -204,33 +301,4 @@ func roleCommand(ctx context.Context, a *app.App, name string) (*exec.Cmd, error
 	cmd.Stderr = a.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	return cmd, nil
-}
-
-// measureHTTP measures how long ClickHouse takes to write all runs of the app, with their feedback,
-// in its own format.
-func measureHTTP(ctx context.Context, server, database, format, file string) (time.Duration, error) {
-	out, err := os.Create(file)
-	if err != nil {
-		return 0, err
-	}
-	defer out.Close()
-	query := "SELECT * FROM runs_latest WHERE app_id = '" + benchApp + "' ORDER BY started_at, run_id FORMAT " + format
-	began := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server+"/?database="+url.QueryEscape(database),
-		strings.NewReader(query))
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(out, resp.Body); err != nil {
-		return 0, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("ClickHouse answers %s to the query of the baseline", resp.Status)
-	}
-	return time.Since(began), out.Close()
 }

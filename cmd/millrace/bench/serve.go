@@ -22,6 +22,7 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/cmd/millrace/services"
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -77,7 +78,7 @@ func (c Serve) export(ctx context.Context, a *app.App) (string, error) {
 		return "", err
 	}
 	defer client.Close()
-	done, err := request(ctx, a, client, c.Runs, map[string]any{"format": "jsonl",
+	done, err := request(ctx, a, client, export.ExportDataset, c.Runs, map[string]any{"format": "jsonl",
 		"fragment": map[string]any{"max_records": 30000}})
 	process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended; Wait says how
 	if err = errors.Join(err, process.Wait()); err != nil {

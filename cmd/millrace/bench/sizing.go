@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/client"
 	"github.com/millrace/millrace/cmd/millrace/services"
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/sample"
 )
@@ -178,6 +179,16 @@ func (c Sizing) exports(ctx context.Context, a *app.App, clickHouse int, bucket 
 	return nil
 }
 
+// formats are the formats whose exports are measured.
+var formats = []struct {
+	name   string
+	fields object
+}{
+	{"jsonl, 150 records a file", object{"format": "jsonl"}},
+	{"jsonl, a file a window", object{"format": "jsonl", "fragment": window}},
+	{"parquet", object{"format": "parquet"}},
+}
+
 // exportsOf measures a fresh process, since memory is its peak, with n exports at the same time.
 func (c Sizing) exportsOf(ctx context.Context, a *app.App, client *kgo.Client, clickHouse, n, runs int, name string,
 	fields map[string]any) error {
@@ -185,7 +196,7 @@ func (c Sizing) exportsOf(ctx context.Context, a *app.App, client *kgo.Client, c
 	if err != nil {
 		return err
 	}
-	if _, err := request(ctx, a, client, 150, fields); err != nil { // it has started
+	if _, err := request(ctx, a, client, export.ExportDataset, 150, fields); err != nil { // it has started
 		return err
 	}
 	m := startMeter(cmd.Process.Pid, clickHouse)
@@ -200,7 +211,7 @@ func (c Sizing) exportsOf(ctx context.Context, a *app.App, client *kgo.Client, c
 	var bytes int64
 	for i := range n {
 		group.Go(func() error {
-			done, err := request(groupCtx, a, client, runs, fields)
+			done, err := request(groupCtx, a, client, export.ExportDataset, runs, fields)
 			if err == nil && i == 0 {
 				bytes = done.Bytes
 			}

@@ -55,8 +55,13 @@ func TestAWindowReadsItsPartOfASnapshot(t *testing.T) {
 					q.SQL = "SELECT toString(count()) FROM (" + q.SQL + ")"
 					read += h.rowsRead(q)
 				}
-				// Runs are read too, and their keys twice. A read begins and ends within a granule of 8,192 rows.
-				if most := uint64(len(queries)*2-1) * (size + 2*8192 + 1000); read == 0 || read > most {
+				// A query begins and ends within a granule of 8,192 rows. That for the runs of the last window also reads
+				// their keys.
+				reads := uint64(len(queries))
+				if name == "runs" && part.To == nil {
+					reads++
+				}
+				if most := reads * (size + 2*8192 + 1000); read == 0 || read > most {
 					t.Errorf("%s: window %d of %d reads %d rows, at most %d are its own", name, i, len(windows), read, most)
 				}
 			}

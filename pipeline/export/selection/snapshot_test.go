@@ -92,9 +92,18 @@ func (h *history) readWith(reader *selection.SnapshotReader, r selection.Snapsho
 // windows reads all windows of a snapshot. Each must have size rows, except the last one.
 func (h *history) windows(id string, windows []export.PlannedWindow, size int) (list []string, vanished int64) {
 	h.t.Helper()
+	return h.windowsOf(export.Filters{}, id, windows, size)
+}
+
+// windowsOf is like windows, for a request with filters. By them, a reader judges how many runs of the
+// app the snapshot has.
+func (h *history) windowsOf(filters export.Filters, id string, windows []export.PlannedWindow, size int) (list []string,
+	vanished int64) {
+	h.t.Helper()
 	reader := h.reader()
+	request := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Filters: filters}
 	for i := range windows {
-		r := selection.SnapshotRange{Snapshot: id, From: windows[i].From}
+		r := selection.SnapshotRange{Request: request, Snapshot: id, From: windows[i].From}
 		if i+1 < len(windows) {
 			r.To = windows[i+1].From
 		}
@@ -179,8 +188,10 @@ func TestTheWindowsOfAStagePartitionTheSelection(t *testing.T) {
 				if windows := (len(want) + size - 1) / size; len(keys) != windows {
 					t.Errorf("%s: %d windows of %d, want %d", name, len(keys), size, windows)
 				}
-				if got, vanished := h.windows(id, keys, size); !slices.Equal(got, want) || vanished != 0 {
-					t.Errorf("%s, windows of %d: %d rows and %d vanished, want %d", name, size, len(got), vanished, len(want))
+				for how, filters := range map[string]export.Filters{"dense": {}, "sparse": {Rating: "thumbsUp"}} {
+					if got, vanished := h.windowsOf(filters, id, keys, size); !slices.Equal(got, want) || vanished != 0 {
+						t.Errorf("%s, %s windows of %d: %d rows and %d vanished, want %d", name, how, size, len(got), vanished, len(want))
+					}
 				}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ClickHouse/ch-go"
 	"golang.org/x/sync/errgroup"
@@ -75,19 +76,33 @@ func (r *SnapshotRange) keysQuery() clickhouse.Query {
 		" WHERE " + and(r.conditions(&b)) + "\nORDER BY " + snapshotOrder)
 }
 
+// dense reports whether most runs of the app between the ends of the range are in the snapshot.
+func (r *SnapshotRange) dense() bool {
+	s, f := r.Request.Selection, r.Request.Filters
+	return r.From != nil && r.To != nil && s.RunIDs == nil && (s.Window == nil || s.Window.By != export.ByIngestedAt) &&
+		(f.Statuses == nil || slices.Contains(f.Statuses, "succeeded")) && f.AppVersions == nil && f.SessionID == nil &&
+		f.UserID == nil && len(f.Metadata) == 0 && f.Rating == "" && f.MinScore == nil
+}
+
 // runsQuery selects the runs of the range, in the same order. Both queries read in the order of
 // their table's key, so the server sorts nothing, however wide the rows are.
+//
+// Of a dense range, it selects all runs of the app, and [merge] leaves out those that are not in the snapshot.
+// With 30,000 runs a window, to make the set of their keys and to look in it takes the server longer than
+// to read the runs: on 500,000 runs, 13 s of 18.
 func (r *SnapshotRange) runsQuery() clickhouse.Query {
 	var b clickhouse.Binder
 	conditions := appConditions(&b, r.Request)
-	keys := "SELECT started_at, run_id FROM " + keysTable + " WHERE " + and(r.conditions(&b))
 	if r.From != nil {
 		conditions = append(conditions, "started_at >= "+b.Milli("from", r.From.StartedAt.UnixMilli()))
 	}
 	if r.To != nil {
 		conditions = append(conditions, "started_at <= "+b.Milli("to", r.To.StartedAt.UnixMilli()))
 	}
-	conditions = append(conditions, "(started_at, run_id) IN ("+keys+")")
+	if !r.dense() {
+		keys := "SELECT started_at, run_id FROM " + keysTable + " WHERE " + and(r.conditions(&b))
+		conditions = append(conditions, "(started_at, run_id) IN ("+keys+")")
+	}
 	return b.Query("SELECT\n" + selectList(newRunReader(r.Request.Split != nil, nil).fields, "", "") +
 		"\nFROM " + latest("runs") + and(conditions) + "\nORDER BY started_at, run_id")
 }
@@ -138,7 +153,7 @@ func (s *SnapshotReader) Read(
 		m := &merge{ctx: ctx, blocks: blocks, found: &found}
 		reader := newRunReader(r.Request.Split != nil, nil)
 		_, err := reader.read(ctx, s.Runs, query(r.runsQuery(), "/runs"), patience, func(row *record.Row) error {
-			if err := m.join(row); err != nil {
+			if found, err := m.join(row); err != nil || !found {
 				return err
 			}
 			return fn(row)
@@ -154,8 +169,7 @@ func (s *SnapshotReader) Read(
 
 // snapshotKey is a row of keysTable.
 type snapshotKey struct {
-	startedAt   int64
-	runID       []byte
+	position
 	hasFeedback bool
 	feedback    record.Feedback
 }
@@ -203,7 +217,7 @@ func sendKeys(ctx context.Context, client *ch.Client, keys *rowReader, query cli
 // cloneKey copies the key from memory that the reader reuses, and returns the size of its feedback
 // in bytes.
 func cloneKey(row *record.Row) (key snapshotKey, size int) {
-	key = snapshotKey{startedAt: row.StartedAt, runID: bytes.Clone(row.RunID), hasFeedback: row.HasFeedback}
+	key = snapshotKey{position: position{row.StartedAt, bytes.Clone(row.RunID)}, hasFeedback: row.HasFeedback}
 	if row.HasFeedback {
 		key.feedback, size = row.Feedback.Clone()
 	}
@@ -214,49 +228,75 @@ func cloneKey(row *record.Row) (key snapshotKey, size int) {
 type merge struct {
 	ctx    context.Context
 	blocks <-chan []snapshotKey
-	block  []snapshotKey // the rest of the current block
+	block  []snapshotKey // the rest of the current block, of which the first is the current key
 	found  *SnapshotRows
+
+	lastKey, lastRun position // to check their order
 }
 
-// errOrder is the error of a wrong query, or of a snapshot that was dropped between the two
-// queries.
-var errOrder = errors.New("the runs and their snapshot are not in the same order")
+// position is a place in the order of both queries.
+type position struct {
+	startedAt int64
+	runID     []byte
+}
 
-// next returns the next key, nil after the last one.
-func (m *merge) next() (*snapshotKey, error) {
+func (p position) compare(other position) int {
+	return cmp.Or(cmp.Compare(p.startedAt, other.startedAt), bytes.Compare(p.runID, other.runID))
+}
+
+// errOrder is the error of a wrong query.
+var errOrder = errors.New("the runs or the keys of their snapshot are not in order")
+
+// key returns the current key, nil after the last one.
+func (m *merge) key() (*snapshotKey, error) {
 	for len(m.block) == 0 {
 		select {
 		case block, more := <-m.blocks:
 			if !more {
 				return nil, nil
 			}
+			for i := range block {
+				if at := block[i].position; m.lastKey.runID != nil && m.lastKey.compare(at) >= 0 {
+					return nil, fmt.Errorf("%w: key %s", errOrder, at.runID)
+				}
+				m.lastKey = block[i].position
+			}
 			m.block = block
 		case <-m.ctx.Done():
 			return nil, context.Cause(m.ctx)
 		}
 	}
-	key := &m.block[0]
-	m.block = m.block[1:]
-	m.found.Rows++
-	return key, nil
+	return &m.block[0], nil
 }
 
-// join gives a run the feedback of its key, and counts the keys before that one, whose runs have
-// vanished.
-func (m *merge) join(row *record.Row) error {
+// next counts the current key and goes on to the next.
+func (m *merge) next() {
+	m.block = m.block[1:]
+	m.found.Rows++
+}
+
+// join gives a run the feedback of its key, and reports whether it has a key. It counts the keys before
+// that one, whose runs have vanished.
+func (m *merge) join(row *record.Row) (found bool, err error) {
+	at := position{row.StartedAt, row.RunID}
+	if m.lastRun.runID != nil && m.lastRun.compare(at) >= 0 {
+		return false, fmt.Errorf("%w: run %s", errOrder, row.RunID)
+	}
+	m.lastRun = position{at.startedAt, append(m.lastRun.runID[:0], at.runID...)}
 	for {
-		key, err := m.next()
-		if err != nil {
-			return err
+		key, err := m.key()
+		if key == nil || err != nil {
+			return false, err
 		}
-		if key == nil || key.startedAt > row.StartedAt || key.startedAt == row.StartedAt &&
-			bytes.Compare(key.runID, row.RunID) > 0 {
-			return fmt.Errorf("%w: run %s", errOrder, row.RunID)
-		}
-		if key.startedAt == row.StartedAt && bytes.Equal(key.runID, row.RunID) {
+		switch order := key.compare(at); {
+		case order > 0:
+			return false, nil
+		case order == 0:
 			row.HasFeedback, row.Feedback = key.hasFeedback, key.feedback
-			return nil
+			m.next()
+			return true, nil
 		}
+		m.next()
 		m.found.Vanished++
 	}
 }
@@ -264,10 +304,11 @@ func (m *merge) join(row *record.Row) error {
 // rest counts the keys after the last run.
 func (m *merge) rest() error {
 	for {
-		key, err := m.next()
+		key, err := m.key()
 		if key == nil || err != nil {
 			return err
 		}
+		m.next()
 		m.found.Vanished++
 	}
 }

@@ -40,15 +40,8 @@ ORDER BY group_key, started_at, run_id, node_run_id;
 -- runs
 -- app = app
 -- from = 1772323200000
--- from_group = 61
--- from_node = 
--- from_run = run-1
--- snapshot = snapshot-1
 -- source = recipe
 -- to = 1772323200000
--- to_group = 62
--- to_node = 
--- to_run = run-9
 -- workspace = acme
 SELECT
 CAST(workspace_id, 'LowCardinality(String)') AS row_workspace_id,
@@ -82,7 +75,7 @@ usage_output_tokens AS row_usage_output_tokens,
 cost_usd AS row_cost_usd,
 metadata AS row_metadata,
 system_inputs AS row_system_inputs
-FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at <= fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND (started_at, run_id) IN (SELECT started_at, run_id FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}) AND group_key = '' AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at <= fromUnixTimestamp64Milli({to:Int64}, 'UTC'))
+FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
 ORDER BY started_at, run_id;
 
 -- node runs

@@ -1,0 +1,78 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// measured is what a measurement took. Figures of ClickHouse are of its whole process.
+type measured struct {
+	took               time.Duration
+	rows               int64
+	process, server    float64 // processor seconds of the process and of ClickHouse
+	memory             int64   // peak resident bytes of the process, 0 = not known
+	readRows, readSize uint64  // rows and bytes that ClickHouse read from tables
+}
+
+// comparer measures a process and the ClickHouse beside it.
+type comparer struct {
+	conn        driver.Conn
+	server, pid int
+}
+
+// measure measures f, which returns how many rows it took.
+func (m comparer) measure(ctx context.Context, f func() (int64, error)) (x measured, err error) {
+	resetPeakMemory(m.pid)
+	rows, size, err := m.selected(ctx)
+	if err != nil {
+		return x, err
+	}
+	process, server, began := processorTime(m.pid), processorTime(m.server), time.Now()
+	if x.rows, err = f(); err != nil {
+		return x, err
+	}
+	x.took = time.Since(began)
+	x.process, x.server = processorTime(m.pid)-process, processorTime(m.server)-server
+	x.memory = peakMemory(m.pid)
+	x.readRows, x.readSize, err = m.selected(ctx)
+	x.readRows, x.readSize = x.readRows-rows, x.readSize-size
+	return x, err
+}
+
+// selected returns how many rows and bytes ClickHouse has read from tables since it started.
+func (m comparer) selected(ctx context.Context) (rows, size uint64, err error) {
+	err = m.conn.QueryRow(ctx, "SELECT sumIf(value, event = 'SelectedRows'), sumIf(value, event = 'SelectedBytes') "+
+		"FROM system.events").Scan(&rows, &size)
+	return rows, size, err
+}
+
+// resetPeakMemory makes the system forget the peak of a process, where it can.
+func resetPeakMemory(pid int) {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+}
+
+// medianOf returns the measurement of the median time.
+func medianOf(all []measured) measured {
+	sorted := slices.SortedFunc(slices.Values(all), func(x, y measured) int { return int(x.took - y.took) })
+	return sorted[len(sorted)/2]
+}
+
+// printMeasured prints the measurement of the median time, with the fastest and the slowest time.
+func printMeasured(w io.Writer, what string, all []measured) {
+	x := medianOf(all)
+	fastest, slowest := x.took, x.took
+	for _, m := range all {
+		fastest, slowest = min(fastest, m.took), max(slowest, m.took)
+	}
+	million := float64(x.rows) / 1e6
+	fmt.Fprintf(w, "%-32s %6.2f s (%.2f to %.2f)  %8.0f rows/s  processor s a million rows: %5.2f, ClickHouse %5.2f  "+
+		"read for a row: %.2f rows, %.0f bytes  peak memory %d MiB\n", what, x.took.Seconds(), fastest.Seconds(),
+		slowest.Seconds(), float64(x.rows)/x.took.Seconds(), x.process/million, x.server/million,
+		float64(x.readRows)/float64(x.rows), float64(x.readSize)/float64(x.rows), x.memory>>20)
+}
