@@ -310,7 +310,7 @@ func TestAWaitForMemoryIsNoSlowSearch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(time.Minute, release)
+		time.AfterFunc(budget.Patience-1, release)
 		ctx, end := shared.Scope(t.Context())
 		defer end()
 		r := New(nil, nil).read("acme", readRun)
