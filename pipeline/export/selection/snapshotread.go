@@ -88,8 +88,9 @@ func (r *SnapshotRange) dense() bool {
 // their table's key, so the server sorts nothing, however wide the rows are.
 //
 // Of a dense range, it selects all runs of the app, and [merge] leaves out those that are not in the snapshot.
-// With 30,000 runs a window, to make the set of their keys and to look in it takes the server longer than
-// to read the runs: on 500,000 runs, 13 s of 18.
+// A set of their keys would be read, made and looked in for each window. Without it, ClickHouse takes 25 s of
+// processor time for a million runs in place of 28, and reads 9.4 rows for each in place of 10.5 (300,000
+// runs of 1.2 kB, on a busy machine).
 func (r *SnapshotRange) runsQuery() clickhouse.Query {
 	var b clickhouse.Binder
 	conditions := appConditions(&b, r.Request)
