@@ -59,8 +59,8 @@ const plain = "SELECT * FROM runs FINAL WHERE " + ofBenchApp
 const ofBenchApp = "workspace_id = 'default' AND source = 'recipe' AND app_id = '" + benchApp + "'"
 
 // compared is the query that a user would write to compare the versions of an app on each input.
-const compared = "SELECT inputs, any(reference), groupArray((app_version, run_id, status, answer, usage_input_tokens, " +
-	"usage_output_tokens, cost_usd, started_at, ended_at)) FROM runs FINAL WHERE " + ofBenchApp + " GROUP BY inputs"
+const compared = "SELECT inputs, any(reference), groupArray((app_version, run_id, status, answer, " +
+	"usage_input_tokens, usage_output_tokens, cost_usd, started_at, ended_at)) FROM runs FINAL WHERE " + ofBenchApp + " GROUP BY inputs"
 
 var (
 	window      = object{"max_records": 30000} // a file has as many records as a window
@@ -153,8 +153,8 @@ func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, p
 	slices.Sort(latencies)
 	if n := len(latencies); n > 0 {
 		at := func(percent int) time.Duration { return latencies[min(n-1, n*percent/100)].Round(time.Millisecond) }
-		fmt.Fprintf(a.Stdout, "%d exports of 150 records, one after another: median %s, 95th percentile %s, 99th %s, slowest %s\n",
-			n, at(50), at(95), at(99), at(100))
+		fmt.Fprintf(a.Stdout, "%d exports of 150 records, one after another: median %s, 95th percentile %s, 99th %s, "+
+			"slowest %s\n", n, at(50), at(95), at(99), at(100))
 	}
 	return nil
 }
