@@ -60,7 +60,8 @@ const ofBenchApp = "workspace_id = 'default' AND source = 'recipe' AND app_id = 
 
 // compared is the query that a user would write to compare the versions of an app on each input.
 const compared = "SELECT inputs, any(reference), groupArray((app_version, run_id, status, answer, " +
-	"usage_input_tokens, usage_output_tokens, cost_usd, started_at, ended_at)) FROM runs FINAL WHERE " + ofBenchApp + " GROUP BY inputs"
+	"usage_input_tokens, usage_output_tokens, cost_usd, started_at, ended_at)) FROM runs FINAL WHERE " +
+	ofBenchApp + " GROUP BY inputs"
 
 var (
 	window      = object{"max_records": 30000} // a file has as many records as a window
