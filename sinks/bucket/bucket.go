@@ -133,8 +133,9 @@ func (b *Bucket) Sync(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// MaxRead is the size of the largest object that Read returns, in bytes.
-const MaxRead = 128 << 20
+// MaxRead is the size of the largest object that Read returns, in bytes: that of the manifest of 3 million
+// files.
+const MaxRead = 1 << 30
 
 // ErrTooLarge means that an object is larger than MaxRead.
 var ErrTooLarge = fmt.Errorf("object is larger than %d MiB", MaxRead>>20)

@@ -161,14 +161,17 @@ func read[T any](ctx context.Context, f Folder, name string) (*T, []byte, error)
 	return doc, text, nil
 }
 
-// Documents have at most so many objects, and values. An empty one takes a hundred times its bytes.
+// A document of few bytes may be decoded to a hundred times them, if it is nothing but empty objects or
+// numbers. Those that Millrace writes have more bytes: an object of a file has 300, and a value has a line
+// of its own. Texts may have any characters, so up to these numbers nothing is said about bytes.
 const (
-	maxObjects = 1 << 19
-	maxValues  = 1 << 22
+	manyObjects, bytesPerObject = 1 << 19, 32
+	manyValues, bytesPerValue   = 1 << 22, 4
 )
 
 func tooMany(document []byte) bool {
-	return bytes.Count(document, []byte("{")) > maxObjects || bytes.Count(document, []byte(",")) > maxValues
+	objects, values := bytes.Count(document, []byte("{")), bytes.Count(document, []byte(","))
+	return objects > max(manyObjects, len(document)/bytesPerObject) || values > max(manyValues, len(document)/bytesPerValue)
 }
 
 func create[T any](ctx context.Context, f Folder, name string, doc *T) (*T, []byte, error) {
