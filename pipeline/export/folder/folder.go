@@ -171,7 +171,8 @@ const (
 
 func tooMany(document []byte) bool {
 	objects, values := bytes.Count(document, []byte("{")), bytes.Count(document, []byte(","))
-	return objects > max(manyObjects, len(document)/bytesPerObject) || values > max(manyValues, len(document)/bytesPerValue)
+	return objects > max(manyObjects, len(document)/bytesPerObject) ||
+		values > max(manyValues, len(document)/bytesPerValue)
 }
 
 func create[T any](ctx context.Context, f Folder, name string, doc *T) (*T, []byte, error) {
