@@ -21,9 +21,9 @@
 //	                 workspace-submit, sign-out, message (of an error)
 //	/login           token, sign-in, login-error
 //	/copilots        app-row (with data-app), action-menu (button), menu-view-history,
-//	                 menu-exports
+//	                 menu-compare, menu-exports
 //	/recipes         the same, with menu-webhook-history
-//	/history         action-menu, menu-export-dataset, menu-exports; filter-text, filter-status,
+//	/history         compare-versions; action-menu, menu-export-dataset, menu-exports; filter-text, filter-status,
 //	                 filter-version (buttons), filter-status-<status>, filter-feedback,
 //	                 filter-from, filter-to, filter-apply, filter-reset; run-row (with data-run),
 //	                 run-link, run-status, run-check, select-page; selection-bar,
@@ -34,6 +34,11 @@
 //	                 export-scope, export-count (data-state: waiting, done, refused;
 //	                 data-records), export-error (on top), export-error-<field>, export-proceed,
 //	                 export-cancel
+//	/compare         compare-base, compare-version, compare-apply; shared-inputs, compare-since;
+//	                 version-row (with data-version), in it better, worse, same, unjudged; spread
+//	                 (with data-of), compared-nodes, node-row (with data-node);
+//	                 show-<worse|better|same|unjudged>, pairs-shown, pair (with data-outcome), side
+//	                 (with data-run), no-pairs, export-these, export-all
 //	/history/run     run-question, run-answer, run-error, run-feedback, node-run (with
 //	                 data-node), json
 //	/exports         status-<all|running|succeeded|failed|cancelled>; export-row (with data-id,

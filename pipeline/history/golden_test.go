@@ -90,5 +90,11 @@ func TestGoldenQueriesAreThoseThatReadsTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	goldens["nodes"] = conn.golden()
+	f.insertRuns(run("again", time.Minute, func(r *runs.Run) { r.Question, r.AppVersion = "why", "v2" }))
+	if c, err := f.store.Compare(t.Context(), CompareQuery{Workspace: "acme", Source: "recipe", AppID: "app", Limit: 1,
+		NodeRuns: true}); err != nil || c.Inputs != 1 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	goldens["compare"] = conn.golden()
 	clickhousetest.CompareGoldens(t, goldens)
 }

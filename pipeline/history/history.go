@@ -3,6 +3,7 @@
 //   - history.go: the types of queries and answers
 //   - runs.go, search.go, cursor.go: pages of runs
 //   - run.go, noderuns.go, feedback.go: one run with all that belongs to it
+//   - compare.go, compared.go, comparednodes.go: the versions of an app on the inputs that they share
 //   - apps.go, counts.go, nodes.go: apps and their nodes, with their numbers
 //   - query.go, columns.go: running a query, and the columns it reads
 package history

@@ -41,21 +41,24 @@ type Store struct {
 	searches    *share.Share // of texts, which read whole columns
 	reads       *share.Share // everything else
 	maxDuration time.Duration
+	maxCompared int64 // see MaxCompared
 	now         func() time.Time
 }
 
 // Names of the answers in metrics. One answer may take several queries.
 const (
-	readApps  = "apps"
-	readNodes = "nodes"
-	readRun   = "run"
-	readRuns  = "runs"
+	readApps    = "apps"
+	readCompare = "compare"
+	readNodes   = "nodes"
+	readRun     = "run"
+	readRuns    = "runs"
 )
 
 // New returns a store. Timer measures its queries, and may be nil.
 func New(conn driver.Conn, timer *clickhouse.Timer) *Store {
-	timer.Init(readApps, readNodes, readRun, readRuns)
-	return &Store{conn: conn, timer: timer, maxDuration: maxDuration, now: time.Now,
+	timer.Init(readApps, readCompare, readNodes, readRun, readRuns)
+	return &Store{conn: conn, timer: timer, maxDuration: maxDuration, maxCompared: MaxCompared,
+		now: time.Now,
 		searches: share.New(share.Limits{What: "searches for text", Total: maxSearches, Each: 2, Queue: 16,
 			Wait: 10 * time.Second}),
 		reads: share.New(share.Limits{What: "reads of runs and apps", Total: maxReads, Each: 4, Queue: 32,

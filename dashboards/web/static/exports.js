@@ -1,7 +1,7 @@
 // Dataset Exports: shows new exports, keeps the rows up to date, and cancels, deletes and downloads exports.
 import { announce } from './app.js';
 import { call, number, page, plural, Problem, size } from './api.js';
-import { awaited, download, take } from './downloads.js';
+import { awaited, download, remember, take } from './downloads.js';
 
 const { workspace } = document.body.dataset;
 const ended = new Set(['succeeded', 'failed', 'cancelled']);
@@ -217,6 +217,13 @@ document.addEventListener('click', async (event) => {
 
 addEventListener('pagehide', () => { for (const id of [...streams.keys()]) close(id); });
 addEventListener('pageshow', (event) => event.persisted && follow());
+
+// A recipe evaluation that a form filed without a script leads here with its id.
+const filed = new URLSearchParams(location.search).get('filed');
+if (filed && filed === location.hash.slice(1)) {
+  remember(workspace, filed);
+  history.replaceState(null, '', location.pathname + location.hash);
+}
 
 follow();
 arrive();

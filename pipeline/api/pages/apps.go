@@ -37,6 +37,9 @@ func (a appRow) Name() string { return appName(&a.App) }
 // History is the address of its runs.
 func (a appRow) History() string { return historyOf(a.Source, a.AppID) }
 
+// Compare is the address of the comparison of its versions.
+func (a appRow) Compare() string { return compareOf(a.Source, a.AppID) }
+
 // Exports is the address of its exports.
 func (a appRow) Exports() string { return exportsOf(a.Source, a.AppID) }
 

@@ -27,6 +27,9 @@ type historyPage struct {
 	Form     exportForm
 }
 
+// Compare is the address of the comparison of the app's versions.
+func (h historyPage) Compare() string { return compareOf(h.Filters.Source, h.Filters.App) }
+
 // Exports is the address of the app's exports.
 func (h historyPage) Exports() string { return exportsOf(h.Filters.Source, h.Filters.App) }
 

@@ -10,6 +10,8 @@
 //	apps.go       Copilots and Recipes, spark.go their drawings
 //	history.go    History; filters.go the filters in its address, form.go the data of its export form
 //	run.go        one run; timeline.go its node runs
+//	compare.go    Compare versions; comparerows.go its numbers, difference.go its pairs of answers
+//	file.go       files the requests of forms without a script
 //	exports.go    Dataset Exports; preview.go the records of one
 //	trail.go      the trail of an export
 //	docs.go       the documents of the repository, under /docs
@@ -79,6 +81,8 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
 	handle("GET /history", p.page(auth.RunsRead, p.showHistory))
 	handle("GET /history/run", p.page(auth.RunsRead, p.showRun))
+	handle("GET /compare", p.page(auth.RunsRead, p.showCompare))
+	handle("POST /compare/export", p.page(auth.ExportsWrite, p.exportCompared))
 	handle("GET /exports", p.page(auth.ExportsRead, p.showExports))
 	handle("GET /exports/row", p.page(auth.ExportsRead, p.showExportRow))
 	handle("GET /exports/view", p.page(auth.ExportsRead, p.showPreview))

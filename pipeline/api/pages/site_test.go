@@ -33,13 +33,14 @@ func token(expiry time.Time) string {
 
 // stored is what the pages show.
 type stored struct {
-	apps    []history.App
-	runs    history.Page
-	run     history.Detail
-	exports live.Page
-	preview []string // the records of every export
-	entries []audit.Entry
-	err     error // instead of all that
+	apps     []history.App
+	runs     history.Page
+	run      history.Detail
+	exports  live.Page
+	compared history.Comparison
+	preview  []string // the records of every export
+	entries  []audit.Entry
+	err      error // instead of all that
 }
 
 func (s *stored) appsOf(source string) (found []history.App) {
@@ -87,6 +88,9 @@ func (s *stored) register(p *Pages, mux *http.ServeMux) {
 	})
 	show("GET /history/run", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
 		return p.renderRun(w, r, &s.run)
+	})
+	show("GET /compare", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
+		return p.renderCompare(w, r, parseCompare(r.URL.Query()), &s.apps[0], &s.compared)
 	})
 	show("GET /exports", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 		return p.renderExports(w, r, c, newExportsPage(c.Workspace, r.URL.Query()), &s.exports)
