@@ -19,7 +19,7 @@ test: build .ci/npm/node_modules .ci/readers/node_modules bin/versitygw-$(VERSIT
 # records, files, documents and pages. Those of soak take longest, so they begin first. Each folder has a cluster of its
 # own, so that a broker that is killed is missed in no other folder.
 E2E := ./cmd/millrace/e2e
-ON_KAFKA := $(addprefix $(E2E)/,soak ingest export commands serve)
+ON_KAFKA := $(addprefix $(E2E)/,soak ingest export commands serve secured)
 NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Unsuitable|AsAnAnalystWould/selected|ALimit|InAName|LinesAndCells|EveryKindOfFile|AsChats|Verify|KilledDownload
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	MILLRACE_TEST_KAFKA=cluster go test -p 1 -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' $(ON_KAFKA)
@@ -34,7 +34,7 @@ lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatt
 
 # Packages that start no goroutine. Tests of the others run them under the race detector too, and those of
 # format/targets run all targets at the same time.
-ONE_GOROUTINE := chatlog|columns|event|jsonscan|runs|sample|strictjson|card|format|dataset|evaluation|optimization|record|tuning|toolschema
+ONE_GOROUTINE := chatlog|columns|event|jsonscan|rights|runs|sample|strictjson|card|format|dataset|evaluation|optimization|record|tuning|toolschema
 race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process and at the same time, under the race detector, with less sample data
 	CGO_ENABLED=1 go test -race -short -timeout 25m $$(go list ./pipeline/... ./sinks/... | grep -Ev '/($(ONE_GOROUTINE))$$')
 
@@ -53,7 +53,7 @@ soak: build            ## the tests that kill, and those of size, with full coun
 golden: build          ## rewrite the golden files and the generated tables of the documents
 	go test ./cmd/millrace/ ./cmd/millrace/app/ ./dashboards/grafana/ ./pipeline/export/format/ ./pipeline/export/format/dataset/ \
 		./pipeline/export/format/targets/ ./pipeline/export/card/ ./pipeline/export/selection/ ./pipeline/export/live/ \
-		./pipeline/export/seal/ ./pipeline/history/ -run Golden -update
+		./pipeline/export/seal/ ./pipeline/history/ ./pipeline/rights/ -run Golden -update
 
 build:                 ## bin/millrace
 	go build -o bin/ ./cmd/millrace

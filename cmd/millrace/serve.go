@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -168,6 +169,10 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 		func(ctx context.Context) error { return handlers.Serve(ctx, s.listener) },
 		func(ctx context.Context) error {
 			kafkaConfig.WarnSmallTopics(ctx, event.TopicRuns) // those that events are published to
+			needed := rights.Of(rights.Serve, rights.Names{Topics: kafkaConfig.TopicPrefix})
+			if err := kafkaConfig.RequireRights(ctx, needed); err != nil || ctx.Err() != nil {
+				return err
+			}
 			return kafkaConfig.RequireTopics(ctx, event.TopicAudit)
 		},
 		authenticator.WatchRevoked,

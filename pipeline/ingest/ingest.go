@@ -29,6 +29,7 @@ import (
 	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
@@ -140,6 +141,10 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 		if ctx.Err() != nil {
 			return nil
 		}
+		return err
+	}
+	needed := rights.Of(rights.Ingest, rights.Names{Topics: s.cfg.TopicPrefix})
+	if err := s.cfg.RequireRights(ctx, needed); err != nil || ctx.Err() != nil {
 		return err
 	}
 	if err := s.cfg.RequireTopics(ctx, event.TopicRuns, event.TopicDeadLetters); err != nil || ctx.Err() != nil {

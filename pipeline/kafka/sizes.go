@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/rights"
 )
 
 // sizes returns the max.message.bytes of topics, by their full name. A topic that may not be
@@ -59,7 +60,8 @@ func raiseSizes(ctx context.Context, admin *kadm.Client, topics []CreatedTopic, 
 			_, err = results.On(topics[i].Topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
 		}
 		if err != nil {
-			return fmt.Errorf("raise %s of topic %s from %d to %d: %w", event.MaxMessageBytes, topics[i].Topic, has, need, err)
+			return fmt.Errorf("raise %s of topic %s from %d to %d: %w", event.MaxMessageBytes, topics[i].Topic, has, need,
+				Lacking(err, On(topics[i].Topic, rights.AlterConfigs)))
 		}
 		topics[i].Raised = need
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/rights"
 )
 
 // listTimeout bounds one attempt to list topics.
@@ -114,12 +115,13 @@ func CreateTopics(ctx context.Context, client *kgo.Client, prefix string, limits
 		name := prefix + topic.Name
 		_, err := admin.CreateTopic(ctx, topic.Partitions, replication, configs, name)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return nil, fmt.Errorf("create topic %s: %w", name, err)
+			return nil, fmt.Errorf("create topic %s: %w", name, Lacking(err, On(name, rights.Create)))
 		}
 		topics = append(topics, CreatedTopic{Topic: name, Created: err == nil})
 		names = append(names, name)
 	}
 	partitions, err := waitTopics(ctx, client, brokers.NodeIDs(), names)
+	err = Lacking(err, rights.Right{Operation: rights.Describe, Kind: rights.Topic, Name: prefix, Prefixed: true})
 	for i := range topics {
 		topics[i].Partitions = int32(partitions[topics[i].Topic])
 	}

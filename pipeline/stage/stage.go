@@ -31,6 +31,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 )
 
 // Handler does a stage's work for one record and returns the resulting records, which may be none.
@@ -49,7 +50,7 @@ var ErrSkip = errors.New("the record is for another lane")
 type Config struct {
 	kafka.Config
 	Topic   string   // the input, without the prefix
-	Outputs []string // topics that the handler's records go to, without the prefix
+	Outputs []string // topics that the handler's records and its notices go to, without the prefix
 	// TransactionalIDPrefix is the prefix of the transactional ids, for ACLs.
 	TransactionalIDPrefix string
 	Slots                 int // records worked on at a time; default 1
@@ -115,6 +116,9 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // fault.
 func (s *Stage) Run(ctx context.Context) (err error) {
 	defer func() { s.shared.Stopped(err) }()
+	if err := s.cfg.RequireRights(ctx, s.Rights()); err != nil || ctx.Err() != nil {
+		return err
+	}
 	topics := append([]string{s.cfg.Topic, event.TopicDeadLetters}, s.cfg.Outputs...)
 	if err := s.cfg.RequireTopics(ctx, topics...); err != nil || ctx.Err() != nil {
 		return err
@@ -129,6 +133,20 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("stage %s: %w", s.cfg.Name, err)
 	}
 	return nil
+}
+
+// Rights returns what the stage needs to be allowed in Kafka.
+func (s *Stage) Rights() []rights.Right {
+	list := []rights.Right{
+		{Operation: rights.Read, Kind: rights.Topic, Name: s.cfg.TopicName(s.cfg.Topic)},
+		{Operation: rights.Write, Kind: rights.Topic, Name: s.deadLetterTopic()},
+		{Operation: rights.Read, Kind: rights.Group, Name: s.cfg.Group()},
+		{Operation: rights.Write, Kind: rights.TransactionalID, Name: s.cfg.TransactionalIDPrefix, Prefixed: true},
+	}
+	for _, topic := range s.cfg.Outputs {
+		list = append(list, rights.Right{Operation: rights.Write, Kind: rights.Topic, Name: s.cfg.TopicName(topic)})
+	}
+	return list
 }
 
 // errRenew ends a session after which another may succeed.

@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 )
 
 // DeadLetters are the commands about dead letters.
@@ -242,15 +243,14 @@ func eachRecord(ctx context.Context, a *app.App, topic string, f func(*kgo.Clien
 	}
 	admin := kadm.NewClient(client)
 	starts, err := admin.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return fmt.Errorf("topic %s: %w", topic, err)
+	var ends kadm.ListedOffsets
+	if err == nil {
+		if ends, err = admin.ListCommittedOffsets(ctx, topic); err == nil {
+			err = ends.Error()
+		}
 	}
-	ends, err := admin.ListCommittedOffsets(ctx, topic)
 	if err != nil {
-		return fmt.Errorf("topic %s: %w", topic, err)
-	}
-	if err := ends.Error(); err != nil {
-		return fmt.Errorf("topic %s: %w; run `millrace topics` to create the topics", topic, err)
+		return fmt.Errorf("topic %s: %w", topic, withTopicsHint(kafka.Lacking(err, kafka.On(topic, rights.Read))))
 	}
 	left := map[int32]int64{} // partition → the offset to stop at
 	from := map[int32]kgo.Offset{}
@@ -269,7 +269,7 @@ func eachRecord(ctx context.Context, a *app.App, topic string, f func(*kgo.Clien
 		inflow.Polled(client.BufferedFetchBytes())
 		oversize, err := kafka.Oversize(fetches)
 		if err != nil {
-			return fmt.Errorf("read topic %s: %w", topic, err)
+			return fmt.Errorf("read topic %s: %w", topic, kafka.Lacking(err, kafka.On(topic, rights.Read)))
 		}
 		for _, r := range fetches.Records() {
 			positions.Set(kafka.Partition{Topic: topic, ID: r.Partition}, r.Offset+1)

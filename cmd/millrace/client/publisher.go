@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
@@ -61,7 +62,7 @@ func (p *Publisher) send(ctx context.Context, r *kgo.Record) error {
 	r.Topic = p.topic
 	p.client.Produce(ctx, r, func(r *kgo.Record, err error) {
 		if err != nil {
-			err = fmt.Errorf("write to topic %s: %w", p.topic, err)
+			err = fmt.Errorf("write to topic %s: %w", p.topic, kafka.Lacking(err, kafka.On(p.topic, rights.Write)))
 			p.failed.CompareAndSwap(nil, &err)
 			return
 		}

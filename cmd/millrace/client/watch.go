@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
@@ -40,8 +41,8 @@ func Follow(ctx context.Context, a *app.App, ended bool, ids ...export.ID) (*liv
 
 // withTopicsHint adds to an error about missing topics how to create them.
 func withTopicsHint(err error) error {
-	if err == nil {
-		return nil
+	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return err
 	}
 	return fmt.Errorf("%w; run `millrace topics` to create the topics", err)
 }

@@ -95,7 +95,8 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	if cfg.Pause <= 0 {
 		cfg.Pause = 500 * time.Millisecond
 	}
-	cfg.Name, cfg.Topic, cfg.Outputs = export.StageExtract, event.TopicExportWindows, []string{event.TopicExportResults}
+	cfg.Name, cfg.Topic = export.StageExtract, event.TopicExportWindows
+	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, reads: cfg.Retrier(tryRead, tryExtract),
 		notices: notice.New(cfg.Config.Config, export.StageExtract), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(queryRows, querySnapshot)

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 )
 
 // Follower follows a few exports by the topics of progress and completions. It is for a command
@@ -55,7 +56,7 @@ func Follow(ctx context.Context, cfg kafka.Config, ended bool, ids ...export.ID)
 	}
 	if err != nil {
 		client.Close()
-		return nil, fmt.Errorf("find the offsets of topics %s and %s: %w", progress, completions, err)
+		return nil, fmt.Errorf("find the offsets of topics %s and %s: %w", progress, completions, f.lacking(err))
 	}
 	from := map[string]map[int32]kgo.Offset{progress: {}, completions: {}}
 	first.Each(func(o kadm.ListedOffset) {
@@ -64,6 +65,12 @@ func Follow(ctx context.Context, cfg kafka.Config, ended bool, ids ...export.ID)
 	})
 	client.AddConsumePartitions(from)
 	return f, nil
+}
+
+// lacking adds to an error of the topics what to grant.
+func (f *Follower) lacking(err error) error {
+	return kafka.Lacking(err, kafka.On(f.prefix+event.TopicExportProgress, rights.Read),
+		kafka.On(f.prefix+event.TopicExportCompletions, rights.Read))
 }
 
 // Close ends the following.
@@ -80,7 +87,7 @@ func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) 
 		}
 		oversize, err := kafka.Oversize(fetches)
 		if err != nil {
-			return fmt.Errorf("read the topics of exports: %w", err)
+			return fmt.Errorf("read the topics of exports: %w", f.lacking(err))
 		}
 		for r := range fetches.RecordsAll() {
 			f.positions.Set(kafka.Partition{Topic: r.Topic, ID: r.Partition}, r.Offset+1)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 )
 
 // ErrNotAcknowledged means that Kafka has not acknowledged an event. The event may be in the topic
@@ -60,7 +62,8 @@ func (r *Requests) publish(ctx context.Context, id export.ID, e event.Event) (*k
 	select {
 	case err := <-acknowledged:
 		if err != nil {
-			return nil, fmt.Errorf("export %s: write to topic %s: %w: %w", id, topic, ErrNotAcknowledged, err)
+			return nil, fmt.Errorf("export %s: write to topic %s: %w: %w", id, topic, ErrNotAcknowledged,
+				kafka.Lacking(err, kafka.On(topic, rights.Write)))
 		}
 		return record, nil
 	case <-ctx.Done(): // the client takes seconds to notice

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 )
 
 // topics are the topics that a server consumes, each from the offsets that all groups of a stage have
@@ -57,6 +58,10 @@ func (e *Exports) Run(ctx context.Context) error {
 	names := make([]string, len(topics))
 	for i, t := range topics {
 		names[i] = t.name
+	}
+	needed := rights.Of(rights.Serve, rights.Names{Topics: e.cfg.TopicPrefix})
+	if err := e.cfg.RequireRights(ctx, needed); err != nil || ctx.Err() != nil {
+		return err
 	}
 	if err := e.cfg.RequireTopics(ctx, names...); err != nil || ctx.Err() != nil {
 		return err

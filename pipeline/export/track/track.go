@@ -31,6 +31,7 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/rights"
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
@@ -91,6 +92,10 @@ func (s *Stage) Ready() <-chan struct{} { return s.ready }
 // mend.
 func (s *Stage) Run(ctx context.Context) (err error) {
 	defer func() { s.shared.Stopped(err) }()
+	err = s.cfg.RequireRights(ctx, rights.Of(rights.Track, rights.Names{Topics: s.cfg.TopicPrefix}))
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
 	err = s.cfg.RequireTopics(ctx, append(slices.Clone(topics), event.TopicDeadLetters)...)
 	if err != nil || ctx.Err() != nil {
 		return err

@@ -26,12 +26,14 @@ const Brokers = 3
 
 // KafkaCluster is a cluster of Apache Kafka: three nodes on loopback, each a broker and a
 // controller of the KRaft quorum. Its settings are those of production: three replicas, and at
-// least two in sync.
+// least two in sync. Whoever comes without a password may do everything; users of
+// [KafkaCluster.Secured] may do what they are granted.
 type KafkaCluster struct {
 	dir     string // has a folder for each broker; removed when the test process ends
 	jars    string
 	addrs   [Brokers]string // of the brokers; they stay the same over restarts
 	quorum  [Brokers]string // of the controllers; they stay the same too
+	secured [Brokers]string // of the brokers, for users with a password and TLS
 	brokers [Brokers]*exec.Cmd
 
 	lifeline *os.File // kept here because the garbage collector would close it; see removeWithProcess
@@ -74,6 +76,9 @@ func startCluster() (*KafkaCluster, error) {
 		return nil, err
 	}
 	if err := c.pickAddrs(); err != nil {
+		return nil, err
+	}
+	if err := c.makeCertificates(); err != nil {
 		return nil, err
 	}
 	var formatted errgroup.Group
@@ -123,7 +128,7 @@ func (c *KafkaCluster) removeWithProcess() error {
 // pickAddrs picks free ports outside of the range that systems use for outgoing connections,
 // because a broker needs the same port when it starts again.
 func (c *KafkaCluster) pickAddrs() error {
-	addrs := make([]string, 2*Brokers)
+	addrs := make([]string, 3*Brokers)
 	for i := range addrs {
 		for try := 0; ; try++ {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.N(20_000)))
@@ -139,6 +144,7 @@ func (c *KafkaCluster) pickAddrs() error {
 	}
 	copy(c.addrs[:], addrs)
 	copy(c.quorum[:], addrs[Brokers:])
+	copy(c.secured[:], addrs[2*Brokers:])
 	return nil
 }
 
@@ -157,10 +163,10 @@ func (c *KafkaCluster) configure(i int) error {
 	for v := range voters {
 		voters[v] = fmt.Sprintf("%d@%s", v, c.quorum[v])
 	}
-	return os.WriteFile(c.config(i), []byte(strings.Join([]string{
+	return os.WriteFile(c.config(i), []byte(strings.Join(append(c.security(), []string{
 		"process.roles=broker,controller",
 		fmt.Sprintf("node.id=%d", i),
-		"listeners=PLAINTEXT://" + c.addrs[i] + ",CONTROLLER://" + c.quorum[i],
+		"listeners=PLAINTEXT://" + c.addrs[i] + ",CONTROLLER://" + c.quorum[i] + ",SECURED://" + c.secured[i],
 		"controller.listener.names=CONTROLLER",
 		"controller.quorum.voters=" + strings.Join(voters, ","),
 		"log.dirs=" + filepath.Join(c.folder(i), "data"),
@@ -172,7 +178,7 @@ func (c *KafkaCluster) configure(i int) error {
 		"share.coordinator.state.topic.replication.factor=3",
 		"group.initial.rebalance.delay.ms=0", // by default a new group waits for more members
 		"log.cleaner.dedupe.buffer.size=4194304",
-	}, "\n")+"\n"), 0o600)
+	}...), "\n")+"\n"), 0o600)
 }
 
 // java returns a command of Kafka. It limits the JIT compiler, which would take too much of a small
