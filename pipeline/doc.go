@@ -107,6 +107,7 @@
 //	../cmd/millrace/     one file per role holds its picture and its wiring
 //	  app/               what commands share: configuration, log, exit codes
 //	  client/            commands that talk to a running system
+//	  doctor/        checks a deployment, and says what is wrong
 //	  demo/ bench/       the demo; measurements
 //	  services/          the embedded services of local, demo and bench
 //	  e2e/               tests of the binary, a folder a subject: they use only what users may rely on

@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/bench"
 	"github.com/millrace/millrace/cmd/millrace/client"
 	"github.com/millrace/millrace/cmd/millrace/demo"
+	"github.com/millrace/millrace/cmd/millrace/doctor"
 	"github.com/millrace/millrace/pipeline/local"
 )
 
@@ -32,6 +33,7 @@ type commands struct {
 	Topics      topicsCommand      `cmd:"" help:"Prepare Kafka: create the topics."`
 	Config      configCommand      `cmd:"" help:"Show the effective configuration, secrets masked."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask the role on MILLRACE_OPS_ADDR whether it is ready; the exit code is the answer."`
+	Doctor      doctor.Command     `cmd:"" help:"Check a deployment: Kafka, ClickHouse, the bucket, keys and clocks; say what is wrong and what to do."`
 	Version     versionCommand     `cmd:"" help:"Show the version."`
 	Replay      client.Replay      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
 	Sample      demo.Sample        `cmd:"" help:"Publish sample runs, and request exports of them, until interrupted."`

@@ -46,8 +46,6 @@ import (
 	"io"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 var (
@@ -229,32 +227,6 @@ func (b *Bucket) SignedURL(ctx context.Context, key string, expiry time.Duration
 func (b *Bucket) Check(ctx context.Context) error {
 	if err := b.store.check(ctx); err != nil {
 		return fmt.Errorf("check the object store: %w", err)
-	}
-	return nil
-}
-
-// Probe checks that the store keeps the promise of Create: it creates a key twice, and the second
-// time must fail. It deletes the key again.
-func (b *Bucket) Probe(ctx context.Context) error {
-	key := "probe-" + uuid.NewString()
-	defer func() { _ = b.Delete(context.WithoutCancel(ctx), key) }()
-	first := []byte("first")
-	if err := b.Create(ctx, key, first); err != nil {
-		return fmt.Errorf("probe the object store: %w", err)
-	}
-	switch err := b.Create(ctx, key, []byte("second")); {
-	case err == nil:
-		return errors.New("probe the object store: it created the same key twice, so exports could overwrite each other: " +
-			"use a store that honours the condition that the key must not exist (S3: If-None-Match; a local disk: link)")
-	case !errors.Is(err, ErrExists):
-		return fmt.Errorf("probe the object store: %w", err)
-	}
-	switch body, err := b.Read(ctx, key); {
-	case err != nil:
-		return fmt.Errorf("probe the object store: %w", err)
-	case !bytes.Equal(body, first):
-		return errors.New("probe the object store: it refused to create a key twice, but it changed the object: use " +
-			"another store")
 	}
 	return nil
 }

@@ -2,10 +2,12 @@ package bucket
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -124,6 +126,50 @@ func TestProbeRefusesAStoreThatCreatesTwice(t *testing.T) {
 		}
 		expectKeys(t, b, "")
 	}
+}
+
+func TestProbeRefusesAStoreWhereSeveralWritersWinARace(t *testing.T) {
+	t.Parallel()
+	folder, err := openFolder(filepath.Join(t.TempDir(), "b"), defaultMode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Bucket{&racy{folder: folder, second: make(chan struct{})}}
+	if err := b.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "writers created the same key at once") {
+		t.Errorf("%v", err)
+	}
+	expectKeys(t, b, "")
+}
+
+// racy is a store that looks first whether a key exists, and creates it later: when another has looked too.
+type racy struct {
+	*folder
+	mu     sync.Mutex
+	looked int
+	second chan struct{}
+}
+
+func (r *racy) create(ctx context.Context, key string, body []byte) error {
+	_, _, err := r.open(ctx, key, 0, 0)
+	if !errors.Is(err, ErrNotFound) {
+		return ErrExists
+	}
+	r.mu.Lock()
+	r.looked++
+	if r.looked == 3 { // the first was alone
+		close(r.second)
+	}
+	alone := r.looked == 1
+	r.mu.Unlock()
+	if !alone {
+		<-r.second
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.delete(ctx, key); err != nil {
+		return err
+	}
+	return r.folder.create(ctx, key, body)
 }
 
 // forgetful is a store that overwrites an existing key.

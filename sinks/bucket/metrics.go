@@ -154,6 +154,13 @@ func (u *measuredUpload) Write(p []byte) (int, error) {
 	return n, err
 }
 
+func (u *measuredUpload) sendPart() error {
+	if sender, ok := u.upload.(partSender); ok {
+		return sender.sendPart()
+	}
+	return nil
+}
+
 func (u *measuredUpload) commit() error {
 	err := u.upload.commit()
 	u.end(err)

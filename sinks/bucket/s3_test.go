@@ -11,11 +11,13 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/sinks/bucket/buckettest"
 )
@@ -217,6 +219,47 @@ func TestProbeRefusesAnS3StoreThatCreatesTwice(t *testing.T) {
 	defer real.Close()
 	if err := b.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "created the same key twice") {
 		t.Errorf("%v", err)
+	}
+	expectKeys(t, b, "")
+}
+
+// Acts like SeaweedFS 4.48: of multipart uploads of a key that are completed at once, several win.
+func TestProbeRefusesAnS3StoreWithSeveralWinners(t *testing.T) {
+	t.Parallel()
+	var real *Bucket
+	var puts atomic.Int64
+	b := openS3With(t, nil, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if isComplete(r) {
+				if err := real.Delete(r.Context(), strings.SplitN(r.URL.Path, "/", 3)[2]); err != nil {
+					t.Error(err)
+				}
+			}
+			if isPut(r) {
+				puts.Add(1)
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	defer b.Close()
+	cfg := b.store.(*s3Store).cfg
+	real = openURL(t, "s3://"+cfg.bucket+"?endpoint="+realEndpoint(t))
+	defer real.Close()
+	if err := b.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "with multipart uploads at once") {
+		t.Errorf("%v", err)
+	}
+	if puts.Load() == 0 {
+		t.Error("no single requests have raced")
+	}
+	expectKeys(t, b, "")
+}
+
+func TestProbeOfARealS3Store(t *testing.T) {
+	t.Parallel()
+	b := openS3With(t, nil, nil)
+	defer b.Close()
+	if err := b.Measured(NewMetrics(prometheus.NewRegistry())).Probe(t.Context()); err != nil {
+		t.Error(err)
 	}
 	expectKeys(t, b, "")
 }

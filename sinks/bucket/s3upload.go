@@ -99,8 +99,10 @@ func (u *s3Upload) commit() error {
 	if u.id == nil {
 		return u.store.create(u.ctx, u.key, u.part)
 	}
-	if err := u.sendPart(); err != nil {
-		return err
+	if len(u.part) > 0 {
+		if err := u.sendPart(); err != nil {
+			return err
+		}
 	}
 	_, err := u.store.client.CompleteMultipartUpload(u.ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &u.store.cfg.bucket, Key: u.store.key(u.key), UploadId: u.id, IfNoneMatch: aws.String("*"),

@@ -25,6 +25,7 @@ const (
 	ExitExportFailed = 3
 	ExitCancelled    = 4
 	ExitNoRecords    = 5 // the export succeeded
+	ExitWarnings     = 6 // doctor has warnings, and no errors
 )
 
 // App is passed to the Run method of every command.
