@@ -17,35 +17,34 @@ import (
 const appDays = 14
 
 type listRuns struct {
-	Source    string    `query:"source" enum:"copilot,recipe"`
-	AppID     string    `query:"app_id" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" doc:"The id of the copilot or recipe."`
-	App       string    `query:"app" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" doc:"The same as app_id; the History page uses this name."`
-	Status    []string  `query:"status" enum:"running,succeeded,failed,cancelled" doc:"One or several, with commas."`
-	Version   []string  `query:"version" doc:"App versions, with commas."`
-	Rating    string    `query:"rating" enum:"thumbsUp,thumbsDown,none" doc:"Rating of the feedback on the whole run; none: no feedback."`
-	From      time.Time `query:"from" doc:"Started at this time or later."`
-	To        time.Time `query:"to" doc:"Started before this time."`
-	Q         string    `query:"q" maxLength:"1000" doc:"Text in the question; upper and lower case are the same."`
-	SessionID string    `query:"session_id" maxLength:"1000"`
-	Cursor    string    `query:"cursor" maxLength:"1024" doc:"The value of next in the page before."`
-	Limit     int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	RunFilters
+	Source string    `query:"source" enum:"copilot,recipe"`
+	AppID  string    `query:"app_id" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" doc:"The id of the copilot or recipe."`
+	App    string    `query:"app" pattern:"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$" doc:"The same as app_id; the History page uses this name."`
+	From   time.Time `query:"from" doc:"Started at this time or later."`
+	To     time.Time `query:"to" doc:"Started before this time."`
+	Cursor string    `query:"cursor" maxLength:"1024" doc:"The value of next in the page before."`
+	Limit  int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 
 func (a *API) registerRuns() {
 	huma.Register(a.api, huma.Operation{
 		OperationID: "list-runs", Method: http.MethodGet, Path: "/v1/runs", Summary: "List runs", Tags: []string{"Runs"},
 		Description: "Newest first, a page at a time. Runs that arrive meanwhile neither repeat nor hide runs on later " +
-			"pages.",
+			"pages. An export with the same filters has the same runs.",
 		Security: requireScope(auth.RunsRead), Errors: []int{401, 403, 422, 503}, RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *listRuns) (*struct{ Body *history.Page }, error) {
 		if !in.From.IsZero() && !in.To.IsZero() && !in.From.Before(in.To) {
 			return nil, problem(http.StatusUnprocessableEntity, "to must be later than from",
 				Mistake{Parameter: "to", Detail: "must be later than from"})
 		}
+		filters, err := in.filters()
+		if err != nil {
+			return nil, err
+		}
 		page, err := a.history.Runs(ctx, history.Query{
-			Workspace: auth.From(ctx).Workspace, Source: in.Source, AppID: cmp.Or(in.AppID, in.App), Statuses: in.Status,
-			Versions: in.Version, Rating: in.Rating,
-			From: in.From, To: in.To, Text: in.Q, SessionID: in.SessionID, Cursor: in.Cursor, Limit: in.Limit,
+			Workspace: auth.From(ctx).Workspace, Source: in.Source, AppID: cmp.Or(in.AppID, in.App), Filters: filters,
+			From: in.From, To: in.To, Cursor: in.Cursor, Limit: in.Limit,
 		})
 		return &struct{ Body *history.Page }{page}, a.toError(ctx, err)
 	})

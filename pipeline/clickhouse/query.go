@@ -96,6 +96,15 @@ func (b *Binder) Texts(name string, values []string) string {
 	return "(SELECT unhex(arrayJoin(splitByChar(',', " + b.ID(name, strings.Join(encoded, ",")) + "))))"
 }
 
+// Array binds at least one text, and returns an array. In a lambda, take Texts.
+func (b *Binder) Array(name string, values []string) string {
+	encoded := make([]string, len(values))
+	for i, v := range values {
+		encoded[i] = hex.EncodeToString([]byte(v))
+	}
+	return "arrayMap(v -> unhex(v), splitByChar(',', " + b.ID(name, strings.Join(encoded, ",")) + "))"
+}
+
 // Int binds an integer.
 func (b *Binder) Int(name string, value int64) string {
 	return b.bind(name, strconv.FormatInt(value, 10), "Int64")

@@ -4,6 +4,7 @@
 //
 //	export.go      ID: the identity of an export; mistakes and errors
 //	request.go     Request: normalised, and its hash
+//	filters.go     Filters: the conditions on source rows
 //	parse.go       ParseRequest, ParseCancel: JSON to requests, with all mistakes at once
 //	fields.go      the typed fields of a request
 //	rules.go       limits and defaults of requests; package format defines purposes and targets

@@ -203,46 +203,6 @@ func (p *parser) window(w *TimeWindow) {
 	}
 }
 
-func (p *parser) filters(f *Filters) {
-	p.object(func(key string) bool {
-		switch key {
-		case "app_versions":
-			p.texts(&f.AppVersions, maxList, p.text)
-		case "statuses":
-			p.texts(&f.Statuses, maxList, func(s *string) { p.enum(s, statuses) })
-		case "rating":
-			p.enum(&f.Rating, ratings)
-		case "min_score":
-			if x, ok := p.number(); ok {
-				f.MinScore = &x
-			}
-		case "session_id":
-			f.SessionID = new(string)
-			p.text(f.SessionID)
-		case "user_id":
-			f.UserID = new(string)
-			p.text(f.UserID)
-		case "metadata":
-			f.Metadata = map[string]string{}
-			pointer, labels := p.r.Pointer(), 0
-			p.object(func(label string) bool {
-				if labels++; labels > maxMetadata {
-					p.tooMany(labels == maxMetadata+1, pointer, maxMetadata)
-					p.r.Skip() //nolint:errcheck // checked by newParser
-					return true
-				}
-				var value string
-				p.text(&value)
-				f.Metadata[label] = value
-				return true
-			})
-		default:
-			return false
-		}
-		return true
-	})
-}
-
 func (p *parser) fragment() {
 	p.object(func(key string) bool {
 		switch key {
@@ -377,13 +337,7 @@ func (r *Request) normalise(p *parser) {
 	if r.Nodes == nil && r.Selection.LimitRuns > 0 {
 		r.Selection.Limit, r.Selection.LimitRuns = r.Selection.LimitRuns, 0
 	}
-	r.Filters.AppVersions = set(r.Filters.AppVersions)
-	if r.Filters.Statuses = set(r.Filters.Statuses); r.Filters.Statuses == nil {
-		r.Filters.Statuses = finalStatuses
-	}
-	if len(r.Filters.Metadata) == 0 {
-		r.Filters.Metadata = nil
-	}
+	r.Filters.normalise()
 	if r.Split != nil && r.Split.Validation == 0 && r.Split.Test == 0 {
 		r.Split = nil
 	}

@@ -58,18 +58,6 @@ const (
 	ByIngestedAt = "ingested_at"
 )
 
-// Filters are conditions on source rows, all of which must hold. The zero value of a field is no
-// condition.
-type Filters struct {
-	AppVersions []string          `json:"app_versions,omitempty"`
-	Statuses    []string          `json:"statuses,omitempty"`
-	Rating      string            `json:"rating,omitempty"`
-	MinScore    *float64          `json:"min_score,omitempty"`
-	SessionID   *string           `json:"session_id,omitempty"`
-	UserID      *string           `json:"user_id,omitempty"`
-	Metadata    map[string]string `json:"metadata,omitempty"`
-}
-
 // Fragment limits the size of a file: the next file starts at the first limit that is reached. 0 is
 // no limit.
 type Fragment struct {

@@ -74,6 +74,16 @@ func TestParserAndSchemaAgreeOnRequests(t *testing.T) {
 		`"filters":{"app_versions":"v","statuses":["done"],"rating":"up","min_score":"0","session_id":1,"user_id":null,"metadata":{"a":1}}`: "wrong_type /filters/app_versions, wrong_type /filters/metadata/a, wrong_type /filters/min_score, " +
 			"wrong_type /filters/rating, wrong_type /filters/session_id, wrong_type /filters/statuses/0, wrong_type " +
 			"/filters/user_id",
+		`"filters":{"text":"why","models":["m"],"triggers":["chat"],"error_types":["","timeout"],"tags":["t"],"rating":"none","has_files":false}`:                              "",
+		`"filters":{"scores":{"fair":{"min":0.5},"score":{"max":-1e9},"x y":{"min":1,"max":1}},"min_latency_ms":-5,"max_latency_ms":1e3,"min_cost_usd":0,"max_cost_usd":0.01}`: "",
+		`"filters":{"scores":{},"models":[]}`: "",
+		`"filters":{"text":7,"models":"m","triggers":[7],"error_types":null,"tags":{},"has_files":"yes","scores":[]}`:   "wrong_type /filters/error_types, wrong_type /filters/has_files, wrong_type /filters/models, wrong_type /filters/scores, wrong_type /filters/tags, wrong_type /filters/text, wrong_type /filters/triggers/0",
+		`"filters":{"min_latency_ms":1.5,"max_latency_ms":1e30,"min_cost_usd":"1","max_cost_usd":false,"min_score":[]}`: "wrong_type /filters/max_cost_usd, out_of_range /filters/max_latency_ms, wrong_type /filters/min_cost_usd, wrong_type /filters/min_latency_ms, wrong_type /filters/min_score",
+		`"filters":{"scores":{"":{"min":1},"rating":{"max":1},"a":{},"b":7,"c":{"min":"x"},"d/e":{"least":1}}}`: "out_of_range /filters/scores/, missing_field /filters/scores/a, wrong_type /filters/scores/b, " +
+			"wrong_type /filters/scores/c/min, missing_field /filters/scores/d~1e, unknown_field /filters/scores/d~1e/least, " +
+			"out_of_range /filters/scores/rating",
+		`"filters":{"text":"` + strings.Repeat("ü", 1000) + `"}`: "",
+		`"filters":{"text":"` + strings.Repeat("ü", 1001) + `"}`: "out_of_range /filters/text",
 		`"purpose":null,"source":null,"app_id":null,"selection":null`: "missing_field /app_id, missing_field /purpose, " +
 			"missing_field /selection, missing_field /source",
 		`"purpose":"backup"`:                                                                      "wrong_type /purpose",
@@ -131,6 +141,11 @@ func TestEveryListOfARequestHasALimit(t *testing.T) {
 	}{
 		{100, `"filters":{"app_versions":[`, `"v#"`, `]}`, "/filters/app_versions"},
 		{100, `"filters":{"statuses":[`, `"failed"`, `]}`, "/filters/statuses"},
+		{100, `"filters":{"models":[`, `"m#"`, `]}`, "/filters/models"},
+		{100, `"filters":{"triggers":[`, `"t#"`, `]}`, "/filters/triggers"},
+		{100, `"filters":{"error_types":[`, `"e#"`, `]}`, "/filters/error_types"},
+		{100, `"filters":{"tags":[`, `"t#"`, `]}`, "/filters/tags"},
+		{20, `"filters":{"scores":{`, `"s#":{"min":1}`, `}}`, "/filters/scores"},
 		{20, `"filters":{"metadata":{`, `"l#":"v"`, `}}`, "/filters/metadata"},
 		{100, `"purpose":"node_evaluation","nodes":[`, `"n#"`, `]`, "/nodes"},
 		{10_000, `"selection":{"run_ids":[`, `"r#"`, `]}`, "/selection/run_ids"},
@@ -172,6 +187,7 @@ func TestRulesThatASchemaCannotExpressAreChecked(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
 		`"split":{"validation":0.6,"test":0.5}`: "out_of_range /split",
+		`"filters":{"min_latency_ms":2,"max_latency_ms":1,"min_cost_usd":0.2,"max_cost_usd":0.1,"scores":{"a":{"min":1,"max":0}}}`: "out_of_range /filters/max_cost_usd, out_of_range /filters/max_latency_ms, out_of_range /filters/scores/a/max",
 		`"selection":{"window":{"from":"2026-01-02T00:00:00Z","to":"2026-01-02T00:00:00Z"}}`: "out_of_range " +
 			"/selection/window/to",
 	} {
@@ -229,7 +245,7 @@ func TestRequestsWithTheSameMeaningHaveOneHash(t *testing.T) {
 	same := [][]string{
 		{with(``), with(
 			`"target":"canonical","format":"jsonl","compression":"none","fragment":{"max_records":150},"filters":{"statuses":["failed","succeeded","cancelled"]},"split":{"seed":3},"options":{}`),
-			`{"type":"dev.millrace.export.requested.v1",` + with(`"selection":{"limit":1e1},"filters":{"app_versions":[]}`)[1:]},
+			`{"type":"dev.millrace.export.requested.v1",` + with(`"selection":{"limit":1e1},"filters":{"app_versions":[],"models":[],"tags":[],"scores":{},"text":""}`)[1:]},
 		{with(`"selection":{"run_ids":["a","b"]}`), with(`"selection":{"run_ids":["b","a","b"]}`)},
 		{with(`"selection":{"window":{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}}`),
 			with(
@@ -237,6 +253,10 @@ func TestRequestsWithTheSameMeaningHaveOneHash(t *testing.T) {
 		{with(`"selection":{"limit":11}`), with(`"selection":{"limit_runs":11}`)},
 		{with(`"name":"other"`)},
 		{with(`"filters":{"session_id":""}`)},
+		{with(`"filters":{"models":["a","b"]}`), with(`"filters":{"models":["b","a","b"]}`)},
+		{with(`"filters":{"has_files":false}`)},
+		{with(`"filters":{"min_cost_usd":0}`)},
+		{with(`"filters":{"scores":{"a":{"min":0}}}`)},
 		{with(`"fragment":{"max_records":0}`)},
 		{with(`"options":{"bom":true}`)},
 		{with(`"filters":{"metadata":{"a":"b"}}`)},

@@ -32,6 +32,12 @@ const (
 	Zstd          = "zstd"
 )
 
+// Unrated is the rating of rows without any feedback.
+const Unrated = "none"
+
+// ScoreName is the name by which filters.scores calls the score without a name.
+const ScoreName = "score"
+
 // Running is the one status that is not in the default of filters.statuses.
 const Running = "running"
 
@@ -39,7 +45,7 @@ var (
 	sources       = []string{"copilot", "recipe"}
 	statuses      = []string{Running, "succeeded", "failed", "cancelled"}
 	finalStatuses = []string{"cancelled", "failed", "succeeded"} // sorted
-	ratings       = []string{"thumbsUp", "thumbsDown"}
+	ratings       = []string{"thumbsUp", "thumbsDown", Unrated}
 	formats       = []string{JSONL, JSON, CSV, Parquet}
 	compressions  = []string{NoCompression, Gzip, Zstd}
 	windowsBy     = []string{ByStartedAt, ByIngestedAt}
@@ -58,8 +64,9 @@ func allTargets() []string {
 // Limits of requests. Every entry of a list is a condition of each query of the export.
 const (
 	maxRunIDs      = 10_000
-	maxList        = 100 // entries of every other list
-	maxMetadata    = 20  // labels
+	maxList        = 100  // entries of every other list
+	maxMetadata    = 20   // labels, and names of scores
+	maxText        = 1000 // characters of a text that is looked for
 	maxRecordsCap  = 1_000_000
 	defaultRecords = 150
 	parquetRecords = 100_000

@@ -161,8 +161,10 @@ func TestRunsThatMovedCountWhereTheyAreNow(t *testing.T) {
 	if !slices.Equal(list, want) {
 		t.Errorf("%q, want %q", list, want)
 	}
-	for _, q := range []Query{{}, {AppID: "app"}, {AppID: "gone"}, {Versions: []string{"old", "elsewhere"}},
-		{SessionID: "left"}, {AppID: "app", SessionID: "left"}, {SessionID: "came"}, {RunIDs: []string{"starts", "leaves"}},
+	for _, q := range []Query{{}, {AppID: "app"}, {AppID: "gone"},
+		{Filters: filters{AppVersions: []string{"old", "elsewhere"}}}, {Filters: filters{SessionID: new("left")}},
+		{AppID: "app", Filters: filters{SessionID: new("left")}}, {Filters: filters{SessionID: new("came")}},
+		{RunIDs: []string{"starts", "leaves"}},
 		{From: noon.Add(-150 * time.Minute), To: noon}} {
 		q.Workspace, q.Source, q.Limit = "acme", "recipe", 2
 		f.same(q)

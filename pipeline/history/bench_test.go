@@ -77,23 +77,26 @@ func BenchmarkHistory(b *testing.B) {
 		{"first page", list(app(Query{}), 50), inBench},
 		{"page deep inside", list(app(Query{Cursor: deep}), 50), inBench + " AND started_at <= '2025-12-25 12:00:00'"},
 		{"page of 200", list(app(Query{Limit: 200}), 200), inBench},
-		{"rare status", list(app(Query{Statuses: []string{"failed"}}), 50), inBench + " AND status = 'failed'"},
-		{"superseded status", list(app(Query{Statuses: []string{"running"}}), 0), inBench + " AND status = 'running'"},
-		{"common text", list(app(Query{Text: "REFUND"}), 50), inBench +
+		{"rare status", list(app(Query{Filters: filters{Statuses: []string{"failed"}}}), 50),
+			inBench + " AND status = 'failed'"},
+		{"superseded status", list(app(Query{Filters: filters{Statuses: []string{"running"}}}), 0),
+			inBench + " AND status = 'running'"},
+		{"common text", list(app(Query{Filters: filters{Text: "REFUND"}}), 50), inBench +
 			" AND positionCaseInsensitiveUTF8(question, 'REFUND') > 0"},
-		{"rare text", list(app(Query{Text: "üNÏQUE", Limit: 10}), 10),
+		{"rare text", list(app(Query{Filters: filters{Text: "üNÏQUE"}, Limit: 10}), 10),
 			inBench + " AND positionCaseInsensitiveUTF8(question, 'üNÏQUE') > 0"},
-		{"no text", list(app(Query{Text: "nowhere"}), 0), inBench +
+		{"no text", list(app(Query{Filters: filters{Text: "nowhere"}}), 0), inBench +
 			" AND positionCaseInsensitiveUTF8(question, 'nowhere') > 0"},
-		{"rating", list(app(Query{Rating: "thumbsDown"}), 50), inBench +
+		{"rating", list(app(Query{Filters: filters{Rating: "thumbsDown"}}), 50), inBench +
 			" AND run_id IN (SELECT run_id FROM feedback_latest WHERE workspace_id = 'acme' AND rating = 'thumbsDown')"},
-		{"no rating", list(app(Query{Rating: "none"}), 50), inBench +
+		{"no rating", list(app(Query{Filters: filters{Rating: "none"}}), 50), inBench +
 			" AND run_id NOT IN (SELECT run_id FROM feedback_latest WHERE workspace_id = 'acme')"},
-		{"session", list(app(Query{SessionID: "s77777"}), 3), inBench + " AND session_id = 's77777'"},
+		{"session", list(app(Query{Filters: filters{SessionID: new("s77777")}}), 3),
+			inBench + " AND session_id = 's77777'"},
 		{"workspace", list(Query{}, 50), "workspace_id = 'acme'"},
 		{"workspace deep inside", list(Query{Cursor: deep}, 50),
 			"workspace_id = 'acme' AND started_at <= '2025-12-25 12:00:00'"},
-		{"workspace text", list(Query{Text: "REFUND"}, 50),
+		{"workspace text", list(Query{Filters: filters{Text: "REFUND"}}, 50),
 			"workspace_id = 'acme' AND positionCaseInsensitiveUTF8(question, 'REFUND') > 0"},
 		{"apps of 14 days", func() error { return second(f.store.Apps(b.Context(), "acme", "", 14)) }, inBench},
 		{"apps of 30 days", func() error { return second(f.store.Apps(b.Context(), "acme", "", 30)) }, inBench},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
@@ -48,8 +49,14 @@ func TestGoldenQueriesAreThoseThatReadsTake(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, id := range []string{"r1", "r2", "r3"} {
-		f.insertRuns(run(id, time.Hour, func(r *runs.Run) { r.Question, r.AppVersion, r.SessionID = "why", "v1", "s" }))
-		f.insertFeedback(judgement(id, "f", "thumbsUp", noon))
+		f.insertRuns(run(id, time.Hour, func(r *runs.Run) {
+			r.Question, r.AppVersion, r.SessionID, r.Model, r.Trigger = "why", "v1", "s", "m", "chat"
+			r.EndedAt, r.CostUSD, r.Files = r.StartedAt, new(0.5), []runs.File{{Name: "f"}}
+			r.Metadata = []runs.Pair{{Key: "region", Value: "eu"}}
+		}))
+		f.insertFeedback(judgement(id, "f", "thumbsUp", noon, func(j *runs.Feedback) {
+			j.Score, j.Tags = new(0.5), []string{"true"}
+		}), judgement(id, "fair", "", noon, func(j *runs.Feedback) { j.Name, j.Score = "fair", new(0.15) }))
 	}
 	f.insertRuns(run("old", 200*24*time.Hour, func(r *runs.Run) { r.AppID = "old-app" }))
 	f.insertNodes(&runs.Node{WorkspaceID: "acme", RunID: "r1", NodeRunID: "n1", Source: "recipe", AppID: "app",
@@ -69,11 +76,10 @@ func TestGoldenQueriesAreThoseThatReadsTake(t *testing.T) {
 	list("runs", Query{Limit: 50})
 	first := list("runs_of_app", Query{Source: "recipe", AppID: "app", Limit: 2})
 	list("runs_of_app_cursor", Query{Source: "recipe", AppID: "app", Limit: 2, Cursor: first.Next})
-	list("runs_filters", Query{Source: "recipe", AppID: "app", Statuses: []string{"succeeded", "failed"},
-		Versions: []string{"v1"}, SessionID: "s", Text: "WHY", RunIDs: []string{"r1", "r2"}, From: noon.AddDate(0, 0, -1),
-		To: noon, Limit: 50})
-	list("runs_rated", Query{Source: "recipe", AppID: "app", Rating: "thumbsUp", Limit: 50})
-	list("runs_unrated", Query{Source: "recipe", AppID: "old-app", Rating: unrated, Limit: 50})
+	list("runs_filters", Query{Source: "recipe", AppID: "app", RunIDs: []string{"r1", "r2"}, From: noon.AddDate(0, 0, -1),
+		To: noon, Limit: 50, Filters: everyFilter})
+	list("runs_rated", Query{Source: "recipe", AppID: "app", Filters: filters{Rating: "thumbsUp"}, Limit: 50})
+	list("runs_unrated", Query{Source: "recipe", AppID: "old-app", Filters: filters{Rating: export.Unrated}, Limit: 50})
 	if _, err := f.store.Run(t.Context(), "acme", "r1"); err != nil {
 		t.Fatal(err)
 	}

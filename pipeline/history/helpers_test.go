@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -114,9 +113,14 @@ func (f *fixture) newest(workspace string) []*runs.Run {
 	return list
 }
 
-// verdict is the reference implementation of merged feedback: the first judgement on a whole run,
-// and the first rating.
-type verdict struct{ feedbackID, rating string }
+// verdict is the reference implementation of merged feedback: the first judgement on a whole run, each
+// field from the first that has it, and the newest score of each name.
+type verdict struct {
+	feedbackID, rating string
+	score              *float64
+	tags               []string
+	scores             map[string]float64
+}
 
 func (f *fixture) verdicts(workspace string) map[string]verdict {
 	type id struct{ run, feedback string }
@@ -138,9 +142,23 @@ func (f *fixture) verdicts(workspace string) map[string]verdict {
 			return cmp.Or(cmp.Compare(notHuman(a), notHuman(b)), cmp.Compare(b.Version(), a.Version()),
 				cmp.Compare(b.FeedbackID, a.FeedbackID))
 		})
-		v := verdict{feedbackID: list[0].FeedbackID}
+		v := verdict{feedbackID: list[0].FeedbackID, scores: map[string]float64{}}
 		for _, j := range list {
 			v.rating = cmp.Or(v.rating, j.Rating)
+			if v.score == nil && j.Name == "" {
+				v.score = j.Score
+			}
+			if len(v.tags) == 0 {
+				v.tags = j.Tags
+			}
+		}
+		slices.SortFunc(list, func(a, b *runs.Feedback) int {
+			return cmp.Or(cmp.Compare(a.Version(), b.Version()), cmp.Compare(a.FeedbackID, b.FeedbackID))
+		})
+		for _, j := range list {
+			if j.Name != "" && j.Score != nil {
+				v.scores[j.Name] = *j.Score
+			}
 		}
 		verdicts[run] = v
 	}
@@ -158,18 +176,15 @@ func notHuman(j *runs.Feedback) int {
 func (f *fixture) want(q Query) (list []string) {
 	verdicts := f.verdicts(q.Workspace)
 	for _, r := range f.newest(q.Workspace) {
-		rating, verdict := unrated, "-"
-		if v, judged := verdicts[r.RunID]; judged {
-			rating, verdict = v.rating, v.feedbackID+v.rating
+		v, judged := verdicts[r.RunID]
+		verdict := "-"
+		if judged {
+			verdict = v.feedbackID + v.rating
 		}
 		if (q.Source == "" || r.Source == q.Source) && (q.AppID == "" || r.AppID == q.AppID) &&
-			(q.Statuses == nil || slices.Contains(q.Statuses, r.Status)) &&
-			(q.Versions == nil || slices.Contains(q.Versions, r.AppVersion)) &&
 			(q.RunIDs == nil || slices.Contains(q.RunIDs, r.RunID)) &&
-			(q.Rating == "" || q.Rating == rating) &&
 			(q.From.IsZero() || !r.StartedAt.Before(q.From)) && (q.To.IsZero() || r.StartedAt.Before(q.To)) &&
-			(q.SessionID == "" || r.SessionID == q.SessionID) &&
-			strings.Contains(strings.ToLower(r.Question), strings.ToLower(q.Text)) {
+			runMeets(&q.Filters, r) && feedbackMeets(&q.Filters, v, judged) {
 			list = append(list, line(r.RunID, r.AppID, r.Status, r.AppVersion, r.Question, r.StartedAt, verdict))
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/export"
 )
 
 // ErrNotFound means that the workspace has no such run or app.
@@ -23,20 +25,17 @@ var ErrCursor = errors.New("is not a cursor of this listing: start without one")
 // ErrTooSlow means that the answer took longer than [maxDuration].
 var ErrTooSlow = errors.New("the search took longer than 20 seconds: narrow the time range, or choose an app")
 
-// Query selects runs of a workspace, newest first. Zero fields are no condition.
+// Query selects runs of a workspace, newest first. Zero fields are no condition. An export with these
+// filters has the same runs.
 type Query struct {
 	Workspace string
 	Source    string // copilot or recipe
 	AppID     string
-	Statuses  []string
-	Versions  []string
-	Rating    string    // thumbsUp, thumbsDown, or none: no feedback on the whole run
-	From, To  time.Time // of started_at, half-open
-	Text      string    // a part of the question; case does not matter
-	SessionID string
-	RunIDs    []string
-	Cursor    string // from Page.Next; "" is the first page
-	Limit     int    // 1 to 200
+	export.Filters
+	From, To time.Time // of started_at, half-open
+	RunIDs   []string
+	Cursor   string // from Page.Next; "" is the first page
+	Limit    int    // 1 to 200
 }
 
 // Page is a page of runs.

@@ -223,7 +223,8 @@ func TestARunHasItsNewestHundredFeedbacks(t *testing.T) {
 // every calls each of the store's methods.
 func every(ctx context.Context, s *Store) map[string]error {
 	return map[string]error{
-		"Runs":  second(s.Runs(ctx, Query{Workspace: "acme", Statuses: []string{"failed"}, Rating: "thumbsUp"})),
+		"Runs": second(s.Runs(ctx, Query{Workspace: "acme", Filters: filters{Statuses: []string{"failed"},
+			Rating: "thumbsUp"}})),
 		"Run":   second(s.Run(ctx, "acme", "r")),
 		"Apps":  second(s.Apps(ctx, "acme", "", 14)),
 		"App":   second(s.App(ctx, "acme", "recipe", "app", 14)),

@@ -44,7 +44,7 @@ func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) {
 
 func (s *Store) page(ctx context.Context, q *Query, after *key) (*Page, error) {
 	page := &Page{Runs: []Run{}}
-	if !utf8.ValidString(q.Text) { // no question contains it, and ClickHouse would read beyond its end
+	if !utf8.ValidString(q.Text) { // no text contains it, and ClickHouse would read beyond its end
 		return page, nil
 	}
 	limit := q.Limit

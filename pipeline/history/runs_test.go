@@ -37,7 +37,8 @@ func (f *fixture) random(rng *rand.Rand, n int) {
 			snapshot.Status = pick(rng, []string{"running", "succeeded", "succeeded", "failed", "cancelled"})
 			snapshot.AppVersion = pick(rng, []string{"", "v1", "v1", "v'2", `v\3`, "v,4"})
 			snapshot.SessionID = pick(rng, []string{"", "s1", `s'\2`})
-			snapshot.Question = pick(rng, texts)
+			snapshot.Question, snapshot.Answer = pick(rng, texts), pick(rng, texts)
+			drawFiltered(rng, &snapshot)
 			snapshot.UpdatedAt = r.UpdatedAt.Add(time.Duration(s) * time.Second)
 			b := rng.IntN(len(batches))
 			batches[b] = append(batches[b], &snapshot)
@@ -49,6 +50,7 @@ func (f *fixture) random(rng *rand.Rand, n int) {
 					score := rng.Float64()
 					j.WorkspaceID, j.NodeID, j.Score = pick(rng, []string{workspace, workspace, "umbrella"}),
 						pick(rng, []string{"", "", "node"}), &score
+					j.Name, j.Tags = pick(rng, []string{"", "", "fair", "it's"}), pick(rng, [][]string{nil, {"a"}, {"b'", "a"}})
 					j.Kind, j.NodeRunID = pick(rng, []string{"human", "model", "code"}), pick(rng, []string{"", "", "", "n1"})
 				}))
 		}
@@ -78,10 +80,13 @@ func TestAListHasTheNewestSnapshotsThatMeetItsFilters(t *testing.T) {
 	f.same(Query{Workspace: "acme", Limit: 200})
 	f.same(Query{Workspace: "acme", Limit: 7})
 	for _, rating := range []string{"thumbsUp", "thumbsDown", "none", "other"} {
-		f.same(Query{Workspace: "acme", Rating: rating, Limit: 9})
+		f.same(Query{Workspace: "acme", Filters: filters{Rating: rating}, Limit: 9})
+	}
+	for _, one := range eachFilter() {
+		f.same(Query{Workspace: "acme", Filters: one, Limit: 50})
 	}
 	for _, text := range append(texts, "%", "_", `\`, `'`, "ÜRI", "заказ", "👍", "nowhere", "\x00") {
-		f.same(Query{Workspace: "acme", Text: text, Limit: 100})
+		f.same(Query{Workspace: "acme", Filters: filters{Text: text}, Limit: 100})
 	}
 	draws := 80
 	if testing.Short() {
@@ -95,10 +100,11 @@ func TestAListHasTheNewestSnapshotsThatMeetItsFilters(t *testing.T) {
 		maybe(rng, &q.Source, "recipe", "copilot")
 		maybe(rng, &q.AppID, "app", "other")
 		maybe(rng, &q.Statuses, []string{"running"}, []string{"failed", "cancelled"}, []string{"succeeded"})
-		maybe(rng, &q.Versions, []string{""}, []string{"v'2", `v\3`}, []string{"v,4"}, []string{"v1", "none"})
+		maybe(rng, &q.AppVersions, []string{""}, []string{"v'2", `v\3`}, []string{"v,4"}, []string{"v1", "none"})
 		maybe(rng, &q.Rating, "thumbsUp", "thumbsDown", "none")
 		maybe(rng, &q.Text, texts...)
-		maybe(rng, &q.SessionID, "s1", `s'\2`)
+		maybe(rng, &q.SessionID, new("s1"), new(`s'\2`), new(""))
+		drawFilters(rng, &q.Filters)
 		maybe(rng, &q.RunIDs, []string{"run-1", "run-20", "run-300", "none"}, []string{"run-7"})
 		maybe(rng, &q.From, noon.Add(-20*time.Hour), noon.Add(-310*24*time.Hour),
 			noon.Add(-5*time.Millisecond-time.Microsecond), time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -117,8 +123,8 @@ func TestRunsThatArriveMeanwhileNeitherRepeatNorHideOthers(t *testing.T) {
 	rows := f.runs
 	f.runs = nil
 	f.insertRuns(rows...)
-	for _, q := range []Query{{Source: "recipe", AppID: "app", Limit: 7}, {Limit: 7}, {Statuses: []string{"succeeded"},
-		Limit: 9}} {
+	for _, q := range []Query{{Source: "recipe", AppID: "app", Limit: 7}, {Limit: 7},
+		{Filters: filters{Statuses: []string{"succeeded"}}, Limit: 9}} {
 		q.Workspace = "acme"
 		before := f.want(q)
 		rng, arrived := rand.New(rand.NewPCG(1, uint64(q.Limit))), map[string]bool{}
@@ -175,8 +181,8 @@ func TestRunsAreFoundBehindThousandsOfSupersededSnapshots(t *testing.T) {
 	}
 	f.insertFeedback(feedback...)
 	for _, app := range []string{"app", ""} {
-		for _, q := range []Query{{Statuses: []string{"running"}, Limit: 2}, {Rating: "thumbsUp", Limit: 1},
-			{Rating: "none", Limit: 1}, {Limit: 200}} {
+		for _, q := range []Query{{Filters: filters{Statuses: []string{"running"}}, Limit: 2},
+			{Filters: filters{Rating: "thumbsUp"}, Limit: 1}, {Filters: filters{Rating: "none"}, Limit: 1}, {Limit: 200}} {
 			q.Workspace, q.AppID = "acme", app
 			if app != "" {
 				q.Source = "recipe"
@@ -231,8 +237,8 @@ func TestTextThatIsNotUTF8IsInNoQuestion(t *testing.T) {
 	f := newFixture(t)
 	f.insertRuns(run("a", 0, func(r *runs.Run) { r.Question = "ü" }))
 	for _, text := range []string{"\xc3", "\xff", "a\xf0\x9f"} {
-		if page, err := f.store.Runs(t.Context(), Query{Workspace: "acme", Text: text}); err != nil || page.Runs == nil ||
-			len(page.Runs) > 0 {
+		if page, err := f.store.Runs(t.Context(), Query{Workspace: "acme", Filters: filters{Text: text}}); err != nil ||
+			page.Runs == nil || len(page.Runs) > 0 {
 			t.Errorf("%q: %v, %v", text, page, err)
 		}
 	}

@@ -7,7 +7,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"github.com/millrace/millrace/pipeline/columns"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/condition"
 )
 
 // search finds the keys of a query's runs, the newest first.
@@ -27,7 +28,7 @@ type search struct {
 	ordered bool     // source and app are bound: the table is in the order of the list
 	fixed   string   // conditions that all rows of a key meet, or none does; without the span
 	filters []string // conditions that only some rows of a key may meet
-	rating  string
+	query   *Query
 	from    int64 // runs start at this time or later
 	to      int64 // and before this one
 	after   *key  // and come after this key in the list; nil: no condition
@@ -37,7 +38,7 @@ type search struct {
 }
 
 func newSearch(r *reading, q *Query, after *key) *search {
-	s := &search{r: r, ordered: q.Source != "" && q.AppID != "", fixed: r.app(q.Source, q.AppID), rating: q.Rating,
+	s := &search{r: r, ordered: q.Source != "" && q.AppID != "", fixed: r.app(q.Source, q.AppID), query: q,
 		after: after}
 	s.from, s.to = q.bounds()
 	if after != nil {
@@ -46,21 +47,8 @@ func newSearch(r *reading, q *Query, after *key) *search {
 	if len(q.RunIDs) > 0 {
 		s.fixed += " AND run_id IN " + r.Texts("run_ids", q.RunIDs)
 	}
-	if len(q.Statuses) > 0 {
-		s.filters = append(s.filters, "status IN "+r.Texts("statuses", q.Statuses))
-	}
-	if len(q.Versions) > 0 {
-		s.filters = append(s.filters, "app_version IN "+r.Texts("versions", q.Versions))
-	}
-	if q.SessionID != "" {
-		s.filters = append(s.filters, "session_id = "+r.Text("session", q.SessionID))
-	}
-	if q.Text != "" {
-		s.filters = append(s.filters, "positionCaseInsensitiveUTF8(question, "+r.Text("text", q.Text)+") > 0")
-	}
-	if q.Rating != "" {
-		r.Text("rating", q.Rating)
-	}
+	s.filters = slices.Concat(condition.Row(r.Binder, &q.Filters), condition.Run(r.Binder, &q.Filters),
+		condition.Metadata(r.Binder, &q.Filters, ""))
 	return s
 }
 
@@ -121,44 +109,39 @@ func (s *search) span(ctx context.Context, first int64, n int) error {
 // started returns a condition on the key: it started at first or later, and the search has not
 // reached it.
 func (s *search) started(first int64) string {
-	condition := "started_at >= " + s.r.Milli("first", first) + " AND started_at < " + s.r.Milli("end", s.to)
+	text := "started_at >= " + s.r.Milli("first", first) + " AND started_at < " + s.r.Milli("end", s.to)
 	if a := s.after; a != nil {
-		condition += " AND (started_at < " + s.r.Milli("after", a.started) + " OR (run_id, source, app_id) < (" +
+		text += " AND (started_at < " + s.r.Milli("after", a.started) + " OR (run_id, source, app_id) < (" +
 			s.r.Text("after_run", a.run) + ", " + s.r.Text("after_source", a.source) + ", " + s.r.Text("after_app", a.app) + "))"
 	}
-	return condition
+	return text
 }
 
 // candidates returns the next keys of rows that meet the filters, superseded rows too. Ended means
 // that no further ones started at first or later.
 func (s *search) candidates(ctx context.Context, first int64, limit int) (keys []key, ended bool, err error) {
-	conditions := append([]string{s.fixed, s.started(first)}, s.filters...)
-	if s.rating != "" && s.rating != unrated {
-		// This reads all feedback, and the first with a rating is part of it. Most runs have none, so
-		// unrated filters nothing here.
-		conditions = append(conditions, "run_id IN (SELECT run_id FROM feedback WHERE "+inWorkspace+
-			" AND "+columns.OnRun+" AND rating = unhex({rating:String}))")
-	}
+	// Most runs have no feedback, so export.Unrated filters nothing here.
+	conditions := slices.Concat([]string{s.fixed, s.started(first)}, s.filters,
+		condition.Judged(s.r.Binder, &s.query.Filters, inWorkspace))
 	keys, err = s.keys(ctx, "runs WHERE NOT superseded AND "+strings.Join(conditions, " AND "), limit)
 	return keys, len(keys) < limit, err
 }
 
-// unrated is the rating of runs without feedback on the whole run.
-const unrated = "none"
-
-// final returns the keys of the runs whose key meets a condition and whose newest snapshot meets
-// the filters, limit at most. Related narrows the feedback that it reads.
-func (s *search) final(ctx context.Context, condition, related string, limit int) ([]key, error) {
+// final returns the keys of the runs whose key meets the condition ofKey and whose newest
+// snapshot meets the filters, limit at most. Related narrows the feedback that it reads.
+func (s *search) final(ctx context.Context, ofKey, related string, limit int) ([]key, error) {
 	filters := slices.Clone(s.filters)
-	if s.rating != "" {
-		merged := "(SELECT run_id FROM (" + mergedFeedback("run_id, feedback_rating", related, false) + ")"
-		if s.rating == unrated {
-			filters = append(filters, "run_id NOT IN "+merged+")")
-		} else {
-			filters = append(filters, "run_id IN "+merged+" WHERE feedback_rating = unhex({rating:String}))")
-		}
+	judged := s.query.Filters
+	if judged.Rating == export.Unrated {
+		judged.Rating = ""
+		filters = append(filters, "run_id NOT IN (SELECT run_id FROM ("+mergedFeedback("run_id", related, false)+"))")
 	}
-	from := append([]string{latest("runs", s.fixed+" AND "+condition)}, filters...)
+	if conditions := condition.Feedback(s.r.Binder, &judged, ""); len(conditions) > 0 {
+		filters = append(filters, "run_id IN (SELECT run_id FROM ("+
+			mergedFeedback("run_id, feedback_rating, feedback_score, feedback_tags, feedback_scores", related, false)+
+			") WHERE "+strings.Join(conditions, " AND ")+")")
+	}
+	from := append([]string{latest("runs", s.fixed+" AND "+ofKey)}, filters...)
 	return s.keys(ctx, strings.Join(from, " AND "), limit)
 }
 

@@ -38,7 +38,7 @@ func TestSearchesOfAWorkspaceWaitForEachOtherAndNobodyWaitsForThem(t *testing.T)
 		for range 40 {
 			go func() {
 				var b *share.Busy
-				if _, err := s.Runs(ctx, Query{Workspace: "hostile", Text: "x"}); errors.As(err, &b) {
+				if _, err := s.Runs(ctx, Query{Workspace: "hostile", Filters: filters{Text: "x"}}); errors.As(err, &b) {
 					busy <- time.Since(began)
 				}
 			}()
@@ -47,8 +47,8 @@ func TestSearchesOfAWorkspaceWaitForEachOtherAndNobodyWaitsForThem(t *testing.T)
 		if n := conn.queries.Load(); n != 2 {
 			t.Errorf("%d searches run, want 2", n)
 		}
-		go s.Runs(ctx, Query{Workspace: "small", Text: "x"}) // it is cancelled
-		go s.Runs(ctx, Query{Workspace: "hostile"})          // it is cancelled
+		go s.Runs(ctx, Query{Workspace: "small", Filters: filters{Text: "x"}}) // it is cancelled
+		go s.Runs(ctx, Query{Workspace: "hostile"})                            // it is cancelled
 		synctest.Wait()
 		if n := conn.queries.Load(); n != 4 {
 			t.Errorf("%d queries run, want those of another workspace's search and of a list too", n)

@@ -138,8 +138,23 @@ var contracts = []contract{
 			filters.app_versions[] text required
 			filters.statuses array
 			filters.statuses[] enum:running|succeeded|failed|cancelled required
-			filters.rating enum:thumbsUp|thumbsDown
+			filters.text words
+			filters.models array
+			filters.models[] text required
+			filters.triggers array
+			filters.triggers[] text required
+			filters.error_types array
+			filters.error_types[] text required
+			filters.tags array
+			filters.tags[] text required
+			filters.rating enum:thumbsUp|thumbsDown|none
 			filters.min_score number
+			filters.scores ranges
+			filters.min_latency_ms int
+			filters.max_latency_ms int
+			filters.min_cost_usd number
+			filters.max_cost_usd number
+			filters.has_files bool
 			filters.session_id text
 			filters.user_id text
 			filters.metadata labels

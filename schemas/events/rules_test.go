@@ -24,6 +24,8 @@ var kinds = map[string]struct{ bad, good []any }{
 	"workspace": {[]any{7, "", "Acme", "a.b", "_a", "-a", "a b", strings.Repeat("a", 64)},
 		[]any{"a", "7", "a_b-c", strings.Repeat("a", 63)}},
 	"text": {badTexts, []any{"", "a\nb\t\"", "𝄞 ü 漢", strings.Repeat("x", shortText)}},
+	"words": {[]any{7, true, []any{}, map[string]any{}, "a\x00b", strings.Repeat("ü", 1001)},
+		[]any{"", "a\nb\t\"", strings.Repeat("ü", 1000)}},
 	"time": {
 		[]any{
 			7, true, "", "yesterday", "2026-10-07", "2026-10-07 09:15:02Z", "2026-10-07T09:15:02", "2026-10-07T09:15:02+02:00",
@@ -63,6 +65,10 @@ var kinds = map[string]struct{ bad, good []any }{
 		[]any{map[string]any{}, map[string]any{"A b/ü": ""}}},
 	"counts": {append(notObject, map[string]any{"a": -1}, map[string]any{"a": "1"}, map[string]any{"a": 1.5},
 		map[string]any{"A b": 1}), []any{map[string]any{}, map[string]any{"no_output": 3}}},
+	"ranges": {append(notObject, map[string]any{"a": 1}, map[string]any{"a": map[string]any{}},
+		map[string]any{"a": map[string]any{"min": "x"}}, map[string]any{"a": map[string]any{"least": 1}},
+		map[string]any{"rating": map[string]any{"min": 1}}, map[string]any{"": map[string]any{"min": 1}}),
+		[]any{map[string]any{}, map[string]any{"A b/ü": map[string]any{"max": -0.5}}}},
 	"enum": {[]any{7, "", "unknown", true, []any{}}, nil},
 }
 

@@ -80,7 +80,7 @@ func shorten(t *testing.T, v any) any {
 				v[key] = shorten(t, item)
 			case n.String() == maxText:
 				v[key] = json.Number(strconv.Itoa(shortText))
-			case len(n.String()) > 3:
+			case len(n.String()) > 4:
 				t.Errorf("maxLength %s is neither a short one nor %s", n, maxText)
 			}
 		}

@@ -22,22 +22,19 @@ import (
 // Request is the command line of millrace request.
 type Request struct {
 	app.WorkspaceFlag
-	File        string             `short:"f" name:"file" placeholder:"FILE|-" help:"The request's JSON; flags override its fields."`
-	Name        string             `help:"A name for people."`
-	Source      string             `help:"copilot or recipe."`
-	App         string             `help:"Id of the copilot or recipe."`
-	Purpose     string             `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning; see millrace formats."`
-	Limit       int64              `help:"Only the most recent N runs; with --node, the most recent N node runs of each node."`
-	LimitRuns   int64              `help:"Only the most recent N runs; with --node, all node runs of the nodes in these runs."`
-	RunID       []string           `name:"run-id" sep:"none" help:"Id of a run to export; may be repeated."`
-	From        string             `help:"Start of the time window, RFC 3339, inclusive."`
-	To          string             `help:"End of the time window, exclusive."`
-	By          string             `help:"Column that the time window is about: started_at (default) or ingested_at."`
-	Node        []string           `sep:"none" help:"Id of a node, for node purposes; may be repeated."`
-	AppVersion  []string           `name:"version" sep:"none" help:"Only runs of this app version; may be repeated."`
-	Status      []string           `sep:"none" help:"Only runs with this status; may be repeated."`
-	Rating      string             `help:"Only runs with this rating: thumbsUp or thumbsDown."`
-	MinScore    *float64           `name:"min-score" help:"Only runs with at least this score."`
+	File      string   `short:"f" name:"file" placeholder:"FILE|-" help:"The request's JSON; flags override its fields."`
+	Name      string   `help:"A name for people."`
+	Source    string   `help:"copilot or recipe."`
+	App       string   `help:"Id of the copilot or recipe."`
+	Purpose   string   `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning; see millrace formats."`
+	Limit     int64    `help:"Only the most recent N runs; with --node, the most recent N node runs of each node."`
+	LimitRuns int64    `help:"Only the most recent N runs; with --node, all node runs of the nodes in these runs."`
+	RunID     []string `name:"run-id" sep:"none" help:"Id of a run to export; may be repeated."`
+	From      string   `help:"Start of the time window, RFC 3339, inclusive."`
+	To        string   `help:"End of the time window, exclusive."`
+	By        string   `help:"Column that the time window is about: started_at (default) or ingested_at."`
+	Node      []string `sep:"none" help:"Id of a node, for node purposes; may be repeated."`
+	FilterFlags
 	Target      string             `help:"Tool that the records are shaped for; see millrace formats; default canonical, for fine_tuning openai_chat."`
 	Format      string             `help:"jsonl, json, csv or parquet."`
 	Compression string             `help:"none, gzip or zstd."`
@@ -184,7 +181,11 @@ func (c Request) document(a *app.App) (map[string]any, error) {
 	if selection := c.selection(); len(selection) > 0 {
 		document["selection"] = selection
 	}
-	overlay(document, "filters", c.filters())
+	filters, err := c.filters()
+	if err != nil {
+		return nil, err
+	}
+	overlay(document, "filters", filters)
 	overlay(document, "options", c.options())
 	return document, nil
 }
@@ -232,23 +233,6 @@ func (c Request) selection() map[string]any {
 		selection["window"] = window
 	}
 	return selection
-}
-
-func (c Request) filters() map[string]any {
-	filters := map[string]any{}
-	if len(c.AppVersion) > 0 {
-		filters["app_versions"] = c.AppVersion
-	}
-	if len(c.Status) > 0 {
-		filters["statuses"] = c.Status
-	}
-	if c.Rating != "" {
-		filters["rating"] = c.Rating
-	}
-	if c.MinScore != nil {
-		filters["min_score"] = *c.MinScore
-	}
-	return filters
 }
 
 func (c Request) options() map[string]any {

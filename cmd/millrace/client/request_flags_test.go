@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -29,6 +30,13 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 		{"--version v1 --version v2", `{"filters":{"app_versions":["v1","v2"]}}`},
 		{"--status failed --status running", `{"filters":{"statuses":["failed","running"]}}`},
 		{"--rating thumbsUp --min-score 0", `{"filters":{"rating":"thumbsUp","min_score":0}}`},
+		{"--text why --model m,1 --model m2 --trigger chat --error-type timeout --tag kind --rating none",
+			`{"filters":{"text":"why","models":["m,1","m2"],"triggers":["chat"],"error_types":["timeout"],"tags":["kind"],"rating":"none"}}`},
+		{"--score fair=0.5..1 --score score=..0.2 --min-latency-ms 0 --max-latency-ms 9 --min-cost-usd 0 --max-cost-usd 0.5",
+			`{"filters":{"scores":{"fair":{"min":0.5,"max":1},"score":{"max":0.2}},"min_latency_ms":0,"max_latency_ms":9,"min_cost_usd":0,"max_cost_usd":0.5}}`},
+		{"--has-files --session s --user u --metadata region=eu --metadata a=b;c",
+			`{"filters":{"has_files":true,"session_id":"s","user_id":"u","metadata":{"region":"eu","a":"b;c"}}}`},
+		{"--no-has-files", `{"filters":{"has_files":false}}`},
 		{"--target ragas", `{"target":"ragas"}`},
 		{"--format csv --compression gzip", `{"format":"csv","compression":"gzip"}`},
 		{"--split validation=0.1", `{"split":{"validation":0.1}}`},
@@ -57,9 +65,20 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if g, w := string(got), canonical(t, c.want); g != w {
+		if g, w := canonical(t, string(got)), canonical(t, c.want); g != w {
 			t.Errorf("%s: %s, want %s", c.args, g, w)
 		}
+	}
+}
+
+func TestAScoreThatIsNoRangeIsAMistakeOfUse(t *testing.T) {
+	t.Parallel()
+	var cli requestLine
+	parseArgs(t, &cli, []string{"request", "--score", "fair"})
+	_, err := cli.Request.document(&app.App{Config: &app.Config{DefaultWorkspace: "default"}})
+	var exit *app.ExitError
+	if !errors.As(err, &exit) || exit.Code != app.ExitUsage {
+		t.Error(err)
 	}
 }
 

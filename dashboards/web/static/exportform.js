@@ -55,7 +55,7 @@ export class ExportForm {
 
   // #showScope shows which runs would be exported.
   #showScope() {
-    const { applied, refused } = this.#config;
+    const { applied } = this.#config;
     const scope = byId('export-scope');
     byId('export-limit-field').hidden = this.#picked;
     if (this.#picked) {
@@ -67,12 +67,10 @@ export class ExportForm {
       return;
     }
     if (applied.length) {
-      scope.replaceChildren(element('p', '', 'Runs that pass the filters of the page:'), element('ul', 'chips', ...applied.map((a) => element('li', 'chip', a))));
+      const ended = this.#config.filters.statuses ? '' : ' Runs that have not ended are left out.';
+      scope.replaceChildren(element('p', '', `Runs that pass the filters of the page.${ended}`), element('ul', 'chips', ...applied.map((a) => element('li', 'chip', a))));
     } else {
-      scope.replaceChildren(element('p', '', 'The newest runs, of all versions. No filter of the page is on, and no run is checked.'));
-    }
-    if (refused.length) {
-      scope.append(element('p', 'error', `An export cannot be filtered by ${refused.join(' or by ')}. Check the rows you want instead, or take that filter away.`));
+      scope.replaceChildren(element('p', '', 'The newest runs that have ended, of all versions. No filter of the page is on, and no run is checked.'));
     }
     byId('export-limit-hint').textContent = this.#window()
       ? 'How many at most, newest first, in the time range: runs, or node runs of each chosen node. Leave it empty to take all of them.'
@@ -80,7 +78,7 @@ export class ExportForm {
   }
 
   // #blocked returns why nothing can be filed, whatever the fields contain.
-  get #blocked() { return this.#picked ? this.#selection.size > MOST : this.#config.refused.length > 0; }
+  get #blocked() { return this.#selection.size > MOST; }
 
   #purposeChanged() {
     const purpose = this.#purpose;
@@ -189,7 +187,7 @@ export class ExportForm {
     this.#trial?.abort();
     byId('export-proceed').disabled = this.#blocked;
     if (this.#blocked) {
-      this.#count('refused', this.#picked ? 'Too many runs are checked.' : 'Not possible with these filters: check rows instead.');
+      this.#count('refused', 'Too many runs are checked.');
       return;
     }
     const mistake = this.#mistakes(this.request())[0];

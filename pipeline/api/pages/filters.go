@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/runs"
 )
@@ -22,9 +23,6 @@ const maxPrevious = 20
 
 var statuses = []string{"running", "succeeded", "failed", "cancelled"}
 
-// noFeedback selects runs without feedback.
-const noFeedback = "none"
-
 // filters are the filters in the address of the History view.
 type filters struct {
 	Source, App string
@@ -36,6 +34,7 @@ type filters struct {
 	ToText      string
 	Text        string
 	Session     string
+	More        url.Values // the filters of moreFilters, as in the address
 	Cursor      string
 	Previous    []string
 	Mistakes    map[string]string // by key: what to change
@@ -46,7 +45,12 @@ func parseFilters(q url.Values) filters {
 		Source: q.Get("source"), App: q.Get("app"), Statuses: nonEmpty(q["status"]), Versions: nonEmpty(q["version"]),
 		Rating:   q.Get("feedback"),
 		FromText: q.Get("from"), ToText: q.Get("to"), Text: strings.TrimSpace(q.Get("q")), Session: q.Get("session"),
-		Cursor: q.Get(cursorKey), Previous: q[previousKey], Mistakes: map[string]string{},
+		More: url.Values{}, Cursor: q.Get(cursorKey), Previous: q[previousKey], Mistakes: map[string]string{},
+	}
+	for _, m := range moreFilters {
+		if values := nonEmpty(q[m.Key]); values != nil {
+			f.More[m.Key] = values
+		}
 	}
 	f.From = f.time("from", f.FromText, false)
 	f.To = f.time("to", f.ToText, true)
@@ -59,10 +63,11 @@ func parseFilters(q url.Values) filters {
 		}
 	}
 	switch f.Rating {
-	case "", "thumbsUp", "thumbsDown", noFeedback:
+	case "", "thumbsUp", "thumbsDown", export.Unrated:
 	default:
 		f.Mistakes["feedback"] = "Choose thumbsUp, thumbsDown or none."
 	}
+	f.check()
 	return f
 }
 
@@ -118,7 +123,7 @@ func (f filters) ToInput() string { return input(f.To, f.ToText) }
 // Any reports whether a filter is on.
 func (f filters) Any() bool {
 	return len(f.Statuses) > 0 || len(f.Versions) > 0 || f.Rating != "" || f.FromText != "" || f.ToText != "" ||
-		f.Text != "" || f.Session != ""
+		f.Text != "" || f.Session != "" || len(f.More) > 0
 }
 
 // values returns the query of the newest page with these filters.
@@ -136,6 +141,9 @@ func (f filters) values() url.Values {
 	set("to", f.ToText)
 	set("q", f.Text)
 	set("session", f.Session)
+	for key, values := range f.More {
+		set(key, values...)
+	}
 	return q
 }
 
@@ -145,8 +153,8 @@ func (f filters) Reset() string { return historyOf(f.Source, f.App) }
 // query returns the query for the store.
 func (f filters) query(workspace string) history.Query {
 	return history.Query{
-		Workspace: workspace, Source: f.Source, AppID: f.App, Statuses: f.Statuses, Versions: f.Versions, Rating: f.Rating,
-		From: f.From, To: f.To, Text: f.Text, SessionID: f.Session, Cursor: f.Cursor, Limit: pageRows,
+		Workspace: workspace, Source: f.Source, AppID: f.App, Filters: f.request(), From: f.From, To: f.To,
+		Cursor: f.Cursor, Limit: pageRows,
 	}
 }
 
@@ -178,10 +186,15 @@ func (f filters) Chips() (all []chip) {
 		add("Until "+strings.Replace(f.ToInput(), "T", " ", 1)+" UTC", "to", f.ToText)
 	}
 	if f.Text != "" {
-		add(fmt.Sprintf("Question contains “%s”", short(40, f.Text)), "q", f.Text)
+		add(fmt.Sprintf("Question or answer contains “%s”", short(40, f.Text)), "q", f.Text)
 	}
 	if f.Session != "" {
 		add("Session: "+f.Session, "session", f.Session)
+	}
+	for _, m := range moreFilters {
+		for _, value := range f.More[m.Key] {
+			add(m.Label+": "+short(40, value), m.Key, value)
+		}
 	}
 	return all
 }

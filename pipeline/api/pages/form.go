@@ -3,31 +3,23 @@ package pages
 import (
 	"time"
 
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
 
 // exportForm is the data of the form's script, as JSON.
 type exportForm struct {
-	Workspace string        `json:"workspace"`
-	Source    string        `json:"source"`
-	App       string        `json:"app"`
-	Name      string        `json:"name"` // default name of the export
-	Now       time.Time     `json:"now"`  // the default end of a window
-	Filters   formFilters   `json:"filters"`
-	From      *time.Time    `json:"from,omitempty"`
-	To        *time.Time    `json:"to,omitempty"`
-	Applied   []string      `json:"applied"` // the filters, in words
-	Refused   []string      `json:"refused"` // filters that a request cannot express, in words
-	Purposes  []formPurpose `json:"purposes"`
-}
-
-// formFilters are the filters as a request has them.
-type formFilters struct {
-	AppVersions []string `json:"app_versions,omitempty"`
-	Statuses    []string `json:"statuses,omitempty"`
-	Rating      string   `json:"rating,omitempty"`
-	SessionID   string   `json:"session_id,omitempty"`
+	Workspace string         `json:"workspace"`
+	Source    string         `json:"source"`
+	App       string         `json:"app"`
+	Name      string         `json:"name"`    // default name of the export
+	Now       time.Time      `json:"now"`     // the default end of a window
+	Filters   export.Filters `json:"filters"` // as a request has them
+	From      *time.Time     `json:"from,omitempty"`
+	To        *time.Time     `json:"to,omitempty"`
+	Applied   []string       `json:"applied"` // the filters, in words
+	Purposes  []formPurpose  `json:"purposes"`
 }
 
 type formPurpose struct {
@@ -50,8 +42,7 @@ func newExportForm(workspace, app string, f filters, now time.Time) exportForm {
 	form := exportForm{
 		Workspace: workspace, Source: f.Source, App: f.App, Now: now.UTC(),
 		Name:    app + ", " + now.UTC().Format("2006-01-02 15:04"),
-		Filters: formFilters{AppVersions: f.Versions, Statuses: f.Statuses, SessionID: f.Session},
-		Applied: []string{}, Refused: []string{}, Purposes: formPurposes(),
+		Filters: f.request(), Applied: []string{}, Purposes: formPurposes(),
 	}
 	if !f.From.IsZero() {
 		form.From = &f.From
@@ -61,14 +52,6 @@ func newExportForm(workspace, app string, f filters, now time.Time) exportForm {
 	}
 	for _, c := range f.Chips() {
 		form.Applied = append(form.Applied, c.Label)
-	}
-	if f.Rating == noFeedback {
-		form.Refused = append(form.Refused, "missing feedback")
-	} else {
-		form.Filters.Rating = f.Rating
-	}
-	if f.Text != "" {
-		form.Refused = append(form.Refused, "a text in the question")
 	}
 	return form
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,30 +103,29 @@ func TestHistoryShowsARunsColumns(t *testing.T) {
 func TestFiltersGoFromTheAddressToTheStoreAndBackIntoTheForm(t *testing.T) {
 	t.Parallel()
 	const query = "source=copilot&app=helpdesk&status=failed&status=running&version=v1&version=old&" +
-		"feedback=thumbsUp&from=2026-11-01T10:30&to=2026-11-02&q=+gate+&session=s1"
+		"feedback=thumbsUp&from=2026-11-01T10:30&to=2026-11-02&q=+gate+&session=s1&" + moreQuery
 	text := newSite(t).page("/history?" + query)
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := history.Query{
-		Workspace: "acme", Source: "copilot", AppID: "helpdesk", Statuses: []string{"failed", "running"},
-		Versions: []string{"v1", "old"}, Rating: "thumbsUp",
-		From: time.Date(2026, 11, 1, 10, 30, 0, 0, time.UTC), To: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), Text: "gate",
-		SessionID: "s1", Limit: pageRows,
+		Workspace: "acme", Source: "copilot", AppID: "helpdesk", Filters: moreWanted,
+		From: time.Date(2026, 11, 1, 10, 30, 0, 0, time.UTC), To: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC),
+		Limit: pageRows,
 	}
+	want.Statuses, want.AppVersions, want.Rating = []string{"failed", "running"}, []string{"v1", "old"}, "thumbsUp"
+	want.Text, want.SessionID = "gate", new("s1")
 	filters := parseFilters(values)
 	got := filters.query("acme")
-	if !slices.Equal(got.Statuses, want.Statuses) || !slices.Equal(got.Versions, want.Versions) ||
-		got.Rating != want.Rating || !got.From.Equal(want.From) ||
-		!got.To.Equal(want.To) || got.Text != want.Text || got.SessionID != want.SessionID || got.AppID != want.AppID ||
-		got.Workspace != want.Workspace || got.Limit != want.Limit {
-		t.Errorf("asked %+v, want %+v", got, want)
+	if len(filters.Mistakes) > 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("asked %+v, want %+v; mistakes %v", got, want, filters.Mistakes)
 	}
 	has(t, text, `value="failed" checked`, `value="running" checked`, `value="v1" checked`, `value="old" checked`,
 		`value="thumbsUp" selected`,
 		`value="2026-11-01T10:30"`, `value="2026-11-02T00:00"`, `value="gate"`, `name="session" value="s1"`, "Status: failed",
-		"Remove filter Version: old")
+		"Remove filter Version: old", `name="model" value="m1"`, `type="hidden" name="model" value="m2"`,
+		`value="false" selected`, "Score by name: fair=0.5..1", "13 on")
 	hasNot(t, text, `value="succeeded" checked`, `value="v2" checked`)
 }
 

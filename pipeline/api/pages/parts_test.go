@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -38,19 +39,21 @@ func TestTheFormOffersWhatRequestsTake(t *testing.T) {
 	}
 }
 
-func TestTheFormHasThePagesFiltersAndRefusesTheOthers(t *testing.T) {
+func TestTheFormHasThePagesFilters(t *testing.T) {
 	t.Parallel()
-	q, err := url.ParseQuery("source=copilot&app=a&status=failed&version=v1&feedback=thumbsUp&from=2026-11-01&session=s")
+	q, err := url.ParseQuery("source=copilot&app=a&status=failed&version=v1&feedback=thumbsUp&from=2026-11-01&session=s&q=gate&" + moreQuery)
 	if err != nil {
 		t.Fatal(err)
 	}
 	form := newExportForm("acme", "A", parseFilters(q), noon)
 	document, err := json.Marshal(form.Filters)
-	if err != nil || string(
-		document) != `{"app_versions":["v1"],"statuses":["failed"],"rating":"thumbsUp","session_id":"s"}` {
+	want := moreWanted
+	want.AppVersions, want.Statuses, want.Rating = []string{"v1"}, []string{"failed"}, "thumbsUp"
+	want.SessionID, want.Text = new("s"), "gate"
+	if err != nil || !reflect.DeepEqual(form.Filters, want) {
 		t.Errorf("filters %s, %v", document, err)
 	}
-	if form.From == nil || form.To != nil || len(form.Applied) != 5 || len(form.Refused) != 0 {
+	if form.From == nil || form.To != nil || len(form.Applied) != 21 {
 		t.Errorf("form %+v", form)
 	}
 	request := fmt.Sprintf(
@@ -58,9 +61,38 @@ func TestTheFormHasThePagesFiltersAndRefusesTheOthers(t *testing.T) {
 	if _, err := export.ParseRequest([]byte(request)); err != nil {
 		t.Errorf("requests do not take the filters: %v", err)
 	}
-	q = url.Values{"source": {"copilot"}, "app": {"a"}, "feedback": {"none"}, "q": {"flight"}}
-	if form := newExportForm("acme", "A", parseFilters(q), noon); len(form.Refused) != 2 || form.Filters.Rating != "" {
-		t.Errorf("form %+v", form)
+}
+
+// moreQuery has every filter behind "More filters", and moreWanted is what it asks for.
+const moreQuery = "model=m1&model=m2&trigger=chat&error_type=timeout&tag=kind&min_score=0.25&score=fair=0.5..1&" +
+	"score=score=..2&min_latency_ms=-1&max_latency_ms=1000&min_cost_usd=0&max_cost_usd=1e-2&has_files=false&user_id=u&" +
+	"metadata=region=e=u"
+
+var moreWanted = export.Filters{
+	Models: []string{"m1", "m2"}, Triggers: []string{"chat"}, ErrorTypes: []string{"timeout"}, Tags: []string{"kind"},
+	MinScore: new(0.25), MinLatencyMS: new(int64(-1)), MaxLatencyMS: new(int64(1000)), MinCostUSD: new(0.0),
+	MaxCostUSD: new(0.01), HasFiles: new(false), UserID: new("u"), Metadata: map[string]string{"region": "e=u"},
+	Scores: map[string]export.ScoreRange{"fair": {Min: new(0.5), Max: new(1.0)}, "score": {Max: new(2.0)}},
+}
+
+func TestMistakesOfFiltersAreShownAtTheirField(t *testing.T) {
+	t.Parallel()
+	for query, key := range map[string]string{
+		"min_score=x": "min_score", "min_cost_usd=NaN": "min_cost_usd", "max_cost_usd=1e999": "max_cost_usd",
+		"min_latency_ms=1.5": "min_latency_ms", "max_latency_ms=": "", "has_files=maybe": "has_files",
+		"score=fair": "score", "score=fair=2..1": "score", "score=rating=1..": "score", "metadata=region": "metadata",
+		"min_latency_ms=5&max_latency_ms=4": "max_latency_ms", "min_cost_usd=5&max_cost_usd=4": "max_cost_usd",
+		"q=" + strings.Repeat("x", 1001): "q", "status=done": "status", "feedback=bad": "feedback",
+		strings.Repeat("model=m&", 101): "", // values that are the same count once
+	} {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := parseFilters(q)
+		if want := key != ""; len(f.Mistakes) > 1 || (f.Mistakes[key] != "") != want || want != (len(f.Mistakes) == 1) {
+			t.Errorf("%.40s: mistakes %v, want one at %q", query, f.Mistakes, key)
+		}
 	}
 }
 
@@ -72,7 +104,7 @@ func TestChipsTakeOneFilterAway(t *testing.T) {
 	want := []chip{
 		{"Status: failed", "/history?app=a&q=x&source=copilot&status=running"},
 		{"Status: running", "/history?app=a&q=x&source=copilot&status=failed"},
-		{"Question contains “x”", "/history?app=a&source=copilot&status=failed&status=running"},
+		{"Question or answer contains “x”", "/history?app=a&source=copilot&status=failed&status=running"},
 	}
 	if fmt.Sprint(chips) != fmt.Sprint(want) {
 		t.Errorf("chips %v, want %v", chips, want)

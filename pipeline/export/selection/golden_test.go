@@ -52,6 +52,11 @@ func filterShapes() map[string]export.Filters {
 			Metadata: map[string]string{"customer": "it's"},
 		},
 		"feedback_filters": {Rating: "thumbsUp", MinScore: &score},
+		"more_filters": {
+			Text: "why", Models: []string{"m"}, Triggers: []string{"chat"}, ErrorTypes: []string{"timeout"}, Tags: []string{"kind"},
+			Rating: export.Unrated, Scores: map[string]export.ScoreRange{"fair": {Min: &score, Max: &score}, "score": {Max: &score}},
+			MinLatencyMS: new(int64(1)), MaxLatencyMS: new(int64(2)), MinCostUSD: &score, MaxCostUSD: &score, HasFiles: new(true),
+		},
 	}
 }
 
@@ -94,6 +99,7 @@ func goldens() map[string]*clickhousetest.Golden {
 	other.Add("variables", New(&n, export.Selection{Limit: 1000}).Variables())
 	other.Add("newest runs", newestRuns(&r))
 	n.Filters = filterShapes()["filters"]
+	n.Filters.Models, n.Filters.Triggers = []string{"m"}, []string{"chat"}
 	for _, names := range append(askedNames(&n), askedApp(&r)) {
 		other.Add("known "+names.kind+"s", names.query(&n, true))
 		other.Add("known "+names.kind+"s, all", names.query(&n, false))

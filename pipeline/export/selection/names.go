@@ -17,10 +17,10 @@ const (
 
 // UnknownNames returns warnings about names in a request that the workspace does not have: a mistake
 // in a name must not look like an export without records. Rows is the number of selected rows. If
-// there are some, the app, the session and the user exist. Nodes and versions are lists, of which
-// one can be wrong while others are right.
+// there are some, the app, the session and the user exist. Nodes, versions, models and triggers are
+// lists, of which one can be wrong while others are right.
 //
-// Codes are app_not_found, node_not_found, version_not_found, session_not_found and user_not_found.
+// Codes are app_not_found, node_not_found, version_not_found, model_not_found and so on.
 // Count is the number of unknown names. The message lists names that exist.
 func UnknownNames(ctx context.Context, r *Reader, q *export.Request, rows int64) ([]export.Warning, error) {
 	if rows == 0 {
@@ -65,6 +65,8 @@ func askedNames(q *export.Request) []nameList {
 	return []nameList{
 		{"node", "node_id", q.Nodes, false},
 		{"version", "app_version", q.Filters.AppVersions, false},
+		{"model", "model", q.Filters.Models, false},
+		{"trigger", "trigger", q.Filters.Triggers, false},
 		{"session", "session_id", single(q.Filters.SessionID), true},
 		{"user", "user_id", single(q.Filters.UserID), true},
 	}
@@ -96,8 +98,8 @@ func (n *nameList) query(q *export.Request, quick bool) clickhouse.Query {
 	if n.kind != "app" {
 		where = and(appConditions(&b, q))
 	}
-	if n.column == "node_id" || n.column == "app_version" && len(q.Nodes) > 0 {
-		table = "nodes" // which have no session and no user of their own
+	if n.column == "node_id" || slices.Contains([]string{"version", "model"}, n.kind) && len(q.Nodes) > 0 {
+		table = "nodes" // which have no session, user and trigger of their own
 	}
 	name := "CAST(" + n.column + ", 'String')"
 	ending := " GROUP BY name ORDER BY name IN " + b.Texts("asked", n.asked) + " DESC, max(started_at) DESC LIMIT " +

@@ -13,10 +13,13 @@ import (
 func TestAMistakeInANameIsAWarningThatNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
-	h.run("r1", 1, func(r *runs.Run) { r.AppVersion, r.SessionID, r.UserID = "1.10", "s 1", "u1" })
+	h.run("r1", 1, func(r *runs.Run) {
+		r.AppVersion, r.SessionID, r.UserID = "1.10", "s 1", "u1"
+		r.Model, r.Trigger = "m1", "chat"
+	})
 	h.run("r2", 2, func(r *runs.Run) { r.Source, r.AppID = "copilot", "chat" })
 	if refused, err := h.store.InsertNodes(t.Context(), []*runs.Node{{WorkspaceID: "acme", RunID: "r1", NodeRunID: "n1",
-		Source: "recipe", AppID: "app", NodeID: "solve", AppVersion: "2", Status: "succeeded", StartedAt: day,
+		Source: "recipe", AppID: "app", NodeID: "solve", AppVersion: "2", Model: "m2", Status: "succeeded", StartedAt: day,
 		UpdatedAt: day}}); err != nil || refused != nil {
 		t.Fatal(refused, err)
 	}
@@ -43,6 +46,12 @@ func TestAMistakeInANameIsAWarningThatNamesWhatThereIs(t *testing.T) {
 		}, 0, []string{`version_not_found "1.10" "2"`}},
 		"version": {func(q *export.Request) { q.Filters.AppVersions = []string{"1.1", "1.10"} }, 1,
 			[]string{`version_not_found "1.1" "1.10"`}},
+		"model of nodes": {func(q *export.Request) {
+			q.Nodes, q.Filters.Models = []string{"solve"}, []string{"m1"}
+		}, 0, []string{`model_not_found "m1" "m2"`}},
+		"model and trigger": {func(q *export.Request) {
+			q.Filters.Models, q.Filters.Triggers = []string{"m1", "m2"}, []string{"chat", "caht"}
+		}, 1, []string{`model_not_found "m2" "m1"`, `trigger_not_found "caht" "chat"`}},
 		"session and user": {func(q *export.Request) {
 			q.Filters.SessionID, q.Filters.UserID = text("s"), text("u")
 		}, 0, []string{`session_not_found "s" "s 1"`, `user_not_found "u" "u1"`}},

@@ -91,7 +91,7 @@ func (q *Selection) from(list, related string, feedback bool) string {
 	}
 	text = "FROM " + text
 	if q.joinsRun {
-		text += "\nLEFT JOIN (SELECT run_id, session_id, user_id, metadata, ingested_at FROM " + latest("runs") + around +
+		text += "\nLEFT JOIN (SELECT run_id, metadata, ingested_at FROM " + latest("runs") + around +
 			") AS r ON s.run_id = r.run_id"
 	}
 	if q.arrived != "" && q.readsNodes() {

@@ -15,14 +15,13 @@
 package selection
 
 import (
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/condition"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
@@ -165,48 +164,21 @@ func ceilMilli(t time.Time) int64 {
 }
 
 func (q *Selection) addFilters(f *export.Filters) {
-	add := func(condition string) { q.rowConditions = append(q.rowConditions, condition) }
-	addToRun := add // a condition on a column that only runs have
-	if q.nodes != nil {
-		addToRun = func(condition string) {
-			q.runConditions, q.joinsRun = append(q.runConditions, "r."+condition), true
+	q.rowConditions = append(q.rowConditions, condition.Row(&q.bind, f)...)
+	ofRun, relation := condition.Run(&q.bind, f), "f."
+	switch {
+	case q.nodes == nil:
+		q.rowConditions = slices.Concat(q.rowConditions, ofRun, condition.Metadata(&q.bind, f, ""))
+	default:
+		relation = "s."
+		if len(ofRun) > 0 {
+			q.rowConditions = append(q.rowConditions, "run_id IN (SELECT run_id FROM "+latest("runs")+inApp+" AND "+
+				and(ofRun)+")")
 		}
+		labels := condition.Metadata(&q.bind, f, "s.", "r.") // of the node run or of its run
+		q.runConditions, q.joinsRun = append(q.runConditions, labels...), q.joinsRun || len(labels) > 0
 	}
-	if f.Statuses != nil {
-		add("status IN " + q.bind.IDs("statuses", f.Statuses))
-	}
-	if f.AppVersions != nil {
-		add("app_version IN " + q.bind.Texts("app_versions", f.AppVersions))
-	}
-	if f.SessionID != nil {
-		addToRun("session_id = " + q.bind.Text("session", *f.SessionID))
-	}
-	if f.UserID != nil {
-		addToRun("user_id = " + q.bind.Text("user", *f.UserID))
-	}
-	for i, key := range slices.Sorted(maps.Keys(f.Metadata)) {
-		label := q.bind.Text(fmt.Sprintf("label%d", i), key)
-		value := q.bind.Text(fmt.Sprintf("value%d", i), f.Metadata[key])
-		// Not mapContains, which does not find an empty key of type LowCardinality (ClickHouse
-		// 26.7).
-		has := func(relation string) string {
-			return "arrayExists((k, v) -> k = " + label + " AND v = " + value +
-				", mapKeys(" + relation + "metadata), mapValues(" + relation + "metadata))"
-		}
-		if q.nodes != nil { // the label may be the node run's or its run's
-			q.runConditions, q.joinsRun = append(q.runConditions, "("+has("s.")+" OR "+has("r.")+")"), true
-		} else {
-			add(has(""))
-		}
-	}
-	if f.Rating != "" {
-		q.feedbackConditions = append(q.feedbackConditions,
-			q.feedbackColumn("feedback_rating")+" = "+q.bind.ID("rating", f.Rating))
-	}
-	if f.MinScore != nil { // a score that is NULL does not meet it
-		q.feedbackConditions = append(q.feedbackConditions,
-			q.feedbackColumn("feedback_score")+" >= "+q.bind.Float("min_score", *f.MinScore))
-	}
+	q.feedbackConditions = append(q.feedbackConditions, condition.Feedback(&q.bind, f, relation)...)
 }
 
 // Count is the query for [clickhouse.ReadInt]: how many rows are selected, but at most bound. It

@@ -80,8 +80,7 @@ func (r *SnapshotRange) keysQuery() clickhouse.Query {
 func (r *SnapshotRange) dense() bool {
 	s, f := r.Request.Selection, r.Request.Filters
 	return r.From != nil && r.To != nil && s.RunIDs == nil && (s.Window == nil || s.Window.By != export.ByIngestedAt) &&
-		(f.Statuses == nil || slices.Contains(f.Statuses, "succeeded")) && f.AppVersions == nil && f.SessionID == nil &&
-		f.UserID == nil && len(f.Metadata) == 0 && f.Rating == "" && f.MinScore == nil
+		(f.Statuses == nil || slices.Contains(f.Statuses, "succeeded")) && !f.Narrow()
 }
 
 // runsQuery selects the runs of the range, in the same order. Both queries read in the order of

@@ -20,7 +20,7 @@ FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, 
 FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND run_id IN (SELECT unhex(arrayJoin(splitByChar(',', {page_runs:String})))) GROUP BY run_id));
 
 -- query 2
-SELECT toUnixTimestamp64Milli(started_at), run_id, source, app_id FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at BETWEEN fromUnixTimestamp64Milli({candidates_first:Int64}, 'UTC') AND fromUnixTimestamp64Milli({candidates_last:Int64}, 'UTC') AND (source, app_id, started_at, run_id) IN (SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC'), unhex(p[4]) FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {candidates:String}))) AS p)) WHERE NOT superseded AND run_id IN (SELECT run_id FROM (SELECT run_id, feedback_rating FROM (SELECT run_id,
+SELECT toUnixTimestamp64Milli(started_at), run_id, source, app_id FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at BETWEEN fromUnixTimestamp64Milli({candidates_first:Int64}, 'UTC') AND fromUnixTimestamp64Milli({candidates_last:Int64}, 'UTC') AND (source, app_id, started_at, run_id) IN (SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC'), unhex(p[4]) FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {candidates:String}))) AS p)) WHERE NOT superseded AND run_id IN (SELECT run_id FROM (SELECT run_id, feedback_rating, feedback_score, feedback_tags, feedback_scores FROM (SELECT run_id,
 tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
 arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
 arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
@@ -35,11 +35,11 @@ CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
     arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
 arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at
 FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\')))') AS judged
-FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND run_id IN (SELECT unhex(arrayJoin(splitByChar(',', {candidate_runs:String})))) GROUP BY run_id))) WHERE feedback_rating = unhex({rating:String}))
+FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND run_id IN (SELECT unhex(arrayJoin(splitByChar(',', {candidate_runs:String})))) GROUP BY run_id))) WHERE feedback_rating = {rating:String})
 ORDER BY started_at DESC, run_id DESC LIMIT {at_most:UInt64};
 
 -- query 3
-SELECT toUnixTimestamp64Milli(started_at), run_id, source, app_id FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') AND run_id IN (SELECT run_id FROM feedback WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND rating = unhex({rating:String}))
+SELECT toUnixTimestamp64Milli(started_at), run_id, source, app_id FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') AND run_id IN (SELECT run_id FROM feedback WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND rating = {rating:String})
 ORDER BY started_at DESC, run_id DESC LIMIT {at_most:UInt64};
 
 -- query 4

@@ -81,6 +81,42 @@ SELECT CAST(app_version, 'String') AS name FROM nodes FINAL WHERE NOT superseded
 -- workspace = acme
 SELECT CAST(app_version, 'String') AS name FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
 
+-- known models
+-- app = app
+-- asked = 6d
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT CAST(model, 'String') AS name FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (model, started_at) IN (
+    SELECT model AS name, max(started_at) FROM nodes WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64}
+) GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known models, all
+-- app = app
+-- asked = 6d
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT CAST(model, 'String') AS name FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known triggers
+-- app = app
+-- asked = 63686174
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT CAST(trigger, 'String') AS name FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (trigger, started_at) IN (
+    SELECT trigger AS name, max(started_at) FROM runs WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64}
+) GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
+-- known triggers, all
+-- app = app
+-- asked = 63686174
+-- limit = 11
+-- source = recipe
+-- workspace = acme
+SELECT CAST(trigger, 'String') AS name FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} GROUP BY name ORDER BY name IN (SELECT unhex(arrayJoin(splitByChar(',', {asked:String})))) DESC, max(started_at) DESC LIMIT {limit:UInt64};
+
 -- known sessions
 -- app = app
 -- asked = 612073657373696f6e
