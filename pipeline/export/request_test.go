@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -120,45 +119,6 @@ func TestParserAndSchemaAgreeOnRequests(t *testing.T) {
 		}
 		if err := eventstest.Check(t, export.TypeRequested, text); (err == nil) != (want == "") {
 			t.Errorf("%s: the schema says %v", fields, err)
-		}
-	}
-}
-
-// Every entry of a list is a condition of each query: 4,000 labels were a query that ClickHouse
-// refused.
-func TestEveryListOfARequestHasALimit(t *testing.T) {
-	t.Parallel()
-	list := func(n int, entry string) string {
-		entries := make([]string, n)
-		for i := range entries {
-			entries[i] = strings.ReplaceAll(entry, "#", strconv.Itoa(i))
-		}
-		return strings.Join(entries, ",")
-	}
-	for _, c := range []struct {
-		most                          int
-		before, entry, after, pointer string
-	}{
-		{100, `"filters":{"app_versions":[`, `"v#"`, `]}`, "/filters/app_versions"},
-		{100, `"filters":{"statuses":[`, `"failed"`, `]}`, "/filters/statuses"},
-		{100, `"filters":{"models":[`, `"m#"`, `]}`, "/filters/models"},
-		{100, `"filters":{"triggers":[`, `"t#"`, `]}`, "/filters/triggers"},
-		{100, `"filters":{"error_types":[`, `"e#"`, `]}`, "/filters/error_types"},
-		{100, `"filters":{"tags":[`, `"t#"`, `]}`, "/filters/tags"},
-		{20, `"filters":{"scores":{`, `"s#":{"min":1}`, `}}`, "/filters/scores"},
-		{20, `"filters":{"metadata":{`, `"l#":"v"`, `}}`, "/filters/metadata"},
-		{100, `"purpose":"node_evaluation","nodes":[`, `"n#"`, `]`, "/nodes"},
-		{10_000, `"selection":{"run_ids":[`, `"r#"`, `]}`, "/selection/run_ids"},
-	} {
-		for n, want := range map[int]string{c.most: "", c.most + 1: "out_of_range " + c.pointer,
-			4 * c.most: "out_of_range " + c.pointer} {
-			text := []byte(with(c.before + list(n, c.entry) + c.after))
-			if got := mistakes(t, text); got != want {
-				t.Errorf("%d of %s: %.200s; want %s", n, c.pointer, got, want)
-			}
-			if err := eventstest.Check(t, export.TypeRequested, text); (err == nil) != (want == "") {
-				t.Errorf("%d of %s: the schema says %.200v", n, c.pointer, err)
-			}
 		}
 	}
 }
