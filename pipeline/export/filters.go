@@ -3,6 +3,7 @@ package export
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -84,7 +85,7 @@ func ParseScore(text string) (name string, bounds ScoreRange, err error) {
 			return nil
 		}
 		x, e := strconv.ParseFloat(text, 64)
-		if e != nil || x-x != 0 { // NaN and the infinities are no bounds
+		if e != nil || math.IsNaN(x) || math.IsInf(x, 0) {
 			err = wrong
 		}
 		return &x

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -68,7 +69,7 @@ func (f filters) parse() (r export.Filters, mistakes map[string]string) {
 	}
 	number := func(key string) *float64 {
 		x, err := strconv.ParseFloat(f.More.Get(key), 64)
-		if err != nil || x-x != 0 {
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
 			if f.More.Has(key) {
 				mistakes[key] = "Give a number, such as 0.5."
 			}
