@@ -25,7 +25,10 @@
 //	/recipes         the same, with menu-webhook-history
 //	/history         compare-versions; action-menu, menu-export-dataset, menu-exports; filter-text, filter-status,
 //	                 filter-version (buttons), filter-status-<status>, filter-feedback,
-//	                 filter-from, filter-to, filter-apply, filter-reset; run-row (with data-run),
+//	                 filter-from, filter-to, filter-apply, filter-reset; range-<preset>, older,
+//	                 show-older; charts, chart (with data-of: runs, latency, feedback, cost),
+//	                 chart-numbers, total; columns (button), column-<key>, columns-save,
+//	                 sort-<Time|Latency|Cost>; run-row (with data-run),
 //	                 run-link, run-status, run-check, select-page; selection-bar,
 //	                 selection-count, selection-clear, selection-export; page-next,
 //	                 page-previous, page-newest

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
-	"github.com/millrace/millrace/pipeline/columns"
 )
 
 // judged is a run that stands for its version on an input. Numbers that are absent are NaN.
@@ -53,20 +51,20 @@ func (r *reading) sharedInputs(ctx context.Context, inApp string, from, to int64
 		"\n    GROUP BY input_group HAVING uniqExact(app_version) > 1)"
 	newest := "SELECT input_group, toString(app_version) AS version, argMax(tuple(run_id," +
 		" toUnixTimestamp64Milli(started_at), status = 'failed',\n    " +
-		orNaN("toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at)") + ", " + orNaN("cost_usd") +
+		orNaN(latencyMilli) + ", " + orNaN("cost_usd") +
 		",\n    if(isNull(usage_input_tokens) AND isNull(usage_output_tokens), nan," +
 		" toFloat64(ifNull(usage_input_tokens, 0) + ifNull(usage_output_tokens, 0)))), (started_at, run_id)) AS newest" +
 		"\nFROM " + latest("runs", in) + " AND status != 'running' AND app_version != '' AND " + shared +
 		"\nGROUP BY input_group, version"
-	merged := columns.Merge{}.Runs(inWorkspace, "run_id IN (SELECT run_id FROM runs WHERE "+in+" AND NOT superseded AND "+
-		shared+")", columns.MaxJudgements)
+	merged := verdicts(runHash + " IN (SELECT " + runHash + " FROM runs WHERE " + in + " AND NOT superseded AND " + shared +
+		")")
 	list := "groupArray(version), groupArray(toString(rating)), groupArray(score)"
 	for _, element := range []string{"1", "2", "3", "4", "5", "6"} {
 		list += ", groupArray(newest." + element + ")"
 	}
-	sql := "SELECT " + list + "\nFROM (SELECT input_group, version, newest, feedback_rating AS rating, " +
-		orNaN("feedback_score") + " AS score\nFROM (" + newest + ") AS r\nLEFT ANY JOIN (" + merged +
-		") AS f ON f.run_id = r.newest.1)\nGROUP BY input_group HAVING count() > 1"
+	sql := "SELECT " + list + "\nFROM (SELECT input_group, version, newest, merged_rating AS rating, " +
+		orNaN("merged_score") + " AS score\nFROM (" + newest + ") AS r\nLEFT ANY JOIN (" + merged +
+		") AS f ON f.run = cityHash64(r.newest.1))\nGROUP BY input_group HAVING count() > 1"
 	names := map[string]string{} // so that a version is one text in memory
 	err = r.each(ctx, sql, func(rows driver.Rows) error {
 		var versions, ratings, runs []string

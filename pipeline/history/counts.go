@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/millrace/millrace/pipeline/columns"
 )
 
 // counts are the numbers of runs and ratings of some days.
@@ -48,12 +50,11 @@ func (c *counts) runs(ctx context.Context) error {
 // rated counts the ratings of each app.
 func (c *counts) rated(ctx context.Context) error {
 	c.ratings = map[appKey]map[string]int64{}
-	sql := "SELECT source, app_id, rating, toInt64(count()) FROM (" +
-		"\n    SELECT source, app_id, rating" +
-		"\n    FROM (SELECT source, app_id, run_id FROM " + latest("runs", c.inApp+inDays) + ") AS r" +
-		"\n    INNER JOIN (" + mergedFeedback("run_id, feedback_rating AS rating", "", false) +
-		") AS f ON r.run_id = f.run_id" +
-		"\n) GROUP BY source, app_id, rating"
+	related := runHash + " IN (SELECT " + runHash + " FROM runs WHERE " + c.inApp + inDays + " AND NOT superseded)"
+	sql := "SELECT source, app_id, merged_rating, toInt64(count())\nFROM (SELECT source, app_id, " + runHash +
+		" AS run FROM " + latest("runs", c.inApp+inDays) + " AND " + runHash + " IN (SELECT " + runHash +
+		" FROM feedback WHERE " + inWorkspace + " AND " + columns.OnRun + " AND rating != '')) AS r\nINNER JOIN (" +
+		verdicts(related) + ") AS f ON r.run = f.run\nGROUP BY source, app_id, merged_rating"
 	return c.r.each(ctx, sql, func(rows driver.Rows) error {
 		var k appKey
 		var rating string

@@ -27,6 +27,20 @@ func mergedFeedback(selected, condition string, whole bool) string {
 		"FROM (" + merge.Judged("run_id", where) + "))"
 }
 
+// verdicts returns a query for the merged rating and score of whole runs, by the hash of their id. It
+// gives the same as mergedFeedback at a fraction of the cost where runs are many: texts and their
+// joins are what costs. Two of 5 million runs have one hash once in a million tables. Related narrows
+// the runs.
+func verdicts(related string) string {
+	const order = "(kind = 'human', version, feedback_id)"
+	return "SELECT " + runHash + " AS run, argMaxIf(toString(rating), " + order + ", rating != '') AS merged_rating,\n" +
+		"    argMaxIf(score, " + order + ", name = '' AND isNotNull(score)) AS merged_score\n" +
+		"FROM feedback FINAL WHERE " + inWorkspace + " AND " + columns.OnRun +
+		" AND (rating != '' OR isNotNull(score)) AND " + related + "\nGROUP BY run"
+}
+
+const runHash = "cityHash64(run_id)"
+
 // longText is the number of characters of a text that a list shows.
 const longText = "2000"
 

@@ -3,6 +3,7 @@
 //   - history.go: the types of queries and answers
 //   - runs.go, search.go, cursor.go: pages of runs
 //   - run.go, noderuns.go, feedback.go: one run with all that belongs to it
+//   - chart.go, sorted.go: the numbers of runs along their time; lists in another order
 //   - compare.go, compared.go, comparednodes.go: the versions of an app on the inputs that they share
 //   - apps.go, counts.go, nodes.go: apps and their nodes, with their numbers
 //   - query.go, columns.go: running a query, and the columns it reads
@@ -34,9 +35,16 @@ type Query struct {
 	export.Filters
 	From, To time.Time // of started_at, half-open
 	RunIDs   []string
+	Sort     string // SortLatency or SortCost; "": the newest first
 	Cursor   string // from Page.Next; "" is the first page
 	Limit    int    // 1 to 200
 }
+
+// Orders of a list beside that of time. Runs without the number come last.
+const (
+	SortLatency = "latency" // the slowest first
+	SortCost    = "cost"    // the dearest first
+)
 
 // Page is a page of runs.
 type Page struct {

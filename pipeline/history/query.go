@@ -48,6 +48,7 @@ type Store struct {
 // Names of the answers in metrics. One answer may take several queries.
 const (
 	readApps    = "apps"
+	readCharts  = "charts"
 	readCompare = "compare"
 	readNodes   = "nodes"
 	readRun     = "run"
@@ -56,7 +57,7 @@ const (
 
 // New returns a store. Timer measures its queries, and may be nil.
 func New(conn driver.Conn, timer *clickhouse.Timer) *Store {
-	timer.Init(readApps, readCompare, readNodes, readRun, readRuns)
+	timer.Init(readApps, readCharts, readCompare, readNodes, readRun, readRuns)
 	return &Store{conn: conn, timer: timer, maxDuration: maxDuration, maxCompared: MaxCompared,
 		now: time.Now,
 		searches: share.New(share.Limits{What: "searches for text", Total: maxSearches, Each: 2, Queue: 16,

@@ -19,7 +19,7 @@ const (
 // ErrTooSlow where the search runs out of time; it never returns a page with runs missing.
 func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) {
 	var after *key
-	if q.Cursor != "" {
+	if q.Cursor != "" && q.Sort == "" {
 		k, err := parseCursor(q.Cursor)
 		if err != nil {
 			return nil, err
@@ -27,7 +27,7 @@ func (s *Store) Runs(ctx context.Context, q Query) (*Page, error) {
 		after = &k
 	}
 	places := s.reads
-	if q.Text != "" {
+	if q.Text != "" || q.Sort != "" {
 		places = s.searches
 	}
 	leave, err := places.Enter(ctx, q.Workspace)
@@ -53,6 +53,9 @@ func (s *Store) page(ctx context.Context, q *Query, after *key) (*Page, error) {
 	}
 	limit = min(limit, maxPage)
 	r := s.read(q.Workspace, readRuns)
+	if q.Sort != "" {
+		return r.sorted(ctx, q, limit)
+	}
 	keys, err := newSearch(r, q, after).find(ctx, limit+1)
 	if err != nil || len(keys) == 0 {
 		return page, err

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/condition"
 )
@@ -130,6 +128,12 @@ func (s *search) candidates(ctx context.Context, first int64, limit int) (keys [
 // final returns the keys of the runs whose key meets the condition ofKey and whose newest
 // snapshot meets the filters, limit at most. Related narrows the feedback that it reads.
 func (s *search) final(ctx context.Context, ofKey, related string, limit int) ([]key, error) {
+	return s.keys(ctx, s.matching(ofKey, related), limit)
+}
+
+// matching is a FROM of the runs whose key meets the condition ofKey and whose newest snapshot meets
+// the filters.
+func (s *search) matching(ofKey, related string) string {
 	filters := slices.Clone(s.filters)
 	judged := s.query.Filters
 	if judged.Rating == export.Unrated {
@@ -141,23 +145,16 @@ func (s *search) final(ctx context.Context, ofKey, related string, limit int) ([
 			mergedFeedback("run_id, feedback_rating, feedback_score, feedback_tags, feedback_scores", related, false)+
 			") WHERE "+strings.Join(conditions, " AND ")+")")
 	}
-	from := append([]string{latest("runs", s.fixed+" AND "+ofKey)}, filters...)
-	return s.keys(ctx, strings.Join(from, " AND "), limit)
+	return strings.Join(append([]string{latest("runs", s.fixed+" AND "+ofKey)}, filters...), " AND ")
 }
 
 // keys reads keys in the order of the list.
-func (s *search) keys(ctx context.Context, from string, limit int) (keys []key, err error) {
+func (s *search) keys(ctx context.Context, from string, limit int) ([]key, error) {
 	order := "started_at DESC, run_id DESC"
 	if !s.ordered {
 		order += ", source DESC, app_id DESC"
 	}
 	sql := "SELECT toUnixTimestamp64Milli(started_at), run_id, source, app_id FROM " + from +
 		"\nORDER BY " + order + " LIMIT " + s.r.Count("at_most", int64(limit))
-	err = s.r.each(ctx, sql, func(rows driver.Rows) error {
-		var k key
-		err := rows.Scan(&k.started, &k.run, &k.source, &k.app)
-		keys = append(keys, k)
-		return err
-	})
-	return keys, err
+	return s.r.scanKeys(ctx, sql)
 }

@@ -106,7 +106,7 @@ func (p *Pages) showCompare(w http.ResponseWriter, r *http.Request, c *auth.Call
 	if !f.validApp() {
 		return noApp(c.Workspace, f.Source, f.App)
 	}
-	app, err := p.runs.App(r.Context(), c.Workspace, f.Source, f.App, 1)
+	app, err := p.runs.App(r.Context(), c.Workspace, f.Source, f.App, 0)
 	if errors.Is(err, history.ErrNotFound) {
 		return noApp(c.Workspace, f.Source, f.App)
 	}

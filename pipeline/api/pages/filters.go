@@ -35,6 +35,8 @@ type filters struct {
 	Text        string
 	Session     string
 	More        url.Values // the filters of moreFilters, as in the address
+	Range       string     // the preset that the address names, see setRange
+	Sort        string     // "", or one of package history
 	Cursor      string
 	Previous    []string
 	Mistakes    map[string]string // by key: what to change
@@ -51,6 +53,9 @@ func parseFilters(q url.Values) filters {
 		if values := nonEmpty(q[m.Key]); values != nil {
 			f.More[m.Key] = values
 		}
+	}
+	if sort := q.Get("sort"); sort == history.SortLatency || sort == history.SortCost {
+		f.Sort = sort
 	}
 	f.From = f.time("from", f.FromText, false)
 	f.To = f.time("to", f.ToText, true)
@@ -115,7 +120,12 @@ func input(t time.Time, text string) string {
 }
 
 // FromInput is the start of the time range for its input.
-func (f filters) FromInput() string { return input(f.From, f.FromText) }
+func (f filters) FromInput() string {
+	if f.FromText == "" { // a preset has set From
+		return ""
+	}
+	return input(f.From, f.FromText)
+}
 
 // ToInput is the end of the time range for its input.
 func (f filters) ToInput() string { return input(f.To, f.ToText) }
@@ -144,6 +154,8 @@ func (f filters) values() url.Values {
 	for key, values := range f.More {
 		set(key, values...)
 	}
+	set("range", f.Range)
+	set("sort", f.Sort)
 	return q
 }
 
@@ -154,7 +166,7 @@ func (f filters) Reset() string { return historyOf(f.Source, f.App) }
 func (f filters) query(workspace string) history.Query {
 	return history.Query{
 		Workspace: workspace, Source: f.Source, AppID: f.App, Filters: f.request(), From: f.From, To: f.To,
-		Cursor: f.Cursor, Limit: pageRows,
+		Sort: f.Sort, Cursor: f.Cursor, Limit: pageRows,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/dashboards/web"
@@ -35,17 +36,23 @@ type view struct {
 	data     any
 }
 
-// fragment is a template without a frame: scripts put it into a page.
+// fragments are templates without a frame: scripts put them into a page.
+var fragments = []string{fragment, "charts.html"}
+
+// fragment is a row of the exports.
 const fragment = "exportrow.html"
 
 func parseTemplates(a *assets) map[string]*template.Template {
-	base := template.Must(template.New("").Funcs(functions(a)).ParseFS(web.Templates(), "frame.html", "parts.html",
-		"json.html", "exportform.html", fragment))
+	base := template.Must(template.New("").Funcs(functions(a)).ParseFS(web.Templates(),
+		append([]string{"frame.html", "parts.html", "json.html", "exportform.html"}, fragments...)...))
 	names, err := fs.Glob(web.Templates(), "*.html")
 	if err != nil {
 		panic(err) // the pattern is valid
 	}
-	all := map[string]*template.Template{fragment: base}
+	all := map[string]*template.Template{}
+	for _, name := range fragments {
+		all[name] = base
+	}
 	for _, name := range names {
 		if base.Lookup(name) == nil {
 			all[name] = template.Must(template.Must(base.Clone()).ParseFS(web.Templates(), name))
@@ -85,8 +92,8 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 		f.SeeRuns, f.SeeExport = c.Has(auth.RunsRead), c.Has(auth.ExportsRead)
 	}
 	name := "frame.html"
-	if v.template == fragment {
-		name = fragment
+	if slices.Contains(fragments, v.template) {
+		name = v.template
 	}
 	var b bytes.Buffer
 	if err := p.templates[v.template].ExecuteTemplate(&b, name, f); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/history"
@@ -22,7 +23,9 @@ type historyPage struct {
 	Parent   string // the section's title
 	Statuses []string
 	Versions []string
-	Runs     []history.Run
+	Runs     runTable
+	Range    timeRange
+	Charts   *charts
 	Pager    pager
 	Form     exportForm
 }
@@ -41,28 +44,41 @@ func historyTitle(source string) (title, parent string) {
 }
 
 func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
-	f := parseFilters(r.URL.Query())
-	if f.App == "" { // the apps are listed there
-		http.Redirect(w, r, "/"+sectionOf(f.Source), http.StatusSeeOther)
+	if q := r.URL.Query(); q.Get("app") == "" { // the apps are listed there
+		http.Redirect(w, r, "/"+sectionOf(q.Get("source")), http.StatusSeeOther)
 		return nil
 	}
-	if !f.validApp() {
-		return noApp(c.Workspace, f.Source, f.App)
-	}
-	app, err := p.runs.App(r.Context(), c.Workspace, f.Source, f.App, 1)
-	if errors.Is(err, history.ErrNotFound) {
-		return noApp(c.Workspace, f.Source, f.App)
-	}
+	began := time.Now()
+	f, app, err := p.listed(r, c)
 	if err != nil {
 		return err
 	}
+	page := historyPage{Filters: f, App: app, Charts: &charts{}}
+	page.Range = page.Filters.setRange(r.URL.Query(), p.now().UTC(), app.LastRunAt)
 	var found *history.Page
 	if len(f.Mistakes) == 0 {
-		if found, err = p.runs.Runs(r.Context(), f.query(c.Workspace)); err != nil {
+		counted := p.begin(r, c.Workspace, page.Filters, app.LastRunAt, began)
+		if found, err = p.runs.Runs(r.Context(), page.Filters.query(c.Workspace)); err != nil {
+			return err
+		}
+		if page.Charts, err = counted(); err != nil {
 			return err
 		}
 	}
-	return p.renderHistory(w, r, c, f, app, found)
+	return p.renderHistory(w, r, c, page, found)
+}
+
+// listed returns the filters and the app of an address.
+func (p *Pages) listed(r *http.Request, c *auth.Caller) (filters, *history.App, error) {
+	f := parseFilters(r.URL.Query())
+	if !f.validApp() {
+		return f, nil, noApp(c.Workspace, f.Source, f.App)
+	}
+	app, err := p.runs.App(r.Context(), c.Workspace, f.Source, f.App, 0)
+	if errors.Is(err, history.ErrNotFound) {
+		err = noApp(c.Workspace, f.Source, f.App)
+	}
+	return f, app, err
 }
 
 func noApp(workspace, source, app string) error {
@@ -74,9 +90,10 @@ func noApp(workspace, source, app string) error {
 }
 
 // renderHistory shows the found runs of an app. Nothing is found if the filters have mistakes.
-func (p *Pages) renderHistory(w http.ResponseWriter, r *http.Request, c *auth.Caller, f filters, app *history.App,
+func (p *Pages) renderHistory(w http.ResponseWriter, r *http.Request, c *auth.Caller, page historyPage,
 	found *history.Page) error {
-	page := historyPage{Filters: f, App: app, Name: appName(app), Statuses: statuses, Versions: slices.Clone(app.Versions)}
+	f, app := page.Filters, page.App
+	page.Name, page.Statuses, page.Versions = appName(app), statuses, slices.Clone(app.Versions)
 	page.Title, page.Parent = historyTitle(f.Source)
 	for _, v := range f.Versions { // a version in the address gets a checkbox, however old it is
 		if !slices.Contains(page.Versions, v) {
@@ -84,11 +101,15 @@ func (p *Pages) renderHistory(w http.ResponseWriter, r *http.Request, c *auth.Ca
 		}
 	}
 	page.Form = newExportForm(c.Workspace, page.Name, f, p.now())
+	if page.Range.Key != custom && !f.From.IsZero() {
+		page.Form.Applied = append([]string{sentence(page.Range.About)}, page.Form.Applied...)
+	}
 	status := http.StatusOK
 	if found == nil {
 		status = http.StatusBadRequest
 	} else {
-		page.Runs, page.Pager = found.Runs, newPager("/history", f.values(), f.Cursor, f.Previous, found.Next)
+		page.Runs = newRunTable(r, f, found.Runs)
+		page.Pager = newPager("/history", f.values(), f.Cursor, f.Previous, found.Next)
 	}
 	return p.render(w, r, view{
 		template: "history.html", title: page.Title + " of " + page.Name, section: sectionOf(f.Source), status: status,

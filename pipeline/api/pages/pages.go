@@ -8,7 +8,8 @@
 //	signin.go     sign-in, sign-out, the switcher of workspaces
 //	assets.go     styles and scripts
 //	apps.go       Copilots and Recipes, spark.go their drawings
-//	history.go    History; filters.go the filters in its address, form.go the data of its export form
+//	history.go    History; filters.go the filters in its address, range.go its range of time, charts.go
+//	              its charts, table.go its table, form.go the data of its export form
 //	run.go        one run; timeline.go its node runs
 //	compare.go    Compare versions; comparerows.go its numbers, difference.go its pairs of answers
 //	file.go       files the requests of forms without a script
@@ -80,6 +81,8 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("GET /copilots", p.page(auth.RunsRead, p.showApps("copilot")))
 	handle("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
 	handle("GET /history", p.page(auth.RunsRead, p.showHistory))
+	handle("GET /history/charts", p.page(auth.RunsRead, p.showCharts))
+	handle("POST /history/columns", p.chooseColumns)
 	handle("GET /history/run", p.page(auth.RunsRead, p.showRun))
 	handle("GET /compare", p.page(auth.RunsRead, p.showCompare))
 	handle("POST /compare/export", p.page(auth.ExportsWrite, p.exportCompared))

@@ -38,6 +38,7 @@ type stored struct {
 	run      history.Detail
 	exports  live.Page
 	compared history.Comparison
+	charts   history.Charts
 	preview  []string // the records of every export
 	entries  []audit.Entry
 	err      error // instead of all that
@@ -80,11 +81,14 @@ func (s *stored) register(p *Pages, mux *http.ServeMux) {
 		if !f.validApp() { // answers without a store
 			return p.showHistory(w, r, c)
 		}
+		page := historyPage{Filters: f, App: &s.apps[0]}
+		page.Range = page.Filters.setRange(r.URL.Query(), p.now(), s.apps[0].LastRunAt)
+		page.Charts = newCharts(&s.charts, &page.Filters)
 		found := &s.runs
 		if len(f.Mistakes) > 0 {
 			found = nil
 		}
-		return p.renderHistory(w, r, c, f, &s.apps[0], found)
+		return p.renderHistory(w, r, c, page, found)
 	})
 	show("GET /history/run", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
 		return p.renderRun(w, r, &s.run)

@@ -17,26 +17,13 @@ ORDER BY source, app_id, last DESC, app_version DESC LIMIT 51 BY source, app_id;
 SELECT source, app_id, max(started_at) FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String}) AND (source, app_id) IN (SELECT unhex(p[1]), unhex(p[2]) FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {old:String}))) AS p)) GROUP BY source, app_id;
 
 -- query 5
-SELECT source, app_id, rating, toInt64(count()) FROM (
-    SELECT source, app_id, rating
-    FROM (SELECT source, app_id, run_id FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') WHERE NOT superseded) AS r
-    INNER JOIN (SELECT run_id, feedback_rating AS rating FROM (SELECT run_id,
-tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
-arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
-arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
-arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
-    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
-CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
-    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
-arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at
-FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\')))') AS judged
-FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' GROUP BY run_id))) AS f ON r.run_id = f.run_id
-) GROUP BY source, app_id, rating;
+SELECT source, app_id, merged_rating, toInt64(count())
+FROM (SELECT source, app_id, cityHash64(run_id) AS run FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') WHERE NOT superseded AND cityHash64(run_id) IN (SELECT cityHash64(run_id) FROM feedback WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND rating != '')) AS r
+INNER JOIN (SELECT cityHash64(run_id) AS run, argMaxIf(toString(rating), (kind = 'human', version, feedback_id), rating != '') AS merged_rating,
+    argMaxIf(score, (kind = 'human', version, feedback_id), name = '' AND isNotNull(score)) AS merged_score
+FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND (rating != '' OR isNotNull(score)) AND cityHash64(run_id) IN (SELECT cityHash64(run_id) FROM runs WHERE workspace_id = unhex({workspace:String}) AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') AND NOT superseded)
+GROUP BY run) AS f ON r.run = f.run
+GROUP BY source, app_id, merged_rating;
 
 -- query 6
 SELECT source, app_id, toString(toDate(started_at)) AS day, toInt64(count()), toInt64(countIf(status = 'succeeded')), toInt64(countIf(status = 'failed'))

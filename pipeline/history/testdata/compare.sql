@@ -1,42 +1,17 @@
 -- query 1
 SELECT groupArray(version), groupArray(toString(rating)), groupArray(score), groupArray(newest.1), groupArray(newest.2), groupArray(newest.3), groupArray(newest.4), groupArray(newest.5), groupArray(newest.6)
-FROM (SELECT input_group, version, newest, feedback_rating AS rating, ifNull(toFloat64(feedback_score), nan) AS score
+FROM (SELECT input_group, version, newest, merged_rating AS rating, ifNull(toFloat64(merged_score), nan) AS score
 FROM (SELECT input_group, toString(app_version) AS version, argMax(tuple(run_id, toUnixTimestamp64Milli(started_at), status = 'failed',
     ifNull(toFloat64(toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at)), nan), ifNull(toFloat64(cost_usd), nan),
     if(isNull(usage_input_tokens) AND isNull(usage_output_tokens), nan, toFloat64(ifNull(usage_input_tokens, 0) + ifNull(usage_output_tokens, 0)))), (started_at, run_id)) AS newest
 FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') WHERE NOT superseded AND status != 'running' AND app_version != '' AND input_group IN (SELECT input_group FROM runs WHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND NOT superseded
     GROUP BY input_group HAVING uniqExact(app_version) > 1)
 GROUP BY input_group, version) AS r
-LEFT ANY JOIN (SELECT one.run_id AS run_id,
-if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
-if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
-if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
-if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
-if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
-if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
-if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
-if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at
-FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = unhex({workspace:String}) AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND NOT superseded AND input_group IN (SELECT input_group FROM runs WHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND NOT superseded
-    GROUP BY input_group HAVING uniqExact(app_version) > 1))) AS one
-LEFT ANY JOIN (SELECT run_id,
-tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
-arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
-arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
-arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
-    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
-CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
-    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
-arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at
-FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\')))') AS judged
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = unhex({workspace:String}) AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = unhex({workspace:String}) AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND NOT superseded AND input_group IN (SELECT input_group FROM runs WHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND NOT superseded
-    GROUP BY input_group HAVING uniqExact(app_version) > 1))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON f.run_id = r.newest.1)
+LEFT ANY JOIN (SELECT cityHash64(run_id) AS run, argMaxIf(toString(rating), (kind = 'human', version, feedback_id), rating != '') AS merged_rating,
+    argMaxIf(score, (kind = 'human', version, feedback_id), name = '' AND isNotNull(score)) AS merged_score
+FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND (rating != '' OR isNotNull(score)) AND cityHash64(run_id) IN (SELECT cityHash64(run_id) FROM runs WHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND NOT superseded AND input_group IN (SELECT input_group FROM runs WHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND NOT superseded
+    GROUP BY input_group HAVING uniqExact(app_version) > 1))
+GROUP BY run) AS f ON f.run = cityHash64(r.newest.1))
 GROUP BY input_group HAVING count() > 1;
 
 -- query 2

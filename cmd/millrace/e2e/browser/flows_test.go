@@ -37,6 +37,7 @@ func TestBrowserPages(t *testing.T) {
 			"from an empty history to a downloaded recipe evaluation": fromNothingToAnEvaluation,
 			"a node evaluation needs nodes":                           nodesAreEnforced,
 			"checked rows of two pages are exported, and no others":   checkedRowsAreExported,
+			"the page of an app, with charts and a table":             theAppPage,
 			"versions are compared, and what is shown is exported":    comparesVersions,
 			"a cancel, and a delete":                                  cancelAndDelete,
 			"exports of others appear":                                exportsOfOthersAppear,
