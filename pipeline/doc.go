@@ -129,8 +129,8 @@
 //  7. A read_committed consumer sees exactly one completion per export, sent after the manifest exists.
 //  8. Every buffer is bounded; a backlog never grows memory.
 //  9. Every query binds its workspace as a parameter. The only exceptions are two queries about the exports of
-//     all workspaces: the janitor lists those that have ended, and track counts those that have not. They
-//     read nothing else.
+//     all workspaces: the janitor lists those that have ended, and track counts those that have not; and one
+//     that lists the workspaces, for the switcher of a server without keys. They read nothing else.
 //  10. Bad input never stops a stage and is never dropped silently: it becomes a dead letter, a failed
 //     completion, or a dropped entry that has a reason and is counted.
 //

@@ -109,6 +109,7 @@ func runRoles(ctx context.Context, a *app.App, s *stack, f func(context.Context,
 	if err != nil {
 		return err
 	}
+	s.ops.sample = true
 	if s.server, err = newServer(ctx, a, s.ops); err != nil {
 		return err
 	}

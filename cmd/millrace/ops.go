@@ -28,6 +28,7 @@ type ops struct {
 	scheme     string // of its URLs
 	pprof      bool   // whether profiles are served
 	readiness  readiness
+	sample     bool // whether the pages may load sample data
 }
 
 // newOps listens on MILLRACE_OPS_ADDR. Role is that of the process, for its metrics.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/demo"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages"
@@ -153,6 +154,10 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	trail := audit.NewTrail(audit.Config{Producer: producer, TopicPrefix: a.Config.KafkaTopicPrefix,
 		Source: "millrace/serve", Timeout: auditTimeout, Registry: o.registry, Log: a.Log})
 	stored := audit.Stored{Conn: conn, Timer: dsn.Timer()}
+	var fill func(context.Context, string) error
+	if o.sample {
+		fill = func(ctx context.Context, workspace string) error { return demo.Fill(ctx, a, workspace) }
+	}
 	handlers := api.New(api.Config{
 		Version: version(), TopicPrefix: a.Config.KafkaTopicPrefix, PublicURL: a.Config.HTTPURL, Producer: producer,
 		Registry: o.registry, Ready: o.readiness.ready, Log: a.Log, Limits: a.Config.EventLimits(), Budget: a.Budget,
@@ -160,7 +165,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	}, api.Deps{
 		Auth: authenticator, Exports: s.exports, History: runs, DSN: dsn, Bucket: b, Audit: stored,
 		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, PublicURL: a.Config.HTTPURL, Trail: trail,
-			Audit: stored, Log: a.Log},
+			Audit: stored, Log: a.Log, Sample: fill},
 			authenticator, runs, s.exports),
 	})
 	kafkaConfig.Name = "serve"

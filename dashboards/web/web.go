@@ -5,7 +5,7 @@
 //	templates/parts.html      what several pages use: icons, badges, paging, code to copy
 //	templates/json.html       JSON documents: as a tree, as text, as chat bubbles
 //	templates/*.html          one file per page; each defines "main", and "head" where it has a script
-//	templates/exportrow.html  a row of the exports; scripts fetch it alone when an export has changed
+//	templates/exportrow.html, charts.html, panel.html  parts that scripts fetch alone
 //	static/*.css              base (tokens, elements), parts (components), pages
 //	static/*.js               ES modules; app.js is on every page
 //
@@ -17,18 +17,20 @@
 //
 // Tests in browsers find elements by data-testid, which stays the same when looks and words change:
 //
-//	everywhere       workspace (its id), workspace-menu (button), workspace-input,
-//	                 workspace-submit, sign-out, message (of an error)
+//	everywhere       workspace (its id), workspace-menu (button), workspace-choice (with value),
+//	                 workspace-input, workspace-submit, sign-out, message (of an error)
 //	/login           token, sign-in, login-error
 //	/copilots        app-row (with data-app), action-menu (button), menu-view-history,
 //	                 menu-compare, menu-exports
+//	                 load-sample (on an empty page of the local stack)
 //	/recipes         the same, with menu-webhook-history
 //	/history         compare-versions; action-menu, menu-export-dataset, menu-exports; filter-text, filter-status,
 //	                 filter-version (buttons), filter-status-<status>, filter-feedback,
 //	                 filter-from, filter-to, filter-apply, filter-reset; range-<preset>, older,
 //	                 show-older; charts, chart (with data-of: runs, latency, feedback, cost),
 //	                 chart-numbers, total; columns (button), column-<key>, columns-save,
-//	                 sort-<Time|Latency|Cost>; run-row (with data-run),
+//	                 sort-<Time|Latency|Cost>; keys, keys-dialog, panel, panel-same, panel-open;
+//	                 run-row (with data-run),
 //	                 run-link, run-status, run-check, select-page; selection-bar,
 //	                 selection-count, selection-clear, selection-export; page-next,
 //	                 page-previous, page-newest
@@ -42,7 +44,9 @@
 //	                 (with data-of), compared-nodes, node-row (with data-node);
 //	                 show-<worse|better|same|unjudged>, pairs-shown, pair (with data-outcome), side
 //	                 (with data-run), no-pairs, export-these, export-all
-//	/history/run     run-question, run-answer, run-error, run-feedback, node-run (with
+//	/history/export  plain-export, plain-name, plain-purpose, plain-limit, plain-nodes,
+//	                 plain-proceed; menu-plain-export leads there without scripts
+//	/history/run     file-link, raw; run-question, run-answer, run-error, run-feedback, node-run (with
 //	                 data-node), json
 //	/exports         status-<all|running|succeeded|failed|cancelled>; export-row (with data-id,
 //	                 data-status), export-status, export-progress, export-percent,

@@ -106,11 +106,7 @@ func (c Command) show(ctx context.Context, a *app.App, s *services.Services) err
 
 // stream publishes the sample and waits until all of it can be queried.
 func (c Command) stream(ctx context.Context, a *app.App) error {
-	cfg := sample.Config{
-		Seed: 1, Runs: c.Runs, Workspaces: []string{a.Config.DefaultWorkspace},
-		Start:    time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Hour),
-		Interval: 30 * 24 * time.Hour / time.Duration(c.Runs+sample.MaxLag+1), // ingest refuses events of the future
-	}
+	cfg := lastDays(a.Config.DefaultWorkspace, c.Runs)
 	want := sample.Expect(cfg)
 	fmt.Fprintf(a.Stdout, "\nStreaming %d events of %d runs through Kafka into ClickHouse\n", want.Events, want.Runs)
 	producer, err := a.KafkaClient(kafka.ProducerOptions()...)

@@ -1,5 +1,6 @@
 // The History page: checkboxes, summaries of the filters, and the form for an export.
 import './charts.js';
+import './cursor.js';
 import { plural } from './api.js';
 import { Selection } from './selection.js';
 import { ExportForm } from './exportform.js';

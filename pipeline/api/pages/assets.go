@@ -24,6 +24,7 @@ type assets struct {
 
 type asset struct {
 	body        []byte
+	compressed  []byte
 	contentType string
 	etag        string
 }
@@ -42,7 +43,7 @@ func loadAssets() *assets {
 		sum := sha256.Sum256(body)
 		all.Write(sum[:])
 		all.Write([]byte(name))
-		a.files[name] = asset{body: body, contentType: contentType(name), etag: `"` + hex.EncodeToString(sum[:12]) + `"`}
+		a.files[name] = asset{body: body, compressed: gzipped(body), contentType: contentType(name), etag: `"` + hex.EncodeToString(sum[:12]) + `"`}
 		return nil
 	})
 	if err != nil {
@@ -86,5 +87,12 @@ func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if version == a.version {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.body))
+	h.Add("Vary", "Accept-Encoding")
+	body := f.body
+	if takesGzip(r) && r.Header.Get("Range") == "" {
+		body = f.compressed
+		h.Set("Content-Encoding", "gzip")
+		h.Set("ETag", strings.TrimSuffix(f.etag, `"`)+`-gzip"`)
+	}
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
 }

@@ -21,7 +21,9 @@ type frame struct {
 	Caller    *auth.Caller
 	Keyless   bool
 	Workspace string
-	CanExport bool // file, cancel and delete exports
+	Others    []string // workspaces that the switcher lists
+	CanSample bool     // load sample data
+	CanExport bool     // file, cancel and delete exports
 	SeeRuns   bool
 	SeeExport bool
 	Page      any
@@ -37,7 +39,7 @@ type view struct {
 }
 
 // fragments are templates without a frame: scripts put them into a page.
-var fragments = []string{fragment, "charts.html"}
+var fragments = []string{fragment, "charts.html", "panel.html"}
 
 // fragment is a row of the exports.
 const fragment = "exportrow.html"
@@ -90,6 +92,10 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 	if c := f.Caller; c != nil {
 		f.Workspace, f.CanExport = c.Workspace, c.Has(auth.ExportsWrite)
 		f.SeeRuns, f.SeeExport = c.Has(auth.RunsRead), c.Has(auth.ExportsRead)
+		f.CanSample = p.canLoadSample(c)
+		if !slices.Contains(fragments, v.template) && v.status < http.StatusBadRequest {
+			f.Others = p.workspaceList(r.Context(), c.Workspace)
+		}
 	}
 	name := "frame.html"
 	if slices.Contains(fragments, v.template) {
@@ -102,10 +108,14 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store") // pages have data of the workspace
+	body := b.Bytes()
+	if compressed := compress(h, r, body); compressed != nil {
+		body = compressed
+	}
 	if v.status != 0 {
 		w.WriteHeader(v.status)
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := w.Write(body)
 	if err != nil {
 		p.cfg.Log.DebugContext(r.Context(), "page not written", "path", r.URL.Path, "error", err)
 	}
@@ -131,6 +141,7 @@ func functions(a *assets) template.FuncMap {
 		"tree":     tree,
 		"pretty":   pretty,
 		"chat":     chat,
+		"link":     link,
 		"dict":     dict,
 		"join":     strings.Join,
 		"inc":      func(i int) int { return i + 1 },

@@ -30,6 +30,9 @@ type historyPage struct {
 	Form     exportForm
 }
 
+// PlainExport is the address of the export form for browsers without scripts.
+func (h historyPage) PlainExport() string { return address("/history/export", h.Filters.values()) }
+
 // Compare is the address of the comparison of the app's versions.
 func (h historyPage) Compare() string { return compareOf(h.Filters.Source, h.Filters.App) }
 

@@ -5,14 +5,15 @@
 //	pages.go      Pages: what they need, and their routes
 //	frame.go      rendering inside the frame; who may see what
 //	errors.go     error pages
-//	signin.go     sign-in, sign-out, the switcher of workspaces
-//	assets.go     styles and scripts
+//	signin.go     sign-in, sign-out, the switcher of workspaces; workspaces.go what it lists, sample data
+//	assets.go     styles and scripts; compress.go what is sent compressed
 //	apps.go       Copilots and Recipes, spark.go their drawings
 //	history.go    History; filters.go the filters in its address, range.go its range of time, charts.go
-//	              its charts, table.go its table, form.go the data of its export form
+//	              its charts, table.go its table and the run beside it, form.go the data of its export
+//	              form
 //	run.go        one run; timeline.go its node runs
 //	compare.go    Compare versions; comparerows.go its numbers, difference.go its pairs of answers
-//	file.go       files the requests of forms without a script
+//	file.go       the export form without a script; files the requests of such forms
 //	exports.go    Dataset Exports; preview.go the records of one
 //	trail.go      the trail of an export
 //	docs.go       the documents of the repository, under /docs
@@ -21,6 +22,7 @@
 package pages
 
 import (
+	"context"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -40,6 +42,9 @@ type Config struct {
 	Trail     Trail
 	Audit     audit.Stored
 	Log       *slog.Logger
+	// Sample fills a workspace with generated runs, and returns when they can be read. Nil: the pages do
+	// not offer it.
+	Sample func(ctx context.Context, workspace string) error
 }
 
 // Trail takes what visitors do, see [audit.Trail].
@@ -59,6 +64,8 @@ type Pages struct {
 	assets    *assets
 	templates map[string]*template.Template
 	now       func() time.Time
+
+	workspaces workspaces
 }
 
 // New returns the pages.
@@ -82,6 +89,9 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
 	handle("GET /history", p.page(auth.RunsRead, p.showHistory))
 	handle("GET /history/charts", p.page(auth.RunsRead, p.showCharts))
+	handle("GET /history/export", p.page(auth.ExportsWrite, p.showPlainExport))
+	handle("POST /history/export", p.page(auth.ExportsWrite, p.plainExport))
+	handle("GET /history/panel", p.page(auth.RunsRead, p.showPanel))
 	handle("POST /history/columns", p.chooseColumns)
 	handle("GET /history/run", p.page(auth.RunsRead, p.showRun))
 	handle("GET /compare", p.page(auth.RunsRead, p.showCompare))
@@ -95,6 +105,7 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("POST /login", p.login)
 	handle("POST /logout", p.logout)
 	handle("POST /workspace", p.switchWorkspace)
+	handle("POST /sample", p.page(auth.RunsWrite, p.loadSample))
 	handle("GET "+assetsPath, p.assets.ServeHTTP)
 	// Browsers ask for this icon on pages without our <head>, such as /docs/reference.
 	handle("GET /favicon.ico", http.RedirectHandler(p.assets.path("icon.svg"), http.StatusSeeOther).ServeHTTP)

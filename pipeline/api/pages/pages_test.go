@@ -23,7 +23,7 @@ import (
 var everyPage = []string{
 	"/copilots", "/recipes", "/history?source=copilot&app=helpdesk", "/history/run?id=r1", "/exports",
 	"/exports/row?id=e1", "/exports/view?id=e1", "/exports/audit?id=e1",
-	"/compare?source=copilot&app=helpdesk",
+	"/compare?source=copilot&app=helpdesk", "/history/panel?id=r1",
 }
 
 func TestNoPageHasWhatThePolicyForbids(t *testing.T) {

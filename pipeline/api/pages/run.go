@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,6 +20,7 @@ type runPage struct {
 	Parent   string
 	Section  string
 	Timeline timeline
+	Raw      json.RawMessage // the run as the API has it, where it is not large
 }
 
 // History is the address of the runs of the same app.
@@ -55,5 +57,26 @@ func (p *Pages) renderRun(w http.ResponseWriter, r *http.Request, run *history.D
 		page.Name = run.AppID
 	}
 	page.Title, page.Parent = historyTitle(run.Source)
+	page.Raw = raw(run)
 	return p.render(w, r, view{template: "run.html", title: "Run " + run.RunID, section: page.Section, data: page})
+}
+
+// raw returns a run as JSON, or nil if it is too large to be shown whole.
+func raw(run *history.Detail) json.RawMessage {
+	size := len(run.Question) + len(run.Answer) + len(run.Reference) + len(run.Inputs) + len(run.SystemInputs) +
+		len(run.Outputs) + len(run.Messages) + len(run.Tools)
+	for _, n := range run.Nodes {
+		size += len(n.PromptTemplate) + len(n.PromptVariables) + len(n.Inputs) + len(n.Outputs) + len(n.Messages)
+		for _, c := range n.Chunks {
+			size += len(c.Text)
+		}
+	}
+	if size > maxShown/2 {
+		return nil
+	}
+	document, err := json.Marshal(run)
+	if err != nil {
+		return nil // a document is not JSON: it is shown by itself
+	}
+	return document
 }

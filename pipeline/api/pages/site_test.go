@@ -93,6 +93,9 @@ func (s *stored) register(p *Pages, mux *http.ServeMux) {
 	show("GET /history/run", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
 		return p.renderRun(w, r, &s.run)
 	})
+	show("GET /history/panel", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
+		return p.renderPanel(w, r, &s.runs.Runs[0], []history.Run{{RunID: "r2", AppVersion: "v2", StartedAt: noon}})
+	})
 	show("GET /compare", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
 		return p.renderCompare(w, r, parseCompare(r.URL.Query()), &s.apps[0], &s.compared)
 	})

@@ -1,11 +1,14 @@
 package pages
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -98,15 +101,9 @@ func newRunTable(r *http.Request, f filters, list []history.Run) runTable {
 		t.HasFile = t.HasFile || len(run.Files) > 0 || run.FilesOmitted > 0
 	}
 	for _, run := range list {
-		row := runRow{Run: run, Result: run.Answer, Took: duration(run.StartedAt, run.EndedAt), Cost: dollars(run.CostUSD)}
-		if row.Result == "" && run.Error != nil {
-			row.Result, row.Failed = run.Error.Message, true
-		}
+		row := newRunRow(&run)
 		if run.EndedAt != nil {
 			row.Bar = int(100 * max(0, run.EndedAt.Sub(run.StartedAt)) / slowest)
-		}
-		if run.Usage != nil {
-			row.Tokens = number(known(run.Usage.InputTokens) + known(run.Usage.OutputTokens))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -122,4 +119,50 @@ func newRunTable(r *http.Request, f filters, list []history.Run) runTable {
 		t.Sorts[name] = sortLink{address("/history", q), f.Sort == sort}
 	}
 	return t
+}
+
+func newRunRow(run *history.Run) runRow {
+	row := runRow{Run: *run, Result: run.Answer, Took: duration(run.StartedAt, run.EndedAt), Cost: dollars(run.CostUSD)}
+	if row.Result == "" && run.Error != nil {
+		row.Result, row.Failed = run.Error.Message, true
+	}
+	if run.Usage != nil {
+		row.Tokens = number(known(run.Usage.InputTokens) + known(run.Usage.OutputTokens))
+	}
+	return row
+}
+
+// panelPage is the run beside the table of runs.
+type panelPage struct {
+	runRow
+	Same []history.Run // of the same input, in other versions
+}
+
+// showPanel answers with a run for the panel beside the table.
+func (p *Pages) showPanel(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+	id := r.URL.Query().Get("id")
+	found, err := p.runs.Runs(r.Context(), history.Query{Workspace: c.Workspace, RunIDs: []string{id}, Limit: 1})
+	if err == nil && len(found.Runs) == 0 {
+		err = history.ErrNotFound
+	}
+	if errors.Is(err, history.ErrNotFound) {
+		return noRun(c.Workspace, id)
+	}
+	if err != nil {
+		return err
+	}
+	run := &found.Runs[0]
+	same, err := p.runs.SameInput(r.Context(), c.Workspace, run)
+	if err != nil {
+		return err
+	}
+	e := c.Entry(audit.Viewed, "page /history/panel")
+	e.RunID = run.RunID
+	p.cfg.Trail.Note(e)
+	return p.renderPanel(w, r, run, same)
+}
+
+func (p *Pages) renderPanel(w http.ResponseWriter, r *http.Request, run *history.Run, same []history.Run) error {
+	row := newRunRow(run)
+	return p.render(w, r, view{template: "panel.html", data: panelPage{runRow: row, Same: same}})
 }

@@ -2,9 +2,11 @@ package pages
 
 import (
 	"fmt"
+	"html/template"
 	"math"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,4 +149,16 @@ func purposeLabel(purpose string) string {
 		return "Fine-tuning"
 	}
 	return purpose
+}
+
+// linkSchemes are the schemes of files that a page links to: of the web and of object stores.
+var linkSchemes = []string{"http", "https", "s3", "s3a", "gs", "az", "abfs", "abfss", "wasbs", "oss", "r2"}
+
+// link returns the address of a file for a link, or "" where a link to it might do something else.
+func link(uri string) template.URL {
+	u, err := url.Parse(uri)
+	if err != nil || u.Host == "" || u.User != nil || !slices.Contains(linkSchemes, u.Scheme) {
+		return ""
+	}
+	return template.URL(u.String()) //nolint:gosec // its scheme is one of ours
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/history"
@@ -20,6 +21,7 @@ type lane struct {
 	Open     bool
 	Took     string
 	Offset   string // since the run's start
+	Numbers  string // tokens and cost
 }
 
 // Label is what people call the node.
@@ -44,8 +46,9 @@ func newTimeline(run *history.Detail) (t timeline) {
 	total := max(end.Sub(start), time.Millisecond)
 	at := func(x time.Time) int { return int(float64(x.Sub(start)) / float64(total) * timelineWidth) }
 	depths := depths(run.Nodes)
-	for _, n := range run.Nodes {
-		l := lane{NodeRun: n, Depth: min(maxDepth, depths[n.NodeRunID]), Offset: span(n.StartedAt.Sub(start))}
+	for _, n := range asTree(run.Nodes) {
+		l := lane{NodeRun: n, Numbers: nodeNumbers(&n),
+			Depth: min(maxDepth, depths[n.NodeRunID]), Offset: span(n.StartedAt.Sub(start))}
 		until := end
 		if n.EndedAt != nil {
 			until, l.Took = *n.EndedAt, span(n.EndedAt.Sub(n.StartedAt))
@@ -100,4 +103,63 @@ func depths(nodes []history.NodeRun) map[string]int {
 		all[n.NodeRunID] = depth
 	}
 	return all
+}
+
+// asTree returns the node runs with those of each parent right behind it, and else in their order.
+// The first of a circle of parents is as one without a parent.
+func asTree(nodes []history.NodeRun) []history.NodeRun {
+	place := make(map[string]int, len(nodes))
+	for i, n := range nodes {
+		place[n.NodeRunID] = i
+	}
+	children := map[int][]int{}
+	for i, n := range nodes {
+		if parent, here := place[n.ParentNodeRunID]; here {
+			children[parent] = append(children[parent], i)
+		}
+	}
+	list, done := make([]history.NodeRun, 0, len(nodes)), make([]bool, len(nodes))
+	var add func(i int)
+	add = func(i int) {
+		if !done[i] {
+			done[i] = true
+			list = append(list, nodes[i])
+			for _, child := range children[i] {
+				add(child)
+			}
+		}
+	}
+	for i, n := range nodes {
+		if _, here := place[n.ParentNodeRunID]; !here || inCircle(nodes, place, i) {
+			add(i)
+		}
+	}
+	return list
+}
+
+// inCircle reports whether a node run is its own parent, or that of its parents.
+func inCircle(nodes []history.NodeRun, place map[string]int, i int) bool {
+	at := i
+	for range nodes {
+		parent, here := place[nodes[at].ParentNodeRunID]
+		if !here {
+			return false
+		}
+		if at = parent; at == i {
+			return true
+		}
+	}
+	return false
+}
+
+// nodeNumbers are the tokens and the cost of a node run, as far as it has them.
+func nodeNumbers(n *history.NodeRun) string {
+	var parts []string
+	if n.Usage != nil {
+		parts = append(parts, plural(known(n.Usage.InputTokens)+known(n.Usage.OutputTokens), "token", "tokens"))
+	}
+	if n.CostUSD != nil {
+		parts = append(parts, dollars(n.CostUSD))
+	}
+	return strings.Join(parts, " · ")
 }
