@@ -52,7 +52,7 @@ func keysAndThePanel(t *testing.T, p *pagesUnderTest) {
 	b.press("\u001b")
 	b.wait(`!document.querySelector('[data-testid=export-dialog]').open`)
 	b.wait(panelOf + ` === 'v3-017'`)
-	b.press("\u001b")
+	b.click("[data-close-panel]")
 	b.wait(`document.querySelector('#panel').hidden`)
 	b.press("/")
 	b.wait(`document.activeElement.dataset.testid === 'filter-text'`)
