@@ -73,7 +73,7 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 	if err := selection.Resolve(ctx, reader, p, size); err != nil {
 		return err
 	}
-	if d.Rows, err = reader.Int(ctx, selection.New(r, p.Bounded()).Count(math.MaxInt64)); err != nil {
+	if d.Rows, err = selection.CountRows(ctx, reader, p, math.MaxInt64); err != nil {
 		return err
 	}
 	unknown, err := selection.UnknownNames(ctx, reader, r, d.Rows)
@@ -103,7 +103,7 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 	if err != nil {
 		return err
 	}
-	chosen := selection.New(r, p.Bounded())
+	chosen := selection.Of(p)
 	write := func(row *record.Row) error {
 		d.Read++
 		if err := stream.Row(row); err != nil {
@@ -111,9 +111,14 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 		}
 		return nil
 	}
-	rows := func(ctx context.Context, fn func(*record.Row) error) error {
-		_, err := selection.ReadRows(ctx, reader.Client, reader.LimitedRows(chosen.Rows()), fn)
+	keys, err := dsn.Dial(ctx) // rows and their feedback are read at the same time
+	if err != nil {
 		return err
+	}
+	defer keys.Close()
+	rows := func(ctx context.Context, fn func(*record.Row) error) error {
+		window := selection.WindowReader{Keys: keys, Runs: reader.Client, Settings: reader.Settings()}
+		return window.ReadSelection(ctx, chosen, fn)
 	}
 	nodes := chosen.NodeRuns()
 	if nodes.SQL == "" {

@@ -133,7 +133,7 @@ func (a *attempt) read(ctx context.Context) error {
 	var nodes selection.RowQuery
 	rows := a.selectionReader(settings)
 	if a.plan.Snapshot == "" {
-		nodes = selection.New(a.plan.Request, a.plan.Bounded()).NodeRuns()
+		nodes = selection.Of(a.plan).NodeRuns()
 	} else {
 		nodes, rows = a.snapshotRange().NodeRuns(), a.snapshotReader(settings)
 	}
@@ -154,11 +154,9 @@ func (a *attempt) queryID() string { return fmt.Sprintf("%s/%d/%s", a.plan.ID, a
 // selectionReader reads the selection itself.
 func (a *attempt) selectionReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*record.Row) error) error {
-		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
-			query := selection.New(a.plan.Request, a.plan.Bounded()).Rows()
-			query.ID, query.Settings = a.queryID(), settings
+		return a.withWindow(ctx, settings, func(window *selection.WindowReader) error {
 			end := a.stage.dsn.Timer().Start(queryRows)
-			_, err := selection.ReadRows(ctx, client, query, fn)
+			err := window.ReadSelection(ctx, selection.Of(a.plan), fn)
 			end(ofClickHouse(err))
 			return err
 		})
@@ -168,19 +166,26 @@ func (a *attempt) selectionReader(settings []ch.Setting) reader {
 // snapshotReader reads the window from the snapshot, and checks it against the plan.
 func (a *attempt) snapshotReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*record.Row) error) error {
-		return stage.WithClickHouse(ctx, a.stage.dsn, func(client *ch.Client) error {
-			return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
-				snapshot := &selection.SnapshotReader{Keys: keys, Runs: client, ID: a.queryID(), Settings: settings}
-				end := a.stage.dsn.Timer().Start(querySnapshot)
-				found, err := snapshot.Read(ctx, a.snapshotRange(), fn)
-				end(ofClickHouse(err))
-				if err != nil {
-					return err
-				}
-				return a.reconcile(ctx, keys, found, settings)
-			})
+		return a.withWindow(ctx, settings, func(window *selection.WindowReader) error {
+			end := a.stage.dsn.Timer().Start(querySnapshot)
+			found, err := window.ReadSnapshot(ctx, a.snapshotRange(), fn)
+			end(ofClickHouse(err))
+			if err != nil {
+				return err
+			}
+			return a.reconcile(ctx, window.Keys, found, settings)
 		})
 	}
+}
+
+// withWindow calls do with a reader of the window, which has connections of its own.
+func (a *attempt) withWindow(ctx context.Context, settings []ch.Setting,
+	do func(*selection.WindowReader) error) error {
+	return stage.WithClickHouse(ctx, a.stage.dsn, func(runs *ch.Client) error {
+		return stage.WithClickHouse(ctx, a.stage.dsn, func(keys *ch.Client) error {
+			return do(&selection.WindowReader{Keys: keys, Runs: runs, ID: a.queryID(), Settings: settings})
+		})
+	})
 }
 
 func (a *attempt) snapshotRange() *selection.SnapshotRange {

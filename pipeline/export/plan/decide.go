@@ -160,7 +160,7 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, 
 	}
 	var n int64
 	err = timer.Time(queryCount, func() (err error) {
-		n, err = r.Int(ctx, selection.New(p.Request, p.Bounded()).Count(max(size, maxExactCount)+1))
+		n, err = selection.CountRows(ctx, r, p, max(size, maxExactCount)+1)
 		return err
 	})
 	if err != nil {

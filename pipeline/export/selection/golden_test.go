@@ -96,6 +96,11 @@ func goldens() map[string]*clickhousetest.Golden {
 	n := shapes["nodes"]
 	n.ID, n.Source, n.AppID = r.ID, r.Source, r.AppID
 	other.Add("newest node run", Newest(&n, export.Selection{}, 100))
+	bounded := export.Plan{Request: &r, Selection: export.Selection{Limit: 1000}, Since: goldenDay}
+	other.Add("keys of a limit since a time", Of(&bounded).keysQuery())
+	other.Add("runs of a limit since a time", Of(&bounded).runsQuery())
+	bounded.Selection.Limit = 0
+	other.Add("oldest run", Of(&bounded).oldest(1000))
 	other.Add("variables", New(&n, export.Selection{Limit: 1000}).Variables())
 	other.Add("newest runs", newestRuns(&r))
 	n.Filters = filterShapes()["filters"]
@@ -111,7 +116,12 @@ func goldens() map[string]*clickhousetest.Golden {
 func selectionGolden(r export.Request, bounds export.Selection) *clickhousetest.Golden {
 	g := &clickhousetest.Golden{}
 	s := New(&r, bounds)
-	g.Add("rows", s.Rows().Query)
+	if s.wide() {
+		g.Add("rows", s.wideRows())
+	} else {
+		g.Add("keys", s.keysQuery())
+		g.Add("runs", s.runsQuery())
+	}
 	g.Add("node runs", s.NodeRuns().Query)
 	g.Add("count", s.Count(5000))
 	g.Add("insert snapshot", s.InsertSnapshot("snapshot-1", 10))

@@ -113,9 +113,8 @@ func TestFeedbackIsMergedFieldByField(t *testing.T) {
 // told reads the feedback of a selection's rows, by a direct read and from windows of a snapshot.
 func (h *history) told(r export.Request) (list []string) {
 	h.t.Helper()
-	query := selection.New(&r, r.Selection).Rows()
-	query.Settings = selection.ReadSettings("test", time.Minute, 0)
-	if _, err := selection.ReadRows(h.t.Context(), h.dial(), query, func(row *record.Row) error {
+	chosen := selection.New(&r, r.Selection)
+	if err := h.reader().ReadSelection(h.t.Context(), chosen, func(row *record.Row) error {
 		list = append(list, told(row))
 		return nil
 	}); err != nil {
@@ -129,7 +128,7 @@ func (h *history) told(r export.Request) (list []string) {
 			part.To = windows[i+1].From
 		}
 		read := func(ctx context.Context) error {
-			_, err := h.reader().Read(ctx, &part, func(row *record.Row) error {
+			_, err := h.reader().ReadSnapshot(ctx, &part, func(row *record.Row) error {
 				frozen = append(frozen, told(row))
 				return nil
 			})

@@ -16,7 +16,7 @@ import (
 // Some targets need the node runs of each run. They come from a query of their own, in the order of
 // the runs, and are given to them as they pass: a join would sort rows that have all of them.
 
-// NodeRuns is the query for [WithNodes] beside [Selection.Rows]; its SQL is "" where the rows need
+// NodeRuns is the query for [WithNodes] beside [WindowReader.ReadSelection]; its SQL is "" where the rows need
 // no node runs.
 func (q *Selection) NodeRuns() RowQuery {
 	if !q.readsNodes() {
@@ -28,7 +28,7 @@ func (q *Selection) NodeRuns() RowQuery {
 	return q.nodeRuns("SELECT '' AS group_key, started_at, run_id FROM (" + q.keys() + ")")
 }
 
-// NodeRuns is the query for [WithNodes] beside [SnapshotReader.Read], see [Selection.NodeRuns].
+// NodeRuns is the query for [WithNodes] beside [WindowReader.ReadSnapshot], see [Selection.NodeRuns].
 func (r *SnapshotRange) NodeRuns() RowQuery {
 	q := r.shape()
 	if !q.readsNodes() {

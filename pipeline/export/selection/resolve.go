@@ -32,8 +32,13 @@ type Reader struct {
 
 // Limited returns the query with the settings of a plan: it reads only, and until Reader.Until.
 func (r *Reader) Limited(query clickhouse.Query) clickhouse.Query {
-	query.Settings = ReadSettings(r.Comment, r.Left(queryLimit), r.BlockRows)
+	query.Settings = r.Settings()
 	return query
+}
+
+// Settings returns the settings of the queries of a plan.
+func (r *Reader) Settings() []ch.Setting {
+	return ReadSettings(r.Comment, r.Left(queryLimit), r.BlockRows)
 }
 
 // Left returns how long a query may take: limit, or less where Until comes before.
@@ -119,9 +124,17 @@ func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 	return nil
 }
 
+// CountRows returns how many rows the plan selects that [Resolve] has fixed, but at most bound.
+func CountRows(ctx context.Context, r *Reader, p *export.Plan, bound int64) (int64, error) {
+	if !p.Since.IsZero() { // as many rows as the limit, and more, have started since
+		return min(p.Selection.Limit, bound), nil
+	}
+	return r.Int(ctx, Of(p).Count(bound))
+}
+
 // resolveSince finds a time since which all requested rows of a small limit have started. The
 // reader then skips older rows: with FINAL, ClickHouse cannot start at the end of the table. It
-// looks for an eighth more rows than requested, since the selection changes until it is read. The
+// takes an eighth more rows than requested, since the selection changes until it is read. The
 // limit of several nodes is one of each, which can be older than any such time.
 func resolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	limit, window := p.Selection.Limit, p.Selection.Window
@@ -137,12 +150,12 @@ func resolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) er
 		}
 		bounded := *p
 		bounded.Since, bounded.Selection.Limit = time.UnixMilli(since).UTC(), 0
-		n, err := r.Int(ctx, New(p.Request, bounded.Bounded()).Count(enough))
+		oldest, err := r.Int(ctx, Of(&bounded).oldest(enough))
 		if err != nil {
 			return err
 		}
-		if n >= enough {
-			p.Since = bounded.Since
+		if oldest != 0 {
+			p.Since = time.UnixMilli(oldest).UTC()
 			return nil
 		}
 	}

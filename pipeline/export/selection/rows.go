@@ -15,23 +15,22 @@ type RowQuery struct {
 	reader func() *rowReader // reads what the query selects; nil: [RowColumns]
 }
 
-// Rows is the query for [ReadRows]: the selected rows, ordered by their group, if they are grouped,
-// and then by started_at, run_id and node_run_id.
-func (q *Selection) Rows() RowQuery {
-	if q.wide() {
-		return q.wideRows()
-	}
+// keysQuery selects the keys and the feedback of the selected runs, in the order of their table.
+func (q *Selection) keysQuery() clickhouse.Query {
+	return q.bind.Query("SELECT\n" + selectList(q.newKeyReader().fields, "", "") +
+		"\nFROM (SELECT s.started_at AS started_at, s.run_id AS run_id, " + q.feedbackList() + "\n" +
+		q.fromWithFeedback(keyColumns, q.related()) + ")\nORDER BY started_at, run_id")
+}
+
+// runsQuery selects the runs whose keys [Selection.keysQuery] selects, in the same order. It may select
+// others too: [merge] leaves them out.
+func (q *Selection) runsQuery() clickhouse.Query {
 	conditions := slices.Clone(q.rowConditions)
-	related := q.related()
-	if q.limit > 0 || q.feedbackConditions != nil {
-		related = "run_id IN (SELECT run_id FROM (" + q.keys() + "))"
+	if q.feedbackConditions != nil || q.limit > 0 && !q.since {
 		conditions = append(conditions, "(started_at, run_id) IN ("+q.keys()+")")
 	}
-	reader := func() *rowReader { return newRunReader(q.split, q.feedbackFields) }
-	return RowQuery{q.bind.Query("SELECT\n" + selectList(reader().fields, "r.", "f.") +
-		"\nFROM (SELECT * FROM " + latest("runs") + and(conditions) + ") AS r\n" +
-		"LEFT ANY JOIN (" + q.runFeedback(related) + ") AS f ON r.run_id = f.run_id\n" +
-		"ORDER BY r.started_at, r.run_id"), reader}
+	return q.bind.Query("SELECT\n" + selectList(newRunReader(q.split, nil).fields, "", "") +
+		"\nFROM " + latest("runs") + and(conditions) + "\nORDER BY started_at, run_id")
 }
 
 // keyColumns are the columns that keys and ingested_at windows need.

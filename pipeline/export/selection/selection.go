@@ -1,11 +1,11 @@
 // Package selection selects and reads the source rows of an export.
 //
 //	selection.go     a request's selection: its conditions, and how many rows it has
-//	rows.go          the selected rows with their feedback
+//	rows.go          the selected rows, and their keys with their feedback
 //	wide.go          grouped runs, and node runs with the run around them
 //	nodes.go         the node runs that some targets need beside each run
 //	snapshot.go      freezing a selection, cutting it into windows, and dropping it
-//	snapshotread.go  reading a part of a snapshot
+//	windowread.go    reading a window: a selection, or a part of a snapshot
 //	read.go          streaming the rows of a query from ClickHouse
 //	rowreader.go     columns of a block, and the fields of a row that they fill
 //	judgements.go    the column of packed judgements
@@ -31,8 +31,8 @@ import (
 // Its queries read FINAL, see latest. They filter in WHERE and never in PREWHERE, which ClickHouse evaluates
 // before FINAL, on superseded rows. No value of a request is part of their text (invariant 9).
 //
-// The rows are read in one of two ways. Ungrouped runs come in the order of their table, joined
-// with their feedback or merged with the feedback of a snapshot. All other rows are wide, see
+// The rows are read in one of two ways. Ungrouped runs come in the order of their table, and are merged
+// with their feedback, which comes in the same order. All other rows are wide, see
 // wide.go.
 type Selection struct {
 	bind  clickhouse.Binder
@@ -41,6 +41,7 @@ type Selection struct {
 	split bool // the rows need the input group of their run
 
 	limit     int64 // select the most recent rows, so many, or of several nodes so many each; 0: all
+	since     bool  // the limit has a time since which hardly more rows have started
 	limitRuns int64 // select the node runs of the most recent runs, so many; 0: of all
 
 	rowConditions      []string // on a run or node run by itself
@@ -49,6 +50,13 @@ type Selection struct {
 	joinsRun           bool     // whether conditions on node runs refer to r
 
 	arrived string // with a window by ingested_at: selects the runs of which a part was stored in it
+}
+
+// Of returns the selection of a plan that [Resolve] has fixed.
+func Of(p *export.Plan) *Selection {
+	q := New(p.Request, p.Bounded())
+	q.since = !p.Since.IsZero()
+	return q
 }
 
 // New returns the selection of a request within bounds, which are the request's own or those that a
@@ -207,6 +215,15 @@ func Newest(r *export.Request, bounds export.Selection, k int64) clickhouse.Quer
 		"    SELECT started_at FROM " + q.table() + " WHERE NOT superseded AND " +
 		and(q.rowConditions) + " ORDER BY started_at DESC LIMIT " +
 		number + "\n)")
+}
+
+// oldest is the query for [clickhouse.ReadInt]: when the n-th newest of the rows started, in
+// milliseconds since 1970, or 0 if there are fewer rows. The selection has no limit.
+func (q *Selection) oldest(n int64) clickhouse.Query {
+	number := q.bind.Count("n", n)
+	return q.bind.Query("SELECT toString(if(count() = " + number +
+		", min(toUnixTimestamp64Milli(started_at)), 0)) FROM (SELECT s.started_at AS started_at " +
+		q.from(keyColumns, "", len(q.feedbackConditions) > 0) + "\nORDER BY s.started_at DESC LIMIT " + number + ")")
 }
 
 // FoundRuns is the query for [clickhouse.ReadTexts]: those of the request's run_ids that the app

@@ -89,9 +89,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 		h.t.Fatal(err)
 	}
 	defer client.Close()
-	query := chosen.Rows()
-	query.Settings = selection.ReadSettings("test", time.Minute, 0)
-	if _, err := selection.ReadRows(h.t.Context(), client, query, func(row *record.Row) error {
+	if err := h.reader().ReadSelection(h.t.Context(), chosen, func(row *record.Row) error {
 		list = append(list, describe(row))
 		return nil
 	}); err != nil {
@@ -312,7 +310,7 @@ func TestNoSelectionRunsWithoutItsWorkspaceAsAParameter(t *testing.T) {
 	t.Parallel()
 	r := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Filters: export.Filters{Rating: "thumbsUp"}}
 	s := selection.New(r, export.Selection{Limit: 7})
-	for _, query := range []clickhouse.Query{s.Rows().Query, s.Count(1)} {
+	for _, query := range append(s.Queries(), s.Count(1)) {
 		reads := strings.Count(query.SQL, "FROM runs") + strings.Count(query.SQL, "FROM feedback")
 		if bound := strings.Count(query.SQL, "workspace_id = {workspace:String}"); bound != reads || reads == 0 {
 			t.Errorf("%d reads, %d bound to the workspace:\n%s", reads, bound, query.SQL)

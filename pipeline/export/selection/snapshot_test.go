@@ -60,9 +60,9 @@ func (h *history) dial() *ch.Client {
 }
 
 // reader returns a reader of snapshots, with connections of its own.
-func (h *history) reader() *selection.SnapshotReader {
+func (h *history) reader() *selection.WindowReader {
 	h.t.Helper()
-	return &selection.SnapshotReader{Keys: h.dial(), Runs: h.dial(), Settings: selection.ReadSettings("test", time.Minute,
+	return &selection.WindowReader{Keys: h.dial(), Runs: h.dial(), Settings: selection.ReadSettings("test", time.Minute,
 		0)}
 }
 
@@ -72,14 +72,14 @@ func (h *history) readSnapshot(r selection.SnapshotRange) (list []string, found 
 	return h.readWith(h.reader(), r)
 }
 
-func (h *history) readWith(reader *selection.SnapshotReader, r selection.SnapshotRange) (list []string,
+func (h *history) readWith(reader *selection.WindowReader, r selection.SnapshotRange) (list []string,
 	found selection.SnapshotRows) {
 	h.t.Helper()
 	if r.Request == nil {
 		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
 	}
 	reader.ID = "test-" + fmt.Sprint(rand.Uint64()) // ClickHouse may not have ended the query before
-	found, err := reader.Read(h.t.Context(), &r, func(row *record.Row) error {
+	found, err := reader.ReadSnapshot(h.t.Context(), &r, func(row *record.Row) error {
 		list = append(list, describe(row))
 		return nil
 	})

@@ -23,10 +23,10 @@ import (
 // 16 MiB each, and pass through no window.
 
 // wideRows selects the wide rows, ordered.
-func (q *Selection) wideRows() RowQuery {
+func (q *Selection) wideRows() clickhouse.Query {
 	rows := q.wideFrom(q.related(), q.limit > 0 || q.feedbackConditions != nil || q.joinsRun)
-	return RowQuery{q.bind.Query("SELECT\n" + selectList(q.newWideReader().fields, "", "") + "\nFROM (" + rows +
-		")\nORDER BY " + snapshotOrder), q.newWideReader}
+	return q.bind.Query("SELECT\n" + selectList(q.newWideReader().fields, "", "") + "\nFROM (" + rows +
+		")\nORDER BY " + snapshotOrder)
 }
 
 // insertWideSnapshot freezes the wide rows. Snapshot is the expression of its id.

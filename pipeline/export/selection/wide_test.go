@@ -71,10 +71,7 @@ func (h *history) direct(r export.Request) (rows []kept) {
 	h.t.Helper()
 	chosen := selection.New(&r, r.Selection)
 	rows = h.read(chosen.NodeRuns(), func(ctx context.Context, fn func(*record.Row) error) error {
-		query := chosen.Rows()
-		query.Settings = selection.ReadSettings("test", time.Minute, 0)
-		_, err := selection.ReadRows(ctx, h.dial(), query, fn)
-		return err
+		return h.reader().ReadSelection(ctx, chosen, fn)
 	})
 	query := chosen.Count(1e6)
 	query.Settings = selection.ReadSettings("test", time.Minute, 0)
@@ -118,7 +115,7 @@ func (h *history) ofWindows(id string, r export.Request, windows []export.Planne
 		}
 		got := h.read(part.NodeRuns(), func(ctx context.Context, fn func(*record.Row) error) error {
 			reader.ID = fmt.Sprint(id, i, rand.Uint64())
-			found, err := reader.Read(ctx, &part, fn)
+			found, err := reader.ReadSnapshot(ctx, &part, fn)
 			if found.Rows != windows[i].Rows {
 				h.t.Errorf("window %d of %d has %d rows, not %d", i, len(windows), found.Rows, windows[i].Rows)
 			}
