@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/telemetry"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -29,6 +30,7 @@ type ops struct {
 	pprof      bool   // whether profiles are served
 	readiness  readiness
 	sample     bool // whether the pages may load sample data
+	stopTraces func(context.Context)
 }
 
 // newOps listens on MILLRACE_OPS_ADDR. Role is that of the process, for its metrics.
@@ -44,8 +46,13 @@ func newOps(a *app.App, role string) (*ops, error) {
 		listener.Close()
 		return nil, err
 	}
+	stopTraces, err := telemetry.Setup(context.Background(), role, version(), a.Log)
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
 	o := &ops{registry: prometheus.NewRegistry(), listener: serving, scheme: scheme, pprof: pprof,
-		readiness: readiness{log: a.Log}}
+		readiness: readiness{log: a.Log}, stopTraces: stopTraces}
 	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newBuildInfo(role))
 	o.clickhouse = clickhouse.NewMetrics(o.registry)
@@ -68,10 +75,19 @@ func newBuildInfo(role string) prometheus.Collector {
 
 func (o *ops) url() string { return o.scheme + "://" + o.listener.Addr().String() }
 
-// run serves until ctx is done.
+// lastSpans is how long a process that ends may take to send its last spans.
+const lastSpans = 3 * time.Second
+
+// run serves until ctx is done, and then sends the last spans.
 func (o *ops) run(ctx context.Context) error {
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSpans)
+		defer cancel()
+		o.stopTraces(ctx)
+	}()
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{Registry: o.registry}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{Registry: o.registry,
+		EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", o.readyz)
 	if o.pprof {

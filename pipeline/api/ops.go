@@ -96,7 +96,8 @@ func (a *API) route(r *http.Request) string {
 func (a *API) registerOps() {
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	a.mux.HandleFunc("GET /readyz", a.readyz)
-	a.mux.Handle("GET /metrics", promhttp.HandlerFor(a.cfg.Registry, promhttp.HandlerOpts{Registry: a.cfg.Registry}))
+	a.mux.Handle("GET /metrics", promhttp.HandlerFor(a.cfg.Registry, promhttp.HandlerOpts{Registry: a.cfg.Registry,
+		EnableOpenMetrics: true}))
 }
 
 func (a *API) readyz(w http.ResponseWriter, r *http.Request) {

@@ -60,7 +60,7 @@ func ofExport(id export.ID, limit int) clickhouse.Query {
 
 // OfExport returns the newest entries about an export, the newest first.
 func (s Stored) OfExport(ctx context.Context, id export.ID, limit int) (entries []Entry, err error) {
-	end := s.Timer.Start(Query)
+	end := s.Timer.Start(ctx, Query)
 	defer func() { end(err) }()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

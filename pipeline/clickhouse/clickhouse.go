@@ -78,7 +78,7 @@ func (d *DSN) open(database string) (driver.Conn, error) {
 // connection is not safe for concurrent use. After an error that is not the server's answer, it
 // cannot be used again.
 func (d *DSN) Dial(ctx context.Context) (client *ch.Client, err error) {
-	err = d.Timer().Time(queryConnect, func() error {
+	err = d.Timer().Time(ctx, queryConnect, func() error {
 		client, err = d.dial(ctx)
 		return err
 	})

@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/millrace/millrace/pipeline/telemetry"
 )
 
 // Metrics are the metrics of the queries of a process.
@@ -67,13 +71,17 @@ func (t *Timer) Init(queries ...string) {
 	}
 }
 
-// Start begins to measure a query. Call end with the error of the query.
-func (t *Timer) Start(query string) (end func(error)) {
+// Start begins to measure a query, and its span. Call end with the error of the query.
+func (t *Timer) Start(ctx context.Context, query string) (end func(error)) {
 	if t == nil {
 		return func(error) {}
 	}
+	ctx, endSpan := telemetry.StartPart(ctx, "clickhouse "+query, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("db.system.name", "clickhouse"),
+			attribute.String("db.query.summary", query), attribute.String("millrace.stage", t.stage)))
 	began := time.Now()
 	return func(err error) {
+		defer endSpan(err)
 		outcome := outcomeOK
 		switch {
 		case errors.Is(err, context.Canceled):
@@ -81,13 +89,13 @@ func (t *Timer) Start(query string) (end func(error)) {
 		case err != nil:
 			outcome = outcomeError
 		}
-		t.metrics.seconds.WithLabelValues(t.stage, query, outcome).Observe(time.Since(began).Seconds())
+		telemetry.Observe(ctx, t.metrics.seconds.WithLabelValues(t.stage, query, outcome), time.Since(began).Seconds())
 	}
 }
 
 // Time runs f as a query of the name.
-func (t *Timer) Time(query string, f func() error) error {
-	end := t.Start(query)
+func (t *Timer) Time(ctx context.Context, query string, f func() error) error {
+	end := t.Start(ctx, query)
 	err := f()
 	end(err)
 	return err

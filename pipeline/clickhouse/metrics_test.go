@@ -25,11 +25,11 @@ func TestATimerCountsTheQueriesOfAStageByOutcome(t *testing.T) {
 	seal.Init("drop")
 	errQuery := errors.New("query failed")
 	for _, err := range []error{nil, nil, errQuery, fmt.Errorf("query: %w", context.Canceled), context.DeadlineExceeded} {
-		if got := plan.Time("count", func() error { return err }); got != err { //nolint:errorlint // it is the same
+		if got := plan.Time(t.Context(), "count", func() error { return err }); got != err { //nolint:errorlint // it is the same
 			t.Errorf("the query returned %v, and Time %v", err, got)
 		}
 	}
-	seal.Start("drop")(nil)
+	seal.Start(t.Context(), "drop")(nil)
 	if _, err := ofPlan.Dial(t.Context()); err == nil {
 		t.Error("connected to nobody")
 	}
@@ -71,7 +71,7 @@ func TestWithoutMetricsATimerOnlyRunsTheQuery(t *testing.T) {
 	errQuery := errors.New("query failed")
 	timer := (*clickhouse.DSN)(nil).Timer()
 	timer.Init("count")
-	if err := timer.Time("count", func() error { return errQuery }); !errors.Is(err, errQuery) {
+	if err := timer.Time(t.Context(), "count", func() error { return errQuery }); !errors.Is(err, errQuery) {
 		t.Error(err)
 	}
 }

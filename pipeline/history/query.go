@@ -157,7 +157,7 @@ func (r *reading) each(ctx context.Context, sql string, scan func(rows driver.Ro
 	query.Settings = append(settings(left), more...)
 	limited, cancel := context.WithDeadline(ctx, r.deadline.Add(grace))
 	defer cancel()
-	err := r.timer.Time(r.name, func() error { return r.stream(query.Context(noDeadline{limited}), sql, scan) })
+	err := r.timer.Time(ctx, r.name, func() error { return r.stream(query.Context(noDeadline{limited}), sql, scan) })
 	switch code := clickhouse.Code(err); {
 	case err == nil:
 		return nil

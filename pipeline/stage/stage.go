@@ -13,6 +13,7 @@
 //
 //	stage.go        Stage and its slots; Config, Handler
 //	worker.go       a session: polling, working, transactions, lost partitions
+//	trace.go        the span of the work on a record
 //	decode.go       Decode: the data of an event of one type
 //	clickhouse.go   WithClickHouse: a connection whose errors Retrier understands
 //	metrics.go      the metrics
@@ -32,6 +33,7 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/rights"
+	"github.com/millrace/millrace/pipeline/telemetry"
 )
 
 // Handler does a stage's work for one record and returns the resulting records, which may be none.
@@ -57,6 +59,9 @@ type Config struct {
 	// HandlerBegins means that the handler calls Begin when its work on a record begins: it may
 	// wait, or skip records, before.
 	HandlerBegins bool
+	// OwnTraces means that the work on each record has a trace of its own, linked to that of the record.
+	// Otherwise it is part of the record's trace.
+	OwnTraces bool
 	// Failpoint is nil outside of tests. A stage calls it at the points where it must survive a
 	// crash, and an error stops the stage there, as a crash would.
 	Failpoint func(name string) error
@@ -219,11 +224,29 @@ func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	return nil
 }
 
-// Begin counts the beginning of work on a record. The returned function ends it.
-func (s *Stage) Begin(r *kgo.Record) (end func()) {
-	s.shared.Wait.Observe(time.Since(r.Timestamp).Seconds())
+// handle calls the handler, and begins the work unless the handler does.
+func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
+	if s.cfg.HandlerBegins {
+		return s.work(ctx, r)
+	}
+	ctx, end := s.Begin(ctx, r)
+	out, err := s.work(ctx, r)
+	end(err)
+	return out, err
+}
+
+// Begin counts the beginning of work on a record, and begins its span. Work under the returned context,
+// and call end with the error of the work.
+func (s *Stage) Begin(ctx context.Context, r *kgo.Record) (working context.Context, end func(error)) {
+	working, endSpan := s.trace(ctx, r)
+	telemetry.Observe(working, s.shared.Wait, time.Since(r.Timestamp).Seconds())
 	s.shared.InFlight.Inc()
-	return s.shared.InFlight.Dec
+	began := time.Now()
+	return working, func(err error) {
+		s.shared.InFlight.Dec()
+		telemetry.Observe(working, s.metrics.seconds, time.Since(began).Seconds())
+		endSpan(err)
+	}
 }
 
 // deadLetterTopic returns the name of the topic of refused records.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -95,12 +94,10 @@ func (w *worker) takeStale() bool {
 // workOn works on a record and commits the results with its offset.
 func (w *worker) workOn(ctx context.Context, r *kgo.Record) error {
 	s := w.stage
-	began := time.Now()
 	out, outcome, err := w.work(ctx, r)
 	if errors.Is(err, ErrSkip) {
 		return w.stepOver(ctx)
 	}
-	s.metrics.seconds.Observe(time.Since(began).Seconds())
 	switch {
 	case ctx.Err() != nil:
 		return nil
@@ -147,16 +144,13 @@ func (w *worker) work(ctx context.Context, r *kgo.Record) (out []*kgo.Record, ou
 		w.mu.Unlock()
 	}()
 
-	if !w.stage.cfg.HandlerBegins {
-		defer w.stage.Begin(r)()
-	}
-	out, err = w.stage.work(working, r)
+	out, err = w.stage.handle(working, r)
 	if cause := context.Cause(working); cause != nil {
 		return nil, "", cause
 	}
 	var refusal *strictjson.Refusal
 	if errors.As(err, &refusal) {
-		w.stage.log.Warn("record refused", "record", kafka.Position(r), "code", string(refusal.Code))
+		w.stage.log.WarnContext(working, "record refused", "record", kafka.Position(r), "code", string(refusal.Code))
 		w.refused = string(refusal.Code)
 		return []*kgo.Record{event.DeadLetter(w.stage.deadLetterTopic(), w.stage.cfg.Name, r, refusal)}, deadLetter, nil
 	}
@@ -175,23 +169,6 @@ func (w *worker) stepOver(ctx context.Context) error {
 	}
 	_, err := w.commit(ctx, nil)
 	return err
-}
-
-// carryTrace copies the trace context of a record to the resulting records that have none.
-func carryTrace(r *kgo.Record, out []*kgo.Record) {
-	const key = "traceparent"
-	index := func(r *kgo.Record) int {
-		return slices.IndexFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == key })
-	}
-	i := index(r)
-	if i < 0 {
-		return
-	}
-	for _, o := range out {
-		if index(o) < 0 {
-			o.Headers = append(o.Headers, r.Headers[i])
-		}
-	}
 }
 
 // produce sends the records and commits the polled offsets, in one transaction. An error means that

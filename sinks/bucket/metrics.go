@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/millrace/millrace/pipeline/telemetry"
 )
 
 // Metrics are the metrics of the object store of a process.
@@ -63,20 +66,32 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 // Measured returns the bucket with metrics. Both have the same store: close one of them.
 func (b *Bucket) Measured(m *Metrics) *Bucket { return &Bucket{measured{b.store, m}} }
 
-func (m *Metrics) observe(operation string, began time.Time, err error) {
-	outcome := outcomeOK
+// start begins to measure an operation, and its span. Call end with the error of the operation.
+func (m *Metrics) start(ctx context.Context, operation string) (end func(error)) {
+	ctx, endSpan := telemetry.StartPart(ctx, "bucket "+operation, trace.WithSpanKind(trace.SpanKindClient))
+	began := time.Now()
+	return func(err error) {
+		if errors.Is(err, ErrExists) || errors.Is(err, ErrNotFound) {
+			endSpan(nil)
+		} else {
+			endSpan(err)
+		}
+		telemetry.Observe(ctx, m.seconds.WithLabelValues(operation, outcomeOf(err)), time.Since(began).Seconds())
+	}
+}
+
+func outcomeOf(err error) string {
 	switch {
 	case err == nil:
+		return outcomeOK
 	case errors.Is(err, ErrExists):
-		outcome = outcomeExists
+		return outcomeExists
 	case errors.Is(err, ErrNotFound):
-		outcome = outcomeNotFound
+		return outcomeNotFound
 	case errors.Is(err, context.Canceled):
-		outcome = outcomeCancelled
-	default:
-		outcome = outcomeError
+		return outcomeCancelled
 	}
-	m.seconds.WithLabelValues(operation, outcome).Observe(time.Since(began).Seconds())
+	return outcomeError
 }
 
 // measured is a store whose operations are measured.
@@ -86,9 +101,9 @@ type measured struct {
 }
 
 func (s measured) create(ctx context.Context, key string, body []byte) error {
-	began := time.Now()
+	end := s.metrics.start(ctx, opCreate)
 	err := s.store.create(ctx, key, body)
-	s.metrics.observe(opCreate, began, err)
+	end(err)
 	if err == nil {
 		s.metrics.bytes.WithLabelValues(opCreate).Add(float64(len(body)))
 	}
@@ -96,26 +111,26 @@ func (s measured) create(ctx context.Context, key string, body []byte) error {
 }
 
 func (s measured) newUpload(ctx context.Context, key string) (upload, error) {
-	began := time.Now()
+	end := s.metrics.start(ctx, opUpload)
 	u, err := s.store.newUpload(ctx, key)
 	if err != nil {
-		s.metrics.observe(opUpload, began, err)
+		end(err)
 		return nil, err
 	}
-	return &measuredUpload{upload: u, metrics: s.metrics, began: began}, nil
+	return &measuredUpload{upload: u, metrics: s.metrics, done: end}, nil
 }
 
 func (s measured) sync(ctx context.Context, keys []string) error {
-	began := time.Now()
+	end := s.metrics.start(ctx, opSync)
 	err := s.store.sync(ctx, keys)
-	s.metrics.observe(opSync, began, err)
+	end(err)
 	return err
 }
 
 func (s measured) open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, int64, error) {
-	began := time.Now()
+	end := s.metrics.start(ctx, opRead)
 	r, size, err := s.store.open(ctx, key, offset, length)
-	s.metrics.observe(opRead, began, err)
+	end(err)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -123,23 +138,23 @@ func (s measured) open(ctx context.Context, key string, offset, length int64) (i
 }
 
 func (s measured) list(ctx context.Context, prefix string) ([]Object, error) {
-	began := time.Now()
+	end := s.metrics.start(ctx, opList)
 	objects, err := s.store.list(ctx, prefix)
-	s.metrics.observe(opList, began, err)
+	end(err)
 	return objects, err
 }
 
 func (s measured) delete(ctx context.Context, key string) error {
-	began := time.Now()
+	end := s.metrics.start(ctx, opDelete)
 	err := s.store.delete(ctx, key)
-	s.metrics.observe(opDelete, began, err)
+	end(err)
 	return err
 }
 
 type measuredUpload struct {
 	upload
 	metrics *Metrics
-	began   time.Time
+	done    func(error)
 	failed  error // of Write
 	ended   bool
 	bytes   int
@@ -182,7 +197,7 @@ func (u *measuredUpload) abort() {
 func (u *measuredUpload) end(err error) {
 	if !u.ended {
 		u.ended = true
-		u.metrics.observe(opUpload, u.began, err)
+		u.done(err)
 	}
 }
 

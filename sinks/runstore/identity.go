@@ -92,7 +92,7 @@ func (t *table[R]) hideSuperseded(ctx context.Context, rows []*R) error {
 			batch[n].Append(value(rows[batch[n].Rows()]))
 		}
 	}
-	err := t.dsn.Timer().Time(queryHide, func() error {
+	err := t.dsn.Timer().Time(ctx, queryHide, func() error {
 		moved, err := t.moved(ctx, batch)
 		if err != nil || moved[0].Rows() == 0 {
 			return err

@@ -174,7 +174,7 @@ func (t *table[R]) insert(ctx context.Context, rows []*R) error {
 		left = left[t.block.fill(left, blockBytes):]
 		return nil
 	}
-	err := t.dsn.Timer().Time(queryInsert, func() error {
+	err := t.dsn.Timer().Time(ctx, queryInsert, func() error {
 		return clickhouse.Do(ctx, t.client, ch.Query{Body: input.Into(t.name), Input: input, OnInput: fill,
 			Settings: settings})
 	})
@@ -211,7 +211,7 @@ func (t *table[R]) check(ctx context.Context) error {
 	}
 	var there proto.ColInfoInput
 	body := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name + " LIMIT 0"
-	err := t.dsn.Timer().Time(queryCheck, func() error {
+	err := t.dsn.Timer().Time(ctx, queryCheck, func() error {
 		return clickhouse.Do(ctx, t.client, ch.Query{Body: body, Result: &there})
 	})
 	if err != nil {

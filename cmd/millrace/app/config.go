@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/local"
 	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/pipeline/telemetry"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -328,7 +329,7 @@ func (c *Config) Logger(w io.Writer) *slog.Logger {
 	level.UnmarshalText([]byte(c.LogLevel)) //nolint:errcheck // checked
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redactAttr}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(telemetry.WithTraceID(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(telemetry.WithTraceID(slog.NewTextHandler(w, options)))
 }

@@ -49,7 +49,7 @@ func Run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, windowReco
 			return nil, err
 		}
 		d = &DryRun{Splits: map[string]int64{}, Dropped: map[string]int64{}, Warnings: []export.Warning{}, Lines: []string{}}
-		err = dsn.Timer().Time(Query, func() error { return d.run(ctx, dsn, r, r.WindowSize(windowRecords), rows) })
+		err = dsn.Timer().Time(ctx, Query, func() error { return d.run(ctx, dsn, r, r.WindowSize(windowRecords), rows) })
 		if !errors.Is(err, selection.ErrWide) || rows.Wide() {
 			break
 		}

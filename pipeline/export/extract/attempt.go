@@ -155,7 +155,7 @@ func (a *attempt) queryID() string { return fmt.Sprintf("%s/%d/%s", a.plan.ID, a
 func (a *attempt) selectionReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*record.Row) error) error {
 		return a.withWindow(ctx, settings, func(window *selection.WindowReader) error {
-			end := a.stage.dsn.Timer().Start(queryRows)
+			end := a.stage.dsn.Timer().Start(ctx, queryRows)
 			err := window.ReadSelection(ctx, selection.Of(a.plan), fn)
 			end(ofClickHouse(err))
 			return err
@@ -167,7 +167,7 @@ func (a *attempt) selectionReader(settings []ch.Setting) reader {
 func (a *attempt) snapshotReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*record.Row) error) error {
 		return a.withWindow(ctx, settings, func(window *selection.WindowReader) error {
-			end := a.stage.dsn.Timer().Start(querySnapshot)
+			end := a.stage.dsn.Timer().Start(ctx, querySnapshot)
 			found, err := window.ReadSnapshot(ctx, a.snapshotRange(), fn)
 			end(ofClickHouse(err))
 			if err != nil {

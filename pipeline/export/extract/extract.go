@@ -43,6 +43,7 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
+	"github.com/millrace/millrace/pipeline/telemetry"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -105,7 +106,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	s.slots = newSlots(max(1, cfg.Slots))
 	for _, l := range []*lane{{name: export.StageExtract}, {name: export.StageExtract + "-direct", direct: true}} {
 		c := cfg.Config
-		c.Name, c.HandlerBegins = l.name, true
+		c.Name, c.HandlerBegins, c.OwnTraces = l.name, true, true
 		l.Stage = stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) { return s.handle(ctx, r, l) })
 		s.lanes = append(s.lanes, l.Stage)
 	}
@@ -149,8 +150,11 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record, l *lane) ([]*kgo.Reco
 		return nil, err
 	}
 	defer release()
-	defer l.Begin(r)()
-	return s.window(ctx, w)
+	ctx, end := l.Begin(ctx, r)
+	telemetry.Describe(ctx, telemetry.Export(w.ID.String()), telemetry.Window(w.Window))
+	out, err := s.window(ctx, w)
+	end(err)
+	return out, err
 }
 
 func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, error) {

@@ -13,7 +13,7 @@ import (
 
 // Names of the queries in metrics.
 const (
-	queryRows     = "rows" // one query, or two that are merged
+	queryRows     = "rows"          // one query, or two that are merged
 	querySnapshot = "snapshot_rows" // two queries, merged
 )
 

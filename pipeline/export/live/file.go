@@ -1,13 +1,17 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/folder"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/telemetry"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -17,8 +21,8 @@ import (
 // another request has the id, and ErrTooMany where the workspace has too many exports that have not
 // ended. After ErrNotAcknowledged the request may be filed or not, and the
 // same request may be filed again.
-func (e *Exports) File(ctx context.Context, request *export.Request, document []byte, traceParent string) (*Export,
-	error) {
+func (e *Exports) File(ctx context.Context, request *export.Request, document []byte, traceParent string) (x *Export,
+	err error) {
 	hash := request.Hash()
 	filed, err := e.wasFiled(ctx, request.ID, hash)
 	if err != nil {
@@ -31,7 +35,10 @@ func (e *Exports) File(ctx context.Context, request *export.Request, document []
 		return nil, err
 	}
 	ev := e.requests.event(export.TypeRequested, document)
-	ev.TraceParent = traceParent
+	ctx, end := telemetry.Start(telemetry.Under(ctx, traceParent), "file export",
+		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(telemetry.Export(request.ID.String())))
+	defer func() { end(err) }()
+	ev.TraceParent = cmp.Or(telemetry.TraceParent(ctx), traceParent)
 	// a caller that hangs up has filed all the same
 	r, err := e.requests.publish(context.WithoutCancel(ctx), request.ID, ev)
 	if err != nil {

@@ -135,7 +135,7 @@ SELECT * FROM (
 }
 
 func (s Stored) query(ctx context.Context, name string, q clickhouse.Query) (list []export.State, err error) {
-	end := s.Timer.Start(name)
+	end := s.Timer.Start(ctx, name)
 	defer func() { end(err) }()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -191,7 +191,7 @@ func (s Stored) notice(ctx context.Context, workspace string, list []export.Stat
 	if len(running) == 0 {
 		return nil
 	}
-	end := s.Timer.Start(queryNotices)
+	end := s.Timer.Start(ctx, queryNotices)
 	defer func() { end(err) }()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

@@ -154,12 +154,12 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, 
 	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String(), Until: until}
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
 	timer := s.dsn.Timer()
-	err := timer.Time(queryResolve, func() error { return selection.Resolve(ctx, r, p, size) })
+	err := timer.Time(ctx, queryResolve, func() error { return selection.Resolve(ctx, r, p, size) })
 	if err != nil {
 		return err
 	}
 	var n int64
-	err = timer.Time(queryCount, func() (err error) {
+	err = timer.Time(ctx, queryCount, func() (err error) {
 		n, err = selection.CountRows(ctx, r, p, max(size, maxExactCount)+1)
 		return err
 	})
@@ -194,13 +194,13 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 	insert := selection.New(p.Request, p.Selection).InsertSnapshot(snapshot, p.Rows)
 	insert.Settings = selection.SnapshotSettings(r.Comment, r.Left(freezeLimit))
 	timer := s.dsn.Timer()
-	err = timer.Time(queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
+	err = timer.Time(ctx, queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
 	if err != nil {
 		return err
 	}
 	var rows int64
 	var windows []export.PlannedWindow
-	err = timer.Time(queryWindows, func() (err error) {
+	err = timer.Time(ctx, queryWindows, func() (err error) {
 		if rows, err = r.Int(ctx, selection.SnapshotCount(p.Request, snapshot)); err != nil {
 			return err
 		}

@@ -52,6 +52,7 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
+	"github.com/millrace/millrace/pipeline/telemetry"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -152,8 +153,10 @@ func (s *Stage) inLane(ctx context.Context, r *kgo.Record, lane int, l *stage.St
 		return nil, err
 	}
 	defer s.slots.Release(1)
-	defer l.Begin(r)()
-	return s.handle(ctx, r)
+	ctx, end := l.Begin(ctx, r)
+	out, err := s.handle(ctx, r)
+	end(err)
+	return out, err
 }
 
 // laneOf returns the lane of a record. The workspace is that of the data, since keys are the producers'
@@ -212,6 +215,10 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 		return nil, err
 	}
 	f := folder.Folder{Bucket: s.bucket, ID: request.ID}
+	telemetry.Describe(ctx, telemetry.Export(request.ID.String()))
+	if e.TraceParent == "" {
+		e.TraceParent = telemetry.TraceParent(ctx)
+	}
 	about := notice.Subject{ID: request.ID, Request: request, RequestedAt: e.Time.UTC().Truncate(time.Millisecond),
 		TraceParent: e.TraceParent}
 	store := s.retry.OnFailure(s.notices.Store(about))

@@ -166,7 +166,7 @@ func (j *Janitor) ended(ctx context.Context, conn driver.Conn, last visit) (visi
 	query.Settings = []ch.Setting{
 		{Key: "readonly", Value: "1"}, {Key: "log_comment", Value: "millrace janitor: exports that ended lately"},
 	}
-	err = j.dsn.Timer().Time(queryEnded, func() error { return conn.Select(query.Context(ctx), &visits, query.SQL) })
+	err = j.dsn.Timer().Time(ctx, queryEnded, func() error { return conn.Select(query.Context(ctx), &visits, query.SQL) })
 	return visits, err
 }
 

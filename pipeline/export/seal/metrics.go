@@ -1,12 +1,14 @@
 package seal
 
 import (
+	"context"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/telemetry"
 )
 
 type metrics struct {
@@ -60,14 +62,14 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 
 // ended counts an export that ended. It is counted again when seal sends its completion again after
 // a crash.
-func (m *metrics) ended(c *export.Completion) {
+func (m *metrics) ended(ctx context.Context, c *export.Completion) {
 	purpose, code := export.PurposeLabel(c.Purpose), c.ErrorCode
 	if c.Status == export.StatusFailed && !slices.Contains(export.ErrorCodes, code) {
 		code = export.OtherLabel
 	}
 	m.completed.WithLabelValues(purpose, string(c.Status), code).Inc()
 	if c.CompletedAt != nil {
-		m.duration.WithLabelValues(purpose, sizeClass(c.RowsPlanned), string(c.Status)).Observe(
+		telemetry.Observe(ctx, m.duration.WithLabelValues(purpose, sizeClass(c.RowsPlanned), string(c.Status)),
 			max(0, c.CompletedAt.Sub(c.RequestedAt).Seconds()))
 	}
 }

@@ -32,6 +32,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -45,6 +47,7 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/stage"
 	"github.com/millrace/millrace/pipeline/strictjson"
+	"github.com/millrace/millrace/pipeline/telemetry"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -89,6 +92,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySeal), metrics: newMetrics(cfg.Metrics),
 		notices: notice.New(cfg.Config.Config, export.StageSeal)}
 	dsn.Timer().Init(selection.QueryDrop)
+	cfg.OwnTraces = true
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
 }
@@ -104,6 +108,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	if err != nil {
 		return nil, err
 	}
+	telemetry.Describe(ctx, telemetry.Export(result.ID.String()), telemetry.Window(result.Window))
 	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result,
 		position: kafka.Position(r)}
 	tell := func(f kafka.Failure) { s.notices.Tell(notice.Of(result.ID, w.plan), export.StoreFailed, f) }
@@ -267,6 +272,16 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 		w.out = nil
 		return nil
 	}
+	ctx, end := telemetry.Start(telemetry.Under(ctx, w.plan.TraceParent), "complete export",
+		trace.WithLinks(trace.LinkFromContext(ctx)), trace.WithAttributes(telemetry.Export(w.plan.String()),
+			attribute.String("millrace.status", string(m.Status))))
+	err := w.completed(ctx, m, text)
+	end(err)
+	return err
+}
+
+// completed clears up behind an ended export, and then sends its completion.
+func (w *work) completed(ctx context.Context, m *export.Manifest, text []byte) error {
 	if err := w.clear(ctx, m); err != nil {
 		return err
 	}
@@ -276,7 +291,7 @@ func (w *work) complete(ctx context.Context, m *export.Manifest, text []byte) er
 		return err
 	}
 	w.stage.tallies.forget(w.folder.ID)
-	w.stage.metrics.ended(c)
+	w.stage.metrics.ended(ctx, c)
 	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records,
 		"fragments", c.Fragments)
 	entry := audit.Entry{

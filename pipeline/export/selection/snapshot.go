@@ -131,7 +131,7 @@ const QueryDrop = "drop_snapshot"
 // DropSnapshot removes a snapshot, on a cluster from all its servers. It is no error that there is
 // none.
 func DropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) error {
-	return dsn.Timer().Time(QueryDrop, func() error { return dropSnapshot(ctx, dsn, cluster, id) })
+	return dsn.Timer().Time(ctx, QueryDrop, func() error { return dropSnapshot(ctx, dsn, cluster, id) })
 }
 
 func dropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) error {

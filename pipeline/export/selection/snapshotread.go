@@ -98,4 +98,3 @@ func (r *SnapshotRange) runsQuery() clickhouse.Query {
 	return b.Query("SELECT\n" + selectList(newRunReader(r.Request.Split != nil, nil).fields, "", "") +
 		"\nFROM " + latest("runs") + and(conditions) + "\nORDER BY started_at, run_id")
 }
-

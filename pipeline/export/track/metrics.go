@@ -105,7 +105,7 @@ func (s *Stage) unfinished(ctx context.Context) (count uint64, oldest time.Time,
 		{Key: "readonly", Value: "1"}, {Key: "log_comment", Value: "millrace track: unfinished exports"},
 	}
 	var milli int64
-	err = s.dsn.Timer().Time(queryUnfinished, func() error {
+	err = s.dsn.Timer().Time(ctx, queryUnfinished, func() error {
 		return s.history.QueryRow(query.Context(ctx), query.SQL).Scan(&count, &milli)
 	})
 	if count > 0 {

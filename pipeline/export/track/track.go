@@ -273,7 +273,7 @@ func (s *Stage) store(ctx context.Context, rows []row) error {
 func (s *Stage) insert(ctx context.Context, rows []row) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
-	err := s.dsn.Timer().Time(queryInsert, func() error {
+	err := s.dsn.Timer().Time(ctx, queryInsert, func() error {
 		if entries := entriesOf(rows); len(entries) > 0 {
 			if err := audit.Insert(ctx, s.history, entries); err != nil {
 				return err

@@ -37,7 +37,7 @@ const (
 )
 
 // Environment is what a process is started with beside the environment of the test: NAME=value, without EnvPrefix.
-// Variables of Go's runtime, such as GOMEMLIMIT, keep their names.
+// Variables of Go's runtime, such as GOMEMLIMIT, and of OpenTelemetry keep their names.
 type Environment []string
 
 // Site is a place to run roles in: topics, a database and a bucket of its own.
@@ -97,7 +97,7 @@ func (e Environment) Command(ctx context.Context, args ...string) *exec.Cmd {
 	// What selects tests is not Millrace's, which would say so.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, EnvPrefix+"TEST_") })
 	for _, v := range e {
-		if !strings.HasPrefix(v, "GO") {
+		if !strings.HasPrefix(v, "GO") && !strings.HasPrefix(v, "OTEL_") {
 			v = EnvPrefix + v
 		}
 		cmd.Env = append(cmd.Env, v)
