@@ -71,7 +71,8 @@
 //	audit/          the trail: who did what, when and from where
 //	budget/         the bytes that a process holds for its work, however wide the rows are    (pure)
 //	share/          how much is done at a time, in all and for each workspace                 (pure)
-//	rights/       what each role, producer and requester may do in Kafka                      (pure)
+//	rights/         what each role, producer and requester may do in Kafka                      (pure)
+//	telemetry/      traces of Millrace itself: spans, and the environment variables of OpenTelemetry
 //	kafka/          what every consumer and producer shares; publishing run events
 //	clickhouse/     connections, settings, error classes, migrations, query parameters
 //	ingest/         stage

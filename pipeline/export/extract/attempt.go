@@ -228,8 +228,8 @@ func (a *attempt) discard(ctx context.Context) {
 	defer cancel()
 	for _, name := range a.files.names {
 		if err := a.stage.bucket.Delete(ctx, a.folder.Key(name)); err != nil {
-			a.stage.cfg.Log.Warn("deleting an object of a failed attempt failed; seal sweeps it", "key", a.folder.Key(name),
-				"error", err)
+			a.stage.cfg.Log.WarnContext(ctx, "deleting an object of a failed attempt failed; seal sweeps it", "key",
+				a.folder.Key(name), "error", err)
 		}
 	}
 }

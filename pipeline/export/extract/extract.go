@@ -217,8 +217,8 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		return nil, nil
 	}
 	s.metrics.window(p, failed)
-	s.cfg.Log.Error("extracting a window failed for good; its export fails", "export", w.String(), "window", w.Window,
-		"error", err)
+	s.cfg.Log.ErrorContext(ctx, "extracting a window failed for good; its export fails", "export", w.String(),
+		"window", w.Window, "error", err)
 	return s.result(p, w.Window, failure(w.Window, err)), nil
 }
 

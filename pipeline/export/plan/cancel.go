@@ -51,7 +51,7 @@ func (s *Stage) cancel(ctx context.Context, r *kgo.Record, e *event.Event) ([]*k
 		return nil, err
 	}
 	s.metrics.count(p.Request, cancelled)
-	s.cfg.Log.Info("an export is cancelled", "export", p.String(), "by_record", kafka.Position(r))
+	s.cfg.Log.InfoContext(ctx, "an export is cancelled", "export", p.String(), "by_record", kafka.Position(r))
 	told := export.NewNotice(p.ID, p.Request, p.RequestedAt, r.Timestamp.UTC().Truncate(time.Millisecond))
 	told.Cancelling = true
 	return []*kgo.Record{message.Notice(s.cfg.TopicPrefix, told, p.TraceParent), s.result(p, export.Cancelled), entry}, nil
@@ -96,6 +96,6 @@ func (s *Stage) awaitRequest(ctx context.Context, f folder.Folder, stored, mine 
 				"after it was requested", export.CancelReach),
 		}
 	}
-	s.cfg.Log.Info("a cancel waits for its request", "export", f.ID.String())
+	s.cfg.Log.InfoContext(ctx, "a cancel waits for its request", "export", f.ID.String())
 	return s.retry.Do(ctx, tryCancel, f.ID.String(), func() error { return f.AwaitRequest(ctx) })
 }

@@ -86,7 +86,8 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan) error {
 		tell(kafka.Failure{Err: err, Since: p.AcceptedAt, Attempts: 1})
 		return clickhouse.Explain(err)
 	}
-	s.cfg.Log.Error("selecting the rows of an export failed; the export fails", "export", p.String(), "error", err)
+	s.cfg.Log.ErrorContext(ctx, "selecting the rows of an export failed; the export fails", "export",
+		p.String(), "error", err)
 	p.Refusal, p.AcceptedAt = s.failure(err), time.Time{}
 	return nil
 }
@@ -230,7 +231,7 @@ func (s *Stage) dropSnapshot(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
 	defer cancel()
 	if err := selection.DropSnapshot(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
-		s.cfg.Log.Warn("dropping an unused snapshot failed; the snapshot expires by its time to live", "stage_id", id,
-			"error", err)
+		s.cfg.Log.WarnContext(ctx, "dropping an unused snapshot failed; the snapshot expires by its time to live", "stage_id",
+			id, "error", err)
 	}
 }

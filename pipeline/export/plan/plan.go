@@ -250,7 +250,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 		}
 	case p.PlannedBy != position:
 		s.metrics.count(request, repeated)
-		s.cfg.Log.Info("the same request was planned before", "export", p.String(), "planned_by", p.PlannedBy)
+		s.cfg.Log.InfoContext(ctx, "the same request was planned before", "export", p.String(), "planned_by", p.PlannedBy)
 		return nil, nil
 	}
 	// This record planned the export, now or before a crash.

@@ -292,8 +292,8 @@ func (w *work) completed(ctx context.Context, m *export.Manifest, text []byte) e
 	}
 	w.stage.tallies.forget(w.folder.ID)
 	w.stage.metrics.ended(ctx, c)
-	w.stage.cfg.Log.Info("export ended", "export", w.folder.ID.String(), "status", string(c.Status), "records", c.Records,
-		"fragments", c.Fragments)
+	w.stage.cfg.Log.InfoContext(ctx, "export ended", "export", w.folder.ID.String(), "status", string(c.Status),
+		"records", c.Records, "fragments", c.Fragments)
 	entry := audit.Entry{
 		ID: w.plan.String() + "/" + audit.Ended, At: *c.CompletedAt, Action: audit.Ended, Outcome: string(c.Status),
 		Address: w.position, Via: export.StageSeal,
@@ -328,8 +328,8 @@ func (w *work) dropSnapshot(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, dropLimit)
 	defer cancel()
 	if err := selection.DropSnapshot(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Snapshot); err != nil {
-		w.stage.cfg.Log.Warn("dropping the snapshot of an export failed; the snapshot expires by its time to live", "export",
-			w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
+		w.stage.cfg.Log.WarnContext(ctx, "dropping the snapshot of an export failed; the snapshot expires by its time to live",
+			"export", w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
 	}
 }
 
