@@ -51,7 +51,7 @@ soak: build            ## the tests that kill, and those of size, with full coun
 	MILLRACE_TEST_SOAK=true go test -p 1 -count=1 -parallel 1 -timeout 4h -v ./sinks/runstore/ $(E2E)/soak/ $(E2E)/purposes/
 
 golden: build          ## rewrite the golden files and the generated tables of the documents
-	go test ./cmd/millrace/ ./cmd/millrace/app/ ./dashboards/grafana/ ./pipeline/export/format/ ./pipeline/export/format/dataset/ \
+	go test ./cmd/millrace/ ./cmd/millrace/app/ ./cmd/millrace/client/ ./dashboards/grafana/ ./pipeline/export/format/ ./pipeline/export/format/dataset/ \
 		./pipeline/export/format/targets/ ./pipeline/export/card/ ./pipeline/export/selection/ ./pipeline/export/live/ \
 		./pipeline/export/seal/ ./pipeline/history/ ./pipeline/rights/ -run Golden -update
 

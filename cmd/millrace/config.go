@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -30,7 +31,7 @@ type versionCommand struct{}
 
 // Run prints the version.
 func (versionCommand) Run(a *app.App) error {
-	_, err := fmt.Fprintln(a.Stdout, "millrace", version())
+	_, err := fmt.Fprintf(a.Stdout, "millrace %s (%s %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
 

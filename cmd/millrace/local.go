@@ -88,10 +88,11 @@ func withStack(ctx context.Context, a *app.App, cfg services.Config, f func(cont
 	})
 }
 
-// withRoles is withStack for callers that need only the services, while the roles run.
-func withRoles(ctx context.Context, a *app.App, dir string, f func(context.Context, *services.Services) error) error {
+// withRoles is withStack for callers that need only the services and the pages, while the roles run.
+func withRoles(ctx context.Context, a *app.App, dir string, f func(ctx context.Context, s *services.Services,
+	pages string) error) error {
 	return withStack(ctx, a, services.Config{Dir: dir}, func(ctx context.Context, s *stack) error {
-		return f(ctx, s.Services)
+		return f(ctx, s.Services, s.server.url())
 	})
 }
 

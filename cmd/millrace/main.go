@@ -24,26 +24,33 @@ import (
 
 // commands is the command line. Each command has a file of its own.
 type commands struct {
-	Local       localCommand       `cmd:"" help:"Run everything on this machine, with an embedded Kafka and ClickHouse."`
-	Demo        demo.Command       `cmd:"" help:"Start the local stack, stream sample runs, export them, show the results, and exit."`
-	Ingest      ingestCommand      `cmd:"" help:"Run the role that stores runs: Kafka to ClickHouse."`
-	Export      exportCommand      `cmd:"" help:"Run the role that exports: plan, extract, seal and track."`
-	Serve       serveCommand       `cmd:"" help:"Run the role that serves the HTTP API and the pages."`
-	Migrate     migrateCommand     `cmd:"" help:"Prepare ClickHouse: create or upgrade the database."`
-	Topics      topicsCommand      `cmd:"" help:"Prepare Kafka: create the topics."`
-	Config      configCommand      `cmd:"" help:"Show the effective configuration, secrets masked."`
-	Healthcheck healthcheckCommand `cmd:"" help:"Ask the role on MILLRACE_OPS_ADDR whether it is ready; the exit code is the answer."`
-	Doctor      doctor.Command     `cmd:"" help:"Check a deployment: Kafka, ClickHouse, the bucket, keys and clocks; say what is wrong and what to do."`
-	Version     versionCommand     `cmd:"" help:"Show the version."`
-	Replay      client.Replay      `cmd:"" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input."`
-	Sample      demo.Sample        `cmd:"" help:"Publish sample runs, and request exports of them, until interrupted."`
-	Request     client.Request     `cmd:"" help:"Ask for an export."`
-	Exports     client.Exports     `cmd:"" help:"List, show, view, download, verify, cancel and delete exports."`
-	Formats     client.Formats     `cmd:"" help:"List the purposes and their targets, with rules and an example of each target."`
-	DeadLetters client.DeadLetters `cmd:"" help:"List, show and replay records that were refused."`
-	Token       client.Token       `cmd:"" help:"Make a token of the HTTP API, for development."`
-	Bench       bench.Command      `cmd:"" help:"Measure this machine with repeatable benchmarks; see millrace help measurements."`
-	Help        helpCommand        `cmd:"" help:"List the documents, or print one."`
+	Local  localCommand `cmd:"" in:"try" help:"Run everything on this machine, with an embedded Kafka and ClickHouse." example:"millrace local --data ./data"`
+	Demo   demo.Command `cmd:"" in:"try" help:"Start the local stack, stream sample runs, export them and show the results; --keep leaves it up." example:"millrace demo --keep"`
+	Sample demo.Sample  `cmd:"" in:"try" help:"Publish sample runs: --runs of the last 30 days, or without end as if people used the apps now." example:"millrace sample --runs 2000"`
+
+	Apps        client.Apps        `cmd:"" in:"data" help:"List copilots and recipes."`
+	Nodes       client.Nodes       `cmd:"" in:"data" help:"List the nodes of an app."`
+	Runs        client.Runs        `cmd:"" in:"data" help:"List and show runs."`
+	Request     client.Request     `cmd:"" in:"data" help:"Ask for an export." example:"millrace request --source copilot --app airline-helpdesk --purpose fine_tuning --limit 1000 --watch"`
+	Exports     client.Exports     `cmd:"" in:"data" help:"List, show, view, download, verify, cancel and delete exports."`
+	Formats     client.Formats     `cmd:"" in:"data" help:"List the purposes and targets of exports; with PURPOSE TARGET, the rules, options and an example of one." example:"millrace formats fine_tuning openai_chat"`
+	Replay      client.Replay      `cmd:"" in:"data" help:"Publish run events from .jsonl, .jsonl.gz or .jsonl.zst files, or - for standard input." example:"millrace replay events.jsonl.gz"`
+	DeadLetters client.DeadLetters `cmd:"" in:"data" help:"List, show and replay records that were refused."`
+
+	Ingest  ingestCommand  `cmd:"" in:"roles" help:"Run the role that stores runs: Kafka to ClickHouse." example:"millrace ingest"`
+	Export  exportCommand  `cmd:"" in:"roles" help:"Run the role that exports: plan, extract, seal and track." example:"millrace export"`
+	Serve   serveCommand   `cmd:"" in:"roles" help:"Run the role that serves the HTTP API and the pages." example:"millrace serve"`
+	Topics  topicsCommand  `cmd:"" in:"roles" help:"Prepare Kafka: create the topics." example:"millrace topics"`
+	Migrate migrateCommand `cmd:"" in:"roles" help:"Prepare ClickHouse: create or upgrade the database." example:"millrace migrate"`
+	Token   client.Token   `cmd:"" in:"roles" help:"Make a token of the HTTP API, for development." example:"millrace token --scope millrace.runs.read --ttl 8h"`
+
+	Config      configCommand      `cmd:"" in:"debug" help:"Show the effective configuration, secrets masked." example:"millrace config"`
+	Doctor      doctor.Command     `cmd:"" in:"debug" help:"Check a deployment: Kafka, ClickHouse, the bucket, keys and clocks; say what is wrong and what to do." example:"millrace doctor"`
+	Healthcheck healthcheckCommand `cmd:"" in:"debug" help:"Ask the role on MILLRACE_OPS_ADDR whether it is ready; the exit code is the answer." example:"millrace healthcheck"`
+	Bench       bench.Command      `cmd:"" in:"debug" help:"Measure this machine with repeatable benchmarks; see millrace help measurements."`
+	Completion  completionCommand  `cmd:"" in:"debug" help:"Print the script that completes commands in a shell." example:"source <(millrace completion bash)"`
+	Version     versionCommand     `cmd:"" in:"debug" help:"Show the version." example:"millrace version"`
+	Help        helpCommand        `cmd:"" in:"debug" help:"List commands and documents, or print one." example:"millrace help events"`
 }
 
 func main() {
@@ -58,28 +65,41 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run parses the command line and the environment, runs the command and returns the exit code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	var cli commands
-	exited := -1 // set by --help
-	parser, err := kong.New(&cli,
+// newParser returns the parser of the command line. It calls exit after it has printed help.
+func newParser(stdout, stderr io.Writer, exit func(code int)) (*kong.Kong, error) {
+	return kong.New(new(commands),
 		kong.Name("millrace"),
 		kong.Description("Millrace carries the runs of LLM applications from Kafka into ClickHouse, and exports them as "+
 			"data sets."),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+		kong.Help(printHelp),
 		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exited = code }),
+		kong.Exit(exit),
 	)
+}
+
+// run parses the command line and the environment, runs the command and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	exited := -1 // set by --help
+	parser, err := newParser(stdout, stderr, func(code int) { exited = code })
 	if err != nil {
 		return fail(stderr, err)
+	}
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
+	case args[0] == "--version": // request has a flag of this name
+		args[0] = "version"
+	case args[0] == completeCommand:
+		return fail(stderr, printCandidates(stdout, parser.Model.Node, args[1:]))
 	}
 	parsed, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "millrace: %v\nRun `millrace --help` for the commands and `millrace COMMAND --help` for their "+
-			"flags.\n", err)
+		fmt.Fprintf(stderr, "millrace: %s\nRun `millrace --help` for the commands and `millrace COMMAND --help` for their "+
+			"flags.\n", usageText(err))
 		return app.ExitUsage
 	}
 	cfg, err := app.Load(os.Environ())

@@ -46,3 +46,14 @@ func Expect(c Config) Totals {
 	}
 	return t
 }
+
+// SourceOf returns the source of an app, copilot or recipe. It returns "" if the sample has no such
+// app.
+func SourceOf(appID string) string {
+	for _, a := range apps {
+		if a.id == appID {
+			return a.source
+		}
+	}
+	return ""
+}

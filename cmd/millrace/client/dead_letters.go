@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -16,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -24,9 +24,9 @@ import (
 
 // DeadLetters are the commands about dead letters.
 type DeadLetters struct {
-	Ls     lettersLs     `cmd:"" help:"List the records that were refused, and why."`
-	Show   lettersShow   `cmd:"" help:"Show one dead letter, with its headers and value."`
-	Replay lettersReplay `cmd:"" help:"Send records to their topic again, after the cause of the refusal was fixed."`
+	Ls     lettersLs     `cmd:"" help:"List the records that were refused, and why." example:"millrace dead-letters ls --code missing_field"`
+	Show   lettersShow   `cmd:"" help:"Show one dead letter, with its headers and value." example:"millrace dead-letters show 0/17"`
+	Replay lettersReplay `cmd:"" help:"Send records to their topic again, after the cause of the refusal was fixed." example:"millrace dead-letters replay --code row_refused"`
 }
 
 // letterInfo is the description of a dead letter in the output of ls.
@@ -102,13 +102,22 @@ func (c lettersLs) Run(ctx context.Context, a *app.App) error {
 		fmt.Fprintln(a.Stdout, "no dead letters")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tTIME\tSTAGE\tERROR\tFROM\tKEY\tSIZE\tDETAIL")
+	_, err = fmt.Fprint(a.Stdout, lettersTable(list, terminal.Of(a.Stdout)))
+	return err
+}
+
+// lettersTable returns the rows of a listing as they fit a screen.
+func lettersTable(list []letterInfo, s terminal.Screen) string {
+	t := terminal.Table{Columns: []terminal.Column{
+		{Title: "ID"}, {Title: "TIME"}, {Title: "STAGE", Optional: 2}, {Title: "ERROR"},
+		{Title: "FROM", Min: 12, Optional: 4}, {Title: "KEY", Min: 8, Optional: 3},
+		{Title: "SIZE", Right: true, Optional: 1}, {Title: "DETAIL", Min: 16},
+	}}
 	for _, l := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s/%s/%s\t%s\t%s\t%s\n", l.ID, l.Time.Format(time.DateTime), l.Stage, l.Code, l.Topic,
-			l.Partition, l.Offset, printable(l.Key), files.Size(int64(l.Bytes)), printable(l.Detail))
+		t.Add(l.ID, s.Time(l.Time), l.Stage, l.Code, l.Topic+"/"+l.Partition+"/"+l.Offset, printable(l.Key),
+			files.Size(int64(l.Bytes)), printable(l.Detail))
 	}
-	return w.Flush()
+	return t.On(s)
 }
 
 // printable replaces characters that would move the terminal's cursor, colour the text, or reverse

@@ -11,7 +11,6 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
-	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -22,40 +21,27 @@ import (
 //	bucket ──────────────▶ show, view, download, verify, delete
 //	cancel ──▶ Kafka export-requests … export-completions ──▶ cancel
 type Exports struct {
-	Ls       ExportsLs       `cmd:"" help:"List the exports of a workspace, newest first."`
-	Show     exportsShow     `cmd:"" help:"Show one export: its request, its progress, how it ended, its files."`
-	View     ExportsView     `cmd:"" help:"Print the first records of an export, in any format."`
-	Download exportsDownload `cmd:"" help:"Download the files of an export, one file a split."`
-	Cancel   exportsCancel   `cmd:"" help:"Cancel an export that is running."`
-	Delete   exportsDelete   `cmd:"" help:"Delete the files of an export that has ended; its plan and manifest stay."`
-	Verify   ExportsVerify   `cmd:"" help:"Read every file of an export again, and check its size, SHA-256 and number of records."`
+	Ls       ExportsLs       `cmd:"" help:"List the exports of a workspace, newest first." example:"millrace exports ls -n 20"`
+	Show     exportsShow     `cmd:"" help:"Show one export: its request, its progress, how it ended, its files." example:"millrace exports show latest"`
+	View     ExportsView     `cmd:"" help:"Print the first records of an export, in any format." example:"millrace exports view latest -n 3"`
+	Download exportsDownload `cmd:"" help:"Download the files of an export, one file a split." example:"millrace exports download latest my-data"`
+	Cancel   exportsCancel   `cmd:"" help:"Cancel an export that is running." example:"millrace exports cancel latest"`
+	Delete   exportsDelete   `cmd:"" help:"Delete the files of an export that has ended; its plan and manifest stay." example:"millrace exports delete help-desk-2026-11"`
+	Verify   ExportsVerify   `cmd:"" help:"Read every file of an export again, and check its size, SHA-256 and number of records." example:"millrace exports verify latest"`
 }
 
 // ExportArg is embedded in commands about one export.
 type ExportArg struct {
 	app.WorkspaceFlag
-	ID string `arg:"" help:"The export's id, as exports ls shows it."`
-}
-
-func (e ExportArg) id(a *app.App) (export.ID, error) {
-	workspace, err := e.WorkspaceID(a.Config)
-	if err != nil {
-		return export.ID{}, err
-	}
-	if !runs.ValidID(e.ID) {
-		return export.ID{}, app.Usage("%q is not the id of an export; `millrace exports ls` lists them", e.ID)
-	}
-	return export.ID{WorkspaceID: workspace, ExportID: e.ID}, nil
+	ID string `arg:"" help:"The export's id, the end or the beginning of it, or latest."`
 }
 
 // with opens the export and calls f. Its errors are written for people and have the documented exit
 // codes.
 func (e ExportArg) with(ctx context.Context, a *app.App, f func(export.ID, *files.Dataset) error) error {
-	id, err := e.id(a)
-	if err != nil {
-		return err
-	}
-	return withDataset(ctx, a, id, func(d *files.Dataset) error { return f(id, d) })
+	return e.find(ctx, a, func(id export.ID) error {
+		return withDataset(ctx, a, id, func(d *files.Dataset) error { return f(id, d) })
+	})
 }
 
 func withDataset(ctx context.Context, a *app.App, id export.ID, f func(*files.Dataset) error) error {
@@ -75,9 +61,7 @@ func explainDataset(id export.ID, err error) error {
 	var none *files.NoData
 	switch {
 	case errors.Is(err, files.ErrNotFound):
-		return fmt.Errorf("there is no export %s in workspace %s, or it is not planned yet; `millrace exports ls` lists "+
-			"them; --workspace selects the workspace, MILLRACE_BUCKET_URL the bucket",
-			id.ExportID, id.WorkspaceID)
+		return &noExport{id}
 	case errors.Is(err, files.ErrRunning):
 		return fmt.Errorf("export %s is still running: `millrace exports show` shows its progress, `millrace exports "+
 			"cancel` ends it", id.ExportID)

@@ -21,10 +21,10 @@ type exportsCancel struct {
 // Run cancels an export and waits for its completion. The export may end in another way before the
 // cancel reaches it; that is an error.
 func (c exportsCancel) Run(ctx context.Context, a *app.App) error {
-	id, err := c.id(a)
-	if err != nil {
-		return err
-	}
+	return c.find(ctx, a, func(id export.ID) error { return c.cancel(ctx, a, id) })
+}
+
+func (c exportsCancel) cancel(ctx context.Context, a *app.App, id export.ID) error {
 	if ended, err := endedAlready(ctx, a, id); ended || err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 )
@@ -20,11 +21,9 @@ type exportsDownload struct {
 
 // Run downloads the files of an export.
 func (c exportsDownload) Run(ctx context.Context, a *app.App) error {
-	id, err := c.id(a)
-	if err != nil {
-		return err
-	}
-	return download(ctx, a, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.Stdout)
+	return c.find(ctx, a, func(id export.ID) error {
+		return download(ctx, a, id, c.Dir, files.DownloadOptions{Fragments: c.Fragments, Force: c.Force}, a.Stdout)
+	})
 }
 
 // download downloads an export into a folder, and writes to out which files it wrote. An empty dir
@@ -34,29 +33,33 @@ func download(ctx context.Context, a *app.App, id export.ID, dir string, o files
 		if dir == "" {
 			dir = id.ExportID
 		}
-		bar := bytesBar(a, "download", d)
-		o.Progress = bar.add
+		bar, add := bytesBar(a, "downloading", d)
+		o.Progress = add
 		list, err := d.Download(ctx, dir, o)
-		bar.Finish()
+		bar.Clear()
+		script := ""
+		if err == nil {
+			script, err = writeLoader(d, dir, o)
+		}
 		switch {
 		case errors.Is(err, files.ErrExists):
 			return fmt.Errorf("%w: choose another folder, or replace the file with --force", err)
 		case err != nil:
 			return err
 		}
-		return describeFiles(out, d, list)
+		return describeFiles(out, d, list, script)
 	})
 }
 
 // describeFiles writes which files a download wrote. The last one describes the others.
-func describeFiles(out io.Writer, d *files.Dataset, written []files.LocalFile) error {
-	t := table{right: map[int]bool{1: true, 2: true}}
+func describeFiles(out io.Writer, d *files.Dataset, written []files.LocalFile, script string) error {
+	t := terminal.Table{Indent: "  ", Columns: []terminal.Column{{}, {Right: true}, {Right: true}}}
 	more := int64(0)
 	for _, f := range written {
 		switch {
 		case f.Kind != export.Data:
-		case len(t.rows) < filesShown:
-			t.rows = append(t.rows, []string{"  " + printable(f.Path), plural(f.Records, "record"), files.Size(f.Bytes)})
+		case len(t.Rows) < filesShown:
+			t.Add(printable(f.Path), plural(f.Records, "record"), files.Size(f.Bytes))
 		default:
 			more++
 		}
@@ -65,9 +68,11 @@ func describeFiles(out io.Writer, d *files.Dataset, written []files.LocalFile) e
 	if more > 0 {
 		rest = fmt.Sprintf("  and %s more\n", plural(more, "file"))
 	}
+	if script != "" {
+		rest += fmt.Sprintf("  loaded by %s\n", printable(script))
+	}
 	_, err := fmt.Fprintf(out, "downloaded %s\n%s%s  described in %s\n", plural(d.Manifest.Totals.Records, "record"),
-		t.String(), rest,
-		printable(written[len(written)-1].Path))
+		t.String(), rest, printable(written[len(written)-1].Path))
 	return err
 }
 
@@ -80,9 +85,9 @@ type ExportsVerify struct {
 // Run verifies an export. An export that differs from its manifest gives exit code 1.
 func (c ExportsVerify) Run(ctx context.Context, a *app.App) error {
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
-		bar := bytesBar(a, "verify", d)
-		report, err := d.Verify(ctx, bar.add)
-		bar.Finish()
+		bar, add := bytesBar(a, "verifying", d)
+		report, err := d.Verify(ctx, add)
+		bar.Clear()
 		if err != nil {
 			return err
 		}
@@ -110,6 +115,9 @@ type exportsDelete struct{ ExportArg }
 
 // Run deletes the files of an export that has ended.
 func (c exportsDelete) Run(ctx context.Context, a *app.App) error {
+	if c.ID == latestID {
+		return app.Usage("delete takes the id of an export, and not %s: `millrace exports ls` lists them", latestID)
+	}
 	return c.with(ctx, a, func(id export.ID, d *files.Dataset) error {
 		if d.Manifest == nil {
 			return fmt.Errorf("export %s is still running: cancel it first, with `millrace exports cancel %s`", id.ExportID,

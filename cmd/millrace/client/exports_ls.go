@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/rivo/uniseg"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -49,12 +47,7 @@ func (c ExportsLs) Run(ctx context.Context, a *app.App) error {
 			"--app APP --purpose export_dataset --limit 1000 --watch\n", workspace, workspace)
 		return err
 	}
-	t := table{right: map[int]bool{4: true}, rows: [][]string{{"EXPORT", "NAME", "PURPOSE", "NODES", "RECORDS", "STATUS",
-		"CREATOR", "CREATED"}}}
-	for i := range page.Exports {
-		t.rows = append(t.rows, exportCells(&page.Exports[i].State))
-	}
-	_, err = fmt.Fprint(a.Stdout, t.String())
+	_, err = fmt.Fprint(a.Stdout, exportsTable(page.Exports, terminal.Of(a.Stdout)))
 	if err == nil && page.Next != "" {
 		_, err = fmt.Fprintf(a.Stdout, "These are the newest %d; -n shows more.\n", c.N)
 	}
@@ -79,69 +72,32 @@ func printStates(ctx context.Context, a *app.App, list []live.Export) error {
 	return nil
 }
 
-// exportCells returns the cells of a row.
-func exportCells(x *export.State) []string {
-	status := string(x.Status)
-	switch x.Status {
-	case export.StatusRunning:
-		status = fmt.Sprintf("running %.0f%%", x.PercentDone)
-	case export.StatusFailed:
-		status += ": " + x.ErrorCode
-	}
-	return []string{
-		x.ExportID, shorten(printable(x.Name), 40), x.Purpose, shorten(printable(strings.Join(x.Nodes, ", ")), 30),
-		fmt.Sprint(x.Records), printable(status), shorten(printable(x.RequestedBy), 32),
-		x.RequestedAt.UTC().Format(time.DateTime),
-	}
-}
-
-// table aligns cells by their width on a terminal. The width of a text may differ from its number
-// of characters.
-type table struct {
-	rows  [][]string
-	right map[int]bool // columns of numbers
-}
-
-func (t table) String() string {
-	var widths []int
-	for _, row := range t.rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], uniseg.StringWidth(cell))
+// exportsTable returns the rows of a listing as they fit a screen.
+func exportsTable(list []live.Export, s terminal.Screen) string {
+	t := terminal.Table{Columns: []terminal.Column{
+		{Title: "EXPORT"}, {Title: "NAME", Min: 12}, {Title: "PURPOSE"}, {Title: "NODES", Min: 8, Optional: 4},
+		{Title: "RECORDS", Right: true}, {Title: "SIZE", Right: true, Optional: 3},
+		{Title: "STATUS", Min: 13, Style: func(cell string) terminal.Style {
+			status, _, _ := strings.Cut(strings.ReplaceAll(cell, ":", ""), " ")
+			return terminal.StatusStyle(status)
+		}},
+		{Title: "CREATOR", Min: 8, Optional: 2}, {Title: "CREATED", Optional: 1},
+	}}
+	ids := shortIDs(list, s)
+	for i := range list {
+		x := &list[i].State
+		status := string(x.Status)
+		switch x.Status {
+		case export.StatusRunning:
+			status = fmt.Sprintf("running %.0f%%", x.PercentDone)
+		case export.StatusFailed:
+			status += ": " + x.ErrorCode
 		}
+		t.Add(ids[i], terminal.Shorten(printable(x.Name), 40), x.Purpose,
+			terminal.Shorten(printable(strings.Join(x.Nodes, ", ")), 30), fmt.Sprint(x.Records), files.Size(x.Bytes),
+			printable(status), terminal.Shorten(printable(x.RequestedBy), 32), s.Time(x.RequestedAt))
 	}
-	var b strings.Builder
-	for _, row := range t.rows {
-		var line strings.Builder
-		for i, cell := range row {
-			space := strings.Repeat(" ", widths[i]-uniseg.StringWidth(cell))
-			if i > 0 {
-				line.WriteString("  ")
-			}
-			if t.right[i] {
-				line.WriteString(space + cell)
-			} else {
-				line.WriteString(cell + space)
-			}
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-	return b.String()
-}
-
-// shorten cuts a text so that it is at most width columns wide on a terminal.
-func shorten(s string, width int) string {
-	if uniseg.StringWidth(s) <= width {
-		return s
-	}
-	var b strings.Builder
-	used := 0
-	for g := uniseg.NewGraphemes(s); g.Next() && used+g.Width() < width; used += g.Width() {
-		b.WriteString(g.Str())
-	}
-	return b.String() + "…"
+	return t.On(s)
 }
 
 // plural writes "1 file", "2 files".

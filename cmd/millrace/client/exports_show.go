@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
@@ -30,7 +31,7 @@ func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 		if err != nil {
 			return err
 		}
-		s := shown{dataset: d, completion: completion}
+		s := shown{screen: terminal.Of(a.Stdout), dataset: d, completion: completion}
 		if completion == nil {
 			s.progress, s.unknown = trackedProgress(ctx, a, d.Plan)
 			s.progress.Cancelling = s.progress.Cancelling || d.Cancelling(ctx)
@@ -62,6 +63,7 @@ func trackedProgress(ctx context.Context, a *app.App, p *export.Plan) (*export.P
 
 // shown is an export to show. It has the completion or, while the export runs, the progress.
 type shown struct {
+	screen     terminal.Screen
 	dataset    *files.Dataset
 	completion *export.Completion
 	progress   *export.Progress
@@ -112,11 +114,15 @@ func (s shown) writeJSON(a *app.App) error {
 	return a.PrintJSON(fields)
 }
 
-// sheet is a table of names and values, one pair a line.
-type sheet struct{ table }
+// sheet is a table of names and values, one pair a line. Values have any length.
+type sheet struct{ terminal.Table }
+
+func newSheet() *sheet {
+	return &sheet{terminal.Table{Indent: "  ", Columns: make([]terminal.Column, 2)}}
+}
 
 func (s *sheet) add(name, format string, args ...any) {
-	s.rows = append(s.rows, []string{"  " + name, printable(fmt.Sprintf(format, args...))})
+	s.Add(name, printable(fmt.Sprintf(format, args...)))
 }
 
 // addIf adds a line unless the value is empty.
@@ -127,11 +133,11 @@ func (s *sheet) addIf(name, value string) {
 }
 
 func (s shown) text() string {
-	var t sheet
+	t := newSheet()
 	p, r := s.dataset.Plan, s.dataset.Plan.Request
 	t.add("export", "%s", p.ExportID)
 	t.add("workspace", "%s", p.WorkspaceID)
-	s.status(&t)
+	s.status(t)
 	t.addIf("purpose", joined(" ", r.Purpose, prefixed("of ", joined(" ", r.Source, r.AppID))))
 	t.addIf("nodes", strings.Join(r.Nodes, ", "))
 	t.addIf("records as", joined(", ", r.Target, r.Format, prefixed("compression ", r.Compression)))
@@ -143,7 +149,7 @@ func (s shown) text() string {
 	t.add("asked for", "%s", joined(" by ", moment(p.RequestedAt), r.RequestedBy))
 	t.addIf("on behalf of", r.OnBehalfOf)
 	if s.completion != nil {
-		s.ending(&t)
+		s.ending(t)
 	} else {
 		t.add("rows", "%d of %d", s.progress.RowsDone, s.progress.RowsPlanned)
 		t.add("written", "%s in %s, %s so far", plural(s.progress.Records, "record"), plural(s.progress.Fragments, "file"),
@@ -212,12 +218,13 @@ func (s shown) trailed() string {
 	if len(s.trail) == 0 {
 		return ""
 	}
-	t := table{rows: [][]string{{"  WHEN", "WHO", "WHAT", "OUTCOME", "FROM"}}}
+	t := terminal.Table{Indent: "  ", Columns: []terminal.Column{{Title: "WHEN"}, {Title: "WHO", Min: 8},
+		{Title: "WHAT", Min: 12}, {Title: "OUTCOME", Min: 10}, {Title: "FROM", Min: 8, Optional: 1}}}
 	for _, e := range s.trail {
-		t.rows = append(t.rows, []string{"  " + moment(e.At), printable(cmp.Or(e.Subject, "–")),
-			printable(joined(" ", e.Action, e.File)), printable(e.Outcome), printable(joined(" by ", e.Address, e.Via))})
+		t.Add(moment(e.At), printable(cmp.Or(e.Subject, "–")), printable(joined(" ", e.Action, e.File)), printable(e.Outcome),
+			printable(joined(" by ", e.Address, e.Via)))
 	}
-	return t.String()
+	return t.On(s.screen)
 }
 
 // filesShown is the largest number of files listed, so that the other lines stay on the screen.
@@ -230,15 +237,16 @@ func (s shown) files() string {
 		return ""
 	}
 	objects := s.dataset.Manifest.Files
-	t := table{right: map[int]bool{2: true, 3: true}, rows: [][]string{{"  FILE", "KIND", "RECORDS", "SIZE"}}}
+	t := terminal.Table{Indent: "  ", Columns: []terminal.Column{{Title: "FILE", Min: 30}, {Title: "KIND"},
+		{Title: "RECORDS", Right: true}, {Title: "SIZE", Right: true}}}
 	for _, f := range objects[:min(len(objects), filesShown)] {
-		t.rows = append(t.rows, []string{"  " + printable(f.Key), string(f.Kind), fmt.Sprint(f.Records), files.Size(f.Bytes)})
+		t.Add(printable(f.Key), string(f.Kind), fmt.Sprint(f.Records), files.Size(f.Bytes))
 	}
 	more := ""
 	if n := len(objects) - filesShown; n > 0 {
 		more = fmt.Sprintf("  and %s more; --json lists all\n", plural(int64(n), "file"))
 	}
-	return "\n" + t.String() + more
+	return "\n" + t.On(s.screen) + more
 }
 
 // moment writes a time for people.

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 )
@@ -114,7 +115,7 @@ func writeFields(b *strings.Builder, indent string, document json.RawMessage) er
 	}
 	width := 0
 	for i := range list {
-		list[i].key = shorten(printable(list[i].key), 30)
+		list[i].key = terminal.Shorten(printable(list[i].key), 30)
 		if !empty(list[i].value) {
 			width = max(width, utf8.RuneCountInString(list[i].key))
 		}

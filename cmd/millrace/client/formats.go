@@ -2,10 +2,12 @@ package client
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 )
@@ -13,28 +15,63 @@ import (
 // Formats is the command line of millrace formats.
 type Formats struct {
 	Purpose string `arg:"" optional:"" help:"Only this purpose."`
-	JSON    bool   `name:"json" help:"One JSON object a target."`
+	Target  string `arg:"" optional:"" help:"All about this target."`
+	JSON    bool   `name:"json" help:"One JSON object a target, with everything."`
 }
 
-// Run lists the purposes and targets of exports.
+// Run lists the purposes and targets of exports, or describes one target.
 func (c Formats) Run(a *app.App) error {
 	purposes := format.Purposes
 	if c.Purpose != "" {
 		if !slices.Contains(purposes, c.Purpose) {
-			return app.Usage("there is no purpose %q; there are %s", c.Purpose, strings.Join(purposes, ", "))
+			return app.Usage("there is no purpose %q; there are %s%s", c.Purpose, strings.Join(purposes, ", "),
+				DidYouMean(c.Purpose, purposes))
 		}
 		purposes = []string{c.Purpose}
 	}
-	if c.JSON {
-		return c.json(a, purposes)
+	if names := targetNames(c.Purpose); c.Target != "" && !slices.Contains(names, c.Target) {
+		return app.Usage("%s has no target %q; it has %s%s", c.Purpose, c.Target, strings.Join(names, ", "),
+			DidYouMean(c.Target, names))
 	}
-	_, err := fmt.Fprint(a.Stdout, targets.Describe(purposes))
+	switch {
+	case c.JSON:
+		return c.json(a, purposes)
+	case c.Target != "":
+		_, err := fmt.Fprint(a.Stdout, targets.Describe(c.Purpose, c.Target))
+		return err
+	}
+	_, err := fmt.Fprint(a.Stdout, formatsSummary(purposes, terminal.Of(a.Stdout)))
 	return err
+}
+
+// links are links of Markdown, of which a summary shows the text.
+var links = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+
+// formatsSummary returns the purposes with their targets, as they fit a screen.
+func formatsSummary(purposes []string, s terminal.Screen) string {
+	var b strings.Builder
+	for _, purpose := range purposes {
+		b.WriteString(s.Paint(terminal.Bold, purpose) + ": " + targets.About(purpose) + "\n")
+		t := terminal.Table{Indent: "  ", Columns: []terminal.Column{{}, {Min: 20}, {}}}
+		for i, x := range targets.Targets(purpose) {
+			name := x.Name
+			if i == 0 {
+				name += " (default)"
+			}
+			t.Add(name, links.ReplaceAllString(x.Reader, "$1"), strings.Join(x.Formats, ", "))
+		}
+		b.WriteString(t.On(s) + "\n")
+	}
+	b.WriteString("millrace formats PURPOSE TARGET has the rules, options and an example of one.\n")
+	return b.String()
 }
 
 func (c Formats) json(a *app.App, purposes []string) error {
 	for _, purpose := range purposes {
 		for i, t := range targets.Targets(purpose) {
+			if c.Target != "" && t.Name != c.Target {
+				continue
+			}
 			err := a.PrintJSON(map[string]any{
 				"purpose": purpose, "target": t.Name, "default": i == 0, "reader": t.Reader, "shape": t.Shape,
 				"rules":   nonNil(t.Rules),

@@ -1,87 +1,45 @@
 package client
 
 import (
-	"fmt"
-	"os"
-	"time"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
-
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 )
 
-// Bar is a progress bar on a terminal. Elsewhere it shows nothing.
-type Bar struct{ bar *progressbar.ProgressBar }
+// NewBar returns a bar on standard error, which shows how far work is.
+func NewBar(a *app.App) *terminal.Bar { return terminal.NewBar(a.Stderr, files.Size) }
 
-// EventsBar starts a bar that counts events. A total of -1 means that the total is unknown.
-func EventsBar(a *app.App, what string, total int64) Bar {
-	return newBar(a, what, total, progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("events"), progressbar.OptionClearOnFinish())
-}
-
-// rowsBar starts a bar that counts the rows of an export. Their total is not known yet. The bar
-// stays on the screen when it is full.
-func rowsBar(a *app.App) Bar {
-	return newBar(a, "  rows", -1, progressbar.OptionShowCount(),
-		progressbar.OptionOnCompletion(func() { fmt.Fprintln(a.Stderr) }))
-}
-
-// bytesBar starts a bar that counts the bytes of an export's objects.
-func bytesBar(a *app.App, what string, d *files.Dataset) Bar {
-	if d.Manifest == nil {
-		return Bar{}
-	}
+// bytesBar returns a bar that counts the bytes of an export's objects, and the function that counts
+// more of them.
+func bytesBar(a *app.App, phase string, d *files.Dataset) (bar *terminal.Bar, add func(bytes int64)) {
 	total := int64(0)
-	for _, f := range d.Manifest.Files {
-		total += f.Bytes
+	if d.Manifest != nil {
+		for _, f := range d.Manifest.Files {
+			total += f.Bytes
+		}
 	}
-	return newBar(a, what, total, progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true),
-		progressbar.OptionClearOnFinish())
+	bar = NewBar(a)
+	bar.Set(terminal.State{Phase: phase, TotalBytes: total})
+	return bar, func(n int64) { bar.Change(func(s *terminal.State) { s.Bytes += n }) }
 }
 
-// newBar starts a bar on standard error.
-func newBar(a *app.App, what string, total int64, options ...progressbar.Option) Bar {
-	f, ok := a.Stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return Bar{}
-	}
-	return Bar{progressbar.NewOptions64(total, append(options, progressbar.OptionSetDescription(what),
-		progressbar.OptionSetWriter(f),
-		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond))...)}
+// progressState returns how far an export is.
+func progressState(p *export.Progress) terminal.State {
+	return terminal.State{Phase: phase(p), Done: p.RowsDone, Total: p.RowsPlanned, Unit: "rows", Bytes: p.Bytes}
 }
 
-// Set draws the bar at n.
-func (b Bar) Set(n int64) {
-	if b.bar != nil {
-		b.bar.Set64(n) //nolint:errcheck // a progress bar that cannot be drawn is no failure
+// phase names what happens with an export that has not ended.
+func phase(p *export.Progress) string {
+	switch {
+	case p.Cancelling:
+		return "cancelling"
+	case p.Retrying != nil:
+		return "retrying"
+	case p.Status == export.StatusAccepted:
+		return "planned"
+	case p.RowsPlanned > 0 && p.RowsDone >= p.RowsPlanned:
+		return "sealing"
 	}
-}
-
-func (b Bar) add(n int64) {
-	if b.bar != nil {
-		b.bar.Add64(n) //nolint:errcheck // as above
-	}
-}
-
-// total sets the bar's total, once it is known.
-func (b Bar) total(n int64) {
-	if b.bar != nil && n > 0 {
-		b.bar.ChangeMax64(n)
-	}
-}
-
-// Finish draws the bar full.
-func (b Bar) Finish() {
-	if b.bar != nil {
-		b.bar.Finish() //nolint:errcheck // as above
-	}
-}
-
-// clear removes the bar from the screen.
-func (b Bar) clear() {
-	if b.bar != nil {
-		b.bar.Clear() //nolint:errcheck // as above
-	}
+	return "extracting"
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/jsonscan"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -33,7 +34,7 @@ type Replay struct {
 	app.WorkspaceFlag
 
 	ignored map[string]int // keys of chats, by the number of their lines
-	apps    runApps        // of the events
+	apps    RunApps        // of the events
 }
 
 // Validate checks the flags.
@@ -64,33 +65,35 @@ func (c *Replay) Run(ctx context.Context, a *app.App) error {
 	}
 	p := NewPublisher(client, a.Config.KafkaTopicPrefix+event.TopicRuns, c.Rate)
 	p.checker.Limits = a.Config.EventLimits()
-	bar := EventsBar(a, "replay", -1)
-	p.Progress = func(events, _ int64) { bar.Set(events) }
+	bar := NewBar(a)
+	p.Progress = func(events, bytes int64) {
+		bar.Set(terminal.State{Phase: "publishing", Done: events, Unit: "events", Bytes: bytes})
+	}
 	bad := 0
-	c.ignored, c.apps = map[string]int{}, runApps{}
+	c.ignored, c.apps = map[string]int{}, RunApps{}
 	for again := true; again && ctx.Err() == nil; again = c.Loop {
 		for _, file := range c.Files {
 			n, err := replayFile(ctx, a, file, p, c.reader(p, workspace))
 			bad += n
 			if err != nil && ctx.Err() == nil {
-				bar.Finish()
+				bar.Clear()
 				return err
 			}
 		}
 	}
 	err = p.Flush(ctx)
-	bar.Finish()
+	bar.Clear()
 	fmt.Fprintf(a.Stdout, "published %d events, %d lines skipped\n", p.published.Load(), bad)
 	c.tellIgnored(a.Stdout)
 	if err != nil {
 		return err
 	}
 	if c.Wait && ctx.Err() == nil && p.published.Load() > 0 {
-		if err := waitStored(ctx, a, client, p); err != nil {
+		if err := p.WaitStored(ctx, a); err != nil {
 			return err
 		}
 	}
-	c.apps.print(a)
+	c.apps.Print(a)
 	if bad > 0 {
 		return &app.ExitError{Code: app.ExitFailed, Err: fmt.Errorf("%d lines are not %s and were skipped", bad, c.what())}
 	}

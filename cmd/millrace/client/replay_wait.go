@@ -14,7 +14,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/runs"
@@ -23,11 +22,12 @@ import (
 // patience is how long ingest may store nothing of what was published before replay stops waiting.
 const patience = time.Minute
 
-// waitStored waits until ingest has stored all records of a publisher. Ingest commits the offset of
-// a record when ClickHouse has its row, or the topic of dead letters the record (invariant 1). If no
-// ingest runs, or Kafka does not let this client see it, waitStored says so and does not wait.
-func waitStored(ctx context.Context, a *app.App, client *kgo.Client, p *Publisher) error {
-	admin, group := kadm.NewClient(client), a.Config.KafkaTopicPrefix+"ingest"
+// WaitStored waits until ingest has stored all records of the publisher, and prints when. Ingest
+// commits the offset of a record when ClickHouse has its row, or the topic of dead letters the record
+// (invariant 1). If no ingest runs, or Kafka does not let this client see it, WaitStored says so and
+// does not wait.
+func (p *Publisher) WaitStored(ctx context.Context, a *app.App) error {
+	admin, group := kadm.NewClient(p.client), a.Config.KafkaTopicPrefix+"ingest"
 	began, moved, left := time.Now(), time.Now(), int64(-1)
 	err := app.Poll(ctx, func() (bool, error) {
 		committed, err := admin.FetchOffsets(ctx, group)
@@ -85,20 +85,20 @@ func (p *Publisher) uncommitted(committed kadm.OffsetResponses) (left int64) {
 // runApp is a copilot or a recipe.
 type runApp struct{ workspace, source, id string }
 
-// runApps are the copilots and recipes of run events.
-type runApps map[runApp]bool
+// RunApps are the copilots and recipes of run events.
+type RunApps map[runApp]bool
 
-func (r runApps) add(e runs.Event) {
+func (r RunApps) add(e runs.Event) {
 	switch e := e.(type) {
 	case *runs.Run:
-		r.addOf(e.WorkspaceID, e.Source, e.AppID)
+		r.Add(e.WorkspaceID, e.Source, e.AppID)
 	case *runs.Node:
-		r.addOf(e.WorkspaceID, e.Source, e.AppID)
+		r.Add(e.WorkspaceID, e.Source, e.AppID)
 	}
 }
 
-// addOf keeps copies: the texts are parts of their events.
-func (r runApps) addOf(workspace, source, id string) {
+// Add adds an app. It keeps copies, because the texts are parts of their events.
+func (r RunApps) Add(workspace, source, id string) {
 	if of := (runApp{workspace, source, id}); !r[of] {
 		r[runApp{strings.Clone(workspace), strings.Clone(source), strings.Clone(id)}] = true
 	}
@@ -107,8 +107,8 @@ func (r runApps) addOf(workspace, source, id string) {
 // maxApps is the number of apps that are printed.
 const maxApps = 10
 
-// print prints the apps with the pages of their runs.
-func (r runApps) print(a *app.App) {
+// Print prints the apps with the pages of their runs.
+func (r RunApps) Print(a *app.App) {
 	apps := slices.SortedFunc(maps.Keys(r), func(a, b runApp) int {
 		return cmp.Or(cmp.Compare(a.workspace, b.workspace), cmp.Compare(a.source, b.source), cmp.Compare(a.id, b.id))
 	})

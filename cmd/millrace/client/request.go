@@ -113,7 +113,7 @@ func (c Request) Parse(a *app.App) (request *export.Request, data []byte, minted
 		return nil, nil, false, err
 	}
 	if request, err = export.ParseRequest(data); err != nil {
-		err = &app.ExitError{Code: app.ExitUsage, Err: fmt.Errorf("the request is not valid:\n%w", err)}
+		err = c.explain(err)
 	}
 	return request, data, minted, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
+	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -85,29 +86,24 @@ func Verify(ctx context.Context, a *app.App, c *export.Completion) {
 // follow shows the progress of an export and then its end. It returns an error if the export did
 // not succeed.
 func (c Request) follow(ctx context.Context, a *app.App, f *live.Follower) (*export.Completion, error) {
-	bar, said := rowsBar(a), ""
+	bar, said, rates := NewBar(a), "", &terminal.Rates{}
+	bar.Set(terminal.State{Phase: "filed"})
 	completion, err := WaitCompletion(ctx, f, func(p *export.Progress) {
 		switch {
 		case c.JSON:
 			a.PrintJSON(p) //nolint:errcheck // the error of writing the completion is checked
-		case bar.bar != nil:
+		case bar.Shows():
 			if r := p.Retrying; r != nil && r.Stage+r.Message != said {
 				said = r.Stage + r.Message
-				bar.clear()
+				bar.Clear()
 				fmt.Fprintln(a.Stderr, printable(describeRetrying(r)))
 			}
-			bar.total(p.RowsPlanned)
-			bar.Set(p.RowsDone)
+			bar.Set(progressState(p))
 		default:
-			fmt.Fprintln(a.Stdout, describeProgress(p))
+			fmt.Fprintln(a.Stdout, describeProgress(p, rates, time.Now()))
 		}
 	})
-	if completion != nil && completion.Records > 0 {
-		bar.total(completion.RowsPlanned)
-		bar.Finish()
-	} else {
-		bar.clear()
-	}
+	bar.Clear()
 	switch {
 	case ctx.Err() != nil:
 		return nil, errors.New("stopped watching; the export goes on")
@@ -141,9 +137,10 @@ func DescribeFailure(e *export.Error) error {
 	return fmt.Errorf("the export failed: %s", printable(joined(": ", e.Pointer, e.Error())))
 }
 
-func describeProgress(p *export.Progress) string {
-	text := fmt.Sprintf("%s %.0f%%%s: %d of %d rows, %d records in %d files", p.Status, p.PercentDone, isCancelling(p),
-		p.RowsDone, p.RowsPlanned, p.Records, p.Fragments)
+// describeProgress returns a line for logs: how far an export is, and how fast it goes.
+func describeProgress(p *export.Progress, rates *terminal.Rates, now time.Time) string {
+	text := fmt.Sprintf("%s %.0f%%: %s, %s in %s", p.Status, p.PercentDone, strings.ReplaceAll(rates.Text(progressState(p), now, files.Size), "  ", ", "),
+		plural(p.Records, "record"), plural(p.Fragments, "file"))
 	if p.Retrying != nil {
 		text += "; " + describeRetrying(p.Retrying)
 	}

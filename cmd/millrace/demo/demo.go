@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
-	"github.com/millrace/millrace/cmd/millrace/client"
 	"github.com/millrace/millrace/cmd/millrace/services"
-	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/sample"
 )
@@ -22,6 +20,7 @@ import (
 // Command is the command line of millrace demo.
 type Command struct {
 	Dir  string `type:"path" placeholder:"DIR" help:"Folder for the data and the exports; default a new temporary folder, whose path is printed."`
+	Keep bool   `help:"Leave the stack and its pages up at the end, until interrupted."`
 	Runs int    `default:"3000" hidden:""`
 }
 
@@ -49,9 +48,10 @@ LIMIT 8`},
 }
 
 // LocalStack runs the embedded services with their data in dir, and all roles on the services. It
-// calls f when everything answers, and stops everything after f has returned.
-type LocalStack func(ctx context.Context, a *app.App, dir string, f func(context.Context,
-	*services.Services) error) error
+// calls f with the URL of the pages when everything answers, and stops everything after f has
+// returned.
+type LocalStack func(ctx context.Context, a *app.App, dir string, f func(ctx context.Context, s *services.Services,
+	pages string) error) error
 
 // Run starts the local stack on free ports, streams sample runs through it, queries the runs and
 // exports them.
@@ -74,16 +74,25 @@ func (c Command) Run(ctx context.Context, a *app.App, local LocalStack) (err err
 		"127.0.0.1:0"
 	a.Config.HTTPAddr = "127.0.0.1:0"
 
+	kept := false
 	fmt.Fprintf(a.Stdout, "Starting Kafka, ClickHouse and all roles in %s\n", c.Dir)
-	err = local(ctx, a, c.Dir, func(ctx context.Context, s *services.Services) error {
+	err = local(ctx, a, c.Dir, func(ctx context.Context, s *services.Services, pages string) error {
 		fmt.Fprintf(a.Stdout, "  Kafka %s, ClickHouse %s and http://%s, log %s (%.1f s)\n",
 			s.Kafka.Addr(), s.ClickHouse.NativeAddr(), s.ClickHouse.HTTPAddr(), logFile.Name(), time.Since(began).Seconds())
-		return c.show(ctx, a, s)
+		if err := c.show(ctx, a, s); err != nil || !c.Keep {
+			return err
+		}
+		fmt.Fprintf(a.Stdout, "\nEverything stays up until you press Ctrl-C. Its pages are at\n\n  %s\n\n"+
+			"Other commands find it with\n\n  $ export MILLRACE_KAFKA_BROKERS=%s MILLRACE_CLICKHOUSE_DSN='%s' "+
+			"MILLRACE_BUCKET_URL='%s'\n", pages, s.Kafka.Addr(), a.Config.ClickHouseDSN, a.Config.BucketURL)
+		kept = true
+		<-ctx.Done()
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("%w; the log is %s", err, logFile.Name())
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && !kept {
 		return ctx.Err()
 	}
 	fmt.Fprintf(a.Stdout, "\nDone in %.0f s; everything is stopped.\n", time.Since(began).Seconds())
@@ -114,30 +123,20 @@ func (c Command) stream(ctx context.Context, a *app.App) error {
 		return err
 	}
 	defer producer.Close()
+	if _, err := publishHistory(ctx, a, producer, cfg); err != nil {
+		return err
+	}
 	conn, err := a.Config.DSN.Open()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	p := client.NewPublisher(producer, a.Config.KafkaTopicPrefix+event.TopicRuns, 0)
-	bar := client.EventsBar(a, "  published", int64(want.Events))
-	p.Progress = func(events, _ int64) { bar.Set(events) }
-	if err := p.SendSample(ctx, sample.New(cfg)); err != nil {
-		return err
-	}
-	if err := p.Flush(ctx); err != nil {
-		return err
-	}
-	bar.Finish()
-	bar = client.EventsBar(a, "  queryable", int64(want.Runs+want.Nodes+want.Feedback))
 	err = app.Poll(ctx, func() (bool, error) {
 		var runs, nodes, feedback uint64
 		err := conn.QueryRow(ctx, "SELECT (SELECT count() FROM runs_latest), (SELECT count() FROM nodes_latest), (SELECT "+
 			"count() FROM feedback_latest)").Scan(&runs, &nodes, &feedback)
-		bar.Set(int64(runs + nodes + feedback))
 		return runs == uint64(want.Runs) && nodes == uint64(want.Nodes) && feedback == uint64(want.Feedback), err
 	})
-	bar.Finish()
 	if err == nil {
 		fmt.Fprintf(a.Stdout, "  queryable: %d runs, %d node runs, %d feedback\n", want.Runs, want.Nodes, want.Feedback)
 	}

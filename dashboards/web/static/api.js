@@ -48,10 +48,10 @@ export const plural = (n, one, many) => `${number(n)} ${n === 1 ? one : many}`;
 
 // size writes a number of bytes like the server.
 export function size(n) {
-  if (n < 1024) return `${n} B`;
+  if (n < 1000) return `${n} B`;
   let unit = -1;
-  do { n /= 1024; unit++; } while (n >= 1023.5 && unit < 4);
-  return `${n < 10 ? n.toFixed(1) : n.toFixed(0)} ${'KMGTP'[unit]}iB`;
+  do { n /= 1000; unit++; } while (n >= 999.5 && unit < 4);
+  return `${n < 9.95 ? n.toFixed(1) : n.toFixed(0)} ${'kMGTP'[unit]}B`;
 }
 
 // element makes an element with a class. Its children are elements or texts.

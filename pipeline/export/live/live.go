@@ -60,6 +60,7 @@ type Query struct {
 	Source    string
 	AppID     string
 	Purpose   string
+	Part      string // the beginning or the end of the id
 	Status    []string
 	Cursor    string
 	Limit     int // 1 or more; a server takes 200

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -142,6 +143,7 @@ func parseCursor(cursor string) (*position, error) {
 func (q *Query) matches(x *export.State) bool {
 	equal := func(want, have string) bool { return want == "" || want == have }
 	return equal(q.Source, x.Source) && equal(q.AppID, x.AppID) && equal(q.Purpose, x.Purpose) &&
+		(strings.HasPrefix(x.ExportID, q.Part) || strings.HasSuffix(x.ExportID, q.Part)) &&
 		(len(q.Status) == 0 || slices.Contains(q.Status, string(x.Status)))
 }
 

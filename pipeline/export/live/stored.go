@@ -111,6 +111,10 @@ func listQuery(q *Query, after *position) clickhouse.Query {
 			conditions = append(conditions, c.column+" = "+b.ID(c.column, c.value))
 		}
 	}
+	if q.Part != "" {
+		part := b.ID("part", q.Part)
+		conditions = append(conditions, "(startsWith(export_id, "+part+") OR endsWith(export_id, "+part+"))")
+	}
 	if after != nil {
 		at := b.Milli("at", after.At)
 		conditions = append(conditions, "requested_at <= "+at,

@@ -74,7 +74,7 @@ func TestConfigShowsWhatIsInEffectAndMasksSecrets(t *testing.T) {
 func TestWrongUsageExitsWith2(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{}, {"nonsense"}, {"replay"}, {"replay", "--rate", "x", "f"}, {"replay", "--rate", "-1", "f"},
+		{"nonsense"}, {"replay"}, {"replay", "--rate", "x", "f"}, {"replay", "--rate", "-1", "f"},
 		{"replay", "--loop", "-"},
 		{"dead-letters", "replay"}, {"dead-letters", "show", "x"}, {"local", "--data", "d", "--ephemeral"},
 		{"ingest", "extra"},

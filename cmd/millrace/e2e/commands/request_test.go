@@ -152,19 +152,19 @@ func TestUnsuitableCombinationsAreRefusedWithWhatIsPossible(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"--purpose fine_tuning --target ragas", []string{"/target", "fine_tuning has the targets openai_chat", "trl_dpo"}},
+		{"--purpose fine_tuning --target ragas", []string{"--target", "fine_tuning has the targets openai_chat", "trl_dpo"}},
 		{"--purpose recipe_evaluation --target mlflow --format parquet",
-			[]string{"/format", "target mlflow is written as jsonl"}},
-		{"--purpose recipe_evaluation --target karini_csv --format jsonl", []string{"/format", "csv"}},
-		{"--purpose export_dataset --target answer_insights --format csv", []string{"/format", "json"}},
-		{"--purpose node_evaluation", []string{"/nodes", "is required for node_evaluation"}},
-		{"--purpose export_dataset --node x", []string{"/nodes", "leave nodes out"}},
-		{"--purpose fine_tuning --option colour=red", []string{"/options", `"colour"`, "dedupe"}},
-		{"--purpose fine_tuning --target openai_dpo --option pairs_per_input=0", []string{"/options", "pairs_per_input",
+			[]string{"--format", "target mlflow is written as jsonl"}},
+		{"--purpose recipe_evaluation --target karini_csv --format jsonl", []string{"--format", "csv"}},
+		{"--purpose export_dataset --target answer_insights --format csv", []string{"--format", "json"}},
+		{"--purpose node_evaluation", []string{"--node", "is required for node_evaluation"}},
+		{"--purpose export_dataset --node x", []string{"--node", "leave nodes out"}},
+		{"--purpose fine_tuning --option colour=red", []string{"--option", `"colour"`, "dedupe"}},
+		{"--purpose fine_tuning --target openai_dpo --option pairs_per_input=0", []string{"--option", "pairs_per_input",
 			"from 1"}},
-		{"--purpose export_dataset --option with_nodes=maybe", []string{"/options", "with_nodes", "true or false"}},
-		{"--purpose fine_tuning --split validation=0.7;test=0.7", []string{"/split", "1 or less"}},
-		{"--purpose translation", []string{"/purpose",
+		{"--purpose export_dataset --option with_nodes=maybe", []string{"--option", "with_nodes", "true or false"}},
+		{"--purpose fine_tuning --split validation=0.7;test=0.7", []string{"--split", "1 or less"}},
+		{"--purpose translation", []string{"--purpose",
 			"export_dataset, recipe_evaluation, node_evaluation, node_optimization, fine_tuning"}},
 	} {
 		for _, more := range []string{"", " --dry-run"} {
@@ -188,12 +188,16 @@ func TestFormatsListsEveryPurposeAndTarget(t *testing.T) {
 	text := e.Run(t, "formats")
 	table := e.Run(t, "help", "targets")
 	for _, p := range e2etest.Combinations(t, e) {
-		if !regexp.MustCompile(`(?m)^## `+p.Target+`\b`).MatchString(text) || !strings.Contains(table, "| `"+p.Target+"` |") {
+		if !regexp.MustCompile(`(?m)^  `+p.Target+`\b`).MatchString(text) || !strings.Contains(table, "| `"+p.Target+"` |") {
 			t.Errorf("%s/%s is not listed", p.Purpose, p.Target)
 		}
 		one := e.Run(t, "formats", p.Purpose)
-		if !strings.Contains(text, strings.Split(one, "\nOptions of all targets")[0]) {
+		if !strings.Contains(text, strings.Split(one, "\n\n")[0]) {
 			t.Errorf("%s alone is listed otherwise", p.Purpose)
+		}
+		if all := e.Run(t, "formats", p.Purpose, p.Target); !strings.Contains(all, "# "+p.Target+" for "+p.Purpose) ||
+			!strings.Contains(all, "Example:") {
+			t.Errorf("%s/%s is not described:\n%s", p.Purpose, p.Target, all)
 		}
 	}
 	if got := e.Try(t, "", "formats", "translation"); got.Code != 2 || !strings.Contains(got.Stderr, "fine_tuning") {

@@ -39,17 +39,17 @@ var purposeTexts = map[string]string{
 	format.FineTuning:       "conversations to train a model on",
 }
 
-// Describe returns the targets of purposes in Markdown: who reads each, the shape of a record,
-// rules, options, reasons to drop a row, and an example.
-func Describe(purposes []string) string {
+// About returns what a purpose is for.
+func About(purpose string) string { return purposeTexts[purpose] }
+
+// Describe returns all about a target in Markdown: who reads it, the shape of a record, rules,
+// options, reasons to drop a row, and an example. It returns only the options of all targets if
+// there is no such target.
+func Describe(purpose, target string) string {
 	var b strings.Builder
-	for i, purpose := range purposes {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		fmt.Fprintf(&b, "# %s: %s\n", purpose, purposeTexts[purpose])
-		for j, t := range Targets(purpose) {
-			describe(&b, t, purpose, j == 0)
+	for i, t := range Targets(purpose) {
+		if t.Name == target {
+			describe(&b, t, purpose, i == 0)
 		}
 	}
 	fmt.Fprintf(&b, "\nOptions of all targets:\n\n")
@@ -58,7 +58,7 @@ func Describe(purposes []string) string {
 }
 
 func describe(b *strings.Builder, t *format.Target, purpose string, first bool) {
-	fmt.Fprintf(b, "\n## %s", t.Name)
+	fmt.Fprintf(b, "# %s for %s", t.Name, purpose)
 	if first {
 		b.WriteString(" (default)")
 	}

@@ -113,8 +113,8 @@ func TestEveryTargetIsDescribed(t *testing.T) {
 				t.Errorf("%s/%s: %q has a line break", purpose, target.Name, text)
 			}
 		}
-		text := targets.Describe([]string{purpose})
-		for _, part := range []string{"## " + target.Name, target.Shape, target.Reader} {
+		text := targets.Describe(purpose, target.Name)
+		for _, part := range []string{"# " + target.Name + " for " + purpose, target.Shape, target.Reader} {
 			if !strings.Contains(text, part) {
 				t.Errorf("%s/%s: %q is not described", purpose, target.Name, part)
 			}
