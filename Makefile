@@ -3,10 +3,11 @@
 GOLANGCI_LINT := v2.15.0
 VERSITYGW := v1.8.0
 COMPOSE := v2.40.3
+CYCLONEDX := v1.10.0
 
 export CGO_ENABLED := 0
 
-.PHONY: demo test test-kafka test-compose lint race fuzz bench soak golden build
+.PHONY: demo test test-kafka test-compose test-release lint race fuzz bench soak golden build release
 
 demo: build            ## the main job: local stack, sample runs, an export
 	bin/millrace demo
@@ -58,6 +59,12 @@ golden: build          ## rewrite the golden files and the generated tables of t
 build:                 ## bin/millrace
 	go build -o bin/ ./cmd/millrace
 
+release: bin/cyclonedx-gomod-$(CYCLONEDX)  ## dist: archives for Linux and macOS with their checksums and lists of modules (SBOM)
+	CYCLONEDX=$(CURDIR)/$< .ci/release dist
+
+test-release: bin/cyclonedx-gomod-$(CYCLONEDX)  ## an archive for this machine, built twice, and what is in it
+	MILLRACE_TEST_RELEASE=$(CURDIR)/$< go test -count=1 -v -run Release ./cmd/millrace/
+
 bin/golangci-lint-$(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	mv bin/golangci-lint $@
@@ -66,6 +73,10 @@ bin/golangci-lint-$(GOLANGCI_LINT):
 bin/versitygw-$(VERSITYGW):
 	GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 	mv bin/versitygw $@
+
+bin/cyclonedx-gomod-$(CYCLONEDX):
+	GOBIN=$(CURDIR)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
+	mv bin/cyclonedx-gomod $@
 
 bin/docker-compose-$(COMPOSE):
 	.ci/compose $(COMPOSE) $(CURDIR)/$@

@@ -48,8 +48,15 @@ func revision() string {
 	return "unknown"
 }
 
-// version returns the module's version, or (devel) if the build does not know it.
+// release is the version of a release, which `make release` sets.
+var release string
+
+// version returns the version of the release or of the module, or (devel) if the build knows
+// neither.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"

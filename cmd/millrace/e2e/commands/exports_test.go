@@ -143,13 +143,13 @@ func checkDownloaded(t *testing.T, env e2etest.Environment, id, format, compress
 	env.Run(t, "exports", "download", id, dir)
 	files := e2etest.ListFiles(t, dir)
 	if format == "json" || format == "parquet" {
-		if len(files) != 5 || !slices.Contains(files, "manifest.json") || !slices.Contains(files, "README.md") {
+		if len(files) != 6 || !slices.Contains(files, "manifest.json") || !slices.Contains(files, "README.md") {
 			t.Errorf("downloaded %v", files)
 		}
 		return
 	}
 	name := "train." + format + map[string]string{"none": "", "gzip": ".gz", "zstd": ".zst"}[compression]
-	if want := []string{"__meta__/README.md", "__meta__/manifest.json", name}; !slices.Equal(files, want) {
+	if want := []string{"__meta__/README.md", "__meta__/manifest.json", "load.sh", name}; !slices.Equal(files, want) {
 		t.Fatalf("downloaded %v, want %v", files, want)
 	}
 	f, err := os.Open(filepath.Join(dir, name))
@@ -211,8 +211,8 @@ func TestExportsAreListedNewestFirstAndHostileNamesDoNoHarm(t *testing.T) {
 			t.Errorf("line %d is not of %s:\n%s", i+1, id, out)
 		}
 	}
-	if !strings.Contains(lines[3], "日本語の名前") || !regexp.MustCompile(` 320  succeeded `).MatchString(lines[3]) ||
-		!regexp.MustCompile(`  0  succeeded `).MatchString(lines[1]) {
+	if !strings.Contains(lines[3], "日本語の名前") || !regexp.MustCompile(` 320  +\d+ kB  succeeded `).MatchString(lines[3]) ||
+		!regexp.MustCompile(`  0  +0 B  succeeded `).MatchString(lines[1]) {
 		t.Errorf("ls:\n%s", out)
 	}
 	for _, text := range []string{out, s.Env.Run(t, "exports", "show", second)} {

@@ -73,7 +73,7 @@ func TestALimitCountsWhatItSays(t *testing.T) {
 	}
 	both := s.Env.Try(t, "", "request", "--source", "recipe", "--app", "a", "--purpose", "export_dataset", "--limit", "1",
 		"--limit-runs", "1")
-	if both.Code != e2etest.ExitUsage || !strings.Contains(both.Stderr, "/selection/limit_runs") {
+	if both.Code != e2etest.ExitUsage || !strings.Contains(both.Stderr, "--limit-runs: ") {
 		t.Errorf("both limits: exit code %d, %q", both.Code, both.Stderr)
 	}
 }
