@@ -142,7 +142,9 @@ func candidates(root *kong.Node, words []string) (list []string) {
 			all = l.valuesOf(positional[min(l.places, len(positional)-1)])
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(c string) bool { return c != filesCandidate && !strings.HasPrefix(c, last) })
+	return slices.DeleteFunc(slices.Clone(all), func(c string) bool {
+		return c != filesCandidate && !strings.HasPrefix(c, last)
+	})
 }
 
 // read takes a word that is complete.

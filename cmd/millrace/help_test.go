@@ -95,10 +95,12 @@ func TestCompletionKnowsCommandsFlagsAndValues(t *testing.T) {
 		{"", "local demo sample apps"}, {"ex", "exports export"}, {"exports ", "ls show view"}, {"exports sh", "show"},
 		{"exports show ", "latest"}, {"exports ls --", "--help --workspace --n --json"}, {"exports ls --j", "--json"},
 		{"request --purpose ", "export_dataset recipe_evaluation"}, {"request --purpose fi", "fine_tuning"},
-		{"request --purpose fine_tuning --target ", "openai_chat together"}, {"request --target op", "openai_evals openai_chat"},
+		{"request --purpose fine_tuning --target ", "openai_chat together"},
+		{"request --target op", "openai_evals openai_chat"},
 		{"request --purpose=fine_tuning --target=openai_c", "--target=openai_chat"},
 		{"request --purpose = fine_tuning --target = openai_c", "openai_chat"}, // as bash divides it
-		{"request --source =", "copilot recipe"}, {"request --file ", ":files"}, {"replay ", ":files"}, {"replay --rate ", ""},
+		{"request --source =", "copilot recipe"}, {"request --file ", ":files"}, {"replay ", ":files"},
+		{"replay --rate ", ""},
 		{"formats ", "export_dataset"}, {"formats fine_tuning open", "openai_chat openai_dpo"}, {"completion f", "fish"},
 		{"help eve", "events"}, {"runs ls --rating ", "thumbsUp thumbsDown none"}, {"nonsense ", "local"}, {"serve ", ""},
 	} {

@@ -27,8 +27,8 @@ func before(d time.Duration) time.Time { return now.Add(-d) }
 func listings(s terminal.Screen) string {
 	after := func(t time.Time, d time.Duration) *time.Time { t = t.Add(d); return &t }
 	exports := []live.Export{
-		{State: export.State{ID: export.ID{ExportID: "019ab3c1-7e00-7a4e-8f2b-0123456789ab"}, Name: "Help desk, answers that " +
-			"people liked best", Purpose: "fine_tuning", Status: export.StatusRunning, PercentDone: 41.6, Records: 12_345,
+		{State: export.State{ID: export.ID{ExportID: "019ab3c1-7e00-7a4e-8f2b-0123456789ab"}, Name: "Help desk, answers " +
+			"that people liked best", Purpose: "fine_tuning", Status: export.StatusRunning, PercentDone: 41.6, Records: 12_345,
 			Bytes: 8_400_000, RequestedBy: "maria.gonzales@example.com", RequestedAt: before(20 * time.Second)}},
 		{State: export.State{ID: export.ID{ExportID: "019ab3c1-7e00-7b4e-8f2b-1123456789ab"}, Name: "検索の評価",
 			Purpose: "node_evaluation", Nodes: []string{"retrieve", "rerank", "generate", "check"},
@@ -41,22 +41,22 @@ func listings(s terminal.Screen) string {
 	}
 	rating := &history.Feedback{Rating: "thumbsDown"}
 	runs := []history.Run{
-		{RunID: "run-00001997-00969e29", StartedAt: before(time.Minute), EndedAt: after(before(time.Minute), 903*time.Millisecond),
-			Status: "succeeded", AppID: "airline-helpdesk", AppVersion: "2.1.0", Feedback: rating,
+		{RunID: "run-00001997-00969e29", StartedAt: before(time.Minute), 
+			EndedAt: after(before(time.Minute), 903*time.Millisecond), Status: "succeeded", AppID: "airline-helpdesk", AppVersion: "2.1.0", Feedback: rating,
 			Question: "May I bring\na dog on board, and what\x1b[31m does it cost?"},
 		{RunID: "kb_0001999.d4107f", StartedAt: before(time.Hour), Status: "running", AppID: "knowledge-answer",
 			AppVersion: "175b_verification", Question: "Ångström: 同じですか?"},
 	}
 	apps := []history.App{
-		{Source: "copilot", AppID: "airline-helpdesk", AppName: "Airline help desk", Versions: []string{"2.1.0", "2.0.0", "1.9",
-			"1.8"}, LastRunAt: before(time.Minute), Runs: 1200, Failed: 7, ThumbsUp: 300, ThumbsDown: 12},
+		{Source: "copilot", AppID: "airline-helpdesk", AppName: "Airline help desk",
+			Versions: []string{"2.1.0", "2.0.0", "1.9", "1.8"}, LastRunAt: before(time.Minute), Runs: 1200, Failed: 7, ThumbsUp: 300, ThumbsDown: 12},
 		{Source: "recipe", AppID: "knowledge-answer", AppName: "Knowledge base answer", LastRunAt: before(72 * time.Hour)},
 	}
 	nodes := []history.Node{{NodeID: "generate", NodeName: "Generate", NodeType: "llm", NodeRuns: 614,
 		LastRunAt: before(time.Hour)}}
 	letters := []letterInfo{{ID: "0/17", Time: before(5 * time.Minute), Stage: "ingest", Code: "missing_field",
-		Detail: "/app_id: is required in a run of a copilot or a recipe", Topic: "millrace.runs", Partition: "3", Offset: "99",
-		Key: "default/r-1", Bytes: 1500}}
+		Detail: "/app_id: is required in a run of a copilot or a recipe", Topic: "millrace.runs", Partition: "3",
+		Offset: "99", Key: "default/r-1", Bytes: 1500}}
 	var b strings.Builder
 	for _, l := range []struct{ command, text string }{
 		{"exports ls", exportsTable(exports, s)}, {"runs ls", runsTable(runs, s)}, {"apps ls", appsTable(apps, 14, s)},

@@ -30,7 +30,8 @@ func loader(command string) (name, text string) {
 		return "load.py", "# This script loads the files beside it.\nimport os\nos.chdir(os.path.dirname(os.path.abspath(" +
 			"__file__)))\n" + code + "\n"
 	}
-	return "load.sh", "# This script loads the files beside it: sh load.sh\nset -eu\ncd \"$(dirname \"$0\")\"\n" + command + "\n"
+	return "load.sh", "# This script loads the files beside it: sh load.sh\nset -eu\ncd \"$(dirname \"$0\")\"\n" +
+		command + "\n"
 }
 
 // pythonCode returns the code of a command that only runs Python code, and whether it is such a

@@ -139,7 +139,8 @@ func DescribeFailure(e *export.Error) error {
 
 // describeProgress returns a line for logs: how far an export is, and how fast it goes.
 func describeProgress(p *export.Progress, rates *terminal.Rates, now time.Time) string {
-	text := fmt.Sprintf("%s %.0f%%: %s, %s in %s", p.Status, p.PercentDone, strings.ReplaceAll(rates.Text(progressState(p), now, files.Size), "  ", ", "),
+	state := strings.ReplaceAll(rates.Text(progressState(p), now, files.Size), "  ", ", ")
+	text := fmt.Sprintf("%s %.0f%%: %s, %s in %s", p.Status, p.PercentDone, state,
 		plural(p.Records, "record"), plural(p.Fragments, "file"))
 	if p.Retrying != nil {
 		text += "; " + describeRetrying(p.Retrying)

@@ -62,7 +62,8 @@ func (r *Rates) Text(s State, now time.Time, size func(int64) string) string {
 		speed = bytes
 	}
 	if left := total - done; left > 0 && speed > 0 {
-		parts = append(parts, fmt.Sprintf("%s left", time.Duration(float64(left)/speed*float64(time.Second)).Round(time.Second)))
+		wait := time.Duration(float64(left) / speed * float64(time.Second))
+		parts = append(parts, wait.Round(time.Second).String()+" left")
 	}
 	return strings.Join(parts, "  ")
 }
