@@ -41,7 +41,7 @@ func listings(s terminal.Screen) string {
 	}
 	rating := &history.Feedback{Rating: "thumbsDown"}
 	runs := []history.Run{
-		{RunID: "run-00001997-00969e29", StartedAt: before(time.Minute), 
+		{RunID: "run-00001997-00969e29", StartedAt: before(time.Minute),
 			EndedAt: after(before(time.Minute), 903*time.Millisecond), Status: "succeeded", AppID: "airline-helpdesk", AppVersion: "2.1.0", Feedback: rating,
 			Question: "May I bring\na dog on board, and what\x1b[31m does it cost?"},
 		{RunID: "kb_0001999.d4107f", StartedAt: before(time.Hour), Status: "running", AppID: "knowledge-answer",
