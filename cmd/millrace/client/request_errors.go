@@ -18,7 +18,9 @@ var pointerFlags = map[string]string{
 	"/selection/run_ids": "--run-id", "/selection/limit": "--limit", "/selection/limit_runs": "--limit-runs",
 	"/selection/window": "--from and --to", "/selection/window/from": "--from", "/selection/window/to": "--to",
 	"/selection/window/by": "--by", "/workspace_id": "--workspace", "/options": "--option",
-	"/filters/app_versions": "--version", "/filters/statuses": "--status",
+	"/filters/app_versions": "--version", "/filters/statuses": "--status", "/filters/models": "--model",
+	"/filters/triggers": "--trigger", "/filters/error_types": "--error-type", "/filters/tags": "--tag",
+	"/filters/scores": "--score", "/filters/session_id": "--session", "/filters/user_id": "--user",
 }
 
 // flagOf returns the flag of request that sets the field of a pointer.
@@ -84,7 +86,7 @@ func ValuesOf(name, purpose string) []string {
 	case "status":
 		return []string{"running", "succeeded", "failed", "cancelled"}
 	case "rating":
-		return []string{"thumbsUp", "thumbsDown"}
+		return []string{"thumbsUp", "thumbsDown", "none"}
 	case "by":
 		return []string{"started_at", "ingested_at"}
 	case "as":
