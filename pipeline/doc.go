@@ -83,6 +83,7 @@
 //	    dataset/ evaluation/ optimization/ tuning/   the targets, one file each              (pure)
 //	      tuning/toolschema/   the parameters of tools against the rules of their readers      (pure)
 //	    targets/    the list of all targets, and their descriptions                          (pure)
+//	  condition/    the filters of a request as SQL, for exports and for lists of runs
 //	  selection/    the SQL of a request; snapshots; readers of windows
 //	  card/         the dataset card and the other sidecars                                  (pure)
 //	  folder/       the documents of an export in the bucket, which are created once
