@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -230,16 +231,23 @@ func requestOf(t *testing.T, f filters) *export.Request {
 	return r
 }
 
+// reader returns a reader of windows.
+func reader(t *testing.T, dsn *clickhouse.DSN) *selection.WindowReader {
+	t.Helper()
+	w := &selection.WindowReader{Settings: selection.ReadSettings("test", time.Minute, 0)}
+	for _, client := range []**ch.Client{&w.Keys, &w.Runs} {
+		var err error
+		if *client, err = dsn.Dial(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { (*client).Close() })
+	}
+	return w
+}
+
 func direct(t *testing.T, dsn *clickhouse.DSN, r *export.Request) (ids []string) {
 	t.Helper()
-	client, err := dsn.Dial(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	query := selection.New(r, r.Selection).Rows()
-	query.Settings = selection.ReadSettings("test", time.Minute, 0)
-	if _, err := selection.ReadRows(t.Context(), client, query, collect(&ids)); err != nil {
+	if err := reader(t, dsn).ReadSelection(t.Context(), selection.New(r, r.Selection), collect(&ids)); err != nil {
 		t.Fatal(err)
 	}
 	return ids
@@ -248,25 +256,16 @@ func direct(t *testing.T, dsn *clickhouse.DSN, r *export.Request) (ids []string)
 // staged reads the runs from a snapshot, in four windows.
 func staged(t *testing.T, dsn *clickhouse.DSN, r *export.Request, rows int64) (ids []string) {
 	t.Helper()
-	reader := &selection.SnapshotReader{Settings: selection.ReadSettings("test", time.Minute, 0)}
-	var err error
-	if reader.Keys, err = dsn.Dial(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Keys.Close()
-	if reader.Runs, err = dsn.Dial(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Runs.Close()
+	w := reader(t, dsn)
 	snapshot := fmt.Sprint("s", rand.Uint64())
 	insert := selection.New(r, r.Selection).InsertSnapshot(snapshot, rows)
 	insert.Settings = selection.SnapshotSettings("test", time.Minute)
-	if err := clickhouse.Do(t.Context(), reader.Keys, insert.Native()); err != nil {
+	if err := clickhouse.Do(t.Context(), w.Keys, insert.Native()); err != nil {
 		t.Fatal(err)
 	}
 	keys := selection.SnapshotKeys(r, snapshot, (rows+3)/4)
-	keys.Settings = reader.Settings
-	windows, err := selection.ReadWindows(t.Context(), reader.Keys, keys, rows)
+	keys.Settings = w.Settings
+	windows, err := selection.ReadWindows(t.Context(), w.Keys, keys, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,8 +274,7 @@ func staged(t *testing.T, dsn *clickhouse.DSN, r *export.Request, rows int64) (i
 		if i+1 < len(windows) {
 			part.To = windows[i+1].From
 		}
-		reader.ID = fmt.Sprint("test-", rand.Uint64())
-		if _, err := reader.Read(t.Context(), part, collect(&ids)); err != nil {
+		if _, err := w.ReadSnapshot(t.Context(), part, collect(&ids)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -62,8 +62,7 @@ func TestFiltersOfNodeRunsAreThoseOfAnAnalyst(t *testing.T) {
 		"r.session_id = 's1'":                                 {SessionID: new("s1")},
 		"r.user_id = 'u1'":                                    {UserID: new("u1")},
 		"(n.metadata['of'] = 'a' OR r.metadata['of'] = 'a')":  {Metadata: map[string]string{"of": "a"}},
-		"r.trigger = 'chat' AND f.rating = 'thumbsUp' AND n.model = 'm1'": {Triggers: []string{"chat"},
-			Rating: "thumbsUp", Models: []string{"m1"}},
+		"r.trigger = 'chat' AND f.rating = 'thumbsUp'":        {Triggers: []string{"chat"}, Rating: "thumbsUp"},
 	} {
 		for i := range used.NumField() {
 			if v := reflect.ValueOf(f).Field(i); !v.IsZero() {

@@ -1,4 +1,4 @@
--- rows
+-- keys
 -- app = app
 -- error_types = 74696d656f7574
 -- max_cost = 0.5
@@ -16,46 +16,102 @@
 -- triggers = 63686174
 -- workspace = acme
 SELECT
-CAST(r.workspace_id, 'LowCardinality(String)') AS row_workspace_id,
-r.run_id AS row_run_id,
-r.request_id AS row_request_id,
-CAST(r.source, 'LowCardinality(String)') AS row_source,
-CAST(r.app_id, 'LowCardinality(String)') AS row_app_id,
-CAST(r.app_name, 'LowCardinality(String)') AS row_app_name,
-r.session_id AS row_session_id,
-r.user_id AS row_user_id,
-CAST(r.trigger, 'LowCardinality(String)') AS row_trigger,
-r.question AS row_question,
-r.answer AS row_answer,
-r.reference AS row_reference,
-r.trace_id AS row_trace_id,
-CAST(r.app_version, 'LowCardinality(String)') AS row_app_version,
-CAST(r.status, 'LowCardinality(String)') AS row_status,
-toUnixTimestamp64Milli(r.started_at) AS row_started_at,
-toUnixTimestamp64Milli(r.ended_at) AS row_ended_at,
-toUnixTimestamp64Milli(r.updated_at) AS row_updated_at,
-r.inputs AS row_inputs,
-r.outputs AS row_outputs,
-r.messages AS row_messages,
-r.tools AS row_tools,
-CAST(r.model, 'LowCardinality(String)') AS row_model,
-CAST(r.error_type, 'LowCardinality(String)') AS row_error_type,
-r.error_message AS row_error_message,
-r.files AS row_files,
-r.usage_input_tokens AS row_usage_input_tokens,
-r.usage_output_tokens AS row_usage_output_tokens,
-r.cost_usd AS row_cost_usd,
-r.metadata AS row_metadata,
-r.system_inputs AS row_system_inputs,
-f.feedback_id != '' AS row_has_feedback,
-CAST(f.feedback_rating, 'LowCardinality(String)') AS row_feedback_rating,
-f.feedback_score AS row_feedback_score,
-f.feedback_comment AS row_feedback_comment,
-f.feedback_tags AS row_feedback_tags,
-f.feedback_corrected_answer AS row_feedback_corrected_answer,
-f.feedback_scores AS row_feedback_scores,
-f.feedback_judgements AS row_feedback_judgements
-FROM (SELECT * FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0) AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0)) AS s
+toUnixTimestamp64Milli(started_at) AS row_started_at,
+run_id AS row_run_id,
+feedback_id != '' AS row_has_feedback,
+CAST(feedback_rating, 'LowCardinality(String)') AS row_feedback_rating,
+feedback_score AS row_feedback_score,
+feedback_comment AS row_feedback_comment,
+feedback_tags AS row_feedback_tags,
+feedback_corrected_answer AS row_feedback_corrected_answer,
+feedback_scores AS row_feedback_scores,
+feedback_judgements AS row_feedback_judgements
+FROM (SELECT s.started_at AS started_at, s.run_id AS run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer, f.feedback_scores AS feedback_scores, f.feedback_judgements AS feedback_judgements
+FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0)) AS s
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
+if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0))) AS one
+LEFT ANY JOIN (SELECT run_id,
+tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
+arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
+arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
+arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
+arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
+    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
+    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
+CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
+    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
+arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
+arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
+    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
+FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
+WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64})
+ORDER BY started_at, run_id;
+
+-- runs
+-- app = app
+-- error_types = 74696d656f7574
+-- max_cost = 0.5
+-- max_latency = 2
+-- max_score0 = 0.5
+-- max_score1 = 0.5
+-- min_cost = 0.5
+-- min_latency = 1
+-- min_score0 = 0.5
+-- models = 6d
+-- score0_name = 66616972
+-- source = recipe
+-- tags = 6b696e64
+-- text = 776879
+-- triggers = 63686174
+-- workspace = acme
+SELECT
+CAST(workspace_id, 'LowCardinality(String)') AS row_workspace_id,
+run_id AS row_run_id,
+request_id AS row_request_id,
+CAST(source, 'LowCardinality(String)') AS row_source,
+CAST(app_id, 'LowCardinality(String)') AS row_app_id,
+CAST(app_name, 'LowCardinality(String)') AS row_app_name,
+session_id AS row_session_id,
+user_id AS row_user_id,
+CAST(trigger, 'LowCardinality(String)') AS row_trigger,
+question AS row_question,
+answer AS row_answer,
+reference AS row_reference,
+trace_id AS row_trace_id,
+CAST(app_version, 'LowCardinality(String)') AS row_app_version,
+CAST(status, 'LowCardinality(String)') AS row_status,
+toUnixTimestamp64Milli(started_at) AS row_started_at,
+toUnixTimestamp64Milli(ended_at) AS row_ended_at,
+toUnixTimestamp64Milli(updated_at) AS row_updated_at,
+inputs AS row_inputs,
+outputs AS row_outputs,
+messages AS row_messages,
+tools AS row_tools,
+CAST(model, 'LowCardinality(String)') AS row_model,
+CAST(error_type, 'LowCardinality(String)') AS row_error_type,
+error_message AS row_error_message,
+files AS row_files,
+usage_input_tokens AS row_usage_input_tokens,
+usage_output_tokens AS row_usage_output_tokens,
+cost_usd AS row_cost_usd,
+metadata AS row_metadata,
+system_inputs AS row_system_inputs
+FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0) AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0)) AS s
 LEFT ANY JOIN (SELECT one.run_id AS run_id,
 if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
 if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
@@ -87,103 +143,8 @@ arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(
 FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
-WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64})) AS r
-LEFT ANY JOIN (SELECT one.run_id AS run_id,
-if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
-if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
-if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
-if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
-if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
-if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
-if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
-if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
-if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
-FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0)) AS s
-LEFT ANY JOIN (SELECT one.run_id AS run_id,
-if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
-if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
-if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
-if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
-if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
-if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
-if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
-if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
-if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
-FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) AS one
-LEFT ANY JOIN (SELECT run_id,
-tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
-arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
-arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
-arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
-    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
-CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
-    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
-arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
-arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
-    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
-FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
-WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64}))) AS one
-LEFT ANY JOIN (SELECT run_id,
-tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
-arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
-arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
-arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
-    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
-CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
-    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
-arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
-arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
-    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
-FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0)) AS s
-LEFT ANY JOIN (SELECT one.run_id AS run_id,
-if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
-if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
-if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
-if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
-if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
-if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
-if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
-if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at,
-if(several.run_id = '', one.feedback_judgements, several.feedback_judgements) AS feedback_judgements
-FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at) AS feedback_judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) AS one
-LEFT ANY JOIN (SELECT run_id,
-tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
-arrayFirst((v, n) -> n = '' AND isNotNull(v), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'name')) AS feedback_score,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'comment')) AS feedback_comment,
-arrayFirst(v -> notEmpty(v), tupleElement(tupleElement(judged, 'judgement'), 'tags')) AS feedback_tags,
-arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'corrected_answer')) AS feedback_corrected_answer,
-arrayReverseSort(arrayFilter((j, n, v) -> n != '' AND isNotNull(v),
-    arrayZip(tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id'),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'), tupleElement(tupleElement(judged, 'judgement'), 'rating')),
-    tupleElement(tupleElement(judged, 'judgement'), 'name'), tupleElement(tupleElement(judged, 'judgement'), 'score'))) AS feedback_named,
-CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
-    arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
-arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at,
-arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(judged, 'packed'),
-    tupleElement(judged, 'version'), tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')), 1, 1001)) AS feedback_judgements
-FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
-WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64}))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON r.run_id = f.run_id
-ORDER BY r.started_at, r.run_id;
+WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64})
+ORDER BY started_at, run_id;
 
 -- count
 -- app = app
