@@ -154,6 +154,9 @@ func (p *parser) selection(s *Selection) {
 			p.limit(&s.Limit, key)
 		case "limit_runs":
 			p.limit(&s.LimitRuns, key)
+		case "sample":
+			s.Sample = &Sample{}
+			p.sample(s.Sample)
 		case "window":
 			s.Window = &TimeWindow{By: ByStartedAt}
 			p.window(s.Window)
@@ -162,15 +165,40 @@ func (p *parser) selection(s *Selection) {
 		}
 		return true
 	})
-	limited := has["limit"] || has["limit_runs"]
+	limited := has["limit"] || has["limit_runs"] || has["sample"]
 	switch {
 	case has["run_ids"] && (limited || has["window"]):
-		p.add(NotPossible, "/selection/run_ids", "run_ids stand alone: leave out limit, limit_runs and window, or run_ids")
+		p.add(NotPossible, "/selection/run_ids",
+			"run_ids stand alone: leave out limit, limit_runs, sample and window, or run_ids")
+	case has["sample"] && (has["limit"] || has["limit_runs"]):
+		p.add(NotPossible, "/selection/sample", "a sample has its own size: leave out limit and limit_runs, or sample")
 	case has["limit"] && has["limit_runs"]:
 		p.add(NotPossible, "/selection/limit_runs", "limit counts rows and limit_runs counts runs: leave out one of them")
 	case isObject && !has["run_ids"] && !limited && !has["window"]:
-		p.add(strictjson.MissingField, "/selection", "needs run_ids, limit, limit_runs or window")
+		p.add(strictjson.MissingField, "/selection", "needs run_ids, limit, limit_runs, sample or window")
 	}
+}
+
+func (p *parser) sample(s *Sample) {
+	pointer := p.r.Pointer()
+	absent := p.object(func(key string) bool {
+		switch key {
+		case "size":
+			if n, ok := p.integer(); ok && n < 1 {
+				p.add(strictjson.OutOfRange, pointer+"/size", "must be 1 or more")
+			} else {
+				s.Size = n
+			}
+		case "seed":
+			s.Seed, _ = p.integer()
+		case "by":
+			p.text(&s.By)
+		default:
+			return false
+		}
+		return true
+	}, "size")
+	p.addMissing(pointer, absent)
 }
 
 func (p *parser) limit(to *int64, key string) {

@@ -32,8 +32,8 @@ type Request struct {
 	Options map[string]any `json:"options,omitempty"`
 }
 
-// Selection selects source rows: by RunIDs alone, by one of the limits, by Window, or by Window and
-// one of the limits. 0 is no limit.
+// Selection selects source rows: by RunIDs alone, by Window, or by one of the limits or a sample, with or
+// without Window. 0 is no limit.
 type Selection struct {
 	RunIDs []string `json:"run_ids,omitempty"`
 	// Limit selects the most recent source rows: runs, or node runs, of which it is the number for
@@ -42,8 +42,28 @@ type Selection struct {
 	// LimitRuns selects the most recent runs, with all their node runs of the nodes. A request for
 	// runs has it as Limit.
 	LimitRuns int64       `json:"limit_runs,omitempty"`
+	Sample    *Sample     `json:"sample,omitempty"`
 	Window    *TimeWindow `json:"window,omitempty"`
 }
+
+// Sample selects Size runs, with all their node runs of the nodes. A hash of the seed and the run's id
+// decides, so the same runs are selected again.
+type Sample struct {
+	Size int64 `json:"size"`
+	Seed int64 `json:"seed"`
+	// By names what divides the runs into strata, of which each gives as many runs, or all where it has
+	// fewer: ByVersion, ByRating, ByStatus, or a key of metadata, with or without ByLabel before it. ""
+	// is one stratum.
+	By string `json:"by,omitempty"`
+}
+
+// What a sample may be divided by.
+const (
+	ByVersion = "version"
+	ByRating  = "rating"
+	ByStatus  = "status"
+	ByLabel   = "metadata."
+)
 
 // TimeWindow is a half-open range of times: it includes From and excludes To.
 type TimeWindow struct {

@@ -111,6 +111,7 @@ var contracts = []contract{
 		eventType: "dev.millrace.export.requested.v1", limits: true,
 		variants: `{"selection": {"window": null, "limit": null, "run_ids": ["0199a6b2-7c1e-7d40-9a53-0f2b6f4f8a11"]}}
 			{"selection": {"limit": null, "limit_runs": 100}}
+			{"selection": {"limit": null, "sample": {"size": 100, "seed": 7, "by": "version"}}}
 			{"purpose": "export_dataset", "nodes": null,
 			 "options": {"with_nodes": true, "columns": ["question", "answer"], "csv_raw": true, "excel": true}}
 			{"purpose": "fine_tuning", "target": "trl_dpo",
@@ -129,6 +130,10 @@ var contracts = []contract{
 			selection.run_ids[] id required
 			selection.limit positive
 			selection.limit_runs positive
+			selection.sample object
+			selection.sample.size positive required
+			selection.sample.seed int
+			selection.sample.by text
 			selection.window object
 			selection.window.by enum:started_at|ingested_at
 			selection.window.from time required

@@ -276,6 +276,9 @@ func describeSelection(s export.Selection) string {
 	if s.LimitRuns > 0 {
 		parts = append(parts, fmt.Sprintf("the most recent %s", plural(s.LimitRuns, "run")))
 	}
+	if s.Sample != nil {
+		parts = append(parts, "sample "+compactJSON(s.Sample))
+	}
 	if w := s.Window; w != nil {
 		parts = append(parts, fmt.Sprintf("%s from %s until before %s", w.By, w.From.Format(time.RFC3339Nano),
 			w.To.Format(time.RFC3339Nano)))

@@ -22,18 +22,21 @@ import (
 // Request is the command line of millrace request.
 type Request struct {
 	app.WorkspaceFlag
-	File      string   `short:"f" name:"file" placeholder:"FILE|-" help:"The request's JSON; flags override its fields."`
-	Name      string   `help:"A name for people."`
-	Source    string   `help:"copilot or recipe."`
-	App       string   `help:"Id of the copilot or recipe."`
-	Purpose   string   `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning; see millrace formats."`
-	Limit     int64    `help:"Only the most recent N runs; with --node, the most recent N node runs of each node."`
-	LimitRuns int64    `help:"Only the most recent N runs; with --node, all node runs of the nodes in these runs."`
-	RunID     []string `name:"run-id" sep:"none" help:"Id of a run to export; may be repeated."`
-	From      string   `help:"Start of the time window, RFC 3339, inclusive."`
-	To        string   `help:"End of the time window, exclusive."`
-	By        string   `help:"Column that the time window is about: started_at (default) or ingested_at."`
-	Node      []string `sep:"none" help:"Id of a node, for node purposes; may be repeated."`
+	File       string   `short:"f" name:"file" placeholder:"FILE|-" help:"The request's JSON; flags override its fields."`
+	Name       string   `help:"A name for people."`
+	Source     string   `help:"copilot or recipe."`
+	App        string   `help:"Id of the copilot or recipe."`
+	Purpose    string   `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning; see millrace formats."`
+	Limit      int64    `help:"Only the most recent N runs; with --node, the most recent N node runs of each node."`
+	LimitRuns  int64    `help:"Only the most recent N runs; with --node, all node runs of the nodes in these runs."`
+	Sample     int64    `help:"Only a sample of N runs: the same flags pick the same runs again. With --node, all node runs of the nodes in these runs."`
+	SampleSeed int64    `name:"sample-seed" help:"Another seed picks other runs."`
+	SampleBy   string   `name:"sample-by" help:"Sample evenly by version, rating, status or a key of metadata."`
+	RunID      []string `name:"run-id" sep:"none" help:"Id of a run to export; may be repeated."`
+	From       string   `help:"Start of the time window, RFC 3339, inclusive."`
+	To         string   `help:"End of the time window, exclusive."`
+	By         string   `help:"Column that the time window is about: started_at (default) or ingested_at."`
+	Node       []string `sep:"none" help:"Id of a node, for node purposes; may be repeated."`
 	FilterFlags
 	Target      string             `help:"Tool that the records are shaped for; see millrace formats; default canonical, for fine_tuning openai_chat."`
 	Format      string             `help:"jsonl, json, csv or parquet."`
@@ -219,6 +222,19 @@ func (c Request) selection() map[string]any {
 	}
 	if c.LimitRuns != 0 {
 		selection["limit_runs"] = c.LimitRuns
+	}
+	sample := map[string]any{}
+	if c.Sample != 0 {
+		sample["size"] = c.Sample
+	}
+	if c.SampleSeed != 0 {
+		sample["seed"] = c.SampleSeed
+	}
+	if c.SampleBy != "" {
+		sample["by"] = c.SampleBy
+	}
+	if len(sample) > 0 {
+		selection["sample"] = sample
 	}
 	if len(c.RunID) > 0 {
 		selection["run_ids"] = c.RunID

@@ -21,6 +21,8 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 		{"--app math", `{"app_id":"math"}`},
 		{"--purpose fine_tuning", `{"purpose":"fine_tuning"}`},
 		{"--limit 7", `{"selection":{"limit":7}}`},
+		{"--sample 100 --sample-seed 7 --sample-by region", `{"selection":{"sample":{"size":100,"seed":7,"by":"region"}}}`},
+		{"--sample=-1", `{"selection":{"sample":{"size":-1}}}`},
 		{"--run-id a --run-id b,c", `{"selection":{"run_ids":["a","b,c"]}}`},
 		{"--from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z",
 			`{"selection":{"window":{"from":"2026-01-01T00:00:00Z","to":"2026-02-01T00:00:00Z"}}}`},

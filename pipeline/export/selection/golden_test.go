@@ -33,7 +33,11 @@ var (
 		"ingested_at": {Window: &export.TimeWindow{By: export.ByIngestedAt, From: goldenDay,
 			To: goldenDay.AddDate(0, 1, 0)}},
 		"limit_runs": {LimitRuns: 1000},
-		"run_ids":    {RunIDs: []string{"run-1", "run-2"}},
+		"sample":     {Sample: &export.Sample{Size: 1000, Seed: 7}},
+		"sample_by_rating": {Sample: &export.Sample{Size: 1000, Seed: 7, By: export.ByRating}, Window: &export.TimeWindow{
+			By: export.ByStartedAt, From: goldenDay, To: goldenDay.AddDate(0, 1, 0)}},
+		"sample_by_label": {Sample: &export.Sample{Size: 1000, Seed: 7, By: "region"}},
+		"run_ids":         {RunIDs: []string{"run-1", "run-2"}},
 		"started_at_limit": {Limit: 10, Window: &export.TimeWindow{By: export.ByStartedAt, From: goldenDay,
 			To: goldenDay.AddDate(0, 1, 0)}},
 		"ingested_at_limit": {Limit: 10, Window: &export.TimeWindow{By: export.ByIngestedAt, From: goldenDay,

@@ -26,7 +26,7 @@ func (q *Selection) keysQuery() clickhouse.Query {
 // others too: [merge] leaves them out.
 func (q *Selection) runsQuery() clickhouse.Query {
 	conditions := slices.Clone(q.rowConditions)
-	if q.feedbackConditions != nil || q.limit > 0 && !q.since {
+	if q.feedbackConditions != nil || q.sample != nil || q.limit > 0 && !q.since {
 		conditions = append(conditions, "(started_at, run_id) IN ("+q.keys()+")")
 	}
 	return q.bind.Query("SELECT\n" + selectList(newRunReader(q.split, nil).fields, "", "") +
@@ -101,6 +101,9 @@ func (q *Selection) from(list, related string, feedback bool) string {
 	if q.limitRuns > 0 {
 		conditions = append(conditions, "s.run_id IN ("+q.recentRuns(related)+")")
 	}
+	if q.sample != nil {
+		conditions = append(conditions, "s.run_id IN ("+q.sampled(related)+")")
+	}
 	if len(conditions) > 0 {
 		text += "\nWHERE " + and(conditions)
 	}
@@ -119,7 +122,7 @@ func (q *Selection) recentRuns(related string) string {
 // fromWithFeedback is from with feedback, limited to the most recent rows. It joins no more than
 // those, if no condition is on feedback.
 func (q *Selection) fromWithFeedback(list, related string) string {
-	if q.nodes == nil && q.feedbackConditions == nil && q.limit > 0 {
+	if q.nodes == nil && q.feedbackConditions == nil && q.limit > 0 && q.sample == nil {
 		return "FROM (SELECT " + list + " FROM " + latest("runs AS s") + and(q.rowConditions) + q.mostRecent() +
 			") AS s\n" +
 			"LEFT ANY JOIN (" + q.runFeedback(related) + ") AS f ON s.run_id = f.run_id"

@@ -2,6 +2,7 @@
 //
 //	selection.go     a request's selection: its conditions, and how many rows it has
 //	rows.go          the selected rows, and their keys with their feedback
+//	sample.go        the runs of a sample
 //	wide.go          grouped runs, and node runs with the run around them
 //	nodes.go         the node runs that some targets need beside each run
 //	snapshot.go      freezing a selection, cutting it into windows, and dropping it
@@ -43,6 +44,7 @@ type Selection struct {
 	limit     int64 // select the most recent rows, so many, or of several nodes so many each; 0: all
 	since     bool  // the limit has a time since which hardly more rows have started
 	limitRuns int64 // select the node runs of the most recent runs, so many; 0: of all
+	sample    *export.Sample
 
 	rowConditions      []string // on a run or node run by itself
 	runConditions      []string // on a node run s and its run r
@@ -63,7 +65,7 @@ func Of(p *export.Plan) *Selection {
 // plan has fixed.
 func New(r *export.Request, bounds export.Selection) *Selection {
 	q := &Selection{nodes: r.Nodes, needs: r.Needs(), split: r.Split != nil, limit: bounds.Limit,
-		limitRuns: bounds.LimitRuns}
+		limitRuns: bounds.LimitRuns, sample: bounds.Sample}
 	q.rowConditions = appConditions(&q.bind, r)
 	if r.Nodes != nil {
 		q.rowConditions = append(q.rowConditions, "node_id IN "+q.bind.IDs("nodes", r.Nodes))
