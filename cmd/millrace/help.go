@@ -39,7 +39,7 @@ func (c helpCommand) Run(a *app.App, k *kong.Context) error {
 	}
 	for _, command := range k.Model.Children {
 		if command.Name == c.Topic && !command.Hidden {
-			_, err := k.Kong.Parse([]string{c.Topic, "--help"})
+			_, err := k.Parse([]string{c.Topic, "--help"})
 			return err
 		}
 	}

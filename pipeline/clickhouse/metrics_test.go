@@ -25,7 +25,8 @@ func TestATimerCountsTheQueriesOfAStageByOutcome(t *testing.T) {
 	seal.Init("drop")
 	errQuery := errors.New("query failed")
 	for _, err := range []error{nil, nil, errQuery, fmt.Errorf("query: %w", context.Canceled), context.DeadlineExceeded} {
-		if got := plan.Time(t.Context(), "count", func() error { return err }); got != err { //nolint:errorlint // it is the same
+		got := plan.Time(t.Context(), "count", func() error { return err })
+		if got != err { //nolint:errorlint // it is the same
 			t.Errorf("the query returned %v, and Time %v", err, got)
 		}
 	}

@@ -119,7 +119,8 @@ func (r *reading) countRatings(ctx context.Context, q *Query, c *Charts) error {
 	related := runHash + " IN (SELECT " + runHash + " FROM runs WHERE " + s.fixed + " AND " + s.started(s.from) +
 		" AND NOT superseded)"
 	sql := "SELECT bucket, toInt64(countIf(merged_rating = 'thumbsUp'))," +
-		" toInt64(countIf(merged_rating = 'thumbsDown'))\nFROM (SELECT " + runHash + " AS run, " + bucket + " FROM " + from + " AND " + runHash + " IN (SELECT " + runHash +
+		" toInt64(countIf(merged_rating = 'thumbsDown'))\nFROM (SELECT " + runHash + " AS run, " + bucket +
+		" FROM " + from + " AND " + runHash + " IN (SELECT " + runHash +
 		" FROM feedback WHERE " + inWorkspace + " AND " + columns.OnRun + " AND rating != '')) AS r\nINNER JOIN (" +
 		verdicts(related) + ") AS f ON r.run = f.run\nGROUP BY bucket"
 	return r.each(ctx, sql, func(rows driver.Rows) error {

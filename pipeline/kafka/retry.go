@@ -119,8 +119,8 @@ func (r Retrier) Do(ctx context.Context, what, about string, try func() error) e
 		}
 		if time.Since(logged) >= logInterval {
 			logged = time.Now()
-			r.log.WarnContext(ctx, "failed; trying again", "what", what, "about", about, "tries", tries, "in", wait.Round(time.Millisecond),
-				"error", err)
+			r.log.WarnContext(ctx, "failed; trying again", "what", what, "about", about, "tries", tries, "in",
+				wait.Round(time.Millisecond), "error", err)
 		}
 		timer := time.NewTimer(wait)
 		select {

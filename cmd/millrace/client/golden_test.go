@@ -42,14 +42,16 @@ func listings(s terminal.Screen) string {
 	rating := &history.Feedback{Rating: "thumbsDown"}
 	runs := []history.Run{
 		{RunID: "run-00001997-00969e29", StartedAt: before(time.Minute),
-			EndedAt: after(before(time.Minute), 903*time.Millisecond), Status: "succeeded", AppID: "airline-helpdesk", AppVersion: "2.1.0", Feedback: rating,
+			EndedAt: after(before(time.Minute), 903*time.Millisecond), Status: "succeeded",
+			AppID: "airline-helpdesk", AppVersion: "2.1.0", Feedback: rating,
 			Question: "May I bring\na dog on board, and what\x1b[31m does it cost?"},
 		{RunID: "kb_0001999.d4107f", StartedAt: before(time.Hour), Status: "running", AppID: "knowledge-answer",
 			AppVersion: "175b_verification", Question: "Ångström: 同じですか?"},
 	}
 	apps := []history.App{
 		{Source: "copilot", AppID: "airline-helpdesk", AppName: "Airline help desk",
-			Versions: []string{"2.1.0", "2.0.0", "1.9", "1.8"}, LastRunAt: before(time.Minute), Runs: 1200, Failed: 7, ThumbsUp: 300, ThumbsDown: 12},
+			Versions: []string{"2.1.0", "2.0.0", "1.9", "1.8"}, LastRunAt: before(time.Minute), Runs: 1200,
+			Failed: 7, ThumbsUp: 300, ThumbsDown: 12},
 		{Source: "recipe", AppID: "knowledge-answer", AppName: "Knowledge base answer", LastRunAt: before(72 * time.Hour)},
 	}
 	nodes := []history.Node{{NodeID: "generate", NodeName: "Generate", NodeType: "llm", NodeRuns: 614,
@@ -126,8 +128,10 @@ func TestTheNearestValueIsSuggested(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{"openai": "openai_chat", "open-ai-chat": "openai_chat", "dpo": "openai_dpo",
 		"langsmth": "langsmith", "RAGAS": "ragas", "excel": "", "": "", "gemni": "gemini"} {
-		if got := nearest(given, targetNames("")); got != want && !(given == "dpo" && strings.HasSuffix(got, "_dpo")) &&
-			!(given == "openai" && strings.HasPrefix(got, "openai_")) {
+		got := nearest(given, targetNames(""))
+		near := got == want || given == "dpo" && strings.HasSuffix(got, "_dpo") ||
+			given == "openai" && strings.HasPrefix(got, "openai_")
+		if !near {
 			t.Errorf("%q: %q, want %q", given, got, want)
 		}
 	}

@@ -32,7 +32,8 @@ func TestARangeThatHasNoRunsOffersThoseThatThereAre(t *testing.T) {
 		}
 		f := parseFilters(q)
 		r := f.setRange(q, noon, c.newest)
-		if r.Key != c.key || !f.From.Equal(c.from) || (r.Older == "") != (c.older == "") || !strings.Contains(r.Older, c.older) {
+		if r.Key != c.key || !f.From.Equal(c.from) || (r.Older == "") != (c.older == "") ||
+			!strings.Contains(r.Older, c.older) {
 			t.Errorf("%q, newest %s: %+v from %s", c.query, c.newest, r, f.From)
 		}
 	}

@@ -39,7 +39,7 @@ func gzipped(body []byte) []byte {
 	var b bytes.Buffer
 	w.Reset(&b)
 	w.Write(body) //nolint:errcheck // a buffer takes everything
-	w.Close()     //nolint:errcheck // as above
+	w.Close()
 	return b.Bytes()
 }
 

@@ -15,8 +15,8 @@ func TestACardNamesEveryFilter(t *testing.T) {
 		Text: "why", AppVersions: []string{"v1"}, Models: []string{"m1"}, Triggers: []string{"chat"},
 		Statuses: []string{"failed"}, ErrorTypes: []string{"timeout"}, Tags: []string{"kind"}, Rating: export.Unrated,
 		MinScore: new(0.125), Scores: map[string]export.ScoreRange{"fair": {Max: new(0.25)}}, MinLatencyMS: new(int64(11)),
-		MaxLatencyMS: new(int64(12)), MinCostUSD: new(0.375), MaxCostUSD: new(0.5), HasFiles: new(false), SessionID: new("s1"),
-		UserID: new("u1"), Metadata: map[string]string{"region": "eu"},
+		MaxLatencyMS: new(int64(12)), MinCostUSD: new(0.375), MaxCostUSD: new(0.5), HasFiles: new(false),
+		SessionID: new("s1"), UserID: new("u1"), Metadata: map[string]string{"region": "eu"},
 	}
 	for i := range reflect.TypeFor[export.Filters]().NumField() {
 		if reflect.ValueOf(f).Field(i).IsZero() {

@@ -151,7 +151,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record, l *lane) ([]*kgo.Reco
 	}
 	defer release()
 	ctx, end := l.Begin(ctx, r)
-	telemetry.Describe(ctx, telemetry.Export(w.ID.String()), telemetry.Window(w.Window))
+	telemetry.Describe(ctx, telemetry.Export(w.String()), telemetry.Window(w.Window))
 	out, err := s.window(ctx, w)
 	end(err)
 	return out, err

@@ -36,7 +36,7 @@ func (e *Exports) File(ctx context.Context, request *export.Request, document []
 	}
 	ev := e.requests.event(export.TypeRequested, document)
 	ctx, end := telemetry.Start(telemetry.Under(ctx, traceParent), "file export",
-		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(telemetry.Export(request.ID.String())))
+		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(telemetry.Export(request.String())))
 	defer func() { end(err) }()
 	ev.TraceParent = cmp.Or(telemetry.TraceParent(ctx), traceParent)
 	// a caller that hangs up has filed all the same

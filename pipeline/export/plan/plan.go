@@ -215,7 +215,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 		return nil, err
 	}
 	f := folder.Folder{Bucket: s.bucket, ID: request.ID}
-	telemetry.Describe(ctx, telemetry.Export(request.ID.String()))
+	telemetry.Describe(ctx, telemetry.Export(request.String()))
 	if e.TraceParent == "" {
 		e.TraceParent = telemetry.TraceParent(ctx)
 	}

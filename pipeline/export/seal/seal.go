@@ -328,8 +328,8 @@ func (w *work) dropSnapshot(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, dropLimit)
 	defer cancel()
 	if err := selection.DropSnapshot(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Snapshot); err != nil {
-		w.stage.cfg.Log.WarnContext(ctx, "dropping the snapshot of an export failed; the snapshot expires by its time to live",
-			"export", w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
+		w.stage.cfg.Log.WarnContext(ctx, "dropping the snapshot of an export failed; it expires by its time to live", "export",
+			w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
 	}
 }
 

@@ -57,9 +57,11 @@ func filterShapes() map[string]export.Filters {
 		},
 		"feedback_filters": {Rating: "thumbsUp", MinScore: &score},
 		"more_filters": {
-			Text: "why", Models: []string{"m"}, Triggers: []string{"chat"}, ErrorTypes: []string{"timeout"}, Tags: []string{"kind"},
-			Rating: export.Unrated, Scores: map[string]export.ScoreRange{"fair": {Min: &score, Max: &score}, "score": {Max: &score}},
-			MinLatencyMS: new(int64(1)), MaxLatencyMS: new(int64(2)), MinCostUSD: &score, MaxCostUSD: &score, HasFiles: new(true),
+			Text: "why", Models: []string{"m"}, Triggers: []string{"chat"}, ErrorTypes: []string{"timeout"},
+			Tags: []string{"kind"}, Rating: export.Unrated,
+			Scores:       map[string]export.ScoreRange{"fair": {Min: &score, Max: &score}, "score": {Max: &score}},
+			MinLatencyMS: new(int64(1)), MaxLatencyMS: new(int64(2)), MinCostUSD: &score, MaxCostUSD: &score,
+			HasFiles: new(true),
 		},
 	}
 }

@@ -176,10 +176,9 @@ func ceilMilli(t time.Time) int64 {
 func (q *Selection) addFilters(f *export.Filters) {
 	q.rowConditions = append(q.rowConditions, condition.Row(&q.bind, f)...)
 	ofRun, relation := condition.Run(&q.bind, f), "f."
-	switch {
-	case q.nodes == nil:
+	if q.nodes == nil {
 		q.rowConditions = slices.Concat(q.rowConditions, ofRun, condition.Metadata(&q.bind, f, ""))
-	default:
+	} else {
 		relation = "s."
 		if len(ofRun) > 0 {
 			q.rowConditions = append(q.rowConditions, "run_id IN (SELECT run_id FROM "+latest("runs")+inApp+" AND "+

@@ -71,7 +71,8 @@ func (r *SnapshotRange) keysQuery() clickhouse.Query {
 // dense reports whether most runs of the app between the ends of the range are in the snapshot.
 func (r *SnapshotRange) dense() bool {
 	s, f := r.Request.Selection, r.Request.Filters
-	return r.From != nil && r.To != nil && s.RunIDs == nil && s.Sample == nil && (s.Window == nil || s.Window.By != export.ByIngestedAt) &&
+	return r.From != nil && r.To != nil && s.RunIDs == nil && s.Sample == nil &&
+		(s.Window == nil || s.Window.By != export.ByIngestedAt) &&
 		(f.Statuses == nil || slices.Contains(f.Statuses, "succeeded")) && !f.Narrow()
 }
 

@@ -135,7 +135,8 @@ func (b *tab) reads(id, text string) {
 // drag moves the mouse with its button pressed.
 func (b *tab) drag(from, to, y float64) {
 	b.Helper()
-	b.do(chromedp.MouseEvent(chromedp.MousePressed, from, y, chromedp.ButtonLeft), chromedp.MouseEvent(chromedp.MouseMoved, (from+to)/2, y,
-		chromedp.ButtonLeft), chromedp.MouseEvent(chromedp.MouseMoved, to, y, chromedp.ButtonLeft),
+	b.do(chromedp.MouseEvent(chromedp.MousePressed, from, y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(chromedp.MouseMoved, (from+to)/2, y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(chromedp.MouseMoved, to, y, chromedp.ButtonLeft),
 		chromedp.MouseEvent(chromedp.MouseReleased, to, y, chromedp.ButtonLeft))
 }
