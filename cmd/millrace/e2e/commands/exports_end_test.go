@@ -145,7 +145,6 @@ func TestWhatCannotBeReadSaysWhy(t *testing.T) {
 	}{
 		{"there is none", []string{"nope"}, commands, e2etest.ExitFailed, "no export nope in workspace acme"},
 		{"of another workspace", []string{good, "--workspace", "other"}, commands, e2etest.ExitFailed, "in workspace other"},
-		{"a part of an id", []string{good[:10]}, commands, e2etest.ExitFailed, "there is no export"},
 		{"no id at all", []string{"../" + good}, commands, e2etest.ExitUsage, "is not the id"},
 		{"a workspace that is none", []string{good, "--workspace", "../acme"}, commands, e2etest.ExitUsage, "--workspace"},
 		{"no argument", nil, commands, e2etest.ExitUsage, "expected"},
