@@ -195,10 +195,10 @@ func (r *documentReader) shell(block string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		r.t.Fatalf("%s: %v\n%s\n%s", r.place, err, block, out)
 	}
-	if strings.Contains(block, "millrace.runs") {
+	if id := regexp.MustCompile(`"run_id":"([^"]+)"`).FindStringSubmatch(block); id != nil {
 		e2etest.Eventually(r.t, time.Minute, func() string {
-			if e2etest.Count(r.t, r.Conn, "SELECT count() FROM runs_latest") == 0 {
-				return "no run was stored"
+			if e2etest.Count(r.t, r.Conn, "SELECT count() FROM runs_latest WHERE run_id = ?", id[1]) == 0 {
+				return "run " + id[1] + " was not stored"
 			}
 			return ""
 		})
