@@ -86,7 +86,8 @@ func (r *reading) countBuckets(ctx context.Context, q *Query, c *Charts) error {
 	from, bucket := r.buckets(q, c)
 	sql := "SELECT bucket, runs, failed,\n" +
 		"    arrayMap(x -> if(isNaN(x), 0, toFloat64(x)), finalizeAggregation(latency)),\n" +
-		"    arrayMap(x -> if(isNaN(x), 0, toFloat64(x)), quantilesTDigestMerge(0.5, 0.95)(latency) OVER ()), cost, costed\n" +
+		"    arrayMap(x -> if(isNaN(x), 0, toFloat64(x)), quantilesTDigestMerge(0.5, 0.95)(latency) OVER ()), " +
+		"cost, costed\n" +
 		"FROM (SELECT " + bucket + ", toInt64(count()) AS runs, toInt64(countIf(status = 'failed')) AS failed,\n" +
 		"    quantilesTDigestState(0.5, 0.95)(assumeNotNull(" + latencyMilli + ")) FILTER (WHERE isNotNull(ended_at))" +
 		" AS latency,\n    sum(ifNull(cost_usd, 0)) AS cost, toInt64(count(cost_usd)) AS costed\nFROM " + from +

@@ -56,8 +56,8 @@ func (r *reading) sharedInputs(ctx context.Context, inApp string, from, to int64
 		" toFloat64(ifNull(usage_input_tokens, 0) + ifNull(usage_output_tokens, 0)))), (started_at, run_id)) AS newest" +
 		"\nFROM " + latest("runs", in) + " AND status != 'running' AND app_version != '' AND " + shared +
 		"\nGROUP BY input_group, version"
-	merged := verdicts(runHash + " IN (SELECT " + runHash + " FROM runs WHERE " + in + " AND NOT superseded AND " + shared +
-		")")
+	merged := verdicts(runHash + " IN (SELECT " + runHash + " FROM runs WHERE " + in + " AND NOT superseded AND " +
+		shared + ")")
 	list := "groupArray(version), groupArray(toString(rating)), groupArray(score)"
 	for _, element := range []string{"1", "2", "3", "4", "5", "6"} {
 		list += ", groupArray(newest." + element + ")"

@@ -41,8 +41,8 @@ func TestTheFormOffersWhatRequestsTake(t *testing.T) {
 
 func TestTheFormHasThePagesFilters(t *testing.T) {
 	t.Parallel()
-	q, err := url.ParseQuery("source=copilot&app=a&status=failed&version=v1&feedback=thumbsUp&from=2026-11-01&session=s&q=gate&" +
-		moreQuery)
+	q, err := url.ParseQuery("source=copilot&app=a&status=failed&version=v1&feedback=thumbsUp&" +
+		"from=2026-11-01&session=s&q=gate&" + moreQuery)
 	if err != nil {
 		t.Fatal(err)
 	}

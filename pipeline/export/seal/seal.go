@@ -108,7 +108,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	if err != nil {
 		return nil, err
 	}
-	telemetry.Describe(ctx, telemetry.Export(result.ID.String()), telemetry.Window(result.Window))
+	telemetry.Describe(ctx, telemetry.Export(result.String()), telemetry.Window(result.Window))
 	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result,
 		position: kafka.Position(r)}
 	tell := func(f kafka.Failure) { s.notices.Tell(notice.Of(result.ID, w.plan), export.StoreFailed, f) }
@@ -328,8 +328,8 @@ func (w *work) dropSnapshot(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, dropLimit)
 	defer cancel()
 	if err := selection.DropSnapshot(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Snapshot); err != nil {
-		w.stage.cfg.Log.WarnContext(ctx, "dropping the snapshot of an export failed; it expires by its time to live", "export",
-			w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
+		w.stage.cfg.Log.WarnContext(ctx, "dropping the snapshot of an export failed; it expires by its time to live",
+			"export", w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
 	}
 }
 
