@@ -17,7 +17,8 @@ var everyFilter = filters{
 	Statuses: []string{"failed", "succeeded"}, AppVersions: []string{"v1"}, SessionID: new("s"), Text: "WHY",
 	Models: []string{"m"}, Triggers: []string{"chat"}, ErrorTypes: []string{""}, UserID: new(""),
 	MinLatencyMS: new(int64(0)), MaxLatencyMS: new(int64(10)), MinCostUSD: new(0.5), MaxCostUSD: new(0.5),
-	HasFiles: new(true), Metadata: map[string]string{"region": "eu"}, Rating: "thumbsUp", MinScore: new(0.5), Tags: []string{"kind", "true"},
+	HasFiles: new(true), Metadata: map[string]string{"region": "eu"}, Rating: "thumbsUp", MinScore: new(0.5),
+	Tags:   []string{"kind", "true"},
 	Scores: map[string]export.ScoreRange{"score": {Max: new(0.5)}, "fair": {Min: new(0.1), Max: new(0.2)}},
 }
 

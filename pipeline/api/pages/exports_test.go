@@ -25,7 +25,7 @@ func TestAnExportIsShownWithWhatCanBeDoneAboutIt(t *testing.T) {
 	}{
 		"succeeded": {
 			change: func(*live.Export) {}, offers: []string{"row-view", "row-download", "row-delete"},
-			says: []string{"First &lt;script&gt;", "Fine-tuning", "412", "2.0 KiB", "no_assistant_message", "3 rows left out",
+			says: []string{"First &lt;script&gt;", "Fine-tuning", "412", "2.0 kB", "no_assistant_message", "3 rows left out",
 				"too_few_records", "duckdb", "/v1/exports/e1/download"},
 		},
 		"running": {
