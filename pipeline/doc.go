@@ -155,7 +155,7 @@
 // and excess size and depth, names the place, and keeps documents as sent. We gave up a parser that others
 // maintain; a fuzz test compares ours with encoding/json.
 //
-// 2026-11: an export of one window is exactly what its one query returned. plan counts first, only to choose
+// 2026-11: an export of one window is exactly what its queries returned. plan counts first, only to choose
 // between the direct path and a snapshot. extract reads later, when the rows may have changed, so rows_planned
 // is what was read. A snapshot is counted when it is frozen.
 //
@@ -163,9 +163,10 @@
 // runs have started. With FINAL, ClickHouse cannot read from the end of a table, so a hundred runs cost three
 // reads of all runs of the app. The price: filters that almost nothing passes are searched in growing steps.
 //
-// 2026-11: reading a window of a snapshot takes two queries, one for the frozen keys with their feedback and
-// one for the runs. Both come in the order of the key of their table, and we merge them. A join in ClickHouse
-// sorts whole rows, and 30,000 rows of 300 kB do not fit its memory.
+// 2026-11: reading a window of ungrouped runs takes two queries, one for the keys with their feedback, frozen or
+// not, and one for the runs. Both come in the order of the key of their table, and we merge them. A join in
+// ClickHouse sorts whole rows, and 30,000 rows of 300 kB do not fit its memory; and to plan it takes longer than
+// a small export may. The price: a run that is deleted or moves between the two queries counts as vanished.
 //
 // 2026-11: ingest decides which runs have the same input. It normalises messages, or question and inputs, in Go
 // and stores the result in column input_group. SQL can sort the keys of an object, but not those of objects

@@ -46,7 +46,7 @@ func newOps(a *app.App, role string) (*ops, error) {
 		listener.Close()
 		return nil, err
 	}
-	stopTraces, err := telemetry.Setup(context.Background(), role, version(), a.Log)
+	stopTraces, err := telemetry.Setup(context.Background(), role, version(), a.Log, app.Redact)
 	if err != nil {
 		listener.Close()
 		return nil, err

@@ -20,10 +20,10 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// signingKey is the object with the key of signed URLs. It is in the bucket, so that all servers
+// SigningKey is the object with the key of signed URLs. It is in the bucket, so that all servers
 // have the same key, also after a restart, and nobody has to distribute it; whoever can read the
 // bucket needs no signed URL. Delete it and restart the servers to invalidate all signed URLs.
-const signingKey = "server/url-signing-key"
+const SigningKey = "server/url-signing-key"
 
 // signer signs and checks URLs of files, which need no token.
 type signer struct {
@@ -39,11 +39,11 @@ func (s *signer) secret(ctx context.Context) ([]byte, error) {
 	if s.key != nil {
 		return s.key, nil
 	}
-	key, err := s.bucket.Read(ctx, signingKey)
+	key, err := s.bucket.Read(ctx, SigningKey)
 	if errors.Is(err, bucket.ErrNotFound) {
 		created := []byte(rand.Text() + rand.Text())
-		if err = s.bucket.Create(ctx, signingKey, created); err == nil || errors.Is(err, bucket.ErrExists) {
-			key, err = s.bucket.Read(ctx, signingKey)
+		if err = s.bucket.Create(ctx, SigningKey, created); err == nil || errors.Is(err, bucket.ErrExists) {
+			key, err = s.bucket.Read(ctx, SigningKey)
 		}
 	}
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *signer) secret(ctx context.Context) ([]byte, error) {
 	}
 	if len(key) < sha256.Size {
 		return nil, fmt.Errorf("the key of signed URLs, object %s, has only %d bytes: delete it, and the server makes a "+
-			"new one", signingKey, len(key))
+			"new one", SigningKey, len(key))
 	}
 	s.key = key
 	return key, nil

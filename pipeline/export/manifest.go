@@ -62,7 +62,7 @@ type Totals struct {
 	Records     int64 `json:"records"`
 	RowsPlanned int64 `json:"rows_planned"`
 	RowsUsed    int64 `json:"rows_used"`
-	Vanished    int64 `json:"vanished,omitempty"` // rows deleted before they were read
+	Vanished    int64 `json:"vanished,omitempty"` // rows deleted or moved before they were read
 	Bytes       int64 `json:"bytes"`              // of the data files
 	Files       int64 `json:"files"`              // data files
 }

@@ -133,7 +133,7 @@ type WindowManifest struct {
 	// a snapshot is read after it was counted, and may have changed in between.
 	Rows     int64            `json:"rows"`
 	RowsUsed int64            `json:"rows_used"`
-	Vanished int64            `json:"vanished,omitempty"` // in the snapshot, but deleted before they were read
+	Vanished int64            `json:"vanished,omitempty"` // selected, but deleted or moved before they were read
 	Records  int64            `json:"records"`
 	Dropped  map[string]int64 `json:"dropped,omitempty"`
 	Files    []File           `json:"files"`

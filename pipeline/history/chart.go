@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/pipeline/columns"
+	"github.com/millrace/millrace/pipeline/export/condition"
 )
 
 // Charts are the runs of a query along their time.
@@ -89,7 +90,7 @@ func (r *reading) countBuckets(ctx context.Context, q *Query, c *Charts) error {
 		"    arrayMap(x -> if(isNaN(x), 0, toFloat64(x)), quantilesTDigestMerge(0.5, 0.95)(latency) OVER ()), " +
 		"cost, costed\n" +
 		"FROM (SELECT " + bucket + ", toInt64(count()) AS runs, toInt64(countIf(status = 'failed')) AS failed,\n" +
-		"    quantilesTDigestState(0.5, 0.95)(assumeNotNull(" + latencyMilli + ")) FILTER (WHERE isNotNull(ended_at))" +
+		"    quantilesTDigestState(0.5, 0.95)(assumeNotNull(" + condition.Latency + ")) FILTER (WHERE isNotNull(ended_at))" +
 		" AS latency,\n    sum(ifNull(cost_usd, 0)) AS cost, toInt64(count(cost_usd)) AS costed\nFROM " + from +
 		"\nGROUP BY bucket)"
 	return r.each(ctx, sql, func(rows driver.Rows) error {
@@ -109,9 +110,6 @@ func (r *reading) countBuckets(ctx context.Context, q *Query, c *Charts) error {
 		return nil
 	})
 }
-
-// latencyMilli is the time that a run took, in milliseconds; NULL where it has not ended.
-const latencyMilli = "toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at)"
 
 // countRatings counts the merged ratings of the runs that have any.
 func (r *reading) countRatings(ctx context.Context, q *Query, c *Charts) error {

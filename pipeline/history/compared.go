@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/millrace/millrace/pipeline/export/condition"
 )
 
 // judged is a run that stands for its version on an input. Numbers that are absent are NaN.
@@ -51,7 +53,7 @@ func (r *reading) sharedInputs(ctx context.Context, inApp string, from, to int64
 		"\n    GROUP BY input_group HAVING uniqExact(app_version) > 1)"
 	newest := "SELECT input_group, toString(app_version) AS version, argMax(tuple(run_id," +
 		" toUnixTimestamp64Milli(started_at), status = 'failed',\n    " +
-		orNaN(latencyMilli) + ", " + orNaN("cost_usd") +
+		orNaN(condition.Latency) + ", " + orNaN("cost_usd") +
 		",\n    if(isNull(usage_input_tokens) AND isNull(usage_output_tokens), nan," +
 		" toFloat64(ifNull(usage_input_tokens, 0) + ifNull(usage_output_tokens, 0)))), (started_at, run_id)) AS newest" +
 		"\nFROM " + latest("runs", in) + " AND status != 'running' AND app_version != '' AND " + shared +

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/millrace/millrace/pipeline/export/condition"
 )
 
 // maxSorted is how many runs a list that is not in the order of time has at most. Each of its pages reads all
@@ -14,7 +16,7 @@ import (
 const maxSorted = 10_000
 
 // orders are the expressions that lists descend by.
-var orders = map[string]string{SortLatency: latencyMilli, SortCost: "cost_usd"}
+var orders = map[string]string{SortLatency: condition.Latency, SortCost: "cost_usd"}
 
 // sorted returns a page of a list that is not in the order of time. Its cursor is how many runs come
 // before the page.

@@ -24,8 +24,12 @@ import (
 // hold as its specification has them: for the protocol (grpc, or http/protobuf, the default), headers,
 // certificates, resource, sampler and batches.
 //
+// Errors are sent as redacted returns their texts, since they may have the URL of a server with its password.
+//
 // Call stop at the end of the process. It sends what is left, as long as its context lasts.
-func Setup(ctx context.Context, role, version string, log *slog.Logger) (stop func(context.Context), err error) {
+func Setup(ctx context.Context, role, version string, log *slog.Logger, redacted func(string) string) (
+	stop func(context.Context), err error,
+) {
 	if !wanted() {
 		return func(context.Context) {}, nil
 	}
@@ -45,6 +49,7 @@ func Setup(ctx context.Context, role, version string, log *slog.Logger) (stop fu
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about),
 		sdktrace.WithSampler(linked{sampler}))
+	redact = redacted
 	otel.SetTracerProvider(provider)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		log.Warn("spans were not sent to the collector of OTEL_EXPORTER_OTLP_ENDPOINT", "error", err)
@@ -55,6 +60,9 @@ func Setup(ctx context.Context, role, version string, log *slog.Logger) (stop fu
 		}
 	}, nil
 }
+
+// redact takes secrets out of the text of an error.
+var redact = func(text string) string { return text }
 
 func wanted() bool {
 	if disabled, _ := strconv.ParseBool(os.Getenv("OTEL_SDK_DISABLED")); disabled ||

@@ -34,8 +34,7 @@ func Start(ctx context.Context, name string, options ...trace.SpanStartOption) (
 	spanned, span := otel.Tracer(tracer).Start(ctx, name, options...)
 	return spanned, func(err error) {
 		if err != nil {
-			span.RecordError(err)
-			span.SetStatus(codes.Error, err.Error())
+			span.SetStatus(codes.Error, redact(err.Error()))
 		}
 		span.End()
 	}

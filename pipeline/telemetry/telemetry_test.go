@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -142,5 +143,20 @@ func TestLogLinesAndHistogramsNameTheirTrace(t *testing.T) {
 	found := families[0].Metric[0].GetHistogram()
 	if e := found.GetBucket()[0].GetExemplar(); found.GetSampleCount() != 2 || e.GetLabel()[0].GetValue() != id {
 		t.Errorf("histogram %v", found)
+	}
+}
+
+//nolint:paralleltest // the provider of spans is the process's
+func TestASpanHasNoSecretOfItsError(t *testing.T) {
+	before := redact
+	defer func() { redact = before }()
+	redact = func(text string) string { return strings.ReplaceAll(text, "hunter2", "***") }
+	for _, s := range recorded(t, "always_on", "", func() {
+		_, end := Start(t.Context(), "query")
+		end(errors.New("no answer from tcp://u:hunter2@server"))
+	}) {
+		if got := s.Status().Description; got != "no answer from tcp://u:***@server" || len(s.Events()) > 0 {
+			t.Errorf("the span says %q, and has %d events", got, len(s.Events()))
+		}
 	}
 }

@@ -69,17 +69,25 @@ func (e ExportArg) meant(ctx context.Context, a *app.App, workspace string) (str
 	if err != nil {
 		return "", fmt.Errorf("find export %s: %w", e.ID, err)
 	}
-	if len(page.Exports) == 0 {
+	return meant(e.ID, page.Exports)
+}
+
+// meant returns the id of the one export of a list that a short id or latest stands for, or "". An id that a
+// client has made, such as job-10, has no short form: job-1 may be another export, which is gone.
+func meant(short string, list []live.Export) (string, error) {
+	var ids []string
+	for _, x := range list {
+		if short == latestID || minted.MatchString(x.ExportID) {
+			ids = append(ids, x.ExportID)
+		}
+	}
+	switch len(ids) {
+	case 0:
 		return "", nil
+	case 1:
+		return ids[0], nil
 	}
-	if e.ID == latestID || len(page.Exports) == 1 {
-		return page.Exports[0].ExportID, nil
-	}
-	ids := make([]string, len(page.Exports))
-	for i, x := range page.Exports {
-		ids[i] = x.ExportID
-	}
-	return "", app.Usage("%s is short for several exports: %s, …; give more of the id", e.ID, strings.Join(ids, ", "))
+	return "", app.Usage("%s is short for several exports: %s, …; give more of the id", short, strings.Join(ids, ", "))
 }
 
 // minted is an id that Millrace has made. Its last characters are drawn, and its first are the time.

@@ -26,3 +26,33 @@ func TestAListWithoutTheBucketRepeatsNoCommandOrAddressOfAnEvent(t *testing.T) {
 		t.Errorf("printed: %s", text)
 	}
 }
+
+func TestAShortIDStandsForAnIDThatMillraceHasMade(t *testing.T) {
+	t.Parallel()
+	const minted, other = "01a2270c-be7e-7646-8455-29f3c081013d", "01a2270c-be7e-7191-9020-1f3c55f82652"
+	for name, c := range map[string]struct {
+		short string
+		list  []string // the exports of which the id has the short one as a part
+		want  string   // the id, or a part of the error
+	}{
+		"the end of an id":             {"c081013d", []string{minted}, minted},
+		"the end of two":               {"01a2270c", []string{minted, other}, "several exports"},
+		"a part of a client's id":      {"job-1", []string{"job-10"}, ""},
+		"of a client's and a minted":   {"2270", []string{"job-2270", minted}, minted},
+		"the newest, made by a client": {latestID, []string{"job-10"}, "job-10"},
+		"none":                         {"c081013d", nil, ""},
+	} {
+		var list []live.Export
+		for _, id := range c.list {
+			list = append(list, live.Export{State: export.State{ID: export.ID{WorkspaceID: "acme", ExportID: id}}})
+		}
+		got, err := meant(c.short, list)
+		if err != nil {
+			if !strings.Contains(err.Error(), c.want) || c.want == "" {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+		} else if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

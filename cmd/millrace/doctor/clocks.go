@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
 )
 
 // Clocks that differ by more than slightSkew are warned of. With more than badSkew, incremental exports may
@@ -52,7 +54,8 @@ func (e *examination) clickHouseClock(ctx context.Context, conn driver.Conn) {
 	before := time.Now()
 	query := "SELECT hostName(), now64(3) FROM system.one"
 	if e.Config.ClickHouseCluster != "" {
-		query = "SELECT hostName(), now64(3) FROM clusterAllReplicas('" + e.Config.ClickHouseCluster + "', system.one)"
+		query = "SELECT hostName(), now64(3) FROM clusterAllReplicas(" + clickhouse.QuoteText(e.Config.ClickHouseCluster) +
+			", system.one)"
 	}
 	rows, err := conn.Query(ctx, query)
 	if err != nil {
@@ -68,6 +71,9 @@ func (e *examination) clickHouseClock(ctx context.Context, conn driver.Conn) {
 			return
 		}
 		e.clock("ClickHouse on "+host, at, before, time.Now())
+	}
+	if err := rows.Err(); err != nil {
+		e.unreachable(err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/sinks/bucket"
 )
@@ -78,13 +79,12 @@ func (e *examination) certificates(variable, path string, now time.Time) {
 
 // signingKey checks the key of signed URLs, which the first server makes.
 func (e *examination) signingKey(ctx context.Context, b *bucket.Bucket) {
-	const name = "server/url-signing-key"
-	switch key, err := b.Read(ctx, name); {
+	switch key, err := b.Read(ctx, api.SigningKey); {
 	case errors.Is(err, bucket.ErrNotFound): // no URL was signed yet
 	case err != nil:
 		e.add(areaBucket, Error, "mend the object store", "%v", err)
 	case len(key) < sha256.Size:
 		e.add(areaBucket, Error, "delete the object and restart `millrace serve`, which makes another",
-			"the key of signed URLs, object %s, has only %d bytes", name, len(key))
+			"the key of signed URLs, object %s, has only %d bytes", api.SigningKey, len(key))
 	}
 }

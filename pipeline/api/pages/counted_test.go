@@ -247,7 +247,7 @@ func reader(t *testing.T, dsn *clickhouse.DSN) *selection.WindowReader {
 
 func direct(t *testing.T, dsn *clickhouse.DSN, r *export.Request) (ids []string) {
 	t.Helper()
-	if err := reader(t, dsn).ReadSelection(t.Context(), selection.New(r, r.Selection), collect(&ids)); err != nil {
+	if _, err := reader(t, dsn).ReadSelection(t.Context(), selection.New(r, r.Selection), collect(&ids)); err != nil {
 		t.Fatal(err)
 	}
 	return ids

@@ -13,6 +13,9 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 )
 
+// Latency is how long a run or node run took, in milliseconds; NULL where it has not ended.
+const Latency = "toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at)"
+
 // Row returns the conditions on columns that runs and node runs both have, but for metadata.
 func Row(b *clickhouse.Binder, f *export.Filters) (all []string) {
 	add := func(condition string) { all = append(all, condition) }
@@ -28,12 +31,11 @@ func Row(b *clickhouse.Binder, f *export.Filters) (all []string) {
 			add(list.column + " IN " + b.Texts(list.name, list.values))
 		}
 	}
-	const latency = "toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at)" // NULL without an end
 	if f.MinLatencyMS != nil {
-		add(latency + " >= " + b.Int("min_latency", *f.MinLatencyMS))
+		add(Latency + " >= " + b.Int("min_latency", *f.MinLatencyMS))
 	}
 	if f.MaxLatencyMS != nil {
-		add(latency + " <= " + b.Int("max_latency", *f.MaxLatencyMS))
+		add(Latency + " <= " + b.Int("max_latency", *f.MaxLatencyMS))
 	}
 	all = append(all, between("cost_usd", b, "cost", f.MinCostUSD, f.MaxCostUSD)...)
 	if f.HasFiles != nil && *f.HasFiles {

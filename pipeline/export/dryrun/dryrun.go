@@ -84,6 +84,9 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 	each := max(1, size/int64(max(1, len(r.Nodes)))) // the limit counts the rows of each node
 	if d.Rows > size && (p.Selection.Limit == 0 || p.Selection.Limit > each) {
 		p.Selection.Limit = each
+		if err := selection.ResolveSince(ctx, reader, p, size); err != nil {
+			return err
+		}
 	}
 	out, err := newSampler(d, p)
 	if err != nil {
@@ -118,7 +121,8 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 	defer keys.Close()
 	rows := func(ctx context.Context, fn func(*record.Row) error) error {
 		window := selection.WindowReader{Keys: keys, Runs: reader.Client, Settings: reader.Settings()}
-		return window.ReadSelection(ctx, chosen, fn)
+		_, err := window.ReadSelection(ctx, chosen, fn)
+		return err
 	}
 	nodes := chosen.NodeRuns()
 	if nodes.SQL == "" {

@@ -156,8 +156,9 @@ func (a *attempt) selectionReader(settings []ch.Setting) reader {
 	return func(ctx context.Context, fn func(*record.Row) error) error {
 		return a.withWindow(ctx, settings, func(window *selection.WindowReader) error {
 			end := a.stage.dsn.Timer().Start(ctx, queryRows)
-			err := window.ReadSelection(ctx, selection.Of(a.plan), fn)
+			found, err := window.ReadSelection(ctx, selection.Of(a.plan), fn)
 			end(ofClickHouse(err))
+			a.vanished(found)
 			return err
 		})
 	}
@@ -199,7 +200,7 @@ var errSnapshotGone = errors.New("the snapshot of the export is gone")
 
 // reconcile checks the rows that were found in the snapshot against the plan. It counts rows whose
 // runs were deleted, but only if the snapshot still exists after the window was read.
-func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.SnapshotRows,
+func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.WindowRows,
 	settings []ch.Setting) error {
 	planned := a.plan.Windows[a.window].Rows
 	if found.Rows == planned && found.Vanished > 0 {
@@ -216,9 +217,14 @@ func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found select
 	if found.Rows != planned {
 		return kafka.Permanent(errSnapshotGone)
 	}
+	a.vanished(found)
+	return nil
+}
+
+// vanished accounts for the rows that were selected, and whose runs were not there to be read.
+func (a *attempt) vanished(found selection.WindowRows) {
 	a.manifest.Rows += found.Vanished
 	a.manifest.Vanished = found.Vanished
-	return nil
 }
 
 // discard deletes the objects of the attempt, even when ctx is done. Seal sweeps those that it

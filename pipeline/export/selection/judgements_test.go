@@ -114,7 +114,7 @@ func TestFeedbackIsMergedFieldByField(t *testing.T) {
 func (h *history) told(r export.Request) (list []string) {
 	h.t.Helper()
 	chosen := selection.New(&r, r.Selection)
-	if err := h.reader().ReadSelection(h.t.Context(), chosen, func(row *record.Row) error {
+	if _, err := h.reader().ReadSelection(h.t.Context(), chosen, func(row *record.Row) error {
 		list = append(list, told(row))
 		return nil
 	}); err != nil {

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/format/record"
 	"github.com/millrace/millrace/pipeline/export/selection"
 	"github.com/millrace/millrace/pipeline/runs"
@@ -58,7 +60,7 @@ func TestASmallLimitReadsTheEndOfTheTable(t *testing.T) {
 				t.Errorf("since %s, which is long before the rows", p.Since)
 			}
 			read := func() (list []string) {
-				if err := h.reader().ReadSelection(t.Context(), selection.Of(p), func(row *record.Row) error {
+				if _, err := h.reader().ReadSelection(t.Context(), selection.Of(p), func(row *record.Row) error {
 					list = append(list, describe(row))
 					return nil
 				}); err != nil {
@@ -75,5 +77,33 @@ func TestASmallLimitReadsTheEndOfTheTable(t *testing.T) {
 				t.Errorf("after one more run, read %v, want %v", got, c.all)
 			}
 		})
+	}
+}
+
+// Of an app with few runs, the most recent ones alone are read, too; and a dry run of all its rows reads no more
+// than it shows.
+func TestALimitOfFewRunsReadsTheNewestOnes(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.exec("INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, version) " +
+		"SELECT 'acme', leftPad(toString(number), 5, '0'), 'recipe', 'app', 'succeeded', " +
+		"toDateTime64('2026-01-01', 3, 'UTC') + number, now64(), 1 FROM numbers(300)")
+	r := export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Format: export.JSONL,
+		Purpose: export.ExportDataset, Target: export.Canonical}
+	p := &export.Plan{ID: r.ID, Request: &r, Selection: export.Selection{Limit: 5}}
+	reader := &selection.Reader{Client: h.dial(), Comment: "test"}
+	if err := selection.Resolve(t.Context(), reader, p, 1000); err != nil {
+		t.Fatal(err)
+	}
+	queries := selection.Of(p).Queries()
+	sent := queries[1]
+	sent.SQL = "SELECT toString(count()) FROM (" + sent.SQL + ")"
+	sent.Settings = reader.Settings()
+	if n, err := clickhouse.ReadInt(t.Context(), h.dial(), sent); err != nil || n < 5 || n > 30 {
+		t.Errorf("%d runs are sent for a limit of 5, %v", n, err)
+	}
+	d, err := dryrun.Run(t.Context(), h.dsn, &r, 10)
+	if err != nil || d.Rows != 300 || d.Read != 10 || d.Used != 10 {
+		t.Errorf("a dry run has %+v, %v", d, err)
 	}
 }

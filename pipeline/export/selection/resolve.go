@@ -86,7 +86,7 @@ func Resolve(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	if err := resolveOptions(ctx, r, p); err != nil {
 		return err
 	}
-	return resolveSince(ctx, r, p, size)
+	return ResolveSince(ctx, r, p, size)
 }
 
 // clamp ends a window by ingested_at before the present, so that no row appears in the window after
@@ -132,30 +132,37 @@ func CountRows(ctx context.Context, r *Reader, p *export.Plan, bound int64) (int
 	return r.Int(ctx, Of(p).Count(bound))
 }
 
-// resolveSince finds a time since which all requested rows of a small limit have started. The
-// reader then skips older rows: with FINAL, ClickHouse cannot start at the end of the table. It
-// takes an eighth more rows than requested, since the selection changes until it is read. The
-// limit of several nodes is one of each, which can be older than any such time.
-func resolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
+// ResolveSince finds a time since which all requested rows of a small limit have started, again after
+// the limit of the plan was changed. The reader then skips older rows: with FINAL, ClickHouse cannot
+// start at the end of the table. It takes an eighth more rows than requested, since the selection changes
+// until it is read. No such time means that hardly more rows match than are requested. The limit of
+// several nodes is one of each, which can be older than any such time, and a sample is of all times.
+func ResolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	limit, window := p.Selection.Limit, p.Selection.Window
 	p.Since = time.Time{}
-	if limit == 0 || limit > size || len(p.Request.Nodes) > 1 || window != nil && window.By != export.ByStartedAt {
+	if limit == 0 || limit > size || len(p.Request.Nodes) > 1 || p.Selection.Sample != nil ||
+		window != nil && window.By != export.ByStartedAt {
 		return nil
 	}
 	enough := limit + limit/8 + 16
 	for k := 4 * (limit + 1024); ; k *= 16 {
 		since, err := r.Int(ctx, Newest(p.Request, p.Selection, k))
-		if err != nil || since == 0 { // the table has fewer than k rows
+		if err != nil {
 			return err
 		}
 		bounded := *p
-		bounded.Since, bounded.Selection.Limit = time.UnixMilli(since).UTC(), 0
+		bounded.Selection.Limit = 0
+		if since != 0 {
+			bounded.Since = time.UnixMilli(since).UTC()
+		}
 		oldest, err := r.Int(ctx, Of(&bounded).oldest(enough))
 		if err != nil {
 			return err
 		}
 		if oldest != 0 {
 			p.Since = time.UnixMilli(oldest).UTC()
+		}
+		if oldest != 0 || since == 0 { // the table has fewer than k rows
 			return nil
 		}
 	}

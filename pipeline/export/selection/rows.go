@@ -22,12 +22,16 @@ func (q *Selection) keysQuery() clickhouse.Query {
 		q.fromWithFeedback(keyColumns, q.related()) + ")\nORDER BY started_at, run_id")
 }
 
-// runsQuery selects the runs whose keys [Selection.keysQuery] selects, in the same order. It may select
-// others too: [merge] leaves them out.
+// runsQuery selects the runs whose keys [Selection.keysQuery] selects, in the same order. It selects
+// others too, which [merge] leaves out. It does not ask for the most recent ones again: with runs that
+// arrive in between, it would ask for others. What it reads in vain is little, since a limit has a time
+// since which hardly more rows have started, or hardly more rows match at all.
 func (q *Selection) runsQuery() clickhouse.Query {
 	conditions := slices.Clone(q.rowConditions)
-	if q.feedbackConditions != nil || q.sample != nil || q.limit > 0 && !q.since {
-		conditions = append(conditions, "(started_at, run_id) IN ("+q.keys()+")")
+	if q.feedbackConditions != nil || q.sample != nil {
+		all := *q
+		all.limit = 0
+		conditions = append(conditions, "(started_at, run_id) IN ("+all.keys()+")")
 	}
 	return q.bind.Query("SELECT\n" + selectList(newRunReader(q.split, nil).fields, "", "") +
 		"\nFROM " + latest("runs") + and(conditions) + "\nORDER BY started_at, run_id")

@@ -42,7 +42,6 @@ type Selection struct {
 	split bool // the rows need the input group of their run
 
 	limit     int64 // select the most recent rows, so many, or of several nodes so many each; 0: all
-	since     bool  // the limit has a time since which hardly more rows have started
 	limitRuns int64 // select the node runs of the most recent runs, so many; 0: of all
 	sample    *export.Sample
 
@@ -56,9 +55,7 @@ type Selection struct {
 
 // Of returns the selection of a plan that [Resolve] has fixed.
 func Of(p *export.Plan) *Selection {
-	q := New(p.Request, p.Bounded())
-	q.since = !p.Since.IsZero()
-	return q
+	return New(p.Request, p.Bounded())
 }
 
 // New returns the selection of a request within bounds, which are the request's own or those that a

@@ -89,7 +89,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 		h.t.Fatal(err)
 	}
 	defer client.Close()
-	if err := h.reader().ReadSelection(h.t.Context(), chosen, func(row *record.Row) error {
+	if _, err := h.reader().ReadSelection(h.t.Context(), chosen, func(row *record.Row) error {
 		list = append(list, describe(row))
 		return nil
 	}); err != nil {

@@ -67,13 +67,13 @@ func (h *history) reader() *selection.WindowReader {
 }
 
 // readSnapshot reads a window of a snapshot; each run as in selected.
-func (h *history) readSnapshot(r selection.SnapshotRange) (list []string, found selection.SnapshotRows) {
+func (h *history) readSnapshot(r selection.SnapshotRange) (list []string, found selection.WindowRows) {
 	h.t.Helper()
 	return h.readWith(h.reader(), r)
 }
 
 func (h *history) readWith(reader *selection.WindowReader, r selection.SnapshotRange) (list []string,
-	found selection.SnapshotRows) {
+	found selection.WindowRows) {
 	h.t.Helper()
 	if r.Request == nil {
 		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}

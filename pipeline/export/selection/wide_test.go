@@ -71,7 +71,8 @@ func (h *history) direct(r export.Request) (rows []kept) {
 	h.t.Helper()
 	chosen := selection.New(&r, r.Selection)
 	rows = h.read(chosen.NodeRuns(), func(ctx context.Context, fn func(*record.Row) error) error {
-		return h.reader().ReadSelection(ctx, chosen, fn)
+		_, err := h.reader().ReadSelection(ctx, chosen, fn)
+		return err
 	})
 	query := chosen.Count(1e6)
 	query.Settings = selection.ReadSettings("test", time.Minute, 0)

@@ -160,7 +160,7 @@ func TestEveryFieldOfANodeRunIsRead(t *testing.T) {
 	}
 	r := evaluated(export.NodeEvaluation, "node")
 	chosen, rows := selection.New(&r, r.Selection), 0
-	err := h.reader().ReadSelection(t.Context(), chosen, func(row *record.Row) error {
+	_, err := h.reader().ReadSelection(t.Context(), chosen, func(row *record.Row) error {
 		rows++
 		for _, v := range []reflect.Value{
 			reflect.ValueOf(*row), reflect.ValueOf(*row.Node), reflect.ValueOf(row.Node.Execution),

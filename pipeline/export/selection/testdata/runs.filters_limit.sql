@@ -60,7 +60,6 @@ ORDER BY started_at, run_id;
 -- app = app
 -- app_versions = 7631,7632
 -- label0 = 637573746f6d6572
--- limit = 1000
 -- session = 612073657373696f6e
 -- source = recipe
 -- statuses = failed,succeeded
@@ -99,8 +98,7 @@ usage_output_tokens AS row_usage_output_tokens,
 cost_usd AS row_cost_usd,
 metadata AS row_metadata,
 system_inputs AS row_system_inputs
-FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND status IN (splitByChar(',', {statuses:String})) AND app_version IN (SELECT unhex(arrayJoin(splitByChar(',', {app_versions:String})))) AND session_id = unhex({session:String}) AND user_id = unhex({user:String}) AND arrayExists((k, v) -> k = unhex({label0:String}) AND v = unhex({value0:String}), mapKeys(metadata), mapValues(metadata)) AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND status IN (splitByChar(',', {statuses:String})) AND app_version IN (SELECT unhex(arrayJoin(splitByChar(',', {app_versions:String})))) AND session_id = unhex({session:String}) AND user_id = unhex({user:String}) AND arrayExists((k, v) -> k = unhex({label0:String}) AND v = unhex({value0:String}), mapKeys(metadata), mapValues(metadata))) AS s
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})
+FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND status IN (splitByChar(',', {statuses:String})) AND app_version IN (SELECT unhex(arrayJoin(splitByChar(',', {app_versions:String})))) AND session_id = unhex({session:String}) AND user_id = unhex({user:String}) AND arrayExists((k, v) -> k = unhex({label0:String}) AND v = unhex({value0:String}), mapKeys(metadata), mapValues(metadata))
 ORDER BY started_at, run_id;
 
 -- count

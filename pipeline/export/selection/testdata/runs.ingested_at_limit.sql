@@ -56,7 +56,6 @@ ORDER BY started_at, run_id;
 -- runs
 -- app = app
 -- from = 1772323200000000
--- limit = 10
 -- source = recipe
 -- to = 1775001600000000
 -- workspace = acme
@@ -124,8 +123,7 @@ arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(
 FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC') UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String} AND ingested_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND ingested_at < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
-WHERE greatest(s.ingested_at, f.feedback_ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.feedback_ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC')
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})
+WHERE greatest(s.ingested_at, f.feedback_ingested_at) >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND greatest(s.ingested_at, f.feedback_ingested_at) < fromUnixTimestamp64Micro({to:Int64}, 'UTC'))
 ORDER BY started_at, run_id;
 
 -- count

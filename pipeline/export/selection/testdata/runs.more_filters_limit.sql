@@ -67,7 +67,6 @@ ORDER BY started_at, run_id;
 -- runs
 -- app = app
 -- error_types = 74696d656f7574
--- limit = 1000
 -- max_cost = 0.5
 -- max_latency = 2
 -- max_score0 = 0.5
@@ -146,8 +145,7 @@ arrayStringConcat(arraySlice(arrayReverseSort((j, v, i) -> (v, i), tupleElement(
 FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at, formatRow('RowBinary', feedback_id, name, kind, rating, score, comment, tags, corrected_answer, created_by, created_at)))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\'), packed String))') AS judged
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String}) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
-WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64}
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})
+WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64})
 ORDER BY started_at, run_id;
 
 -- count

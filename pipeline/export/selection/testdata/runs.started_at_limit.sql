@@ -55,7 +55,6 @@ ORDER BY started_at, run_id;
 -- runs
 -- app = app
 -- from = 1772323200000
--- limit = 10
 -- source = recipe
 -- to = 1775001600000
 -- workspace = acme
@@ -91,8 +90,7 @@ usage_output_tokens AS row_usage_output_tokens,
 cost_usd AS row_cost_usd,
 metadata AS row_metadata,
 system_inputs AS row_system_inputs
-FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')) AS s
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})
+FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
 ORDER BY started_at, run_id;
 
 -- count

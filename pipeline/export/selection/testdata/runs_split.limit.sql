@@ -52,7 +52,6 @@ ORDER BY started_at, run_id;
 
 -- runs
 -- app = app
--- limit = 1000
 -- source = recipe
 -- workspace = acme
 SELECT
@@ -88,8 +87,7 @@ cost_usd AS row_cost_usd,
 metadata AS row_metadata,
 system_inputs AS row_system_inputs,
 input_group AS row_input_group
-FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})
+FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
 ORDER BY started_at, run_id;
 
 -- count
