@@ -171,15 +171,18 @@ func (e *endedExports) add(fetches kgo.Fetches) {
 	}
 }
 
-// wait waits until n exports have ended.
+// wait waits until n exports have ended, each within this time of the one before.
 func (e *endedExports) wait(t *testing.T, n int, within time.Duration) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
-	defer cancel()
 	for len(e.ids) < n {
-		e.add(e.client.PollFetches(ctx))
-		if ctx.Err() != nil {
-			t.Fatalf("after %s: %d of %d exports have ended", within, len(e.ids), n)
+		before := len(e.ids)
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		for len(e.ids) == before && ctx.Err() == nil {
+			e.add(e.client.PollFetches(ctx))
+		}
+		cancel()
+		if len(e.ids) == before {
+			t.Fatalf("no export has ended for %s: %d of %d have", within, before, n)
 		}
 	}
 }
