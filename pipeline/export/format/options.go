@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/export/format/record"
 )
 
 // FileOptions are the options of files. All targets have them.
@@ -94,6 +96,23 @@ func (o *Options) Names(name, what string, possible []string) (keep []string) {
 		keep = append(keep, text)
 	}
 	return keep
+}
+
+// ColumnsOption is an option of targets whose records have columns, see [Kept].
+var ColumnsOption = Option{Name: "columns", Text: "a list of the columns to keep"}
+
+// Kept returns the fields that option columns names, or all if it is not given. They stay in their usual order:
+// two exports of the same columns have the same files, in whatever order the requests name the columns.
+func Kept(o *Options, fields []record.Field[record.Row]) []record.Field[record.Row] {
+	names := make([]string, len(fields))
+	for i := range fields {
+		names[i] = fields[i].Name
+	}
+	keep := o.Names(ColumnsOption.Name, "column", names)
+	if keep == nil {
+		return fields
+	}
+	return slices.DeleteFunc(fields, func(c record.Field[record.Row]) bool { return !slices.Contains(keep, c.Name) })
 }
 
 // known refuses options that are neither the target's nor FileOptions.

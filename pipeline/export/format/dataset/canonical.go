@@ -20,7 +20,7 @@ var Canonical = format.Target{
 		"`scores` has the score, the rating as 1 or 0, and the newest score of each name; `judgements` has the judgements as " +
 			"they were given, the newest first, at most 1,000",
 	},
-	Options: []format.Option{{Name: "columns", Text: "a list of the columns to keep"},
+	Options: []format.Option{format.ColumnsOption,
 		{Name: "with_nodes", Text: "`true`: a column `nodes` at the end has the node runs of the run, in order"}},
 	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id"}, Make: newCanonical,
 }
@@ -31,24 +31,16 @@ const nodesName = "nodes"
 // newCanonical returns the formatter of runs as they are in the history. All files of all exports
 // have the same columns.
 //
-// The option columns keeps only the named columns, in their usual order: two exports of the same
-// columns have the same files, in whatever order the requests name the columns. The option
-// with_nodes adds the column nodes.
+// The option with_nodes adds the column nodes.
 func newCanonical(_ string, o *format.Options) format.Formatter {
 	f := record.NewRecords(format.ExportDataset, record.Needs{})
 	all := canonicalFields(f)
 	if o.Boolean("with_nodes", false) {
 		all = append(all, newNodesField())
-	} else if names, ok := o.Values["columns"].([]any); ok && slices.Contains(names, any(nodesName)) {
+	} else if names, ok := o.Values[format.ColumnsOption.Name].([]any); ok && slices.Contains(names, any(nodesName)) {
 		o.Fail(`option "columns" has %q, a column that is there with option "with_nodes": true`, nodesName)
 	}
-	names := make([]string, len(all))
-	for i := range all {
-		names[i] = all[i].Name
-	}
-	if keep := o.Names("columns", "column", names); keep != nil {
-		all = slices.DeleteFunc(all, func(c record.Field[record.Row]) bool { return !slices.Contains(keep, c.Name) })
-	}
+	all = format.Kept(o, all)
 	for _, field := range all {
 		switch field.Name {
 		case nodesName:

@@ -20,6 +20,7 @@ var (
 				"such a key",
 			"`expectations.expected_response` is the reference, or else the corrected answer",
 		},
+		Options: []format.Option{format.ColumnsOption},
 		Formats: format.AnyFormat, Make: newCanonical,
 	}
 	NodeCanonical = format.Target{
@@ -33,21 +34,27 @@ var (
 				"run",
 			"`expectations.expected_response` is the reference of the run, or else the corrected answer",
 		},
+		Options: []format.Option{format.ColumnsOption},
 		Formats: format.AnyFormat, Make: newCanonical,
 	}
 )
 
 // newCanonical returns the formatter of runs or node runs, each compared with the others of the
 // same input.
-func newCanonical(purpose string, _ *format.Options) format.Formatter {
-	needs := record.Needs{Group: record.ByInput, Comparison: true}
-	if purpose == format.RecipeEvaluation {
-		needs.Nodes = record.WithChunks
+func newCanonical(purpose string, o *format.Options) format.Formatter {
+	f := record.NewRecords(purpose, record.Needs{Group: record.ByInput, Comparison: true})
+	fields := format.Kept(o, canonicalFields(f, purpose == format.NodeEvaluation))
+	for _, field := range fields {
+		if field.Name == contextsName && purpose == format.RecipeEvaluation {
+			f.RowNeeds.Nodes = record.WithChunks
+		}
 	}
-	f := record.NewRecords(purpose, needs)
-	f.Fields = record.NewObject(canonicalFields(f, purpose == format.NodeEvaluation)...)
+	f.Fields = record.NewObject(fields...)
 	return f
 }
+
+// contextsName is the column of the chunks that reached the model, which node runs of a run have.
+const contextsName = "retrieved_contexts"
 
 // canonicalFields returns the fields of the record, in order.
 func canonicalFields(f *record.Records, node bool) (fields []record.Field[record.Row]) {
@@ -80,7 +87,7 @@ func canonicalFields(f *record.Records, node bool) (fields []record.Field[record
 	},
 		record.TextField(record.Column{Name: "expected_response", Required: true, Long: true}, record.ExpectedText),
 	))
-	add(record.TextListField("retrieved_contexts", record.Column{Required: true, Long: true}, f.Contexts))
+	add(record.TextListField(contextsName, record.Column{Required: true, Long: true}, f.Contexts))
 	if node {
 		add(record.ChunksField)
 	}

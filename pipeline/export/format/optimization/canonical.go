@@ -20,6 +20,7 @@ var Canonical = format.Target{
 		"each field of `feedback` is that of the newest judgement that has it, on the node run or its node, and then on the " +
 			"run; a person's before a model's and code's",
 	},
+	Options: []format.Option{format.ColumnsOption},
 	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id", "node_run_id"}, Make: newCanonical,
 }
 
@@ -30,9 +31,9 @@ var Canonical = format.Target{
 //   - output is a text: see [record.Texts.Output].
 //   - scores are numbers for an optimizer, by name: "score", "rating" as 1.0 for thumbsUp and 0.0 for
 //     thumbsDown, and the newest score of each other name.
-func newCanonical(purpose string, _ *format.Options) format.Formatter {
+func newCanonical(purpose string, o *format.Options) format.Formatter {
 	f := record.NewRecords(purpose, record.Needs{})
-	f.Fields = record.NewObject(
+	f.Fields = record.NewObject(format.Kept(o, []record.Field[record.Row]{
 		f.IDField(),
 		record.RunIDField,
 		record.NodeRunIDField,
@@ -60,6 +61,6 @@ func newCanonical(purpose string, _ *format.Options) format.Formatter {
 			record.TextField(record.Column{Name: "answer", Long: true}, func(r *record.Row) []byte { return r.Answer }),
 		)),
 		record.StartedAtField,
-	)
+	})...)
 	return f
 }
