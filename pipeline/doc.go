@@ -243,6 +243,18 @@
 // transaction would tell it when the trouble is over. Such an event has no counts, because the stage that is
 // stuck does not know them. The price: readers merge it, and consumers of the topic meet events without counts.
 //
+// 2026-11: on a cluster, plan, extract and dry runs stand behind a barrier before they read. In each shard the
+// first replica that answers catches up with all others (SYSTEM SYNC REPLICA … LIGHTWEIGHT), and the statements
+// that follow read it or fail. Ingest writes to the first replica that answers too, so as a rule it has nothing
+// to catch up. ClickHouse has no setting for that. With select_sequential_consistency, all inserts would have to
+// wait for a quorum, one after another. max_replica_delay_for_distributed_queries counts seconds, and a snapshot
+// is read milliseconds after it was written. load_balancing is a preference: a server that cannot connect to the
+// first replica reads another one, and says nothing. So a condition that is an error on all servers but the
+// chosen ones goes with each statement (additional_table_filters). SYSTEM SYNC REPLICA ON CLUSTER would let a
+// replica that lags block all statements of DDL. The price: replicas share out the shards' exports only when
+// the first one fails; a process must reach every server; exports wait while Keeper is down; and each window
+// takes a connection to each shard and seven short statements.
+//
 // [auth]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/api/auth
 // [live]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/export/live
 // [history]: https://pkg.go.dev/github.com/millrace/millrace/pipeline/history

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages"
 	"github.com/millrace/millrace/pipeline/audit"
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -121,7 +122,7 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	}
 	s.closing = append(s.closing, producer.Close)
 	dsn := a.Config.DSN.Measured(o.clickhouse, "serve")
-	dsn.Timer().Init(dryrun.Query, audit.Query)
+	dsn.Timer().Init(clickhouse.QueryBarrier, dryrun.Query, audit.Query)
 	// Searches of runs have connections of their own, so that exports do not wait for them.
 	conn, err := dsn.OpenPool(liveConnections)
 	if err != nil {

@@ -3,6 +3,7 @@
 //
 //	clickhouse.go  data source names and connections
 //	query.go       queries with parameters and settings, and reading small answers
+//	barrier.go     Barrier: reads that find all rows which were stored before, on a cluster too
 //	errors.go      what a stage does about an error, and what an operator does
 //	metrics.go     Metrics and Timer: how long queries take
 //	migrate.go     migrations: rendering, applying and recording them
@@ -32,6 +33,7 @@ type DSN struct {
 	options  *chgo.Options
 	Database string
 	timer    *Timer
+	barrier  Barrier // nil: of a single server
 }
 
 // ParseDSN parses a data source name. The error does not contain it, since it may contain a
@@ -88,23 +90,28 @@ func (d *DSN) Dial(ctx context.Context) (client *ch.Client, err error) {
 func (d *DSN) dial(ctx context.Context) (*ch.Client, error) {
 	var last error
 	for _, address := range d.options.Addr {
-		client, err := ch.Dial(ctx, ch.Options{
-			Address:     address,
-			Database:    d.Database,
-			User:        d.options.Auth.Username,
-			Password:    d.options.Auth.Password,
-			TLS:         d.options.TLS,
-			ClientName:  "millrace",
-			Compression: ch.CompressionLZ4,
-			DialTimeout: 5 * time.Second,
-			ReadTimeout: 30 * time.Second, // between packets: a server that works on a query sends progress more often
-		})
+		client, err := d.dialAt(ctx, address)
 		if err == nil {
 			return client, nil
 		}
 		last = err
 	}
 	return nil, fmt.Errorf("connect to ClickHouse: %w", last)
+}
+
+// dialAt connects to the server of an address.
+func (d *DSN) dialAt(ctx context.Context, address string) (*ch.Client, error) {
+	return ch.Dial(ctx, ch.Options{
+		Address:     address,
+		Database:    d.Database,
+		User:        d.options.Auth.Username,
+		Password:    d.options.Auth.Password,
+		TLS:         d.options.TLS,
+		ClientName:  "millrace",
+		Compression: ch.CompressionLZ4,
+		DialTimeout: 5 * time.Second,
+		ReadTimeout: 30 * time.Second, // between packets: a server that works on a query sends progress more often
+	})
 }
 
 // cancelTimeout is how long a cancelled query may take to end before its connection is closed.

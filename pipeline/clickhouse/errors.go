@@ -184,6 +184,9 @@ func exception(err error) (code proto.Error, text string, ok bool) {
 // Explain wraps an error that is not retried with what to do about it: as one of the errors above,
 // if it is one.
 func Explain(err error) error {
+	if errors.Is(err, ErrBehind) {
+		return fmt.Errorf("%w: wait, or see `millrace doctor`", err)
+	}
 	switch code := Code(err); code {
 	case proto.ErrUnknownUser, proto.ErrWrongPassword, proto.ErrRequiredPassword, proto.ErrIPAddressNotAllowed,
 		proto.ErrAuthenticationFailed:

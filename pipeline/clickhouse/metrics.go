@@ -30,6 +30,9 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 // queryConnect is the name of connecting in metrics. A server that refuses connections fails no query.
 const queryConnect = "connect"
 
+// QueryBarrier is the name of waiting for replicas in metrics, see [DSN.Through].
+const QueryBarrier = "barrier"
+
 // The outcomes of a query.
 const (
 	outcomeOK        = "ok"

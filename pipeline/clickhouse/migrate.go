@@ -177,7 +177,7 @@ func render(text, database, cluster string, comments map[string]string) ([]strin
 		if cluster == "" {
 			return name
 		}
-		return name + "_shard"
+		return shardTable(name)
 	}
 	t, err := template.New("").Funcs(template.FuncMap{
 		"on_cluster": func() string { return strings.TrimSpace(OnCluster(cluster)) },
@@ -224,6 +224,9 @@ func stripComments(s string) string {
 	}
 	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
+
+// shardTable returns the name of the table that has the rows of one shard.
+func shardTable(name string) string { return name + "_shard" }
 
 func engine(name, arguments, cluster string) string {
 	if cluster == "" {

@@ -18,6 +18,9 @@ const (
 	TooMany      = "too_many_exports" // the workspace has as many exports as may run at a time
 )
 
+// ReplicaBehind is a code of what is tried again, and of no error: the replicas of ClickHouse lag.
+const ReplicaBehind = "replica_behind"
+
 // MaxUnfinished is how many exports of a workspace may have been requested and not have ended.
 const MaxUnfinished = 100
 

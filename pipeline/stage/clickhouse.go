@@ -18,9 +18,21 @@ func WithClickHouse(ctx context.Context, dsn *clickhouse.DSN, do func(*ch.Client
 		defer client.Close()
 		err = do(client)
 	}
+	return mark(ctx, err)
+}
+
+// Through calls do as [clickhouse.DSN.Through] does, and marks errors as WithClickHouse does. An
+// error is Unavailable if the replicas lag behind.
+func Through(ctx context.Context, dsn *clickhouse.DSN, tables []string, do func(pins []ch.Setting) error) error {
+	return mark(ctx, dsn.Through(ctx, tables, do))
+}
+
+func mark(ctx context.Context, err error) error {
 	switch {
 	case err == nil, ctx.Err() != nil, kafka.IsMarked(err):
 		return err
+	case clickhouse.IsBehind(err):
+		return kafka.Unavailable(err)
 	case clickhouse.Classify(err) == clickhouse.Stop:
 		return kafka.Permanent(err)
 	case clickhouse.Code(err) == 0:

@@ -208,6 +208,8 @@ func (c *Config) check() (mistakes []error) {
 	}
 	if c.DSN, err = clickhouse.ParseDSN(c.ClickHouseDSN); err != nil {
 		wrong("CLICKHOUSE_DSN", "%w", err)
+	} else {
+		c.DSN = c.DSN.OnCluster(c.ClickHouseCluster)
 	}
 	if c.BucketURL == "" {
 		c.BucketURL = BucketURL(DefaultDataDir())

@@ -8,11 +8,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/columns"
+	"github.com/millrace/millrace/pipeline/export/selection"
 	schema "github.com/millrace/millrace/schemas/clickhouse"
 )
 
@@ -43,7 +46,31 @@ func (e *examination) clickHouse(ctx context.Context) {
 	e.clickHouseClock(ctx, conn)
 	if e.Config.ClickHouseCluster != "" {
 		e.replicas(ctx, conn)
+		e.barrier(ctx)
 	}
+}
+
+// barrier reads behind the barrier that exports stand behind.
+func (e *examination) barrier(ctx context.Context) {
+	began := time.Now()
+	err := e.Config.DSN.Through(ctx, selection.Tables, func(pins []ch.Setting) error {
+		client, err := e.Config.DSN.Dial(ctx)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		query := clickhouse.Query{SQL: "SELECT toString(count()) FROM runs", Settings: pins}
+		_, err = clickhouse.ReadTexts(ctx, client, query)
+		return err
+	})
+	if err != nil {
+		e.add(areaClickHouse, Error, "let roles export and serve reach every server of remote_servers under its name, GRANT "+
+			"SYSTEM SYNC REPLICA, and give replicas no priority",
+			"exports would wait, since no read is sure to find all rows: %v", err)
+		return
+	}
+	e.ok(areaClickHouse, "a replica of each shard has caught up, after %.1f s, and is the one that exports read",
+		time.Since(began).Seconds())
 }
 
 // unreachable says why ClickHouse does not answer a query.

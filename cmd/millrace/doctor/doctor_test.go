@@ -1,12 +1,17 @@
 package doctor
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/ch-go"
+
 	"github.com/millrace/millrace/cmd/millrace/app"
 	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/clickhouse/clickhousetest"
 )
 
 func TestClocksAreComparedWithTheTimeOfTheQuestion(t *testing.T) {
@@ -57,6 +62,34 @@ func TestOldVersionsOfClickHouseAreWarnedOf(t *testing.T) {
 		e.version(version)
 		if got := e.findings[0].Severity; got != want {
 			t.Errorf("%s: %s, want %s", version, got, want)
+		}
+	}
+}
+
+// passes is a barrier that returns what it is made of.
+type passes struct {
+	pins []ch.Setting
+	err  error
+}
+
+func (p passes) Pass(context.Context, []string) ([]ch.Setting, error) { return p.pins, p.err }
+
+func TestABarrierThatExportsCannotPassIsNamed(t *testing.T) {
+	t.Parallel()
+	dsn := clickhousetest.Database(t)
+	fence := ch.Setting{Key: "additional_table_filters", Important: true,
+		Value: `{'runs':'CAST(\'elsewhere\', \'Enum8(\\\'here\\\')\') IS NOT NULL'}`}
+	for want, barrier := range map[string]passes{
+		"caught up, after":          {},
+		"shard 1: it lags":          {err: fmt.Errorf("%w: shard 1: it lags", clickhouse.ErrBehind)},
+		"the replicas of ClickHous": {pins: []ch.Setting{fence}},
+	} {
+		e := &examination{App: &app.App{Config: &app.Config{DSN: dsn.Behind(barrier)}}}
+		e.barrier(t.Context())
+		f := e.findings[0]
+		good := barrier.err == nil && barrier.pins == nil
+		if !strings.Contains(f.Message, want) || (f.Severity == OK) != good {
+			t.Errorf("%+v, want %q", f, want)
 		}
 	}
 }

@@ -33,8 +33,8 @@ func (g *Golden) Add(name string, q clickhouse.Query) {
 	}
 }
 
-// text returns the file: each query below its name and parameters.
-func (g *Golden) text() []byte {
+// Text returns the file: each query below its name and parameters.
+func (g *Golden) Text() []byte {
 	var b bytes.Buffer
 	for i, q := range g.queries {
 		if i > 0 {
@@ -59,12 +59,12 @@ func CompareGoldens(t *testing.T, goldens map[string]*Golden) {
 			if err := os.MkdirAll("testdata", 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(path, g.text(), 0o644); err != nil {
+			if err := os.WriteFile(path, g.Text(), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			continue
 		}
-		if want, err := os.ReadFile(path); err != nil || !bytes.Equal(g.text(), want) {
+		if want, err := os.ReadFile(path); err != nil || !bytes.Equal(g.Text(), want) {
 			t.Errorf("%s differs from the queries of today, %v: look at them with `make golden` and git diff", path, err)
 		}
 	}

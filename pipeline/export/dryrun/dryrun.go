@@ -8,6 +8,8 @@ import (
 	"errors"
 	"math"
 
+	"github.com/ClickHouse/ch-go"
+
 	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
@@ -70,6 +72,19 @@ func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request
 	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection}
 	reader := &selection.Reader{Client: client, Comment: "millrace dry run of a request of workspace " + r.WorkspaceID,
 		BlockRows: rows}
+	if err := selection.Clamp(ctx, reader, p); err != nil {
+		return err
+	}
+	return dsn.Through(ctx, selection.Tables, func(pins []ch.Setting) error {
+		reader.Pins = pins
+		return d.try(ctx, dsn, reader, p, size)
+	})
+}
+
+// try counts the rows, and reads one window of them at most.
+func (d *DryRun) try(ctx context.Context, dsn *clickhouse.DSN, reader *selection.Reader, p *export.Plan,
+	size int64) (err error) {
+	r := p.Request
 	if err := selection.Resolve(ctx, reader, p, size); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type attempt struct {
 	folder folder.Folder
 	plan   *export.Plan
 	window int
+	pins   []ch.Setting // of the barrier that the queries stand behind
 	rows   selection.BlockRows
 	id     string // part of the names of its objects; no other attempt has it (invariant 4)
 
@@ -38,24 +39,26 @@ type attempt struct {
 // attempt extracts the window, or finds that another attempt did. Where the rows are too wide, it
 // starts over with smaller blocks.
 func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, window int) error {
-	for rows := s.widths.of(f.ID); ; rows = s.widths.fewer(f.ID, rows) {
-		if err := s.attemptWith(ctx, f, p, window, rows); !errors.Is(err, selection.ErrWide) || rows.Wide() {
-			return err
+	return stage.Through(ctx, s.dsn, selection.Tables, func(pins []ch.Setting) error {
+		for rows := s.widths.of(f.ID); ; rows = s.widths.fewer(f.ID, rows) {
+			a := &attempt{stage: s, folder: f, plan: p, window: window, pins: pins, rows: rows}
+			if err := a.run(ctx); !errors.Is(err, selection.ErrWide) || rows.Wide() {
+				return err
+			}
 		}
-	}
+	})
 }
 
-// attemptWith is an attempt with blocks of so many rows. A failed attempt deletes its objects; seal
-// sweeps those that it cannot delete.
-func (s *Stage) attemptWith(ctx context.Context, f folder.Folder, p *export.Plan, window int,
-	rows selection.BlockRows) error {
-	release, err := s.cfg.Budget.Acquire(ctx, rows.Memory())
+// run makes the attempt. If it fails, it deletes its objects; seal sweeps those that it cannot delete.
+func (a *attempt) run(ctx context.Context) error {
+	s, p := a.stage, a.plan
+	release, err := s.cfg.Budget.Acquire(ctx, a.rows.Memory())
 	if err != nil {
 		return context.Cause(ctx)
 	}
 	defer release()
-	a := &attempt{stage: s, folder: f, plan: p, window: window, rows: rows, id: strings.ToLower(rand.Text()[:8])}
-	a.manifest = export.WindowManifest{ID: p.ID, Window: window, Attempt: a.id, Files: []export.File{}}
+	a.id = strings.ToLower(rand.Text()[:8])
+	a.manifest = export.WindowManifest{ID: p.ID, Window: a.window, Attempt: a.id, Files: []export.File{}}
 	a.files = newFiles(ctx, a)
 	r := p.Request
 	if a.stream, err = targets.NewStream(r.Purpose, r.Target, p.Options, r.Shares(), a.files); err != nil {
@@ -121,8 +124,8 @@ func classify(err error) error {
 // read reads the rows of the window. It returns nil only if its queries ended without an error
 // (invariant 5).
 func (a *attempt) read(ctx context.Context) error {
-	settings := selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID),
-		queryLimit, a.rows)
+	settings := append(selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID),
+		queryLimit, a.rows), a.pins...)
 	write := func(row *record.Row) error {
 		a.manifest.Rows++
 		if err := a.stream.Row(row); err != nil {
@@ -283,6 +286,12 @@ func failure(window int, err error) *export.Error {
 			Message: fmt.Sprintf("window %d cannot be read: the snapshot of the selection in ClickHouse, table export_stage or "+
 				"export_stage_rows, is gone, because the export took more than a week or somebody dropped it: request the export "+
 				"again", window),
+		}
+	case clickhouse.IsBehind(err):
+		return &export.Error{
+			Code: export.ReadFailed, Retryable: true,
+			Message: fmt.Sprintf("window %d could not be read: the replicas of ClickHouse lagged behind for %s: request the "+
+				"export again when they have caught up", window, maxDuration),
 		}
 	case clickhouse.Code(err) == 0:
 		return &export.Error{

@@ -100,7 +100,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Outputs = []string{event.TopicExportResults, event.TopicExportProgress}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, reads: cfg.Retrier(tryRead, tryExtract),
 		notices: notice.New(cfg.Config.Config, export.StageExtract), metrics: newMetrics(cfg.Metrics)}
-	dsn.Timer().Init(queryRows, querySnapshot)
+	dsn.Timer().Init(clickhouse.QueryBarrier, queryRows, querySnapshot)
 	s.attempts = s.reads.Limited(maxAttempts, maxDuration)
 	s.attempts.Pause = cfg.Pause
 	s.slots = newSlots(max(1, cfg.Slots))
@@ -179,6 +179,8 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		switch {
 		case errors.As(f.Err, new(storeError)):
 			s.notices.Tell(notice.Of(w.ID, p), export.StoreFailed, f)
+		case clickhouse.IsBehind(f.Err):
+			s.notices.Tell(notice.Of(w.ID, p), export.ReplicaBehind, f)
 		case isClickHouse(f.Err):
 			s.notices.Tell(notice.Of(w.ID, p), export.ReadFailed, f)
 		}

@@ -14,6 +14,12 @@ import (
 // returns false.
 func (f *flow) relay(server string, limit int64, reached func() bool) *clickhouse.DSN {
 	f.t.Helper()
+	return f.tapped(server, io.Discard, limit, reached)
+}
+
+// tapped is relay, and writes to tap what clients send.
+func (f *flow) tapped(server string, tap io.Writer, limit int64, reached func() bool) *clickhouse.DSN {
+	f.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		f.t.Fatal(err)
@@ -26,7 +32,7 @@ func (f *flow) relay(server string, limit int64, reached func() bool) *clickhous
 			return
 		}
 		defer s.Close()
-		go io.Copy(s, client)
+		go io.Copy(s, io.TeeReader(client, tap))
 		if n, _ := io.CopyN(client, s, limit); n == limit && reached() {
 			io.Copy(client, s)
 		}

@@ -113,7 +113,10 @@ const maxCause = 500
 // explain returns the message of a notice. Texts of ClickHouse may quote rows, so that they are only
 // in the log.
 func explain(code string, err error) string {
-	if code == export.StoreFailed {
+	switch code {
+	case export.ReplicaBehind:
+		return "a replica of ClickHouse lacks rows that were stored, and the export waits until it has caught up"
+	case export.StoreFailed:
 		cause := strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), "\uFFFD")
 		if len(cause) > maxCause {
 			cause = strings.ToValidUTF8(cause[:maxCause], "") + "…"

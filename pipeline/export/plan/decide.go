@@ -68,14 +68,16 @@ func (s *Stage) draft(ctx context.Context, store kafka.Retrier, f folder.Folder,
 func (s *Stage) decide(ctx context.Context, p *export.Plan) error {
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
 	p.Selection = p.Request.Selection
-	tell := func(f kafka.Failure) { s.notices.Tell(notice.Of(p.ID, p), export.PlanFailed, f) }
+	tell := func(f kafka.Failure) {
+		code := export.PlanFailed
+		if clickhouse.IsBehind(f.Err) {
+			code = export.ReplicaBehind
+		}
+		s.notices.Tell(notice.Of(p.ID, p), code, f)
+	}
 	spending := &spending{left: s.cfg.Budget}
 	err := s.retry.Limited(countAttempts, 0).OnFailure(tell).Do(ctx, trySelect, p.String(), func() error {
-		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error {
-			return spending.attempt(ctx, func(ctx context.Context, until time.Time) error {
-				return s.measure(ctx, client, p, until)
-			})
-		})
+		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p, spending) })
 	})
 	switch {
 	case err == nil:
@@ -112,7 +114,8 @@ func (s *Stage) failure(err error) *export.Error {
 }
 
 // spending is what one request has left of its budget. Its partition waits meanwhile. Time in which
-// ClickHouse does not answer at all does not count: other requests would fare no better.
+// ClickHouse does not answer at all, or its replicas lag, does not count: other requests would fare no
+// better.
 type spending struct {
 	left   time.Duration
 	failed time.Time // when ClickHouse answered the attempt before with an error
@@ -128,13 +131,17 @@ func (b *spending) attempt(ctx context.Context, try func(ctx context.Context, un
 	if !b.failed.IsZero() {
 		b.left -= began.Sub(b.failed) // the pause
 	}
-	until := began.Add(b.left)
+	left, until := b.left, began.Add(b.left)
 	trying, cancel := context.WithDeadline(ctx, until.Add(grace))
 	defer cancel()
 	err := try(trying, until)
 	b.left, b.failed = time.Until(until), time.Now()
 	switch {
 	case err == nil, ctx.Err() != nil:
+		b.failed = time.Time{}
+		return err
+	case clickhouse.IsBehind(err):
+		b.left, b.failed = left, time.Time{}
 		return err
 	case b.left <= 0: // ClickHouse ended the query, or did not
 		return kafka.Permanent(fmt.Errorf("%w: %w", errSpent, err))
@@ -149,10 +156,36 @@ func (b *spending) attempt(ctx context.Context, try func(ctx context.Context, un
 // grace is how long ClickHouse may take to end a query whose time is over.
 const grace = time.Second
 
-// measure resolves the selection, counts its rows and cuts them into windows, with queries that end
-// at until.
-func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, until time.Time) error {
-	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String(), Until: until}
+// measure resolves the selection, counts its rows and cuts them into windows. What it waits for replicas
+// is not spent. Nobody reads an unfinished snapshot: the next attempt writes another one.
+func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, spending *spending) (err error) {
+	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String()}
+	if err := selection.Clamp(ctx, r, p); err != nil {
+		return err
+	}
+	p.Snapshot = ""
+	defer func() {
+		if err != nil {
+			s.dropSnapshot(ctx, p.Snapshot)
+			p.Snapshot = ""
+		}
+	}()
+	behind := func(tables []string, work func(context.Context, *selection.Reader, *export.Plan) error) error {
+		return s.dsn.Through(ctx, tables, func(pins []ch.Setting) error {
+			return spending.attempt(ctx, func(ctx context.Context, until time.Time) error {
+				r.Pins, r.Until = pins, until
+				return work(ctx, r, p)
+			})
+		})
+	}
+	if err := behind(selection.Tables, s.choose); err != nil || p.Snapshot == "" {
+		return err
+	}
+	return behind(selection.SnapshotTables, s.cut)
+}
+
+// choose resolves the selection and counts its rows. Those of more than one window it freezes.
+func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan) error {
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
 	timer := s.dsn.Timer()
 	err := timer.Time(ctx, queryResolve, func() error { return selection.Resolve(ctx, r, p, size) })
@@ -167,7 +200,7 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, 
 	if err != nil {
 		return err
 	}
-	p.Rows, p.Windows, p.Snapshot = n, nil, ""
+	p.Rows, p.Windows = n, nil
 	unknown, err := selection.UnknownNames(ctx, r, p.Request, n)
 	if err != nil {
 		return err
@@ -180,32 +213,22 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, 
 		p.Windows = []export.PlannedWindow{{Rows: n}}
 		return nil
 	}
-	return s.freeze(ctx, r, p, size)
+	p.Snapshot = uuid.NewString()
+	insert := selection.New(p.Request, p.Selection).InsertSnapshot(p.Snapshot, p.Rows)
+	insert.Settings = append(selection.SnapshotSettings(r.Comment, r.Left(freezeLimit)), r.Pins...)
+	return timer.Time(ctx, queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
 }
 
-// freeze writes a snapshot of the selection, and cuts it into windows. Nobody reads an unfinished
-// snapshot: the next attempt writes another one.
-func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan, size int64) (err error) {
-	snapshot := uuid.NewString()
-	defer func() {
-		if err != nil {
-			s.dropSnapshot(ctx, snapshot)
-		}
-	}()
-	insert := selection.New(p.Request, p.Selection).InsertSnapshot(snapshot, p.Rows)
-	insert.Settings = selection.SnapshotSettings(r.Comment, r.Left(freezeLimit))
-	timer := s.dsn.Timer()
-	err = timer.Time(ctx, queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
-	if err != nil {
-		return err
-	}
+// cut cuts the snapshot of the plan into windows.
+func (s *Stage) cut(ctx context.Context, r *selection.Reader, p *export.Plan) error {
+	size := p.Request.WindowSize(s.cfg.WindowRecords)
 	var rows int64
 	var windows []export.PlannedWindow
-	err = timer.Time(ctx, queryWindows, func() (err error) {
-		if rows, err = r.Int(ctx, selection.SnapshotCount(p.Request, snapshot)); err != nil {
+	err := s.dsn.Timer().Time(ctx, queryWindows, func() (err error) {
+		if rows, err = r.Int(ctx, selection.SnapshotCount(p.Request, p.Snapshot)); err != nil {
 			return err
 		}
-		windows, err = selection.ReadWindows(ctx, r.Client, r.Limited(selection.SnapshotKeys(p.Request, snapshot, size)),
+		windows, err = selection.ReadWindows(ctx, r.Client, r.Limited(selection.SnapshotKeys(p.Request, p.Snapshot, size)),
 			rows)
 		return err
 	})
@@ -213,9 +236,9 @@ func (s *Stage) freeze(ctx context.Context, r *selection.Reader, p *export.Plan,
 		return err
 	}
 	if rows > 0 && (len(windows) == 0 || windows[0].Rows <= 0) {
-		return fmt.Errorf("snapshot %s has %d rows and %d windows", snapshot, rows, len(windows))
+		return fmt.Errorf("snapshot %s has %d rows and %d windows", p.Snapshot, rows, len(windows))
 	}
-	p.Rows, p.Snapshot, p.Windows = rows, snapshot, windows
+	p.Rows, p.Windows = rows, windows
 	return nil
 }
 

@@ -110,7 +110,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 		event.TopicAudit}
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel, tryCount),
 		notices: notice.New(cfg.Config.Config, export.StagePlan), metrics: newMetrics(cfg.Metrics)}
-	dsn.Timer().Init(queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
+	dsn.Timer().Init(clickhouse.QueryBarrier, queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
 	slots := max(1, cfg.Slots)
 	s.slots = semaphore.NewWeighted(int64(slots))
 	for lane, group := range export.PlanGroups() {

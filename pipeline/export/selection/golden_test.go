@@ -1,6 +1,8 @@
 package selection
 
 import (
+	"maps"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -166,3 +168,20 @@ func TestEveryGoldenQueryRuns(t *testing.T) {
 	t.Parallel()
 	clickhousetest.RunGoldens(t, goldens())
 }
+
+// Exports wait for the replicas of the tables that their queries read.
+func TestTheBarrierKnowsTheTablesOfAllQueries(t *testing.T) {
+	t.Parallel()
+	read := map[string]bool{}
+	for _, file := range goldens() {
+		for _, found := range tableOfQuery.FindAllStringSubmatch(string(file.Text()), -1) {
+			read[found[1]] = true
+		}
+	}
+	if got := slices.Sorted(maps.Keys(read)); !slices.Equal(got, slices.Sorted(slices.Values(Tables))) {
+		t.Errorf("the queries read %s, and exports wait for %s", got, Tables)
+	}
+}
+
+// tableOfQuery matches the tables of a query. Other relations are in parentheses.
+var tableOfQuery = regexp.MustCompile(`(?:FROM|JOIN) ([a-z_]+)`)

@@ -27,7 +27,8 @@ type Reader struct {
 	Comment string // names the export in the query log of ClickHouse
 	// BlockRows is for queries that read rows, see ErrWide.
 	BlockRows BlockRows
-	Until     time.Time // when the server ends a query; zero: after two minutes
+	Until     time.Time    // when the server ends a query; zero: after two minutes
+	Pins      []ch.Setting // of the barrier that the queries stand behind
 }
 
 // Limited returns the query with the settings of a plan: it reads only, and until Reader.Until.
@@ -38,7 +39,7 @@ func (r *Reader) Limited(query clickhouse.Query) clickhouse.Query {
 
 // Settings returns the settings of the queries of a plan.
 func (r *Reader) Settings() []ch.Setting {
-	return ReadSettings(r.Comment, r.Left(queryLimit), r.BlockRows)
+	return append(ReadSettings(r.Comment, r.Left(queryLimit), r.BlockRows), r.Pins...)
 }
 
 // Left returns how long a query may take: limit, or less where Until comes before.
@@ -64,19 +65,27 @@ func (r *Reader) texts(ctx context.Context, query clickhouse.Query) ([]string, e
 	return clickhouse.ReadTexts(ctx, r.Client, r.Limited(query))
 }
 
-// Resolve fixes what the data decides about the selection of a plan, before its rows are counted:
-// the end of a window by ingested_at, the oldest started_at, warnings about missing runs, and
-// options. Size is the number of rows of a window.
+// Clamp fixes the end of a window by ingested_at. The barrier comes after it: what the window selects
+// was stored before the call, and whoever has passed the barrier since then sees it.
+func Clamp(ctx context.Context, r *Reader, p *export.Plan) error {
+	w := p.Request.Selection.Window
+	if w == nil || w.By != export.ByIngestedAt {
+		return nil
+	}
+	now, err := r.Int(ctx, ServerTime())
+	if err != nil {
+		return err
+	}
+	clamped := clamp(*w, time.UnixMicro(now).UTC())
+	p.Selection.Window, p.Watermark = &clamped, clamped.To
+	return nil
+}
+
+// Resolve fixes what the data decides about the selection of a plan, after [Clamp] and before its rows
+// are counted: the oldest started_at, warnings about missing runs, and options. Size is the number
+// of rows of a window.
 func Resolve(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	p.Warnings = nil
-	if w := p.Request.Selection.Window; w != nil && w.By == export.ByIngestedAt {
-		now, err := r.Int(ctx, ServerTime())
-		if err != nil {
-			return err
-		}
-		clamped := clamp(*w, time.UnixMicro(now).UTC())
-		p.Selection.Window, p.Watermark = &clamped, clamped.To
-	}
 	if p.Selection.RunIDs != nil {
 		var err error
 		if p.Warnings, err = unknownRuns(ctx, r, p.Request); err != nil {

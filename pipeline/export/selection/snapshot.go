@@ -22,6 +22,12 @@ const (
 	rowsTable = "export_stage_rows"
 )
 
+// The tables that the queries of this package read, for [clickhouse.DSN.Through].
+var (
+	Tables         = append([]string{"runs", "nodes", "feedback", "run_keys", "node_keys"}, SnapshotTables...)
+	SnapshotTables = []string{keysTable, rowsTable}
+)
+
 // snapshotOrder is the order of both tables in a snapshot, and so of its windows and their rows.
 const snapshotOrder = "group_key, started_at, run_id, node_run_id"
 
