@@ -35,7 +35,10 @@ type Config struct {
 	Options     []kgo.Opt             // of every client: see ClientOptions; TLS, SASL
 	Limits      event.Limits          // of run events
 	Metrics     prometheus.Registerer // nil: the metrics are not exposed
-	Log         *slog.Logger
+	// Growth is how often clients without a group look for partitions that were added to their topics;
+	// default GrowthInterval.
+	Growth time.Duration
+	Log    *slog.Logger
 }
 
 // TopicName returns the name of a topic, or of a consumer group, with the prefix.
@@ -106,6 +109,7 @@ func ClientOptions(brokers []string) []kgo.Opt {
 		// is still writing the end of a transaction refuses the next one for some milliseconds. A
 		// broker that is gone is missed for 9 s, and its partitions should be found soon after.
 		kgo.MetadataMinAge(maxRequestPause),
+		kgo.MetadataMaxAge(GrowthInterval),
 		kgo.RetryBackoffFn(func(failures int) time.Duration {
 			pause := min(minRequestPause<<min(max(failures-1, 0), 10), maxRequestPause)
 			return pause/2 + rand.N(pause/2)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -27,6 +28,8 @@ type Follower struct {
 	entries map[string]*entry // by the key of records
 	// positions are where the partitions are polled next.
 	positions kafka.Positions
+	growth    time.Duration // see kafka.Config.Growth
+	grown     time.Time     // when partitions were looked for
 	log       *slog.Logger
 }
 
@@ -38,6 +41,7 @@ func Follow(ctx context.Context, cfg kafka.Config, ended bool, ids ...export.ID)
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
 	f := &Follower{prefix: cfg.TopicPrefix, client: client, entries: map[string]*entry{},
+		growth: cmp.Or(cfg.Growth, kafka.GrowthInterval), grown: time.Now(),
 		log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	for _, id := range ids {
 		f.entries[string(id.Key())] = &entry{}
@@ -81,9 +85,17 @@ func (f *Follower) Close() { f.client.Close() }
 // of ctx, or one of Kafka's.
 func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) error {
 	for running := len(f.entries); running > 0; {
-		fetches := f.client.PollFetches(ctx)
+		if err := f.grow(ctx); err != nil {
+			return err
+		}
+		until, cancel := context.WithTimeout(ctx, f.growth)
+		fetches := f.client.PollFetches(until)
+		cancel()
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if errors.Is(fetches.Err0(), context.DeadlineExceeded) {
+			continue
 		}
 		oversize, err := kafka.Oversize(fetches)
 		if err != nil {
@@ -114,6 +126,24 @@ func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) 
 		}
 	}
 	return nil
+}
+
+// grow consumes partitions that were added to the topics, after each f.growth.
+func (f *Follower) grow(ctx context.Context) error {
+	if time.Since(f.grown) < f.growth {
+		return nil
+	}
+	f.grown = time.Now()
+	first, err := kadm.NewClient(f.client).ListStartOffsets(ctx, f.prefix+event.TopicExportProgress,
+		f.prefix+event.TopicExportCompletions)
+	if err == nil {
+		f.positions.Adopt(f.client, first)
+		err = first.Error()
+	}
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("read the topics of exports: %w", f.lacking(err))
+	}
+	return ctx.Err()
 }
 
 // stepOver goes on behind batches that decompress to more than the client holds.

@@ -110,6 +110,7 @@ func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 	cfg.Name = "serve"
 	cfg.Timer.Init(queryGet, queryList, queryNotices)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
+	cfg.Growth = cmp.Or(cfg.Growth, kafka.GrowthInterval)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

@@ -86,7 +86,11 @@ func (e *Exports) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		e.tail.answer(ctx, admin, e.cfg.TopicName(event.TopicExportRequests), e.cfg.Timeout/3)
+		e.tail.answer(ctx, client, e.cfg.TopicName(event.TopicExportRequests), e.cfg.Timeout/3)
+		return nil
+	})
+	group.Go(func() error {
+		e.grow(ctx, client)
 		return nil
 	})
 	group.Go(func() error {
@@ -153,6 +157,45 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 	}
 	client.AddConsumePartitions(from)
 	return goal, nil
+}
+
+// grow consumes partitions that are added to the topics, until ctx is done.
+func (e *Exports) grow(ctx context.Context, client *kgo.Client) {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = e.cfg.TopicName(t.name)
+	}
+	tick := time.NewTicker(e.cfg.Growth)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := e.tail.adopt(ctx, client, names...); err != nil && ctx.Err() == nil {
+				e.cfg.Log.Info("new partitions are looked for later", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// adopt makes the client consume the partitions of the topics that it does not consume yet.
+func (t *tail) adopt(ctx context.Context, client *kgo.Client, topics ...string) error {
+	first, err := kadm.NewClient(client).ListStartOffsets(ctx, topics...)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.positions.Adopt(client, first)
+	return first.Error()
+}
+
+// lacks reports whether the tail does not consume one of the partitions.
+func (t *tail) lacks(list kadm.ListedOffsets) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.positions.Lacks(list)
 }
 
 // committed returns what each group has committed, which is nothing where its stage has never run.
@@ -240,8 +283,8 @@ func (t *tail) reach(ctx context.Context, goal map[kafka.Partition]int64) error 
 }
 
 // answer answers questions. All questions that wait at the same time share one request to Kafka,
-// which begins after the last of them.
-func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, timeout time.Duration) {
+// which begins after the last of them. Partitions of the topic that were added are consumed from now on.
+func (t *tail) answer(ctx context.Context, client *kgo.Client, topic string, timeout time.Duration) {
 	for {
 		var waiting []chan<- ends
 		select {
@@ -260,11 +303,14 @@ func (t *tail) answer(ctx context.Context, admin *kadm.Client, topic string, tim
 		}
 		answer := ends{offsets: map[kafka.Partition]int64{}}
 		asking, cancel := context.WithTimeout(ctx, timeout)
-		list, err := admin.ListCommittedOffsets(asking, topic)
-		cancel()
+		list, err := kadm.NewClient(client).ListCommittedOffsets(asking, topic)
 		if err == nil {
 			err = list.Error()
 		}
+		if err == nil && t.lacks(list) {
+			err = t.adopt(asking, client, topic)
+		}
+		cancel()
 		answer.err = err
 		list.Each(func(end kadm.ListedOffset) {
 			answer.offsets[kafka.Partition{Topic: end.Topic, ID: end.Partition}] = end.Offset

@@ -43,6 +43,7 @@ type world struct {
 
 	timeout time.Duration
 	now     func() time.Time // of servers; nil: the clock
+	growth  time.Duration    // of servers
 }
 
 func newWorld(t *testing.T) *world {
@@ -84,7 +85,7 @@ func (w *world) config(log slog.Handler) kafka.Config {
 	w.registry = prometheus.NewRegistry()
 	return kafka.Config{
 		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)},
-		Metrics: w.registry,
+		Metrics: w.registry, Growth: w.growth,
 		Log:     slog.New(log),
 	}
 }
