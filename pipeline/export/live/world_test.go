@@ -86,7 +86,7 @@ func (w *world) config(log slog.Handler) kafka.Config {
 	return kafka.Config{
 		TopicPrefix: event.DefaultPrefix, Options: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)},
 		Metrics: w.registry, Growth: w.growth,
-		Log:     slog.New(log),
+		Log: slog.New(log),
 	}
 }
 
