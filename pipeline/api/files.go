@@ -284,7 +284,7 @@ func (a *API) serveZip(w http.ResponseWriter, r *http.Request, d *files.Dataset)
 	}()
 	if err != nil {
 		if r.Context().Err() == nil {
-			a.cfg.Log.Error("download aborted", "export", d.Plan.String(), "error", err)
+			a.cfg.Log.Error("download aborted", "export_id", d.Plan.String(), "error", err)
 		}
 		panic(http.ErrAbortHandler) // a part of a zip must not look complete
 	}

@@ -90,7 +90,7 @@ func (t *Trail) produce(ctx context.Context, e Entry) <-chan error {
 		}
 		t.entries.WithLabelValues("lost").Inc()
 		t.cfg.Log.Error("an entry of the trail was not written", "workspace", e.WorkspaceID, "action", e.Action,
-			"export", e.ExportID, "run", e.RunID, "error", err)
+			"export_id", e.ExportID, "run_id", e.RunID, "error", err)
 		acknowledged <- fmt.Errorf("%w: %w", ErrNotWritten, err)
 	})
 	return acknowledged

@@ -3,17 +3,39 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// WithTraceID returns a handler that adds trace_id to log lines that are written within a trace.
-func WithTraceID(h slog.Handler) slog.Handler { return traced{h} }
+// WithContext returns a handler that adds to log lines what their context knows: the trace_id of a trace, and
+// the attributes of [Describe], such as export_id and window.
+func WithContext(h slog.Handler) slog.Handler { return inContext{h} }
 
-type traced struct{ slog.Handler }
+type inContext struct{ slog.Handler }
+
+// described is the key of the attributes in a context.
+type described struct{}
+
+// describe returns ctx with attributes for the log lines that are written with it.
+func describe(ctx context.Context, attributes []attribute.KeyValue) context.Context {
+	all := slices.Clone(descriptions(ctx))
+	for _, a := range attributes {
+		all = append(all, slog.Any(strings.TrimPrefix(string(a.Key), prefix), a.Value.AsInterface()))
+	}
+	return context.WithValue(ctx, described{}, all)
+}
+
+func descriptions(ctx context.Context) []slog.Attr {
+	all, _ := ctx.Value(described{}).([]slog.Attr)
+	return all
+}
 
 // Handle implements [slog.Handler].
-func (h traced) Handle(ctx context.Context, r slog.Record) error {
+func (h inContext) Handle(ctx context.Context, r slog.Record) error {
+	r.AddAttrs(descriptions(ctx)...)
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
 		r.AddAttrs(slog.String("trace_id", span.TraceID().String()))
 	}
@@ -21,7 +43,9 @@ func (h traced) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements [slog.Handler].
-func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
+func (h inContext) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return inContext{h.Handler.WithAttrs(attrs)}
+}
 
 // WithGroup implements [slog.Handler].
-func (h traced) WithGroup(name string) slog.Handler { return traced{h.Handler.WithGroup(name)} }
+func (h inContext) WithGroup(name string) slog.Handler { return inContext{h.Handler.WithGroup(name)} }

@@ -3,7 +3,7 @@
 //
 //	telemetry.go  spans, and trace contexts of Kafka records
 //	setup.go      Setup: where spans go, by the environment variables of OpenTelemetry
-//	logs.go       log lines with the id of their trace
+//	logs.go       log lines with the id of their trace, and what they are about
 //
 // A trace goes from the request of an export to its completion. Each window has a trace of its own,
 // linked to that of the request: a billion rows have 33,000 windows, and no viewer shows so many in one
@@ -51,16 +51,20 @@ func StartPart(ctx context.Context, name string, options ...trace.SpanStartOptio
 	return Start(ctx, name, options...)
 }
 
-// Describe adds attributes to the span of ctx.
-func Describe(ctx context.Context, attributes ...attribute.KeyValue) {
+// Describe adds attributes to the span of ctx, and to the log lines that are written with the returned context.
+func Describe(ctx context.Context, attributes ...attribute.KeyValue) context.Context {
 	trace.SpanFromContext(ctx).SetAttributes(attributes...)
+	return describe(ctx, attributes)
 }
 
+// prefix begins the names of Millrace's own attributes of spans.
+const prefix = "millrace."
+
 // Export is the attribute with the workspace and id of an export.
-func Export(id string) attribute.KeyValue { return attribute.String("millrace.export_id", id) }
+func Export(id string) attribute.KeyValue { return attribute.String(prefix+"export_id", id) }
 
 // Window is the attribute with the number of a window.
-func Window(number int) attribute.KeyValue { return attribute.Int("millrace.window", number) }
+func Window(number int) attribute.KeyValue { return attribute.Int(prefix+"window", number) }
 
 // Under returns ctx with the trace context of a caller: spans that begin under it are in the caller's
 // trace. A text that is not a trace context is none.

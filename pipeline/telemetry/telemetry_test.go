@@ -124,7 +124,7 @@ func TestLogLinesAndHistogramsNameTheirTrace(t *testing.T) {
 	id := caller[3:35]
 	ctx := Under(t.Context(), caller+"01")
 	var lines strings.Builder
-	log := slog.New(WithTraceID(slog.NewTextHandler(&lines, nil))).With("stage", "plan")
+	log := slog.New(WithContext(slog.NewTextHandler(&lines, nil))).With("stage", "plan")
 	log.InfoContext(ctx, "within")
 	log.InfoContext(t.Context(), "without")
 	within, without, _ := strings.Cut(lines.String(), "\n")
@@ -157,6 +157,23 @@ func TestASpanHasNoSecretOfItsError(t *testing.T) {
 	}) {
 		if got := s.Status().Description; got != "no answer from tcp://u:***@server" || len(s.Events()) > 0 {
 			t.Errorf("the span says %q, and has %d events", got, len(s.Events()))
+		}
+	}
+}
+
+func TestALogLineSaysWhatItIsAbout(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	log := slog.New(WithContext(slog.NewTextHandler(&text, nil))).With("stage", "extract")
+	ctx := Describe(t.Context(), Export("acme/e1"))
+	log.InfoContext(Describe(ctx, Window(7)), "read")
+	log.InfoContext(ctx, "planned")
+	log.Info("idle")
+	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
+	for i, want := range []string{`msg=read stage=extract export_id=acme/e1 window=7`, `msg=planned stage=extract export_id=acme/e1`,
+		`msg=idle stage=extract`} {
+		if !strings.HasSuffix(lines[i], want) {
+			t.Errorf("%s, want %s", lines[i], want)
 		}
 	}
 }

@@ -331,7 +331,7 @@ func (c *Config) Logger(w io.Writer) *slog.Logger {
 	level.UnmarshalText([]byte(c.LogLevel)) //nolint:errcheck // checked
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redactAttr}
 	if c.LogFormat == "json" {
-		return slog.New(telemetry.WithTraceID(slog.NewJSONHandler(w, options)))
+		return slog.New(telemetry.WithContext(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(telemetry.WithTraceID(slog.NewTextHandler(w, options)))
+	return slog.New(telemetry.WithContext(slog.NewTextHandler(w, options)))
 }

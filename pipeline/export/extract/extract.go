@@ -101,6 +101,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, reads: cfg.Retrier(tryRead, tryExtract),
 		notices: notice.New(cfg.Config.Config, export.StageExtract), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(clickhouse.QueryBarrier, queryRows, querySnapshot)
+	s.cfg.Log = cfg.Log.With("stage", cfg.Name)
 	s.attempts = s.reads.Limited(maxAttempts, maxDuration)
 	s.attempts.Pause = cfg.Pause
 	s.slots = newSlots(max(1, cfg.Slots))
@@ -151,7 +152,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record, l *lane) ([]*kgo.Reco
 	}
 	defer release()
 	ctx, end := l.Begin(ctx, r)
-	telemetry.Describe(ctx, telemetry.Export(w.String()), telemetry.Window(w.Window))
+	ctx = telemetry.Describe(ctx, telemetry.Export(w.String()), telemetry.Window(w.Window))
 	out, err := s.window(ctx, w)
 	end(err)
 	return out, err
@@ -219,8 +220,7 @@ func (s *Stage) window(ctx context.Context, w *export.Window) ([]*kgo.Record, er
 		return nil, nil
 	}
 	s.metrics.window(p, failed)
-	s.cfg.Log.ErrorContext(ctx, "extracting a window failed for good; its export fails", "export", w.String(),
-		"window", w.Window, "error", err)
+	s.cfg.Log.ErrorContext(ctx, "extracting a window failed for good; its export fails", "error", err)
 	return s.result(p, w.Window, failure(w.Window, err)), nil
 }
 

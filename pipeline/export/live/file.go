@@ -113,7 +113,7 @@ func (e *Exports) Cancel(ctx context.Context, id export.ID, by string) (*Export,
 	case err == nil:
 		return x, nil
 	case !errors.Is(err, bucket.ErrNotFound): // an export that waits for the bucket can be cancelled
-		e.cfg.Log.Warn("cannot see whether an export has ended; its cancel is filed", "export", id.String(), "error", err)
+		e.cfg.Log.Warn("cannot see whether an export has ended; its cancel is filed", "export_id", id.String(), "error", err)
 	}
 	return x, e.requests.Cancel(context.WithoutCancel(ctx), id, by)
 }

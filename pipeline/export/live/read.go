@@ -45,7 +45,7 @@ func (e *Exports) get(ctx context.Context, id export.ID) (*export.State, error) 
 	case inClickHouse != nil:
 		return e.board.remember(inClickHouse), nil
 	case err != nil:
-		e.cfg.Log.Warn("cannot read an export from ClickHouse; reading the bucket", "export", id.String(), "error", err)
+		e.cfg.Log.Warn("cannot read an export from ClickHouse; reading the bucket", "export_id", id.String(), "error", err)
 	}
 	if inBucket, err := e.inBucket(ctx, id); err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func (e *Exports) derive(ctx context.Context, s *export.State) error {
 	err := files.Derive(ctx, e.bucket, s)
 	if errors.Is(err, files.ErrUnverified) {
 		e.cfg.Log.Warn("an event tells of a manifest that is not there: who else writes topic export-completions?",
-			"export", s.String(), "error", err)
+			"export_id", s.String(), "error", err)
 		return nil
 	}
 	if err != nil || s.Status != export.StatusSucceeded {

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/notice"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/strictjson"
+	"github.com/millrace/millrace/pipeline/telemetry"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -27,6 +28,7 @@ func (s *Stage) cancel(ctx context.Context, r *kgo.Record, e *event.Event) ([]*k
 		return nil, err
 	}
 	f := folder.Folder{Bucket: s.bucket, ID: c.ID}
+	ctx = telemetry.Describe(ctx, telemetry.Export(c.ID.String()))
 	mine := &export.Cancellation{ID: c.ID, RequestedBy: c.RequestedBy, FiledAt: r.Timestamp.UTC()}
 	store := s.retry.OnFailure(s.notices.Store(notice.Of(c.ID, nil)))
 	stored, err := createCancel(ctx, store, f, mine)
@@ -51,7 +53,7 @@ func (s *Stage) cancel(ctx context.Context, r *kgo.Record, e *event.Event) ([]*k
 		return nil, err
 	}
 	s.metrics.count(p.Request, cancelled)
-	s.cfg.Log.InfoContext(ctx, "an export is cancelled", "export", p.String(), "by_record", kafka.Position(r))
+	s.cfg.Log.InfoContext(ctx, "an export is cancelled", "by_record", kafka.Position(r))
 	told := export.NewNotice(p.ID, p.Request, p.RequestedAt, r.Timestamp.UTC().Truncate(time.Millisecond))
 	told.Cancelling = true
 	return []*kgo.Record{message.Notice(s.cfg.TopicPrefix, told, p.TraceParent), s.result(p, export.Cancelled), entry}, nil
@@ -96,6 +98,6 @@ func (s *Stage) awaitRequest(ctx context.Context, f folder.Folder, stored, mine 
 				"after it was requested", export.CancelReach),
 		}
 	}
-	s.cfg.Log.InfoContext(ctx, "a cancel waits for its request", "export", f.ID.String())
+	s.cfg.Log.InfoContext(ctx, "a cancel waits for its request")
 	return s.retry.Do(ctx, tryCancel, f.ID.String(), func() error { return f.AwaitRequest(ctx) })
 }

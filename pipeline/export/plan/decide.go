@@ -88,8 +88,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan) error {
 		tell(kafka.Failure{Err: err, Since: p.AcceptedAt, Attempts: 1})
 		return clickhouse.Explain(err)
 	}
-	s.cfg.Log.ErrorContext(ctx, "selecting the rows of an export failed; the export fails", "export",
-		p.String(), "error", err)
+	s.cfg.Log.ErrorContext(ctx, "selecting the rows of an export failed; the export fails", "error", err)
 	p.Refusal, p.AcceptedAt = s.failure(err), time.Time{}
 	return nil
 }

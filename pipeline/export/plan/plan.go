@@ -111,6 +111,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel, tryCount),
 		notices: notice.New(cfg.Config.Config, export.StagePlan), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(clickhouse.QueryBarrier, queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
+	s.cfg.Log = cfg.Log.With("stage", cfg.Name)
 	slots := max(1, cfg.Slots)
 	s.slots = semaphore.NewWeighted(int64(slots))
 	for lane, group := range export.PlanGroups() {
@@ -215,7 +216,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 		return nil, err
 	}
 	f := folder.Folder{Bucket: s.bucket, ID: request.ID}
-	telemetry.Describe(ctx, telemetry.Export(request.String()))
+	ctx = telemetry.Describe(ctx, telemetry.Export(request.String()))
 	if e.TraceParent == "" {
 		e.TraceParent = telemetry.TraceParent(ctx)
 	}
@@ -250,7 +251,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 		}
 	case p.PlannedBy != position:
 		s.metrics.count(request, repeated)
-		s.cfg.Log.InfoContext(ctx, "the same request was planned before", "export", p.String(), "planned_by", p.PlannedBy)
+		s.cfg.Log.InfoContext(ctx, "the same request was planned before", "planned_by", p.PlannedBy)
 		return nil, nil
 	}
 	// This record planned the export, now or before a crash.

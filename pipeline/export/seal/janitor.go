@@ -121,7 +121,7 @@ func (j *Janitor) round(ctx context.Context) error {
 				continue
 			}
 			j.failures.Inc()
-			j.log.Warn("cleaning an export failed; the next round retries", "export", last.id().String(), "error", err)
+			j.log.Warn("cleaning an export failed; the next round retries", "export_id", last.id().String(), "error", err)
 			if failed++; failed == maxFailures {
 				return nil
 			}
@@ -177,7 +177,7 @@ func (j *Janitor) visit(ctx context.Context, id export.ID) error {
 	removed, err := folder.Folder{Bucket: j.bucket, ID: id}.Clean(ctx)
 	j.removed.Add(float64(removed))
 	if removed > 0 {
-		j.log.Info("removed objects that were written after the end of the export", "export", id.String(), "objects", removed)
+		j.log.Info("removed objects that were written after the end of the export", "export_id", id.String(), "objects", removed)
 	}
 	return err
 }

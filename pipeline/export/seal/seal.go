@@ -92,6 +92,7 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySeal), metrics: newMetrics(cfg.Metrics),
 		notices: notice.New(cfg.Config.Config, export.StageSeal)}
 	dsn.Timer().Init(selection.QueryDrop)
+	s.cfg.Log = cfg.Log.With("stage", cfg.Name)
 	cfg.OwnTraces = true
 	s.Stage = stage.New(cfg.Config, s.handle)
 	return s
@@ -108,7 +109,7 @@ func (s *Stage) handle(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error
 	if err != nil {
 		return nil, err
 	}
-	telemetry.Describe(ctx, telemetry.Export(result.String()), telemetry.Window(result.Window))
+	ctx = telemetry.Describe(ctx, telemetry.Export(result.String()), telemetry.Window(result.Window))
 	w := &work{stage: s, folder: folder.Folder{Bucket: s.bucket, ID: result.ID}, result: result,
 		position: kafka.Position(r)}
 	tell := func(f kafka.Failure) { s.notices.Tell(notice.Of(result.ID, w.plan), export.StoreFailed, f) }
@@ -292,7 +293,7 @@ func (w *work) completed(ctx context.Context, m *export.Manifest, text []byte) e
 	}
 	w.stage.tallies.forget(w.folder.ID)
 	w.stage.metrics.ended(ctx, c)
-	w.stage.cfg.Log.InfoContext(ctx, "export ended", "export", w.folder.ID.String(), "status", string(c.Status),
+	w.stage.cfg.Log.InfoContext(ctx, "export ended", "status", string(c.Status),
 		"records", c.Records, "fragments", c.Fragments)
 	entry := audit.Entry{
 		ID: w.plan.String() + "/" + audit.Ended, At: *c.CompletedAt, Action: audit.Ended, Outcome: string(c.Status),
@@ -329,7 +330,7 @@ func (w *work) dropSnapshot(ctx context.Context) {
 	defer cancel()
 	if err := selection.DropSnapshot(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Snapshot); err != nil {
 		w.stage.cfg.Log.WarnContext(ctx, "dropping the snapshot of an export failed; it expires by its time to live",
-			"export", w.plan.String(), "stage_id", w.plan.Snapshot, "error", err)
+			"stage_id", w.plan.Snapshot, "error", err)
 	}
 }
 
