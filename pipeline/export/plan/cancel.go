@@ -28,7 +28,7 @@ func (s *Stage) cancel(ctx context.Context, r *kgo.Record, e *event.Event) ([]*k
 		return nil, err
 	}
 	f := folder.Folder{Bucket: s.bucket, ID: c.ID}
-	ctx = telemetry.Describe(ctx, telemetry.Export(c.ID.String()))
+	ctx = telemetry.Describe(ctx, telemetry.Export(c.String()))
 	mine := &export.Cancellation{ID: c.ID, RequestedBy: c.RequestedBy, FiledAt: r.Timestamp.UTC()}
 	store := s.retry.OnFailure(s.notices.Store(notice.Of(c.ID, nil)))
 	stored, err := createCancel(ctx, store, f, mine)

@@ -177,7 +177,8 @@ func (j *Janitor) visit(ctx context.Context, id export.ID) error {
 	removed, err := folder.Folder{Bucket: j.bucket, ID: id}.Clean(ctx)
 	j.removed.Add(float64(removed))
 	if removed > 0 {
-		j.log.Info("removed objects that were written after the end of the export", "export_id", id.String(), "objects", removed)
+		j.log.Info("removed objects that were written after the end of the export", "export_id", id.String(),
+			"objects", removed)
 	}
 	return err
 }
