@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/local/localtest"
 	"github.com/millrace/millrace/pipeline/sample"
 )
 
@@ -33,6 +34,14 @@ func Scale[T any](n, full T) T {
 		return full
 	}
 	return n
+}
+
+// Kills returns n, half of it on Apache Kafka, whose transactions take longer, or full in `make soak`.
+func Kills(n, full int) int {
+	if localtest.OnKafkaCluster() {
+		n = (n + 1) / 2
+	}
+	return Scale(n, full)
 }
 
 // Random returns seeded randomness; the seed is printed, and MILLRACE_TEST_SEED sets it.

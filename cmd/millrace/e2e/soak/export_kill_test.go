@@ -329,7 +329,7 @@ func completionsByExport(t *testing.T, s *e2etest.Site) map[string][]export.Comp
 func TestKillingExportProcessesCompletesEachExportOnce(t *testing.T) {
 	t.Parallel()
 	k := newExportKills(t)
-	k.disturb(t, e2etest.Scale(20, 100), e2etest.Scale(8, 60), (*e2etest.Process).Kill)
+	k.disturb(t, e2etest.Kills(20, 100), e2etest.Kills(8, 60), (*e2etest.Process).Kill)
 	k.check(t)
 }
 
@@ -337,7 +337,7 @@ func TestKillingExportProcessesCompletesEachExportOnce(t *testing.T) {
 func TestExportProcessesThatComeAndGoCompleteEachExportOnce(t *testing.T) {
 	t.Parallel()
 	k := newExportKills(t)
-	k.disturb(t, e2etest.Scale(10, 50), e2etest.Scale(8, 40), func(p *e2etest.Process) {
+	k.disturb(t, e2etest.Kills(10, 50), e2etest.Kills(8, 40), func(p *e2etest.Process) {
 		e2etest.Eventually(t, time.Minute, func() string { // until then a signal ends it at once
 			if p.Log() == "" {
 				return "the process has not begun"
