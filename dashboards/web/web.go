@@ -49,12 +49,18 @@
 //	/history/run     file-link, raw; run-question, run-answer, run-error, run-feedback, node-run (with
 //	                 data-node), json
 //	/exports         status-<all|running|succeeded|failed|cancelled>; export-row (with data-id,
-//	                 data-status), export-status, export-progress, export-percent,
+//	                 data-status), row-link, export-status, export-progress, export-percent,
 //	                 export-records, export-size, row-view, row-download, row-cancel, row-delete,
 //	                 row-details, dropped, warnings, failure, load-with; confirm-dialog,
 //	                 confirm-yes, confirm-no
-//	/exports/view    preview (with data-kind: table, records), record (with data-kind: chat,
-//	                 tree), turn (with data-role)
+//	/exports/{id}    export (with data-status), phase (with data-state), funnel-step (with data-kind, data-label),
+//	                 export-rate, export-left, export-note, export-download, export-stop, export-again,
+//	                 export-newer, export-delete, tab-<records|files|card|request|lineage|trail>, tab (with
+//	                 data-tab); preview (with data-kind: table, chat, json), record (with data-kind: table, chat,
+//	                 tree, json; data-number), record-run, turn (with data-role), shown, as-<table|chat|json>, split
+//	                 (with data-split), go-from, go, find, page-first, page-previous, page-next, page-last; file
+//	                 (with data-key), file-download; card; request; origin (with data-number), origin-run,
+//	                 no-lineage; trail-entry
 //	/docs            document, document-link, api-reference
 package web
 

@@ -21,7 +21,6 @@ import (
 	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
-	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
@@ -39,16 +38,18 @@ func bytesOf(description string) *huma.Response {
 func (a *API) registerFiles() {
 	huma.Register(a.api, huma.Operation{
 		OperationID: previewOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/preview",
-		Summary: "Look at the first records", Tags: []string{"Exports"},
+		Summary: "Look at some records", Tags: []string{"Exports"},
 		Security: requireScope(auth.ExportsRead), Errors: []int{401, 403, 404, 409, 410, 422, 503},
 		RejectUnknownQueryParameters: true,
 	}, func(ctx context.Context, in *struct {
 		ExportPath
-		N int `query:"n" minimum:"1" maximum:"200" default:"20" doc:"How many."`
-	}) (*struct{ Body *live.Preview }, error) {
+		N     int    `query:"n" minimum:"1" maximum:"200" default:"20" doc:"How many."`
+		After int64  `query:"after" minimum:"0" doc:"How many records to pass over."`
+		Split string `query:"split" maxLength:"64" doc:"The records of this split alone."`
+	}) (*struct{ Body *files.Preview }, error) {
 		id := exportID(ctx, in.ID)
-		p, err := a.exports.Preview(ctx, id, in.N)
-		return &struct{ Body *live.Preview }{p}, a.note(ctx, about(ctx, id, audit.Viewed, "preview-export"), err)
+		p, err := a.exports.Preview(ctx, id, files.Span{Split: in.Split, After: in.After, N: in.N})
+		return &struct{ Body *files.Preview }{p}, a.note(ctx, about(ctx, id, audit.Viewed, "preview-export"), err)
 	})
 	huma.Register(a.api, huma.Operation{
 		OperationID: fileOperation, Method: http.MethodGet, Path: "/v1/exports/{id}/files/{key...}",

@@ -91,19 +91,9 @@ func (s *parquetSource) next(limit int) (record json.RawMessage, err error) {
 func (s *parquetSource) fill(limit int) error {
 	for {
 		if s.rows == nil {
-			if len(s.groups) == 0 {
-				return io.EOF
-			}
-			// A group ends with the record that fills it.
-			of := s.file.Metadata().RowGroups
-			group := &of[len(of)-len(s.groups)]
-			if group.TotalByteSize > int64(groupBytes+limit) {
-				return ErrRecordTooLarge
-			}
-			if err := checkPages(s.src, s.file.Size(), group, int64(groupBytes+limit)); err != nil {
+			if err := s.open(limit); err != nil {
 				return err
 			}
-			s.rows, s.groups = s.groups[0].Rows(), s.groups[1:]
 		}
 		n, err := s.rows.ReadRows(s.buffer[:])
 		s.batch = s.buffer[:n]
@@ -117,6 +107,39 @@ func (s *parquetSource) fill(limit int) error {
 			return nil
 		}
 	}
+}
+
+// open opens the next group.
+func (s *parquetSource) open(limit int) error {
+	if len(s.groups) == 0 {
+		return io.EOF
+	}
+	// A group ends with the record that fills it.
+	of := s.file.Metadata().RowGroups
+	group := &of[len(of)-len(s.groups)]
+	if group.TotalByteSize > int64(groupBytes+limit) {
+		return ErrRecordTooLarge
+	}
+	if err := checkPages(s.src, s.file.Size(), group, int64(groupBytes+limit)); err != nil {
+		return err
+	}
+	s.rows, s.groups = s.groups[0].Rows(), s.groups[1:]
+	return nil
+}
+
+// skip passes over groups by the footer, and over rows of one group by its pages.
+func (s *parquetSource) skip(n int64, limit int) (err error) {
+	defer recovered(&err)
+	for len(s.groups) > 0 && n >= s.groups[0].NumRows() {
+		n, s.groups = n-s.groups[0].NumRows(), s.groups[1:]
+	}
+	if n == 0 {
+		return nil
+	}
+	if err := s.open(limit); err != nil {
+		return err
+	}
+	return s.rows.SeekToRow(n)
 }
 
 func (s *parquetSource) close() {
@@ -142,7 +165,7 @@ func (s *parquetSource) value(n *node) error {
 	}
 	if v.DefinitionLevel() < n.present {
 		s.record = append(s.record, "null"...)
-		return s.skip(n)
+		return s.nulls(n)
 	}
 	switch n.Type {
 	case Struct:
@@ -165,7 +188,7 @@ func (s *parquetSource) value(n *node) error {
 func (s *parquetSource) list(n *node, first parquet.Value) error {
 	if first.DefinitionLevel() == n.present {
 		s.record = append(s.record, "[]"...)
-		return s.skip(n)
+		return s.nulls(n)
 	}
 	s.record = append(s.record, '[')
 	for {
@@ -180,8 +203,8 @@ func (s *parquetSource) list(n *node, first parquet.Value) error {
 	}
 }
 
-// skip passes over the null that every leaf below the column has.
-func (s *parquetSource) skip(n *node) error {
+// nulls passes over the null that every leaf below the column has.
+func (s *parquetSource) nulls(n *node) error {
 	if len(n.children) == 0 {
 		if _, err := s.peek(n.leaf); err != nil {
 			return err
@@ -189,7 +212,7 @@ func (s *parquetSource) skip(n *node) error {
 		s.values[n.leaf] = s.values[n.leaf][1:]
 	}
 	for _, child := range n.children {
-		if err := s.skip(child); err != nil {
+		if err := s.nulls(child); err != nil {
 			return err
 		}
 	}

@@ -96,6 +96,29 @@ func (r *Reader) Next() (json.RawMessage, error) {
 	return record, nil
 }
 
+// skipper is a source that passes over records without reading each. It returns io.EOF where there are fewer.
+type skipper interface {
+	skip(n int64, limit int) error
+}
+
+// Skip passes over the first n records. It must be called before Next, and returns io.EOF where the fragment has
+// fewer. It checks the records that it passes less than Next does.
+func (r *Reader) Skip(n int64) error {
+	var err error
+	if s, ok := r.records.(skipper); ok {
+		err = s.skip(n, r.MaxRecord)
+		r.read = n
+	} else {
+		for ; err == nil && r.read < n; r.read++ {
+			_, err = r.records.next(r.MaxRecord)
+		}
+	}
+	if err != nil && err != io.EOF { //nolint:errorlint // sources return it unwrapped; a wrapped one is a fault
+		return fmt.Errorf("pass over %d records of the fragment: %w", n, err)
+	}
+	return err
+}
+
 // Close releases what the reader holds. It does not close the file.
 func (r *Reader) Close() error {
 	r.records.close()
@@ -177,6 +200,19 @@ func (s *lineSource) next(limit int) (json.RawMessage, error) {
 		return nil, err
 	}
 	return record, nil
+}
+
+// skip passes over lines.
+func (s *lineSource) skip(n int64, _ int) error {
+	for n > 0 {
+		switch _, err := s.lines.ReadSlice('\n'); {
+		case err == nil:
+			n--
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *lineSource) close() {}

@@ -2,6 +2,7 @@
 import { announce } from './app.js';
 import { call, number, page, plural, Problem, size } from './api.js';
 import { awaited, download, remember, take } from './downloads.js';
+import { act, note } from './exportactions.js';
 
 const { workspace } = document.body.dataset;
 const ended = new Set(['succeeded', 'failed', 'cancelled']);
@@ -18,12 +19,6 @@ function setField(row, name, text) {
   const field = row.querySelector(`[data-field="${name}"]`);
   if (field && field.textContent !== text) field.textContent = text;
 }
-
-// note tells of a cancel, and of what is tried again, as the server does.
-const note = ({ cancelling, retrying }) => [
-  cancelling && 'cancelling',
-  retrying && `${retrying.stage} tries again, ${retrying.attempts} failed so far: ${retrying.message}`,
-].filter(Boolean).join('; ');
 
 // progress updates the progress of a row in place.
 function progress(id, event) {
@@ -49,7 +44,7 @@ function progress(id, event) {
 
 // refresh replaces a row with the row of the server. An open row stays open, and the focus stays in it.
 async function refresh(id) {
-  const fresh = (await page(`/exports/row?id=${encodeURIComponent(id)}`))?.querySelector('tbody[data-id]');
+  const fresh = (await page(`/exports/${encodeURIComponent(id)}/row`))?.querySelector('tbody[data-id]');
   const row = rowOf(id);
   if (!fresh || !row) return row;
   const open = row.querySelector('details')?.open;
@@ -177,40 +172,11 @@ async function arrive() {
   row.focus({ preventScroll: true });
 }
 
-const texts = {
-  cancel: { title: 'Cancel this export?', text: 'stops and will have no data. It can be filed again.', yes: 'Cancel the export', method: 'POST', path: '/cancel', done: 'is being cancelled' },
-  delete: { title: 'Delete this data set?', text: 'will lose its files, for everybody. The runs stay, and what was exported is still listed.', yes: 'Delete', method: 'DELETE', path: '', done: 'was deleted' },
-};
-
-function confirmed(what, name) {
-  const dialog = document.getElementById('confirm-dialog');
-  document.getElementById('confirm-title').textContent = what.title;
-  document.getElementById('confirm-text').textContent = `“${name}” ${what.text}`;
-  document.getElementById('confirm-yes').textContent = what.yes;
-  dialog.returnValue = 'no';
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
-  });
-}
-
 document.addEventListener('click', async (event) => {
   const button = event.target.closest('[data-do]');
   if (!button) return;
   const { id, name } = button.closest('tbody').dataset;
-  const what = texts[button.dataset.do];
-  if (!await confirmed(what, name)) return;
-  const error = document.getElementById('page-error');
-  error.hidden = true;
-  button.disabled = true;
-  try {
-    await call(what.method, `/v1/exports/${encodeURIComponent(id)}${what.path}`);
-    announce(`${name} ${what.done}`);
-  } catch (problem) {
-    error.textContent = `“${name}”: ${problem.message}`;
-    error.hidden = false;
-  }
-  button.disabled = false;
+  if (!await act(button, { id, name })) return;
   await refresh(id);
   follow();
 });

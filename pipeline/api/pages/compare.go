@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/history"
 )
@@ -200,7 +201,7 @@ func (p *Pages) exportCompared(w http.ResponseWriter, r *http.Request, c *auth.C
 	}
 	name := fmt.Sprintf("%s: %s against %s, %s", f.App, request.version, request.base, request.show)
 	return p.file(w, r, c, map[string]any{
-		"name": short(200, name), "purpose": format.RecipeEvaluation, "source": f.Source, "app_id": f.App,
+		"name": jsonview.Short(200, name), "purpose": format.RecipeEvaluation, "source": f.Source, "app_id": f.App,
 		"selection": map[string]any{"run_ids": ids},
 	})
 }

@@ -56,14 +56,27 @@ func (p *Pages) showDocument(w http.ResponseWriter, r *http.Request, v view) {
 // renderDocument returns a document as HTML, without its title. The Markdown is embedded in the
 // binary, so that it is trusted.
 func renderDocument(d millrace.Document) template.HTML {
+	html, err := renderMarkdown([]byte(d.Text()), d.Address, true)
+	if err != nil {
+		panic(fmt.Errorf("render document %s: %w", d.Name, err)) // it is embedded, and a test renders each
+	}
+	return template.HTML(html) //nolint:gosec // of our own documents
+}
+
+// renderMarkdown returns Markdown as HTML, without its title, which the page has. Address maps the addresses of
+// links. Headings get ids if anchors is set.
+func renderMarkdown(source []byte, address func(string) string, anchors bool) ([]byte, error) {
+	var parsers []parser.Option
+	if anchors {
+		parsers = append(parsers, parser.WithAutoHeadingID())
+	}
 	md := goldmark.New(
 		goldmark.WithExtensions(extension.Strikethrough, extension.Linkify,
 			// The content security policy forbids style attributes.
 			extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))),
-		goldmark.WithParserOptions(parser.WithAutoHeadingID()),
+		goldmark.WithParserOptions(parsers...),
 		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(codeRenderer{}, 1))),
 	)
-	source := []byte(d.Text())
 	root := md.Parser().Parse(goldmarktext.NewReader(source))
 	if title, ok := root.FirstChild().(*ast.Heading); ok && title.Level == 1 {
 		root.RemoveChild(root, title) // the page has it already
@@ -71,7 +84,7 @@ func renderDocument(d millrace.Document) template.HTML {
 	var b bytes.Buffer
 	err := ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if link, ok := n.(*ast.Link); ok && entering {
-			link.Destination = []byte(d.Address(string(link.Destination)))
+			link.Destination = []byte(address(string(link.Destination)))
 		}
 		return ast.WalkContinue, nil
 	})
@@ -79,13 +92,12 @@ func renderDocument(d millrace.Document) template.HTML {
 		err = md.Renderer().Render(&b, source, root)
 	}
 	if err != nil {
-		panic(fmt.Errorf("render document %s: %w", d.Name, err)) // it is embedded, and a test renders each
+		return nil, err
 	}
 	// A table that is wider than the window scrolls by itself, also with the keyboard.
 	html := bytes.ReplaceAll(b.Bytes(), []byte("<table>"),
 		[]byte(`<div class="wide" tabindex="0" role="group" aria-label="Table"><table>`))
-	html = bytes.ReplaceAll(html, []byte("</table>"), []byte("</table></div>"))
-	return template.HTML(html) //nolint:gosec // of our own documents
+	return bytes.ReplaceAll(html, []byte("</table>"), []byte("</table></div>")), nil
 }
 
 // codeRenderer renders blocks of code with a button that copies them, as the templates do.

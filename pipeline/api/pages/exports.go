@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -121,7 +122,7 @@ func (p *Pages) renderExportRow(w http.ResponseWriter, r *http.Request, c *auth.
 
 // export returns the export that the address names.
 func (p *Pages) export(r *http.Request, c *auth.Caller) (*live.Export, error) {
-	id := r.URL.Query().Get("id")
+	id := r.PathValue("id")
 	e, err := p.exports.Get(r.Context(), export.ID{WorkspaceID: c.Workspace, ExportID: id})
 	if errors.Is(err, live.ErrNotFound) {
 		return nil, noExport(c.Workspace, id)
@@ -131,7 +132,8 @@ func (p *Pages) export(r *http.Request, c *auth.Caller) (*live.Export, error) {
 
 func noExport(workspace, id string) error {
 	return &problem{Status: http.StatusNotFound, Title: "No such export", Link: "/exports", Label: "Go to the exports",
-		Text: fmt.Sprintf("Workspace %s has no export %q. It may be in another workspace.", workspace, short(128, id))}
+		Text: fmt.Sprintf("Workspace %s has no export %q. It may be in another workspace.", workspace,
+			jsonview.Short(128, id))}
 }
 
 // exportRow is an export with the actions that it offers.

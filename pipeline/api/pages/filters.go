@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/runs"
@@ -198,14 +199,14 @@ func (f filters) Chips() (all []chip) {
 		add("Until "+strings.Replace(f.ToInput(), "T", " ", 1)+" UTC", "to", f.ToText)
 	}
 	if f.Text != "" {
-		add(fmt.Sprintf("Question or answer contains “%s”", short(40, f.Text)), "q", f.Text)
+		add(fmt.Sprintf("Question or answer contains “%s”", jsonview.Short(40, f.Text)), "q", f.Text)
 	}
 	if f.Session != "" {
 		add("Session: "+f.Session, "session", f.Session)
 	}
 	for _, m := range moreFilters {
 		for _, value := range f.More[m.Key] {
-			add(m.Label+": "+short(40, value), m.Key, value)
+			add(m.Label+": "+jsonview.Short(40, value), m.Key, value)
 		}
 	}
 	return all

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/dashboards/web"
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/export/files"
 )
 
@@ -133,14 +134,14 @@ func functions(a *assets) template.FuncMap {
 		"duration": duration,
 		"dollars":  dollars,
 		"plural":   plural,
-		"short":    short,
+		"short":    jsonview.Short,
 		"long":     long,
 		"label":    purposeLabel,
 		"score":    score,
 		"known":    known,
-		"tree":     tree,
-		"pretty":   pretty,
-		"chat":     chat,
+		"tree":     jsonview.Tree,
+		"pretty":   jsonview.Pretty,
+		"chat":     jsonview.Chat,
 		"link":     link,
 		"dict":     dict,
 		"join":     strings.Join,

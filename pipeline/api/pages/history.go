@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -89,7 +90,7 @@ func noApp(workspace, source, app string) error {
 		source = "app"
 	}
 	return notFound(source, fmt.Sprintf("Workspace %s has no runs of the %s %q. It may be in another workspace.",
-		workspace, source, short(128, app)))
+		workspace, source, jsonview.Short(128, app)))
 }
 
 // renderHistory shows the found runs of an app. Nothing is found if the filters have mistakes.

@@ -7,18 +7,19 @@
 //	errors.go     error pages
 //	signin.go     sign-in, sign-out, the switcher of workspaces; workspaces.go what it lists, sample data
 //	assets.go     styles and scripts; compress.go what is sent compressed
-//	apps.go       Copilots and Recipes, spark.go their drawings
+//	apps.go       Copilots and Recipes
 //	history.go    History; filters.go the filters in its address, range.go its range of time, charts.go
 //	              its charts, table.go its table and the run beside it, form.go the data of its export
 //	              form
 //	run.go        one run; timeline.go its node runs
 //	compare.go    Compare versions; comparerows.go its numbers, difference.go its pairs of answers
 //	file.go       the export form without a script; files the requests of such forms
-//	exports.go    Dataset Exports; preview.go the records of one
-//	trail.go      the trail of an export
+//	exports.go    Dataset Exports
+//	exportpage.go an export: its phases and its funnel; records.go its records, trail.go its trail,
+//	              exporttabs.go the other tabs
 //	docs.go       the documents of the repository, under /docs
-//	document.go   JSON as a tree; chat.go as a conversation
 //	text.go       numbers, times and sizes for people
+//	jsonview/     JSON as a tree, as a conversation, as text
 package pages
 
 import (
@@ -97,9 +98,10 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("GET /compare", p.page(auth.RunsRead, p.showCompare))
 	handle("POST /compare/export", p.page(auth.ExportsWrite, p.exportCompared))
 	handle("GET /exports", p.page(auth.ExportsRead, p.showExports))
-	handle("GET /exports/row", p.page(auth.ExportsRead, p.showExportRow))
-	handle("GET /exports/view", p.page(auth.ExportsRead, p.showPreview))
-	handle("GET /exports/audit", p.page(auth.ExportsRead, p.showTrail))
+	handle("GET /exports/{id}", p.page(auth.ExportsRead, p.showExport))
+	handle("GET /exports/{id}/row", p.page(auth.ExportsRead, p.showExportRow))
+	handle("POST /exports/{id}/again", p.page(auth.ExportsWrite, p.fileAgain(false)))
+	handle("POST /exports/{id}/newer", p.page(auth.ExportsWrite, p.fileAgain(true)))
 	p.registerDocuments(handle)
 	handle("GET /login", p.showLogin)
 	handle("POST /login", p.login)

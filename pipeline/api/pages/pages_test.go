@@ -22,7 +22,8 @@ import (
 // everyPage are addresses of all pages that are there.
 var everyPage = []string{
 	"/copilots", "/recipes", "/history?source=copilot&app=helpdesk", "/history/run?id=r1", "/exports",
-	"/exports/row?id=e1", "/exports/view?id=e1", "/exports/audit?id=e1",
+	"/exports/e1/row", "/exports/e1", "/exports/e1?tab=files", "/exports/e1?tab=card", "/exports/e1?tab=request",
+	"/exports/e1?tab=lineage", "/exports/e1?tab=trail",
 	"/compare?source=copilot&app=helpdesk", "/history/panel?id=r1",
 }
 
@@ -224,7 +225,7 @@ func TestWhatTheWorkspaceDoesNotHaveIsNotFound(t *testing.T) {
 	for address, err := range map[string]error{
 		"/history/run?id=r1": noRun("other", "r1"), "/history?source=copilot&app=helpdesk": noApp("other", "copilot", "helpdesk"),
 		"/history?source=recipe&app=helpdesk": noApp("other", "recipe", "helpdesk"),
-		"/exports/view?id=e1":                 noExport("other", "e1"), "/exports/row?id=e1": noExport("other", "e1"), "/nothing": nil,
+		"/exports/e1":                         noExport("other", "e1"), "/exports/e1/row": noExport("other", "e1"), "/nothing": nil,
 	} {
 		s := newSite(t)
 		s.err = err
@@ -256,7 +257,7 @@ func TestWhatIsNoIDIsNotFound(t *testing.T) {
 	p := New(Config{}, authenticator, history.New(nil, nil), live.New(live.Config{Config: topics}, nil, b))
 	mux := http.NewServeMux()
 	p.Register(mux.HandleFunc)
-	for _, address := range []string{"/history/run?id=", "/exports/view?id=", "/exports/row?id=",
+	for _, address := range []string{"/history/run?id=", "/exports/",
 		"/history?source=copilot&app=", "/history?source=recipe&app=", "/history?source=x&app=", "/exports?app=",
 		"/exports?app=a&source="} {
 		for _, id := range []string{"../../plan.json", "a b", "\x00", "\n", "\xff", "é", "/", "-a", "a%2Fb", "' OR 1=1 --",

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/history"
@@ -138,32 +139,6 @@ func TestATimelineHoldsWhateverProducersSend(t *testing.T) {
 	}
 }
 
-func TestDocumentsKeepTheirOrderAndNumbers(t *testing.T) {
-	t.Parallel()
-	const document = `{"z":1.50,"a":[true,null,"<\n"],"a":{"big":12345678901234567890}}`
-	v, err := parseValue([]byte(document))
-	if err != nil || v.compact() != document {
-		t.Errorf("%s, %v", v.compact(), err)
-	}
-	for _, bad := range []string{"", "{", `{"a":1} 2`, strings.Repeat("[", 1000) + strings.Repeat("]", 1000)} {
-		if _, err := parseValue([]byte(bad)); err == nil {
-			t.Errorf("%.10q is read", bad)
-		}
-	}
-}
-
-func TestLongDocumentsAreCutWithAWord(t *testing.T) {
-	t.Parallel()
-	long := []byte(`{"a":"` + strings.Repeat("ä", maxShown) + `"}`)
-	if got := pretty(long); got.Left == 0 || len(got.Text) > maxShown ||
-		!json.Valid([]byte(`"`+strings.ReplaceAll(strings.ReplaceAll(got.Text, "\n", ""), `"`, "")+`"`)) {
-		t.Errorf("%d shown, %d left", len(got.Text), got.Left)
-	}
-	if got := pretty([]byte(`{"a":[1]}`)); got.Left != 0 || got.Text != "{\n  \"a\": [\n    1\n  ]\n}" {
-		t.Errorf("%+v", got)
-	}
-}
-
 func TestNumbersAreWrittenForPeople(t *testing.T) {
 	t.Parallel()
 	small, large := 0.000123, 12.5
@@ -172,7 +147,7 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 		{span(-1), "0 ms"}, {span(999 * time.Millisecond), "999 ms"}, {span(1500 * time.Millisecond), "1.5 s"},
 		{span(61 * time.Second), "1 min 01 s"}, {span(90 * time.Minute), "1 h 30 min"},
 		{dollars(nil), ""}, {dollars(&small), "$0.000123"}, {dollars(&large), "$12.50"},
-		{short(3, "äöü"), "äöü"}, {short(2, "äöü"), "äö…"}, {plural(1, "run", "runs"), "1 run"},
+		{jsonview.Short(3, "äöü"), "äöü"}, {jsonview.Short(2, "äöü"), "äö…"}, {plural(1, "run", "runs"), "1 run"},
 		{plural(int64(2000), "run", "runs"), "2,000 runs"},
 		{fmt.Sprint(percent(999, 1000), percent(1000, 1000), percent(9999, 10000), percent(0, 0)), "99 100 99 -1"},
 		{plain("[Ragas](https://x), `from_jsonl`"), "Ragas, from_jsonl"},

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/history"
 )
@@ -48,7 +49,7 @@ func (p *Pages) showRun(w http.ResponseWriter, r *http.Request, c *auth.Caller) 
 
 func noRun(workspace, id string) error {
 	return notFound("run", fmt.Sprintf("Workspace %s has no run %q. It may be in another workspace, or its retention "+
-		"has passed.", workspace, short(128, id)))
+		"has passed.", workspace, jsonview.Short(128, id)))
 }
 
 func (p *Pages) renderRun(w http.ResponseWriter, r *http.Request, run *history.Detail) error {
@@ -71,7 +72,7 @@ func raw(run *history.Detail) json.RawMessage {
 			size += len(c.Text)
 		}
 	}
-	if size > maxShown/2 {
+	if size > jsonview.MaxShown/2 {
 		return nil
 	}
 	document, err := json.Marshal(run)

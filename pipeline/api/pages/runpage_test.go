@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/history"
 )
@@ -62,7 +63,7 @@ func TestARunHasItsNumbersItsFilesAndItself(t *testing.T) {
 	has(t, text, `href="s3://bucket/pass.pdf"`, "1,200 tokens · $0.25", "The run as JSON", `/v1/runs/r1`,
 		"&#34;run_id&#34;")
 	hasNot(t, text, `href="javascript`)
-	s.run.Answer = strings.Repeat("x", maxShown)
+	s.run.Answer = strings.Repeat("x", jsonview.MaxShown)
 	hasNot(t, s.page("/history/run?id=r1"), "&#34;run_id&#34;")
 }
 

@@ -122,8 +122,8 @@ func TestAPageNeedsItsScopeAndSaysWhich(t *testing.T) {
 	for address, scope := range map[string]string{
 		"/copilots": auth.RunsRead, "/recipes": auth.RunsRead, "/history?source=copilot&app=helpdesk": auth.RunsRead,
 		"/history/run?id=r1": auth.RunsRead,
-		"/exports":           auth.ExportsRead, "/exports/row?id=e1": auth.ExportsRead,
-		"/exports/view?id=e1": auth.ExportsRead,
+		"/exports":           auth.ExportsRead, "/exports/e1/row": auth.ExportsRead,
+		"/exports/e1": auth.ExportsRead,
 	} {
 		s := newSite(t)
 		s.caller.Scopes = nil

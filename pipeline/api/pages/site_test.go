@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api/auth/authtest"
 	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 )
@@ -40,8 +41,14 @@ type stored struct {
 	compared history.Comparison
 	charts   history.Charts
 	preview  []string // the records of every export
-	entries  []audit.Entry
-	err      error // instead of all that
+	// Of the first export.
+	request   export.Request
+	files     []export.File
+	watermark time.Time
+	card      string
+	unplanned bool
+	entries   []audit.Entry
+	err       error // instead of all that
 }
 
 func (s *stored) appsOf(source string) (found []history.App) {
@@ -53,12 +60,53 @@ func (s *stored) appsOf(source string) (found []history.App) {
 	return found
 }
 
-func (s *stored) previewOf(n int) *live.Preview {
-	p := &live.Preview{Total: int64(len(s.preview))}
-	for _, record := range s.preview[:min(n, len(s.preview))] {
-		p.Records = append(p.Records, json.RawMessage(record))
+// spanOf returns the records of a page of the export.
+func (s *stored) spanOf(at files.Span) *files.Preview {
+	p := &files.Preview{Total: int64(len(s.preview))}
+	for i := int(at.After); i < min(int(at.After)+at.N, len(s.preview)); i++ {
+		p.Records = append(p.Records, json.RawMessage(s.preview[i]))
 	}
 	return p
+}
+
+// dataset is the export's folder: all its records are in a file.
+func (s *stored) dataset(e *live.Export) *files.Dataset {
+	if s.unplanned {
+		return nil
+	}
+	d := &files.Dataset{Plan: &export.Plan{ID: e.ID, Request: &s.request, RequestedAt: noon, Rows: e.RowsPlanned,
+		AcceptedAt: noon.Add(time.Second), Windows: make([]export.PlannedWindow, 2)}}
+	if e.Status.Final() {
+		d.Manifest = &export.Manifest{Status: e.Status, ID: e.ID, Watermark: s.watermark, Files: s.files}
+	}
+	if d.Manifest != nil && d.Manifest.Files == nil {
+		d.Manifest.Files = []export.File{{Key: "data/train-00000-00000-abc.jsonl", Kind: export.Data, Split: "train",
+			Records: int64(len(s.preview)), Bytes: 2048, SHA256: "0a1b"}}
+	}
+	return d
+}
+
+// showExport renders the page of the first export as [Pages.showExport] does, without its bucket.
+func (s *stored) showExport(p *Pages, w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+	e, q := &s.exports.Exports[0], r.URL.Query()
+	page := newExportPage(e, s.dataset(e), c, q)
+	switch page.Tab {
+	case "records":
+		at := newSpanPage(page, q)
+		page.Data = newRecordsTab(at, s.spanOf(at.span), q.Get("as"))
+	case "lineage":
+		at := newSpanPage(page, q)
+		page.Origins = newNamedOrigins(at, s.spanOf(at.span))
+	case "files":
+		page.Files = newFilesTab(page.dataset, q)
+	case "card":
+		page.Card = renderCard(s.card)
+	case "request":
+		page.Request = newRequestTab(page)
+	case "trail":
+		page.Trail = newTrailTab(s.entries)
+	}
+	return p.renderExport(w, r, page)
 }
 
 // register adds the pages that read a store, with what is stored here.
@@ -102,15 +150,11 @@ func (s *stored) register(p *Pages, mux *http.ServeMux) {
 	show("GET /exports", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 		return p.renderExports(w, r, c, newExportsPage(c.Workspace, r.URL.Query()), &s.exports)
 	})
-	show("GET /exports/row", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+	show("GET /exports/{id}/row", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 		return p.renderExportRow(w, r, c, &s.exports.Exports[0])
 	})
-	show("GET /exports/view", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
-		n := wantedRecords(r.URL.Query())
-		return p.renderPreview(w, r, c, &s.exports.Exports[0], s.previewOf(n), n)
-	})
-	show("GET /exports/audit", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
-		return p.renderTrail(w, r, &s.exports.Exports[0], s.entries)
+	show("GET /exports/{id}", auth.ExportsRead, func(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+		return s.showExport(p, w, r, c)
 	})
 }
 
@@ -161,6 +205,9 @@ func newSite(t *testing.T) *site {
 					StartedAt: noon, EndedAt: &ended, PromptTemplate: "Say {{it}}"}},
 				AllFeedback: []history.Feedback{{FeedbackID: "f1", Rating: "thumbsDown", Comment: "Wrong <i>gate</i>"}},
 			},
+			card: "---\nconfigs: []\n---\n\n# Title\n\n<script>alert(3)</script>\n\n[x](javascript:alert(4)) [y](/runs)\n",
+			request: export.Request{ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>",
+				Purpose: "fine_tuning", Source: "copilot", AppID: "helpdesk", Selection: export.Selection{Limit: 415}},
 			exports: live.Page{Exports: []live.Export{{State: export.State{
 				ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>", Purpose: "fine_tuning",
 				Source: "copilot", AppID: "helpdesk", Target: "openai_chat",

@@ -94,19 +94,6 @@ func known(n *int64) int64 {
 	return *n
 }
 
-// short cuts a text to n characters, and marks the cut.
-func short(n int, s string) string {
-	if len(s) <= n || utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	i := 0
-	for range n {
-		_, w := utf8.DecodeRuneInString(s[i:])
-		i += w
-	}
-	return s[:i] + "…"
-}
-
 // long reports whether a text gets a scrolling box of its own.
 func long(s string) bool { return len(s) > 500 || strings.Count(s, "\n") > 12 }
 

@@ -1,21 +1,18 @@
 package pages
 
 import (
-	"net/http"
+	"context"
 	"strings"
 
-	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/audit"
-	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/export"
 )
 
-// trailRows is how many entries the page of a trail shows.
+// trailRows is how many entries a trail shows.
 const trailRows = 200
 
-// trailPage is the trail of an export.
-type trailPage struct {
-	Export  *live.Export
-	Title   string
+// trailTab is the trail of an export.
+type trailTab struct {
 	Entries []trailEntry
 	Limit   int // of entries; 0 where all are there
 }
@@ -34,28 +31,21 @@ func (e trailEntry) What() string {
 // How tells the outcome for people.
 func (e trailEntry) How() string { return strings.ReplaceAll(e.Outcome, "_", " ") }
 
-func (p *Pages) showTrail(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
-	e, err := p.export(r, c)
+func (p *Pages) newTrailTab(ctx context.Context, id export.ID) (*trailTab, error) {
+	entries, err := p.cfg.Audit.OfExport(ctx, id, trailRows)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	entries, err := p.cfg.Audit.OfExport(r.Context(), e.ID, trailRows)
-	if err != nil {
-		return err
-	}
-	return p.renderTrail(w, r, e, entries)
+	return newTrailTab(entries), nil
 }
 
-func (p *Pages) renderTrail(w http.ResponseWriter, r *http.Request, e *live.Export, entries []audit.Entry) error {
-	page := trailPage{Export: e, Title: e.Name}
-	if page.Title == "" {
-		page.Title = "Untitled"
-	}
+func newTrailTab(entries []audit.Entry) *trailTab {
+	t := &trailTab{}
 	for _, entry := range entries {
-		page.Entries = append(page.Entries, trailEntry{entry})
+		t.Entries = append(t.Entries, trailEntry{entry})
 	}
 	if len(entries) == trailRows {
-		page.Limit = trailRows
+		t.Limit = trailRows
 	}
-	return p.render(w, r, view{template: "trail.html", title: "Trail of " + page.Title, section: "exports", data: page})
+	return t
 }

@@ -4,6 +4,9 @@
 //
 //	dataset.go    Open: how the export is, and whether there is something to read
 //	records.go    Records: its records as JSON, whatever the format
+//	span.go       Span: some of the records; its splits
+//	preview.go    Preview: the records of a span that fit a page
+//	origin.go     Origins: the rows that the records of a span are made of
 //	ranges.go     an object, read where its format needs it
 //	copy.go       an object, copied and held against the manifest
 //	file.go       a file, for those who pass it on

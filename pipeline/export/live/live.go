@@ -8,7 +8,6 @@
 //	file.go      File, Cancel, Delete
 //	read.go      Get and List: the board, ClickHouse and the bucket
 //	watch.go     Watch: the changes of one export
-//	preview.go   Preview: the first records
 //	tail.go      Run: every server consumes the topics, from where ClickHouse has them
 //	board.go     what the topics told
 //	stored.go    Stored: what ClickHouse has
@@ -138,4 +137,13 @@ func (e *Exports) Dataset(ctx context.Context, id export.ID) (*files.Dataset, er
 		return nil, err
 	}
 	return nil, files.ErrRunning
+}
+
+// Preview reads records of an export that has ended: see [files.Dataset.Preview].
+func (e *Exports) Preview(ctx context.Context, id export.ID, s files.Span) (*files.Preview, error) {
+	d, err := e.Dataset(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return d.Preview(ctx, s)
 }

@@ -56,7 +56,18 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 	b := person(t, p, p.url, "long")
 	api := e2etest.Endpoint{URL: p.url}.In("long")
 	const request = `{"name":%q,"purpose":"export_dataset","source":"copilot","app_id":"desk",%s}`
-	file(t, api, request, "Windows of one run", fmt.Sprintf(`"selection":{"limit":%d},"fragment":{"max_records":1}`, rows))
+	long := file(t, api, request, "Windows of one run",
+		fmt.Sprintf(`"selection":{"limit":%d},"fragment":{"max_records":1}`, rows))
+	b.open("/exports/" + long)
+	evaluate[bool](b, `window.since = 'it was filed', true`)
+	b.wait(`Number(document.querySelector('[data-testid=export-progress]')?.value) > 0 &&
+		/^[0-9,]+ rows.s$/.test(document.querySelector('[data-testid=export-rate]').innerText) &&
+		/^about .* left$/.test(document.querySelector('[data-testid=export-left]').innerText)`)
+	if evaluate[string](b, `window.since ?? ''`) == "" {
+		t.Error("the page of the export was loaded again to show its progress")
+	}
+	b.accessible("the page of a running export")
+	b.screenshot("export-running")
 	b.open("/exports")
 	evaluate[bool](b, watchShifts)
 	b.wait(`Number(document.querySelector('[data-testid=export-progress]')?.value) > 0`) // as it goes, without a reload

@@ -44,6 +44,8 @@ func TestBrowserPages(t *testing.T) {
 			"versions are compared, and what is shown is exported":    comparesVersions,
 			"a cancel, and a delete":                                  cancelAndDelete,
 			"exports of others appear":                                exportsOfOthersAppear,
+			"the page of an export":                                   theExportPage,
+			"what came later is exported from the page of an export":  whatCameLaterIsFiled,
 			"pages with much on them":                                 looksOfMuch,
 			"pages with nothing on them":                              looksOfNothing,
 			"pages of people with tokens": func(t *testing.T, p *pagesUnderTest) {
@@ -152,7 +154,7 @@ func fromNothingToAnEvaluation(t *testing.T, p *pagesUnderTest) {
 		}
 	}
 	b.wait(`document.querySelector('[data-testid=export-records]').innerText.trim() === '20'`)
-	b.leave(func() { b.click("row-view") })
+	b.leave(func() { b.click("row-link") })
 	b.wait(`document.querySelector('[data-testid=preview]').innerText.includes('plus')`)
 	b.open("/exports") // a second look downloads nothing
 	b.wait(`document.querySelector('[data-id=%q]')`, id)

@@ -248,10 +248,13 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 			b.click("row-delete")
 			b.wait(`document.querySelector('[data-testid=confirm-dialog]').open`)
 		}},
-		scene{"view-tree", "/exports/view?id=" + exports["tree"] + "&n=3", nil},
-		scene{"view-chat", "/exports/view?id=" + exports["chat"] + "&n=5", nil},
-		scene{"view-table", "/exports/view?id=" + exports["table"] + "&n=5", nil},
-		scene{"view-nothing", "/exports/view?id=" + exports["warned"], nil},
+		scene{"export-tree", "/exports/" + exports["tree"] + "?n=2", nil},
+		scene{"export-chat", "/exports/" + exports["chat"] + "?n=3", nil},
+		scene{"export-table", "/exports/" + exports["table"] + "?n=3", nil},
+		scene{"export-card", "/exports/" + exports["table"] + "?tab=card", nil},
+		scene{"export-request", "/exports/" + exports["failed"], nil},
+		scene{"export-lineage", "/exports/" + exports["chat"] + "?tab=lineage&n=3", nil},
+		scene{"export-files", "/exports/" + exports["table"] + "?tab=files", nil},
 	)
 }
 

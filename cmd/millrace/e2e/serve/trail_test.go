@@ -39,13 +39,13 @@ func trailsAreKept(t *testing.T, p *places) {
 	login := url.Values{"token": {p.keys.Token("ES256", claims)}}.Encode()
 	cookie := page.Call(t, "POST", "/login", login).Want(t, http.StatusSeeOther).Header.Get("Set-Cookie")
 	cookie, _, _ = strings.Cut(cookie, ";")
-	if got := page.Get(t, "/exports/audit?id="+id, "Cookie: "+cookie).Want(t, http.StatusOK); !strings.Contains(
+	if got := page.Get(t, "/exports/"+id+"?tab=trail", "Cookie: "+cookie).Want(t, http.StatusOK); !strings.Contains(
 		string(got.Body), authtest.Subject) {
 		t.Errorf("the page of the trail is %s", got.Body)
 	}
-	page.Get(t, "/exports/view?id="+id, "Cookie: "+cookie).Want(t, http.StatusOK)
+	page.Get(t, "/exports/"+id, "Cookie: "+cookie).Want(t, http.StatusOK)
 	page.Call(t, "POST", "/logout", "", "Cookie: "+cookie).Want(t, http.StatusSeeOther)
-	if got := page.Get(t, "/exports/view?id="+id, "Cookie: "+cookie).Want(t, http.StatusSeeOther); !strings.HasPrefix(
+	if got := page.Get(t, "/exports/"+id, "Cookie: "+cookie).Want(t, http.StatusSeeOther); !strings.HasPrefix(
 		got.Header.Get("Location"), "/login?") {
 		t.Errorf("after sign-out the cookie leads to %s", got.Header.Get("Location"))
 	}

@@ -1,4 +1,4 @@
-package pages
+package jsonview
 
 import (
 	"errors"
@@ -6,35 +6,41 @@ import (
 	"strings"
 )
 
-// conversation is a record or document shown as a chat.
-type conversation struct {
-	Groups []group
-	Rest   []value // fields that are not part of the chat
+// Conversation is a record or document shown as a chat.
+type Conversation struct {
+	Groups []Group
+	Rest   []Value // fields that are not part of the chat
 }
 
-// group is a part of the chat: the chat itself, or one of the answers of a preference.
-type group struct {
+// Group is a part of the chat: the chat itself, or one of the answers of a preference.
+type Group struct {
 	Title string // "" for the chat itself
 	Kind  string // good, bad, or ""
-	Turns []turn
+	Turns []Turn
 }
 
-// turn is a message.
-type turn struct {
+// Turn is a message.
+type Turn struct {
 	Role  string // system, user, assistant, tool, or what the producer called it
 	Name  string
 	Text  string
-	Calls []call
+	Calls []Call
 }
 
-// call is a tool call of a message.
-type call struct{ Name, Arguments string }
+// Call is a tool call of a message.
+type Call struct{ Name, Arguments string }
 
 // Shown returns the part of the text that is shown.
-func (t turn) Shown() string { return short(maxShown, t.Text) }
+func (t Turn) Shown() string { return Short(MaxShown, t.Text) }
+
+// First returns the first words of the text.
+func (t Turn) First() string {
+	first, _, _ := strings.Cut(strings.TrimSpace(t.Text), "\n")
+	return Short(100, first)
+}
 
 // Side returns the side of the bubble.
-func (t turn) Side() string {
+func (t Turn) Side() string {
 	switch t.Role {
 	case "user":
 		return "right"
@@ -69,17 +75,17 @@ var messageKeys = []struct {
 	{path: []string{"non_preferred_output"}, title: "Not preferred", kind: "bad"},
 }
 
-// newConversation reads a record as a chat. ok is true if the record has messages; a system text
+// NewConversation reads a record as a chat. ok is true if the record has messages; a system text
 // alone is not enough.
-func newConversation(record value) (c conversation, ok bool) {
-	if record.Kind != objectKind {
+func NewConversation(record Value) (c Conversation, ok bool) {
+	if record.Kind != Object {
 		return c, false
 	}
 	used := []string{}
 	for _, k := range messageKeys {
 		v, found := record, true
 		for _, key := range k.path {
-			if v, found = v.get(key); !found {
+			if v, found = v.Get(key); !found {
 				break
 			}
 		}
@@ -96,7 +102,7 @@ func newConversation(record value) (c conversation, ok bool) {
 		used = append(used, k.path[0])
 		c.add(k.title, k.kind, turns)
 	}
-	if preferences, found := record.get("completions"); found && ok {
+	if preferences, found := record.Get("completions"); found && ok {
 		if c.addPreferences(preferences) {
 			used = append(used, "completions")
 		}
@@ -117,50 +123,50 @@ func newConversation(record value) (c conversation, ok bool) {
 }
 
 // add adds turns to the last group if it has this title, or else to a new group.
-func (c *conversation) add(title, kind string, turns []turn) {
+func (c *Conversation) add(title, kind string, turns []Turn) {
 	if n := len(c.Groups); n > 0 && c.Groups[n-1].Title == title {
 		c.Groups[n-1].Turns = append(c.Groups[n-1].Turns, turns...)
 		return
 	}
-	c.Groups = append(c.Groups, group{Title: title, Kind: kind, Turns: turns})
+	c.Groups = append(c.Groups, Group{Title: title, Kind: kind, Turns: turns})
 }
 
 // addPreferences reads the completions [{score, completion}] of Gemini.
-func (c *conversation) addPreferences(all value) bool {
+func (c *Conversation) addPreferences(all Value) bool {
 	found := false
 	for _, p := range all.Items {
-		message, _ := p.get("completion")
+		message, _ := p.Get("completion")
 		t, ok := newTurn(message)
 		if !ok {
 			continue
 		}
 		title, kind := "Not preferred", "bad"
-		if s, _ := p.get("score"); s.Text == "1" || s.Text == "1.0" {
+		if s, _ := p.Get("score"); s.Text == "1" || s.Text == "1.0" {
 			title, kind = "Preferred", "good"
 		}
-		c.add(title, kind, []turn{t})
+		c.add(title, kind, []Turn{t})
 		found = true
 	}
 	return found
 }
 
 // systemTurns reads a system prompt beside the messages: a text, [{text}] or {parts [{text}]}.
-func systemTurns(key string, v value) []turn {
+func systemTurns(key string, v Value) []Turn {
 	if !strings.HasPrefix(key, "system") {
 		return nil
 	}
-	if parts, ok := v.get("parts"); ok {
+	if parts, ok := v.Get("parts"); ok {
 		v = parts
 	}
 	if text := contentText(v); text != "" {
-		return []turn{{Role: "system", Text: text}}
+		return []Turn{{Role: "system", Text: text}}
 	}
 	return nil
 }
 
 // messageTurns reads a list of messages. It returns nil if the value is not one.
-func messageTurns(list value) (turns []turn) {
-	if list.Kind != arrayKind {
+func messageTurns(list Value) (turns []Turn) {
+	if list.Kind != Array {
 		return nil
 	}
 	for _, m := range list.Items {
@@ -173,9 +179,9 @@ func messageTurns(list value) (turns []turn) {
 	return turns
 }
 
-func newTurn(m value) (t turn, ok bool) {
-	if t.Role = m.text("role"); t.Role == "" {
-		t.Role = m.text("from")
+func newTurn(m Value) (t Turn, ok bool) {
+	if t.Role = m.TextOf("role"); t.Role == "" {
+		t.Role = m.TextOf("from")
 	}
 	if t.Role == "" {
 		return t, false
@@ -184,71 +190,71 @@ func newTurn(m value) (t turn, ok bool) {
 	if usual := roles[sent]; usual != "" {
 		t.Role = usual
 	}
-	t.Name = m.text("name")
+	t.Name = m.TextOf("name")
 	for _, key := range []string{"content", "value", "parts"} {
-		if v, found := m.get(key); found {
+		if v, found := m.Get(key); found {
 			t.Text = contentText(v)
 			break
 		}
 	}
-	if calls, found := m.get("tool_calls"); found {
+	if calls, found := m.Get("tool_calls"); found {
 		for _, c := range calls.Items {
 			t.Calls = append(t.Calls, newCall(c))
 		}
 	}
 	if sent == "function_call" { // ShareGPT has the call as the text
-		if v, err := parseValue([]byte(t.Text)); err == nil && v.Kind == objectKind {
+		if v, err := Parse([]byte(t.Text)); err == nil && v.Kind == Object {
 			t.Calls, t.Text = append(t.Calls, newCall(v)), ""
 		}
 	}
 	return t, true
 }
 
-func newCall(c value) call {
-	if f, ok := c.get("function"); ok {
+func newCall(c Value) Call {
+	if f, ok := c.Get("function"); ok {
 		c = f
 	}
-	arguments, _ := c.get("arguments")
+	arguments, _ := c.Get("arguments")
 	text := arguments.Text
 	if !arguments.Scalar() {
-		text = arguments.compact()
+		text = arguments.Compact()
 	}
-	return call{Name: c.text("name"), Arguments: short(maxShown, text)}
+	return Call{Name: c.TextOf("name"), Arguments: Short(MaxShown, text)}
 }
 
 // contentText returns the text of the content of a message: a text, or parts. Parts that are not
 // text appear as [type].
-func contentText(v value) string {
+func contentText(v Value) string {
 	switch v.Kind {
-	case stringKind:
+	case String:
 		return v.Text
-	case arrayKind:
+	case Array:
 		var texts []string
 		for _, part := range v.Items {
-			text, isText := part.get("text")
+			text, isText := part.Get("text")
 			switch {
-			case part.Kind == stringKind:
+			case part.Kind == String:
 				texts = append(texts, part.Text)
-			case isText && text.Kind == stringKind:
+			case isText && text.Kind == String:
 				texts = append(texts, text.Text)
-			case part.text("type") != "":
-				texts = append(texts, "["+part.text("type")+"]")
+			case part.TextOf("type") != "":
+				texts = append(texts, "["+part.TextOf("type")+"]")
 			default:
-				texts = append(texts, part.compact())
+				texts = append(texts, part.Compact())
 			}
 		}
 		return strings.Join(texts, "\n")
-	case objectKind:
-		return v.compact()
+	case Object:
+		return v.Compact()
 	}
 	return ""
 }
 
-// chat reads a list of messages for a template. It returns nil if the document is not one.
-func chat(document []byte) []turn {
-	v, err := parseValue(document)
-	if errors.Is(err, errManyValues) {
-		return []turn{{Role: "as JSON", Text: string(document)}}
+// Chat reads a list of messages for a template. It returns nil if the document is not one.
+func Chat(document []byte) []Turn {
+	v, err := Parse(document)
+	if errors.Is(err, ErrManyValues) {
+		return []Turn{{Role: "as JSON", Text: string(document)}}
 	}
 	if err != nil {
 		return nil

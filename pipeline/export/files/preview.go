@@ -1,4 +1,4 @@
-package live
+package files
 
 import (
 	"context"
@@ -7,19 +7,17 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/pipeline/budget"
-	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
-// Preview is the first records of an export.
+// Preview is some records of an export.
 type Preview struct {
 	ExportID  string            `json:"export_id"`
 	Purpose   string            `json:"purpose"`
 	Target    string            `json:"target"`
 	Format    string            `json:"format"`
 	Records   []json.RawMessage `json:"records" doc:"As JSON, whatever the format."`
-	Total     int64             `json:"total" doc:"Records of the export."`
+	Total     int64             `json:"total" doc:"Records of the export, or of the split."`
 	Truncated bool              `json:"truncated,omitempty" doc:"The records would be too large: fewer than asked for are shown."`
 }
 
@@ -34,38 +32,34 @@ const (
 	largePreview = 4 * fragment.MaxRecord
 )
 
-// Preview reads the first n records. Its error is one of Dataset or of [files.Dataset.Readable]. What
-// it takes in memory it takes from the [budget.Budget.Scope] of ctx.
-func (e *Exports) Preview(ctx context.Context, id export.ID, n int) (*Preview, error) {
-	d, err := e.Dataset(ctx, id)
-	if err != nil {
-		return nil, err
-	}
+// Preview reads the records of a span, as many as fit. Its error may be that of [Dataset.Readable]. What it
+// takes in memory it takes from the [budget.Budget.Scope] of ctx.
+func (d *Dataset) Preview(ctx context.Context, s Span) (*Preview, error) {
 	if err := d.Readable(); err != nil {
 		return nil, err
 	}
 	if err := budget.Hold(ctx, smallPreview); err != nil {
 		return nil, err
 	}
-	p, err := preview(ctx, id, d, n, maxSmall)
+	p, err := d.preview(ctx, s, maxSmall)
 	if !errors.Is(err, fragment.ErrRecordTooLarge) {
 		return p, err
 	}
 	if err := budget.Hold(ctx, largePreview); err != nil {
 		return nil, err
 	}
-	return preview(ctx, id, d, n, 2*fragment.MaxRecord)
+	return d.preview(ctx, s, 2*fragment.MaxRecord)
 }
 
-// preview reads the first n records, which have at most maxRecord bytes each.
-func preview(ctx context.Context, id export.ID, d *files.Dataset, n, maxRecord int) (*Preview, error) {
+// preview reads records of at most maxRecord bytes each.
+func (d *Dataset) preview(ctx context.Context, s Span, maxRecord int) (*Preview, error) {
 	m := d.Manifest
 	p := &Preview{
-		ExportID: id.ExportID, Purpose: m.Purpose, Target: m.Target, Format: m.Format, Records: []json.RawMessage{},
-		Total: m.Totals.Records,
+		ExportID: m.ExportID, Purpose: m.Purpose, Target: m.Target, Format: m.Format, Records: []json.RawMessage{},
+		Total: d.count(s.Split),
 	}
 	size := 0
-	for record, err := range d.RecordsUpTo(ctx, maxRecord) {
+	for record, err := range d.RecordsOf(ctx, s, maxRecord) {
 		if err != nil {
 			return nil, err
 		}
@@ -73,9 +67,7 @@ func preview(ctx context.Context, id export.ID, d *files.Dataset, n, maxRecord i
 		if p.Truncated = size > maxPreview && len(p.Records) > 0; p.Truncated {
 			break
 		}
-		if p.Records = append(p.Records, slices.Clone(record)); len(p.Records) == n {
-			break
-		}
+		p.Records = append(p.Records, slices.Clone(record))
 	}
 	return p, nil
 }
