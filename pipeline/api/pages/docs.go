@@ -47,7 +47,7 @@ func (p *Pages) registerDocuments(handle func(pattern string, handler func(http.
 }
 
 func (p *Pages) showDocument(w http.ResponseWriter, r *http.Request, v view) {
-	v.template, v.section = "docs.html", "docs"
+	v.template, v.section, v.kept = "docs.html", "docs", true
 	if err := p.render(w, r, v); err != nil {
 		p.Fail(w, r, err)
 	}

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -42,4 +43,30 @@ func TestDocumentsNeedNoSignIn(t *testing.T) {
 	s := newSite(t)
 	s.caller, s.keys = nil, true
 	has(t, s.page("/docs/queries"), "runs_latest")
+}
+
+func TestABrowserKeepsADocumentUntilItsPageChanges(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ask := func(tag string) answer {
+		r := httptest.NewRequest(http.MethodGet, "/docs/overview", nil)
+		r.Header.Set("If-None-Match", tag)
+		r.Header.Set("Accept-Encoding", "gzip")
+		return s.do(r)
+	}
+	first := ask("")
+	tag := first.Header.Get("ETag")
+	if first.Status != http.StatusOK || tag == "" || first.Header.Get("Cache-Control") != "private, no-cache" {
+		t.Errorf("%d %v", first.Status, first.Header)
+	}
+	if again := ask(tag); again.Status != http.StatusNotModified || again.Text != "" {
+		t.Errorf("the same page again: %d, %d bytes", again.Status, len(again.Text))
+	}
+	s.caller.Workspace = "other"
+	if other := ask(tag); other.Status != http.StatusOK || other.Header.Get("ETag") == tag {
+		t.Errorf("the page of another workspace: %d", other.Status)
+	}
+	if r := s.do(httptest.NewRequest(http.MethodGet, "/copilots", nil)); r.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a page with data of a workspace: %v", r.Header)
+	}
 }

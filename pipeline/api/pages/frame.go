@@ -2,6 +2,8 @@ package pages
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -35,7 +37,8 @@ type view struct {
 	template string
 	title    string
 	section  string
-	status   int // 0 = 200
+	status   int  // 0 = 200
+	kept     bool // the browser may keep it, and ask whether it has changed
 	data     any
 }
 
@@ -110,6 +113,11 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store") // pages have data of the workspace
 	body := b.Bytes()
+	if v.kept && isUnchanged(h, r, body) {
+		h.Add("Vary", "Accept-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	if compressed := compress(h, r, body); compressed != nil {
 		body = compressed
 	}
@@ -121,6 +129,16 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) error {
 		p.cfg.Log.DebugContext(r.Context(), "page not written", "path", r.URL.Path, "error", err)
 	}
 	return nil
+}
+
+// isUnchanged names a page that a browser may keep, and reports whether the browser has it. The name is weak: the
+// same page may be compressed or not.
+func isUnchanged(h http.Header, r *http.Request, body []byte) bool {
+	sum := sha256.Sum256(body)
+	tag := `W/"` + hex.EncodeToString(sum[:12]) + `"`
+	h.Set("ETag", tag)
+	h.Set("Cache-Control", "private, no-cache")
+	return r.Header.Get("If-None-Match") == tag
 }
 
 // functions are the functions of templates.
