@@ -43,13 +43,15 @@ func newIngestStage(a *app.App, o *ops) (*ingest.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	store := runstore.New(a.Config.DSN.Measured(o.clickhouse, ingest.Name))
+	store.Quorum(a.Config.ClickHouseInsertQuorum)
 	return ingest.New(ingest.Config{
 		Config:        kafka,
 		Budget:        a.Budget,
 		BatchRows:     a.Config.IngestBatchRows,
 		BatchBytes:    a.Config.IngestBatchBytes,
 		BatchInterval: a.Config.IngestBatchInterval,
-	}, runstore.New(a.Config.DSN.Measured(o.clickhouse, ingest.Name))), nil
+	}, store), nil
 }
 
 // runAll runs all functions at once, and serves the operators' endpoints until the last function

@@ -3,6 +3,7 @@ package runstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/ch-go"
@@ -97,7 +98,9 @@ func (t *table[R]) hideSuperseded(ctx context.Context, rows []*R) error {
 		if err != nil || moved[0].Rows() == 0 {
 			return err
 		}
-		return clickhouse.Do(ctx, t.client, t.identity.query(t.identity.hide(), moved))
+		query := t.identity.query(t.identity.hide(), moved)
+		query.Settings = slices.Concat(query.Settings, t.quorum)
+		return clickhouse.Do(ctx, t.client, query)
 	})
 	if err == nil {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ import (
 // insertTimeout bounds an insert on the client and on the server. Exports rely on it: a row can be
 // read at most this long after its ingested_at.
 const insertTimeout = 30 * time.Second
+
+// quorumTimeout bounds the wait for a quorum within it.
+const quorumTimeout = 20 * time.Second
 
 // Refused is a row that ClickHouse rejects.
 type Refused struct {
@@ -55,6 +59,17 @@ func New(dsn *clickhouse.DSN) *Store {
 		nodes:    table[runs.Node]{dsn: dsn, name: "nodes", columns: columns.Nodes, identity: nodeIdentity},
 		feedback: table[runs.Feedback]{dsn: dsn, name: "feedback", columns: columns.Feedback},
 	}
+}
+
+// Quorum makes inserts wait until so many replicas of a shard have the rows; 0 is as before, one. Fewer
+// replicas that answer are an error that a retry can mend. Call it before the first insert.
+func (s *Store) Quorum(replicas int) {
+	var quorum []ch.Setting
+	if replicas > 0 {
+		quorum = []ch.Setting{ch.SettingInt("insert_quorum", replicas),
+			ch.SettingInt("insert_quorum_timeout", int(quorumTimeout/time.Millisecond))}
+	}
+	s.runs.quorum, s.nodes.quorum, s.feedback.quorum = quorum, quorum, quorum
 }
 
 // InsertRuns stores snapshots of runs. Storing a snapshot again changes nothing (invariant 2). When it has
@@ -100,6 +115,7 @@ type table[R any] struct {
 	name     string
 	columns  []columns.Column[R]
 	identity *identity // nil: it is the whole sort key
+	quorum   []ch.Setting
 	block    *block[R] // nil: made for the next insert
 	client   *ch.Client
 }
@@ -176,7 +192,7 @@ func (t *table[R]) insert(ctx context.Context, rows []*R) error {
 	}
 	err := t.dsn.Timer().Time(ctx, queryInsert, func() error {
 		return clickhouse.Do(ctx, t.client, ch.Query{Body: input.Into(t.name), Input: input, OnInput: fill,
-			Settings: settings})
+			Settings: slices.Concat(settings, t.quorum)})
 	})
 	if err != nil {
 		t.disconnect() // a connection is not reusable after an error

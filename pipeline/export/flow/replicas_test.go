@@ -16,7 +16,10 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
+	"github.com/millrace/millrace/pipeline/export/selection"
+	"github.com/millrace/millrace/pipeline/runs"
 	"github.com/millrace/millrace/pipeline/stage"
+	"github.com/millrace/millrace/sinks/runstore"
 )
 
 // laggard is a barrier whose replica lags: each time, some calls find it behind before it catches up.
@@ -201,4 +204,43 @@ func (b *fences) Pass(context.Context, []string) ([]ch.Setting, error) {
 	}
 	return []ch.Setting{{Key: "additional_table_filters", Important: true,
 		Value: `{'runs':'CAST(\'elsewhere\', \'Enum8(\\\'here\\\')\') IS NOT NULL'}`}}, nil
+}
+
+// A server that is down would hold the statement until its time is over.
+func TestDroppingASnapshotWaitsForServersThatAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	for cluster, want := range map[string]bool{"": false, "c": true} {
+		sent := new(lockedBuffer)
+		dsn := f.tapped(f.dsn.Addr(), sent, math.MaxInt64, func() bool { return true })
+		err := selection.DropSnapshot(t.Context(), dsn, cluster, "snapshot")
+		if (err == nil) != (cluster == "") { // this server has no cluster
+			t.Errorf("cluster %q: %v", cluster, err)
+		}
+		if got := strings.Contains(sent.String(), "distributed_ddl_output_mode"); got != want ||
+			want && !strings.Contains(sent.String(), "none_only_active") {
+			t.Errorf("cluster %q: the mode was sent: %t", cluster, got)
+		}
+	}
+}
+
+func TestInsertsWaitForTheQuorumThatIsConfigured(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	for quorum, want := range map[int]int{0: 0, 2: 2} { // the row, and one that hides the row before
+		sent := new(lockedBuffer)
+		store := runstore.New(f.tapped(f.dsn.Addr(), sent, math.MaxInt64, func() bool { return true }))
+		defer store.Close()
+		store.Quorum(quorum)
+		for i := range 2 { // the second has another key, and hides the first
+			r := &runs.Run{WorkspaceID: "acme", RunID: fmt.Sprint("r", quorum), Source: "recipe", AppID: fmt.Sprint("app", i),
+				Status: "succeeded", StartedAt: day, UpdatedAt: day.AddDate(0, 0, i)}
+			if refused, err := store.InsertRuns(t.Context(), []*runs.Run{r}); err != nil || refused != nil {
+				t.Fatal(refused, err)
+			}
+		}
+		if got := strings.Count(sent.String(), "insert_quorum_timeout"); (got > 0) != (want > 0) || got > 0 && got != want+1 {
+			t.Errorf("quorum %d: %d statements wait for it", quorum, got)
+		}
+	}
 }

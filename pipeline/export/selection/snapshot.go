@@ -7,6 +7,7 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
@@ -146,6 +147,9 @@ func dropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) 
 		return err
 	}
 	defer conn.Close()
+	if cluster != "" { // a server that is down drops it when it is back; to wait for it would take minutes
+		ctx = chgo.Context(ctx, chgo.WithSettings(chgo.Settings{"distributed_ddl_output_mode": "none_only_active"}))
+	}
 	for _, table := range []string{keysTable, rowsTable} {
 		if cluster != "" {
 			table += "_shard"
