@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -75,6 +76,41 @@ func (c *receiver) inTrace(id string) (names []string) {
 	return names
 }
 
+// tree draws a trace: each span under its parent, or under none where that one is of a caller or was lost.
+func (c *receiver) tree(id string) string {
+	spans := c.of(func(s *trace.Span) bool { return hex.EncodeToString(s.TraceId) == id })
+	slices.SortFunc(spans, func(a, b *trace.Span) int { return cmp.Compare(a.StartTimeUnixNano, b.StartTimeUnixNano) })
+	known := map[string]bool{}
+	for _, s := range spans {
+		known[string(s.SpanId)] = true
+	}
+	var text strings.Builder
+	var draw func(parent, indent string)
+	draw = func(parent, indent string) {
+		for _, s := range spans {
+			of := string(s.ParentSpanId)
+			if !known[of] {
+				of = ""
+			}
+			if of != parent {
+				continue
+			}
+			took := time.Duration(s.EndTimeUnixNano - s.StartTimeUnixNano).Round(100 * time.Microsecond)
+			fmt.Fprintf(&text, "%s%s %s", indent, s.Name, took)
+			if window := attribute(s.Attributes, "millrace.window"); window != "" {
+				fmt.Fprintf(&text, " window %s", window)
+			}
+			if s.Status.GetMessage() != "" {
+				fmt.Fprintf(&text, ": %s", s.Status.Message)
+			}
+			text.WriteByte('\n')
+			draw(string(s.SpanId), indent+"  ")
+		}
+	}
+	draw("", "  ")
+	return text.String()
+}
+
 func attribute(attributes []*common.KeyValue, name string) string {
 	for _, a := range attributes {
 		if a.Key == name {
@@ -111,7 +147,7 @@ func TestAnExportIsOneTraceAndEachWindowHasItsOwn(t *testing.T) {
 	s.Env.Run(t, "replay", e2etest.SampleFile(t, cfg))
 	e2etest.WaitForCounts(t, s.Conn, time.Minute, e2etest.SampleRows(cfg))
 	env := append(slices.Clone(s.Env), "OTEL_EXPORTER_OTLP_ENDPOINT="+spans.url, "OTEL_BSP_SCHEDULE_DELAY=20",
-		"EXPORT_WINDOW_RECORDS=5", "EXPORT_CONCURRENCY=1", "HTTP_ADDR=127.0.0.1:0")
+		"EXPORT_WINDOW_RECORDS=6", "EXPORT_CONCURRENCY=1", "HTTP_ADDR=127.0.0.1:0")
 	killed := env.Start(t, "export")
 	server := e2etest.Endpoint{URL: e2etest.WaitReady(t, env.Start(t, "serve"))}
 
@@ -153,7 +189,13 @@ func TestAnExportIsOneTraceAndEachWindowHasItsOwn(t *testing.T) {
 	if least := planned - 3; planned < 10 || len(found) < least {
 		t.Errorf("traces of %d windows of %d", len(found), planned)
 	}
+	t.Logf("the trace of an export of %d windows:\n%s", planned, spans.tree(id))
 	for window, traces := range found {
+		if len(traces) > 1 || window == "0" { // where there are two, the process of the first was killed
+			for _, own := range traces {
+				t.Logf("a trace of window %s:\n%s", window, spans.tree(own))
+			}
+		}
 		for _, own := range traces {
 			names := spans.inTrace(own)
 			for _, name := range []string{"clickhouse snapshot_rows", "bucket upload", "bucket create"} {
