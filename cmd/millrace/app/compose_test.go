@@ -13,12 +13,24 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/app"
 )
 
-// composeFile returns docker-compose.yml with the values of .env and of no other environment. Keys
-// that Compose does not know are errors.
-func composeFile(t *testing.T) *types.Project {
+const composeName = "../../../docker-compose.yml"
+
+// clusterName is laid over composeName.
+const clusterName = "../../../docker-compose.cluster.yml"
+
+// composeFiles returns the project on its own, and with the cluster.
+func composeFiles(t *testing.T) map[string]*types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{"../../../docker-compose.yml"}, cli.WithEnvFiles(),
-		cli.WithDotEnv, cli.WithProfiles([]string{"*"}))
+	return map[string]*types.Project{
+		"one": composeFile(t, composeName), "cluster": composeFile(t, composeName, clusterName),
+	}
+}
+
+// composeFile returns the project of these files with the values of .env and of no other environment. Keys
+// that Compose does not know are errors.
+func composeFile(t *testing.T, names ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions(names, cli.WithEnvFiles(), cli.WithDotEnv, cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,6 +40,20 @@ func composeFile(t *testing.T) *types.Project {
 	}
 	return project
 }
+
+// servicesOf returns the services of all projects, by the names of both.
+func servicesOf(projects map[string]*types.Project) map[string]types.ServiceConfig {
+	all := map[string]types.ServiceConfig{}
+	for name, project := range projects {
+		for service, s := range project.Services {
+			all[name+"/"+service] = s
+		}
+	}
+	return all
+}
+
+// setsUp says whether the service is a job that writes secrets to files, and makes volumes usable for others.
+func setsUp(s *types.ServiceConfig) bool { return strings.HasSuffix(s.Name, "setup") }
 
 // job says whether a service ends by itself.
 func job(s types.ServiceConfig) bool { return s.Restart == types.RestartPolicyNo }
@@ -42,7 +68,7 @@ func TestComposeConfiguresOnlyWhatMillraceKnows(t *testing.T) {
 		}
 	}
 	checked := 0
-	for name, s := range composeFile(t).Services {
+	for name, s := range servicesOf(composeFiles(t)) {
 		var environ []string
 		for key, value := range s.Environment {
 			if !strings.HasPrefix(key, app.EnvPrefix) {
@@ -63,7 +89,7 @@ func TestComposeConfiguresOnlyWhatMillraceKnows(t *testing.T) {
 		cfg, err := app.Load(environ)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if name == "serve" && cfg.CheckHTTP() != nil {
+		} else if s.Name == "serve" && cfg.CheckHTTP() != nil {
 			t.Errorf("%s: %v", name, cfg.CheckHTTP())
 		}
 	}
@@ -74,8 +100,7 @@ func TestComposeConfiguresOnlyWhatMillraceKnows(t *testing.T) {
 
 func TestComposeServicesAreConfined(t *testing.T) {
 	t.Parallel()
-	project := composeFile(t)
-	for name, s := range project.Services {
+	for name, s := range servicesOf(composeFiles(t)) {
 		repository, tag, pinned := strings.Cut(s.Image, ":")
 		if !pinned || strings.HasPrefix(tag, "latest") {
 			t.Errorf("%s: image %s:%s has no pinned tag", name, repository, tag)
@@ -90,7 +115,8 @@ func TestComposeServicesAreConfined(t *testing.T) {
 			t.Errorf("%s: set no-new-privileges", name)
 		}
 		// New volumes belong to root, and job setup makes them usable for the others.
-		if user := s.User; user == "" || (user == "root" || strings.HasPrefix(user, "0")) && name != "setup" {
+		root := s.User == "root" || strings.HasPrefix(s.User, "0")
+		if user := s.User; user == "" || root && !setsUp(&s) {
 			t.Errorf("%s: user %q: name one that is not root", name, user)
 		}
 		if s.Deploy == nil || s.Deploy.Resources.Limits == nil || s.Deploy.Resources.Limits.MemoryBytes <= 0 {
@@ -114,7 +140,13 @@ func TestComposeServicesAreConfined(t *testing.T) {
 
 func TestComposeServicesStartInOrderAndAreWatched(t *testing.T) {
 	t.Parallel()
-	project := composeFile(t)
+	for _, project := range composeFiles(t) {
+		checkOrder(t, project)
+	}
+}
+
+func checkOrder(t *testing.T, project *types.Project) {
+	t.Helper()
 	for name, s := range project.Services {
 		// sample is a client: it has no address to ask, and ends if it cannot go on.
 		if watched := s.HealthCheck != nil && len(s.HealthCheck.Test) > 0; !watched && !job(s) && name != "sample" {
@@ -162,9 +194,10 @@ func TestComposeMarksEveryPasswordToChange(t *testing.T) {
 	if passwords == 0 {
 		t.Error("there are no passwords in .env")
 	}
-	for name, s := range composeFile(t).Services {
+	for name, s := range servicesOf(composeFiles(t)) {
 		for key, value := range s.Environment {
-			if name != "setup" && value != nil && (strings.HasSuffix(key, "PASSWORD") || strings.Contains(key, "SECRET_KEY")) {
+			secret := strings.HasSuffix(key, "PASSWORD") || strings.Contains(key, "SECRET_KEY")
+			if secret && value != nil && !setsUp(&s) {
 				t.Errorf("%s: %s holds a secret: read it from a file", name, key)
 			}
 		}

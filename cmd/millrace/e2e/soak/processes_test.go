@@ -42,8 +42,8 @@ func TestProcessesShareOneExport(t *testing.T) {
 			}
 		}
 		perRow := float64(rowsAfter-rows) / runs
-		t.Logf("%d processes, %d of them busy: %s; a million records take %.1f s of the processors in Millrace and %.1f s in "+
-			"ClickHouse, which reads %.1f rows for each", n, busy, took.Round(100*time.Millisecond), own.Seconds()*1e6/runs,
+		t.Logf("%d processes, %d of them busy: %s; a million records take %.1f s of the processors in Millrace and %.1f s "+
+			"in ClickHouse, which reads %.1f rows for each", n, busy, took.Round(100*time.Millisecond), own.Seconds()*1e6/runs,
 			(cpuAfter-cpu).Seconds()*1e6/runs, perRow)
 		if c.Records != runs {
 			t.Errorf("%d processes: %d records, want %d", n, c.Records, runs)
