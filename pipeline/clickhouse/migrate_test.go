@@ -286,6 +286,36 @@ func TestOnAClusterTablesAreReplicatedAndSharded(t *testing.T) {
 	}
 }
 
+// The engine of the tests has no Keeper, so that it cannot execute the statements of a cluster. It parses them, and
+// would refuse a mistake in them.
+func TestTheStatementsOfAClusterAreParsed(t *testing.T) {
+	t.Parallel()
+	migrations, err := clickhouse.Render(schema.Migrations, "millrace", "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := open(t, emptyDatabase(t))
+	parsed := 0
+	for _, m := range migrations {
+		for _, s := range m.Statements {
+			rows, err := conn.Query(t.Context(), "EXPLAIN AST "+s)
+			if err != nil {
+				t.Errorf("%s: %v in %s", m.Name, err, head(s))
+				continue
+			}
+			parsed++
+			rows.Close()
+		}
+	}
+	if rows, err := conn.Query(t.Context(), "EXPLAIN AST CREATE TABLE t ON CLUSTER 'c1' AS"); err == nil {
+		rows.Close()
+		t.Error("a statement that ends early is parsed")
+	}
+	if parsed < 20 {
+		t.Errorf("only %d statements", parsed)
+	}
+}
+
 func TestOnOneServerNothingIsReplicated(t *testing.T) {
 	t.Parallel()
 	migrations, err := clickhouse.Render(schema.Migrations, "millrace", "")
