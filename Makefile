@@ -7,10 +7,7 @@ CYCLONEDX := v1.10.0
 
 export CGO_ENABLED := 0
 
-# The servers of the tests make and delete thousands of small files. Where 8 GB of memory are to be had as a disk, tests
-# take half as long there as on ext4.
-TEST_TMP := TMPDIR=$(shell if [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -ge 8000000 ] 2>/dev/null; \
-	then echo /dev/shm; else echo "$${TMPDIR:-/tmp}"; fi)
+TEST_TMP = TMPDIR=$(shell .ci/tmp)
 
 .PHONY: demo test test-kafka test-compose test-release lint race fuzz bench soak golden build release
 

@@ -167,6 +167,7 @@ func (a *API) toError(ctx context.Context, err error) error {
 // toProblem maps an internal error to an HTTP problem. Unexpected errors are logged, not shown.
 func (a *API) toProblem(ctx context.Context, err error) *Problem {
 	var noData *files.NoData
+	var split *files.UnknownSplit
 	var p *Problem
 	var busy *share.Busy
 	switch {
@@ -198,6 +199,9 @@ func (a *API) toProblem(ctx context.Context, err error) *Problem {
 			Detail: live.ErrTooMany.Error() + ": wait until some have ended, or cancel some"})
 	case errors.Is(err, live.ErrEnded):
 		return problem(http.StatusConflict, err.Error())
+	case errors.As(err, &split):
+		return problem(http.StatusUnprocessableEntity, "there is no such split",
+			Mistake{Parameter: "split", Detail: split.Error()})
 	case errors.Is(err, files.ErrRunning):
 		return problem(http.StatusConflict, "the export is still running: wait for its completion, or cancel it")
 	case errors.Is(err, files.ErrDeleted):

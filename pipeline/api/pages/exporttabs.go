@@ -179,6 +179,7 @@ type originsTab struct {
 	spanPage
 	Origins []origin
 	Named   bool // by the records themselves
+	More    int  // how many rows are listed where there are more of them, or 0
 }
 
 // origin is a row that a record is made of.
@@ -198,13 +199,16 @@ func (p *Pages) fillOrigins(r *http.Request, c *auth.Caller, page *exportPage) e
 		page.Origins = newNamedOrigins(at, preview)
 		return nil
 	}
-	found, err := page.dataset.Origins(r.Context(), at.span)
+	found, more, err := page.dataset.Origins(r.Context(), at.span)
 	if err != nil {
 		return err
 	}
 	p.viewed(c, page.Export)
 	at.end(min(int64(at.span.N), at.Total-at.span.After))
 	page.Origins = &originsTab{spanPage: at}
+	if more {
+		page.Origins.More = files.MaxOrigins
+	}
 	for _, o := range found {
 		page.Origins.Origins = append(page.Origins.Origins, origin{o, o.Record + 1})
 	}

@@ -3,6 +3,7 @@ package pages
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
@@ -46,6 +47,11 @@ func newSpanPage(page *exportPage, q url.Values) spanPage {
 		}
 	}
 	splits := page.dataset.Splits()
+	asked := q.Get("split") // another than those that there are is all of them
+	if !slices.ContainsFunc(splits, func(s files.Split) bool { return s.Name == asked }) {
+		asked = ""
+		s.q.Del("split")
+	}
 	all := files.Split{Name: ""}
 	for _, split := range splits {
 		all.Records += split.Records
@@ -59,7 +65,7 @@ func newSpanPage(page *exportPage, q url.Values) spanPage {
 		if to.Del("split"); split.Name != "" {
 			to.Set("split", split.Name)
 		}
-		t := splitTab{Split: split, Address: address(s.path, to), On: split.Name == q.Get("split")}
+		t := splitTab{Split: split, Address: address(s.path, to), On: split.Name == asked}
 		if t.On {
 			s.Split, s.Total = split.Name, split.Records
 		}
@@ -69,7 +75,7 @@ func newSpanPage(page *exportPage, q url.Values) spanPage {
 		s.Splits = nil
 	}
 	s.N = wantedRecords(q)
-	s.span = files.Span{Split: q.Get("split"), After: wantedFrom(q, s.Total), N: s.N}
+	s.span = files.Span{Split: asked, After: wantedFrom(q, s.Total), N: s.N}
 	return s
 }
 

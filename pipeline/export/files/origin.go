@@ -27,8 +27,8 @@ type Origin struct {
 	StartedAt  *time.Time `json:"started_at"`
 }
 
-// maxOrigins bounds the rows of Origins.
-const maxOrigins = 1000
+// MaxOrigins is how many rows Origins returns at most.
+const MaxOrigins = 1000
 
 // originBuffer has a line of a lineage up to the metadata of the run, which may be longer.
 const originBuffer = 64 << 10
@@ -40,11 +40,11 @@ func (d *Dataset) HasOrigins() bool {
 	})
 }
 
-// Origins returns the rows that the N records of a span are made of, from the lineage of their windows. Its error
-// may be that of [Dataset.Readable].
-func (d *Dataset) Origins(ctx context.Context, s Span) (origins []Origin, err error) {
+// Origins returns the rows that the N records of a span are made of, from the lineage of their windows,
+// and whether there are more than MaxOrigins of them, which are left out. Its error may be that of [Dataset.Readable].
+func (d *Dataset) Origins(ctx context.Context, s Span) (origins []Origin, more bool, err error) {
 	if err := d.Readable(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	next, left := s.After, int64(s.N)
 	for _, p := range d.parts(s) {
@@ -58,7 +58,7 @@ func (d *Dataset) Origins(ctx context.Context, s Span) (origins []Origin, err er
 		if i >= 0 {
 			found, err := d.originsOf(ctx, d.Manifest.Files[i], p, n)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", d.Manifest.Files[i].Key, err)
+				return nil, false, fmt.Errorf("%s: %w", d.Manifest.Files[i].Key, err)
 			}
 			for _, o := range found {
 				o.Record = next + o.Line - 1 - p.after
@@ -67,10 +67,10 @@ func (d *Dataset) Origins(ctx context.Context, s Span) (origins []Origin, err er
 		}
 		next, left = next+n, left-n
 	}
-	return origins[:min(len(origins), maxOrigins)], nil
+	return origins[:min(len(origins), MaxOrigins)], len(origins) > MaxOrigins, nil
 }
 
-// originsOf returns the rows of n records of a file.
+// originsOf returns the rows of n records of a file, MaxOrigins and one more at most.
 func (d *Dataset) originsOf(ctx context.Context, lineage export.File, p opened, n int64) (found []Origin, err error) {
 	r, _, err := d.folder.Bucket.NewReader(ctx, d.folder.Key(lineage.Key))
 	if err != nil {
@@ -85,7 +85,7 @@ func (d *Dataset) originsOf(ctx context.Context, lineage export.File, p opened, 
 			if err != nil {
 				return nil, err
 			}
-			if o.Line > p.after+n || len(found) == maxOrigins {
+			if o.Line > p.after+n || len(found) > MaxOrigins {
 				return found, nil
 			}
 			if o.Line > p.after {

@@ -32,8 +32,8 @@ const (
 	largePreview = 4 * fragment.MaxRecord
 )
 
-// Preview reads the records of a span, as many as fit. Its error may be that of [Dataset.Readable]. What it
-// takes in memory it takes from the [budget.Budget.Scope] of ctx.
+// Preview reads the records of a span, as many as fit. Its error may be that of [Dataset.Readable], or an
+// [UnknownSplit]. What it takes in memory it takes from the [budget.Budget.Scope] of ctx.
 func (d *Dataset) Preview(ctx context.Context, s Span) (*Preview, error) {
 	if err := d.Readable(); err != nil {
 		return nil, err
@@ -54,9 +54,13 @@ func (d *Dataset) Preview(ctx context.Context, s Span) (*Preview, error) {
 // preview reads records of at most maxRecord bytes each.
 func (d *Dataset) preview(ctx context.Context, s Span, maxRecord int) (*Preview, error) {
 	m := d.Manifest
+	total, err := d.count(s.Split)
+	if err != nil {
+		return nil, err
+	}
 	p := &Preview{
 		ExportID: m.ExportID, Purpose: m.Purpose, Target: m.Target, Format: m.Format, Records: []json.RawMessage{},
-		Total: d.count(s.Split),
+		Total: total,
 	}
 	size := 0
 	for record, err := range d.RecordsOf(ctx, s, maxRecord) {

@@ -1,6 +1,29 @@
 package files
 
-import "github.com/millrace/millrace/pipeline/export"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/export"
+)
+
+// UnknownSplit says that an export has no such split.
+type UnknownSplit struct {
+	Split  string
+	Splits []Split // that it has
+}
+
+// Error implements error.
+func (e *UnknownSplit) Error() string {
+	if len(e.Splits) == 0 {
+		return fmt.Sprintf("there is no split %.64q: the export has no records", e.Split)
+	}
+	names := make([]string, len(e.Splits))
+	for i, s := range e.Splits {
+		names[i] = s.Name
+	}
+	return fmt.Sprintf("there is no split %.64q: the export has %s", e.Split, strings.Join(names, ", "))
+}
 
 // Span is some of the records of an export. The zero value is all of them.
 type Span struct {
@@ -54,12 +77,16 @@ func (d *Dataset) Splits() (splits []Split) {
 	return splits
 }
 
-// count returns how many records a split has, or the export for "".
-func (d *Dataset) count(split string) (n int64) {
-	for _, s := range d.Splits() {
+// count returns how many records a split has, or the export for "". Its error is an [UnknownSplit].
+func (d *Dataset) count(split string) (n int64, err error) {
+	splits, found := d.Splits(), split == ""
+	for _, s := range splits {
 		if split == "" || s.Name == split {
-			n += s.Records
+			n, found = n+s.Records, true
 		}
 	}
-	return n
+	if !found {
+		return 0, &UnknownSplit{split, splits}
+	}
+	return n, nil
 }

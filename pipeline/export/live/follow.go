@@ -85,9 +85,7 @@ func (f *Follower) Close() { f.client.Close() }
 // of ctx, or one of Kafka's.
 func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) error {
 	for running := len(f.entries); running > 0; {
-		if err := f.grow(ctx); err != nil {
-			return err
-		}
+		f.grow(ctx)
 		until, cancel := context.WithTimeout(ctx, f.growth)
 		fetches := f.client.PollFetches(until)
 		cancel()
@@ -128,22 +126,22 @@ func (f *Follower) Wait(ctx context.Context, changed func(*export.State) error) 
 	return nil
 }
 
-// grow consumes partitions that were added to the topics, after each f.growth.
-func (f *Follower) grow(ctx context.Context) error {
+// grow consumes partitions that were added to the topics, after each f.growth. Where Kafka does not answer, it
+// looks for them the next time.
+func (f *Follower) grow(ctx context.Context) {
 	if time.Since(f.grown) < f.growth {
-		return nil
+		return
 	}
 	f.grown = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, min(f.growth, growthPatience))
+	defer cancel()
 	first, err := kadm.NewClient(f.client).ListStartOffsets(ctx, f.prefix+event.TopicExportProgress,
 		f.prefix+event.TopicExportCompletions)
-	if err == nil {
-		f.positions.Adopt(f.client, first)
-		err = first.Error()
+	if err != nil {
+		f.log.Info(growthFailed, "error", err)
+		return
 	}
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("read the topics of exports: %w", f.lacking(err))
-	}
-	return ctx.Err()
+	f.positions.Adopt(f.client, first)
 }
 
 // stepOver goes on behind batches that decompress to more than the client holds.

@@ -1,12 +1,14 @@
 package live_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
@@ -79,5 +81,35 @@ func TestAFollowerConsumesPartitionsThatAreAdded(t *testing.T) {
 	ended := 0
 	if err := f.Wait(t.Context(), func(*export.State) error { ended++; return nil }); err != nil || ended != many {
 		t.Errorf("%d exports have ended, %v", ended, err)
+	}
+}
+
+// A broker that does not say which partitions there are does not end the waiting.
+func TestAFollowerWaitsOnWhereKafkaDoesNotSayWhatHasGrown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cfg := kafka.Config{TopicPrefix: event.DefaultPrefix, Growth: 20 * time.Millisecond,
+		Options: []kgo.Opt{kgo.SeedBrokers(w.kafka.ListenAddrs()...)}}
+	f, err := live.Follow(t.Context(), cfg, false, id("e"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	asked := make(chan struct{}, 1000)
+	w.kafka.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.kafka.KeepControl()
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		return nil, errors.New("not now"), true
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- f.Wait(t.Context(), func(*export.State) error { return nil }) }()
+	<-asked
+	<-asked
+	w.end(w.plan("e", time.Now()), export.StatusSucceeded)
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -159,6 +159,11 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 	return goal, nil
 }
 
+const (
+	growthFailed   = "new partitions are looked for later, since Kafka did not say which there are"
+	growthPatience = 5 * time.Second // how long Kafka may take to say so while somebody waits
+)
+
 // grow consumes partitions that are added to the topics, until ctx is done.
 func (e *Exports) grow(ctx context.Context, client *kgo.Client) {
 	names := make([]string, len(topics))
@@ -171,7 +176,7 @@ func (e *Exports) grow(ctx context.Context, client *kgo.Client) {
 		select {
 		case <-tick.C:
 			if err := e.tail.adopt(ctx, client, names...); err != nil && ctx.Err() == nil {
-				e.cfg.Log.Info("new partitions are looked for later", "error", err)
+				e.cfg.Log.Info(growthFailed, "error", err)
 			}
 		case <-ctx.Done():
 			return

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func previewsAreJSON(t *testing.T, p *places) {
 	for format, compression := range map[string]string{"jsonl": "gzip", "json": "none", "csv": "zstd", "parquet": "zstd"} {
 		id := p.a.File(t, ofA(object{"format": format, "compression": compression}))
 		p.a.WaitFor(t, id, "succeeded")
-		for query, n := range map[string]int{"": 20, "?n=1": 1, "?n=200": 200} {
+		for query, n := range map[string]int{"": 20, "?n=1": 1, "?n=200": 200, "?n=7&split=train": 7} {
 			got := p.b.Get(t, "/v1/exports/"+id+"/preview"+query).Want(t, http.StatusOK).Object(t)
 			records := got["records"].([]any)
 			if len(records) != n || fmt.Sprint(got["total"]) != "320" || got["format"] != format || got["export_id"] != id ||
@@ -60,8 +61,17 @@ func previewsAreJSON(t *testing.T, p *places) {
 				t.Errorf("%s: the first record is %v", format, r)
 			}
 		}
-		for _, query := range []string{"n=0", "n=201", "n=x", "m=1"} {
-			p.a.Get(t, "/v1/exports/"+id+"/preview?"+query).Problem(t, http.StatusUnprocessableEntity, query[:1])
+		all := p.a.Get(t, "/v1/exports/"+id+"/preview?n=200").Object(t)["records"].([]any)
+		page := p.a.Get(t, "/v1/exports/"+id+"/preview?after=190&n=20").Want(t, http.StatusOK).Object(t)["records"].([]any)
+		if len(page) != 20 || !reflect.DeepEqual(page[:10], all[190:]) {
+			t.Errorf("%s: the records after 190 are %d, and not those that come then", format, len(page))
+		}
+		if got := p.a.Get(t, "/v1/exports/"+id+"/preview?after=320").Object(t)["records"].([]any); len(got) != 0 {
+			t.Errorf("%s: %d records after the last one", format, len(got))
+		}
+		for _, query := range []string{"n=0", "n=201", "n=x", "m=1", "after=-1", "split=nope"} {
+			parameter, _, _ := strings.Cut(query, "=")
+			p.a.Get(t, "/v1/exports/"+id+"/preview?"+query).Problem(t, http.StatusUnprocessableEntity, parameter)
 		}
 	}
 	p.a.Get(t, "/v1/exports/nope/preview").Problem(t, http.StatusNotFound)
