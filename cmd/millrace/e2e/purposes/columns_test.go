@@ -29,8 +29,8 @@ func TestColumnsAreKeptByEveryCanonicalTarget(t *testing.T) {
 		}
 		asked++
 		for _, kept := range []bool{false, true} {
-			request := object{"workspace_id": "default", "export_id": fmt.Sprintf("%s-%t", p.Purpose, kept), "purpose": p.Purpose,
-				"source": "recipe", "app_id": app, "selection": object{"limit": 1000}, "format": "jsonl"}
+			id := fmt.Sprintf("%s-%t", p.Purpose, kept)
+			request := object{"workspace_id": "default", "export_id": id, "purpose": p.Purpose, "source": "recipe", "app_id": app, "selection": object{"limit": 1000}, "format": "jsonl"}
 			if strings.HasPrefix(p.Purpose, "node_") {
 				request["nodes"] = []string{node}
 			}
@@ -71,8 +71,8 @@ func TestColumnsAreKeptByEveryCanonicalTarget(t *testing.T) {
 			}
 		}
 	}
-	got := s.Env.Try(t, "", "request", "--source", "recipe", "--app", app, "--purpose", "recipe_evaluation", "--limit", "1",
-		"--option", `columns=["idd"]`)
+	got := s.Env.Try(t, "", "request", "--source", "recipe", "--app", app, "--purpose", "recipe_evaluation",
+		"--limit", "1", "--option", `columns=["idd"]`)
 	if got.Code == 0 || !strings.Contains(got.Stderr, `no column "idd"`) {
 		t.Errorf("a column that is not there: exit code %d, %s", got.Code, got.Stderr)
 	}
