@@ -30,7 +30,8 @@ func TestColumnsAreKeptByEveryCanonicalTarget(t *testing.T) {
 		asked++
 		for _, kept := range []bool{false, true} {
 			id := fmt.Sprintf("%s-%t", p.Purpose, kept)
-			request := object{"workspace_id": "default", "export_id": id, "purpose": p.Purpose, "source": "recipe", "app_id": app, "selection": object{"limit": 1000}, "format": "jsonl"}
+			request := object{"workspace_id": "default", "export_id": id, "purpose": p.Purpose, "source": "recipe",
+				"app_id": app, "selection": object{"limit": 1000}, "format": "jsonl"}
 			if strings.HasPrefix(p.Purpose, "node_") {
 				request["nodes"] = []string{node}
 			}
