@@ -1,9 +1,10 @@
 package flow_test
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -60,16 +61,27 @@ func (f *flow) waitForFiles(id export.ID, want []string) {
 	}
 }
 
+// pausedRead inserts 2,000 runs and makes their first reader wait before it has the rows of a file:
+// the valve lets fewer than 100 of them through, and a file has 150. The keys of all runs, which come on another connection, are
+// smaller.
+func (f *flow) pausedRead() *valve {
+	f.insertRuns(2000, func(_ int, r *runs.Run) {
+		answer := make([]byte, 3000)
+		rand.Read(answer)
+		r.Answer = hex.EncodeToString(answer)
+	})
+	v := f.valve(300_000)
+	f.dsn = v.dsn
+	return v
+}
+
 // An attempt is paused while it reads. Its successor writes the window, and the export succeeds.
 // Then the attempt wakes up, uploads, and its process dies. The janitor removes the objects of the
 // attempt, and nothing else.
 func TestTheJanitorRemovesObjectsOfAPausedAttempt(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
-	// 1.8 MB, compressed on the wire
-	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) })
-	v := f.valve(60_000)
-	f.dsn = v.dsn
+	v := f.pausedRead()
 	uploaded := make(chan []string, 1)
 	id := export.ID{WorkspaceID: "acme", ExportID: "e1"}
 	var once atomic.Bool
@@ -131,9 +143,7 @@ func TestTheJanitorRemovesObjectsOfAPausedAttempt(t *testing.T) {
 func TestTheJanitorRemovesObjectsUploadedAfterACancel(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
-	f.insertRuns(2000, func(_ int, r *runs.Run) { r.Answer = strings.Repeat(r.RunID, 100) })
-	v := f.valve(60_000)
-	f.dsn = v.dsn
+	v := f.pausedRead()
 	uploaded := make(chan struct{})
 	var once atomic.Bool
 	f.failpoint = func(_, point string) error {
