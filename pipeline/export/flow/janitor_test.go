@@ -62,8 +62,8 @@ func (f *flow) waitForFiles(id export.ID, want []string) {
 }
 
 // pausedRead inserts 2,000 runs and makes their first reader wait before it has the rows of a file:
-// the valve lets fewer than 100 of them through, and a file has 150. The keys of all runs, which come on another connection, are
-// smaller.
+// the valve lets fewer than 100 of them through, and a file has 150. The keys of all runs, which come
+// on another connection, are smaller.
 func (f *flow) pausedRead() *valve {
 	f.insertRuns(2000, func(_ int, r *runs.Run) {
 		answer := make([]byte, 3000)
