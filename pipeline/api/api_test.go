@@ -40,7 +40,7 @@ func TestAnInsightsRequestIsARequestOfTheCopilotForWholeDaysOrTimes(t *testing.T
 		w := r.Selection.Window
 		got := fmt.Sprint(w.From.Format(time.RFC3339Nano), " ", w.To.Format(time.RFC3339Nano), " ", r.Filters.Rating)
 		if got != want || w.By != export.ByStartedAt || r.Target != "answer_insights" || r.Format != "json" ||
-			r.Source != "copilot" || r.AppID != "helpdesk" ||
+			r.Source != "copilot" || r.AppID.String() != "helpdesk" ||
 			r.WorkspaceID != "acme" || r.RequestedBy != "someone" || r.Fragment.MaxRecords != 150 ||
 			r.Fragment.MaxBytes < 150*event.MaxValue ||
 			r.Purpose != export.ExportDataset {

@@ -20,7 +20,7 @@ const RetryingShown = time.Minute
 func NewNotice(id ID, r *Request, requestedAt, at time.Time) *Progress {
 	s := State{ID: id, RequestedAt: requestedAt, Status: StatusAccepted, UpdatedAt: at, Partial: true}
 	if r != nil {
-		s.Name, s.Purpose, s.Source, s.AppID, s.Nodes = r.Name, r.Purpose, r.Source, r.AppID, r.Nodes
+		s.Name, s.Purpose, s.Source, s.AppID, s.Nodes = r.Name, r.Purpose, r.Source, r.AppID.String(), r.Nodes
 		s.Target, s.Format, s.RequestedBy, s.OnBehalfOf = r.Target, r.Format, r.RequestedBy, r.OnBehalfOf
 	}
 	return &Progress{s}

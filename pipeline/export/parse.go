@@ -111,7 +111,7 @@ func (p *parser) request(r *Request) {
 		case "source":
 			p.enum(&r.Source, sources)
 		case "app_id":
-			p.id(&r.AppID)
+			p.apps(&r.AppID)
 		case "selection":
 			p.selection(&r.Selection)
 		case "filters":
@@ -137,7 +137,7 @@ func (p *parser) request(r *Request) {
 			return false
 		}
 		return true
-	}, "purpose", "source", "app_id", "selection")
+	}, "purpose", "source", "selection")
 }
 
 func (p *parser) selection(s *Selection) {
@@ -298,6 +298,14 @@ func (p *parser) check(r *Request) {
 		return
 	}
 	node := r.Purpose == NodeEvaluation || r.Purpose == NodeOptimization
+	if why := oneApp(r); why != "" && !wrong("/app_id") {
+		switch {
+		case r.AppID == nil:
+			p.add(strictjson.MissingField, "/app_id", "is required: "+why)
+		case len(r.AppID) > 1:
+			p.add(NotPossible, "/app_id", "must be one id: "+why)
+		}
+	}
 	switch {
 	case node && r.Nodes == nil && !wrong("/nodes"):
 		p.add(strictjson.MissingField, "/nodes", "is required for "+r.Purpose+": name the nodes of the app")

@@ -19,7 +19,7 @@ type Request struct {
 	OnBehalfOf  string    `json:"on_behalf_of,omitempty"`
 	Purpose     string    `json:"purpose,omitempty"`
 	Source      string    `json:"source,omitempty"`
-	AppID       string    `json:"app_id,omitempty"`
+	AppID       Apps      `json:"app_id,omitempty"`
 	Selection   Selection `json:"selection"`
 	Filters     Filters   `json:"filters"`
 	Nodes       []string  `json:"nodes,omitempty"`

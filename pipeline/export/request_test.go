@@ -90,7 +90,7 @@ func TestParserAndSchemaAgreeOnRequests(t *testing.T) {
 			"out_of_range /filters/scores/rating",
 		`"filters":{"text":"` + strings.Repeat("ü", 1000) + `"}`: "",
 		`"filters":{"text":"` + strings.Repeat("ü", 1001) + `"}`: "out_of_range /filters/text",
-		`"purpose":null,"source":null,"app_id":null,"selection":null`: "missing_field /app_id, missing_field /purpose, " +
+		`"purpose":null,"source":null,"app_id":null,"selection":null`: "missing_field /purpose, " +
 			"missing_field /selection, missing_field /source",
 		`"purpose":"backup"`:                                                                      "wrong_type /purpose",
 		`"purpose":"node_evaluation"`:                                                             "missing_field /nodes",
@@ -119,6 +119,18 @@ func TestParserAndSchemaAgreeOnRequests(t *testing.T) {
 		`"options":[1]`:  "wrong_type /options",
 		`"colour":"red"`: "unknown_field /colour",
 		`"app_id":"a b"`: "bad_id /app_id",
+		`"app_id":null`:  "",
+		`"app_id":null,"purpose":"recipe_evaluation"`:             "missing_field /app_id",
+		`"app_id":null,"purpose":"fine_tuning","nodes":["solve"]`: "missing_field /app_id",
+		`"app_id":["a","b","a"]`:                                  "",
+		`"app_id":["a"],"purpose":"recipe_evaluation"`:            "",
+		`"app_id":[]`:            "out_of_range /app_id",
+		`"app_id":["a","b c",7]`: "bad_id /app_id/1, wrong_type /app_id/2",
+		`"app_id":[` + strings.Repeat(`"a",`, 100) + `"a"]`:                "out_of_range /app_id",
+		`"app_id":["a","b"],"purpose":"recipe_evaluation"`:                 "not_possible /app_id",
+		`"app_id":["a","b"],"purpose":"node_evaluation","nodes":["solve"]`: "not_possible /app_id",
+		`"app_id":["a","b"],"purpose":"fine_tuning","nodes":["solve"]`:     "not_possible /app_id",
+		`"app_id":["a","b"],"purpose":"fine_tuning"`:                       "",
 	} {
 		text := []byte(with(fields))
 		if got := mistakes(t, text); got != want {

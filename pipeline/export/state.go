@@ -66,7 +66,8 @@ type State struct {
 func newState(p *Plan, status Status, updatedAt time.Time) State {
 	r := p.Request
 	s := State{
-		ID: p.ID, Name: r.Name, Purpose: r.Purpose, Source: r.Source, AppID: r.AppID, Nodes: r.Nodes, Target: r.Target,
+		ID: p.ID, Name: r.Name, Purpose: r.Purpose, Source: r.Source, AppID: r.AppID.String(),
+		Nodes: r.Nodes, Target: r.Target,
 		Format: r.Format, RequestedBy: r.RequestedBy, OnBehalfOf: r.OnBehalfOf, RequestedAt: p.RequestedAt, Status: status,
 		UpdatedAt: updatedAt,
 	}

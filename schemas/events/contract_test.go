@@ -124,7 +124,7 @@ var contracts = []contract{
 			on_behalf_of text
 			purpose enum:export_dataset|recipe_evaluation|node_evaluation|node_optimization|fine_tuning required conditional
 			source enum:copilot|recipe required
-			app_id id required
+			app_id apps conditional
 			selection object required
 			selection.run_ids array conditional
 			selection.run_ids[] id required
@@ -203,7 +203,7 @@ var contracts = []contract{
 		fields: identifying + `
 			source enum:copilot|recipe required
 			purpose enum:export_dataset|recipe_evaluation|node_evaluation|node_optimization|fine_tuning required
-			app_id id required
+			app_id joined
 			target enum: required conditional
 			format enum:jsonl|json|csv|parquet required
 			requested_at time required
@@ -233,7 +233,7 @@ var contracts = []contract{
 		fields: identifying + `
 			source enum:copilot|recipe conditional
 			purpose enum:export_dataset|recipe_evaluation|node_evaluation|node_optimization|fine_tuning conditional
-			app_id id conditional
+			app_id joined
 			target enum: conditional
 			format enum:jsonl|json|csv|parquet conditional
 			requested_at time conditional

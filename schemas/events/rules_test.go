@@ -20,7 +20,10 @@ var (
 // kinds lists, for each kind of value of the contract, values that must be refused and values that
 // must be accepted.
 var kinds = map[string]struct{ bad, good []any }{
-	"id": {badIDs, []any{"a", "7", "A9._:~-", strings.Repeat("a", 128)}},
+	"id":   {badIDs, []any{"a", "7", "A9._:~-", strings.Repeat("a", 128)}},
+	"apps": {append([]any{[]any{}, []any{"a", 7}, []any{"a b"}, slices.Repeat([]any{"a"}, 101)}, badIDs...), nil},
+	"joined": {append([]any{"a,", ",a", "a,,b", []any{"a"}}, badIDs...),
+		[]any{"a", "a,7", strings.Repeat("a", 128) + ",b"}},
 	"workspace": {[]any{7, "", "Acme", "a.b", "_a", "-a", "a b", strings.Repeat("a", 64)},
 		[]any{"a", "7", "a_b-c", strings.Repeat("a", 63)}},
 	"text": {badTexts, []any{"", "a\nb\t\"", "𝄞 ü 漢", strings.Repeat("x", shortText)}},
@@ -267,7 +270,7 @@ func TestAFeedbackOfNullsIsNone(t *testing.T) {
 func TestASucceededExportSaysWhatItWas(t *testing.T) {
 	const completed = "dev.millrace.export.completed.v1"
 	schema := compiled(t, completed)
-	for _, key := range strings.Fields("purpose source app_id target format requested_at rows_planned rows_used " +
+	for _, key := range strings.Fields("purpose source target format requested_at rows_planned rows_used " +
 		"accepted_at") {
 		doc := parse(t, readFile(t, completed+".example.json")).(map[string]any)
 		delete(doc, key)

@@ -138,7 +138,7 @@ func (s shown) text() string {
 	t.add("export", "%s", p.ExportID)
 	t.add("workspace", "%s", p.WorkspaceID)
 	s.status(t)
-	t.addIf("purpose", joined(" ", r.Purpose, prefixed("of ", joined(" ", r.Source, r.AppID))))
+	t.addIf("purpose", joined(" ", r.Purpose, prefixed("of ", joined(" ", r.Source, r.AppID.String()))))
 	t.addIf("nodes", strings.Join(r.Nodes, ", "))
 	t.addIf("records as", joined(", ", r.Target, r.Format, prefixed("compression ", r.Compression)))
 	t.addIf("selection", describeSelection(r.Selection))

@@ -25,7 +25,7 @@ type Request struct {
 	File       string   `short:"f" name:"file" placeholder:"FILE|-" help:"The request's JSON; flags override its fields."`
 	Name       string   `help:"A name for people."`
 	Source     string   `help:"copilot or recipe."`
-	App        string   `help:"Id of the copilot or recipe."`
+	App        []string `sep:"none" help:"Id of the copilot or recipe; may be repeated. Without it: all of the workspace, where the purpose allows it."`
 	Purpose    string   `help:"export_dataset, recipe_evaluation, node_evaluation, node_optimization or fine_tuning; see millrace formats."`
 	Limit      int64    `help:"Only the most recent N runs; with --node, the most recent N node runs of each node."`
 	LimitRuns  int64    `help:"Only the most recent N runs; with --node, all node runs of the nodes in these runs."`
@@ -167,13 +167,15 @@ func (c Request) document(a *app.App) (map[string]any, error) {
 	}
 	set("name", c.Name)
 	set("source", c.Source)
-	set("app_id", c.App)
 	set("purpose", c.Purpose)
 	set("target", c.Target)
 	set("format", c.Format)
 	set("compression", c.Compression)
 	if document["requested_by"] == nil {
 		set("requested_by", user())
+	}
+	if len(c.App) > 0 {
+		document["app_id"] = export.Apps(c.App)
 	}
 	if len(c.Node) > 0 {
 		document["nodes"] = c.Node

@@ -19,6 +19,7 @@ func TestRequestFlagsReachTheRequest(t *testing.T) {
 	}{
 		{"--source recipe", `{"source":"recipe"}`},
 		{"--app math", `{"app_id":"math"}`},
+		{"--app math --app chat", `{"app_id":["math","chat"]}`},
 		{"--purpose fine_tuning", `{"purpose":"fine_tuning"}`},
 		{"--limit 7", `{"selection":{"limit":7}}`},
 		{"--sample 100 --sample-seed 7 --sample-by region", `{"selection":{"sample":{"size":100,"seed":7,"by":"region"}}}`},

@@ -17,14 +17,14 @@ import (
 
 // exports are one request for each purpose, each with a target that suits the app.
 var exports = []client.Request{
-	{Name: "Knowledge answers", Source: "recipe", App: "knowledge-answer", Purpose: export.ExportDataset,
+	{Name: "Knowledge answers", Source: "recipe", App: []string{"knowledge-answer"}, Purpose: export.ExportDataset,
 		Format: export.Parquet},
-	{Name: "Knowledge, by version", Source: "recipe", App: "knowledge-answer", Purpose: export.RecipeEvaluation},
-	{Name: "Retrieval", Source: "recipe", App: "knowledge-answer", Purpose: export.NodeEvaluation,
+	{Name: "Knowledge, by version", Source: "recipe", App: []string{"knowledge-answer"}, Purpose: export.RecipeEvaluation},
+	{Name: "Retrieval", Source: "recipe", App: []string{"knowledge-answer"}, Purpose: export.NodeEvaluation,
 		Node: []string{"retrieve"}},
-	{Name: "Answer prompt", Source: "recipe", App: "knowledge-answer", Purpose: export.NodeOptimization,
+	{Name: "Answer prompt", Source: "recipe", App: []string{"knowledge-answer"}, Purpose: export.NodeOptimization,
 		Node: []string{"generate"}, Target: "dspy"},
-	{Name: "Help desk chats", Source: "copilot", App: "airline-helpdesk", Purpose: export.FineTuning,
+	{Name: "Help desk chats", Source: "copilot", App: []string{"airline-helpdesk"}, Purpose: export.FineTuning,
 		Split: map[string]float64{"validation": 0.1}},
 }
 

@@ -297,7 +297,7 @@ func TestARequestIsFiledAgainWithoutWhatBelongsToTheFirst(t *testing.T) {
 	t.Parallel()
 	from, to := noon.Add(-48*time.Hour), noon.Add(-24*time.Hour)
 	r := &export.Request{ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "n", RequestedBy: "mia",
-		OnBehalfOf: "bob", Purpose: format.ExportDataset, Source: "copilot", AppID: "a", Target: "canonical",
+		OnBehalfOf: "bob", Purpose: format.ExportDataset, Source: "copilot", AppID: export.Apps{"a"}, Target: "canonical",
 		Format: "jsonl", Compression: "none",
 		Fragment:  export.Fragment{MaxRecords: 150, MaxBytes: 1 << 20},
 		Selection: export.Selection{Window: &export.TimeWindow{By: export.ByIngestedAt, From: from, To: to}}}

@@ -207,7 +207,7 @@ func newSite(t *testing.T) *site {
 			},
 			card: "---\nconfigs: []\n---\n\n# Title\n\n<script>alert(3)</script>\n\n[x](javascript:alert(4)) [y](/runs)\n",
 			request: export.Request{ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>",
-				Purpose: "fine_tuning", Source: "copilot", AppID: "helpdesk", Selection: export.Selection{Limit: 415}},
+				Purpose: "fine_tuning", Source: "copilot", AppID: export.Apps{"helpdesk"}, Selection: export.Selection{Limit: 415}},
 			exports: live.Page{Exports: []live.Export{{State: export.State{
 				ID: export.ID{WorkspaceID: "acme", ExportID: "e1"}, Name: "First <script>", Purpose: "fine_tuning",
 				Source: "copilot", AppID: "helpdesk", Target: "openai_chat",

@@ -137,6 +137,18 @@ func sizeCategory(records int64) string {
 	return names[i] + "<n<" + names[i+1]
 }
 
+// apps names the copilots or recipes of a request.
+func apps(r *export.Request) string {
+	noun := r.Source
+	if len(r.AppID) != 1 {
+		noun += "s"
+	}
+	if len(r.AppID) == 0 {
+		return "all " + noun + " of the workspace"
+	}
+	return noun + " " + codeSpans(r.AppID)
+}
+
 func (c *card) about() {
 	p, r := c.plan, c.plan.Request
 	title := "Export " + codeSpan(c.manifest.ExportID)
@@ -144,8 +156,8 @@ func (c *card) about() {
 		title = codeSpan(r.Name)
 	}
 	c.line("\n# %s\n", title)
-	c.line("%s of %s %s, exported by [Millrace](https://github.com/millrace/millrace) for the purpose %s.\n",
-		capitalize(rowNoun(r)), r.Source, codeSpan(r.AppID), codeSpan(r.Purpose))
+	c.line("%s of %s, exported by [Millrace](https://github.com/millrace/millrace) for the purpose %s.\n",
+		capitalize(rowNoun(r)), apps(r), codeSpan(r.Purpose))
 	c.item("Export", "%s in workspace %s", codeSpan(p.ExportID), codeSpan(p.WorkspaceID))
 	asked := p.RequestedAt.UTC().Format(time.RFC3339)
 	if r.RequestedBy != "" {

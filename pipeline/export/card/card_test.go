@@ -202,7 +202,7 @@ func TestHostileTextsStayTexts(t *testing.T) {
 		p, m := cardOf(t, `"name":"n","requested_by":"r","format":"jsonl","filters":{"app_versions":["v"],"user_id":"u"}`)
 		p.Request.Options = map[string]any{"o": s}
 		// Requests restrict these fields, but a plan of another release may contain anything.
-		p.Request.Name, p.Request.RequestedBy, p.Request.AppID, m.Name = s, s, s, s
+		p.Request.Name, p.Request.RequestedBy, p.Request.AppID, m.Name = s, s, export.Apps{s}, s
 		p.Request.Filters = export.Filters{AppVersions: []string{s, s}, SessionID: &s, UserID: &s,
 			Metadata: map[string]string{s: s}}
 		m.Files, m.Totals.Records = list("train", 1, 1), 1

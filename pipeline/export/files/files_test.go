@@ -62,7 +62,8 @@ func writeExport(t *testing.T, b *bucket.Bucket, format, compression string, par
 	t.Helper()
 	f := folder.Folder{Bucket: b, ID: exportID}
 	request := &export.Request{
-		ID: exportID, Name: "answers", Purpose: export.ExportDataset, Source: "recipe", AppID: "a", Target: export.Canonical,
+		ID: exportID, Name: "answers", Purpose: export.ExportDataset, Source: "recipe",
+		AppID: export.Apps{"a"}, Target: export.Canonical,
 		Format: format, Compression: compression, Selection: export.Selection{Limit: 1000},
 	}
 	plan := createPlan(t, f, request)

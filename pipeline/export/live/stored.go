@@ -106,10 +106,13 @@ func listQuery(q *Query, after *position) clickhouse.Query {
 	var b clickhouse.Binder
 	inWorkspace := "workspace_id = " + b.ID("workspace", q.Workspace)
 	conditions := []string{inWorkspace}
-	for _, c := range []struct{ column, value string }{{"source", q.Source}, {"app_id", q.AppID}, {"purpose", q.Purpose}} {
+	for _, c := range []struct{ column, value string }{{"source", q.Source}, {"purpose", q.Purpose}} {
 		if c.value != "" {
 			conditions = append(conditions, c.column+" = "+b.ID(c.column, c.value))
 		}
+	}
+	if q.AppID != "" {
+		conditions = append(conditions, "has(splitByChar(',', app_id), "+b.ID("app_id", q.AppID)+")")
 	}
 	if q.Part != "" {
 		part := b.ID("part", q.Part)

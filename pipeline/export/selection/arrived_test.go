@@ -102,7 +102,7 @@ func TestReadsByIngestedAtDoNotGrowWithTheHistory(t *testing.T) {
 			"compared runs": {Purpose: export.RecipeEvaluation, Target: export.Canonical},
 			"node runs":     {Purpose: export.NodeEvaluation, Target: export.Canonical, Nodes: []string{"solve"}},
 		} {
-			r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", "app"
+			r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", export.Apps{"app"}
 			s := selection.New(&r, window(export.ByIngestedAt, time.Now().Add(-time.Hour), time.Now().Add(time.Hour)))
 			rows["counting "+name] = h.rowsRead(s.Count(1000))
 			rows["a snapshot of "+name] = h.rowsRead(s.InsertSnapshot(name, 10))

@@ -75,7 +75,7 @@ func goldens() map[string]*clickhousetest.Golden {
 		if r.Target == "" {
 			r.Target = export.Canonical
 		}
-		r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", "app"
+		r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", export.Apps{"app"}
 		for name, bounds := range goldenBounds {
 			if name == "limit_runs" && r.Nodes == nil {
 				continue // such a request has it as limit
@@ -97,7 +97,8 @@ func goldens() map[string]*clickhousetest.Golden {
 	}
 	other := &clickhousetest.Golden{}
 	r := shapes["runs"]
-	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", "app", []string{"run-1"}
+	r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", export.Apps{"app"}
+	r.Selection.RunIDs = []string{"run-1"}
 	other.Add("newest run", Newest(&r, export.Selection{}, 100))
 	other.Add("found runs", FoundRuns(&r))
 	other.Add("server time", ServerTime())

@@ -40,7 +40,7 @@ func TestASmallLimitReadsTheEndOfTheTable(t *testing.T) {
 			[]string{"05996(thumbsUp )"}, []string{"05996(thumbsUp )"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app",
+			r := export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: export.Apps{"app"},
 				Purpose: export.ExportDataset, Target: export.Canonical, Filters: c.filters,
 				Selection: export.Selection{Limit: limit}}
 			p := &export.Plan{ID: r.ID, Request: &r, Selection: r.Selection}
@@ -88,7 +88,8 @@ func TestALimitOfFewRunsReadsTheNewestOnes(t *testing.T) {
 	h.exec("INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, version) " +
 		"SELECT 'acme', leftPad(toString(number), 5, '0'), 'recipe', 'app', 'succeeded', " +
 		"toDateTime64('2026-01-01', 3, 'UTC') + number, now64(), 1 FROM numbers(300)")
-	r := export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Format: export.JSONL,
+	r := export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: export.Apps{"app"},
+		Format:  export.JSONL,
 		Purpose: export.ExportDataset, Target: export.Canonical}
 	p := &export.Plan{ID: r.ID, Request: &r, Selection: export.Selection{Limit: 5}}
 	reader := &selection.Reader{Client: h.dial(), Comment: "test"}

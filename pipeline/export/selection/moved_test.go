@@ -100,14 +100,14 @@ func TestANameThatOnlyOlderSnapshotsHaveIsUnknown(t *testing.T) {
 		rows   int64
 		want   string // message of the warning
 	}{
-		"app":     {func(q *export.Request) { q.AppID = "gone" }, 0, `The workspace acme has no run of the recipe "gone". It has "recipe app", "recipe other".`},
+		"app":     {func(q *export.Request) { q.AppID = export.Apps{"gone"} }, 0, `The workspace acme has no run of the recipe "gone". It has "recipe app", "recipe other".`},
 		"version": {func(q *export.Request) { q.Filters.AppVersions = []string{"kept", "elsewhere"} }, 1, `The recipe app has no version "elsewhere". It has "kept", "new", "back", "came".`},
 		"node":    {func(q *export.Request) { q.Nodes = []string{"kept", "new", "old"} }, 1, `The recipe app has no node "old". It has "new", "kept".`},
 		"session": {func(q *export.Request) { q.Filters.SessionID = text("left") }, 0, `The recipe app has no session "left". It has "new", "back", "came", "kept".`},
 		"known":   {func(q *export.Request) { q.Filters.AppVersions, q.Nodes = nil, []string{"kept", "new"} }, 1, ""},
 		"kept":    {func(q *export.Request) { q.Filters.AppVersions = []string{"kept", "back"} }, 1, ""},
 	} {
-		q := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
+		q := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: export.Apps{"app"}}
 		c.change(q)
 		got, err := selection.UnknownNames(t.Context(), r, q, c.rows)
 		if err != nil {

@@ -23,18 +23,8 @@ const (
 // Codes are app_not_found, node_not_found, version_not_found, model_not_found and so on.
 // Count is the number of unknown names. The message lists names that exist.
 func UnknownNames(ctx context.Context, r *Reader, q *export.Request, rows int64) ([]export.Warning, error) {
-	if rows == 0 {
-		app := askedApp(q)
-		apps, err := app.known(ctx, r, q)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(apps, app.asked[0]) {
-			return []export.Warning{unknownApp(q, apps)}, nil
-		}
-	}
 	var warnings []export.Warning
-	for _, n := range askedNames(q) {
+	for i, n := range append([]nameList{askedApp(q)}, askedNames(q)...) {
 		if len(n.asked) == 0 || n.single && rows > 0 {
 			continue
 		}
@@ -44,6 +34,9 @@ func UnknownNames(ctx context.Context, r *Reader, q *export.Request, rows int64)
 		}
 		if w, unknown := n.warning(q, known); unknown {
 			warnings = append(warnings, w)
+			if i == 0 && w.Count == int64(len(n.asked)) { // without an app, nothing else is known
+				break
+			}
 		}
 	}
 	return warnings, nil
@@ -58,7 +51,11 @@ type nameList struct {
 }
 
 func askedApp(q *export.Request) nameList {
-	return nameList{"app", "concat(source, ' ', app_id)", []string{q.Source + " " + q.AppID}, true}
+	asked := make([]string, len(q.AppID))
+	for i, id := range q.AppID {
+		asked[i] = q.Source + " " + id
+	}
+	return nameList{"app", "concat(source, ' ', app_id)", asked, len(asked) == 1}
 }
 
 func askedNames(q *export.Request) []nameList {
@@ -127,8 +124,19 @@ func (n *nameList) warning(q *export.Request, known []string) (export.Warning, b
 
 // notFound returns the warning that the app has no such names.
 func notFound(q *export.Request, kind string, missing, known []string) export.Warning {
+	about, what := "selection", kind
+	switch {
+	case kind == "app":
+		about, what = "workspace "+q.WorkspaceID, "run of the "+q.Source
+		missing = slices.Clone(missing)
+		for i := range missing {
+			missing[i] = strings.TrimPrefix(missing[i], q.Source+" ")
+		}
+	case len(q.AppID) == 1:
+		about = q.Source + " " + q.AppID[0]
+	}
 	return export.Warning{Code: kind + "_not_found", Count: int64(len(missing)), Message: fmt.Sprintf(
-		"The %s %s has no %s %s. %s", q.Source, q.AppID, kind, quoted(missing), has(kind, known))}
+		"The %s has no %s %s. %s", about, what, quoted(missing), has(kind, known))}
 }
 
 // unknownRuns returns the warning runs_not_found about those run_ids of a request that the app does
@@ -160,11 +168,6 @@ func newestRuns(q *export.Request) clickhouse.Query {
 	var b clickhouse.Binder
 	return b.Query("SELECT run_id FROM " + latest("runs") + and(appConditions(&b, q)) +
 		" GROUP BY run_id ORDER BY max(started_at) DESC LIMIT " + b.Count("limit", namesShown+1))
-}
-
-func unknownApp(q *export.Request, apps []string) export.Warning {
-	return export.Warning{Code: "app_not_found", Count: 1, Message: fmt.Sprintf(
-		"The workspace %s has no run of the %s %q. %s", q.WorkspaceID, q.Source, q.AppID, has("app", apps))}
 }
 
 // has returns a sentence that lists what there is, the newest first.

@@ -36,7 +36,7 @@ func TestAMistakeInANameIsAWarningThatNamesWhatThereIs(t *testing.T) {
 		want   []string // code and words of the message of each warning
 	}{
 		"all there":    {func(*export.Request) {}, 0, nil},
-		"another app":  {func(q *export.Request) { q.AppID = "ap" }, 0, []string{`app_not_found "ap" "copilot chat", "recipe app"`}},
+		"another app":  {func(q *export.Request) { q.AppID = export.Apps{"ap"} }, 0, []string{`app_not_found "ap" "copilot chat", "recipe app"`}},
 		"other source": {func(q *export.Request) { q.Source = "copilot" }, 0, []string{`app_not_found copilot "app" "recipe app"`}},
 		"no workspace": {func(q *export.Request) { q.WorkspaceID = "acm" }, 0, []string{`app_not_found acm at all`}},
 		"node": {func(q *export.Request) { q.Nodes = []string{"solve", "slove"} }, 1,
@@ -59,7 +59,7 @@ func TestAMistakeInANameIsAWarningThatNamesWhatThereIs(t *testing.T) {
 			q.Filters.SessionID, q.Filters.UserID = text("s 1"), text("u1")
 		}, 0, nil},
 	} {
-		q := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
+		q := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: export.Apps{"app"}}
 		c.change(q)
 		got, err := selection.UnknownNames(t.Context(), r, q, c.rows)
 		if err != nil {

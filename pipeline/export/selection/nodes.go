@@ -41,7 +41,7 @@ func (r *SnapshotRange) NodeRuns() RowQuery {
 // nodeRuns selects the node runs of the runs of these keys.
 func (q *Selection) nodeRuns(keys string) RowQuery {
 	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRunReader().fields, "n.", "k.") +
-		"\nFROM (SELECT * FROM " + latest("nodes") + inApp +
+		"\nFROM (SELECT * FROM " + latest("nodes") + q.inApp +
 		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + q.neededNodes() + ") AS n\n" +
 		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
 		"ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id"),

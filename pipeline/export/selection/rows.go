@@ -78,7 +78,7 @@ func (q *Selection) from(list, related string, feedback bool) string {
 	if q.nodes != nil {
 		list += ", node_run_id, node_id, metadata"
 	}
-	around, ofNodes := inApp, inApp
+	around, ofNodes := q.inApp, q.inApp
 	if q.arrived != "" {
 		around, ofNodes = around+" AND "+q.runsOfArrived(), ofNodes+" AND "+q.nodesOfArrived()
 		if related == "" {

@@ -38,7 +38,7 @@ func TestAWindowReadsItsPartOfASnapshot(t *testing.T) {
 			"node runs":     {Purpose: export.NodeOptimization, Target: export.Canonical, Nodes: []string{"solve"}},
 			"grouped nodes": {Purpose: export.NodeEvaluation, Target: export.Canonical, Nodes: []string{"solve"}},
 		} {
-			r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", "app"
+			r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", export.Apps{"app"}
 			id := fmt.Sprint(name, stored)
 			windows := h.freeze(id, r, export.Selection{}, int64(stored), size)
 			if len(windows) < stored/size-1 {

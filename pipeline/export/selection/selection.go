@@ -45,6 +45,7 @@ type Selection struct {
 	limitRuns int64 // select the node runs of the most recent runs, so many; 0: of all
 	sample    *export.Sample
 
+	inApp              string   // condition on a row of any table but feedback: workspace, source and apps
 	rowConditions      []string // on a run or node run by itself
 	runConditions      []string // on a node run s and its run r
 	feedbackConditions []string // on a row s, its feedback and, for node runs, its run r
@@ -64,6 +65,7 @@ func New(r *export.Request, bounds export.Selection) *Selection {
 	q := &Selection{nodes: r.Nodes, needs: r.Needs(), split: r.Split != nil, limit: bounds.Limit,
 		limitRuns: bounds.LimitRuns, sample: bounds.Sample}
 	q.rowConditions = appConditions(&q.bind, r)
+	q.inApp = and(q.rowConditions)
 	if r.Nodes != nil {
 		q.rowConditions = append(q.rowConditions, "node_id IN "+q.bind.IDs("nodes", r.Nodes))
 	}
@@ -77,17 +79,20 @@ func New(r *export.Request, bounds export.Selection) *Selection {
 	return q
 }
 
-// appConditions binds the app. All tables but feedback have its columns.
+// appConditions binds the apps. All tables but feedback have its columns.
 func appConditions(b *clickhouse.Binder, r *export.Request) []string {
-	return []string{
+	conditions := []string{
 		"workspace_id = " + b.ID("workspace", r.WorkspaceID),
 		"source = " + b.ID("source", r.Source),
-		"app_id = " + b.ID("app", r.AppID),
 	}
+	switch len(r.AppID) {
+	case 0:
+		return conditions
+	case 1:
+		return append(conditions, "app_id = "+b.ID("app", r.AppID[0]))
+	}
+	return append(conditions, "app_id IN "+b.IDs("app", r.AppID))
 }
-
-// inApp is appConditions for queries in which the app is bound already.
-const inApp = "workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}"
 
 // perNode reports whether the limit counts the rows of each node. A node that rarely runs would
 // otherwise have none among the most recent ones.
@@ -128,10 +133,10 @@ func (q *Selection) addWindow(w *export.TimeWindow) {
 // find the rows that they belong to. So the query reads no more of a long history.
 func (q *Selection) addIngested(from, to string) {
 	stored := " AND ingested_at >= " + from + " AND ingested_at < " + to
-	q.arrived = "SELECT run_id FROM runs WHERE " + inApp + stored +
+	q.arrived = "SELECT run_id FROM runs WHERE " + q.inApp + stored +
 		" UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String}" + stored
 	if q.nodes != nil || q.readsNodes() {
-		q.arrived += " UNION ALL SELECT run_id FROM nodes WHERE " + inApp + stored
+		q.arrived += " UNION ALL SELECT run_id FROM nodes WHERE " + q.inApp + stored
 	}
 	newest, arrived := "s.ingested_at, f.feedback_ingested_at", q.runsOfArrived
 	switch { // what is missing in a join was stored in 1970, the default of its type
@@ -148,13 +153,13 @@ func (q *Selection) addIngested(from, to string) {
 
 // runsOfArrived is a condition on runs: a part of the run was stored in the window.
 func (q *Selection) runsOfArrived() string {
-	return "(started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE " + inApp + " AND run_id IN (" +
+	return "(started_at, run_id) IN (SELECT started_at, run_id FROM run_keys WHERE " + q.inApp + " AND run_id IN (" +
 		q.arrived + "))"
 }
 
 // nodesOfArrived is a condition on node runs: a part of their run was stored in the window.
 func (q *Selection) nodesOfArrived() string {
-	return "(started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE " + inApp +
+	return "(started_at, run_id, node_run_id) IN (SELECT started_at, run_id, node_run_id FROM node_keys WHERE " + q.inApp +
 		" AND run_id IN (" + q.arrived + "))"
 }
 
@@ -178,7 +183,7 @@ func (q *Selection) addFilters(f *export.Filters) {
 	} else {
 		relation = "s."
 		if len(ofRun) > 0 {
-			q.rowConditions = append(q.rowConditions, "run_id IN (SELECT run_id FROM "+latest("runs")+inApp+" AND "+
+			q.rowConditions = append(q.rowConditions, "run_id IN (SELECT run_id FROM "+latest("runs")+q.inApp+" AND "+
 				and(ofRun)+")")
 		}
 		labels := condition.Metadata(&q.bind, f, "s.", "r.") // of the node run or of its run

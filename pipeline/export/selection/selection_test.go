@@ -82,7 +82,7 @@ func (h *history) selected(r export.Request, s export.Selection) (list []string)
 	if r.WorkspaceID == "" {
 		r.WorkspaceID = "acme"
 	}
-	r.Source, r.AppID = "recipe", "app"
+	r.Source, r.AppID = "recipe", export.Apps{"app"}
 	chosen := selection.New(&r, s)
 	client, err := h.dsn.Dial(h.t.Context())
 	if err != nil {
@@ -296,7 +296,7 @@ func TestRunsAreSelectedById(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", "app", ids
+	r.ID, r.Source, r.AppID, r.Selection.RunIDs = export.ID{WorkspaceID: "acme"}, "recipe", export.Apps{"app"}, ids
 	query := selection.FoundRuns(&r)
 	query.Settings = selection.ReadSettings("test", time.Minute, 0)
 	found, err := clickhouse.ReadTexts(t.Context(), client, query)

@@ -20,7 +20,9 @@ import (
 // freeze freezes a selection as the snapshot of an id, and returns the windows that it is cut into.
 func (h *history) freeze(id string, r export.Request, s export.Selection, rows, size int64) []export.PlannedWindow {
 	h.t.Helper()
-	r.WorkspaceID, r.Source, r.AppID = "acme", "recipe", "app"
+	if r.WorkspaceID, r.Source = "acme", "recipe"; r.Purpose == "" {
+		r.AppID = export.Apps{"app"}
+	}
 	client := h.dial()
 	insert := selection.New(&r, s).InsertSnapshot(id, rows)
 	insert.Settings = selection.SnapshotSettings("test", time.Minute)
@@ -76,7 +78,7 @@ func (h *history) readWith(reader *selection.WindowReader, r selection.SnapshotR
 	found selection.WindowRows) {
 	h.t.Helper()
 	if r.Request == nil {
-		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}
+		r.Request = &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: export.Apps{"app"}}
 	}
 	reader.ID = "test-" + fmt.Sprint(rand.Uint64()) // ClickHouse may not have ended the query before
 	found, err := reader.ReadSnapshot(h.t.Context(), &r, func(row *record.Row) error {
@@ -101,7 +103,8 @@ func (h *history) windowsOf(filters export.Filters, id string, windows []export.
 	vanished int64) {
 	h.t.Helper()
 	reader := h.reader()
-	request := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Filters: filters}
+	request := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe",
+		AppID: export.Apps{"app"}, Filters: filters}
 	for i := range windows {
 		r := selection.SnapshotRange{Request: request, Snapshot: id, From: windows[i].From}
 		if i+1 < len(windows) {
@@ -257,7 +260,8 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 	h.freeze("s1", export.Request{}, always, 20, 30)
 	h.freeze("s2", export.Request{}, always, 20, 30)
 	if got, found := h.readSnapshot(selection.SnapshotRange{Snapshot: "s1",
-		Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe", AppID: "app"}}); len(got) != 0 ||
+		Request: &export.Request{ID: export.ID{WorkspaceID: "umbrella"}, Source: "recipe",
+			AppID: export.Apps{"app"}}}); len(got) != 0 ||
 		found.Rows != 0 {
 		t.Errorf("another workspace reads %d rows", len(got))
 	}
@@ -290,7 +294,8 @@ func (h *history) exec(statement string) {
 // newest asks when the k-th newest row started.
 func (h *history) newest(s export.Selection, k int64) int64 {
 	h.t.Helper()
-	query := selection.Newest(&export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app"}, s, k)
+	query := selection.Newest(&export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe",
+		AppID: export.Apps{"app"}}, s, k)
 	query.Settings = selection.ReadSettings("test", time.Minute, 0)
 	at, err := clickhouse.ReadInt(h.t.Context(), h.dial(), query)
 	if err != nil {

@@ -127,7 +127,7 @@ func (q *Selection) wideFrom(related string, narrow bool) string {
 	if q.nodes != nil {
 		list = append(list, "k.feedback_on_node AS feedback_on_node", prefixed("t", nodeColumns),
 			prefixed("r", runColumns), "r.status AS run_status", "r.input_group AS run_input_group")
-		around := inApp
+		around := q.inApp
 		if related != "" {
 			around += " AND " + related
 		}

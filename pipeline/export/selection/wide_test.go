@@ -22,7 +22,8 @@ import (
 // evaluated asks for the runs of acme's recipe app with their comparison.
 func evaluated(purpose string, nodes ...string) export.Request {
 	return export.Request{
-		ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: "app", Purpose: purpose, Target: export.Canonical,
+		ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: export.Apps{"app"},
+		Purpose: purpose, Target: export.Canonical,
 		Nodes:     nodes,
 		Selection: export.Selection{Limit: 1e6},
 	}

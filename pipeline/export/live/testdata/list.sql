@@ -39,7 +39,7 @@ SELECT * FROM (
 -- workspace = acme
 WITH page AS (
     SELECT export_id FROM (
-        SELECT export_id, requested_at, status FROM export_events WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app_id:String} AND purpose = {purpose:String} AND requested_at <= fromUnixTimestamp64Milli({at:Int64}, 'UTC') AND (requested_at, export_id) < (fromUnixTimestamp64Milli({at:Int64}, 'UTC'), {after:String})
+        SELECT export_id, requested_at, status FROM export_events WHERE workspace_id = {workspace:String} AND source = {source:String} AND purpose = {purpose:String} AND has(splitByChar(',', app_id), {app_id:String}) AND requested_at <= fromUnixTimestamp64Milli({at:Int64}, 'UTC') AND (requested_at, export_id) < (fromUnixTimestamp64Milli({at:Int64}, 'UTC'), {after:String})
         ORDER BY completed_at IS NULL, percent_done DESC, rows_done DESC, at DESC LIMIT 1 BY export_id
     ) WHERE status IN (splitByChar(',', {status:String})) ORDER BY requested_at DESC, export_id DESC LIMIT {limit:UInt64}
 )
