@@ -88,7 +88,7 @@ func TestAListHasTheNewestSnapshotsThatMeetItsFilters(t *testing.T) {
 	for _, text := range append(texts, "%", "_", `\`, `'`, "ÜRI", "заказ", "👍", "nowhere", "\x00") {
 		f.same(Query{Workspace: "acme", Filters: filters{Text: text}, Limit: 100})
 	}
-	draws := 80
+	draws := 30
 	if testing.Short() {
 		draws = 8
 	}

@@ -76,7 +76,7 @@ func TestFiltersOfNodeRunsAreThoseOfAnAnalyst(t *testing.T) {
 		r := evaluated(export.NodeOptimization, "solve")
 		r.Filters = f
 		for path, rows := range map[string][]kept{"direct": h.direct(r),
-			"staged": h.inWindows(fmt.Sprint("s", rand.Uint64()), r, 7)} {
+			"staged": h.inWindows(fmt.Sprint("s", rand.Uint64()), r, 31)} {
 			var got []string
 			for _, row := range rows {
 				got = append(got, row.run+"/"+row.node)

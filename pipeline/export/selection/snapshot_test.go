@@ -162,7 +162,7 @@ func TestTheWindowsOfAStagePartitionTheSelection(t *testing.T) {
 	h.fill(304)
 	later := window(export.ByStartedAt, day.Add(17*time.Second), day.Add(100*time.Second))
 	later.Limit = 111
-	sizes := []int{1000, 50, 7}
+	sizes := []int{1000, 50, 19}
 	if testing.Short() {
 		sizes = sizes[:2]
 	}
