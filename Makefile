@@ -9,7 +9,7 @@ export CGO_ENABLED := 0
 
 TEST_TMP = TMPDIR=$(shell .ci/tmp)
 
-.PHONY: demo test test-kafka test-compose test-release lint race fuzz bench soak golden build release
+.PHONY: demo test test-kafka test-cluster test-compose test-release lint race fuzz bench soak golden build release
 
 demo: build            ## the main job: local stack, sample runs, an export
 	bin/millrace demo
@@ -26,6 +26,9 @@ ON_KAFKA := $(addprefix $(E2E)/,soak ingest export commands serve secured)
 NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Unsuitable|AnalystWould|ALimit|InAName|LinesAndCells|EveryKindOfFile|AsChats|Verify|KilledDownload|Config|Usage|Shells|Formats|Token|AKey|OfKeys|TheDemo|SampleData|KeepsTheContract|StartErrors|FewFiles|CannotBeRead|Hostile|EmbeddedClickHouse|Shape|Chats|Rate
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	$(TEST_TMP) MILLRACE_TEST_KAFKA=cluster go test -p 1 -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' $(ON_KAFKA)
+
+test-cluster: ## exports on two shards of two embedded servers each, of which one lags and others die; a part of make test
+	$(TEST_TMP) go test -count=1 -v -run AClusterWhose ./pipeline/export/flow/
 
 test-compose: .ci/kafka/target/lib bin/versitygw-$(VERSITYGW) bin/docker-compose-$(COMPOSE)  ## docker-compose.yml, started with stand-ins for images
 	.ci/setup compose

@@ -68,7 +68,13 @@ func (d *DSN) OnCluster(cluster string) *DSN {
 	if cluster == "" {
 		return d
 	}
-	return d.Behind(&replicas{d, cluster})
+	return d.Behind(Replicas(d, cluster, syncReplica))
+}
+
+// Replicas returns the barrier of a cluster. sync waits until the server of a client has the rows of a table
+// of its shard that all replicas of the shard had at the call.
+func Replicas(d *DSN, cluster string, sync func(ctx context.Context, client *ch.Client, table string) error) Barrier {
+	return &replicas{d, cluster, sync}
 }
 
 // replicas is the barrier of a cluster. In each shard, the first replica that answers catches up, as far
@@ -77,6 +83,7 @@ func (d *DSN) OnCluster(cluster string) *DSN {
 type replicas struct {
 	dsn     *DSN
 	cluster string
+	sync    func(ctx context.Context, client *ch.Client, table string) error
 }
 
 // catchUpTime is how long a replica may take to catch up, before the next one is asked.
@@ -161,9 +168,7 @@ func (r *replicas) catchUp(ctx context.Context, address string, tables []string)
 	}
 	defer client.Close()
 	for _, table := range tables {
-		sync := ch.Query{Body: "SYSTEM SYNC REPLICA " + shardTable(table) + " LIGHTWEIGHT",
-			Settings: []ch.Setting{ch.SettingInt("receive_timeout", int(catchUpTime/time.Second))}}
-		if err := Do(ctx, client, sync); err != nil {
+		if err := r.sync(ctx, client, shardTable(table)); err != nil {
 			return "", fmt.Errorf("table %s: %w", table, err)
 		}
 	}
@@ -172,6 +177,12 @@ func (r *replicas) catchUp(ctx context.Context, address string, tables []string)
 		return "", err
 	}
 	return names[0], nil
+}
+
+// syncReplica is the sync of replicated tables.
+func syncReplica(ctx context.Context, client *ch.Client, table string) error {
+	return Do(ctx, client, ch.Query{Body: "SYSTEM SYNC REPLICA " + table + " LIGHTWEIGHT",
+		Settings: []ch.Setting{ch.SettingInt("receive_timeout", int(catchUpTime/time.Second))}})
 }
 
 // pins returns the settings of a statement that reads these replicas. The server prefers the first

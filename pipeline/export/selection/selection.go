@@ -133,11 +133,13 @@ func (q *Selection) addWindow(w *export.TimeWindow) {
 // find the rows that they belong to. So the query reads no more of a long history.
 func (q *Selection) addIngested(from, to string) {
 	stored := " AND ingested_at >= " + from + " AND ingested_at < " + to
-	q.arrived = "SELECT run_id FROM runs WHERE " + q.inApp + stored +
+	parts := "SELECT run_id FROM runs WHERE " + q.inApp + stored +
 		" UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String}" + stored
 	if q.nodes != nil || q.readsNodes() {
-		q.arrived += " UNION ALL SELECT run_id FROM nodes WHERE " + q.inApp + stored
+		parts += " UNION ALL SELECT run_id FROM nodes WHERE " + q.inApp + stored
 	}
+	// On a cluster, ClickHouse refuses a UNION that stands in an IN itself: "Invalid local IN function name globalIn".
+	q.arrived = "SELECT run_id FROM (" + parts + ")"
 	newest, arrived := "s.ingested_at, f.feedback_ingested_at", q.runsOfArrived
 	switch { // what is missing in a join was stored in 1970, the default of its type
 	case q.nodes != nil:
