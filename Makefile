@@ -27,8 +27,8 @@ NOT_KAFKA := Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Un
 test-kafka: build .ci/kafka/target/lib  ## the tests of the binary, on three brokers of Apache Kafka that get killed
 	$(TEST_TMP) MILLRACE_TEST_KAFKA=cluster go test -p 1 -count=1 -timeout $(if $(MILLRACE_TEST_SOAK),4h,25m) -skip '$(NOT_KAFKA)' $(ON_KAFKA)
 
-test-cluster: ## exports on two shards of two embedded servers each, of which one lags and others die; a part of make test
-	$(TEST_TMP) go test -count=1 -v -run AClusterWhose ./pipeline/export/flow/
+test-cluster: ## exports and pages on two shards of two embedded servers each, of which one lags and others die; a part of make test
+	$(TEST_TMP) go test -count=1 -v -run TestACluster ./pipeline/export/flow/
 
 test-compose: .ci/kafka/target/lib bin/versitygw-$(VERSITYGW) bin/docker-compose-$(COMPOSE)  ## docker-compose.yml, started with stand-ins for images
 	.ci/setup compose

@@ -44,7 +44,7 @@ func (r *reading) compareNodes(ctx context.Context, q *CompareQuery, m *match) (
 	// A node run starts with its run or later.
 	in := r.app(q.Source, q.AppID) + " AND started_at BETWEEN " + r.Milli("first", first) + " AND " +
 		r.Milli("last", last+dayMilli) + " AND run_id IN " + r.Texts("runs", append(base, version...))
-	sql := "SELECT node_id, run_id IN " + r.Texts("base_runs", base) + " AS of_base, argMax(node_name, started_at)," +
+	sql := "SELECT node_id, run_id IN " + r.IDs("base_runs", base) + " AS of_base, argMax(node_name, started_at)," +
 		" argMax(node_type, started_at), avg(ifNull(sequence, 0)) AS place,\n    toInt64(count())," +
 		" toInt64(countIf(status = 'failed')), quantiles(0.5, 0.95)(toUnixTimestamp64Milli(ended_at) -" +
 		" toUnixTimestamp64Milli(started_at)), toInt64(countIf(isNotNull(ended_at))),\n    avg(cost_usd)," +

@@ -15,7 +15,7 @@ GROUP BY run) AS f ON f.run = cityHash64(r.newest.1))
 GROUP BY input_group HAVING count() > 1;
 
 -- query 2
-SELECT node_id, run_id IN (SELECT unhex(arrayJoin(splitByChar(',', {base_runs:String})))) AS of_base, argMax(node_name, started_at), argMax(node_type, started_at), avg(ifNull(sequence, 0)) AS place,
+SELECT node_id, run_id IN (splitByChar(',', {base_runs:String})) AS of_base, argMax(node_name, started_at), argMax(node_type, started_at), avg(ifNull(sequence, 0)) AS place,
     toInt64(count()), toInt64(countIf(status = 'failed')), quantiles(0.5, 0.95)(toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at)), toInt64(countIf(isNotNull(ended_at))),
     avg(cost_usd), avgIf(ifNull(usage_input_tokens, 0) + ifNull(usage_output_tokens, 0), isNotNull(usage_input_tokens) OR isNotNull(usage_output_tokens)),
     toInt64(countIf(isNotNull(usage_input_tokens) OR isNotNull(usage_output_tokens)))
