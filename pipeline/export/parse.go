@@ -295,6 +295,9 @@ func (p *parser) check(r *Request) {
 		return slices.ContainsFunc(p.mistakes, func(m Mistake) bool { return m.Pointer == field })
 	}
 	if wrong("/purpose") {
+		if r.AppID == nil && !wrong("/app_id") {
+			p.add(strictjson.MissingField, "/app_id", "is required")
+		}
 		return
 	}
 	node := r.Purpose == NodeEvaluation || r.Purpose == NodeOptimization

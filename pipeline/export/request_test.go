@@ -90,7 +90,7 @@ func TestParserAndSchemaAgreeOnRequests(t *testing.T) {
 			"out_of_range /filters/scores/rating",
 		`"filters":{"text":"` + strings.Repeat("ü", 1000) + `"}`: "",
 		`"filters":{"text":"` + strings.Repeat("ü", 1001) + `"}`: "out_of_range /filters/text",
-		`"purpose":null,"source":null,"app_id":null,"selection":null`: "missing_field /purpose, " +
+		`"purpose":null,"source":null,"app_id":null,"selection":null`: "missing_field /app_id, missing_field /purpose, " +
 			"missing_field /selection, missing_field /source",
 		`"purpose":"backup"`:                                                                      "wrong_type /purpose",
 		`"purpose":"node_evaluation"`:                                                             "missing_field /nodes",
