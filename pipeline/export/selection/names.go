@@ -17,7 +17,7 @@ const (
 
 // UnknownNames returns warnings about names in a request that the workspace does not have: a mistake
 // in a name must not look like an export without records. Rows is the number of selected rows. If
-// there are some, the app, the session and the user exist. Nodes, versions, models and triggers are
+// there are some, one app, the session and the user exist. Several apps, nodes, versions, models and triggers are
 // lists, of which one can be wrong while others are right.
 //
 // Codes are app_not_found, node_not_found, version_not_found, model_not_found and so on.
