@@ -274,7 +274,7 @@ func realEndpoint(t *testing.T) string {
 	return u.Query().Get("endpoint")
 }
 
-// openS3With opens a fresh bucket with a client that gives up within a second or two. If proxy is
+// openS3With opens a fresh bucket with a client that repeats soon. If proxy is
 // set, the client uses it.
 func openS3With(t *testing.T, change func(cfg *s3Config), proxy func(next http.Handler) http.Handler) *Bucket {
 	t.Helper()
@@ -287,7 +287,7 @@ func openS3With(t *testing.T, change func(cfg *s3Config), proxy func(next http.H
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.maxBackoff, cfg.silence = 10*time.Millisecond, silence
+	cfg.maxBackoff = 10 * time.Millisecond
 	if proxy != nil {
 		target, err := url.Parse(cfg.endpoint)
 		if err != nil {
@@ -316,5 +316,9 @@ func openS3With(t *testing.T, change func(cfg *s3Config), proxy func(next http.H
 	return &Bucket{store}
 }
 
-// silence is how long the clients of the tests wait for a byte.
+// silence is how long the clients of impatient wait for a byte.
 const silence = 400 * time.Millisecond
+
+// impatient is for tests in which the store hangs, and for no others: on a busy machine a store that works may be silent
+// for as long.
+func impatient(cfg *s3Config) { cfg.silence = silence }
