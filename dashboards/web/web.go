@@ -4,6 +4,7 @@
 //	templates/frame.html      the frame of every page: header, workspace, navigation
 //	templates/parts.html      what several pages use: icons, badges, paging, code to copy
 //	templates/json.html       JSON documents: as a tree, as text, as chat bubbles
+//	templates/records.html    records, and what became of rows
 //	templates/*.html          one file per page; each defines "main", and "head" where it has a script
 //	templates/exportrow.html, charts.html, panel.html  parts that scripts fetch alone
 //	static/*.css              base (tokens, elements), parts (components), pages

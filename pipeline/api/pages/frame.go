@@ -50,7 +50,7 @@ const fragment = "exportrow.html"
 
 func parseTemplates(a *assets) map[string]*template.Template {
 	base := template.Must(template.New("").Funcs(functions(a)).ParseFS(web.Templates(),
-		append([]string{"frame.html", "parts.html", "json.html", "exportform.html"}, fragments...)...))
+		append([]string{"frame.html", "parts.html", "json.html", "records.html", "exportform.html"}, fragments...)...))
 	names, err := fs.Glob(web.Templates(), "*.html")
 	if err != nil {
 		panic(err) // the pattern is valid
