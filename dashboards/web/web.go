@@ -47,8 +47,8 @@
 //	                 (with data-run), no-pairs, export-these, export-all
 //	/history/export  plain-export, plain-name, plain-purpose, plain-limit, plain-nodes,
 //	                 plain-proceed; menu-plain-export leads there without scripts
-//	/history/run     file-link, raw; run-question, run-answer, run-error, run-feedback, node-run (with
-//	                 data-node), json
+//	/history/run     find-exports, run-exports, exports-in, exports-maybe, find-older; file-link,
+//	                 raw; run-question, run-answer, run-error, run-feedback, node-run (with data-node), json
 //	/exports         status-<all|running|succeeded|failed|cancelled>; export-row (with data-id,
 //	                 data-status), row-link, export-status, export-progress, export-percent,
 //	                 export-records, export-size, row-view, row-download, row-cancel, row-delete,

@@ -1,15 +1,22 @@
 package pages
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/audit"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -22,6 +29,7 @@ type runPage struct {
 	Section  string
 	Timeline timeline
 	Raw      json.RawMessage // the run as the API has it, where it is not large
+	In       *runExports     // nil unless the address asks for them
 }
 
 // History is the address of the runs of the same app.
@@ -31,6 +39,9 @@ func (d runPage) History() string { return historyOf(d.Source, d.AppID) }
 func (d runPage) OfSession() string {
 	return address("/history", url.Values{"source": {d.Source}, "app": {d.AppID}, "session": {d.SessionID}})
 }
+
+// Exports is the address of the page with the exports that the run is in.
+func (d runPage) Exports() string { return runExportsOf(d.RunID, newestExports) }
 
 func (p *Pages) showRun(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	id := r.URL.Query().Get("id")
@@ -44,7 +55,13 @@ func (p *Pages) showRun(w http.ResponseWriter, r *http.Request, c *auth.Caller) 
 	e := c.Entry(audit.Viewed, "page /history/run")
 	e.RunID = run.RunID
 	p.cfg.Trail.Note(e)
-	return p.renderRun(w, r, run)
+	var in *runExports
+	if from := r.URL.Query().Get("exports"); from != "" && c.Has(auth.ExportsRead) {
+		if in, err = p.exportsOfRun(r.Context(), run, from); err != nil {
+			return err
+		}
+	}
+	return p.renderRun(w, r, run, in)
 }
 
 func noRun(workspace, id string) error {
@@ -52,8 +69,8 @@ func noRun(workspace, id string) error {
 		"has passed.", workspace, jsonview.Short(128, id)))
 }
 
-func (p *Pages) renderRun(w http.ResponseWriter, r *http.Request, run *history.Detail) error {
-	page := runPage{Detail: run, Name: run.AppName, Section: sectionOf(run.Source), Timeline: newTimeline(run)}
+func (p *Pages) renderRun(w http.ResponseWriter, r *http.Request, run *history.Detail, in *runExports) error {
+	page := runPage{Detail: run, Name: run.AppName, Section: sectionOf(run.Source), Timeline: newTimeline(run), In: in}
 	if page.Name == "" {
 		page.Name = run.AppID
 	}
@@ -80,4 +97,129 @@ func raw(run *history.Detail) json.RawMessage {
 		return nil // a document is not JSON: it is shown by itself
 	}
 	return document
+}
+
+// A look for the exports of a run covers a page of them, reads at most so many bytes of their files, and begins
+// no other after so long.
+const (
+	exportsLooked = 20
+	bytesLooked   = 64 << 20
+	timeLooked    = 5 * time.Second
+)
+
+// newestExports is the place in an address where the look begins; another is a cursor.
+const newestExports = "newest"
+
+// runExports are the exports that have a record of a run, of a page of those that may have one.
+type runExports struct {
+	In, Maybe []runExport
+	Looked    int
+	Since     time.Time // when the oldest of them was asked for
+	Newest    bool      // they are the newest
+	Next      string    // address of the page of older ones
+}
+
+// Covers says where was looked.
+func (a runExports) Covers() string {
+	since := "since " + when(a.Since) + " UTC"
+	switch {
+	case a.Looked == 0 && a.Newest:
+		return "No export of this app has succeeded yet."
+	case a.Looked == 0:
+		return "There are no older exports of this app."
+	case a.Newest && a.Next == "":
+		return "Looked in all exports of this app that succeeded, " + number(int64(a.Looked)) + " " + since + "."
+	case a.Newest:
+		return "Looked in the " + number(int64(a.Looked)) + " newest exports of this app that succeeded, " + since + "."
+	}
+	return "Looked in " + number(int64(a.Looked)) + " older exports of this app that succeeded, " + since + "."
+}
+
+// runExport is an export that has a record of a run, or may have one.
+type runExport struct {
+	exportRow
+	Record int64
+	Why    string // it is not known
+}
+
+// Address is that of the record, or of the export.
+func (e runExport) Address() string {
+	if e.Record == 0 {
+		return exportAddress(e.ExportID, "")
+	}
+	return exportAddress(e.ExportID, "records") + "&from=" + strconv.FormatInt(e.Record, 10)
+}
+
+func runExportsOf(run, from string) string {
+	return address("/history/run", url.Values{"id": {run}, "exports": {from}}) + "#exports"
+}
+
+// exportsOfRun looks for a run in the exports of its app that succeeded, a page of them.
+func (p *Pages) exportsOfRun(ctx context.Context, run *history.Detail, from string) (*runExports, error) {
+	q := live.Query{Workspace: run.WorkspaceID, Source: run.Source, AppID: run.AppID, OfAll: true,
+		Status: []string{string(export.StatusSucceeded)}, Limit: exportsLooked}
+	if from != newestExports {
+		q.Cursor = from
+	}
+	page, err := p.exports.List(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	until, left, sought := p.now().Add(timeLooked), int64(bytesLooked), soughtRun(run)
+	return newRunExports(run, q.Cursor == "", page, func(id export.ID) (int64, error) {
+		if p.now().After(until) {
+			return 0, files.ErrTooMuch
+		}
+		d, err := p.exports.Dataset(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		return d.FindRun(ctx, sought, &left)
+	})
+}
+
+// newRunExports looks for a run in a page of exports. Find returns the number of its record.
+func newRunExports(run *history.Detail, newest bool, page *live.Page,
+	find func(export.ID) (int64, error)) (*runExports, error) {
+	all := &runExports{Looked: len(page.Exports), Newest: newest}
+	if page.Next != "" {
+		all.Next = runExportsOf(run.RunID, page.Next)
+	}
+	for i := range page.Exports {
+		e := &page.Exports[i]
+		all.Since = e.RequestedAt
+		found := runExport{exportRow: exportRow{Export: e, Title: cmp.Or(e.Name, "Untitled")}}
+		var err error
+		switch found.Record, err = find(e.ID); {
+		case errors.Is(err, files.ErrDeleted), errors.Is(err, files.ErrUnnamed), errors.Is(err, files.ErrTooMuch):
+			for _, known := range []error{files.ErrDeleted, files.ErrUnnamed, files.ErrTooMuch} {
+				if errors.Is(err, known) {
+					found.Why = known.Error()
+				}
+			}
+			all.Maybe = append(all.Maybe, found)
+		case err != nil:
+			return nil, err
+		case found.Record > 0:
+			all.In = append(all.In, found)
+		}
+	}
+	return all, nil
+}
+
+// soughtRun is the run for a look into an export's files.
+func soughtRun(run *history.Detail) *files.SoughtRun {
+	s := &files.SoughtRun{ID: run.RunID, StartedAt: run.StartedAt}
+	for _, n := range run.Nodes {
+		if s.FirstNode.IsZero() || n.StartedAt.Before(s.FirstNode) {
+			s.FirstNode = n.StartedAt
+		}
+		if n.StartedAt.After(s.LastNode) {
+			s.LastNode = n.StartedAt
+		}
+	}
+	if run.NodesOmitted > 0 {
+		s.FirstNode, s.LastNode = time.Time{}, time.Time{}
+	}
+	return s
 }

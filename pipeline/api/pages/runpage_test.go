@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,8 +13,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/files"
+	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -65,6 +69,44 @@ func TestARunHasItsNumbersItsFilesAndItself(t *testing.T) {
 	hasNot(t, text, `href="javascript`)
 	s.run.Answer = strings.Repeat("x", jsonview.MaxShown)
 	hasNot(t, s.page("/history/run?id=r1"), "&#34;run_id&#34;")
+}
+
+func TestARunTellsTheExportsThatItIsIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	has(t, s.page("/history/run?id=r1"), `href="/history/run?exports=newest&amp;id=r1#exports"`)
+	page := live.Page{Next: "older"}
+	for _, id := range []string{"has", "not", "ragas", "gone", "large"} {
+		page.Exports = append(page.Exports, live.Export{State: export.State{ID: export.ID{WorkspaceID: "acme", ExportID: id},
+			Name: "<b>" + id, Purpose: export.FineTuning, RequestedAt: noon}})
+	}
+	var err error
+	s.in, err = newRunExports(&s.run, true, &page, func(id export.ID) (int64, error) {
+		switch id.ExportID {
+		case "has":
+			return 1234, nil
+		case "not":
+			return 0, nil
+		}
+		return 0, fmt.Errorf("it: %w", map[string]error{"ragas": files.ErrUnnamed, "gone": files.ErrDeleted,
+			"large": files.ErrTooMuch}[id.ExportID])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := s.page("/history/run?id=r1&exports=newest")
+	has(t, text, `href="/exports/has?tab=records&amp;from=1234"`, "&lt;b&gt;has", "record 1,234", "do not name their runs",
+		"files were deleted", "too large", "the 5 newest exports", "since", `exports=older&amp;id=r1#exports`)
+	hasNot(t, text, "&lt;b&gt;not")
+	s.in, err = newRunExports(&s.run, true, &page, func(export.ID) (int64, error) { return 0, nil })
+	has(t, s.page("/history/run?id=r1&exports=newest"), "It is in none. Looked in the 5 newest exports")
+	_, broken := newRunExports(&s.run, true, &page, func(export.ID) (int64, error) { return 0, io.ErrUnexpectedEOF })
+	if err != nil || !errors.Is(broken, io.ErrUnexpectedEOF) {
+		t.Error(err, broken)
+	}
+	s.caller = &auth.Caller{Workspace: "acme", Scopes: []string{auth.RunsRead}}
+	hasNot(t, s.page("/history/run?id=r1"), "exports=newest")
+	hasNot(t, s.page("/history/panel?id=r1"), "exports=newest")
 }
 
 func TestAPanelShowsARunWithOthersOfItsInput(t *testing.T) {

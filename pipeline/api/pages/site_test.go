@@ -37,6 +37,7 @@ type stored struct {
 	apps     []history.App
 	runs     history.Page
 	run      history.Detail
+	in       *runExports
 	exports  live.Page
 	compared history.Comparison
 	charts   history.Charts
@@ -139,7 +140,7 @@ func (s *stored) register(p *Pages, mux *http.ServeMux) {
 		return p.renderHistory(w, r, c, page, found)
 	})
 	show("GET /history/run", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
-		return p.renderRun(w, r, &s.run)
+		return p.renderRun(w, r, &s.run, s.in)
 	})
 	show("GET /history/panel", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
 		return p.renderPanel(w, r, &s.runs.Runs[0], []history.Run{{RunID: "r2", AppVersion: "v2", StartedAt: noon}})

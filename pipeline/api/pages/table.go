@@ -138,6 +138,9 @@ type panelPage struct {
 	Same []history.Run // of the same input, in other versions
 }
 
+// Exports is the address of the run's page with the exports that it is in.
+func (p panelPage) Exports() string { return runExportsOf(p.RunID, newestExports) }
+
 // showPanel answers with a run for the panel beside the table.
 func (p *Pages) showPanel(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	id := r.URL.Query().Get("id")

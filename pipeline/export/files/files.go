@@ -7,6 +7,7 @@
 //	span.go       Span: some of the records; its splits
 //	preview.go    Preview: the records of a span that fit a page
 //	origin.go     Origins: the rows that the records of a span are made of
+//	find.go       FindRun: the record of a run
 //	ranges.go     an object, read where its format needs it
 //	copy.go       an object, copied and held against the manifest
 //	file.go       a file, for those who pass it on

@@ -18,6 +18,8 @@ func goldens() map[string]*clickhousetest.Golden {
 	list.Add("a later page", listQuery(&Query{Workspace: "acme", Limit: 50}, after))
 	list.Add("a later page, with all filters", listQuery(&Query{Workspace: "acme", Source: "recipe", AppID: "app",
 		Purpose: export.FineTuning, Status: []string{"accepted", "running"}, Limit: 50}, after))
+	list.Add("those that may have runs of an app", listQuery(&Query{Workspace: "acme", AppID: "app", OfAll: true,
+		Limit: 20}, nil))
 	return map[string]*clickhousetest.Golden{"get": get, "list": list}
 }
 

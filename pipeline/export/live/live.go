@@ -58,6 +58,7 @@ type Query struct {
 	Workspace string
 	Source    string
 	AppID     string
+	OfAll     bool // with AppID: also exports of the whole workspace
 	Purpose   string
 	Part      string // the beginning or the end of the id
 	Status    []string

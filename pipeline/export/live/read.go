@@ -142,7 +142,7 @@ func parseCursor(cursor string) (*position, error) {
 // matches reports whether the query selects an export.
 func (q *Query) matches(x *export.State) bool {
 	equal := func(want, have string) bool { return want == "" || want == have }
-	ofApp := q.AppID == "" || slices.Contains(strings.Split(x.AppID, ","), q.AppID)
+	ofApp := q.AppID == "" || q.OfAll && x.AppID == "" || slices.Contains(strings.Split(x.AppID, ","), q.AppID)
 	return equal(q.Source, x.Source) && ofApp && equal(q.Purpose, x.Purpose) &&
 		(strings.HasPrefix(x.ExportID, q.Part) || strings.HasSuffix(x.ExportID, q.Part)) &&
 		(len(q.Status) == 0 || slices.Contains(q.Status, string(x.Status)))

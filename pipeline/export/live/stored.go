@@ -112,7 +112,11 @@ func listQuery(q *Query, after *position) clickhouse.Query {
 		}
 	}
 	if q.AppID != "" {
-		conditions = append(conditions, "has(splitByChar(',', app_id), "+b.ID("app_id", q.AppID)+")")
+		ofApp := "has(splitByChar(',', app_id), " + b.ID("app_id", q.AppID) + ")"
+		if q.OfAll {
+			ofApp = "(app_id = '' OR " + ofApp + ")"
+		}
+		conditions = append(conditions, ofApp)
 	}
 	if q.Part != "" {
 		part := b.ID("part", q.Part)

@@ -87,13 +87,21 @@ func withoutScripts(t *testing.T, p *pagesUnderTest) {
 	if got := runsOf(t, api, id); got != strings.Join(want, ",") {
 		t.Errorf("exported are %s, want %v", got, want)
 	}
+	b.open("/history/run?id=v2-017")
+	b.leave(func() { b.click("find-exports") })
+	b.reads("exports-in", "Without a script")
+	b.leave(func() { b.click("[data-testid=exports-in] a") })
+	b.reads("preview", "v2-017")
+	b.open("/history/run?id=v2-012&exports=newest") // the eighth newest
+	b.reads("run-exports", "It is in none. Looked in all exports of this app that succeeded, 1 since")
 	b.open("/history/export?source=recipe&app=sums&range=all")
 	b.fill("plain-limit", "many")
 	b.leave(func() { b.click("plain-proceed") })
 	b.reads("message", "This cannot be exported")
 	b.expect("422")
 	b.scripts(true)
-	b.looks(scene{"plain-export", "/history/export?source=recipe&app=sums&version=v2&range=all", nil})
+	b.looks(scene{"plain-export", "/history/export?source=recipe&app=sums&version=v2&range=all", nil},
+		scene{"run-exports", "/history/run?id=v2-017&exports=newest", nil})
 }
 
 func switchesWorkspaces(t *testing.T, p *pagesUnderTest) {
