@@ -11,7 +11,8 @@ import (
 	"github.com/millrace/millrace/pipeline/history"
 )
 
-// The pages and commands that show runs have on a cluster what they have on one server.
+// The pages and commands that show runs and exports, the views, and the dashboards for Grafana have on a cluster what
+// they have on one server.
 func TestAClusterIsShownAsOneServerIs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: the tests of package history run the same code")
@@ -22,12 +23,15 @@ func TestAClusterIsShownAsOneServerIs(t *testing.T) {
 	many.dsn = c.direct[0]
 	insertEverything(one, 0, 90)
 	insertEverything(many, 0, 90)
+	insertEnded(one)
+	insertEnded(many)
 	for i, dsn := range c.direct {
 		client, err := dsn.Dial(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, table := range []string{"runs_shard", "nodes_shard", "feedback_shard"} {
+		for _, table := range []string{"runs_shard", "nodes_shard", "feedback_shard", "export_events_shard",
+			"export_notices_shard", "audit_shard"} {
 			if err := c.copyRows(t.Context(), client, i^1, table); err != nil {
 				t.Fatal(err)
 			}
@@ -40,6 +44,10 @@ func TestAClusterIsShownAsOneServerIs(t *testing.T) {
 		return func(_ *flow, s *history.Store) (any, error) { return s.Runs(ctx, q) }
 	}
 	compared := history.CompareQuery{Workspace: "acme", Source: "recipe", AppID: "app", Limit: 10, NodeRuns: true}
+	readers := storedExports(ctx)
+	for name, sql := range analysts(t) {
+		readers[name] = func(f *flow) (any, error) { return f.asked(sql) }
+	}
 	for name, read := range map[string]func(*flow, *history.Store) (any, error){
 		"runs":     runs(history.Query{}),
 		"rated":    runs(history.Query{Filters: export.Filters{Rating: "thumbsUp"}}),
@@ -77,6 +85,9 @@ func TestAClusterIsShownAsOneServerIs(t *testing.T) {
 				Filters: export.Filters{AppVersions: []string{"v1", "v9"}}}, 1)
 		},
 	} {
+		readers[name] = func(f *flow) (any, error) { return f.inHistory(read) }
+	}
+	for name, read := range readers {
 		var texts []string
 		for _, f := range []*flow{one, many} {
 			text, err := f.shown(read)
@@ -93,14 +104,19 @@ func TestAClusterIsShownAsOneServerIs(t *testing.T) {
 
 var ingestedAt = regexp.MustCompile(`"ingested_at":"[^"]*"`)
 
-// shown returns what a reader of the history has, as JSON without the times when rows were stored.
-func (f *flow) shown(read func(*flow, *history.Store) (any, error)) (string, error) {
+// inHistory reads the history.
+func (f *flow) inHistory(read func(*flow, *history.Store) (any, error)) (any, error) {
 	conn, err := f.dsn.Open()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer conn.Close()
-	found, err := read(f, history.New(conn, f.dsn.Timer()))
+	return read(f, history.New(conn, f.dsn.Timer()))
+}
+
+// shown returns what is read, as JSON without the times when rows were stored.
+func (f *flow) shown(read func(*flow) (any, error)) (string, error) {
+	found, err := read(f)
 	if err != nil {
 		return "", err
 	}

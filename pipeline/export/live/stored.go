@@ -140,7 +140,7 @@ func listQuery(q *Query, after *position) clickhouse.Query {
     )` + status + ` ORDER BY requested_at DESC, export_id DESC LIMIT ` + b.Count("limit", int64(q.Limit)+1) + `
 )
 SELECT * FROM (
-    SELECT ` + columns() + ` FROM export_events WHERE ` + inWorkspace + ` AND export_id IN (page)
+    SELECT ` + columns() + ` FROM export_events WHERE ` + inWorkspace + ` AND export_id GLOBAL IN (page)
     ORDER BY ` + newestFirst + ` LIMIT 1 BY export_id
 ) ORDER BY requested_at DESC, export_id DESC`)
 }
