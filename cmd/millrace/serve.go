@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/event"
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
@@ -166,7 +167,8 @@ func newServer(ctx context.Context, a *app.App, o *ops) (_ *server, err error) {
 	}, api.Deps{
 		Auth: authenticator, Exports: s.exports, History: runs, DSN: dsn, Bucket: b, Audit: stored,
 		Pages: pages.New(pages.Config{DefaultWorkspace: a.Config.DefaultWorkspace, PublicURL: a.Config.HTTPURL, Trail: trail,
-			Audit: stored, Log: a.Log, Sample: fill},
+			Audit: stored, Log: a.Log, Sample: fill,
+			Try: func(ctx context.Context, r *export.Request) (*dryrun.DryRun, error) { return api.Try(ctx, dsn, r) }},
 			authenticator, runs, s.exports),
 	})
 	kafkaConfig.Name = "serve"

@@ -35,18 +35,20 @@
 //	                 run-link, run-status, run-check, select-page; selection-bar,
 //	                 selection-count, selection-clear, selection-export; page-next,
 //	                 page-previous, page-newest
-//	export dialog    export-dialog, export-name, export-purpose, export-nodes (fieldset),
-//	                 export-node (with value), export-limit, export-target, export-format,
-//	                 export-scope, export-count (data-state: waiting, done, refused;
+//	/history/export  export-form, export-name, export-purpose and export-target (each with value), export-find,
+//	                 export-nodes, export-node (with value); export-take-<newest|sample|picked>,
+//	                 export-limit, export-limit-of, export-sample-<size|seed|by>, export-app, export-from,
+//	                 export-to, export-by, export-filter-<field>; export-format, export-compression,
+//	                 export-validation, export-test, export-seed, export-option (with data-option) and in it
+//	                 export-option-value; export-as (with value), export-warning (with data-code), export-change
+//	                 (with value), export-refused; export-count (data-state: waiting, done, refused;
 //	                 data-records), export-error (on top), export-error-<field>, export-proceed,
-//	                 export-cancel
+//	                 export-cancel; without scripts export-update, export-try
 //	/compare         compare-base, compare-version, compare-apply; shared-inputs, compare-since;
 //	                 version-row (with data-version), in it better, worse, same, unjudged; spread
 //	                 (with data-of), compared-nodes, node-row (with data-node);
 //	                 show-<worse|better|same|unjudged>, pairs-shown, pair (with data-outcome), side
 //	                 (with data-run), no-pairs, export-these, export-all
-//	/history/export  plain-export, plain-name, plain-purpose, plain-limit, plain-nodes,
-//	                 plain-proceed; menu-plain-export leads there without scripts
 //	/history/run     find-exports, run-exports, exports-in, exports-maybe, find-older; file-link,
 //	                 raw; run-question, run-answer, run-error, run-feedback, node-run (with data-node), json
 //	/exports         status-<all|running|succeeded|failed|cancelled>; export-row (with data-id,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/audit"
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
@@ -89,9 +90,7 @@ func (a *API) registerExports() {
 		if err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, dryRunTimeout)
-		defer cancel()
-		d, err := dryrun.Run(ctx, a.dsn, request, dryRunRows)
+		d, err := Try(ctx, a.dsn, request)
 		var why *export.Error
 		if errors.As(err, &why) {
 			return nil, problem(http.StatusUnprocessableEntity, why.Message, Mistake{Detail: why.Message, Pointer: why.Pointer,
@@ -102,6 +101,13 @@ func (a *API) registerExports() {
 	a.describeRequest(try.Path)
 	a.registerExportReads()
 	a.registerExportEnds()
+}
+
+// Try finds out what a request would come to, of the API or of a form.
+func Try(ctx context.Context, dsn *clickhouse.DSN, request *export.Request) (*dryrun.DryRun, error) {
+	ctx, cancel := context.WithTimeout(ctx, dryRunTimeout)
+	defer cancel()
+	return dryrun.Run(ctx, dsn, request, dryRunRows)
 }
 
 func (a *API) registerExportReads() {

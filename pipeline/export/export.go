@@ -15,6 +15,7 @@
 //	state.go       State: how far an export is, or how it ended
 //	notice.go      Retrying, and progress that tells of cancels and retries alone
 //	events.go      Progress, Completion: State as the data of events
+//	command.go     CommandLine: a request as a command
 //	keys.go        names of an export's objects in the bucket
 //
 // The stages are plan, extract, seal and track; package flow tests them together. They share

@@ -1,9 +1,8 @@
-// The History page: checkboxes, summaries of the filters, and the form for an export.
+// The History page: checkboxes, and summaries of the filters.
 import './charts.js';
 import './cursor.js';
 import { plural } from './api.js';
 import { Selection } from './selection.js';
-import { ExportForm } from './exportform.js';
 
 for (const summary of document.querySelectorAll('[data-summary]')) { // a summary names the chosen values
   const box = document.getElementById(summary.dataset.summary);
@@ -59,7 +58,4 @@ function start(config) {
   selection.addEventListener('change', show);
   addEventListener('pageshow', (event) => event.persisted && selection.reload());
   show();
-
-  const form = new ExportForm(config, selection);
-  for (const button of document.querySelectorAll('[data-open-export]')) button.addEventListener('click', () => form.open());
 }

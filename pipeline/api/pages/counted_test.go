@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -204,29 +203,19 @@ func listed(t *testing.T, store *history.Store, f filters) (ids []string) {
 	}
 }
 
-// requestOf returns the request that the form files, as its script makes it.
+// requestOf returns the request that the form files.
 func requestOf(t *testing.T, f filters) *export.Request {
 	t.Helper()
-	form := newExportForm("acme", "A", f, noon)
-	request := map[string]any{"export_id": "e", "workspace_id": "acme", "purpose": "export_dataset", "source": "copilot",
-		"app_id": "helpdesk", "filters": form.Filters, "selection": map[string]any{"limit": 100_000}}
-	if form.From != nil || form.To != nil {
-		window := map[string]any{"from": time.Unix(0, 0).UTC(), "to": noon.AddDate(1, 0, 0)}
-		if form.From != nil {
-			window["from"] = form.From
-		}
-		if form.To != nil {
-			window["to"] = form.To
-		}
-		request["selection"] = map[string]any{"window": window}
+	page := formOf(f.values(), noon)
+	page.In, page.App = f, &history.App{Source: f.Source, AppID: f.App}
+	page.fill()
+	if f.From.IsZero() && f.To.IsZero() {
+		page.From, page.To = time.Time{}, time.Time{} // setRange chose a range, which the list does not have
+		page.Fields.Set("limit", "100000")
 	}
-	document, err := json.Marshal(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := export.ParseRequest(document)
-	if err != nil {
-		t.Fatal(err)
+	r, mistakes := page.Check(export.ID{WorkspaceID: "acme", ExportID: "e"}, page.Document())
+	if mistakes != nil {
+		t.Fatal(mistakes)
 	}
 	return r
 }

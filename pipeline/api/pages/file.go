@@ -5,9 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -18,10 +16,13 @@ import (
 	"github.com/millrace/millrace/pipeline/strictjson"
 )
 
-// file files a request that a form without a script has sent, and leads to the export. Fields are
-// those of the request, without its ids.
+// file files a request that a form has sent, and leads to the export. Fields are those of the request, without
+// its workspace. It may have an export_id, which is new otherwise.
 func (p *Pages) file(w http.ResponseWriter, r *http.Request, c *auth.Caller, fields map[string]any) error {
-	id := export.ID{WorkspaceID: c.Workspace, ExportID: uuid.Must(uuid.NewV7()).String()}
+	id := export.ID{WorkspaceID: c.Workspace}
+	if id.ExportID, _ = fields["export_id"].(string); id.ExportID == "" {
+		id.ExportID = uuid.Must(uuid.NewV7()).String()
+	}
 	fields["workspace_id"], fields["export_id"] = id.WorkspaceID, id.ExportID
 	if c.Subject != "" {
 		fields["requested_by"] = c.Subject
@@ -44,7 +45,10 @@ func (p *Pages) file(w http.ResponseWriter, r *http.Request, c *auth.Caller, fie
 	if err != nil {
 		return err
 	}
-	q := url.Values{"filed": {id.ExportID}}
+	q := url.Values{}
+	if request.Purpose == export.RecipeEvaluation { // the browser downloads it when it is done
+		q.Set("filed", id.ExportID)
+	}
 	http.Redirect(w, r, address("/exports", q)+"#"+id.ExportID, http.StatusSeeOther)
 	return nil
 }
@@ -79,88 +83,4 @@ func toFilingProblem(err error) error {
 func badForm() error {
 	return &problem{Status: http.StatusBadRequest, Title: "This form is not complete",
 		Text: "Go back, reload the page, and send the form again.", Link: "/copilots", Label: "Go to the copilots"}
-}
-
-// plainExportPage is the export form as a page of its own, for browsers without scripts.
-type plainExportPage struct {
-	Form    exportForm
-	Name    string // of the app
-	Parent  string
-	Section string
-	Back    string // the address of the runs
-	Action  string // where the form is sent
-}
-
-// plainForm reads the address of a plain form, which is that of the runs.
-func (p *Pages) plainForm(r *http.Request, c *auth.Caller) (page plainExportPage, err error) {
-	f, app, err := p.listed(r, c)
-	if err != nil {
-		return page, err
-	}
-	if len(f.Mistakes) > 0 {
-		return page, badForm()
-	}
-	f.setRange(r.URL.Query(), p.now().UTC(), app.LastRunAt)
-	f.Sort = ""
-	page = plainExportPage{Name: appName(app), Section: sectionOf(f.Source), Form: newExportForm(c.Workspace, appName(app),
-		f, p.now()), Back: address("/history", f.values()), Action: address("/history/export", f.values())}
-	_, page.Parent = historyTitle(f.Source)
-	return page, nil
-}
-
-func (p *Pages) showPlainExport(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
-	page, err := p.plainForm(r, c)
-	if err != nil {
-		return err
-	}
-	return p.render(w, r, view{template: "export.html", title: "Export " + page.Name, section: page.Section, data: page})
-}
-
-// plainExport files the request of a plain form.
-func (p *Pages) plainExport(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
-	page, err := p.plainForm(r, c)
-	if err != nil {
-		return err
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		return badForm()
-	}
-	return p.file(w, r, c, page.request(r.PostForm))
-}
-
-// request returns the request of a form, without its ids.
-func (page *plainExportPage) request(form url.Values) map[string]any {
-	selection := map[string]any{}
-	if f := page.Form; f.From != nil || f.To != nil {
-		from, to := time.Unix(0, 0).UTC(), f.Now
-		if f.From != nil {
-			from = *f.From
-		}
-		if f.To != nil {
-			to = *f.To
-		}
-		selection["window"] = map[string]any{"by": "started_at", "from": stamp(from), "to": stamp(to)}
-	}
-	if limit := strings.TrimSpace(form.Get("limit")); limit != "" {
-		if n, err := strconv.ParseInt(limit, 10, 64); err == nil {
-			selection["limit"] = n
-		} else {
-			selection["limit"] = limit // the request says what is wrong with it
-		}
-	}
-	fields := map[string]any{
-		"purpose": form.Get("purpose"), "source": page.Form.Source, "app_id": page.Form.App, "selection": selection,
-		"filters": page.Form.Filters, "name": page.Form.Name,
-	}
-	if name := strings.TrimSpace(form.Get("name")); name != "" {
-		fields["name"] = name
-	}
-	if nodes := strings.FieldsFunc(form.Get("nodes"), func(r rune) bool { return r == ',' || r == ' ' }); len(nodes) > 0 {
-		fields["nodes"] = nodes
-	}
-	if target := form.Get("target"); target != "" {
-		fields["target"] = target
-	}
-	return fields
 }

@@ -50,7 +50,7 @@ const fragment = "exportrow.html"
 
 func parseTemplates(a *assets) map[string]*template.Template {
 	base := template.Must(template.New("").Funcs(functions(a)).ParseFS(web.Templates(),
-		append([]string{"frame.html", "parts.html", "json.html", "records.html", "exportform.html"}, fragments...)...))
+		append([]string{"frame.html", "parts.html", "json.html", "records.html"}, fragments...)...))
 	names, err := fs.Glob(web.Templates(), "*.html")
 	if err != nil {
 		panic(err) // the pattern is valid
@@ -155,6 +155,7 @@ func functions(a *assets) template.FuncMap {
 		"short":    jsonview.Short,
 		"long":     long,
 		"label":    purposeLabel,
+		"plain":    plain,
 		"score":    score,
 		"known":    known,
 		"tree":     jsonview.Tree,

@@ -28,11 +28,18 @@ type historyPage struct {
 	Range    timeRange
 	Charts   *charts
 	Pager    pager
-	Form     exportForm
+	Form     formData
 }
 
-// PlainExport is the address of the export form for browsers without scripts.
-func (h historyPage) PlainExport() string { return address("/history/export", h.Filters.values()) }
+// formData is what the script of the page needs to know of the form.
+type formData struct {
+	Workspace string `json:"workspace"`
+	Source    string `json:"source"`
+	App       string `json:"app"`
+}
+
+// Export is the address of the export form.
+func (h historyPage) Export() string { return address(formAddress, h.Filters.values()) }
 
 // Compare is the address of the comparison of the app's versions.
 func (h historyPage) Compare() string { return compareOf(h.Filters.Source, h.Filters.App) }
@@ -104,10 +111,7 @@ func (p *Pages) renderHistory(w http.ResponseWriter, r *http.Request, c *auth.Ca
 			page.Versions = append(page.Versions, v)
 		}
 	}
-	page.Form = newExportForm(c.Workspace, page.Name, f, p.now())
-	if page.Range.Key != custom && !f.From.IsZero() {
-		page.Form.Applied = append([]string{sentence(page.Range.About)}, page.Form.Applied...)
-	}
+	page.Form = formData{c.Workspace, f.Source, f.App}
 	status := http.StatusOK
 	if found == nil {
 		status = http.StatusBadRequest

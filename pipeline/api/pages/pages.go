@@ -6,14 +6,15 @@
 //	frame.go      rendering inside the frame; who may see what
 //	errors.go     error pages
 //	signin.go     sign-in, sign-out, the switcher of workspaces; workspaces.go what it lists, sample data
-//	assets.go     styles and scripts; compress.go what is sent compressed
+//	assets.go     styles and scripts, and what is sent compressed
 //	apps.go       Copilots and Recipes
 //	history.go    History; filters.go the filters in its address, range.go its range of time, charts.go
-//	              its charts, table.go its table and the run beside it, form.go the data of its export
-//	              form
+//	              its charts, table.go its table and the run beside it
 //	run.go        one run; timeline.go its node runs
 //	compare.go    Compare versions; comparerows.go its numbers, difference.go its pairs of answers
-//	file.go       the export form without a script; files the requests of such forms
+//	form.go       the export form, whose fields exportform/ makes a request of; formpreview.go what the
+//	              request would come to
+//	file.go       files the requests of forms
 //	exports.go    Dataset Exports
 //	exportpage.go an export: its phases and its funnel; records.go its records, trail.go its trail,
 //	              exporttabs.go the other tabs
@@ -31,6 +32,8 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/audit"
+	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 )
@@ -43,6 +46,8 @@ type Config struct {
 	Trail     Trail
 	Audit     audit.Stored
 	Log       *slog.Logger
+	// Try finds out what a request would come to.
+	Try func(context.Context, *export.Request) (*dryrun.DryRun, error)
 	// Sample fills a workspace with generated runs, and returns when they can be read. Nil: the pages do
 	// not offer it.
 	Sample func(ctx context.Context, workspace string) error
@@ -90,8 +95,9 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
 	handle("GET /history", p.page(auth.RunsRead, p.showHistory))
 	handle("GET /history/charts", p.page(auth.RunsRead, p.showCharts))
-	handle("GET /history/export", p.page(auth.ExportsWrite, p.showPlainExport))
-	handle("POST /history/export", p.page(auth.ExportsWrite, p.plainExport))
+	handle("GET "+formAddress, p.page(auth.ExportsWrite, p.showForm))
+	handle("POST "+formAddress, p.page(auth.ExportsWrite, p.sendForm))
+	handle("POST "+previewAddress, p.page(auth.ExportsWrite, p.previewForm))
 	handle("GET /history/panel", p.page(auth.RunsRead, p.showPanel))
 	handle("POST /history/columns", p.chooseColumns)
 	handle("GET /history/run", p.page(auth.RunsRead, p.showRun))

@@ -88,8 +88,7 @@ func TestWhatPeopleWroteIsEscaped(t *testing.T) {
 	for _, address := range everyPage {
 		hasNot(t, s.page(address), "<script>alert", "</script><script>", "<img", "<b>desk", "<i>gate", "First <script>")
 	}
-	has(t, s.page("/history?source=copilot&app=helpdesk&q=%3C/script%3E"), `value="&lt;/script&gt;"`,
-		"\\u003c/script\\u003e")
+	has(t, s.page("/history?source=copilot&app=helpdesk&q=%3C/script%3E"), `value="&lt;/script&gt;"`)
 }
 
 func TestHistoryShowsARunsColumns(t *testing.T) {

@@ -1,69 +1,16 @@
 package pages
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
 	"github.com/millrace/millrace/pipeline/export"
-	"github.com/millrace/millrace/pipeline/export/format/targets"
 	"github.com/millrace/millrace/pipeline/history"
 )
-
-func TestTheFormOffersWhatRequestsTake(t *testing.T) {
-	t.Parallel()
-	labels := []string{"Export Dataset", "Recipe Evaluation", "Node Evaluation", "Node Optimization", "Fine-tuning"}
-	for i, p := range formPurposes() {
-		if p.Label != labels[i] || p.About == "" || len(p.Targets) != len(targets.Targets(p.Value)) {
-			t.Errorf("purpose %+v", p)
-		}
-		for _, nodes := range []bool{false, true} {
-			request := map[string]any{"export_id": "e", "workspace_id": "w", "purpose": p.Value, "source": "copilot",
-				"app_id": "a", "selection": map[string]any{"limit": 1}}
-			if nodes {
-				request["nodes"] = []string{"n"}
-			}
-			document, err := json.Marshal(request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = export.ParseRequest(document)
-			if possible := p.Nodes == "optional" || nodes == (p.Nodes == "required"); possible != (err == nil) {
-				t.Errorf("%s with nodes %v: the form says %q, requests say %v", p.Value, nodes, p.Nodes, err)
-			}
-		}
-	}
-}
-
-func TestTheFormHasThePagesFilters(t *testing.T) {
-	t.Parallel()
-	q, err := url.ParseQuery("source=copilot&app=a&status=failed&version=v1&feedback=thumbsUp&" +
-		"from=2026-11-01&session=s&q=gate&" + moreQuery)
-	if err != nil {
-		t.Fatal(err)
-	}
-	form := newExportForm("acme", "A", parseFilters(q), noon)
-	document, err := json.Marshal(form.Filters)
-	want := moreWanted
-	want.AppVersions, want.Statuses, want.Rating = []string{"v1"}, []string{"failed"}, "thumbsUp"
-	want.SessionID, want.Text = new("s"), "gate"
-	if err != nil || !reflect.DeepEqual(form.Filters, want) {
-		t.Errorf("filters %s, %v", document, err)
-	}
-	if form.From == nil || form.To != nil || len(form.Applied) != 21 {
-		t.Errorf("form %+v", form)
-	}
-	request := fmt.Sprintf(
-		`{"export_id":"e","workspace_id":"w","purpose":"export_dataset","source":"copilot","app_id":"a","selection":{"limit":1},"filters":%s}`, document)
-	if _, err := export.ParseRequest([]byte(request)); err != nil {
-		t.Errorf("requests do not take the filters: %v", err)
-	}
-}
 
 // moreQuery has every filter behind "More filters", and moreWanted is what it asks for.
 const moreQuery = "model=m1&model=m2&trigger=chat&error_type=timeout&tag=kind&min_score=0.25&score=fair=0.5..1&" +

@@ -3,13 +3,11 @@ package pages
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -145,29 +143,5 @@ func TestPagesAndAssetsAreCompressed(t *testing.T) {
 				t.Errorf("%s for %q: %v", path, c.accept, a.Header)
 			}
 		}
-	}
-}
-
-func TestAPlainFormMakesTheRequestOfTheScript(t *testing.T) {
-	t.Parallel()
-	q := url.Values{"source": {"recipe"}, "app": {"a"}, "version": {"v1"}, "from": {"2026-11-01"}}
-	page := plainExportPage{Form: newExportForm("acme", "A", parseFilters(q), noon)}
-	got := page.request(url.Values{"purpose": {"node_evaluation"}, "nodes": {"solve, extract"}, "limit": {"20"}})
-	want := `map[by:started_at from:2026-11-01T00:00:00Z to:2026-11-25T12:00:00Z]`
-	selection := got["selection"].(map[string]any)
-	if fmt.Sprint(selection["window"]) != want || selection["limit"] != int64(20) ||
-		got["name"] != "A, 2026-11-25 12:00" || fmt.Sprint(got["nodes"]) != "[solve extract]" || got["target"] != nil {
-		t.Errorf("%v", got)
-	}
-	got["workspace_id"], got["export_id"] = "acme", "e"
-	document, err := json.Marshal(got)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := export.ParseRequest(document); err != nil {
-		t.Error(err)
-	}
-	if got := page.request(url.Values{"limit": {"many"}}); got["selection"].(map[string]any)["limit"] != "many" {
-		t.Errorf("%v", got)
 	}
 }

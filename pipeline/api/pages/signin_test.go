@@ -153,7 +153,7 @@ func TestWhatTheScopesDoNotAllowIsNotOffered(t *testing.T) {
 	s.caller.Scopes = []string{auth.RunsRead, auth.ExportsRead}
 	text := s.page("/history?source=copilot&app=helpdesk")
 	has(t, text, "Dataset exports")
-	hasNot(t, text, "Export dataset", "run-check", "export-dialog", "select-page")
+	hasNot(t, text, "Export dataset", "run-check", "selection-export", "select-page")
 	text = s.page("/exports")
 	has(t, text, "row-view", "row-download")
 	hasNot(t, text, "row-delete")

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"github.com/millrace/millrace/pipeline/api/auth/authtest"
 	"github.com/millrace/millrace/pipeline/audit"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
@@ -168,6 +170,7 @@ type site struct {
 	now    func() time.Time
 	caller *auth.Caller
 	trail  trailOf
+	try    func(context.Context, *export.Request) (*dryrun.DryRun, error)
 }
 
 // trailOf keeps what visitors did: action, outcome, subject and address.
@@ -241,7 +244,7 @@ func (s *site) do(r *http.Request) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	p := New(Config{DefaultWorkspace: "acme", PublicURL: s.public, Trail: &s.trail}, authenticator, nil, nil)
+	p := New(Config{DefaultWorkspace: "acme", PublicURL: s.public, Trail: &s.trail, Try: s.try}, authenticator, nil, nil)
 	p.now = s.now
 	others, mux := http.NewServeMux(), http.NewServeMux()
 	p.Register(others.HandleFunc)

@@ -5,6 +5,7 @@ package dryrun
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 
@@ -32,6 +33,8 @@ type DryRun struct {
 	// Lines are the first records as the export would write them: CSV with its header, JSON and
 	// Parquet as JSON.
 	Lines []string `json:"lines"`
+	// Shown are the records of Lines as JSON, for pages.
+	Shown []json.RawMessage `json:"-"`
 }
 
 // maxLines is how many records a dry run shows.
@@ -201,10 +204,11 @@ func (s *sampler) Record(r *format.Record) error {
 			s.tally.Labels[r.Label]++
 		}
 	}
-	switch {
-	case s.Records > maxLines:
+	if s.Records > maxLines {
 		return nil
-	case s.encoder != nil:
+	}
+	s.Shown = append(s.Shown, bytes.Clone(r.JSON))
+	if s.encoder != nil {
 		return s.encoder.Append(r.JSON)
 	}
 	s.Lines = append(s.Lines, string(r.JSON))

@@ -28,9 +28,9 @@ func (t *Target) Encoder(purpose, format, compression string, values map[string]
 		Metadata: map[string]string{"purpose": purpose, "target": t.Name}}
 	maps.Copy(s.Metadata, metadata)
 	o := &Options{Values: values}
-	s.ByteOrderMark = o.onlyFor("bom", format, fragment.JSONL, fragment.CSV)
-	s.Excel = o.onlyFor("excel", format, fragment.CSV)
-	o.onlyFor("csv_raw", format, fragment.CSV)
+	s.ByteOrderMark = o.file("bom", format)
+	s.Excel = o.file("excel", format)
+	o.file("csv_raw", format)
 	if o.err != nil {
 		return nil, o.err
 	}

@@ -8,13 +8,17 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/export/format/record"
+	"github.com/millrace/millrace/sinks/fragment"
 )
 
 // FileOptions are the options of files. All targets have them.
 var FileOptions = []Option{
-	{"bom", "`true`: a byte order mark begins JSONL and CSV files, as Azure OpenAI wants it"},
-	{"csv_raw", "changes nothing: cells of CSV are exact unless `excel` is on"},
-	{"excel", "`true`: an apostrophe guards cells of CSV that a spreadsheet takes for a formula"},
+	{Name: "bom", Kind: Flag, Default: false, Formats: []string{fragment.JSONL, fragment.CSV},
+		Text: "`true`: a byte order mark begins JSONL and CSV files, as Azure OpenAI wants it"},
+	{Name: "csv_raw", Kind: Flag, Default: false, Formats: []string{fragment.CSV},
+		Text: "changes nothing: cells of CSV are exact unless `excel` is on"},
+	{Name: "excel", Kind: Flag, Default: false, Formats: []string{fragment.CSV},
+		Text: "`true`: an apostrophe guards cells of CSV that a spreadsheet takes for a formula"},
 }
 
 // Options reads the options of a request. Values are as encoding/json reads them.
@@ -99,7 +103,7 @@ func (o *Options) Names(name, what string, possible []string) (keep []string) {
 }
 
 // ColumnsOption is an option of targets whose records have columns, see [Kept].
-var ColumnsOption = Option{Name: "columns", Text: "a list of the columns to keep"}
+var ColumnsOption = Option{Name: "columns", Kind: Names, Text: "a list of the columns to keep"}
 
 // Kept returns the fields that option columns names, or all if it is not given. They stay in their usual order:
 // two exports of the same columns have the same files, in whatever order the requests name the columns.
@@ -130,9 +134,10 @@ func (o *Options) known(purpose, target string, options []Option) {
 	}
 }
 
-// onlyFor returns an option that is true or false. It may be true for the given formats only.
-func (o *Options) onlyFor(name, format string, formats ...string) bool {
+// file returns one of FileOptions. It may be true for its formats only.
+func (o *Options) file(name, format string) bool {
 	on := o.Boolean(name, false)
+	formats := FileOptions[slices.IndexFunc(FileOptions, func(o Option) bool { return o.Name == name })].Formats
 	if on && !slices.Contains(formats, format) {
 		o.Fail("option %q is for format %s; leave it out for %s", name, strings.Join(formats, " and "), format)
 	}

@@ -52,7 +52,28 @@ type Target struct {
 }
 
 // Option is an option of a request.
-type Option struct{ Name, Text string }
+type Option struct {
+	Name, Text string
+	Kind       OptionKind
+	// Default is the value of an option that is not given, as a request has it. nil: Text says what happens.
+	Default any
+	// Values are the possible values of a Choice, and those of Names. nil: any, or the columns of the target.
+	Values []string
+	// Formats are the file formats that can have the option; nil is all of the target.
+	Formats []string
+}
+
+// OptionKind is the type of an option's values.
+type OptionKind string
+
+// The types of options: a text is the zero value.
+const (
+	Text   OptionKind = ""
+	Flag   OptionKind = "flag"   // true or false
+	Whole  OptionKind = "whole"  // a whole number
+	Choice OptionKind = "choice" // one of Values
+	Names  OptionKind = "names"  // a list of texts
+)
 
 // Drop is a reason to drop a row, and its explanation.
 type Drop struct{ Reason, Text string }

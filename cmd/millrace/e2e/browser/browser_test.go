@@ -206,6 +206,20 @@ func (b *tab) choose(id, value string) {
 		e.dispatchEvent(new Event('input', {bubbles: true})); e.dispatchEvent(new Event('change', {bubbles: true})); return true })()`, id, value, value)
 }
 
+// purpose chooses a purpose in the export form, and waits until the form has its fields.
+func (b *tab) purpose(value string) {
+	b.Helper()
+	b.click(fmt.Sprintf(`[data-testid=export-purpose][value=%s]`, value))
+	b.counted()
+	b.wait(`document.querySelector('[data-testid=export-purpose][value=%s]').checked`, value)
+}
+
+// counted waits until the export form shows what its request would come to, or why that is not known.
+func (b *tab) counted() {
+	b.Helper()
+	b.wait(`document.querySelector('[data-testid=export-count]').dataset.state !== 'waiting'`)
+}
+
 // wait waits until an expression is true, whatever pages come and go meanwhile.
 func (b *tab) wait(format string, args ...any) {
 	b.Helper()

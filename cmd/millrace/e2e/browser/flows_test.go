@@ -126,9 +126,9 @@ func fromNothingToAnEvaluation(t *testing.T, p *pagesUnderTest) {
 	b.leave(func() { b.click("menu-webhook-history") })
 	b.wait(`document.querySelectorAll('[data-testid=run-row]').length === 30`)
 	b.click("action-menu")
-	b.click("menu-export-dataset")
+	b.leave(func() { b.click("menu-export-dataset") })
 	b.fill("export-name", "November tutor")
-	b.choose("export-purpose", "recipe_evaluation")
+	b.purpose("recipe_evaluation")
 	b.fill("export-limit", "20")
 	b.wait(
 		`(() => { const c = document.querySelector('[data-testid=export-count]'); return c.dataset.state === 'done' && c.dataset.records === '20' })()`)
@@ -170,16 +170,16 @@ func nodesAreEnforced(t *testing.T, p *pagesUnderTest) {
 	b := person(t, p, p.url, "nodes")
 	b.open("/history?source=recipe&app=tutor")
 	b.click("action-menu")
-	b.click("menu-export-dataset")
-	b.choose("export-purpose", "node_evaluation")
+	b.leave(func() { b.click("menu-export-dataset") })
+	b.purpose("node_evaluation")
 	b.wait(`document.querySelectorAll('[data-testid=export-node]').length === 2`)
 	if nodes := evaluate[string](b,
 		`[...document.querySelectorAll('[data-testid=export-node]')].map(n => n.value).sort().join()`); nodes != "extract,solve" {
 		t.Errorf("the form offers the nodes %s", nodes)
 	}
-	b.click("export-proceed")
-	b.wait(
-		`(() => { const e = document.querySelector('[data-testid=export-error-nodes]'); return !e.hidden && e.innerText !== '' })()`)
+	b.leave(func() { b.click("export-proceed") })
+	b.expect("422")
+	b.wait(`document.querySelector('[data-testid=export-error-nodes]')?.innerText`)
 	b.wait(`document.activeElement.dataset.testid === 'export-node'`)
 	if filed := string(e2etest.Endpoint{URL: p.url}.In("nodes").Get(t, "/v1/exports").Want(t, http.StatusOK).
 		Body); !strings.Contains(filed, `"exports":[]`) {
@@ -224,8 +224,8 @@ func checkedRowsAreExported(t *testing.T, p *pagesUnderTest) {
 	b.open("/history?source=recipe&app=tutor")
 	b.wait(`document.querySelectorAll('[data-testid=run-check]:checked').length === 3`)
 	b.screenshot("checked")
-	b.click("selection-export")
-	b.choose("export-purpose", "export_dataset")
+	b.leave(func() { b.click("selection-export") })
+	b.purpose("export_dataset")
 	b.wait(`document.querySelector('[data-testid=export-count]').dataset.records === '5'`)
 	b.leave(func() { b.click("export-proceed") })
 	b.filed("succeeded")
@@ -263,8 +263,8 @@ func signInAndOut(t *testing.T, p *pagesUnderTest, keys *authtest.Keys) {
 	b.signIn(keys.Token("ES256", keys.Claims("vip", auth.Scopes...)))
 	b.open("/history?source=recipe&app=tutor")
 	b.click("action-menu")
-	b.click("menu-export-dataset")
-	b.choose("export-purpose", "export_dataset")
+	b.leave(func() { b.click("menu-export-dataset") })
+	b.purpose("export_dataset")
 	b.wait(`document.querySelector('[data-testid=export-count]').dataset.records === '3'`)
 	b.leave(func() { b.click("export-proceed") })
 	b.filed("succeeded")

@@ -180,14 +180,13 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 	exports := shop(t, p, api)
 	b := person(t, p, p.url, "shop")
 	const history = "/history?source=recipe&app=knowledge-answer"
+	const exportForm = "/history/export?source=recipe&app=knowledge-answer&feedback=thumbsDown"
 	const few = history + "&feedback=thumbsDown" // what takes the time is to look at each element
 	run := "/history/run?id=" + url.QueryEscape(aRun(t, api, "source=recipe&app_id=knowledge-answer"))
 	failed := "/history/run?id=" + url.QueryEscape(aRun(t, api, "source=recipe&app_id=knowledge-answer&status=failed"))
 	form := func(then func(b *tab)) func(b *tab) {
 		return func(b *tab) {
-			b.click("action-menu")
-			b.click("menu-export-dataset")
-			b.choose("export-purpose", "node_optimization")
+			b.purpose("node_optimization")
 			b.wait(`document.querySelector('[data-testid=export-node]')`)
 			then(b)
 		}
@@ -214,14 +213,26 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 			func(b *tab) { b.click("filter-status"); b.wait(`document.querySelector('#f-status-box:popover-open')`) }},
 		scene{"history-nothing-passes", history + "&status=failed&q=nothing+has+this", nil},
 		scene{"history-mistake", history + "&from=2026-11-02T00:00&to=2026-11-01T00:00", func(b *tab) { b.expect("400") }},
-		scene{"form", few, form(func(b *tab) {
+		scene{"form", exportForm, form(func(b *tab) {
 			b.click("export-node")
 			b.wait(`document.querySelector('[data-testid=export-count]').dataset.state === 'done'`)
 		})},
-		scene{"form-mistake", few, form(func(b *tab) {
-			b.click("export-proceed")
-			b.wait(`!document.querySelector('[data-testid=export-error-nodes]').hidden`)
+		scene{"form-mistake", exportForm, form(func(b *tab) {
+			b.leave(func() { b.click("export-proceed") })
+			b.wait(`document.querySelector('[data-testid=export-error-nodes]')`)
+			b.expect("422")
 		})},
+		scene{"form-of-chats", "/history/export?source=copilot&app=airline-helpdesk&range=all", func(b *tab) {
+			b.purpose("fine_tuning")
+			b.wait(`document.querySelector('[data-testid=record][data-kind=chat]')`)
+			b.fill("export-find", "vertex")
+			b.wait(`[...document.querySelectorAll('.target')].filter((t) => !t.hidden).length === 2`)
+			b.click(`[data-testid=export-target][value=gemini]`)
+			b.wait(`document.querySelector('#export-same').innerText.includes('--target=gemini')`)
+			b.click(`[data-testid=export-change][value="feedback=thumbsUp"]`)
+			b.wait(`document.querySelector('[data-testid=export-filter-feedback]').value === 'thumbsUp'`)
+			b.wait(`document.querySelector('#export-same').innerText.includes('--rating=thumbsUp')`)
+		}},
 		scene{"history-selection", few, func(b *tab) {
 			b.click("select-page")
 			b.wait(`!document.querySelector('[data-testid=selection-bar]').hidden`)

@@ -21,7 +21,8 @@ var Canonical = format.Target{
 			"they were given, the newest first, at most 1,000",
 	},
 	Options: []format.Option{format.ColumnsOption,
-		{Name: "with_nodes", Text: "`true`: a column `nodes` at the end has the node runs of the run, in order"}},
+		{Name: "with_nodes", Kind: format.Flag, Default: false,
+			Text: "`true`: a column `nodes` at the end has the node runs of the run, in order"}},
 	Formats: format.AnyFormat, SortedBy: []string{"started_at", "run_id"}, Make: newCanonical,
 }
 

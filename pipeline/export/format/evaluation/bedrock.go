@@ -50,7 +50,7 @@ var BedrockRAG = format.Target{
 		"prompt, reference, answer and at least one passage are there, none of them empty",
 		"one RAG source a job: `knowledgeBaseIdentifier` is the same in all lines, and the `ragSourceIdentifier` of the job",
 	},
-	Options: []format.Option{{Name: "knowledge_base",
+	Options: []format.Option{{Name: "knowledge_base", Default: "third-party-RAG",
 		Text: "the `knowledgeBaseIdentifier`: letters, digits and `._-`; default `third-party-RAG`"}},
 	Drops:   []format.Drop{dropNoQuestion, dropNoAnswer, dropNoReference, dropNoContexts},
 	Keys:    format.Documents("conversationTurns"),

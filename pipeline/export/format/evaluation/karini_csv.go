@@ -60,9 +60,11 @@ var (
 				"`_3`, …",
 		},
 		Options: []format.Option{
-			{Name: "variables", Text: "a list of the prompt variables that get a column; default: those of the selection"},
-			{Name: "agent", Text: "`true`: the first column is `agent_input`; default: whether the selection is one of agent " +
-				"nodes"},
+			{Name: "variables", Kind: format.Names,
+				Text: "a list of the prompt variables that get a column; default: those of the selection"},
+			{Name: "agent", Kind: format.Flag,
+				Text: "`true`: the first column is `agent_input`; default: whether the selection is one of agent " +
+					"nodes"},
 		},
 		Drops:   []format.Drop{dropNoQuestion, dropNoReference},
 		Formats: []string{fragment.CSV}, Make: newKarini,

@@ -28,7 +28,7 @@ var Promptfoo = format.Target{
 			"variables in them",
 		"`assert` holds the answer against what was expected; it is absent where nothing is",
 	},
-	Options: []format.Option{{Name: "assert",
+	Options: []format.Option{{Name: "assert", Kind: format.Choice, Default: promptfooAsserts[0], Values: promptfooAsserts,
 		Text: "the type of the assertion: `factuality` (default; asks the grading model of promptfoo), `similar` (asks an " +
 			"embedding model), `rouge-n`, `icontains`, `equals`"}},
 	Drops:   []format.Drop{dropNoQuestion},

@@ -37,7 +37,7 @@ var BedrockAPO = format.Target{
 		"`templateId` is `template_id` of the canonical target; no evaluation method is named, which leaves it to " +
 			"Bedrock's own judge",
 	},
-	Options: []format.Option{{Name: "references",
+	Options: []format.Option{{Name: "references", Kind: format.Flag, Default: true,
 		Text: "`false`: no sample has a `referenceResponse`, for a node whose output is not the run's answer"}},
 	Drops: []format.Drop{
 		{Reason: "no_template", Text: "the node run has no prompt template"},

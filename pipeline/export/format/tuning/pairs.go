@@ -101,7 +101,7 @@ func pairDrops(more ...format.Drop) []format.Drop {
 }
 
 func pairOptions() []format.Option {
-	options := tuningOptions(format.Option{Name: "pairs_per_input",
+	options := tuningOptions(format.Option{Name: "pairs_per_input", Kind: format.Whole, Default: 1,
 		Text: "how many pairs an input has at most under a system prompt and tools, 1 (default) to 10"})
 	options[slices.IndexFunc(options, func(o format.Option) bool {
 		return o.Name == "dedupe"

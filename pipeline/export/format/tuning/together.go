@@ -22,7 +22,7 @@ var Together = format.Target{
 		"no other keys, and all lines of one format",
 		"a file has 50 GB at most",
 	},
-	Options: tuningOptions(format.Option{Name: "tools",
+	Options: tuningOptions(format.Option{Name: "tools", Kind: format.Flag, Default: false,
 		Text: "`true`: keep tool calls, their answers and `tools`; needs together ≥ 2.10"}),
 	Drops: tuningDrops(dropsTools, format.Drop{Reason: "tool_traffic",
 		Text: "the conversation calls tools, and the option `tools` is not set"},

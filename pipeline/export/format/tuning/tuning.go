@@ -179,10 +179,11 @@ var (
 // tuningOptions returns the options of all targets, and the additional ones of a target.
 func tuningOptions(more ...format.Option) []format.Option {
 	return slices.Concat([]format.Option{
-		{Name: "only_rated", Text: "`true`: only runs with feedback: a score, a thumb or a corrected answer"},
-		{Name: "dedupe", Text: "`false`: keep every run; by default only the best of those with the same conversation before " +
+		{Name: "only_rated", Kind: format.Flag, Default: false,
+			Text: "`true`: only runs with feedback: a score, a thumb or a corrected answer"},
+		{Name: "dedupe", Kind: format.Flag, Default: true, Text: "`false`: keep every run; by default only the best of those with the same conversation before " +
 			"the answer: messages, system prompt and tools"},
-		{Name: "system", Text: "`\"keep\"` (default), `\"drop\"`, or a text that every conversation has for its system " +
+		{Name: "system", Default: "keep", Text: "`\"keep\"` (default), `\"drop\"`, or a text that every conversation has for its system " +
 			"message"},
 	}, more)
 }
