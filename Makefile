@@ -4,12 +4,13 @@ GOLANGCI_LINT := v2.15.0
 VERSITYGW := v1.8.0
 COMPOSE := v2.40.3
 CYCLONEDX := v1.10.0
+BENCHSTAT := v0.0.0-20260908200009-22c9c6c9d4da
 
 export CGO_ENABLED := 0
 
 TEST_TMP = TMPDIR=$(shell .ci/tmp)
 
-.PHONY: demo test test-kafka test-cluster test-compose test-release lint race fuzz bench soak golden build release
+.PHONY: demo test test-kafka test-cluster test-compose test-release lint race fuzz bench bench-growth bench-store bench-compare soak golden build release
 
 demo: build            ## the main job: local stack, sample runs, an export
 	bin/millrace demo
@@ -47,11 +48,26 @@ race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process and a
 fuzz: ## every fuzz target for FUZZTIME, two at a time
 	.ci/fuzz $(or $(FUZZTIME),30s)
 
-bench: build bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHouse's own ways, the server, and the micro-benchmarks
+bench: build cmd/millrace/bench/node/node_modules bin/versitygw-$(VERSITYGW)  ## ingest and exports against ClickHouse's own ways, the server, and the micro-benchmarks
 	bin/millrace bench ingest
 	bin/millrace bench export
 	bin/millrace bench serve
 	go test -run '^$$' -bench . ./...
+
+bench-growth: build  ## exports of 10,000 to 3,000,000 runs: a table and a plot of what they take for a record
+	bin/millrace bench growth --dir cmd/millrace/bench
+
+bench-store: build cmd/millrace/bench/node/node_modules  ## measure exports and the formatting of records, for bench-compare
+	rm -f bin/bench-stored.txt
+	bin/millrace bench export --store bin/bench-stored.txt
+	go test -run '^$$' -bench . -count 6 ./pipeline/export/format/... >>bin/bench-stored.txt
+
+bench-compare: build cmd/millrace/bench/node/node_modules  ## measure them again, and compare with what bench-store measured on this machine
+	test -s bin/bench-stored.txt || { echo 'nothing to compare with: run make bench-store on the commit before' >&2; exit 1; }
+	rm -f bin/bench.txt
+	bin/millrace bench export --store bin/bench.txt
+	go test -run '^$$' -bench . -count 6 ./pipeline/export/format/... >>bin/bench.txt
+	go run golang.org/x/perf/cmd/benchstat@$(BENCHSTAT) bin/bench-stored.txt bin/bench.txt
 
 soak: build            ## the tests that kill, and those of size, with full counts, one after another; about 65 minutes
 	MILLRACE_TEST_SOAK=true go test -p 1 -count=1 -parallel 1 -timeout 4h -v ./sinks/runstore/ $(E2E)/soak/ $(E2E)/purposes/
@@ -93,6 +109,10 @@ bin/docker-compose-$(COMPOSE):
 # The tools that targets name, as far as they are in npm. Their optional packages are drivers of services.
 .ci/readers/node_modules: .ci/readers/package-lock.json
 	npm ci --prefix .ci/readers --omit=optional --ignore-scripts --no-audit --no-fund
+	touch $@
+
+cmd/millrace/bench/node/node_modules: cmd/millrace/bench/node/package-lock.json
+	npm ci --prefix cmd/millrace/bench/node --ignore-scripts --no-audit --no-fund
 	touch $@
 
 .ci/kafka/target/lib: .ci/kafka/pom.xml

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -38,6 +39,8 @@ type Export struct {
 	Rounds int    `default:"5" help:"Number of measurements of each, in turn, after a first that does not count; the median counts."`
 	Small  int    `default:"100" help:"Number of exports of 150 records, one after another."`
 	Only   string `help:"Take those measurements only whose name contains this."`
+	Node   string `default:"cmd/millrace/bench/node" help:"Folder of chats.mjs and its node_modules, with which fine-tuning is compared."`
+	Store  string `help:"File for all rounds, in the format of Go's benchmarks, which benchstat compares."`
 }
 
 // comparison is an export, and ClickHouse's own ways to the same rows.
@@ -46,7 +49,7 @@ type comparison struct {
 	fields        object  // of the request
 	query         string  // the fastest plain query; FORMAT is added
 	order         string  // the ORDER BY of the export, "" where the query has an order of its own
-	format        string  // of ClickHouse
+	format        string  // of ClickHouse, or "" for the script for Node
 	zstd          bool    // whether the answer is compressed
 	aim           float64 // how many times as fast as the query the export should be
 }
@@ -76,6 +79,8 @@ var (
 			plain, "started_at, run_id", "Parquet", false, 1.5},
 		{"recipe_evaluation canonical", export.RecipeEvaluation, object{"format": "jsonl", "fragment": window},
 			compared, "", "JSONEachRow", false, 1.5},
+		{"fine_tuning openai_chat", export.FineTuning, object{"fragment": window, "options": object{"dedupe": false}},
+			strings.Replace(plain, "*", "messages, question, answer", 1), "", "", false, 5},
 	}
 )
 
@@ -110,23 +115,35 @@ const benchApp = "bench"
 
 // fill fills the table with runs of the sample, and with copies of them that start at other times.
 func (c Export) fill(ctx context.Context, a *app.App, conn driver.Conn, server int) error {
-	const originals = 50_000
-	if _, err := fillTopic(ctx, a, sample.Config{Seed: 1, Runs: originals, Plain: true}); err != nil {
+	if err := fillOriginals(ctx, a, conn, server); err != nil {
 		return err
 	}
-	if _, err := measureIngest(ctx, a, conn, server, originals, 0); err != nil {
-		return err
-	}
-	err := conn.Exec(ctx, fmt.Sprintf(
-		`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id, concat(run_id, '-', toString(copy)) AS run_id,
-    started_at + toIntervalHour(copy) AS started_at)
-FROM runs CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d SETTINGS async_insert = 0`, benchApp,
-		(c.Runs+originals-1)/originals, c.Runs))
-	if err != nil {
+	if err := copyRuns(ctx, conn, benchApp, c.Runs); err != nil {
 		return err
 	}
 	// A query reads FINAL, and so takes longer the more parts there are. How many, would be chance.
 	return conn.Exec(ctx, "OPTIMIZE TABLE runs FINAL")
+}
+
+// originals are the runs of the sample that copyRuns copies.
+const originals = 50_000
+
+func fillOriginals(ctx context.Context, a *app.App, conn driver.Conn, server int) error {
+	if _, err := fillTopic(ctx, a, sample.Config{Seed: 1, Runs: originals, Plain: true}); err != nil {
+		return err
+	}
+	_, err := measureIngest(ctx, a, conn, server, originals, 0)
+	return err
+}
+
+// copyRuns gives an app so many runs.
+func copyRuns(ctx context.Context, conn driver.Conn, appID string, runs int) error {
+	return conn.Exec(ctx, fmt.Sprintf(
+		`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id, concat(run_id, '-', app_id, '-', toString(copy)) AS run_id,
+    started_at + toIntervalHour(copy) AS started_at)
+FROM (SELECT * FROM runs WHERE NOT startsWith(app_id, '%s')) AS originals
+    CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d
+SETTINGS async_insert = 0`, appID, benchApp, (runs+originals-1)/originals, runs))
 }
 
 func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, pid int, dir string) error {
@@ -174,13 +191,16 @@ type bench struct {
 	dir    string
 }
 
+// way is an export, or what it is compared with.
+type way struct {
+	name string
+	f    func() (int64, error)
+	all  []measured
+}
+
 // compare measures an export and the queries in turn, and prints both.
 func (c Export) compare(ctx context.Context, b bench, f *comparison) error {
-	ways := []struct {
-		name string
-		f    func() (int64, error)
-		all  []measured
-	}{
+	ways := []way{
 		{name: f.name, f: func() (int64, error) { return b.export(ctx, f, c.Runs) }},
 		{name: "  FORMAT " + f.format, f: func() (int64, error) { return int64(c.Runs), b.query(ctx, f, f.query) }},
 		{name: "  FORMAT " + f.format + ", in order", f: func() (int64, error) {
@@ -189,6 +209,13 @@ func (c Export) compare(ctx context.Context, b bench, f *comparison) error {
 	}
 	if f.order == "" {
 		ways = ways[:2]
+	}
+	if f.format == "" {
+		if _, err := os.Stat(filepath.Join(c.Node, "node_modules")); err != nil {
+			fmt.Fprintf(b.app.Stdout, "%s: not measured: %v; fetch it with: npm ci --prefix %s\n", f.name, err, c.Node)
+			return nil
+		}
+		ways[1] = way{name: "  client for Node", f: func() (int64, error) { return int64(c.Runs), b.node(ctx, c, f) }}
 	}
 	for round := range c.Rounds + 1 {
 		for i := range ways {
@@ -204,8 +231,16 @@ func (c Export) compare(ctx context.Context, b bench, f *comparison) error {
 			return err
 		}
 	}
-	for _, w := range ways {
+	for i, w := range ways {
 		printMeasured(b.app.Stdout, w.name, w.all)
+		if c.Store != "" {
+			if i > 0 {
+				w.name = f.name + "/" + w.name
+			}
+			if err := storeMeasured(c.Store, "Export/"+w.name, w.all); err != nil {
+				return err
+			}
+		}
 	}
 	fmt.Fprintf(b.app.Stdout, "  ratio %.2f, aim %.1f\n",
 		medianOf(ways[1].all).took.Seconds()/medianOf(ways[0].all).took.Seconds(), f.aim)
@@ -221,6 +256,18 @@ func (b bench) export(ctx context.Context, f *comparison, runs int) (int64, erro
 		return 0, fmt.Errorf("%d rows of %d", done.RowsPlanned, runs)
 	}
 	return done.RowsPlanned, nil
+}
+
+// node writes the conversations with ClickHouse's client for Node, as a team would that has no Millrace.
+func (b bench) node(ctx context.Context, c Export, f *comparison) error {
+	cmd := exec.CommandContext(ctx, "node", filepath.Join(c.Node, "chats.mjs"), b.http, b.app.Config.DSN.Database, f.query,
+		filepath.Join(b.dir, "clickhouse.out"))
+	cmd.Stderr = b.app.Stderr
+	lines, err := cmd.Output()
+	if n := strings.TrimSpace(string(lines)); err == nil && n != strconv.Itoa(c.Runs) {
+		err = fmt.Errorf("%s lines of %d", n, c.Runs)
+	}
+	return err
 }
 
 // query writes ClickHouse's answer to a query into a file.

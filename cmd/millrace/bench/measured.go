@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -75,4 +76,23 @@ func printMeasured(w io.Writer, what string, all []measured) {
 		"read for a row: %.2f rows, %.0f bytes  peak memory %d MiB\n", what, x.took.Seconds(), fastest.Seconds(),
 		slowest.Seconds(), float64(x.rows)/x.took.Seconds(), x.process/million, x.server/million,
 		float64(x.readRows)/float64(x.rows), float64(x.readSize)/float64(x.rows), x.memory>>20)
+}
+
+// storeMeasured appends measurements to a file in the format of Go's benchmarks.
+func storeMeasured(name, what string, all []measured) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	what = "Benchmark" + strings.Join(strings.FieldsFunc(what, func(r rune) bool { return r == ' ' || r == ',' }), "_")
+	for _, x := range all {
+		rows := float64(x.rows)
+		if _, err := fmt.Fprintf(f, "%s 1 %d ns/op %.3f cpu-s/Mrow %.3f clickhouse-cpu-s/Mrow "+
+			"%.3f read-rows/row %d peak-bytes\n",
+			what, x.took.Nanoseconds(), x.process/rows*1e6, x.server/rows*1e6, float64(x.readRows)/rows, x.memory); err != nil {
+			return err
+		}
+	}
+	return f.Close()
 }
