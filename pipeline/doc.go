@@ -98,6 +98,7 @@
 //	api/            HTTP: the routes, files, and what stands before them
 //	  auth/         who calls: tokens, keys, workspaces, scopes
 //	  pages/        the handlers of the pages
+//	    exportform/ fields of the export form as a request, and what is wrong with them
 //	    jsonview/   JSON documents as pages show them                                         (pure)
 //	local/          the embedded Kafka and ClickHouse of `millrace local` and of tests
 //	../sinks/runstore    inserts run events into ClickHouse, as columns
