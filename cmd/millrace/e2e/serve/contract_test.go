@@ -149,6 +149,7 @@ func TestServeKeepsTheContract(t *testing.T) {
 			"a download is what the manifest says":                    downloadsAreWhole,
 			"a damaged download is cut":                               damagedDownloadsAreCut,
 			"a dry run writes nothing":                                dryRuns,
+			"filters of the page are those of the export":             filtersOfThePageAreThoseOfTheExport,
 			"run events are accepted in every form":                   runEventsInEveryForm,
 			"run events that are refused are named":                   runEventsThatAreRefused,
 			"run events have limits":                                  runEventsHaveLimits,
