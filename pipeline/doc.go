@@ -100,6 +100,7 @@
 //	  pages/        the handlers of the pages
 //	    exportform/ fields of the export form as a request, and what is wrong with them
 //	    jsonview/   JSON documents as pages show them                                         (pure)
+//	    searchbox/  the search box of the History view: words and filters                     (pure)
 //	local/          the embedded Kafka and ClickHouse of `millrace local` and of tests
 //	../sinks/runstore    inserts run events into ClickHouse, as columns
 //	../sinks/fragment    encoders and their readers; rolling by records and bytes

@@ -25,7 +25,8 @@
 //	                 menu-compare, menu-exports
 //	                 load-sample (on an empty page of the local stack)
 //	/recipes         the same, with menu-webhook-history
-//	/history         compare-versions; action-menu, menu-export-dataset, menu-exports; filter-text, filter-status,
+//	/history         compare-versions; action-menu, menu-export-dataset, menu-exports; filter-text,
+//	                 completions, search-error, filter-status,
 //	                 filter-version (buttons), filter-status-<status>, filter-feedback,
 //	                 filter-from, filter-to, filter-apply, filter-reset; range-<preset>, older,
 //	                 show-older; charts, chart (with data-of: runs, latency, feedback, cost),

@@ -1,6 +1,7 @@
 package export_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/strictjson"
 	"github.com/millrace/millrace/schemas/events/eventstest"
 )
 
@@ -45,6 +47,54 @@ func TestFiltersThatAreNotOfARequestAreCheckedAlike(t *testing.T) {
 	if f.Check() == nil {
 		t.Error("NaN is a score")
 	}
+}
+
+// FuzzFilters checks that, whatever the filters of a request and a score of a command:
+//
+//   - reading them does not panic, and an error is a refusal or mistakes with pointers;
+//   - filters that a request may have have no mistake by themselves;
+//   - the request, written and read, is the same;
+//   - a range of scores, written and read, is the same.
+func FuzzFilters(f *testing.F) {
+	for _, filters := range []string{`{}`, `{"text":"x","statuses":["failed","running"],"rating":"none","has_files":false}`,
+		`{"scores":{"fair":{"min":0.5},"score":{"max":1}},"min_score":1e-9,"metadata":{"a":"b"},"session_id":""}`,
+		`{"min_cost_usd":2,"max_cost_usd":1,"min_latency_ms":-1,"max_latency_ms":9223372036854775807}`, `{"tags":["a","a",1]}`} {
+		f.Add(filters, "fair=0.5..1")
+	}
+	f.Fuzz(func(t *testing.T, filters, score string) {
+		if name, bounds, err := export.ParseScore(score); err == nil {
+			again, same, err := export.ParseScore(name + "=" + bounds.String())
+			if err != nil || again != name || same.String() != bounds.String() {
+				t.Fatalf("%q is %s %s, and then %s %s, %v", score, name, bounds, again, same, err)
+			}
+		}
+		request := `{"workspace_id":"acme","export_id":"e","purpose":"export_dataset","source":"copilot","app_id":"a",` +
+			`"selection":{"limit":1},"filters":` + filters + `}`
+		r, err := export.ParseRequest([]byte(request))
+		var refusal *strictjson.Refusal
+		var mistakes export.Mistakes
+		if err != nil {
+			if !errors.As(err, &refusal) && !errors.As(err, &mistakes) {
+				t.Fatalf("neither a refusal nor mistakes: %#v", err)
+			}
+			for _, m := range mistakes {
+				if m.Pointer == "" || m.Message == "" {
+					t.Fatalf("a mistake without a place or a text: %+v", m)
+				}
+			}
+			return
+		}
+		if err := r.Filters.Check(); err != nil {
+			t.Fatalf("%s are refused by themselves: %v", filters, err)
+		}
+		written, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := export.ParseRequest(written); err != nil || again.Hash() != r.Hash() {
+			t.Fatalf("%s is written %s, and refused or another: %v", filters, written, err)
+		}
+	})
 }
 
 // Every entry of a list is a condition of each query: 4,000 labels were a query that ClickHouse

@@ -96,6 +96,14 @@ func TestGoldenQueriesAreThoseThatReadsTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	goldens["nodes"] = conn.golden()
+	for _, key := range []string{"model", "tag", "score", "metadata"} {
+		for _, name := range []string{"", "region"} {
+			if _, err := f.store.Values(t.Context(), "acme", "recipe", "app", key, name, "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	goldens["values"] = conn.golden()
 	f.insertRuns(run("again", time.Minute, func(r *runs.Run) { r.Question, r.AppVersion = "why", "v2" }))
 	if c, err := f.store.Compare(t.Context(), CompareQuery{Workspace: "acme", Source: "recipe", AppID: "app", Limit: 1,
 		NodeRuns: true}); err != nil || c.Inputs != 1 {

@@ -53,11 +53,12 @@ const (
 	readNodes   = "nodes"
 	readRun     = "run"
 	readRuns    = "runs"
+	readValues  = "values"
 )
 
 // New returns a store. Timer measures its queries, and may be nil.
 func New(conn driver.Conn, timer *clickhouse.Timer) *Store {
-	timer.Init(readApps, readCharts, readCompare, readNodes, readRun, readRuns)
+	timer.Init(readApps, readCharts, readCompare, readNodes, readRun, readRuns, readValues)
 	return &Store{conn: conn, timer: timer, maxDuration: maxDuration, maxCompared: MaxCompared,
 		now: time.Now,
 		searches: share.New(share.Limits{What: "searches for text", Total: maxSearches, Each: 2, Queue: 16,

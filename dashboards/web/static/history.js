@@ -1,6 +1,7 @@
 // The History page: checkboxes, and summaries of the filters.
 import './charts.js';
 import './cursor.js';
+import './searchbox.js';
 import { plural } from './api.js';
 import { Selection } from './selection.js';
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
+	"github.com/millrace/millrace/pipeline/api/pages/searchbox"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/runs"
@@ -16,6 +17,7 @@ import (
 // Keys of the query of a list's address.
 const (
 	cursorKey   = "cursor"
+	searchKey   = "search"   // the search box, as it was typed
 	previousKey = "previous" // cursors of the pages before, oldest first; "" is the newest page
 )
 
@@ -34,6 +36,7 @@ type filters struct {
 	FromText    string // as in the address
 	ToText      string
 	Text        string
+	Search      string // the search box, where the address has it as it was typed
 	Session     string
 	More        url.Values // the filters of moreFilters, as in the address
 	Range       string     // the preset that the address names, see setRange
@@ -48,7 +51,8 @@ func parseFilters(q url.Values) filters {
 		Source: q.Get("source"), App: q.Get("app"), Statuses: nonEmpty(q["status"]), Versions: nonEmpty(q["version"]),
 		Rating:   q.Get("feedback"),
 		FromText: q.Get("from"), ToText: q.Get("to"), Text: strings.TrimSpace(q.Get("q")), Session: q.Get("session"),
-		More: url.Values{}, Cursor: q.Get(cursorKey), Previous: q[previousKey], Mistakes: map[string]string{},
+		Search: strings.TrimSpace(q.Get(searchKey)),
+		More:   url.Values{}, Cursor: q.Get(cursorKey), Previous: q[previousKey], Mistakes: map[string]string{},
 	}
 	for _, m := range moreFilters {
 		if values := nonEmpty(q[m.Key]); values != nil {
@@ -74,7 +78,32 @@ func parseFilters(q url.Values) filters {
 		f.Mistakes["feedback"] = "Choose thumbsUp, thumbsDown or none."
 	}
 	f.check()
+	if _, err := searchbox.Parse(f.Search); err != nil {
+		f.Mistakes[searchKey] = sentence(err.Error())
+	}
 	return f
+}
+
+// Box is the text of the search box.
+func (f filters) Box() string {
+	if f.Search != "" {
+		return f.Search
+	}
+	return searchbox.Text(f.Text)
+}
+
+// searched returns an address with what was typed into the search box as filters. It is another only where the
+// address has a search box, and that has no mistake.
+func searched(q url.Values) (url.Values, bool) {
+	box, err := searchbox.Parse(q.Get(searchKey))
+	if !q.Has(searchKey) || err != nil {
+		return q, false
+	}
+	q = searchbox.Merge(q, box)
+	for _, key := range []string{searchKey, cursorKey, previousKey} {
+		q.Del(key)
+	}
+	return q, true
 }
 
 // nonEmpty returns the values that are not empty, each once, in their order.

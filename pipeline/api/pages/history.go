@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/api/pages/jsonview"
+	"github.com/millrace/millrace/pipeline/api/pages/searchbox"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -44,6 +46,9 @@ func (h historyPage) Export() string { return address(formAddress, h.Filters.val
 // Compare is the address of the comparison of the app's versions.
 func (h historyPage) Compare() string { return compareOf(h.Filters.Source, h.Filters.App) }
 
+// Keys are the keys of the search box, for its script.
+func (h historyPage) Keys() []searchbox.Key { return searchbox.Keys }
+
 // Exports is the address of the app's exports.
 func (h historyPage) Exports() string { return exportsOf(h.Filters.Source, h.Filters.App) }
 
@@ -57,6 +62,10 @@ func historyTitle(source string) (title, parent string) {
 func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
 	if q := r.URL.Query(); q.Get("app") == "" { // the apps are listed there
 		http.Redirect(w, r, "/"+sectionOf(q.Get("source")), http.StatusSeeOther)
+		return nil
+	}
+	if q, ok := searched(r.URL.Query()); ok {
+		http.Redirect(w, r, address("/history", q), http.StatusSeeOther)
 		return nil
 	}
 	began := time.Now()
@@ -77,6 +86,19 @@ func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Call
 		}
 	}
 	return p.renderHistory(w, r, c, page, found)
+}
+
+// showValues answers with values for the search box, as JSON.
+func (p *Pages) showValues(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+	q := r.URL.Query()
+	values, err := p.runs.Values(r.Context(), c.Workspace, q.Get("source"), q.Get("app"), q.Get("key"), q.Get("name"),
+		q.Get("part"))
+	if err != nil && !errors.Is(err, history.ErrNotFound) {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	return json.NewEncoder(w).Encode(map[string][]string{"values": values})
 }
 
 // listed returns the filters and the app of an address.

@@ -20,6 +20,7 @@
 //	              exporttabs.go the other tabs
 //	docs.go       the documents of the repository, under /docs
 //	text.go       numbers, times and sizes for people
+//	searchbox/    the search box of History
 //	jsonview/     JSON as a tree, as a conversation, as text
 package pages
 
@@ -95,6 +96,7 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("GET /recipes", p.page(auth.RunsRead, p.showApps("recipe")))
 	handle("GET /history", p.page(auth.RunsRead, p.showHistory))
 	handle("GET /history/charts", p.page(auth.RunsRead, p.showCharts))
+	handle("GET /history/values", p.page(auth.RunsRead, p.showValues))
 	handle("GET "+formAddress, p.page(auth.ExportsWrite, p.showForm))
 	handle("POST "+formAddress, p.page(auth.ExportsWrite, p.sendForm))
 	handle("POST "+previewAddress, p.page(auth.ExportsWrite, p.previewForm))

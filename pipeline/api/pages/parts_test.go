@@ -1,8 +1,12 @@
 package pages
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +61,65 @@ func TestChipsTakeOneFilterAway(t *testing.T) {
 	}
 	if fmt.Sprint(chips) != fmt.Sprint(want) {
 		t.Errorf("chips %v, want %v", chips, want)
+	}
+}
+
+func TestTheSearchBoxBecomesFiltersOfTheAddress(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"app=a&q=plain": "",
+		"app=a&search=": "/history?app=a",
+		"app=a&version=v1&cursor=c&previous=&search=gate+version:v2+latency>2s": "/history?app=a&min_latency_ms=2000&" +
+			"q=gate&version=v1&version=v2",
+		"app=a&range=7d&search=stauts:x": "",
+	} {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if to, ok := searched(q); ok {
+			got = address("/history", to)
+		}
+		if got != want {
+			t.Errorf("%s becomes %q, want %q", query, got, want)
+		}
+	}
+	s := newSite(t)
+	status, text := s.get("/history?source=copilot&app=helpdesk&search=stauts:x")
+	if status != http.StatusBadRequest {
+		t.Errorf("a mistake is answered with %d", status)
+	}
+	has(t, text, `value="stauts:x"`, `aria-invalid="true"`, "There is no filter &#34;stauts&#34;: do you mean status?")
+	has(t, s.page("/history?source=copilot&app=helpdesk&q=Re:+it"), `value="&#34;Re: it&#34;"`)
+}
+
+// Whatever the query of an address, filters without a mistake are those of a request, and the address that the
+// page writes of them is read as the same filters.
+func TestTheAddressKeepsItsFilters(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	keys := []string{"status", "version", "feedback", "q", "from", "to", "session", "search", "sort"}
+	for _, m := range moreFilters {
+		keys = append(keys, m.Key)
+	}
+	values := []string{"", "failed", "none", "thumbsUp", "x", "1", "-0.5", "1e3", "fair=0..1", "fair=1..0", "a=b", "true",
+		"2026-11-25", "9999-01-01", "status:failed", "status:ok", "a\x00", " b ", "a:\"b", "\xff"}
+	for range 3000 {
+		q := url.Values{}
+		for range random.IntN(6) {
+			q.Add(keys[random.IntN(len(keys))], values[random.IntN(len(values))])
+		}
+		read := parseFilters(q)
+		request := read.request()
+		var wrong export.Mistakes
+		if err := request.Check(); len(read.Mistakes) == 0 && errors.As(err, &wrong) {
+			t.Fatalf("%v has no mistake, but %v", q, wrong)
+		}
+		again := parseFilters(read.values())
+		if !reflect.DeepEqual(again.request(), request) || !again.From.Equal(read.From) || !again.To.Equal(read.To) {
+			t.Fatalf("%v is read as %+v, and written and read as %+v", q, request, again.request())
+		}
 	}
 }
 

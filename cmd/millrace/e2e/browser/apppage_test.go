@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/millrace/millrace/cmd/millrace/e2e/e2etest"
 )
@@ -52,7 +54,16 @@ func theAppPage(t *testing.T, p *pagesUnderTest) {
 		b.click("[data-testid=chart-numbers] summary")
 		b.wait(`document.querySelector('[data-testid=chart-numbers]').open`)
 	}})
+	b.looks(scene{"app-completions", page, func(b *tab) {
+		b.fill("filter-text", "err")
+		b.wait(options + ` === 'error_type:'`)
+		b.press(kb.ArrowDown)
+	}}, scene{"app-search-mistake", page + "&search=stauts:failed", func(b *tab) {
+		b.expect("400")
+		b.reads("search-error", "do you mean status?")
+	}})
 	b.width(1440)
+	theSearchBox(b, page)
 	b.open(page)
 	b.reads("total", "120 runs")
 	b.reads("[data-of=runs]", "30 failed · 25.0%")
@@ -123,6 +134,55 @@ func theAppPage(t *testing.T, p *pagesUnderTest) {
 	answer := e2etest.Endpoint{URL: p.url}.In("past").Get(t, page+"&range=14d").Want(t, http.StatusOK)
 	if text := string(answer.Body); !strings.Contains(text, "No run passes") || !strings.Contains(text, `data-testid="older"`) {
 		t.Error("a preset without runs does not offer those that there are")
+	}
+}
+
+// options are the completions of the search box.
+const options = `[...document.querySelectorAll('[data-testid=completions] [role=option] .mono')].map(o => o.innerText).join()`
+
+// theSearchBox completes keys and values by keys alone, and shows what was found; without a script too.
+func theSearchBox(b *tab, page string) {
+	b.Helper()
+	b.open(page)
+	b.click("filter-text")
+	b.wait(options + `.startsWith('status:,version:,rating:,latency>,')`)
+	b.press("stat")
+	b.wait(options + ` === 'status:'`)
+	b.press(kb.ArrowDown)
+	b.enter()
+	b.wait(options + ` === 'status:running,status:succeeded,status:failed,status:cancelled'`)
+	b.press(kb.ArrowUp)
+	b.press(kb.ArrowUp)
+	b.wait(`document.activeElement.getAttribute('aria-activedescendant') === 'completion-2'`)
+	b.press(kb.Tab)
+	b.press("err")
+	b.wait(options + ` === 'error_type:'`)
+	b.press(kb.ArrowDown)
+	b.enter()
+	b.wait(options + ` === 'error_type:timeout'`)
+	b.press(kb.Escape)
+	b.wait(`document.querySelector('[data-testid=completions]').hidden && document.activeElement.value.endsWith('error_type:')`)
+	b.press("timeout latency>100s \"Job 1\"")
+	b.leave(func() { b.enter() })
+	b.reads("total", "5 runs") // 100, 104, 108, 112 and 116
+	b.wait(`location.search.includes('min_latency_ms=100000') && document.querySelector('#f-search').value === 'Job 1'`)
+	b.scripts(false)
+	b.open(page)
+	b.fill("filter-text", "version:v1 rating:none Job")
+	b.leave(func() { b.enter() })
+	if where := evaluate[string](b, `location.search`); !strings.HasSuffix(where, "feedback=none&q=Job&source=recipe&version=v1") {
+		b.Errorf("the address without a script is %s", where)
+	}
+	b.scripts(true)
+}
+
+// enter presses Enter, which does what a page does with it, and nothing else where the page takes it.
+func (b *tab) enter() {
+	b.Helper()
+	for _, kind := range []input.DispatchKeyEventType{kb.KeyDown, kb.KeyUp} {
+		_, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: kind, Key: "Enter",
+			Code: "Enter", Text: "\r", WindowsVirtualKeyCode: 13})
+		b.must(err)
 	}
 }
 
