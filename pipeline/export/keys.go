@@ -18,6 +18,8 @@ const (
 	WindowsDir   = "windows/" // a manifest for each window
 	DataDir      = "data/"    // the fragments
 	MetaDir      = "__meta__/"
+	// AllColumnsName is the object with the statistics of the columns of all records.
+	AllColumnsName = MetaDir + "columns.json"
 )
 
 // SplitTrain is the split of all records of a request without splits.
@@ -52,4 +54,9 @@ func DataName(split string, window, fragment int, attempt, extension string) str
 // LineageName returns the name of the file that records where each record of a window comes from.
 func LineageName(window int, attempt string) string {
 	return fmt.Sprintf("%slineage-%05d-%s.jsonl", MetaDir, window, attempt)
+}
+
+// ColumnsName returns the name of the object with the statistics of a window's columns.
+func ColumnsName(window int, attempt string) string {
+	return fmt.Sprintf("%scolumns-%05d-%s.json", MetaDir, window, attempt)
 }

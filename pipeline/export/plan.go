@@ -145,7 +145,10 @@ type WindowManifest struct {
 	// WarnedRuns has the first runs that each warning is about, see MaxWarnedRuns.
 	WarnedRuns map[string][]string `json:"warned_runs,omitempty"`
 	// InputKeys are the keys of inputs, where the keys of records depend on the rows.
-	InputKeys []string  `json:"input_keys,omitempty"`
+	InputKeys []string `json:"input_keys,omitempty"`
+	// Columns is the name of the object with the statistics of the window's columns; empty where none
+	// are kept. Seal merges those of all windows.
+	Columns   string    `json:"columns,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 }
 

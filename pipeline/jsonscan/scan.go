@@ -76,6 +76,21 @@ func (s *Scanner) Value() ([]byte, error) {
 	return s.data[start:s.pos], err
 }
 
+// Members reads an array or an object, and returns its text and how many items or fields it has.
+func (s *Scanner) Members() (text []byte, n int, err error) {
+	s.Peek()
+	start := s.pos
+	switch {
+	case s.Take('{'):
+		n, err = s.members('}', true, 0)
+	case s.Take('['):
+		n, err = s.members(']', false, 0)
+	default:
+		err = s.Error("an array or an object")
+	}
+	return s.data[start:s.pos], n, err
+}
+
 // End returns an error if anything but white space is left.
 func (s *Scanner) End() error {
 	if s.Peek() != 0 || s.pos < len(s.data) {
@@ -101,10 +116,12 @@ func (s *Scanner) value(depth int) error {
 		return s.text()
 	case '{':
 		s.pos++
-		return s.members('}', true, depth)
+		_, err := s.members('}', true, depth)
+		return err
 	case '[':
 		s.pos++
-		return s.members(']', false, depth)
+		_, err := s.members(']', false, depth)
+		return err
 	case 't':
 		return s.literal("true")
 	case 'f':
@@ -116,21 +133,22 @@ func (s *Scanner) value(depth int) error {
 }
 
 // members reads the members of an object, which have keys, or of an array, and the closing bracket.
-func (s *Scanner) members(end byte, keys bool, depth int) error {
-	for first := true; !s.Take(end); first = false {
-		if !first && !s.Take(',') {
-			return s.Error("a comma or " + string(rune(end)))
+// It returns how many there are.
+func (s *Scanner) members(end byte, keys bool, depth int) (n int, err error) {
+	for ; !s.Take(end); n++ {
+		if n > 0 && !s.Take(',') {
+			return n, s.Error("a comma or " + string(rune(end)))
 		}
 		if keys {
 			if _, err := s.Key(); err != nil {
-				return err
+				return n, err
 			}
 		}
 		if err := s.value(depth + 1); err != nil {
-			return err
+			return n, err
 		}
 	}
-	return nil
+	return n, nil
 }
 
 func (s *Scanner) literal(text string) error {

@@ -36,6 +36,26 @@ func TestAScannerReadsTokensFromFrontToBack(t *testing.T) {
 	}
 }
 
+func TestAScannerCountsMembers(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{`[]`: 0, `{}`: 0, ` [ ]`: 0, `[1,[2,3],{"a":[4,5]}]`: 3,
+		`{"a":1,"b":{"c":2,"d":3}}`: 2} {
+		var s Scanner
+		s.Reset([]byte(text + " "))
+		value, n, err := s.Members()
+		if n != want || err != nil || string(value) != strings.TrimSpace(text) || s.End() != nil {
+			t.Errorf("%s has %d members, %s, %v", text, n, value, err)
+		}
+	}
+	for _, text := range []string{``, `1`, `"a"`, `[1`, `[1,]`, `{"a"}`, `[1}`} {
+		var s Scanner
+		s.Reset([]byte(text))
+		if _, _, err := s.Members(); err == nil {
+			t.Errorf("%q has members", text)
+		}
+	}
+}
+
 func TestTimesReadBack(t *testing.T) {
 	t.Parallel()
 	for day := int64(-719_528); day < 2_932_897; day += 11 { // year 0 to 9999

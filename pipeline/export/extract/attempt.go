@@ -107,6 +107,9 @@ func (a *attempt) write(ctx context.Context) error {
 	for i, f := range a.manifest.Files {
 		keys[i] = a.folder.Key(f.Key)
 	}
+	if name := a.manifest.Columns; name != "" {
+		keys = append(keys, a.folder.Key(name))
+	}
 	if err := a.stage.bucket.Sync(ctx, keys); err != nil {
 		return kafka.Unavailable(storeError{err})
 	}

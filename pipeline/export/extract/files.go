@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
+	"github.com/millrace/millrace/pipeline/export/statistics"
 	"github.com/millrace/millrace/sinks/fragment"
 )
 
@@ -16,8 +17,8 @@ import (
 // alternate, the partitions get more fragments than necessary.
 const maxOpen = 8
 
-// files are the files that an attempt writes: the fragments of each split and partition, and the
-// lineage. It is the output of the attempt's stream.
+// files are the files that an attempt writes: the fragments of each split and partition, the
+// lineage, and the statistics of columns. It is the output of the attempt's stream.
 type files struct {
 	ctx     context.Context
 	attempt *attempt
@@ -26,6 +27,8 @@ type files struct {
 	names   []string       // of all objects that were started
 	lineage *openFiles     // nil before the first line
 	line    []byte         // buffer of a lineage line
+	sample  statistics.Sample
+	columns *statistics.Counter // nil where no records of the window are counted
 }
 
 // openFiles are the fragments of one split and partition, of which the last one is open.
@@ -37,7 +40,12 @@ type openFiles struct {
 }
 
 func newFiles(ctx context.Context, a *attempt) *files {
-	return &files{ctx: ctx, attempt: a, next: map[string]int{}}
+	f := &files{ctx: ctx, attempt: a, next: map[string]int{},
+		sample: statistics.NewSample(a.plan.Rows, len(a.plan.Windows))}
+	if f.sample.Window(a.window) {
+		f.columns = &statistics.Counter{}
+	}
+	return f
 }
 
 // Record implements [format.Output].
@@ -53,6 +61,9 @@ func (f *files) Record(r *format.Record) error {
 	}
 	if err := o.writer.Write(r.JSON, r.StartedAt); err != nil {
 		return storeError{err}
+	}
+	if f.columns != nil && f.sample.Record(m.Records) {
+		f.columns.Add(r.JSON)
 	}
 	m.RowsUsed += r.Rows
 	m.Records++
@@ -164,8 +175,33 @@ func (f *files) close() error {
 	}
 	slices.SortFunc(f.attempt.manifest.Files, func(a, b export.File) int { return strings.Compare(a.Key, b.Key) })
 	if f.lineage != nil {
-		return f.finish(f.lineage)
+		if err := f.finish(f.lineage); err != nil {
+			return err
+		}
 	}
+	return f.writeColumns()
+}
+
+// writeColumns writes the statistics of columns. Seal merges them, and deletes those of the windows.
+func (f *files) writeColumns() error {
+	m := &f.attempt.manifest
+	if f.columns == nil || m.Records == 0 {
+		return nil
+	}
+	name := export.ColumnsName(m.Window, f.attempt.id)
+	f.names = append(f.names, name)
+	w, err := f.attempt.stage.bucket.NewWriter(f.ctx, f.attempt.folder.Key(name))
+	if err != nil {
+		return storeError{err}
+	}
+	defer w.Abort()
+	if _, err := w.Write(f.columns.Statistics().JSON()); err != nil {
+		return storeError{err}
+	}
+	if err := w.Commit(); err != nil {
+		return storeError{err}
+	}
+	m.Columns = name
 	return nil
 }
 

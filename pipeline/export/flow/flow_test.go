@@ -341,6 +341,7 @@ func (f *flow) verify(c *export.Completion) (m *export.Manifest, runIDs []string
 	if there := f.objects(c.ID, "data"); !slices.Equal(there, slices.Sorted(slices.Values(listed))) {
 		f.t.Errorf("objects %v, listed %v", there, listed)
 	}
+	f.verifyColumns(c, m)
 	var dropped int64
 	for _, n := range c.Dropped {
 		dropped += n

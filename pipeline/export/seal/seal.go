@@ -22,6 +22,7 @@
 //	seal.go      Stage: what a result leads to
 //	metrics.go   the metrics
 //	tally.go     sums of window manifests
+//	columns.go   the statistics of columns, merged
 //	janitor.go   Janitor: removes objects that were written after the end of their export
 package seal
 
@@ -213,8 +214,8 @@ func (w *work) succeed(ctx context.Context, windows []*export.WindowManifest) (*
 	return w.commit(ctx, m)
 }
 
-// sidecars writes the dataset card, and the file that the target's reader needs beside the records or
-// the file of no rows.
+// sidecars writes the dataset card, the statistics of columns, and the file that the target's reader
+// needs beside the records or the file of no rows.
 func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*export.WindowManifest) error {
 	create := func(key string, kind export.FileKind, text []byte) error {
 		if text == nil {
@@ -242,6 +243,13 @@ func (w *work) sidecars(ctx context.Context, m *export.Manifest, windows []*expo
 		if err := create(name, export.Other, text); err != nil {
 			return err
 		}
+	}
+	columns, err := w.columns(ctx, windows)
+	if err != nil {
+		return err
+	}
+	if err := create(export.AllColumnsName, export.Other, columns); err != nil {
+		return err
 	}
 	return create(export.CardName, export.Card, readme)
 }
