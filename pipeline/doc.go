@@ -47,7 +47,7 @@
 // runs. plan cuts the snapshot into windows, on the borders of groups. extract streams the rows of a window in
 // columns. [format] turns them into the records of a target, assigns each to a split, and checks it against
 // the rules of its reader. [fragment] rolls the records into files, and [bucket] makes each file visible at
-// once. seal writes the sidecars and then the manifest, which makes the files an export. It sends the one
+// once. extract counts what the columns hold, with [statistics]. seal writes the sidecars and then the manifest, which makes the files an export. It sends the one
 // completion and drops the snapshot. A process that was paused may write into the folder of an export that has
 // ended; the janitor removes such files.
 //
@@ -85,6 +85,7 @@
 //	    targets/    the list of all targets, and their descriptions                          (pure)
 //	  condition/    the filters of a request as SQL, for exports and for lists of runs
 //	  selection/    the SQL of a request; snapshots; readers of windows
+//	  statistics/   types, nulls, lengths and frequent values of the columns of records      (pure)
 //	  card/         the dataset card and the other sidecars                                  (pure)
 //	  folder/       the documents of an export in the bucket, which are created once
 //	  message/      the records that the export stages send each other
@@ -198,6 +199,12 @@
 // committed. A read that does not find an export, or lists exports, asks Kafka where the topic of requests
 // ends, and waits until the server has read that far. The price: such a read costs one question to Kafka,
 // which all reads of the same moment share.
+//
+// 2026-11: what the columns of an export hold is counted while its records are written, from about 10,000 of
+// them, spread evenly. Counting every record costs 2 µs or more, where all else that extract does for it costs 11.
+// Reading the files again for the page costs more, later, and does not end. The price: rare values of a large
+// export are missed. The statistics of a window are a file of their own, not part of its manifest, because they
+// have values of records, which a delete must reach. seal reads at most 64 of them, and then sweeps them.
 //
 // 2026-11: the key of signed URLs is an object in the bucket, created once. All servers of a bucket share it,
 // also across restarts, and nobody has to distribute it. Whoever can read the bucket needs no signed URL

@@ -16,11 +16,13 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/export/statistics"
 )
 
 type exportsShow struct {
 	ExportArg
-	JSON bool `name:"json" help:"One JSON object: the fields of its last event, with the request, the files and deleted_at."`
+	Columns bool `help:"Also the columns of its records: types, nulls, lengths and most frequent values."`
+	JSON    bool `name:"json" help:"One JSON object: the fields of its last event, with the request, the files and deleted_at."`
 }
 
 // Run shows an export from the documents in its folder. The progress of a running export comes from
@@ -37,10 +39,19 @@ func (c exportsShow) Run(ctx context.Context, a *app.App) error {
 			s.progress.Cancelling = s.progress.Cancelling || d.Cancelling(ctx)
 		}
 		s.trail, s.noTrail = storedTrail(ctx, a, id)
+		if c.Columns && d.Readable() == nil {
+			if s.columns, err = d.Columns(ctx); err != nil {
+				return err
+			}
+		}
 		if c.JSON {
 			return s.writeJSON(a)
 		}
-		_, err = fmt.Fprint(a.Stdout, s.text())
+		text := s.text()
+		if c.Columns {
+			text += columnTable(s.columns, s.screen)
+		}
+		_, err = fmt.Fprint(a.Stdout, text)
 		return err
 	})
 }
@@ -69,7 +80,8 @@ type shown struct {
 	progress   *export.Progress
 	unknown    error // why the current progress could not be read
 	trail      []audit.Entry
-	noTrail    error // why the trail could not be read
+	noTrail    error                  // why the trail could not be read
+	columns    *statistics.Statistics // nil where none were kept, or wanted
 }
 
 // trailShown is how many entries of the trail are shown, the newest.
@@ -107,6 +119,9 @@ func (s shown) writeJSON(a *app.App) error {
 	fields["files"] = []export.File{}
 	if m := s.dataset.Manifest; m != nil {
 		fields["files"], fields["schema_id"], fields["compression"] = m.Files, m.SchemaID, m.Compression
+	}
+	if s.columns != nil {
+		fields["columns"] = s.columns
 	}
 	if deletion := s.dataset.Deletion; deletion != nil {
 		fields["deleted_at"], fields["deleted_by"] = deletion.DeletedAt, deletion.DeletedBy

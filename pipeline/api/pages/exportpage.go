@@ -31,6 +31,7 @@ type exportPage struct {
 
 	// Of the tab; nil for the other tabs.
 	Data    *recordsTab
+	Columns *columnsTab
 	Origins *originsTab
 	Files   *filesTab
 	Card    *cardTab
@@ -45,8 +46,8 @@ var exportTabs = []struct {
 	key, label string
 	files      bool
 }{
-	{"records", "Records", true}, {"files", "Files", true}, {"card", "Card", true}, {"request", "Request", false},
-	{"lineage", "Lineage", true}, {"trail", "Trail", false},
+	{"records", "Records", true}, {"columns", "Columns", true}, {"files", "Files", true}, {"card", "Card", true},
+	{"request", "Request", false}, {"lineage", "Lineage", true}, {"trail", "Trail", false},
 }
 
 func exportAddress(id, tab string) string {
@@ -73,6 +74,8 @@ func (p *Pages) showExport(w http.ResponseWriter, r *http.Request, c *auth.Calle
 	switch page.Tab {
 	case "records":
 		err = p.fillRecords(r, c, page)
+	case "columns":
+		err = p.fillColumns(r, c, page)
 	case "lineage":
 		err = p.fillOrigins(r, c, page)
 	case "files":

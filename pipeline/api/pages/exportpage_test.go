@@ -176,7 +176,7 @@ func TestAnExportKeepsItsPageHoweverItEnded(t *testing.T) {
 	}{
 		"succeeded": {
 			change: func(*site, *live.Export) {}, phases: []string{"done", "done", "done", "done"},
-			tabs: []string{"records", "files", "card", "request", "lineage", "trail"},
+			tabs: []string{"records", "columns", "files", "card", "request", "lineage", "trail"},
 			says: []string{"First &lt;script&gt;", "2.0 kB", "too_few_records", "duckdb", "/v1/exports/e1/download",
 				"export-again",
 				"export-delete", "after 41.0 s"},

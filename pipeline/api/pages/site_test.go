@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/files"
 	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/export/statistics"
 	"github.com/millrace/millrace/pipeline/history"
 )
 
@@ -48,6 +49,7 @@ type stored struct {
 	request   export.Request
 	files     []export.File
 	watermark time.Time
+	columns   *statistics.Statistics
 	card      string
 	unplanned bool
 	entries   []audit.Entry
@@ -80,7 +82,8 @@ func (s *stored) dataset(e *live.Export) *files.Dataset {
 	d := &files.Dataset{Plan: &export.Plan{ID: e.ID, Request: &s.request, RequestedAt: noon, Rows: e.RowsPlanned,
 		AcceptedAt: noon.Add(time.Second), Windows: make([]export.PlannedWindow, 2)}}
 	if e.Status.Final() {
-		d.Manifest = &export.Manifest{Status: e.Status, ID: e.ID, Watermark: s.watermark, Files: s.files}
+		d.Manifest = &export.Manifest{Status: e.Status, ID: e.ID, Watermark: s.watermark, Files: s.files,
+			Totals: export.Totals{Records: e.Records}}
 	}
 	if d.Manifest != nil && d.Manifest.Files == nil {
 		d.Manifest.Files = []export.File{{Key: "data/train-00000-00000-abc.jsonl", Kind: export.Data, Split: "train",
@@ -100,6 +103,8 @@ func (s *stored) showExport(p *Pages, w http.ResponseWriter, r *http.Request, c 
 	case "lineage":
 		at := newSpanPage(page, q)
 		page.Origins = newNamedOrigins(at, s.spanOf(at.span))
+	case "columns":
+		page.Columns = newColumnsTab(page, s.columns)
 	case "files":
 		page.Files = newFilesTab(page.dataset, q)
 	case "card":

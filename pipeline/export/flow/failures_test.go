@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/card/cardtest"
 	"github.com/millrace/millrace/pipeline/export/extract"
 	"github.com/millrace/millrace/pipeline/export/folder"
+	"github.com/millrace/millrace/pipeline/export/statistics"
 	"github.com/millrace/millrace/pipeline/runs"
 )
 
@@ -90,11 +91,17 @@ func TestTheFirstWindowManifestStays(t *testing.T) {
 		body := []byte(`{"run_id":"by the other"}` + "\n")
 		other.Bytes, other.SHA256 = int64(len(body)), export.HashText(body)
 		dir := folder.Folder{Bucket: f.bucket, ID: id}
-		if err := f.bucket.Create(t.Context(), dir.Key(other.Key), body); err != nil {
-			return err
+		var columns statistics.Counter
+		columns.Add(body)
+		name := export.ColumnsName(0, "other")
+		for name, text := range map[string][]byte{other.Key: body, name: columns.Statistics().JSON()} {
+			if err := f.bucket.Create(t.Context(), dir.Key(name), text); err != nil {
+				return err
+			}
 		}
 		_, err := dir.CreateWindow(t.Context(), &export.WindowManifest{
-			ID: id, Attempt: "other", Rows: 1, RowsUsed: 1, Records: 1, Files: []export.File{other}, CreatedAt: time.Now(),
+			ID: id, Attempt: "other", Rows: 1, RowsUsed: 1, Records: 1, Files: []export.File{other}, Columns: name,
+			CreatedAt: time.Now(),
 		})
 		return err
 	}

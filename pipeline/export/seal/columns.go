@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"errors"
+	"io"
 
 	"golang.org/x/sync/errgroup"
 
@@ -35,12 +36,12 @@ func (w *work) columns(ctx context.Context, windows []*export.WindowManifest) ([
 	if len(names) == 0 {
 		return nil, nil
 	}
-	texts := make([][]byte, len(names))
+	read := make([]*statistics.Statistics, len(names))
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(windowReads)
 	for i, name := range names {
 		group.Go(func() (err error) {
-			texts[i], err = w.stage.bucket.Read(inner, w.folder.Key(name))
+			read[i], err = w.readColumns(inner, name)
 			return err
 		})
 	}
@@ -52,19 +53,37 @@ func (w *work) columns(ctx context.Context, windows []*export.WindowManifest) ([
 			return nil, nil
 		}
 		return merged, err
+	case errors.As(err, new(changedError)):
+		w.warnOfColumns(ctx, err)
+		return nil, nil
 	case err != nil:
 		return nil, err
 	}
 	var all statistics.Counter
-	for _, text := range texts {
-		window, err := statistics.Parse(text)
-		if err != nil {
-			w.warnOfColumns(ctx, err)
-			return nil, nil
-		}
-		all.Merge(window)
+	for _, s := range read {
+		all.Merge(s)
 	}
 	return all.Statistics().JSON(), nil
+}
+
+// changedError is the error for statistics of a window that somebody has changed.
+type changedError struct{ error }
+
+func (w *work) readColumns(ctx context.Context, name string) (*statistics.Statistics, error) {
+	r, _, err := w.stage.bucket.NewReader(ctx, w.folder.Key(name))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, statistics.MaxBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	s, err := statistics.Parse(text)
+	if err != nil {
+		return nil, changedError{err}
+	}
+	return s, nil
 }
 
 // warnOfColumns logs why an export has no statistics. It is no reason to fail the export.

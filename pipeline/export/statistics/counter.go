@@ -26,8 +26,8 @@ type column struct {
 	place    int
 	values   int64
 	bytes    int64
-	types    [len(types)]int64
-	lengths  [len(types)]*lengths
+	types    [len(Types)]int64
+	lengths  [len(Types)]*lengths
 	numbers  span
 	frequent frequent
 }
@@ -51,7 +51,7 @@ func (c *Counter) Add(record []byte) {
 		if err != nil {
 			return // the object is empty
 		}
-		column := c.column(key, place)
+		column := c.column(key)
 		value, kind, length, err := c.value()
 		if err != nil {
 			return
@@ -68,7 +68,7 @@ func (c *Counter) Add(record []byte) {
 }
 
 // column returns the column of a key, nil if it is not listed.
-func (c *Counter) column(key []byte, place int) *column {
+func (c *Counter) column(key []byte) *column {
 	for i := c.next; i < min(c.next+4, len(c.columns)); i++ { // records differ in few keys
 		if bytes.Equal(c.columns[i].key, key) {
 			c.next = i + 1
@@ -225,7 +225,7 @@ func (c *column) merge(d *Column) {
 	c.place = max(c.place, d.Place)
 	c.values += d.Values
 	c.bytes += d.Bytes
-	for kind, name := range types {
+	for kind, name := range Types {
 		c.types[kind] += d.Types[name]
 		if l := d.Lengths[name]; l != nil {
 			if c.lengths[kind] == nil {
@@ -259,7 +259,7 @@ func (c *Counter) Statistics() *Statistics {
 func (c *column) document() Column {
 	d := Column{Name: c.name, Place: c.place, Values: c.values, Bytes: c.bytes, Types: map[Type]int64{},
 		Numbers: c.numbers.document(), Frequent: c.frequent.document()}
-	for kind, name := range types {
+	for kind, name := range Types {
 		if c.types[kind] > 0 {
 			d.Types[name] = c.types[kind]
 		}

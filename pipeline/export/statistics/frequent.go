@@ -49,7 +49,7 @@ func (f *frequent) add(kind uint8, value []byte) {
 // begin keeps the beginning of a value: of a text its characters, of others JSON.
 func (e *entry) begin(value []byte) {
 	e.text = e.text[:0]
-	if types[e.kind] != Text {
+	if Types[e.kind] != Text {
 		e.keep(value)
 		return
 	}
@@ -142,7 +142,7 @@ func (f *frequent) merge(other *Frequent) {
 		}
 		e := f.find(hash)
 		if e == nil {
-			e = f.insert(hash, uint8(max(0, slices.Index(types[:], v.Type))))
+			e = f.insert(hash, uint8(max(0, slices.Index(Types[:], v.Type))))
 			e.text, e.cut = append(e.text[:0], v.Text...), v.Cut
 		}
 		e.count += v.Count
@@ -154,7 +154,7 @@ func (f *frequent) document() Frequent {
 	d := Frequent{Values: []Value{}, Missing: f.missing}
 	for i := range f.entries {
 		e := &f.entries[i]
-		d.Values = append(d.Values, Value{Type: types[e.kind], Text: string(e.text), Cut: e.cut, Count: e.count,
+		d.Values = append(d.Values, Value{Type: Types[e.kind], Text: string(e.text), Cut: e.cut, Count: e.count,
 			Hash: strconv.FormatUint(e.hash, 16)})
 	}
 	d.sort()

@@ -45,8 +45,8 @@ const (
 	Object  Type = "object"
 )
 
-// types has all types, in the order in which they are shown.
-var types = [...]Type{Text, Integer, Number, Boolean, List, Object, Null}
+// Types has all types, in the order in which they are shown.
+var Types = [...]Type{Text, Integer, Number, Boolean, List, Object, Null}
 
 // Statistics are the statistics of records.
 type Statistics struct {

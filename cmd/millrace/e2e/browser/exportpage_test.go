@@ -2,6 +2,7 @@ package browser
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,12 @@ func theExportPage(t *testing.T, p *pagesUnderTest) {
 	b.wait(`document.querySelectorAll('[data-testid=file]').length > 6`)
 	api.Get(t, evaluate[string](b, `new URL(document.querySelector('[data-testid=file-download]').href).pathname`)).
 		Want(t, http.StatusOK)
+	b.leave(func() { b.click("tab-columns") })
+	b.wait(`document.querySelector('[data-testid=shown]').innerText.includes('counted in all 45 records')`)
+	if has := evaluate[string](b, `document.querySelector('[data-testid=column][data-name=app_version]').innerText.
+		replace(/\s+/g, ' ')`); !strings.Contains(has, "text no nulls") || !strings.Contains(has, "v0 23 51.1% v1 22 48.9%") {
+		t.Errorf("column app_version has %q", has)
+	}
 	b.leave(func() { b.click("tab-lineage") })
 	b.wait(`document.querySelectorAll('[data-testid=origin]').length === 20`)
 	b.leave(func() { b.click("tab-trail") })

@@ -256,6 +256,10 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 		scene{"export-tree", "/exports/" + exports["tree"] + "?n=2", nil},
 		scene{"export-chat", "/exports/" + exports["chat"] + "?n=3", nil},
 		scene{"export-table", "/exports/" + exports["table"] + "?n=3", nil},
+		scene{"export-columns", "/exports/" + exports["table"] + "?tab=columns", nil},
+		scene{"export-columns-chat", "/exports/" + exports["chat"] + "?tab=columns", func(b *tab) {
+			evaluate[bool](b, `document.querySelectorAll('details').forEach(d => { d.open = true }), true`)
+		}},
 		scene{"export-card", "/exports/" + exports["table"] + "?tab=card", nil},
 		scene{"export-request", "/exports/" + exports["failed"], nil},
 		scene{"export-lineage", "/exports/" + exports["chat"] + "?tab=lineage&n=3", nil},

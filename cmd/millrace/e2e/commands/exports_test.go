@@ -78,7 +78,7 @@ func TestAnExportIsLookedAtVerifiedAndDownloadedAsSoonAsItIsComplete(t *testing.
 				alone := append(slices.Clone(s.Env), "KAFKA_BROKERS=127.0.0.1:1", "CLICKHOUSE_DSN=clickhouse://127.0.0.1:1/x")
 				checkViewed(t, alone, id, format)
 				checkShown(t, alone, id, format)
-				if out := alone.Run(t, "exports", "verify", id); !strings.Contains(out, "verified 4 objects, 320 records") {
+				if out := alone.Run(t, "exports", "verify", id); !strings.Contains(out, "verified 5 objects, 320 records") {
 					t.Errorf("verify: %s", out)
 				}
 				if report := e2etest.ParseObject(t, alone.Run(t, "exports", "verify", id, "--json")); fmt.Sprintf("%v %v",
@@ -128,8 +128,12 @@ func checkShown(t *testing.T, env e2etest.Environment, id, format string) {
 			t.Errorf("show: no %q in\n%s", want, out)
 		}
 	}
+	if out := env.Run(t, "exports", "show", id, "--columns"); !strings.Contains(out, "counted in 320 records") ||
+		!regexp.MustCompile(`(?m)^  status +text +0 +9 +succeeded \(320\)$`).MatchString(out) {
+		t.Errorf("show --columns:\n%s", out)
+	}
 	shown := e2etest.ParseObject(t, env.Run(t, "exports", "show", id, "--json"))
-	if shown["status"] != "succeeded" || fmt.Sprint(shown["records"]) != "320" || len(shown["files"].([]any)) != 4 ||
+	if shown["status"] != "succeeded" || fmt.Sprint(shown["records"]) != "320" || len(shown["files"].([]any)) != 5 ||
 		shown["manifest_sha256"] == "" ||
 		shown["request"].(object)["format"] != format {
 		t.Errorf("show --json: %v", shown)
@@ -143,13 +147,14 @@ func checkDownloaded(t *testing.T, env e2etest.Environment, id, format, compress
 	env.Run(t, "exports", "download", id, dir)
 	files := e2etest.ListFiles(t, dir)
 	if format == "json" || format == "parquet" {
-		if len(files) != 6 || !slices.Contains(files, "manifest.json") || !slices.Contains(files, "README.md") {
+		if len(files) != 7 || !slices.Contains(files, "manifest.json") || !slices.Contains(files, "README.md") {
 			t.Errorf("downloaded %v", files)
 		}
 		return
 	}
 	name := "train." + format + map[string]string{"none": "", "gzip": ".gz", "zstd": ".zst"}[compression]
-	if want := []string{"__meta__/README.md", "__meta__/manifest.json", "load.sh", name}; !slices.Equal(files, want) {
+	if want := []string{"__meta__/README.md", "__meta__/columns.json", "__meta__/manifest.json", "load.sh",
+		name}; !slices.Equal(files, want) {
 		t.Fatalf("downloaded %v, want %v", files, want)
 	}
 	f, err := os.Open(filepath.Join(dir, name))

@@ -109,12 +109,12 @@ func checkSidecars(t *testing.T, c *export.Completion) {
 	for _, f := range m.Files {
 		kinds[f.Kind] += max(1, f.Records)
 	}
-	wanted := map[export.FileKind]int64{export.Card: 1}
+	wanted := map[export.FileKind]int64{export.Card: 1, export.Other: 1} // the statistics of columns
 	if c.Purpose == "fine_tuning" {
 		wanted[export.Lineage] = c.RowsUsed
 	}
 	if c.Target == "sharegpt" || c.Target == "dspy" {
-		wanted[export.Other] = 1
+		wanted[export.Other]++
 	}
 	if c.Records == 0 {
 		wanted = map[export.FileKind]int64{}
