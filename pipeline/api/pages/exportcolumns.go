@@ -117,9 +117,11 @@ func newColumnCard(c *statistics.Column, records, size int64) columnCard {
 		}
 	}
 	card.Note = noteOfValues(&c.Frequent, filled)
-	for i, v := range c.Frequent.Values[:min(len(c.Frequent.Values), mostValues)] {
+	listed := c.Frequent.Values[:min(len(c.Frequent.Values), mostValues)]
+	frequent := filled == 1 || len(listed) > 0 && listed[0].Count > 1 // where all came once, none is
+	for i, v := range listed {
 		value := columnValue{Value: v, Percent: shareOf(v.Count, filled), Width: max(2, parts(v.Count, filled))}
-		if i < fewValues && (v.Count > 1 || filled == 1) { // values that came once are no frequent ones
+		if frequent && i < fewValues {
 			card.Values = append(card.Values, value)
 		} else {
 			card.More = append(card.More, value)
