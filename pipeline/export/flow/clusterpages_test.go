@@ -67,6 +67,17 @@ func TestAClusterIsShownAsOneServerIs(t *testing.T) {
 		"a run":       func(_ *flow, s *history.Store) (any, error) { return s.Run(ctx, "acme", "run-00003") },
 		"workspaces":  func(_ *flow, s *history.Store) (any, error) { return s.Workspaces(ctx, 10) },
 		"first run":   func(_ *flow, s *history.Store) (any, error) { return s.FirstRun(ctx, "acme", "recipe", "app") },
+		"values of filters": func(_ *flow, s *history.Store) (any, error) {
+			var all [][]string
+			for _, key := range []string{"version", "tag", "score", "metadata"} {
+				values, err := s.Values(ctx, "acme", "recipe", "app", key, "", "")
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, values)
+			}
+			return all, nil
+		},
 		"same input": func(_ *flow, s *history.Store) (any, error) {
 			d, err := s.Run(ctx, "acme", "run-00003")
 			if err != nil {
