@@ -53,8 +53,8 @@
 //	/history/run     find-exports, run-exports, exports-in, exports-maybe, find-older; file-link,
 //	                 raw; run-question, run-answer, run-error, run-feedback, node-run (with data-node), json
 //	/exports         status-<all|running|succeeded|failed|cancelled>; export-row (with data-id,
-//	                 data-status), row-link, export-status, export-progress, export-percent,
-//	                 export-records, export-size, row-view, row-download, row-cancel, row-delete,
+//	                 data-status), exports-search, row-link, export-by, export-status, export-progress, export-percent,
+//	                 export-records, export-size, row-view, row-download, row-menu and in it row-cancel, row-delete,
 //	                 row-details, dropped, warnings, failure, load-with; confirm-dialog,
 //	                 confirm-yes, confirm-no
 //	/exports/{id}    export (with data-status), phase (with data-state), funnel-step (with data-kind, data-label),

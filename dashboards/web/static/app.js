@@ -17,32 +17,32 @@ function place(popover) {
 
 const items = (menu) => [...menu.querySelectorAll('[role=menuitem]')];
 
-for (const popover of document.querySelectorAll('[popover]')) {
-  popover.addEventListener('toggle', (event) => {
-    const button = document.querySelector(`[popovertarget="${CSS.escape(popover.id)}"]`);
-    button?.setAttribute('aria-expanded', String(event.newState === 'open'));
-    if (event.newState !== 'open') {
-      popover.classList.remove('is-placed');
-      return;
-    }
-    place(popover);
-    const first = popover.matches('.menu') ? items(popover)[0] : popover.querySelector('input:not([type=hidden])');
-    first?.focus();
-  });
-  popover.addEventListener('keydown', (event) => {
-    if (!popover.matches('.menu')) return;
-    const all = items(popover);
-    const here = all.indexOf(document.activeElement);
-    const to = { ArrowDown: here + 1, ArrowUp: here - 1 + all.length, Home: 0, End: all.length - 1 }[event.key];
-    if (event.key === 'Tab') popover.hidePopover();
-    if (to === undefined) return;
-    event.preventDefault();
-    all[to % all.length].focus();
-  });
-  popover.addEventListener('click', (event) => {
-    if (event.target.closest('[role=menuitem]')) popover.hidePopover();
-  });
-}
+// Popovers may come later than this script: the document listens for them.
+document.addEventListener('toggle', (event) => {
+  const popover = event.target;
+  if (!popover.matches?.('[popover]')) return;
+  const button = document.querySelector(`[popovertarget="${CSS.escape(popover.id)}"]`);
+  button?.setAttribute('aria-expanded', String(event.newState === 'open'));
+  if (event.newState !== 'open') {
+    popover.classList.remove('is-placed');
+    return;
+  }
+  place(popover);
+  const first = popover.matches('.menu') ? items(popover)[0] : popover.querySelector('input:not([type=hidden])');
+  first?.focus();
+}, true);
+document.addEventListener('keydown', (event) => {
+  const menu = event.target.closest?.('[popover].menu');
+  if (!menu) return;
+  const all = items(menu);
+  const here = all.indexOf(document.activeElement);
+  const to = { ArrowDown: here + 1, ArrowUp: here - 1 + all.length, Home: 0, End: all.length - 1 }[event.key];
+  if (event.key === 'Tab') menu.hidePopover();
+  if (to === undefined) return;
+  event.preventDefault();
+  all[to % all.length].focus();
+});
+document.addEventListener('click', (event) => event.target.closest('[popover].menu [role=menuitem]')?.closest('[popover]').hidePopover());
 
 const moved = () => {
   for (const open of document.querySelectorAll('[popover]:popover-open')) place(open);

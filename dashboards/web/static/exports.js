@@ -100,10 +100,35 @@ function follow() {
   }
 }
 
+// showCounts shows how many exports each tab has.
+function showCounts(fresh) {
+  for (const tab of document.querySelectorAll('#tabs a')) {
+    const here = tab.querySelector('.count');
+    const now = fresh.querySelector(`#tabs [data-testid=${tab.dataset.testid}] .count`);
+    if (here && now && here.textContent !== now.textContent) here.textContent = now.textContent;
+  }
+}
+
+// search shows the exports with a text in their names, as it is typed.
+let searched = 0;
+async function search(form) {
+  const query = new URLSearchParams(new FormData(form));
+  if (query.get('q') === '') query.delete('q');
+  const address = query.size ? `/exports?${query}` : '/exports';
+  const asked = ++searched;
+  const fresh = await page(address);
+  if (!fresh || asked !== searched) return;
+  history.replaceState(null, '', address);
+  for (const id of ['list', 'tabs']) document.getElementById(id).replaceChildren(...[...fresh.getElementById(id).childNodes].map((node) => document.adoptNode(node)));
+  announce(plural(rows().length, 'export', 'exports'));
+  follow();
+}
+
 // news shows exports that were filed since, where they belong in the list. The rows that are there stay as they are.
 async function news() {
   const list = document.getElementById('list');
   const fresh = (await page(location.pathname + location.search))?.getElementById('list');
+  if (fresh) showCounts(fresh.ownerDocument);
   const all = [...fresh?.querySelectorAll('tbody[data-id]') ?? []];
   const arrived = all.filter((row) => !rowOf(row.dataset.id)).length;
   if (arrived === 0) return;
@@ -179,6 +204,17 @@ document.addEventListener('click', async (event) => {
   if (!await act(button, { id, name })) return;
   await refresh(id);
   follow();
+});
+
+let typing = 0;
+document.getElementById('search').addEventListener('input', (event) => {
+  clearTimeout(typing);
+  typing = setTimeout(search, 250, event.currentTarget);
+});
+document.getElementById('search').addEventListener('submit', (event) => {
+  event.preventDefault();
+  clearTimeout(typing);
+  search(event.currentTarget);
 });
 
 addEventListener('pagehide', () => { for (const id of [...streams.keys()]) close(id); });

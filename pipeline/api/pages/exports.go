@@ -24,7 +24,9 @@ type exportsPage struct {
 	Pager       pager
 	Status      string
 	Source, App string
+	Text        string // of the search
 	All         string // the address without the app
+	Cleared     string // the address without the search
 
 	query live.Query
 	here  url.Values // the address without the cursor
@@ -34,6 +36,7 @@ type exportsPage struct {
 type tab struct {
 	Key, Label, Address string
 	On                  bool
+	Count               *int64 // nil: not known
 }
 
 var tabs = []struct {
@@ -56,6 +59,11 @@ func (p *Pages) showExports(w http.ResponseWriter, r *http.Request, c *auth.Call
 	if err != nil {
 		return err
 	}
+	if counts, err := p.exports.Counts(r.Context(), page.query); err == nil {
+		page.count(counts)
+	} else { // the list is useful all the same
+		p.cfg.Log.Warn("the exports are listed without their numbers", "error", err)
+	}
 	return p.renderExports(w, r, c, page, found)
 }
 
@@ -66,11 +74,11 @@ func (p exportsPage) validApp() bool {
 
 // newExportsPage returns the page of an address, still without exports.
 func newExportsPage(workspace string, q url.Values) exportsPage {
-	page := exportsPage{Status: "all", Source: q.Get("source"), App: q.Get("app")}
-	page.query = live.Query{Workspace: workspace, Source: page.Source, AppID: page.App, Cursor: q.Get(cursorKey),
-		Limit: pageRows}
+	page := exportsPage{Status: "all", Source: q.Get("source"), App: q.Get("app"), Text: namePart(q.Get("q"))}
+	page.query = live.Query{Workspace: workspace, Source: page.Source, AppID: page.App, Text: page.Text,
+		Cursor: q.Get(cursorKey), Limit: pageRows}
 	here := url.Values{}
-	for key, value := range map[string]string{"source": page.Source, "app": page.App} {
+	for key, value := range map[string]string{"source": page.Source, "app": page.App, "q": page.Text} {
 		if value != "" {
 			here.Set(key, value)
 		}
@@ -86,7 +94,45 @@ func newExportsPage(workspace string, q url.Values) exportsPage {
 	}
 	page.here = withStatus(here, page.Status)
 	page.All = address("/exports", withStatus(url.Values{}, page.Status))
+	cleared := maps.Clone(page.here)
+	cleared.Del("q")
+	page.Cleared = address("/exports", cleared)
 	return page
+}
+
+// maxSearched is how long the text of a search may be, in characters.
+const maxSearched = 200
+
+// namePart returns the text that the names of the list are searched for.
+func namePart(text string) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(strings.TrimSpace(text), "\x00", ""), "")
+	if runes := []rune(text); len(runes) > maxSearched {
+		return string(runes[:maxSearched])
+	}
+	return text
+}
+
+// count shows how many exports each tab has.
+func (p *exportsPage) count(counts map[export.Status]int64) {
+	for i, t := range tabs {
+		n := int64(0)
+		for status, has := range counts {
+			if t.statuses == nil || slices.Contains(t.statuses, string(status)) {
+				n += has
+			}
+		}
+		p.Tabs[i].Count = &n
+	}
+}
+
+// Here are the fields of the search that are not its text.
+func (p exportsPage) Here() (fields [][2]string) {
+	for _, key := range []string{"source", "app", "status"} {
+		if value := p.here.Get(key); value != "" {
+			fields = append(fields, [2]string{key, value})
+		}
+	}
+	return fields
 }
 
 func (p *Pages) renderExports(w http.ResponseWriter, r *http.Request, c *auth.Caller, page exportsPage,
@@ -189,10 +235,28 @@ func (e exportRow) Note() string {
 	return strings.Join(parts, "; ")
 }
 
-// Details reports whether the row has details to unfold.
+// Details reports whether the row has details to unfold. The command that loads an export is on its page, too.
 func (e exportRow) Details() bool {
-	return len(e.Drops) > 0 || len(e.Warnings) > 0 || e.ErrorCode != "" || e.ErrorMessage != "" || e.LoadWith != "" &&
-		!e.Deleted
+	return len(e.Drops) > 0 || len(e.Warnings) > 0 || e.ErrorCode != "" || e.ErrorMessage != ""
+}
+
+// maxPerson is how many characters of a name a column has room for.
+const maxPerson = 18
+
+// person shortens the name of who filed an export: an address to what is before its @, an id to its beginning and
+// end.
+func person(subject string) string {
+	name, _, isAddress := strings.Cut(subject, "@")
+	if !isAddress || name == "" {
+		name = subject
+		if i := strings.LastIndexAny(name, "/|:"); i >= 0 && i < len(name)-1 { // the issuer is before it
+			name = name[i+1:]
+		}
+	}
+	if runes := []rune(name); len(runes) > maxPerson {
+		return string(runes[:maxPerson-7]) + "…" + string(runes[len(runes)-6:])
+	}
+	return name
 }
 
 // dropText returns the target's description of a reason, or "" if it has none.

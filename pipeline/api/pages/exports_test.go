@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/live"
 )
 
@@ -83,6 +84,49 @@ func TestExportsAreFilteredByStatusAndAppInTheAddress(t *testing.T) {
 		`href="/exports?app=helpdesk&amp;cursor=c2&amp;previous=&amp;previous=c1&amp;source=copilot&amp;status=running" data-testid="page-next"`)
 	if all := newExportsPage("acme", nil).query; all.Status != nil {
 		t.Errorf("asked for statuses %v", all.Status)
+	}
+}
+
+func TestExportsAreSearchedByName(t *testing.T) {
+	t.Parallel()
+	q := url.Values{"q": {" Tutor & co\x00 "}, "status": {"failed"}, "app": {"helpdesk"}}
+	page := newExportsPage("acme", q)
+	if page.query.Text != "Tutor & co" || page.Cleared != "/exports?app=helpdesk&status=failed" {
+		t.Errorf("asked %+v, cleared is %s", page.query, page.Cleared)
+	}
+	s := newSite(t)
+	s.exports.Exports = nil
+	has(t, s.page("/exports?"+q.Encode()), `value="Tutor &amp; co"`, `<input type="hidden" name="status" value="failed">`,
+		"No export has this name", `href="/exports?app=helpdesk&amp;q=Tutor&#43;%26&#43;co"`)
+	if long := newExportsPage("acme", url.Values{"q": {strings.Repeat("é", 300)}}).Text; len(long) != 2*maxSearched {
+		t.Errorf("a search has %d bytes", len(long))
+	}
+}
+
+func TestTabsHaveTheNumbersOfTheirStatuses(t *testing.T) {
+	t.Parallel()
+	page := newExportsPage("acme", nil)
+	page.count(map[export.Status]int64{export.StatusAccepted: 2, export.StatusRunning: 3, export.StatusFailed: 1200})
+	var got []string
+	for _, tab := range page.Tabs {
+		got = append(got, tab.Key+" "+number(*tab.Count))
+	}
+	if text := strings.Join(got, ", "); text != "all 1,205, running 5, succeeded 0, failed 1,200, cancelled 0" {
+		t.Error(text)
+	}
+}
+
+func TestNamesOfPeopleAreShortened(t *testing.T) {
+	t.Parallel()
+	for subject, want := range map[string]string{
+		"analytics@acme.example": "analytics", "mia": "mia", "@acme": "@acme", "auth0|mia": "mia", "https://issuer/users/42": "42",
+		"0192f0c1-7f3e-7a10-9b1c-2f3e4d5c6b7a":         "0192f0c1-7f…5c6b7a",
+		"a-service-account-with-a-long-name@p.example": "a-service-a…g-name", "Grüße vom Müllerinnenbach": "Grüße vom M…enbach",
+		"system:": "system:",
+	} {
+		if got := person(subject); got != want {
+			t.Errorf("%s: %s, want %s", subject, got, want)
+		}
 	}
 }
 

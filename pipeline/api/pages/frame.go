@@ -156,6 +156,7 @@ func functions(a *assets) template.FuncMap {
 		"long":     long,
 		"label":    purposeLabel,
 		"plain":    plain,
+		"person":   person,
 		"score":    score,
 		"known":    known,
 		"tree":     jsonview.Tree,

@@ -17,9 +17,11 @@ func goldens() map[string]*clickhousetest.Golden {
 	list.Add("first page", listQuery(&Query{Workspace: "acme", Limit: 50}, nil))
 	list.Add("a later page", listQuery(&Query{Workspace: "acme", Limit: 50}, after))
 	list.Add("a later page, with all filters", listQuery(&Query{Workspace: "acme", Source: "recipe", AppID: "app",
-		Purpose: export.FineTuning, Status: []string{"accepted", "running"}, Limit: 50}, after))
+		Purpose: export.FineTuning, Status: []string{"accepted", "running"}, Text: "tutor", Limit: 50}, after))
 	list.Add("those that may have runs of an app", listQuery(&Query{Workspace: "acme", AppID: "app", OfAll: true,
 		Limit: 20}, nil))
+	list.Add("how many of each status", countsQuery(&Query{Workspace: "acme", Source: "recipe", AppID: "app",
+		Text: "tutor"}, []string{"e1", "e2"}))
 	return map[string]*clickhousetest.Golden{"get": get, "list": list}
 }
 

@@ -61,6 +61,7 @@ type Query struct {
 	OfAll     bool // with AppID: also exports of the whole workspace
 	Purpose   string
 	Part      string // the beginning or the end of the id
+	Text      string // a part of the name, in upper or lower case, or the beginning of the id
 	Status    []string
 	Cursor    string
 	Limit     int // 1 or more; a server takes 200
@@ -108,7 +109,7 @@ type Exports struct {
 // while Run runs.
 func New(cfg Config, conn driver.Conn, b *bucket.Bucket) *Exports {
 	cfg.Name = "serve"
-	cfg.Timer.Init(queryGet, queryList, queryNotices)
+	cfg.Timer.Init(queryGet, queryList, queryNotices, queryCounts)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	cfg.Growth = cmp.Or(cfg.Growth, kafka.GrowthInterval)
 	if cfg.Now == nil {

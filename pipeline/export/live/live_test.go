@@ -207,6 +207,17 @@ func TestPagesNeitherRepeatNorSkipWhateverIsFiledMeanwhile(t *testing.T) {
 			t.Errorf("cursor %s: %v", cursor, err)
 		}
 	}
+	for text, want := range map[string]int{"e01": 10, "N": 137, "E01": 0, "": 137} { // the beginning of ids, and all names
+		q := live.Query{Workspace: "acme", Limit: 200, Text: text, Status: []string{"failed"}}
+		counted, err := e.Counts(t.Context(), q)
+		if err != nil || counted[export.StatusAccepted] != int64(want) || len(counted) > 1 {
+			t.Errorf("with %q: counted are %v, %v, want %d", text, counted, err, want)
+		}
+		q.Status = nil
+		if page, err := e.List(t.Context(), q); err != nil || len(page.Exports) != want {
+			t.Errorf("with %q: %d are listed, %v, want %d", text, len(page.Exports), err, want)
+		}
+	}
 	for filter, want := range map[string]int{"accepted": 137, "running": 0} {
 		n := 0
 		for q = (live.Query{Workspace: "acme", Limit: 50, Status: []string{filter}}); ; {

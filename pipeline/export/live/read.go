@@ -144,8 +144,13 @@ func (q *Query) matches(x *export.State) bool {
 	equal := func(want, have string) bool { return want == "" || want == have }
 	ofApp := q.AppID == "" || q.OfAll && x.AppID == "" || slices.Contains(strings.Split(x.AppID, ","), q.AppID)
 	return equal(q.Source, x.Source) && ofApp && equal(q.Purpose, x.Purpose) &&
-		(strings.HasPrefix(x.ExportID, q.Part) || strings.HasSuffix(x.ExportID, q.Part)) &&
+		(strings.HasPrefix(x.ExportID, q.Part) || strings.HasSuffix(x.ExportID, q.Part)) && q.matchesText(x) &&
 		(len(q.Status) == 0 || slices.Contains(q.Status, string(x.Status)))
+}
+
+func (q *Query) matchesText(x *export.State) bool {
+	return q.Text == "" || strings.Contains(strings.ToLower(x.Name), strings.ToLower(q.Text)) ||
+		strings.HasPrefix(x.ExportID, q.Text)
 }
 
 // List returns a page of exports, newest first. It has every export that was filed before the call,

@@ -27,6 +27,7 @@ type Stored struct {
 const (
 	queryGet     = "export"
 	queryList    = "exports"
+	queryCounts  = "export_counts"
 	queryNotices = "notices"
 )
 
@@ -101,11 +102,9 @@ func (s Stored) list(ctx context.Context, q *Query, after *position) ([]export.S
 	return list, last, s.notice(ctx, q.Workspace, list)
 }
 
-// listQuery selects the exports of a page after a position, and one more.
-func listQuery(q *Query, after *position) clickhouse.Query {
-	var b clickhouse.Binder
-	inWorkspace := "workspace_id = " + b.ID("workspace", q.Workspace)
-	conditions := []string{inWorkspace}
+// conditions returns the conditions of a query on the events of exports, but for the status.
+func (q *Query) conditions(b *clickhouse.Binder) []string {
+	conditions := []string{"workspace_id = " + b.ID("workspace", q.Workspace)}
 	for _, c := range []struct{ column, value string }{{"source", q.Source}, {"purpose", q.Purpose}} {
 		if c.value != "" {
 			conditions = append(conditions, c.column+" = "+b.ID(c.column, c.value))
@@ -122,6 +121,19 @@ func listQuery(q *Query, after *position) clickhouse.Query {
 		part := b.ID("part", q.Part)
 		conditions = append(conditions, "(startsWith(export_id, "+part+") OR endsWith(export_id, "+part+"))")
 	}
+	if q.Text != "" {
+		text := b.Text("text", q.Text)
+		conditions = append(conditions, "(positionCaseInsensitiveUTF8(name, "+text+") > 0 OR startsWith(export_id, "+
+			text+"))")
+	}
+	return conditions
+}
+
+// listQuery selects the exports of a page after a position, and one more.
+func listQuery(q *Query, after *position) clickhouse.Query {
+	var b clickhouse.Binder
+	conditions := q.conditions(&b)
+	inWorkspace := conditions[0]
 	if after != nil {
 		at := b.Milli("at", after.At)
 		conditions = append(conditions, "requested_at <= "+at,

@@ -78,9 +78,10 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 		t.Errorf("the layout has shifted while progress moved:%s", shifts)
 	}
 	b.stays(map[string]string{"rows": "waiting", "records": "0", "size": "0 B", "percent": "0%"})
-	b.stays(map[string]string{"rows": "987,654,321 of 1,987,654,321 rows", "records": "1,987,654,321", "size": "1,023 MiB",
+	b.stays(map[string]string{"rows": "987,654,321 of 1,987,654,321 rows", "records": "1,987,654,321", "size": "999 MB",
 		"percent": "100%"})
 	before := evaluate[string](b, columns)
+	b.click("row-menu")
 	b.click("row-cancel")
 	b.click("confirm-yes")
 	b.filed("cancelled")
@@ -101,6 +102,10 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 	if err != nil || len(files) != 1 {
 		t.Fatalf("the files are %v, %v", files, err)
 	}
+	b.fill("exports-search", "be DELETED")
+	b.wait(`document.querySelectorAll('[data-testid=export-row]').length === 1 && location.search === '?q=be+DELETED'`)
+	b.wait(`document.querySelector('[data-testid=status-all] .count').textContent === '1'`)
+	b.click(fmt.Sprintf(`[data-id=%q] [data-testid=row-menu]`, id))
 	b.click(fmt.Sprintf(`[data-id=%q] [data-testid=row-delete]`, id))
 	b.click("confirm-yes")
 	b.wait(`'deleted' in document.querySelector('[data-id=%q]').dataset`, id)
@@ -111,7 +116,7 @@ func cancelAndDelete(t *testing.T, p *pagesUnderTest) {
 func exportsOfOthersAppear(t *testing.T, p *pagesUnderTest) {
 	publishLines(t, p, "team", tutorRuns("team", 3), 3)
 	api := e2etest.Endpoint{URL: p.url}.In("team")
-	const request = `{"name":%q,"purpose":"export_dataset","source":"recipe","app_id":"tutor","selection":{"limit":3}}`
+	const request = `{"name":%q,"purpose":"export_dataset","source":"recipe","app_id":"tutor","selection":{"run_ids":["r-000","r-001","none"]}}`
 	b := person(t, p, p.url, "team")
 	b.open("/exports")
 	evaluate[bool](b, `window.since = 'it was opened', true`)
@@ -127,6 +132,7 @@ func exportsOfOthersAppear(t *testing.T, p *pagesUnderTest) {
 		b.wait(`document.querySelector('[data-testid=export-row]').dataset.id === %q`, id)
 	}
 	b.wait(`document.querySelectorAll('[data-testid=export-row][data-status=succeeded]').length === 3`)
+	b.wait(`document.querySelector('[data-testid=status-succeeded] .count').textContent === '3'`)
 	if names := evaluate[string](b,
 		`[...document.querySelectorAll('[data-testid=export-row]')].map(r => r.dataset.name).join()`); names !=
 		"Third,Second,First" {

@@ -249,7 +249,12 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 		scene{"exports", "/exports", func(b *tab) {
 			evaluate[bool](b, `document.querySelectorAll('details').forEach(d => { d.open = true }), true`)
 		}},
+		scene{"exports-menu", "/exports", func(b *tab) {
+			b.click("row-menu")
+			b.wait(`document.activeElement.dataset.testid === 'row-delete'`)
+		}},
 		scene{"exports-confirm", "/exports", func(b *tab) {
+			b.click("row-menu")
 			b.click("row-delete")
 			b.wait(`document.querySelector('[data-testid=confirm-dialog]').open`)
 		}},
