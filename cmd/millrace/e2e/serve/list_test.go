@@ -73,17 +73,17 @@ func pagesNeitherRepeatNorSkip(t *testing.T, p *places) {
 }
 
 func listsAreFiltered(t *testing.T, p *places) {
-	s := p.b.In("filters")
+	s := p.b.In("listed")
 	a := s.File(t, ofA(nil))
 	b := s.File(t, ofA(object{"app_id": []string{"b", "d"}}))
 	r := s.File(t, ofA(object{"source": "recipe", "purpose": "recipe_evaluation"}))
 	for _, id := range []string{a, b, r} {
 		s.WaitFor(t, id, "succeeded")
 	}
-	x := p.still.In("filters") // the same tables: those of a are in ClickHouse, this one is in its topics alone
+	x := p.still.In("listed") // the same tables: those of a are in ClickHouse, this one is in its topics alone
 	c := x.File(t, ofA(object{"app_id": []string{"d", "b"}}))
 	e2etest.WaitForCounts(t, p.Conn, time.Minute, map[string]uint64{
-		"SELECT count() FROM exports WHERE workspace_id = 'filters' AND status = 'succeeded'": 3})
+		"SELECT count() FROM exports WHERE workspace_id = 'listed' AND status = 'succeeded'": 3})
 	for query, want := range map[string][]string{
 		"":               {c, r, b, a},
 		"source=copilot": {c, b, a}, "source=recipe": {r}, "app_id=a": {r, a}, "app_id=b": {c, b},
