@@ -110,7 +110,11 @@ func (c Growth) measure(ctx context.Context, m growthMeter) error {
 	for i := range all {
 		slices.SortFunc(all[i], func(x, y growth) int { return int(x.took - y.took) })
 		x := all[i][len(all[i])/2]
-		printMeasured(m.app.Stdout, strconv.FormatInt(x.rows, 10)+" runs", []measured{x.measured})
+		var each []measured
+		for _, g := range all[i] {
+			each = append(each, g.measured)
+		}
+		printMeasured(m.app.Stdout, strconv.FormatInt(x.rows, 10)+" runs", each)
 		fmt.Fprintf(m.app.Stdout, "  %d requests to the store, %d records in Kafka\n", x.requests, x.records)
 		medians = append(medians, x)
 	}
