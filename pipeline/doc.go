@@ -200,11 +200,12 @@
 // ends, and waits until the server has read that far. The price: such a read costs one question to Kafka,
 // which all reads of the same moment share.
 //
-// 2026-11: what the columns of an export hold is counted while its records are written, from about 10,000 of
-// them, spread evenly. Counting every record would cost extract about a quarter more processor time; like this an
-// export of 100,000 small runs costs 2 % more. Reading the files again for the page would cost more than either. The
-// price: rare values of a large export are missed. The statistics of a window are a file of their own, not part of its manifest, because they
-// have values of records, which a delete must reach. seal reads at most 64 of them, and then sweeps them.
+// 2026-11: what the columns of an export hold is counted while its records are written, from about 10,000 of them,
+// spread evenly. Counting every record would cost extract about a quarter more processor time; like this an export of
+// 100,000 small runs costs 2 % more. Reading the files again for the page would cost more than either. The price:
+// rare values of a large export are missed. The statistics of a window are a file of their own, not part of its
+// manifest, because they have values of records, which a delete must reach. seal reads at most 64 of them, and then
+// sweeps them.
 //
 // 2026-11: the key of signed URLs is an object in the bucket, created once. All servers of a bucket share it,
 // also across restarts, and nobody has to distribute it. Whoever can read the bucket needs no signed URL
