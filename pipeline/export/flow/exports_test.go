@@ -39,7 +39,7 @@ func TestARequestInBareJSONIsExportedInFragmentsOf150(t *testing.T) {
 	for _, file := range m.Files {
 		sizes = append(sizes, fmt.Sprint(file.Kind, " ", file.Records))
 	}
-	if strings.Join(sizes, " ") != "data 150 data 150 data 10 card 0" {
+	if strings.Join(sizes, " ") != "data 150 data 150 data 10 other 0 card 0" {
 		t.Errorf("files of %v records", sizes)
 	}
 	if first := m.Files[0]; !strings.HasPrefix(first.Key, "data/train-00000-00000-") ||
