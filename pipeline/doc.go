@@ -71,6 +71,7 @@
 //	audit/          the trail: who did what, when and from where
 //	budget/         the bytes that a process holds for its work, however wide the rows are    (pure)
 //	share/          how much is done at a time, in all and for each workspace                 (pure)
+//	suggest/        what somebody may have meant by a word that is not known                  (pure)
 //	rights/         what each role, producer and requester may do in Kafka                      (pure)
 //	telemetry/      traces of Millrace itself: spans, and the environment variables of OpenTelemetry
 //	kafka/          what every consumer and producer shares; publishing run events

@@ -24,6 +24,7 @@ const (
 // pageOperations are the operations whose work pages do, by the pattern of the page. Other pages do what
 // only the limit of requests bounds in the API too, or what package history bounds for both.
 var pageOperations = map[string]string{"GET /exports/{id}": previewOperation,
+	"GET /history/run/exports":     previewOperation,
 	"POST /history/export/preview": tryOperation}
 
 // Limits of an address whose visitors have not signed in. Behind a proxy all visitors share one.

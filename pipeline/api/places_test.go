@@ -12,9 +12,10 @@ import (
 func TestAPagePreviewTakesAPlaceAmongThePreviewsOfItsWorkspace(t *testing.T) {
 	t.Parallel()
 	attack(t, func(t *testing.T, m *inMemory) {
-		view := func(workspace string) string {
-			return "GET /exports/e HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + tokenOf(t, workspace) + "\r\n\r\n"
+		look := func(path, workspace string) string {
+			return "GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + tokenOf(t, workspace) + "\r\n\r\n"
 		}
+		view := func(workspace string) string { return look("/exports/e", workspace) }
 		places := m.api.limits.of[previewOperation]
 		var leave []func()
 		for range places.Each {
@@ -24,10 +25,12 @@ func TestAPagePreviewTakesAPlaceAmongThePreviewsOfItsWorkspace(t *testing.T) {
 			}
 			leave = append(leave, end)
 		}
-		if got := answer(t, m.dial(t, attacker, view("hostile"))); got.status != http.StatusTooManyRequests ||
-			got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "too many previews") ||
-			!strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
-			t.Errorf("a preview beyond the share: %d %v %s", got.status, got.header, got.body)
+		for _, path := range []string{"/exports/e", "/history/run/exports?id=r1"} { // both read files of exports
+			if got := answer(t, m.dial(t, attacker, look(path, "hostile"))); got.status != http.StatusTooManyRequests ||
+				got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "too many previews") ||
+				!strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
+				t.Errorf("%s beyond the share: %d %v %s", path, got.status, got.header, got.body)
+			}
 		}
 		if got := answer(t, m.dial(t, neighbour, view("small"))); got.status != http.StatusOK {
 			t.Errorf("a preview of another workspace: %d %s", got.status, got.body)

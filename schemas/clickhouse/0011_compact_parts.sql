@@ -1,5 +1,5 @@
--- A batch of ingest becomes a part whose columns are one file, and not two files each: 90 files fewer to make, sync and
--- delete when parts are merged. Merged parts of 128 MiB, before compression, have a file a column as before.
+-- A batch of ingest becomes a part whose columns are one file: 20 files to make and delete, and not 210 as with files of
+-- their own for each column. Parts of 128 MiB, before compression, have these as before.
 
 ALTER TABLE {{table "runs"}} {{on_cluster}} MODIFY SETTING min_bytes_for_wide_part = 134217728;
 

@@ -86,17 +86,7 @@ var (
 
 // Run prints the measurements and their ratios.
 func (c Export) Run(ctx context.Context, a *app.App) error {
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
-		conn, err := a.Config.DSN.Open()
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
+	return withServices(ctx, a, func(ctx context.Context, s *services.Services, conn driver.Conn, dir string) error {
 		if err := c.fill(ctx, a, conn, s.ClickHouse.Pid()); err != nil {
 			return err
 		}
@@ -104,7 +94,7 @@ func (c Export) Run(ctx context.Context, a *app.App) error {
 		if err != nil {
 			return err
 		}
-		err = c.measure(ctx, a, s, process.Process.Pid, dir)
+		err = c.measure(ctx, a, s, conn, process.Process.Pid, dir)
 		process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // the process may have ended; Wait returns how
 		return errors.Join(err, process.Wait())
 	})
@@ -146,17 +136,13 @@ FROM (SELECT * FROM runs WHERE NOT startsWith(app_id, '%s')) AS originals
 SETTINGS async_insert = 0`, appID, benchApp, (runs+originals-1)/originals, runs))
 }
 
-func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, pid int, dir string) error {
+func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, conn driver.Conn, pid int,
+	dir string) error {
 	client, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	conn, err := a.Config.DSN.Open()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	b := bench{a, client, comparer{conn: conn, server: s.ClickHouse.Pid(), pid: pid}, s.ClickHouse.ServerHTTPURL(), dir}
 	for _, f := range comparisons {
 		if strings.Contains(f.name, c.Only) {

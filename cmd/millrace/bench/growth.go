@@ -42,17 +42,11 @@ type growth struct {
 
 // Run prints the measurements and writes them into files.
 func (c Growth) Run(ctx context.Context, a *app.App) error {
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
+	slices.Sort(c.Runs)
+	if len(c.Runs) == 0 || c.Runs[0] < 1 || c.Rounds < 1 {
+		return errors.New("--runs are sizes of 1 or more, and --rounds is 1 or more")
 	}
-	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
-		conn, err := a.Config.DSN.Open()
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
+	return withServices(ctx, a, func(ctx context.Context, s *services.Services, conn driver.Conn, dir string) error {
 		if err := c.fill(ctx, a, conn, s.ClickHouse.Pid()); err != nil {
 			return err
 		}
@@ -101,7 +95,7 @@ func (c Growth) measure(ctx context.Context, m growthMeter) error {
 			if err != nil {
 				return err
 			}
-			if round > 0 || c.Rounds == 0 {
+			if round > 0 {
 				all[i] = append(all[i], x)
 			}
 		}

@@ -43,12 +43,7 @@ type result struct {
 
 // Run prints the measurements and their ratio.
 func (c Ingest) Run(ctx context.Context, a *app.App) error {
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, services *services.Services) error {
+	return withServices(ctx, a, func(ctx context.Context, services *services.Services, conn driver.Conn, _ string) error {
 		server := services.ClickHouse.Pid()
 		size, err := fillTopic(ctx, a, sample.Config{Seed: 1, Runs: c.Events, Plain: true, RandomIDs: c.RandomIDs})
 		if err != nil {
@@ -56,11 +51,6 @@ func (c Ingest) Run(ctx context.Context, a *app.App) error {
 		}
 		fmt.Fprintf(a.Stdout, "%d run events, %.0f MiB, %.0f bytes each\n", c.Events, float64(size)/(1<<20),
 			float64(size)/float64(c.Events))
-		conn, err := a.Config.DSN.Open()
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
 		var ours, theirs []result
 		for round := range c.Rounds {
 			r, err := measureIngest(ctx, a, conn, server, c.Events, round)
@@ -107,12 +97,25 @@ func median(results []result) result {
 	return sorted[len(sorted)/2]
 }
 
-// withServices runs the embedded services on free ports, without roles.
-func withServices(ctx context.Context, a *app.App, dir string, f func(context.Context,
-	*services.Services) error) error {
+// withServices runs the embedded services on free ports, without roles. f has a connection to ClickHouse, and the
+// folder of the services, which is removed after it.
+func withServices(ctx context.Context, a *app.App, f func(_ context.Context, _ *services.Services, _ driver.Conn,
+	dir string) error) error {
+	dir, err := os.MkdirTemp("", "millrace-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
 	a.Log = slog.New(slog.DiscardHandler)
 	a.Config.LocalKafkaPort, a.Config.LocalClickHousePort, a.Config.LocalClickHouseHTTPPort = 0, 0, 0
-	return services.Run(ctx, a, services.Config{Dir: dir}, f)
+	return services.Run(ctx, a, services.Config{Dir: dir}, func(ctx context.Context, s *services.Services) error {
+		conn, err := a.Config.DSN.Open()
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return f(ctx, s, conn, dir)
+	})
 }
 
 // fillTopic publishes the events of the benchmark and returns the total bytes of their values.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/cmd/millrace/app"
@@ -39,17 +39,7 @@ type Serve struct {
 
 // Run prints the measurements and their ratios.
 func (c Serve) Run(ctx context.Context, a *app.App) error {
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
-		conn, err := a.Config.DSN.Open()
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
+	return withServices(ctx, a, func(ctx context.Context, s *services.Services, conn driver.Conn, dir string) error {
 		if err := (Export{Runs: c.Runs}).fill(ctx, a, conn, s.ClickHouse.Pid()); err != nil {
 			return err
 		}

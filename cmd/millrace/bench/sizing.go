@@ -39,17 +39,7 @@ type Sizing struct {
 
 // Run prints the measurements.
 func (c Sizing) Run(ctx context.Context, a *app.App) error {
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	return withServices(ctx, a, dir, func(ctx context.Context, s *services.Services) error {
-		conn, err := a.Config.DSN.Open()
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
+	return withServices(ctx, a, func(ctx context.Context, s *services.Services, conn driver.Conn, dir string) error {
 		if err := c.ingest(ctx, a, conn, s.ClickHouse.Pid()); err != nil {
 			return err
 		}

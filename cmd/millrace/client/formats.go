@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/terminal"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
+	"github.com/millrace/millrace/pipeline/suggest"
 )
 
 // Formats is the command line of millrace formats.
@@ -102,4 +103,12 @@ func dropTexts(drops []format.Drop) map[string]string {
 		all[d.Reason] = d.Text
 	}
 	return all
+}
+
+// DidYouMean returns a question about the value that is most like the given one, or "" if none is.
+func DidYouMean(given string, values []string) string {
+	if best := suggest.Nearest(given, values); best != "" {
+		return "; did you mean " + best + "?"
+	}
+	return ""
 }

@@ -124,19 +124,6 @@ func TestGoldenErrorsOfRequests(t *testing.T) {
 	golden(t, "request_errors.txt", b.String())
 }
 
-func TestTheNearestValueIsSuggested(t *testing.T) {
-	t.Parallel()
-	for given, want := range map[string]string{"openai": "openai_chat", "open-ai-chat": "openai_chat", "dpo": "openai_dpo",
-		"langsmth": "langsmith", "RAGAS": "ragas", "excel": "", "": "", "gemni": "gemini"} {
-		got := nearest(given, targetNames(""))
-		near := got == want || given == "dpo" && strings.HasSuffix(got, "_dpo") ||
-			given == "openai" && strings.HasPrefix(got, "openai_")
-		if !near {
-			t.Errorf("%q: %q, want %q", given, got, want)
-		}
-	}
-}
-
 func TestScriptsThatLoadADownload(t *testing.T) {
 	t.Parallel()
 	for command, want := range map[string]string{

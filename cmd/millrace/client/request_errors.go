@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/format"
 	"github.com/millrace/millrace/pipeline/export/format/targets"
+	"github.com/millrace/millrace/pipeline/suggest"
 )
 
 // pointerFlags are the flags of request that set a field, by the pointer to the field. A pointer to
@@ -58,7 +59,7 @@ func (c Request) explain(err error) error {
 
 // given returns the value of a flag, and the values that the flag may have.
 func (c Request) given(flag string) (value string, values []string) {
-	values = ValuesOf(strings.TrimPrefix(flag, "--"), nearest(c.Purpose, format.Purposes))
+	values = ValuesOf(strings.TrimPrefix(flag, "--"), suggest.Nearest(c.Purpose, format.Purposes))
 	for name, value := range map[string]string{"--source": c.Source, "--purpose": c.Purpose, "--target": c.Target,
 		"--format": c.Format, "--compression": c.Compression, "--rating": c.Rating, "--by": c.By,
 		"--status": strings.Join(c.Status, " ")} {

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -119,8 +120,8 @@ func formOf(fields url.Values, now time.Time) *formPage {
 	if until, err := time.Parse(time.RFC3339Nano, fields.Get("until")); err == nil && until.Before(now) {
 		page.Now = until // a time range without an end stays the same for each try
 	}
-	if page.Key == "" {
-		page.Key = uuid.NewString()
+	if key, err := uuid.Parse(page.Key); err != nil || key.Version() != 7 {
+		page.Key = uuid.Must(uuid.NewV7()).String()
 	}
 	return page
 }
@@ -212,9 +213,13 @@ func (page *formPage) check(c *auth.Caller) (document []byte, r *export.Request)
 	return document, r
 }
 
-// exportID returns the id of the export of a form: it is the same if the same form is sent again.
+// exportID returns the id of the export of a form: it is the same if the same form is sent again. It is a UUIDv7 with
+// the time of the key, as all ids that Millrace gives to exports; its random bits are a hash.
 func (page *formPage) exportID(c *auth.Caller, document []byte) string {
-	return uuid.NewSHA1(uuid.NameSpaceOID, append([]byte(c.Workspace+"/"+page.Key+"/"), document...)).String()
+	key := uuid.MustParse(page.Key)
+	id := uuid.NewHash(sha256.New(), key, append([]byte(c.Workspace+"/"), document...), 7)
+	copy(id[:6], key[:6])
+	return id.String()
 }
 
 func (p *Pages) showForm(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {

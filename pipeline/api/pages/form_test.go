@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/dryrun"
 	"github.com/millrace/millrace/pipeline/export/format"
@@ -168,4 +171,27 @@ func TestAProposalIsApplied(t *testing.T) {
 	text := s.page("/history/export?" + q.Encode())
 	has(t, text, `<option value="thumbsUp" selected>`, `value="7"`)
 	hasNot(t, text, "v9")
+}
+
+func TestAFormThatIsSentAgainIsTheSameExport(t *testing.T) {
+	t.Parallel()
+	c := &auth.Caller{Workspace: "acme"}
+	first := filled(url.Values{"key": {"no key"}})
+	again := filled(url.Values{"key": {first.Key}})
+	id := first.exportID(c, []byte("{}"))
+	if u, err := uuid.Parse(id); err != nil || u.Version() != 7 || u.Variant() != uuid.RFC4122 {
+		t.Errorf("%s is no UUIDv7: %v", id, err)
+	}
+	for what, other := range map[string]string{
+		"another document":  first.exportID(c, []byte("[]")),
+		"another form":      filled(url.Values{}).exportID(c, []byte("{}")),
+		"another workspace": first.exportID(&auth.Caller{Workspace: "other"}, []byte("{}")),
+	} {
+		if other == id {
+			t.Errorf("%s has the same id", what)
+		}
+	}
+	if got := again.exportID(c, []byte("{}")); got != id {
+		t.Errorf("sent again: %s, was %s", got, id)
+	}
 }

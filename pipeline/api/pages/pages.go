@@ -103,6 +103,7 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("GET /history/panel", p.page(auth.RunsRead, p.showPanel))
 	handle("POST /history/columns", p.chooseColumns)
 	handle("GET /history/run", p.page(auth.RunsRead, p.showRun))
+	handle("GET /history/run/exports", p.page(auth.RunsRead, p.showRunExports))
 	handle("GET /compare", p.page(auth.RunsRead, p.showCompare))
 	handle("POST /compare/export", p.page(auth.ExportsWrite, p.exportCompared))
 	handle("GET /exports", p.page(auth.ExportsRead, p.showExports))

@@ -29,7 +29,7 @@ type runPage struct {
 	Section  string
 	Timeline timeline
 	Raw      json.RawMessage // the run as the API has it, where it is not large
-	In       *runExports     // nil unless the address asks for them
+	In       *runExports     // nil on the page that has not looked for them
 }
 
 // History is the address of the runs of the same app.
@@ -41,27 +41,45 @@ func (d runPage) OfSession() string {
 }
 
 // Exports is the address of the page with the exports that the run is in.
-func (d runPage) Exports() string { return runExportsOf(d.RunID, newestExports) }
+func (d runPage) Exports() string { return runExportsOf(d.RunID, "") }
 
 func (p *Pages) showRun(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
-	id := r.URL.Query().Get("id")
-	run, err := p.runs.Run(r.Context(), c.Workspace, id)
-	if errors.Is(err, history.ErrNotFound) {
-		return noRun(c.Workspace, id)
-	}
+	run, err := p.viewRun(r, c, "page /history/run")
 	if err != nil {
 		return err
 	}
-	e := c.Entry(audit.Viewed, "page /history/run")
-	e.RunID = run.RunID
-	p.cfg.Trail.Note(e)
-	var in *runExports
-	if from := r.URL.Query().Get("exports"); from != "" && c.Has(auth.ExportsRead) {
-		if in, err = p.exportsOfRun(r.Context(), run, from); err != nil {
-			return err
-		}
+	return p.renderRun(w, r, run, nil)
+}
+
+// showRunExports shows a run with the exports that it is in.
+func (p *Pages) showRunExports(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {
+	if !c.Has(auth.ExportsRead) {
+		return forbidden(auth.ExportsRead)
+	}
+	run, err := p.viewRun(r, c, "page /history/run/exports")
+	if err != nil {
+		return err
+	}
+	in, err := p.exportsOfRun(r.Context(), run, r.URL.Query().Get("after"))
+	if err != nil {
+		return err
 	}
 	return p.renderRun(w, r, run, in)
+}
+
+// viewRun returns the run that the address names, and notes that it was viewed.
+func (p *Pages) viewRun(r *http.Request, c *auth.Caller, operation string) (*history.Detail, error) {
+	id := r.URL.Query().Get("id")
+	run, err := p.runs.Run(r.Context(), c.Workspace, id)
+	if errors.Is(err, history.ErrNotFound) {
+		return nil, noRun(c.Workspace, id)
+	}
+	if err == nil {
+		e := c.Entry(audit.Viewed, operation)
+		e.RunID = run.RunID
+		p.cfg.Trail.Note(e)
+	}
+	return run, err
 }
 
 func noRun(workspace, id string) error {
@@ -107,8 +125,8 @@ const (
 	timeLooked    = 5 * time.Second
 )
 
-// newestExports is the place in an address where the look begins; another is a cursor.
-const newestExports = "newest"
+// errLate says that the time of a look was over.
+var errLate = errors.New("other exports took the time to look through it")
 
 // runExports are the exports that have a record of a run, of a page of those that may have one.
 type runExports struct {
@@ -150,25 +168,27 @@ func (e runExport) Address() string {
 	return exportAddress(e.ExportID, "records") + "&from=" + strconv.FormatInt(e.Record, 10)
 }
 
-func runExportsOf(run, from string) string {
-	return address("/history/run", url.Values{"id": {run}, "exports": {from}}) + "#exports"
+// runExportsOf is the address of the exports that a run is in, after a cursor; "" begins with the newest.
+func runExportsOf(run, after string) string {
+	q := url.Values{"id": {run}}
+	if after != "" {
+		q.Set("after", after)
+	}
+	return address("/history/run/exports", q) + "#exports"
 }
 
 // exportsOfRun looks for a run in the exports of its app that succeeded, a page of them.
-func (p *Pages) exportsOfRun(ctx context.Context, run *history.Detail, from string) (*runExports, error) {
+func (p *Pages) exportsOfRun(ctx context.Context, run *history.Detail, after string) (*runExports, error) {
 	q := live.Query{Workspace: run.WorkspaceID, Source: run.Source, AppID: run.AppID, OfAll: true,
-		Status: []string{string(export.StatusSucceeded)}, Limit: exportsLooked}
-	if from != newestExports {
-		q.Cursor = from
-	}
+		Status: []string{string(export.StatusSucceeded)}, Cursor: after, Limit: exportsLooked}
 	page, err := p.exports.List(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	until, left, sought := p.now().Add(timeLooked), int64(bytesLooked), soughtRun(run)
-	return newRunExports(run, q.Cursor == "", page, func(id export.ID) (int64, error) {
+	all := newRunExports(run, after == "", page, func(id export.ID) (int64, error) {
 		if p.now().After(until) {
-			return 0, files.ErrTooMuch
+			return 0, errLate
 		}
 		d, err := p.exports.Dataset(ctx, id)
 		if err != nil {
@@ -176,11 +196,12 @@ func (p *Pages) exportsOfRun(ctx context.Context, run *history.Detail, from stri
 		}
 		return d.FindRun(ctx, sought, &left)
 	})
+	return all, ctx.Err()
 }
 
-// newRunExports looks for a run in a page of exports. Find returns the number of its record.
-func newRunExports(run *history.Detail, newest bool, page *live.Page,
-	find func(export.ID) (int64, error)) (*runExports, error) {
+// newRunExports looks for a run in a page of exports. Find returns the number of its record. An export that cannot be
+// read hides no other one.
+func newRunExports(run *history.Detail, newest bool, page *live.Page, find func(export.ID) (int64, error)) *runExports {
 	all := &runExports{Looked: len(page.Exports), Newest: newest}
 	if page.Next != "" {
 		all.Next = runExportsOf(run.RunID, page.Next)
@@ -190,21 +211,19 @@ func newRunExports(run *history.Detail, newest bool, page *live.Page,
 		all.Since = e.RequestedAt
 		found := runExport{exportRow: exportRow{Export: e, Title: cmp.Or(e.Name, "Untitled")}}
 		var err error
-		switch found.Record, err = find(e.ID); {
-		case errors.Is(err, files.ErrDeleted), errors.Is(err, files.ErrUnnamed), errors.Is(err, files.ErrTooMuch):
-			for _, known := range []error{files.ErrDeleted, files.ErrUnnamed, files.ErrTooMuch} {
+		if found.Record, err = find(e.ID); err != nil {
+			found.Why = "its files cannot be read now"
+			for _, known := range []error{files.ErrDeleted, files.ErrUnnamed, files.ErrTooMuch, errLate} {
 				if errors.Is(err, known) {
 					found.Why = known.Error()
 				}
 			}
 			all.Maybe = append(all.Maybe, found)
-		case err != nil:
-			return nil, err
-		case found.Record > 0:
+		} else if found.Record > 0 {
 			all.In = append(all.In, found)
 		}
 	}
-	return all, nil
+	return all
 }
 
 // soughtRun is the run for a look into an export's files.

@@ -147,6 +147,9 @@ func (s *stored) register(p *Pages, mux *http.ServeMux) {
 		return p.renderHistory(w, r, c, page, found)
 	})
 	show("GET /history/run", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
+		return p.renderRun(w, r, &s.run, nil)
+	})
+	show("GET /history/run/exports", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {
 		return p.renderRun(w, r, &s.run, s.in)
 	})
 	show("GET /history/panel", auth.RunsRead, func(w http.ResponseWriter, r *http.Request, _ *auth.Caller) error {

@@ -139,7 +139,7 @@ type panelPage struct {
 }
 
 // Exports is the address of the run's page with the exports that it is in.
-func (p panelPage) Exports() string { return runExportsOf(p.RunID, newestExports) }
+func (p panelPage) Exports() string { return runExportsOf(p.RunID, "") }
 
 // showPanel answers with a run for the panel beside the table.
 func (p *Pages) showPanel(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {

@@ -69,6 +69,7 @@ func storedExports(ctx context.Context) map[string]func(*flow) (any, error) {
 	return map[string]func(*flow) (any, error){
 		"exports":           of(live.Query{}),
 		"exports of an app": of(live.Query{AppID: "app"}),
+		"exports by name":   of(live.Query{Text: "N", AppID: "app", OfAll: true}),
 		"failed exports":    of(live.Query{Status: []string{"failed"}}),
 		"the trail": func(f *flow) (any, error) {
 			conn, err := f.dsn.Open()

@@ -107,10 +107,10 @@ func withoutScripts(t *testing.T, p *pagesUnderTest) {
 	b.reads("exports-in", "Without a script")
 	b.leave(func() { b.click("[data-testid=exports-in] a") })
 	b.reads("preview", "v2-017")
-	b.open("/history/run?id=v2-012&exports=newest") // the eighth newest
+	b.open("/history/run/exports?id=v2-012") // the eighth newest
 	b.reads("run-exports", "It is in none. Looked in all exports of this app that succeeded, 1 since")
 	b.scripts(true)
-	b.looks(scene{"run-exports", "/history/run?id=v2-017&exports=newest", nil})
+	b.looks(scene{"run-exports", "/history/run/exports?id=v2-017", nil})
 }
 
 func switchesWorkspaces(t *testing.T, p *pagesUnderTest) {

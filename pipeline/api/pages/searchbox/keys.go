@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/suggest"
 )
 
 // Key is a key of the box.
@@ -106,45 +107,15 @@ func nearest(key string) string {
 	if other := others[name]; other != "" {
 		return other
 	}
-	best, least := "", 3
-	for _, n := range names() {
-		of, _, has := strings.Cut(n, ".")
-		d := distance(name, of)
-		if len(name) > 2 && strings.HasPrefix(of, name) {
-			d = 2
-		}
-		if has != dotted {
-			d++
-		}
-		if d < least && d < len(of) {
-			best, least = n, d
-		}
+	var all []string
+	for _, k := range Keys {
+		all = append(all, strings.TrimSuffix(k.Name, "."))
 	}
-	return best
-}
-
-// distance is how many letters have to be put in, left out or changed.
-func distance(a, b string) int {
-	if len(a) > 20 {
-		return len(a)
+	near := suggest.Nearest(name, all)
+	if (dotted || find(near) == nil) && find(near+".NAME") != nil {
+		near += ".NAME"
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			same := before
-			if a[i] != b[j] {
-				same++
-			}
-			before = row[j+1]
-			row[j+1] = min(same, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return near
 }
 
 // add adds the filter to an address.

@@ -1,27 +1,21 @@
-package client
+// Package suggest finds what somebody may have meant by a word that is not known.
+package suggest
 
-import (
-	"strings"
-)
+import "strings"
 
-// DidYouMean returns a question about the value that is most like the given one, or "" if none is.
-func DidYouMean(given string, values []string) string {
-	if best := nearest(given, values); best != "" {
-		return "; did you mean " + best + "?"
-	}
-	return ""
-}
+// minInside is the least length of a value that counts because it is inside the given one.
+const minInside = 4
 
-// nearest returns the value that is most like the given one, or "". A value that begins with the
+// Nearest returns the value that is most like the given one, or "". A value that begins with the
 // given one, or has it in the middle, is like it, and so is one that differs by few characters.
-func nearest(given string, values []string) string {
+func Nearest(given string, values []string) string {
 	plain := strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace
 	given = plain(strings.ToLower(given))
 	if given == "" {
 		return ""
 	}
 	for _, like := range []func(value, given string) bool{strings.HasPrefix, strings.Contains,
-		func(value, given string) bool { return len(value) >= minShort && strings.Contains(given, value) }} {
+		func(value, given string) bool { return len(value) >= minInside && strings.Contains(given, value) }} {
 		for _, v := range values {
 			if like(plain(strings.ToLower(v)), given) {
 				return v
