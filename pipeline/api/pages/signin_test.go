@@ -50,7 +50,8 @@ func TestSignInLeadsToPathsOfThisServerOnly(t *testing.T) {
 
 func TestATokenIsKeptInACookieThatOnlyThisServerSees(t *testing.T) {
 	t.Parallel()
-	good := token(time.Now().Add(time.Hour))
+	now := time.Now()
+	good := token(now.Add(time.Hour))
 	for name, c := range map[string]struct {
 		token  string
 		proto  string
@@ -66,7 +67,8 @@ func TestATokenIsKeptInACookieThatOnlyThisServerSees(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			s.keys, s.caller, s.now, s.public = true, nil, time.Now, c.public
+			s.keys, s.caller, s.public = true, nil, c.public
+			s.now = func() time.Time { return now }
 			r := httptest.NewRequest(http.MethodPost, "/login", strings.NewReader(url.Values{"token": {c.token}}.Encode()))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Header.Set("X-Forwarded-Proto", c.proto)
