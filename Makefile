@@ -39,11 +39,11 @@ lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatt
 	.ci/house
 	bin/golangci-lint-$(GOLANGCI_LINT) run ./...
 
-# Packages that start no goroutine. Tests of the others run them under the race detector too, and those of
-# format/targets run all targets at the same time.
-ONE_GOROUTINE := chatlog|columns|event|jsonscan|rights|runs|sample|strictjson|card|format|dataset|evaluation|optimization|record|tuning|toolschema
+# Packages that start no goroutine, and selection, whose goroutines run in the exports of flow. Tests of the others run
+# them under the race detector too, and those of format/targets run all targets at the same time.
+ONE_GOROUTINE := chatlog|columns|event|jsonscan|rights|runs|sample|strictjson|suggest|card|condition|format|dataset|evaluation|optimization|record|tuning|toolschema|message|dryrun|statistics|telemetry|fragment|runstore|exportform|jsonview|searchbox|selection
 race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process and at the same time, under the race detector, with less sample data
-	$(TEST_TMP) CGO_ENABLED=1 go test -race -short -timeout 25m $$(go list ./pipeline/... ./sinks/... | grep -Ev '/($(ONE_GOROUTINE))$$')
+	$(TEST_TMP) CGO_ENABLED=1 go test -race -short -vet=off -timeout 25m $$(go list ./pipeline/... ./sinks/... | grep -Ev '/($(ONE_GOROUTINE))$$')
 
 fuzz: ## every fuzz target for FUZZTIME, two at a time
 	.ci/fuzz $(or $(FUZZTIME),30s)

@@ -123,33 +123,6 @@ func TestABatchIsFullByRowsBytesOrAge(t *testing.T) {
 	}
 }
 
-func TestIdentitiesAreRememberedForALongTimeInLittleMemory(t *testing.T) {
-	t.Parallel()
-	var i identities
-	first, again := i.conflict("w", "r", "", 1), i.conflict("w", "r", "", 1)
-	if first || again {
-		t.Error("the same started_at is a conflict")
-	}
-	if !i.conflict("w", "r", "", 2) || i.conflict("w", "r", "", 2) {
-		t.Error("another started_at is not one conflict")
-	}
-	if i.conflict("w", "r", "n", 3) || i.conflict("w2", "r", "", 3) || i.conflict("w", "r2", "", 3) {
-		t.Error("another identity is a conflict")
-	}
-	for n := range maxIdentities {
-		i.conflict("w", fmt.Sprint("other", n), "", 1)
-	}
-	if !i.conflict("w", "r", "", 4) {
-		t.Error("an identity is forgotten within a generation")
-	}
-	for n := range 3 * maxIdentities {
-		i.conflict("w", fmt.Sprint("more", n), "", 1)
-		if len(i.current)+len(i.previous) > 2*maxIdentities {
-			t.Fatalf("%d identities are remembered", len(i.current)+len(i.previous))
-		}
-	}
-}
-
 func TestPollingResumesAtItsPositionsAfterPartitionsWereRemoved(t *testing.T) {
 	t.Parallel()
 	var o owned

@@ -65,10 +65,8 @@ func (s *Stage) decodeRecords(records []*kgo.Record) *content {
 		switch e := decoded.(type) {
 		case *runs.Run:
 			c.runs.add(e, r)
-			s.checkImmutable(e.WorkspaceID, e.RunID, "", e.StartedAt.UnixMilli())
 		case *runs.Node:
 			c.nodes.add(e, r)
-			s.checkImmutable(e.WorkspaceID, e.RunID, e.NodeRunID, e.StartedAt.UnixMilli())
 		case *runs.Feedback:
 			c.feedback.add(e, r)
 		}

@@ -95,7 +95,6 @@ type Stage struct {
 	lag     *kafka.Lag
 	ready   chan struct{}
 	owned   owned
-	seen    identities
 	inflow  *kafka.Inflow
 	average int64 // bytes of a record of the last poll
 }
@@ -109,6 +108,7 @@ func New(cfg Config, store *runstore.Store) *Stage {
 		metrics: newMetrics(cfg.Metrics), ready: make(chan struct{}),
 	}
 	s.retry.Pause, s.retry.MaxPause = minPause, maxPause
+	store.OnMoved(func(identities int) { s.metrics.moved.Add(float64(identities)) })
 	s.shared, s.lag = s.cfg.StageMetrics(), s.cfg.NewLag(nil, event.TopicRuns)
 	s.shared.Slots.Set(1)
 	return s

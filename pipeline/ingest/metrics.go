@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"hash/maphash"
 	"strings"
 	"sync"
 	"time"
@@ -11,14 +10,14 @@ import (
 )
 
 type metrics struct {
-	records, bytes                    prometheus.Counter
-	rows                              *prometheus.CounterVec
-	commitFailures, startedAtConflict prometheus.Counter
-	unknownFields                     *prometheus.CounterVec
-	batchRecords, batchBytes          prometheus.Histogram
-	batchSeconds, freshness           prometheus.Histogram
-	insertSeconds                     *prometheus.HistogramVec
-	up                                prometheus.Gauge
+	records, bytes           prometheus.Counter
+	rows                     *prometheus.CounterVec
+	commitFailures, moved    prometheus.Counter
+	unknownFields            *prometheus.CounterVec
+	batchRecords, batchBytes prometheus.Histogram
+	batchSeconds, freshness  prometheus.Histogram
+	insertSeconds            *prometheus.HistogramVec
+	up                       prometheus.Gauge
 
 	mu     sync.Mutex
 	fields map[string]prometheus.Counter
@@ -45,9 +44,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		bytes:          counter("bytes_total", "Bytes of the keys, values and headers of these records."),
 		rows:           counters("rows_total", "Rows stored, by table.", "table"),
 		commitFailures: counter("commit_failures_total", "Commits of offsets that failed and were tried again."),
-		startedAtConflict: counter("started_at_conflicts_total",
-			"Events whose started_at differs from that of an earlier event of the same run or node run. The newest snapshot "+
-				"counts, but each costs a row more. Producers must not change started_at."),
+		moved: counter("started_at_conflicts_total",
+			"Runs and node runs in a batch that were stored with another started_at, app_id, source or node_id too. The "+
+				"newest snapshot counts, but each costs a row more. Producers must not change started_at."),
 		unknownFields: counters("unknown_fields_total", "Fields that the contract does not have, by name; they are ignored.",
 			"field"),
 		batchRecords: histogram("batch_records", "Records of a batch.", prometheus.ExponentialBuckets(1, 4, 10)),
@@ -124,41 +123,4 @@ func (m *metrics) unknownField(name string) {
 		m.fields[name] = c
 	}
 	c.Inc()
-}
-
-// identities remembers the started_at of recent runs and node runs: up to two generations of
-// maxIdentities hashes.
-type identities struct {
-	mu                sync.Mutex
-	seed              maphash.Seed
-	current, previous map[uint64]int64 // started_at in milliseconds, by hash
-}
-
-const maxIdentities = 100_000
-
-// conflict remembers an identity, and reports whether it had another started_at before, in
-// milliseconds.
-func (i *identities) conflict(workspaceID, runID, nodeRunID string, startedAt int64) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.current == nil {
-		i.seed = maphash.MakeSeed()
-		i.current = make(map[uint64]int64)
-	}
-	key := maphash.Comparable(i.seed, [3]string{workspaceID, runID, nodeRunID})
-	before, ok := i.current[key]
-	if !ok {
-		before, ok = i.previous[key]
-	}
-	if len(i.current) >= maxIdentities {
-		i.previous, i.current = i.current, make(map[uint64]int64)
-	}
-	i.current[key] = startedAt
-	return ok && before != startedAt
-}
-
-func (s *Stage) checkImmutable(workspaceID, runID, nodeRunID string, startedAt int64) {
-	if s.seen.conflict(workspaceID, runID, nodeRunID, startedAt) {
-		s.metrics.startedAtConflict.Inc()
-	}
 }

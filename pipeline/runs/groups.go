@@ -259,6 +259,10 @@ func appendNormalText(dst, text []byte) []byte {
 	if isNormal(text) {
 		return append(dst, text...)
 	}
+	return appendWords(dst, text)
+}
+
+func appendWords(dst, text []byte) []byte {
 	if !norm.NFC.IsNormal(text) {
 		text = norm.NFC.Bytes(text)
 	}

@@ -1,6 +1,7 @@
 package runs_test
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -212,5 +213,26 @@ func BenchmarkGroupsOfChat(b *testing.B) {
 	for b.Loop() {
 		r.InputGroup()
 		r.ContextHash()
+	}
+}
+
+// Texts that are normal already take a shorter way than others.
+func TestWhiteSpaceNeverDividesAGroup(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		words := make([]string, 1+random.IntN(5))
+		for i := range words {
+			for range 1 + random.IntN(4) {
+				words[i] += string(rune('!' + random.IntN('~'-'!')))
+			}
+		}
+		one := &runs.Run{RunID: "a", Question: strings.Join(words, " ")}
+		for _, other := range []string{strings.Join(words, "  "), strings.Join(words, "\t"), " " + one.Question,
+			one.Question + "\n", one.Question + "\u00a0"} {
+			if other := (&runs.Run{RunID: "b", Question: other}); one.InputGroup() != other.InputGroup() {
+				t.Fatalf("%q and %q are in two groups", one.Question, other.Question)
+			}
+		}
 	}
 }

@@ -98,6 +98,9 @@ func (t *table[R]) hideSuperseded(ctx context.Context, rows []*R) error {
 		if err != nil || moved[0].Rows() == 0 {
 			return err
 		}
+		if t.onMoved != nil {
+			t.onMoved(moved[0].Rows())
+		}
 		query := t.identity.query(t.identity.hide(), moved)
 		query.Settings = slices.Concat(query.Settings, t.quorum)
 		return clickhouse.Do(ctx, t.client, query)

@@ -72,6 +72,11 @@ func (s *Store) Quorum(replicas int) {
 	s.runs.quorum, s.nodes.quorum, s.feedback.quorum = quorum, quorum, quorum
 }
 
+// OnMoved sets a function that is told, of each insert, how many of its runs, or of its node runs, are stored with
+// several sort keys. Inserts into several tables call it at the same time, and one that is tried again calls it
+// again. Call OnMoved before the first insert.
+func (s *Store) OnMoved(f func(identities int)) { s.runs.onMoved, s.nodes.onMoved = f, f }
+
 // InsertRuns stores snapshots of runs. Storing a snapshot again changes nothing (invariant 2). When it has
 // returned, readers see the newest snapshot of each run, whatever columns of the sort key it changed. It
 // returns the rows that ClickHouse refuses, and stores all others. After an error an unknown part
@@ -116,6 +121,7 @@ type table[R any] struct {
 	columns  []columns.Column[R]
 	identity *identity // nil: it is the whole sort key
 	quorum   []ch.Setting
+	onMoved  func(identities int)
 	block    *block[R] // nil: made for the next insert
 	client   *ch.Client
 }
