@@ -46,6 +46,20 @@ var Documents = []Document{
 //go:embed cmd/millrace/README.md cmd/millrace/bench/README.md
 var files embed.FS
 
+//go:embed cmd/millrace/bench/growth.svg dashboards/web/screenshots
+var pictures embed.FS
+
+// Picture returns the picture of a path in this repository that a document shows, and whether there is one.
+func Picture(path string) (content []byte, ok bool) {
+	content, err := pictures.ReadFile(path)
+	return content, err == nil
+}
+
+// PictureAddress returns where a picture of the document is when it is read in the pages.
+func (d Document) PictureAddress(link string) string {
+	return "/docs/pictures/" + path.Join(path.Dir(d.Path), link)
+}
+
 // FindDocument returns the document of a topic, and whether there is one.
 func FindDocument(name string) (Document, bool) {
 	for _, d := range Documents {

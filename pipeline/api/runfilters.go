@@ -21,7 +21,7 @@ type RunFilters struct {
 	Trigger   []string          `query:"trigger,explode" maxItems:"100" doc:"What started the run; may be repeated."`
 	ErrorType []string          `query:"error_type,explode" maxItems:"100" doc:"May be repeated."`
 	Tag       []string          `query:"tag,explode" maxItems:"100" doc:"Tags of the feedback, of which the run has one; may be repeated."`
-	Rating    string            `query:"rating" enum:"thumbsUp,thumbsDown,none" doc:"Rating of the feedback on the whole run; none: no feedback."`
+	Rating    string            `query:"rating" enum:"thumbsUp,thumbsDown,none,notThumbsDown" doc:"Rating of the feedback on the whole run; none: no feedback; notThumbsDown: all but thumbsDown."`
 	MinScore  optional[float64] `query:"min_score" doc:"Least score, of those without a name."`
 	Score     []string          `query:"score,explode" maxItems:"20" doc:"NAME=MIN..MAX, where one of the bounds may be missing: the score of this name is in the range, such as helpfulness=0.5..1; may be repeated. The name score is the score without a name." example:"[\"helpfulness=0.5..\"]"`
 	MinTime   optional[int64]   `query:"min_latency_ms" doc:"Least time from start to end."`

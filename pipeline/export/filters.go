@@ -23,7 +23,7 @@ type Filters struct {
 	Statuses    []string `json:"statuses,omitempty"`
 	ErrorTypes  []string `json:"error_types,omitempty"`
 	Tags        []string `json:"tags,omitempty"`   // of the feedback
-	Rating      string   `json:"rating,omitempty"` // Unrated: there is no feedback
+	Rating      string   `json:"rating,omitempty"` // or Unrated or NotThumbsDown
 	MinScore    *float64 `json:"min_score,omitempty"`
 	// Scores are ranges of the feedback's scores by name, see ScoreName.
 	Scores       map[string]ScoreRange `json:"scores,omitempty"`

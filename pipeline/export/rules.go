@@ -35,6 +35,9 @@ const (
 // Unrated is the rating of rows without any feedback.
 const Unrated = "none"
 
+// NotThumbsDown is the rating of all other rows than those that are rated thumbsDown, also without feedback.
+const NotThumbsDown = "notThumbsDown"
+
 // ScoreName is the name by which filters.scores calls the score without a name.
 const ScoreName = "score"
 
@@ -45,7 +48,7 @@ var (
 	sources       = []string{"copilot", "recipe"}
 	statuses      = []string{Running, "succeeded", "failed", "cancelled"}
 	finalStatuses = []string{"cancelled", "failed", "succeeded"} // sorted
-	ratings       = []string{"thumbsUp", "thumbsDown", Unrated}
+	ratings       = []string{"thumbsUp", "thumbsDown", Unrated, NotThumbsDown}
 	formats       = []string{JSONL, JSON, CSV, Parquet}
 	compressions  = []string{NoCompression, Gzip, Zstd}
 	windowsBy     = []string{ByStartedAt, ByIngestedAt}

@@ -65,7 +65,10 @@ func (s *Store) apps(ctx context.Context, workspace, source, appID string, days 
 
 	var apps []App
 	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { apps, err = r.listApps(ctx, counts.inApp, source != "" && appID != ""); return err })
+	all.Go(func() (err error) {
+		apps, err = r.listApps(ctx, workspace, counts.inApp, source != "" && appID != "")
+		return err
+	})
 	if days > 0 {
 		all.Go(func() error { return counts.runs(ctx) })
 		all.Go(func() error { return counts.rated(ctx) })
@@ -85,20 +88,33 @@ type appKey struct{ source, app string }
 // listApps reads the apps with their names, versions and the time of their last runs. Columns of
 // the table's key need no FINAL to find the apps; nameApps removes those whose runs all have moved to
 // others. One says that inApp allows one app alone.
-func (r *reading) listApps(ctx context.Context, inApp string, one bool) ([]App, error) {
+func (r *reading) listApps(ctx context.Context, workspace, inApp string, one bool) ([]App, error) {
 	places := map[appKey]*App{}
-	sql := "SELECT DISTINCT source, app_id FROM runs WHERE NOT superseded AND " + inApp
+	sql := "SELECT DISTINCT source, app_id, fromUnixTimestamp64Milli(0, 'UTC') FROM runs WHERE NOT superseded AND " + inApp
+	if one { // its last run is at the end of its part of the table
+		sql = "SELECT source, app_id, started_at FROM runs WHERE NOT superseded AND " + inApp +
+			"\nORDER BY started_at DESC LIMIT 1"
+	}
 	err := r.each(ctx, sql, func(rows driver.Rows) error {
 		a := App{Versions: []string{}}
-		err := rows.Scan(&a.Source, &a.AppID)
+		err := rows.Scan(&a.Source, &a.AppID, &a.LastRunAt)
+		if !one {
+			a.LastRunAt = time.Time{}
+		}
 		places[appKey{a.Source, a.AppID}] = &a
 		return err
 	})
 	if err != nil || len(places) == 0 {
 		return []App{}, err
 	}
-	if err := r.recentVersions(ctx, inApp, places, one); err != nil {
-		return nil, err
+	if !one || !r.versions.recall(workspace, places, r.now) {
+		began := time.Now()
+		if err := r.recentVersions(ctx, inApp, places, one); err != nil {
+			return nil, err
+		}
+		if took := time.Since(began); one && took >= slowVersions {
+			r.versions.keep(workspace, places, r.now)
+		}
 	}
 	if err := r.lastRuns(ctx, places); err != nil {
 		return nil, err

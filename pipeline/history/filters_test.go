@@ -35,6 +35,7 @@ func eachFilter() []filters {
 		{MaxLatencyMS: new(int64(999))}, {MinLatencyMS: new(int64(-5)), MaxLatencyMS: new(int64(0))},
 		{MinCostUSD: new(0.25)}, {MaxCostUSD: new(0.25)}, {HasFiles: new(true)}, {HasFiles: new(false)},
 		{UserID: new("u'1")}, {UserID: new("")}, {Metadata: map[string]string{"region": "eu"}},
+		{Rating: export.Unrated}, {Rating: export.NotThumbsDown},
 		{Metadata: map[string]string{"region": "us", `k\`: "v"}},
 	}
 }
@@ -109,7 +110,8 @@ func feedbackMeets(f *filters, v verdict, judged bool) bool {
 			return false
 		}
 	}
-	return (f.Rating == "" || f.Rating == export.Unrated && !judged || judged && f.Rating == v.rating) &&
+	return (f.Rating == "" || f.Rating == export.NotThumbsDown && (!judged || v.rating != "thumbsDown") ||
+		f.Rating == export.Unrated && !judged || judged && f.Rating == v.rating) &&
 		within(v.score, f.MinScore, nil) &&
 		(f.Tags == nil || slices.ContainsFunc(f.Tags, func(tag string) bool { return slices.Contains(v.tags, tag) }))
 }

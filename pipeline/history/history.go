@@ -5,7 +5,7 @@
 //   - run.go, noderuns.go, feedback.go: one run with all that belongs to it
 //   - chart.go, sorted.go: the numbers of runs along their time; lists in another order
 //   - compare.go, compared.go, comparednodes.go: the versions of an app on the inputs that they share
-//   - apps.go, counts.go, nodes.go: apps and their nodes, with their numbers
+//   - apps.go, versions.go, counts.go, nodes.go: apps and their nodes, with their versions and numbers
 //   - values.go: values that a filter may have
 //   - query.go, columns.go: running a query, and the columns it reads
 package history

@@ -43,6 +43,7 @@ type Store struct {
 	maxDuration time.Duration
 	maxCompared int64 // see MaxCompared
 	now         func() time.Time
+	versions    keptVersions
 }
 
 // Names of the answers in metrics. One answer may take several queries.
@@ -79,6 +80,7 @@ type reading struct {
 	timer    *clickhouse.Timer
 	deadline time.Time
 	now      time.Time
+	versions *keptVersions
 }
 
 // inWorkspace is a condition of every query.
@@ -86,7 +88,7 @@ const inWorkspace = "workspace_id = unhex({workspace:String})"
 
 func (s *Store) read(workspace, name string) *reading {
 	r := &reading{Binder: &clickhouse.Binder{}, conn: s.conn, name: name, timer: s.timer,
-		deadline: time.Now().Add(s.maxDuration), now: s.now()}
+		deadline: time.Now().Add(s.maxDuration), now: s.now(), versions: &s.versions}
 	r.Text("workspace", workspace)
 	return r
 }

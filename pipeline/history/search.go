@@ -118,7 +118,7 @@ func (s *search) started(first int64) string {
 // candidates returns the next keys of rows that meet the filters, superseded rows too. Ended means
 // that no further ones started at first or later.
 func (s *search) candidates(ctx context.Context, first int64, limit int) (keys []key, ended bool, err error) {
-	// Most runs have no feedback, so export.Unrated filters nothing here.
+	// Most runs have no feedback, so export.Unrated and export.NotThumbsDown filter nothing here.
 	conditions := slices.Concat([]string{s.fixed, s.started(first)}, s.filters,
 		condition.Judged(s.r.Binder, &s.query.Filters, inWorkspace))
 	keys, err = s.keys(ctx, "runs WHERE NOT superseded AND "+strings.Join(conditions, " AND "), limit)
@@ -136,9 +136,14 @@ func (s *search) final(ctx context.Context, ofKey, related string, limit int) ([
 func (s *search) matching(ofKey, related string) string {
 	filters := slices.Clone(s.filters)
 	judged := s.query.Filters
-	if judged.Rating == export.Unrated {
+	switch judged.Rating {
+	case export.Unrated:
 		judged.Rating = ""
 		filters = append(filters, "run_id NOT IN (SELECT run_id FROM ("+mergedFeedback("run_id", related, false)+"))")
+	case export.NotThumbsDown:
+		judged.Rating = ""
+		filters = append(filters, "run_id NOT IN (SELECT run_id FROM ("+
+			mergedFeedback("run_id, feedback_rating", related, false)+") WHERE feedback_rating = 'thumbsDown')")
 	}
 	if conditions := condition.Feedback(s.r.Binder, &judged, ""); len(conditions) > 0 {
 		filters = append(filters, "run_id IN (SELECT run_id FROM ("+

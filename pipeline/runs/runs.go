@@ -3,7 +3,7 @@
 //
 //   - runs.go: the types of events, and the order of their snapshots
 //   - decode.go, fields.go, messages.go: decoding
-//   - groups.go: which runs have the same input, and the same context
+//   - groups.go, normal.go: which runs have the same input, and the same context
 //
 // A run is one execution of a copilot (a conversational assistant) or of a recipe (a workflow of
 // nodes); a node run is one node's execution inside it. Every event is a snapshot: a later one, by

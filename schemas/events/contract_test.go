@@ -152,7 +152,7 @@ var contracts = []contract{
 			filters.error_types[] text required
 			filters.tags array
 			filters.tags[] text required
-			filters.rating enum:thumbsUp|thumbsDown|none
+			filters.rating enum:thumbsUp|thumbsDown|none|notThumbsDown
 			filters.min_score number
 			filters.scores ranges
 			filters.min_latency_ms int

@@ -14,7 +14,7 @@ type FilterFlags struct {
 	Status     []string          `sep:"none" help:"Only runs with this status; may be repeated. Default: all but running."`
 	ErrorType  []string          `name:"error-type" sep:"none" help:"Only runs with an error of this type; may be repeated."`
 	Tag        []string          `sep:"none" help:"Only runs with this tag in their feedback; may be repeated."`
-	Rating     string            `help:"Only runs with this rating: thumbsUp, thumbsDown, or none for runs without feedback."`
+	Rating     string            `help:"Only runs with this rating: thumbsUp, thumbsDown, none for runs without feedback, or notThumbsDown for all but those of thumbsDown."`
 	MinScore   *float64          `name:"min-score" help:"Only runs with at least this score."`
 	Score      []string          `sep:"none" placeholder:"NAME=MIN..MAX" help:"Only runs whose score of this name is in the range, such as helpfulness=0.5..1 or helpfulness=0.5..; score is the score without a name. May be repeated."`
 	MinLatency *int64            `name:"min-latency-ms" help:"Only runs that took at least so many milliseconds."`

@@ -87,7 +87,7 @@ func ValuesOf(name, purpose string) []string {
 	case "status":
 		return []string{"running", "succeeded", "failed", "cancelled"}
 	case "rating":
-		return []string{"thumbsUp", "thumbsDown", "none"}
+		return []string{"thumbsUp", "thumbsDown", "none", "notThumbsDown"}
 	case "by":
 		return []string{"started_at", "ingested_at"}
 	case "as":

@@ -26,7 +26,7 @@ type runsLs struct {
 	SourceFlag
 	App    string   `help:"Only runs of this copilot or recipe."`
 	Status []string `sep:"none" enum:"running,succeeded,failed,cancelled" help:"Only runs with this status; may be repeated."`
-	Rating string   `enum:",thumbsUp,thumbsDown,none" default:"" placeholder:"RATING" help:"Only runs with this rating: thumbsUp, thumbsDown, or none for runs without feedback."`
+	Rating string   `enum:",thumbsUp,thumbsDown,none,notThumbsDown" default:"" placeholder:"RATING" help:"Only runs with this rating: thumbsUp, thumbsDown, none for runs without feedback, or notThumbsDown for all but those of thumbsDown."`
 	Text   string   `help:"Only runs with this text; upper and lower case are the same."`
 	N      int      `short:"n" default:"20" help:"Only the newest N."`
 	JSON   bool     `name:"json" help:"One JSON object a line, with every field; long texts are cut."`

@@ -63,15 +63,19 @@ document.addEventListener('click', async (event) => {
   const button = event.target.closest('[data-copy]');
   if (!button) return;
   const code = button.parentElement.querySelector('code');
+  const says = (word) => { // the label begins with the text that the button has
+    button.ariaLabel = button.ariaLabel?.replace(button.textContent, word) ?? null;
+    button.textContent = word;
+  };
   try {
     await navigator.clipboard.writeText(code.textContent);
-    button.textContent = 'Copied';
+    says('Copied');
     announce('Copied');
   } catch { // browsers forbid the clipboard without a secure origin: select the code instead
     getSelection().selectAllChildren(code);
-    button.textContent = 'Selected';
+    says('Selected');
   }
-  setTimeout(() => { button.textContent = 'Copy'; }, 2000);
+  setTimeout(() => { says('Copy'); }, 2000);
 });
 
 // announce tells screen readers.

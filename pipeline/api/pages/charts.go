@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -256,8 +257,8 @@ func latencyCard(c *history.Charts) chartCard {
 
 // A page waits for its charts until it has taken pageTime, but for leastPatience at least.
 const (
-	pageTime      = 400 * time.Millisecond
-	leastPatience = 100 * time.Millisecond
+	pageTime      = 120 * time.Millisecond
+	leastPatience = 30 * time.Millisecond
 )
 
 // count counts the runs that the filters select.
@@ -277,35 +278,26 @@ func (p *Pages) count(ctx context.Context, workspace string, f *filters, newest 
 	return newCharts(found, f), nil
 }
 
-// begin counts while the page reads its list. The function that it returns waits for the charts, but
-// only so long: then it returns charts that are elsewhere.
-func (p *Pages) begin(r *http.Request, workspace string, f filters, newest, began time.Time) func() (*charts, error) {
-	type counted struct {
-		charts *charts
-		err    error
+// patientCharts counts, after the list of the page: beside each other, both would come later. It waits only so long
+// since the page began: then it returns charts that are elsewhere.
+func (p *Pages) patientCharts(r *http.Request, workspace string, f filters, newest, began time.Time) (*charts, error) {
+	if r.URL.Query().Get("charts") == "wait" {
+		return p.count(r.Context(), workspace, &f, newest)
 	}
-	done := make(chan counted, 1)
-	go func() {
-		c, err := p.count(r.Context(), workspace, &f, newest)
-		done <- counted{c, err}
-	}()
-	return func() (*charts, error) {
-		if r.URL.Query().Get("charts") == "wait" {
-			c := <-done
-			return c.charts, c.err
-		}
-		timer := time.NewTimer(max(leastPatience, pageTime-time.Since(began)))
-		defer timer.Stop()
-		select {
-		case c := <-done:
-			return c.charts, c.err
-		case <-timer.C:
-			wait := f.values()
-			wait.Set("charts", "wait")
-			return &charts{Away: address("/history/charts", f.values()), Wait: address("/history", wait)}, nil
-		}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	timer := time.AfterFunc(max(leastPatience, pageTime-time.Since(began)), func() { cancel(errImpatient) })
+	defer timer.Stop()
+	c, err := p.count(ctx, workspace, &f, newest)
+	if err != nil && errors.Is(context.Cause(ctx), errImpatient) {
+		wait := f.values()
+		wait.Set("charts", "wait")
+		return &charts{Away: address("/history/charts", f.values()), Wait: address("/history", wait)}, nil
 	}
+	return c, err
 }
+
+var errImpatient = errors.New("the page waits no longer for its charts")
 
 // showCharts answers with the charts alone, for the script of a page that did not wait for them.
 func (p *Pages) showCharts(w http.ResponseWriter, r *http.Request, c *auth.Caller) error {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
+	"mime"
 	"net/http"
+	"path"
 	"sync"
 
 	"github.com/yuin/goldmark"
@@ -35,6 +37,16 @@ func (p *Pages) registerDocuments(handle func(pattern string, handler func(http.
 	for _, d := range millrace.Documents {
 		bodies[d.Name] = sync.OnceValue(func() template.HTML { return renderDocument(d) })
 	}
+	handle("GET /docs/pictures/{path...}", func(w http.ResponseWriter, r *http.Request) {
+		content, ok := millrace.Picture(r.PathValue("path"))
+		if !ok {
+			p.notFoundPage(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(r.PathValue("path"))))
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		w.Write(content) //nolint:errcheck // the reader has left
+	})
 	handle("GET /docs/{name}", func(w http.ResponseWriter, r *http.Request) {
 		d, ok := millrace.FindDocument(r.PathValue("name"))
 		if !ok {
@@ -56,7 +68,7 @@ func (p *Pages) showDocument(w http.ResponseWriter, r *http.Request, v view) {
 // renderDocument returns a document as HTML, without its title. The Markdown is embedded in the
 // binary, so that it is trusted.
 func renderDocument(d millrace.Document) template.HTML {
-	html, err := renderMarkdown([]byte(d.Text()), d.Address, true)
+	html, err := renderMarkdown([]byte(d.Text()), d.Address, d.PictureAddress, true)
 	if err != nil {
 		panic(fmt.Errorf("render document %s: %w", d.Name, err)) // it is embedded, and a test renders each
 	}
@@ -64,8 +76,8 @@ func renderDocument(d millrace.Document) template.HTML {
 }
 
 // renderMarkdown returns Markdown as HTML, without its title, which the page has. Address maps the addresses of
-// links. Headings get ids if anchors is set.
-func renderMarkdown(source []byte, address func(string) string, anchors bool) ([]byte, error) {
+// links, and picture those of pictures. Headings get ids if anchors is set.
+func renderMarkdown(source []byte, address, picture func(string) string, anchors bool) ([]byte, error) {
 	var parsers []parser.Option
 	if anchors {
 		parsers = append(parsers, parser.WithAutoHeadingID())
@@ -83,8 +95,15 @@ func renderMarkdown(source []byte, address func(string) string, anchors bool) ([
 	}
 	var b bytes.Buffer
 	err := ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if link, ok := n.(*ast.Link); ok && entering {
-			link.Destination = []byte(address(string(link.Destination)))
+		switch n := n.(type) {
+		case *ast.Link:
+			if entering {
+				n.Destination = []byte(address(string(n.Destination)))
+			}
+		case *ast.Image:
+			if entering {
+				n.Destination = []byte(picture(string(n.Destination)))
+			}
 		}
 		return ast.WalkContinue, nil
 	})

@@ -32,6 +32,16 @@ func TestEveryDocumentIsServedAndItsLinksLeadSomewhere(t *testing.T) {
 				t.Errorf("%s links to %s, which is not there", address, link[0])
 			}
 		}
+		for _, picture := range regexp.MustCompile(`<img src="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+			r := s.do(httptest.NewRequest(http.MethodGet, picture[1], nil))
+			if kind := r.Header.Get("Content-Type"); r.Status != http.StatusOK || !strings.HasPrefix(kind, "image/") {
+				t.Errorf("%s shows %s: %d, %s", address, picture[1], r.Status, kind)
+			}
+		}
+	}
+	has(t, served["/docs/measurements"], `<img src="/docs/pictures/cmd/millrace/bench/growth.svg"`)
+	if status, _ := s.get("/docs/pictures/none.png"); status != http.StatusNotFound {
+		t.Errorf("a picture that does not exist: %d", status)
 	}
 	if status, _ := s.get("/docs/nothing"); status != http.StatusNotFound {
 		t.Errorf("a document that does not exist: %d", status)

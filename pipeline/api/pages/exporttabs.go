@@ -113,6 +113,8 @@ func newCardTab(ctx context.Context, d *files.Dataset) (*cardTab, error) {
 	return renderCard(b.String()), nil
 }
 
+func unchanged(address string) string { return address }
+
 // renderCard returns a card as HTML. It has texts of other people: the renderer escapes HTML, and drops addresses
 // that run something.
 func renderCard(text string) *cardTab {
@@ -122,7 +124,7 @@ func renderCard(text string) *cardTab {
 			t.Head, text = jsonview.Pretty([]byte(head)).Text, body
 		}
 	}
-	html, err := renderMarkdown([]byte(text), func(to string) string { return to }, false)
+	html, err := renderMarkdown([]byte(text), unchanged, unchanged, false)
 	if err != nil {
 		html = []byte("<pre>" + template.HTMLEscapeString(text) + "</pre>")
 	}

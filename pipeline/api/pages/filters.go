@@ -73,9 +73,9 @@ func parseFilters(q url.Values) filters {
 		}
 	}
 	switch f.Rating {
-	case "", "thumbsUp", "thumbsDown", export.Unrated:
+	case "", "thumbsUp", "thumbsDown", export.Unrated, export.NotThumbsDown:
 	default:
-		f.Mistakes["feedback"] = "Choose thumbsUp, thumbsDown or none."
+		f.Mistakes["feedback"] = "Choose thumbsUp, thumbsDown, none or notThumbsDown."
 	}
 	f.check()
 	if _, err := searchbox.Parse(f.Search); err != nil {
@@ -247,6 +247,8 @@ func ratingLabel(rating string) string {
 		return "thumbs up"
 	case "thumbsDown":
 		return "thumbs down"
+	case export.NotThumbsDown:
+		return "not thumbs down"
 	}
 	return rating
 }

@@ -370,7 +370,8 @@ func (page *formPage) HasFilters() bool {
 
 // Ratings are what the feedback may be.
 func (page *formPage) Ratings() []choice {
-	return []choice{{"thumbsUp", "Thumbs up"}, {"thumbsDown", "Thumbs down"}, {export.Unrated, "None"}}
+	return []choice{{"thumbsUp", "Thumbs up"}, {"thumbsDown", "Thumbs down"}, {export.Unrated, "None"},
+		{export.NotThumbsDown, "Not thumbs down"}}
 }
 
 // Compressions are what files may be compressed with.

@@ -77,11 +77,10 @@ func (p *Pages) showHistory(w http.ResponseWriter, r *http.Request, c *auth.Call
 	page.Range = page.Filters.setRange(r.URL.Query(), p.now().UTC(), app.LastRunAt)
 	var found *history.Page
 	if len(f.Mistakes) == 0 {
-		counted := p.begin(r, c.Workspace, page.Filters, app.LastRunAt, began)
 		if found, err = p.runs.Runs(r.Context(), page.Filters.query(c.Workspace)); err != nil {
 			return err
 		}
-		if page.Charts, err = counted(); err != nil {
+		if page.Charts, err = p.patientCharts(r, c.Workspace, page.Filters, app.LastRunAt, began); err != nil {
 			return err
 		}
 	}

@@ -96,6 +96,8 @@ func Feedback(b *clickhouse.Binder, f *export.Filters, relation string) (all []s
 	case "":
 	case export.Unrated:
 		add(relation + "feedback_id = ''")
+	case export.NotThumbsDown:
+		add(relation + "feedback_rating != 'thumbsDown'")
 	default:
 		add(relation + "feedback_rating = " + b.ID("rating", f.Rating))
 	}
@@ -126,7 +128,7 @@ func Judged(b *clickhouse.Binder, f *export.Filters, workspace string) (all []st
 		all = append(all, "run_id IN (SELECT run_id FROM feedback WHERE "+workspace+" AND "+columns.OnRun+" AND "+
 			strings.Join(conditions, " AND ")+")")
 	}
-	if f.Rating != "" && f.Rating != export.Unrated {
+	if f.Rating == "thumbsUp" || f.Rating == "thumbsDown" {
 		add("rating = " + b.ID("rating", f.Rating))
 	}
 	if f.MinScore != nil {

@@ -28,7 +28,7 @@ var warningTexts = map[string]string{
 	TrimmedTail: "%d conversations ended with messages after the last answer of the assistant, which nothing can " +
 		"be learnt from; those messages were cut off",
 	ThumbsDown: `%d records come from runs rated thumbsDown, and teach their answers; leave them out with ` +
-		`"filters": {"rating": "thumbsUp"}`,
+		`"filters": {"rating": "notThumbsDown"}`,
 	AnswerCorrected: "%d records teach the corrected answer instead of what the assistant said",
 	AnswerElsewhere: "%d runs have an answer that none of their messages is; the records have the messages",
 	RefusalAsText: "%d conversations have a refusal of the assistant, which is part of its text there; whoever does not " +

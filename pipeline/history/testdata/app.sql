@@ -1,7 +1,4 @@
 -- query 1
-SELECT DISTINCT source, app_id FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String});
-
--- query 2
 SELECT any(source), any(app_id), app_version, max(started_at) AS last FROM (
     SELECT source, app_id, app_version, started_at FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC') AND (source, app_id) NOT IN (SELECT source, app_id FROM runs WHERE superseded AND workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({recent:Int64}, 'UTC'))
     UNION ALL
@@ -9,11 +6,11 @@ SELECT any(source), any(app_id), app_version, max(started_at) AS last FROM (
 ) GROUP BY app_version
 ORDER BY last DESC, app_version DESC LIMIT 51;
 
--- query 3
+-- query 2
 SELECT source, app_id, app_name, started_at FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND (source, app_id, started_at) IN (SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC') FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {lasts:String}))) AS p)) WHERE NOT superseded
 ORDER BY started_at DESC, run_id DESC LIMIT 1 BY source, app_id;
 
--- query 4
+-- query 3
 SELECT source, app_id, merged_rating, toInt64(count())
 FROM (SELECT source, app_id, cityHash64(run_id) AS run FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') WHERE NOT superseded AND cityHash64(run_id) IN (SELECT cityHash64(run_id) FROM feedback WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND rating != '')) AS r
 INNER JOIN (SELECT cityHash64(run_id) AS run, argMaxIf(toString(rating), (kind = 'human', version, feedback_id), rating != '') AS merged_rating,
@@ -21,6 +18,10 @@ INNER JOIN (SELECT cityHash64(run_id) AS run, argMaxIf(toString(rating), (kind =
 FROM feedback FINAL WHERE workspace_id = unhex({workspace:String}) AND node_id = '' AND node_run_id = '' AND (rating != '' OR isNotNull(score)) AND cityHash64(run_id) IN (SELECT cityHash64(run_id) FROM runs WHERE workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String}) AND started_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC') AND NOT superseded)
 GROUP BY run) AS f ON r.run = f.run
 GROUP BY source, app_id, merged_rating;
+
+-- query 4
+SELECT source, app_id, started_at FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String}) AND source = unhex({source:String}) AND app_id = unhex({app:String})
+ORDER BY started_at DESC LIMIT 1;
 
 -- query 5
 SELECT source, app_id, toString(toDate(started_at)) AS day, toInt64(count()), toInt64(countIf(status = 'succeeded')), toInt64(countIf(status = 'failed'))

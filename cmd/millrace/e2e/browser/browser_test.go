@@ -275,6 +275,16 @@ func (b *tab) downloaded() string {
 	return found
 }
 
+// copies clicks each button of an element that copies, and expects texts that contain these, in turn.
+func (b *tab) copies(element string, wanted ...string) {
+	b.Helper()
+	evaluate[bool](b, `navigator.clipboard.writeText = async (text) => { window.copied = text }, true`)
+	for i, want := range wanted {
+		evaluate[bool](b, fmt.Sprintf(`document.querySelectorAll(%q + ' [data-copy]')[%d].click(), true`, element, i))
+		b.wait(`window.copied?.includes(%q)`, want)
+	}
+}
+
 // screenshot keeps how the page looks, where MILLRACE_TEST_SCREENSHOTS names a folder.
 func (b *tab) screenshot(name string) {
 	dir := os.Getenv("MILLRACE_TEST_SCREENSHOTS")

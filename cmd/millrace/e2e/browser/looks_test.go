@@ -225,13 +225,20 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 		scene{"form-of-chats", "/history/export?source=copilot&app=airline-helpdesk&range=all", func(b *tab) {
 			b.purpose("fine_tuning")
 			b.wait(`document.querySelector('[data-testid=record][data-kind=chat]')`)
+			evaluate[bool](b, watchShifts)
 			b.fill("export-find", "vertex")
 			b.wait(`[...document.querySelectorAll('.target')].filter((t) => !t.hidden).length === 2`)
 			b.click(`[data-testid=export-target][value=gemini]`)
 			b.wait(`document.querySelector('#export-same').innerText.includes('--target=gemini')`)
-			b.click(`[data-testid=export-change][value="feedback=thumbsUp"]`)
-			b.wait(`document.querySelector('[data-testid=export-filter-feedback]').value === 'thumbsUp'`)
-			b.wait(`document.querySelector('#export-same').innerText.includes('--rating=thumbsUp')`)
+			b.wait(`/^Leave out the [1-9][0-9]* rated thumbsDown$/.test(
+				document.querySelector('[data-testid=export-change][value="feedback=notThumbsDown"]')?.innerText)`)
+			b.click(`[data-testid=export-change][value="feedback=notThumbsDown"]`)
+			b.wait(`document.querySelector('[data-testid=export-filter-feedback]').value === 'notThumbsDown'`)
+			b.wait(`document.querySelector('#export-same').innerText.includes('--rating=notThumbsDown')`)
+			if shifts := evaluate[string](b, `window.shifts`); shifts != "" {
+				b.Errorf("the form has shifted while its preview changed:%s", shifts)
+			}
+			b.copies("#export-same", "--rating=notThumbsDown", `"notThumbsDown"`)
 		}},
 		scene{"history-selection", few, func(b *tab) {
 			b.click("select-page")
@@ -283,6 +290,7 @@ func looksOfNothing(t *testing.T, p *pagesUnderTest) {
 		scene{"docs", "/docs", nil},
 		scene{"docs-overview", "/docs/overview", nil},
 		scene{"docs-targets", "/docs/targets", nil},
+		scene{"docs-pages", "/docs/pages", nil},
 	)
 	b.open("/docs/reference") // is not ours: it has to work
 	b.wait(`document.querySelectorAll('.opblock').length > 10`)

@@ -66,6 +66,7 @@ var pageFilters = map[string]string{
 	"feedback=thumbsUp":                "feedback_rating = 'thumbsUp'",
 	"feedback=thumbsDown":              "feedback_rating = 'thumbsDown'",
 	"feedback=none":                    "feedback_id = ''",
+	"feedback=notThumbsDown":           "feedback_rating != 'thumbsDown'",
 	"min_score=0.5":                    "feedback_score >= 0.5",
 	"score=score=0..0.25":              "feedback_score <= 0.25",
 	"score=fair=0.5..":                 "arrayExists(s -> s.name = 'fair' AND s.value >= 0.5, feedback_scores)",

@@ -48,7 +48,9 @@ func (f *Form) ForWarning(w export.Warning) (all []Proposal) {
 	switch w.Code {
 	case format.ThumbsDown:
 		if !picked && f.Filters.Rating == "" {
-			all = append(all, Proposal{"Export only runs rated thumbsUp", url.Values{"feedback": {"thumbsUp"}}})
+			all = append(all,
+				Proposal{fmt.Sprintf("Leave out the %d rated thumbsDown", w.Count), url.Values{"feedback": {export.NotThumbsDown}}},
+				Proposal{"Export only runs rated thumbsUp", url.Values{"feedback": {"thumbsUp"}}})
 		}
 	case export.TooManyRecords:
 		if most := f.Target().Most; !picked && most > 0 {

@@ -33,7 +33,7 @@ var Keys = []Key{
 		Values: []string{"running", "succeeded", "failed", "cancelled"}},
 	{Name: "version", About: "version of the app", Example: "v2", Asked: true, parameter: "version"},
 	{Name: "rating", About: "feedback", Example: "thumbsDown", parameter: "feedback",
-		Values: []string{"thumbsUp", "thumbsDown", export.Unrated}},
+		Values: []string{"thumbsUp", "thumbsDown", export.Unrated, export.NotThumbsDown}},
 	{Name: "latency", Operators: ">", About: "time from start to end", Example: "2s", parameter: "latency_ms"},
 	{Name: "cost", Operators: ">", About: "cost in US dollars", Example: "0.05", parameter: "cost_usd"},
 	{Name: "error_type", About: "kind of the error", Example: "timeout", Asked: true, parameter: "error_type"},
