@@ -14,7 +14,8 @@
 //	runs.go      runs, apps and nodes, as the History view shows them
 //	publish.go   run events for producers without a Kafka client; values.go splits their bodies
 //	insights.go  the analytics export of Answer Insights
-//	spec.go      the OpenAPI document and Swagger UI
+//	spec.go      the OpenAPI document
+//	reference.go the same for people, under /docs/reference
 //	ops.go       health and metrics
 //
 // The server has no state but the board of package live. Requests go to Kafka like those of any
@@ -99,6 +100,8 @@ type API struct {
 
 // Registrar has the pages.
 type Registrar interface {
+	// SetReference gives the pages the routes of the API, in Markdown.
+	SetReference(markdown string)
 	// Register calls handle with the patterns of the pages and their handlers.
 	Register(handle func(pattern string, handler func(http.ResponseWriter, *http.Request)))
 	// Fail answers with a page about an error.
@@ -130,6 +133,7 @@ func New(cfg Config, d Deps) *API {
 	s.registerInsights()
 	s.finishSpec()
 	s.registerOps()
+	d.Pages.SetReference(referenceOf(s.api.OpenAPI()))
 	d.Pages.Register(s.pages.HandleFunc)
 	s.failPage = d.Pages.Fail
 	return s

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/swaggest/swgui/v5emb"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
 	"github.com/millrace/millrace/pipeline/export"
@@ -126,27 +125,6 @@ func (a *API) describeEvents(path string) {
 	}}
 }
 
-// docsPage is the frame of Swagger UI. The frame that the library brings has an inline script,
-// which the policy forbids.
-const docsPage = `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Millrace API</title>
-<link rel="stylesheet" href="/docs/reference/swagger-ui.css">
-</head>
-<body>
-<main id="swagger-ui"></main>
-<script src="/docs/reference/swagger-ui-bundle.js"></script>
-<script src="/docs/reference/start.js"></script>
-</body>
-</html>
-`
-
-const docsScript = `window.ui = SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, docExpansion: "list", defaultModelsExpandDepth: 0});
-`
-
 // describeRefusals adds the 400 of a bad workspace header and the 429 of a workspace that asks for too
 // much to every operation that needs a scope.
 func (a *API) describeRefusals() {
@@ -166,7 +144,7 @@ func (a *API) describeRefusals() {
 	}
 }
 
-// finishSpec serves the document as it is now, and Swagger UI.
+// finishSpec serves the document as it is now.
 func (a *API) finishSpec() {
 	paths := a.api.OpenAPI().Paths
 	for path, item := range paths { // OpenAPI has no notation for the rest of a path
@@ -193,10 +171,4 @@ func (a *API) finishSpec() {
 	}
 	serve("GET /openapi.json", "application/json", document)
 	serve("GET /openapi.yaml", "application/yaml", yaml)
-	serve("GET /docs/reference", "text/html; charset=utf-8", []byte(docsPage))
-	serve("GET /docs/reference/start.js", "text/javascript; charset=utf-8", []byte(docsScript))
-	assets := v5emb.New("Millrace", "/openapi.json", "/docs/reference/")
-	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js"} {
-		a.mux.Handle("GET /docs/reference/"+name, assets)
-	}
 }

@@ -47,8 +47,19 @@ func (p *Pages) registerDocuments(handle func(pattern string, handler func(http.
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		w.Write(content) //nolint:errcheck // the reader has left
 	})
+	reference := millrace.Document{Name: "reference", Title: "API reference"}
+	bodies[reference.Name] = sync.OnceValue(func() template.HTML {
+		html, err := renderMarkdown([]byte(p.reference), unchanged, unchanged, true)
+		if err != nil {
+			panic(fmt.Errorf("render the reference: %w", err)) // a test renders it
+		}
+		return template.HTML(html) //nolint:gosec // of our own descriptions
+	})
 	handle("GET /docs/{name}", func(w http.ResponseWriter, r *http.Request) {
 		d, ok := millrace.FindDocument(r.PathValue("name"))
+		if r.PathValue("name") == reference.Name {
+			d, ok = reference, true
+		}
 		if !ok {
 			p.notFoundPage(w, r)
 			return

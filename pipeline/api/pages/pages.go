@@ -71,6 +71,7 @@ type Pages struct {
 	assets    *assets
 	templates map[string]*template.Template
 	now       func() time.Time
+	reference string // Markdown
 
 	workspaces workspaces
 }
@@ -84,6 +85,9 @@ func New(cfg Config, a *auth.Authenticator, h *history.Store, e *live.Exports) *
 	p.templates = parseTemplates(p.assets)
 	return p
 }
+
+// SetReference sets the page /docs/reference. Call it before Register.
+func (p *Pages) SetReference(markdown string) { p.reference = markdown }
 
 // Register calls handle with the patterns and handlers of the pages, their assets, sign-in, the
 // switcher of workspaces, and the error page for a GET that has no other handler.
@@ -118,7 +122,7 @@ func (p *Pages) Register(handle func(pattern string, handler func(http.ResponseW
 	handle("POST /workspace", p.switchWorkspace)
 	handle("POST /sample", p.page(auth.RunsWrite, p.loadSample))
 	handle("GET "+assetsPath, p.assets.ServeHTTP)
-	// Browsers ask for this icon on pages without our <head>, such as /docs/reference.
+	// Browsers ask for this icon on what has no <head> of ours, such as a file.
 	handle("GET /favicon.ico", http.RedirectHandler(p.assets.path("icon.svg"), http.StatusSeeOther).ServeHTTP)
 	handle("GET /", p.notFoundPage)
 }
