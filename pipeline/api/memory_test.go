@@ -103,6 +103,9 @@ const aRun = `{"type":"dev.millrace.run.v1","workspace_id":"other","run_id":"r",
 // However many clients send bodies at a time, and whatever is in them, the server takes less than three
 // times its memory budget.
 func TestBodiesTakeNoMoreThanTheBudget(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the race detector takes memory of its own")
+	}
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte(testSecret), 0o600); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -228,15 +229,18 @@ func TestProbeRefusesAnS3StoreWithSeveralWinners(t *testing.T) {
 	t.Parallel()
 	var real *Bucket
 	var puts atomic.Int64
+	var completing sync.Mutex
 	b := openS3With(t, nil, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if isPut(r) {
+				puts.Add(1)
+			}
 			if isComplete(r) {
+				completing.Lock() // else two may find the key gone, and one of them wins
+				defer completing.Unlock()
 				if err := real.Delete(r.Context(), strings.SplitN(r.URL.Path, "/", 3)[2]); err != nil {
 					t.Error(err)
 				}
-			}
-			if isPut(r) {
-				puts.Add(1)
 			}
 			next.ServeHTTP(w, r)
 		})

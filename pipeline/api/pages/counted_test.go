@@ -62,6 +62,9 @@ var filterCases = map[string]string{
 // export leaves those out unless it is asked for them.
 func TestAnExportHasExactlyTheRunsThatThePageCounts(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it compares queries, one after another")
+	}
 	dsn := clickhousetest.Database(t)
 	fillHistory(t, dsn)
 	conn, err := dsn.Open()

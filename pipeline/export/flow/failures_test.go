@@ -133,6 +133,9 @@ func TestObjectsWrittenAfterTheEndAreNotPartOfTheExport(t *testing.T) {
 // The command of a completion loads the data set, even where documents differ in shape.
 func TestTheCommandOfACompletionLoadsTheDataSet(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: readers that are not ours load the files")
+	}
 	env := cardtest.DuckDB(t)
 	f := newFlow(t)
 	f.insertRuns(400, func(i int, r *runs.Run) {

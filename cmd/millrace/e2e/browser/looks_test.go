@@ -222,6 +222,11 @@ func looksOfMuch(t *testing.T, p *pagesUnderTest) {
 			b.wait(`document.querySelector('[data-testid=export-error-nodes]')`)
 			b.expect("422")
 		})},
+		scene{"form-of-a-workspace", "/recipes", func(b *tab) {
+			b.leave(func() { b.click("export-workspace") })
+			b.wait(`location.pathname === '/history/export' && document.querySelector('#x-app').value === ''`)
+			b.wait(`document.querySelector('[data-testid=export-count]').dataset.state === 'done'`)
+		}},
 		scene{"form-of-chats", "/history/export?source=copilot&app=airline-helpdesk&range=all", func(b *tab) {
 			b.purpose("fine_tuning")
 			b.wait(`document.querySelector('[data-testid=record][data-kind=chat]')`)

@@ -19,7 +19,7 @@ func TestAirlineConversationsAreTrainedOnWithTheirToolCalls(t *testing.T) {
 	s := newRealSite(t, files)
 	runs := e2etest.SourceRecords(t, files[e2etest.Airline])
 	batch := e2etest.NewBatch(t, s)
-	ask := func(id string, fields object) { askForAll(t, batch, e2etest.Airline, id, fields) }
+	ask := func(id string, fields object) { askForAll(t, batch, e2etest.Airline, id, all, fields) }
 	ask("chat", object{"purpose": "fine_tuning"})
 	ask("bedrock", object{"purpose": "fine_tuning", "target": "bedrock_conversation"})
 	ask("details", object{"purpose": "node_evaluation", "nodes": []string{"get_user_details"}})

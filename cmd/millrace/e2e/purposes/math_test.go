@@ -40,7 +40,7 @@ func TestVersionsOfTheRecipeAreComparedPairedAndLearntFrom(t *testing.T) {
 	s := newRealSite(t, files)
 	questions := mathRuns(t, files[e2etest.MathTutor])
 	batch := e2etest.NewBatch(t, s)
-	ask := func(id string, fields object) { askForAll(t, batch, e2etest.MathTutor, id, fields) }
+	ask := func(id string, fields object) { askForAll(t, batch, e2etest.MathTutor, id, all, fields) }
 	ask("evaluation", object{"purpose": "recipe_evaluation"})
 	ask("pairs", object{"purpose": "fine_tuning", "target": "openai_dpo"})
 	ask("right", object{"purpose": "fine_tuning", "filters": object{"min_score": 1}})

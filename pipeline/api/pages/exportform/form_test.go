@@ -148,7 +148,8 @@ func TestProposalsChangeTheFields(t *testing.T) {
 	t.Parallel()
 	f := form("source=recipe&app=a&purpose=fine_tuning&limit=100&version=v9")
 	for code, want := range map[string]string{
-		format.ThumbsDown: "feedback=notThumbsDown|feedback=thumbsUp", "version_not_found": "version=", "app_not_found": "app=",
+		format.ThumbsDown: "feedback=notThumbsDown|feedback=thumbsUp", "version_not_found": "version=",
+		"app_not_found":    "app=",
 		format.TrimmedTail: "",
 	} {
 		var got []string
