@@ -15,7 +15,8 @@ import (
 // reference writes an OpenAPI document as Markdown for people.
 type reference struct {
 	strings.Builder
-	document map[string]any // as JSON: schemas of events are known in it only
+	document map[string]any    // as JSON: schemas of events are known in it only
+	tables   map[string]string // the fields of a body, and the route that has it
 }
 
 // schema is what the reference shows of a JSON schema.
@@ -33,13 +34,16 @@ type schema struct {
 	AllOf       []schema          `json:"allOf"`
 }
 
+// maxAnswerDepth is maxFieldDepth for answers, which are to be read rather than written.
+const maxAnswerDepth = 3
+
 // maxFieldDepth is how many lists, choices and objects a field that is listed is in: some are in themselves.
 const maxFieldDepth = 6
 
 // referenceOf returns the routes of a document as Markdown: a part for each tag, with the parameters, the body and the
 // answers of each route.
 func referenceOf(o *huma.OpenAPI) string {
-	r := &reference{}
+	r := &reference{tables: map[string]string{}}
 	convert(o, &r.document)
 	r.WriteString("# API reference\n\nEvery route of the HTTP API, made from its OpenAPI document, which tools read as " +
 		"[JSON](/openapi.json) or [YAML](/openapi.yaml). [HTTP API](/docs/api) explains tokens, workspaces and errors.\n")
@@ -85,33 +89,49 @@ func (r *reference) operation(op *huma.Operation) {
 		}
 	}
 	if op.RequestBody != nil {
-		r.content("Body", op.RequestBody.Content)
+		r.content(op, "Body", op.RequestBody.Content, maxFieldDepth)
 	}
-	r.WriteString("\n| answer | |\n|---|---|\n")
-	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
-		answer := op.Responses[status]
-		kinds := slices.Sorted(maps.Keys(answer.Content))
-		fmt.Fprintf(r, "| %s | %s %s|\n", status, cell(answer.Description), strings.Join(kinds, ", "))
-	}
+	r.answers(op.Responses)
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
 		if status < "300" {
-			r.content("Answer "+status, op.Responses[status].Content)
+			r.content(op, "Answer "+status, op.Responses[status].Content, maxAnswerDepth)
 		}
 	}
 }
 
-// content writes the fields and the example of a body. Kinds of the same schema are listed once.
-func (r *reference) content(title string, content map[string]*huma.MediaType) {
+// answers writes which answers there are. All errors are problems.
+func (r *reference) answers(all map[string]*huma.Response) {
+	r.WriteString("\nAnswers:\n\n")
+	var problems []string
+	for _, status := range slices.Sorted(maps.Keys(all)) {
+		answer := all[status]
+		if answer.Content["application/problem+json"] != nil {
+			problems = append(problems, status+" "+answer.Description)
+			continue
+		}
+		kinds := slices.Sorted(maps.Keys(answer.Content))
+		fmt.Fprintf(r, "- %s %s\n", status, strings.Join(append([]string{answer.Description}, kinds...), ", "))
+	}
+	if len(problems) > 0 {
+		fmt.Fprintf(r, "- a problem as `application/problem+json`: %s\n", strings.Join(problems, ", "))
+	}
+}
+
+// content writes the fields, as deep as this, and the example of a body. Fields that another body has too are listed once.
+func (r *reference) content(op *huma.Operation, title string, content map[string]*huma.MediaType, depth int) {
 	for _, kind := range slices.Sorted(maps.Keys(content)) {
 		media := content[kind]
 		fields := &reference{document: r.document}
-		fields.fields("", schemaOf(media.Schema), 0)
+		fields.fields("", schemaOf(media.Schema), maxFieldDepth-depth)
 		if fields.Len() == 0 && media.Example == nil {
 			continue
 		}
-		fmt.Fprintf(r, "\n%s, `%s`:\n", title, kind)
-		if fields.Len() > 0 {
-			r.WriteString("\n| field | type | |\n|---|---|---|\n" + fields.String())
+		fmt.Fprintf(r, "\n%s, `%s`: ", title, kind)
+		if as := r.tables[fields.String()]; as != "" {
+			fmt.Fprintf(r, "the same fields as that of %s\n", as)
+		} else if fields.Len() > 0 {
+			r.tables[fields.String()] = "`" + op.Method + " " + op.Path + "`"
+			r.WriteString("\n\n| field | type | |\n|---|---|---|\n" + fields.String())
 		}
 		if media.Example != nil {
 			if text, err := json.MarshalIndent(media.Example, "", "  "); err == nil {
