@@ -117,7 +117,8 @@ func (r *reference) answers(all map[string]*huma.Response) {
 	}
 }
 
-// content writes the fields, as deep as this, and the example of a body. Fields that another body has too are listed once.
+// content writes the fields, as deep as this, and the example of a body. Fields that another body has too are listed
+// once.
 func (r *reference) content(op *huma.Operation, title string, content map[string]*huma.MediaType, depth int) {
 	for _, kind := range slices.Sorted(maps.Keys(content)) {
 		media := content[kind]

@@ -97,7 +97,7 @@ func (f *flow) checkTracked(id, want string) {
 	}
 	defer conn.Close()
 	var got string
-	for deadline := time.Now().Add(20 * time.Second); got != want; {
+	for deadline := time.Now().Add(2 * time.Minute); got != want; {
 		query := "SELECT concat(status, ' ', records, ' ', fragments, ' ', percent_done, ' ', rows_done, ' ', name) FROM " +
 			"exports WHERE workspace_id = 'acme' AND export_id = '" + id + "'"
 		if err := conn.QueryRow(f.t.Context(), query).Scan(&got); time.Now().After(deadline) {

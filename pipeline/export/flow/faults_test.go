@@ -231,7 +231,7 @@ func (f *faulty) waitForExtract() {
 		f.t.Fatal(err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Minute)
 	defer cancel()
 	for n := uint64(0); n == 0; {
 		err := conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE query_id LIKE 'acme/%' AND current_database "+

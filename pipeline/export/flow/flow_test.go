@@ -222,7 +222,7 @@ func (f *flow) send(value string, headers ...kgo.RecordHeader) {
 // poll reads records until found returns true.
 func (f *flow) poll(what string, found func() bool) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Minute)
 	defer cancel()
 	for !found() {
 		fetches := f.events.PollFetches(ctx)

@@ -24,7 +24,7 @@ func (f *flow) wait(what string, signal <-chan struct{}) {
 	f.t.Helper()
 	select {
 	case <-signal:
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		f.t.Fatal("not seen: " + what)
 	}
 }
@@ -48,7 +48,7 @@ func (f *flow) waitForFiles(id export.ID, want []string) {
 	slices.Sort(want)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(time.Minute); ; {
+	for limit := time.After(5 * time.Minute); ; {
 		got := slices.Concat(f.objects(id, export.CardName), f.objects(id, "__meta__"), f.objects(id, "data"))
 		if slices.Equal(got, want) {
 			return
@@ -126,7 +126,7 @@ func TestTheJanitorRemovesObjectsOfAPausedAttempt(t *testing.T) {
 	var late []string
 	select {
 	case late = <-uploaded:
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("the attempt does not wake up")
 	}
 	if len(late) < 10 || !slices.Contains(late, file.Key) {

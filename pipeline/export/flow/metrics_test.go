@@ -116,7 +116,7 @@ func TestExportsAreCountedByPurposeTargetAndOutcome(t *testing.T) {
 			labels = append(labels, name, value)
 		}
 		got := f.metric(c.name, labels...)
-		for deadline := time.Now().Add(10 * time.Second); got != c.want && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(time.Minute); got != c.want && time.Now().Before(deadline); {
 			got = f.metric(c.name, labels...) // a record is counted after its transaction
 		}
 		if got != c.want {

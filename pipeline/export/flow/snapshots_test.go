@@ -335,7 +335,7 @@ func TestQueriesNameTheirExportAndWindow(t *testing.T) {
 	defer conn.Close()
 	const query = `SELECT query, Settings['readonly'] FROM system.processes WHERE current_database = currentDatabase()
 		AND Settings['log_comment'] = 'millrace extract window 1 of export acme/e1' AND query_id LIKE 'acme/e1/1/%/runs'`
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var text, readonly string
 	for text == "" {
