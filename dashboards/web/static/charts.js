@@ -16,6 +16,7 @@ async function fetchAway(place) {
   }
   const numbers = fresh.querySelector('.chart-numbers');
   place.replaceWith(document.adoptNode(charts));
+  document.querySelector('.chart-numbers.is-away')?.remove();
   if (numbers) charts.after(document.adoptNode(numbers));
   const total = document.getElementById('total');
   if (total) total.textContent = plural(Number(charts.dataset.total), 'run', 'runs');

@@ -62,7 +62,15 @@ func theAppPage(t *testing.T, p *pagesUnderTest) {
 		b.expect("400")
 		b.reads("search-error", "do you mean status?")
 	}})
-	b.width(1440)
+	for _, width := range []int64{360, 780, 1440} { // charts that come later take the place that was kept for them
+		b.width(width)
+		b.open(page)
+		evaluate[bool](b, watchShifts)
+		b.wait(`document.querySelector('[data-of=runs] svg')`)
+		if shifts := evaluate[string](b, `new Promise(r => requestAnimationFrame(() => setTimeout(() => r(window.shifts))))`); shifts != "" {
+			t.Errorf("at %d pixels, the page has shifted:%s", width, shifts)
+		}
+	}
 	theSearchBox(b, page)
 	b.open(page)
 	b.reads("total", "120 runs")
