@@ -100,8 +100,8 @@ type API struct {
 
 // Registrar has the pages.
 type Registrar interface {
-	// SetReference gives the pages the routes of the API, in Markdown.
-	SetReference(markdown string)
+	// SetReference gives the pages what writes the reference of the API, in Markdown.
+	SetReference(write func() string)
 	// Register calls handle with the patterns of the pages and their handlers.
 	Register(handle func(pattern string, handler func(http.ResponseWriter, *http.Request)))
 	// Fail answers with a page about an error.
@@ -133,7 +133,7 @@ func New(cfg Config, d Deps) *API {
 	s.registerInsights()
 	s.finishSpec()
 	s.registerOps()
-	d.Pages.SetReference(referenceOf(s.api.OpenAPI()))
+	d.Pages.SetReference(func() string { return referenceOf(s.api.OpenAPI()) })
 	d.Pages.Register(s.pages.HandleFunc)
 	s.failPage = d.Pages.Fail
 	return s

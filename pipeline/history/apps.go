@@ -90,31 +90,34 @@ type appKey struct{ source, app string }
 // others. One says that inApp allows one app alone.
 func (r *reading) listApps(ctx context.Context, workspace, inApp string, one bool) ([]App, error) {
 	places := map[appKey]*App{}
-	sql := "SELECT DISTINCT source, app_id, fromUnixTimestamp64Milli(0, 'UTC') FROM runs WHERE NOT superseded AND " + inApp
+	sql := "SELECT DISTINCT source, app_id FROM runs WHERE NOT superseded AND " + inApp
 	if one { // its last run is at the end of its part of the table
 		sql = "SELECT source, app_id, started_at FROM runs WHERE NOT superseded AND " + inApp +
 			"\nORDER BY started_at DESC LIMIT 1"
 	}
 	err := r.each(ctx, sql, func(rows driver.Rows) error {
 		a := App{Versions: []string{}}
-		err := rows.Scan(&a.Source, &a.AppID, &a.LastRunAt)
-		if !one {
-			a.LastRunAt = time.Time{}
+		columns := []any{&a.Source, &a.AppID}
+		if one {
+			columns = append(columns, &a.LastRunAt)
 		}
+		err := rows.Scan(columns...)
 		places[appKey{a.Source, a.AppID}] = &a
 		return err
 	})
 	if err != nil || len(places) == 0 {
 		return []App{}, err
 	}
-	if !one || !r.versions.recall(workspace, places, r.now) {
-		began := time.Now()
-		if err := r.recentVersions(ctx, inApp, places, one); err != nil {
-			return nil, err
+	readVersions := func() error { return r.recentVersions(ctx, inApp, places, one) }
+	if one {
+		for _, a := range places {
+			err = r.versions.fill(workspace, a, r.now, readVersions)
 		}
-		if took := time.Since(began); one && took >= slowVersions {
-			r.versions.keep(workspace, places, r.now)
-		}
+	} else {
+		err = readVersions()
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := r.lastRuns(ctx, places); err != nil {
 		return nil, err

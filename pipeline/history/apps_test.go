@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -160,6 +161,14 @@ func TestRunsThatMovedCountWhereTheyAreNow(t *testing.T) {
 	want := []string{"other Name elsewhere [elsewhere] 1 1h0m0s", "app Name kept [kept came new] 2 3h0m0s"}
 	if !slices.Equal(list, want) {
 		t.Errorf("%q, want %q", list, want)
+	}
+	for _, want := range got {
+		if a, err := f.store.App(t.Context(), "acme", "recipe", want.AppID, 1); err != nil || !reflect.DeepEqual(*a, want) {
+			t.Errorf("%+v, want %+v, %v", a, want, err)
+		}
+	}
+	if a, err := f.store.App(t.Context(), "acme", "recipe", "gone", 1); !errors.Is(err, ErrNotFound) {
+		t.Errorf("all runs of the app have moved: %+v, %v", a, err)
 	}
 	for _, q := range []Query{{}, {AppID: "app"}, {AppID: "gone"},
 		{Filters: filters{AppVersions: []string{"old", "elsewhere"}}}, {Filters: filters{SessionID: new("left")}},

@@ -61,7 +61,7 @@ const (
 func New(conn driver.Conn, timer *clickhouse.Timer) *Store {
 	timer.Init(readApps, readCharts, readCompare, readNodes, readRun, readRuns, readValues)
 	return &Store{conn: conn, timer: timer, maxDuration: maxDuration, maxCompared: MaxCompared,
-		now: time.Now,
+		now: time.Now, versions: keptVersions{slow: slowVersions},
 		searches: share.New(share.Limits{What: "searches for text", Total: maxSearches, Each: 2, Queue: 16,
 			Wait: 10 * time.Second}),
 		reads: share.New(share.Limits{What: "reads of runs and apps", Total: maxReads, Each: 4, Queue: 32,

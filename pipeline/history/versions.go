@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,8 +14,9 @@ const (
 	maxKept      = 1000 // apps
 )
 
-// keptVersions remembers the versions of large apps. The zero value is empty.
+// keptVersions remembers the versions of apps that take at least slow to read.
 type keptVersions struct {
+	slow time.Duration
 	mu   sync.Mutex
 	apps map[workspaceApp]versionsAt
 }
@@ -29,28 +31,25 @@ type versionsAt struct {
 	at       time.Time
 }
 
-// keep remembers the versions of these apps.
-func (k *keptVersions) keep(workspace string, apps map[appKey]*App, now time.Time) {
+// fill sets the versions of an app to those that it remembers; else read has to set them.
+func (k *keptVersions) fill(workspace string, a *App, now time.Time, read func() error) error {
+	key := workspaceApp{workspace, appKey{a.Source, a.AppID}}
+	k.mu.Lock()
+	kept, ok := k.apps[key]
+	k.mu.Unlock()
+	if ok && now.Sub(kept.at) < versionsAge {
+		a.Versions = slices.Clone(kept.versions)
+		return nil
+	}
+	began := time.Now()
+	if err := read(); err != nil || time.Since(began) < k.slow {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.apps == nil || len(k.apps) >= maxKept {
 		k.apps = map[workspaceApp]versionsAt{}
 	}
-	for key, a := range apps {
-		k.apps[workspaceApp{workspace, key}] = versionsAt{a.Versions, now}
-	}
-}
-
-// recall sets the versions of these apps, and reports whether it knows those of all.
-func (k *keptVersions) recall(workspace string, apps map[appKey]*App, now time.Time) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for key, a := range apps {
-		kept, ok := k.apps[workspaceApp{workspace, key}]
-		if !ok || now.Sub(kept.at) >= versionsAge {
-			return false
-		}
-		a.Versions = kept.versions
-	}
-	return true
+	k.apps[key] = versionsAt{slices.Clone(a.Versions), now}
+	return nil
 }

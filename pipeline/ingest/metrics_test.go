@@ -142,7 +142,7 @@ func TestUnknownFieldsAreCountedByNameUpToALimit(t *testing.T) {
 	}
 }
 
-func TestARunWhoseStartChangesIsCounted(t *testing.T) {
+func TestARunWhoseSortKeyChangesIsCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	other := func(r *kgo.Record) *kgo.Record {
@@ -151,13 +151,16 @@ func TestARunWhoseStartChangesIsCounted(t *testing.T) {
 	}
 	finer := runEvent("finer", 0, "")
 	finer.Value = []byte(strings.Replace(string(finer.Value), "10:00:00Z", "10:00:00.000999Z", 1))
+	elsewhere := runEvent("elsewhere", 0, "")
+	elsewhere.Value = []byte(strings.Replace(string(elsewhere.Value), `"app_id":"a1"`, `"app_id":"a2"`, 1))
 	w.produce(runEvent("same", 0, ""), runEvent("same", 0, `,"answer":"x"`), runEvent("finer", 0, ""), finer,
-		runEvent("moved", 0, ""), other(runEvent("moved", 0, "")), edited(goodNode, "ID", "n1"),
+		runEvent("moved", 0, ""), other(runEvent("moved", 0, "")), runEvent("elsewhere", 0, ""), elsewhere,
+		edited(goodNode, "ID", "n1"),
 		other(edited(goodNode, "ID", "n1")), edited(goodNode, "ID", "n2"))
 	s := w.start(ingest.Config{}, "")
 	w.allCommitted()
 	s.stop()
-	if got := s.metric("started_at_conflicts_total"); got != 2 {
-		t.Errorf("%v conflicts, want 2", got)
+	if got := s.metric("started_at_conflicts_total"); got != 3 {
+		t.Errorf("%v conflicts, want 3", got)
 	}
 }

@@ -44,7 +44,7 @@ type Config struct {
 	KafkaSASLUser              string   `env:"KAFKA_SASL_USER" desc:"SASL user."`
 	KafkaSASLPassword          string   `env:"KAFKA_SASL_PASSWORD" secret:"true" desc:"SASL password; or set KAFKA_SASL_PASSWORD_FILE to a file that holds it."`
 
-	ClickHouseDSN          string `env:"CLICKHOUSE_DSN" secret:"dsn" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol; or set CLICKHOUSE_DSN_FILE to a file that holds it. Empty = millrace local's, clickhouse://127.0.0.1:9000/millrace, with the password in its folder."`
+	ClickHouseDSN          string `env:"CLICKHOUSE_DSN" secret:"dsn" desc:"Data source name, clickhouse://user:password@host:9000/database, native protocol, with compress=none, lz4 or zstd where it should not be lz4 between machines and none within one; or set CLICKHOUSE_DSN_FILE to a file that holds it. Empty = millrace local's, clickhouse://127.0.0.1:9000/millrace, with the password in its folder."`
 	ClickHouseCluster      string `env:"CLICKHOUSE_CLUSTER" desc:"Cluster to create replicated, sharded tables on; empty = a single server."`
 	ClickHouseInsertQuorum int    `env:"CLICKHOUSE_INSERT_QUORUM" envDefault:"0" min:"0" max:"100" desc:"Replicas of a shard that must have the rows before ingest commits their offsets, on a cluster; 0 = the one that is written to. While fewer answer, ingest waits."`
 

@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
-	"mime"
 	"net/http"
-	"path"
 	"sync"
+	"time"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
@@ -35,7 +34,9 @@ func (p *Pages) registerDocuments(handle func(pattern string, handler func(http.
 	})
 	bodies := map[string]func() template.HTML{}
 	for _, d := range millrace.Documents {
-		bodies[d.Name] = sync.OnceValue(func() template.HTML { return renderDocument(d) })
+		bodies[d.Name] = sync.OnceValue(func() template.HTML {
+			return renderTrusted(d.Name, d.Text(), d.Address, d.PictureAddress)
+		})
 	}
 	handle("GET /docs/pictures/{path...}", func(w http.ResponseWriter, r *http.Request) {
 		content, ok := millrace.Picture(r.PathValue("path"))
@@ -43,23 +44,18 @@ func (p *Pages) registerDocuments(handle func(pattern string, handler func(http.
 			p.notFoundPage(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(r.PathValue("path"))))
 		w.Header().Set("Cache-Control", "public, max-age=3600")
-		w.Write(content) //nolint:errcheck // the reader has left
+		http.ServeContent(w, r, r.PathValue("path"), time.Time{}, bytes.NewReader(content))
 	})
-	reference := millrace.Document{Name: "reference", Title: "API reference"}
-	bodies[reference.Name] = sync.OnceValue(func() template.HTML {
-		html, err := renderMarkdown([]byte(p.reference), unchanged, unchanged, true)
-		if err != nil {
-			panic(fmt.Errorf("render the reference: %w", err)) // a test renders it
-		}
-		return template.HTML(html) //nolint:gosec // of our own descriptions
+	reference := sync.OnceValue(func() template.HTML {
+		return renderTrusted("reference", p.reference(), unchanged, unchanged)
+	})
+	handle("GET /docs/reference", func(w http.ResponseWriter, r *http.Request) {
+		p.showDocument(w, r, view{title: "API reference",
+			data: documentPage{All: millrace.Documents, Name: "reference", Body: reference()}})
 	})
 	handle("GET /docs/{name}", func(w http.ResponseWriter, r *http.Request) {
 		d, ok := millrace.FindDocument(r.PathValue("name"))
-		if r.PathValue("name") == reference.Name {
-			d, ok = reference, true
-		}
 		if !ok {
 			p.notFoundPage(w, r)
 			return
@@ -76,12 +72,12 @@ func (p *Pages) showDocument(w http.ResponseWriter, r *http.Request, v view) {
 	}
 }
 
-// renderDocument returns a document as HTML, without its title. The Markdown is embedded in the
-// binary, so that it is trusted.
-func renderDocument(d millrace.Document) template.HTML {
-	html, err := renderMarkdown([]byte(d.Text()), d.Address, d.PictureAddress, true)
+// renderTrusted returns Markdown that is our own as HTML, without its title, with the addresses of links and
+// pictures as renderMarkdown maps them.
+func renderTrusted(name, text string, address, picture func(string) string) template.HTML {
+	html, err := renderMarkdown([]byte(text), address, picture, true)
 	if err != nil {
-		panic(fmt.Errorf("render document %s: %w", d.Name, err)) // it is embedded, and a test renders each
+		panic(fmt.Errorf("render document %s: %w", name, err)) // it is in the binary, and a test renders each
 	}
 	return template.HTML(html) //nolint:gosec // of our own documents
 }

@@ -71,7 +71,7 @@ type Pages struct {
 	assets    *assets
 	templates map[string]*template.Template
 	now       func() time.Time
-	reference string // Markdown
+	reference func() string // Markdown
 
 	workspaces workspaces
 }
@@ -81,13 +81,14 @@ func New(cfg Config, a *auth.Authenticator, h *history.Store, e *live.Exports) *
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pages{cfg: cfg, auth: a, runs: h, exports: e, assets: loadAssets(), now: time.Now}
+	p := &Pages{cfg: cfg, auth: a, runs: h, exports: e, assets: loadAssets(), now: time.Now,
+		reference: func() string { return "" }}
 	p.templates = parseTemplates(p.assets)
 	return p
 }
 
-// SetReference sets the page /docs/reference. Call it before Register.
-func (p *Pages) SetReference(markdown string) { p.reference = markdown }
+// SetReference sets what writes the page /docs/reference, as Markdown. Call it before Register.
+func (p *Pages) SetReference(write func() string) { p.reference = write }
 
 // Register calls handle with the patterns and handlers of the pages, their assets, sign-in, the
 // switcher of workspaces, and the error page for a GET that has no other handler.

@@ -1,5 +1,5 @@
 -- query 1
-SELECT DISTINCT source, app_id, fromUnixTimestamp64Milli(0, 'UTC') FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String});
+SELECT DISTINCT source, app_id FROM runs WHERE NOT superseded AND workspace_id = unhex({workspace:String});
 
 -- query 2
 SELECT source, app_id, app_name, started_at FROM runs FINAL PREWHERE workspace_id = unhex({workspace:String}) AND (source, app_id, started_at) IN (SELECT unhex(p[1]), unhex(p[2]), fromUnixTimestamp64Milli(toInt64(p[3]), 'UTC') FROM (SELECT splitByChar('.', arrayJoin(splitByChar(',', {lasts:String}))) AS p)) WHERE NOT superseded
