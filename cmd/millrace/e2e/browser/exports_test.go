@@ -12,9 +12,10 @@ import (
 )
 
 // watchShifts is JavaScript that collects in window.shifts which elements move without a person's
-// doing, and from where to where. It has those that moved while the page loaded, too.
+// doing, and from where to where. It has those that moved before it was run, but not while the page was parsed: a
+// browser that paints half a page moves what the other half makes wider.
 const watchShifts = `window.shifts = '', new PerformanceObserver(l => { for (const e of l.getEntries()) {
-	if (e.hadRecentInput) continue;
+	if (e.hadRecentInput || e.startTime < performance.getEntriesByType('navigation')[0].domInteractive) continue;
 	const at = r => [r.x, r.y, r.width, r.height].map(Math.round).join(' ');
 	for (const s of e.sources) window.shifts += '\n' + Math.round(e.startTime) + ' ms: ' +
 		(s.node?.outerHTML ?? s.node?.textContent ?? 'gone').slice(0, 120) + ' from ' + at(s.previousRect) + ' to ' + at(s.currentRect);
