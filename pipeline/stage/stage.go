@@ -15,6 +15,7 @@
 //	worker.go       a session: polling, working, transactions, lost partitions
 //	trace.go        the span of the work on a record
 //	decode.go       Decode: the data of an event of one type
+//	balancer.go     which slot has which partitions
 //	clickhouse.go   WithClickHouse: a connection whose errors Retrier understands
 //	metrics.go      the metrics
 package stage
@@ -189,6 +190,7 @@ func (s *Stage) slot(ctx context.Context, number int) error {
 func (s *Stage) session(ctx context.Context, transactionalID string) error {
 	w := &worker{stage: s}
 	options := append(s.cfg.GroupOptions(),
+		kgo.Balancers(newDealer()),
 		kgo.ProducerLinger(0),
 		kgo.FetchMaxBytes(oneBatch),
 		kgo.DisableFetchSessions(), // so that each fetch lists the partitions, and begins with another one

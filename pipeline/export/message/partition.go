@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -43,12 +44,15 @@ func (p *partitioner) ForTopic(topic string) kgo.TopicPartitioner {
 
 // windowPartition returns the partition of a window's key, of n. The keys of a workspace use
 // WorkspacePartitions of them, each with another remainder: a group that deals the partitions out
-// in turn gives them to different members.
+// in turn gives them to different members. The windows of an export use them in turn, so that none of
+// the members has more to do than the others.
 func windowPartition(key []byte, n int) int {
 	workspace, _, _ := bytes.Cut(key, []byte{'/'})
-	chosen, spread := sha256.Sum256(workspace), sha256.Sum256(key)
+	last := bytes.LastIndexByte(key, '/')
+	window, _ := strconv.Atoi(string(key[last+1:])) // 0 where it is none, which no producer of Millrace sends
+	chosen, first := sha256.Sum256(workspace), sha256.Sum256(key[:max(last, 0)])
 	few := min(n, WorkspacePartitions)
-	remainder := int(binary.BigEndian.Uint16(spread[:])) % few
+	remainder := (int(binary.BigEndian.Uint16(first[:])) + max(window, 0)) % few
 	choices := (n - remainder + few - 1) / few // partitions with this remainder
 	return remainder + few*(int(binary.BigEndian.Uint16(chosen[2*remainder:]))%choices)
 }

@@ -56,6 +56,21 @@ func TestTheWindowsOfAWorkspaceUseFewPartitions(t *testing.T) {
 	}
 }
 
+func TestTheWindowsOfAnExportUseTheirPartitionsInTurn(t *testing.T) {
+	t.Parallel()
+	topic := Partitioner("").ForTopic(event.TopicExportWindows)
+	id := export.ID{WorkspaceID: "acme", ExportID: "a/b"}
+	partitions := map[int]int{}
+	for window := range 17 {
+		partitions[topic.Partition(&kgo.Record{Key: id.WindowKey(window)}, 24)]++
+	}
+	for p, windows := range partitions {
+		if windows > 5 {
+			t.Errorf("partition %d has %d of 17 windows", p, windows)
+		}
+	}
+}
+
 func TestATopicWithFewPartitionsHasRoomForTheWindowsOfAWorkspace(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]int{1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 6: 4, 7: 4, 13: 4} {
