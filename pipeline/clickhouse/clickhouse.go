@@ -2,6 +2,7 @@
 // imports nothing of ours but schemas.
 //
 //	clickhouse.go  data source names and connections
+//	idle.go        connections that are used again
 //	query.go       queries with parameters and settings, and reading small answers
 //	barrier.go     Barrier: reads that find all rows which were stored before, on a cluster too
 //	errors.go      what a stage does about an error, and what an operator does
@@ -37,6 +38,7 @@ type DSN struct {
 	compress string // none, lz4 or zstd; "": by the address
 	timer    *Timer
 	barrier  Barrier // nil: of a single server
+	idle     *idle   // of this DSN and its copies
 }
 
 // ParseDSN parses a data source name. The error does not contain it, since it may contain a
@@ -61,7 +63,7 @@ func ParseDSN(dsn string) (*DSN, error) {
 		options.Auth.Database = DefaultDatabase
 	}
 	options.ClientInfo.Products = append(options.ClientInfo.Products, struct{ Name, Version string }{"millrace", "1"})
-	return &DSN{options: options, Database: options.Auth.Database, compress: compress}, nil
+	return &DSN{options: options, Database: options.Auth.Database, compress: compress, idle: &idle{}}, nil
 }
 
 // compressOf returns parameter compress of a DSN that clickhouse-go has parsed. It ignores what it does not know there.
@@ -100,7 +102,8 @@ func (d *DSN) open(database string) (driver.Conn, error) {
 	return chgo.Open(&options)
 }
 
-// Dial opens one connection of ch-go, for large answers and inserts: ch-go works on columns. The
+// Dial opens one connection of ch-go, for large answers and inserts: ch-go works on columns. Most use
+// [DSN.With]. The
 // connection is not safe for concurrent use. After an error that is not the server's answer, it
 // cannot be used again.
 func (d *DSN) Dial(ctx context.Context) (client *ch.Client, err error) {

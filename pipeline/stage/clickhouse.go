@@ -9,16 +9,11 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// WithClickHouse calls do with a new connection, and marks errors for [kafka.Retrier.Do]. An error
+// WithClickHouse calls do as [clickhouse.DSN.With] does, and marks errors for [kafka.Retrier.Do]. An error
 // is Permanent if the schema, rights or the configuration are wrong, and Unavailable if the server
 // did not answer. Errors that do has marked stay as they are.
 func WithClickHouse(ctx context.Context, dsn *clickhouse.DSN, do func(*ch.Client) error) error {
-	client, err := dsn.Dial(ctx)
-	if err == nil {
-		defer client.Close()
-		err = do(client)
-	}
-	return mark(ctx, err)
+	return mark(ctx, dsn.With(ctx, do))
 }
 
 // Through calls do as [clickhouse.DSN.Through] does, and marks errors as WithClickHouse does. An

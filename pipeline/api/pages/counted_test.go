@@ -250,7 +250,7 @@ func staged(t *testing.T, dsn *clickhouse.DSN, r *export.Request, rows int64) (i
 	t.Helper()
 	w := reader(t, dsn)
 	snapshot := fmt.Sprint("s", rand.Uint64())
-	insert := selection.New(r, r.Selection).InsertSnapshot(snapshot, rows)
+	insert := selection.New(r, r.Selection).InsertSnapshot(snapshot, rows, 0)
 	insert.Settings = selection.SnapshotSettings("test", time.Minute)
 	if err := clickhouse.Do(t.Context(), w.Keys, insert.Native()); err != nil {
 		t.Fatal(err)

@@ -67,11 +67,11 @@ func Run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, windowReco
 
 func (d *DryRun) run(ctx context.Context, dsn *clickhouse.DSN, r *export.Request, size int64,
 	rows selection.BlockRows) error {
-	client, err := dsn.Dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+	return dsn.With(ctx, func(client *ch.Client) error { return d.runOn(ctx, client, dsn, r, size, rows) })
+}
+
+func (d *DryRun) runOn(ctx context.Context, client *ch.Client, dsn *clickhouse.DSN, r *export.Request, size int64,
+	rows selection.BlockRows) error {
 	p := &export.Plan{ID: r.ID, Request: r, Selection: r.Selection}
 	reader := &selection.Reader{Client: client, Comment: "millrace dry run of a request of workspace " + r.WorkspaceID,
 		BlockRows: rows}
@@ -132,15 +132,12 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 		}
 		return nil
 	}
-	keys, err := dsn.Dial(ctx) // rows and their feedback are read at the same time
-	if err != nil {
-		return err
-	}
-	defer keys.Close()
 	rows := func(ctx context.Context, fn func(*record.Row) error) error {
-		window := selection.WindowReader{Keys: keys, Runs: reader.Client, Settings: reader.Settings()}
-		_, err := window.ReadSelection(ctx, chosen, fn)
-		return err
+		return dsn.With(ctx, func(keys *ch.Client) error { // rows and their feedback are read at the same time
+			window := selection.WindowReader{Keys: keys, Runs: reader.Client, Settings: reader.Settings()}
+			_, err := window.ReadSelection(ctx, chosen, fn)
+			return err
+		})
 	}
 	nodes := chosen.NodeRuns()
 	if nodes.SQL == "" {
@@ -149,12 +146,10 @@ func (d *DryRun) read(ctx context.Context, dsn *clickhouse.DSN, reader *selectio
 		}
 		return stream.Close()
 	}
-	client, err := dsn.Dial(ctx) // node runs are read beside their runs
+	err = dsn.With(ctx, func(client *ch.Client) error { // node runs are read beside their runs
+		return selection.WithNodes(ctx, client, reader.LimitedRows(nodes), rows, write)
+	})
 	if err != nil {
-		return err
-	}
-	defer client.Close()
-	if err := selection.WithNodes(ctx, client, reader.LimitedRows(nodes), rows, write); err != nil {
 		return err
 	}
 	return stream.Close()

@@ -212,8 +212,12 @@ func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan)
 		p.Windows = []export.PlannedWindow{{Rows: n}}
 		return nil
 	}
+	feedback, err := r.Int(ctx, selection.FeedbackCount(p.Request))
+	if err != nil {
+		return err
+	}
 	p.Snapshot = uuid.NewString()
-	insert := selection.New(p.Request, p.Selection).InsertSnapshot(p.Snapshot, p.Rows)
+	insert := selection.New(p.Request, p.Selection).InsertSnapshot(p.Snapshot, p.Rows, feedback)
 	insert.Settings = append(selection.SnapshotSettings(r.Comment, r.Left(freezeLimit)), r.Pins...)
 	return timer.Time(ctx, queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
 }

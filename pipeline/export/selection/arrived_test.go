@@ -105,7 +105,7 @@ func TestReadsByIngestedAtDoNotGrowWithTheHistory(t *testing.T) {
 			r.ID, r.Source, r.AppID = export.ID{WorkspaceID: "acme"}, "recipe", export.Apps{"app"}
 			s := selection.New(&r, window(export.ByIngestedAt, time.Now().Add(-time.Hour), time.Now().Add(time.Hour)))
 			rows["counting "+name] = h.rowsRead(s.Count(1000))
-			rows["a snapshot of "+name] = h.rowsRead(s.InsertSnapshot(name, 10))
+			rows["a snapshot of "+name] = h.rowsRead(s.InsertSnapshot(name, 10, 100))
 		}
 		return rows
 	}

@@ -133,9 +133,9 @@ func selectionGolden(r export.Request, bounds export.Selection) *clickhousetest.
 	}
 	g.Add("node runs", s.NodeRuns().Query)
 	g.Add("count", s.Count(5000))
-	g.Add("insert snapshot", s.InsertSnapshot("snapshot-1", 10))
+	g.Add("insert snapshot", s.InsertSnapshot("snapshot-1", 10, 100))
 	if !s.wide() { // the difference is in one place
-		g.Add("insert large snapshot", s.InsertSnapshot("snapshot-1", maxRelatedRuns+1))
+		g.Add("insert large snapshot", s.InsertSnapshot("snapshot-1", maxRelatedRuns+1, 2*maxRelatedRuns))
 	}
 	return g
 }

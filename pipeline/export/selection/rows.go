@@ -17,9 +17,11 @@ type RowQuery struct {
 
 // keysQuery selects the keys and the feedback of the selected runs, in the order of their table.
 func (q *Selection) keysQuery() clickhouse.Query {
+	direct := *q
+	direct.few = true
 	return q.bind.Query("SELECT\n" + selectList(q.newKeyReader().fields, "", "") +
 		"\nFROM (SELECT s.started_at AS started_at, s.run_id AS run_id, " + q.feedbackList() + "\n" +
-		q.fromWithFeedback(keyColumns, q.related()) + ")\nORDER BY started_at, run_id")
+		direct.fromWithFeedback(keyColumns, q.related()) + ")\nORDER BY started_at, run_id")
 }
 
 // runsQuery selects the runs whose keys [Selection.keysQuery] selects, in the same order. It selects
@@ -168,7 +170,11 @@ const maxJudgements = record.MaxJudgements + 1
 // runFeedback selects the feedback on each run of the workspace as a whole. Related is "" or a
 // condition that leaves some of the runs.
 func (q *Selection) runFeedback(related string) string {
-	return columns.Merge{Judgements: q.judgements()}.Runs("workspace_id = {workspace:String}", related, maxJudgements)
+	merge := columns.Merge{Judgements: q.judgements()}
+	if q.few && related != "" {
+		return merge.FewRuns("workspace_id = {workspace:String}", related, maxJudgements)
+	}
+	return merge.Runs("workspace_id = {workspace:String}", related, maxJudgements)
 }
 
 // judgements is the form of the judgements that the rows need.

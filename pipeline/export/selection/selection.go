@@ -51,6 +51,7 @@ type Selection struct {
 	feedbackConditions []string // on a row s, its feedback and, for node runs, its run r
 	joinsRun           bool     // whether conditions on node runs refer to r
 
+	few     bool   // the selected rows fit into one window, and are read by one query
 	arrived string // with a window by ingested_at: selects the runs of which a part was stored in it
 }
 

@@ -36,8 +36,8 @@ const snapshotOrder = "group_key, started_at, run_id, node_run_id"
 // joined with 3.3 million feedback take 2 GB.
 const maxSnapshotMemory = 8 << 30
 
-// maxRelatedRuns is the largest number of runs whose feedback is looked up. For more, the set of
-// their ids takes more time and memory than a join with all feedback of the workspace.
+// maxRelatedRuns is the largest number of rows whose feedback is looked up by their runs. For more, the set
+// of the runs' ids takes more time and memory than a join with all feedback of the workspace.
 const maxRelatedRuns = 1_000_000
 
 // SnapshotSettings returns the settings of [Selection.InsertSnapshot]. Comment and limit are as in
@@ -46,11 +46,21 @@ func SnapshotSettings(comment string, limit time.Duration) []ch.Setting {
 	return clickhouse.InsertSettings(comment, limit, maxSnapshotMemory)
 }
 
+// FeedbackCount is the query for [clickhouse.ReadInt]: how many judgements the workspace of a request has,
+// about: it counts versions too.
+func FeedbackCount(r *export.Request) clickhouse.Query {
+	var b clickhouse.Binder
+	return b.Query("SELECT toString(count()) FROM feedback WHERE workspace_id = " + b.ID("workspace", r.WorkspaceID))
+}
+
 // InsertSnapshot is the statement that freezes the selection as the snapshot of an id. Rows is how
-// many it has; where it has more than 1 million, any such number will do.
-func (q *Selection) InsertSnapshot(id string, rows int64) clickhouse.Query {
+// many it has; where it has more than 1 million, any such number will do. Feedback is [FeedbackCount].
+//
+// Where there is less feedback than rows, all of it is joined: to make a set of the ids of 400,000 runs,
+// which takes 0.2 s, is more than that.
+func (q *Selection) InsertSnapshot(id string, rows, feedback int64) clickhouse.Query {
 	related := ""
-	if rows <= maxRelatedRuns {
+	if rows <= maxRelatedRuns && (q.wide() || rows < feedback) {
 		related = q.related()
 	}
 	snapshot := q.bind.ID("snapshot", id)

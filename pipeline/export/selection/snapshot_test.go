@@ -24,7 +24,11 @@ func (h *history) freeze(id string, r export.Request, s export.Selection, rows, 
 		r.AppID = export.Apps{"app"}
 	}
 	client := h.dial()
-	insert := selection.New(&r, s).InsertSnapshot(id, rows)
+	feedback, err := clickhouse.ReadInt(h.t.Context(), client, selection.FeedbackCount(&r))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	insert := selection.New(&r, s).InsertSnapshot(id, rows, feedback)
 	insert.Settings = selection.SnapshotSettings("test", time.Minute)
 	if err := clickhouse.Do(h.t.Context(), client, insert.Native()); err != nil {
 		h.t.Fatal(err)

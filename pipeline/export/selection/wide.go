@@ -24,7 +24,9 @@ import (
 
 // wideRows selects the wide rows, ordered.
 func (q *Selection) wideRows() clickhouse.Query {
-	rows := q.wideFrom(q.related(), q.limit > 0 || q.sample != nil || q.feedbackConditions != nil || q.joinsRun)
+	direct := *q
+	direct.few = true
+	rows := direct.wideFrom(q.related(), q.limit > 0 || q.sample != nil || q.feedbackConditions != nil || q.joinsRun)
 	return q.bind.Query("SELECT\n" + selectList(q.newWideReader().fields, "", "") + "\nFROM (" + rows +
 		")\nORDER BY " + snapshotOrder)
 }
