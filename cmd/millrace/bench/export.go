@@ -159,18 +159,6 @@ func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, c
 		}
 		latencies = append(latencies, time.Since(began))
 	}
-	if os.Getenv("HACK") != "" {
-		if err := conn.Exec(ctx, "SYSTEM FLUSH LOGS"); err != nil {
-			fmt.Println(err)
-		}
-		q := "SELECT left(replaceRegexpAll(replaceRegexpAll(query, '\\s+', ' '), '[0-9a-f]{8}-[0-9a-f-]+', 'X'), 60) AS q, count() AS n, sum(query_duration_ms) AS ms, round(sum(ProfileEvents['UserTimeMicroseconds']+ProfileEvents['SystemTimeMicroseconds'])/1e6,2) AS cpu, sum(read_rows) AS rr, sum(ProfileEvents['SelectedRows']) AS sel FROM system.query_log WHERE type = 'QueryFinish' GROUP BY q ORDER BY cpu DESC LIMIT 25 FORMAT PrettyCompact"
-		resp, err := http.Post(s.ClickHouse.ServerHTTPURL()+"/?database=millrace", "", strings.NewReader(q))
-		if err == nil {
-			io.Copy(os.Stdout, resp.Body)
-		} else {
-			fmt.Println(err)
-		}
-	}
 	slices.Sort(latencies)
 	if n := len(latencies); n > 0 {
 		at := func(percent int) time.Duration { return latencies[min(n-1, n*percent/100)].Round(time.Millisecond) }
