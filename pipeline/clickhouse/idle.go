@@ -2,6 +2,8 @@ package clickhouse
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,21 +52,21 @@ func (d *DSN) With(ctx context.Context, do func(*ch.Client) error) error {
 	return nil
 }
 
-// take returns a connection that answers, or nil.
+// take returns a connection that answers, or nil. Where one does not, the others are no better: the server
+// or the way to it has failed.
 func (i *idle) take(ctx context.Context, database string) *ch.Client {
-	for {
-		client := i.pop(database)
-		if client == nil {
-			return nil
-		}
-		ping, cancel := context.WithTimeout(ctx, pingTime)
-		err := client.Ping(ping)
-		cancel()
-		if err == nil {
-			return client
-		}
-		client.Close()
+	client := i.pop(database)
+	if client == nil {
+		return nil
 	}
+	ping, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	if err := client.Ping(ping); err != nil {
+		client.Close()
+		i.drop(database, 0)
+		return nil
+	}
+	return client
 }
 
 func (i *idle) pop(database string) *ch.Client {
@@ -97,12 +99,21 @@ func (i *idle) keep(database string, client *ch.Client) bool {
 // expire closes the connections that were not used for long.
 func (i *idle) expire() {
 	i.mu.Lock()
-	defer i.mu.Unlock()
-	for database, list := range i.clients {
-		for len(list) > 0 && time.Since(list[0].since) >= idleTime {
-			list[0].Close()
-			list = list[1:]
-		}
-		i.clients[database] = list
+	databases := slices.Collect(maps.Keys(i.clients))
+	i.mu.Unlock()
+	for _, database := range databases {
+		i.drop(database, idleTime)
 	}
+}
+
+// drop closes the connections that were not used for so long.
+func (i *idle) drop(database string, unused time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	list := i.clients[database]
+	for len(list) > 0 && time.Since(list[0].since) >= unused {
+		list[0].Close()
+		list = list[1:]
+	}
+	i.clients[database] = list
 }

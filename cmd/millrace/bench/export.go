@@ -35,12 +35,13 @@ import (
 // over HTTP, which ClickHouse answers in its own format, into a file. All use one embedded stack. Then it
 // measures small exports one after another on the idle system.
 type Export struct {
-	Runs   int    `default:"1000000" help:"Runs in the table."`
-	Rounds int    `default:"5" help:"Number of measurements of each, in turn, after a first that does not count; the median counts."`
-	Small  int    `default:"100" help:"Number of exports of 150 records, one after another."`
-	Only   string `help:"Take those measurements only whose name contains this."`
-	Node   string `default:"cmd/millrace/bench/node" help:"Folder of chats.mjs and its node_modules, with which fine-tuning is compared."`
-	Store  string `help:"File for all rounds, in the format of Go's benchmarks, which benchstat compares."`
+	Runs      int    `default:"1000000" help:"Runs in the table."`
+	Rounds    int    `default:"5" help:"Number of measurements of each, in turn, after a first that does not count; the median counts."`
+	Small     int    `default:"100" help:"Number of exports of 150 records, one after another."`
+	Processes []int  `default:"1,2,4" help:"Numbers of processes that share one large export."`
+	Only      string `help:"Take those measurements only whose name contains this."`
+	Node      string `default:"cmd/millrace/bench/node" help:"Folder of chats.mjs and its node_modules, with which fine-tuning is compared."`
+	Store     string `help:"File for all rounds, in the format of Go's benchmarks, which benchstat compares."`
 }
 
 // comparison is an export, and ClickHouse's own ways to the same rows.
@@ -90,14 +91,53 @@ func (c Export) Run(ctx context.Context, a *app.App) error {
 		if err := c.fill(ctx, a, conn, s.ClickHouse.Pid()); err != nil {
 			return err
 		}
-		process, err := startRole(ctx, a, "export")
-		if err != nil {
-			return err
+		err := withExports(ctx, a, 1, func(pids []int) error { return c.measure(ctx, a, s, conn, pids, dir) })
+		for _, n := range c.Processes {
+			if err == nil {
+				err = withExports(ctx, a, n, func(pids []int) error { return c.share(ctx, a, s, conn, pids, dir) })
+			}
 		}
-		err = c.measure(ctx, a, s, conn, process.Process.Pid, dir)
-		process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // the process may have ended; Wait returns how
-		return errors.Join(err, process.Wait())
+		return err
 	})
+}
+
+// withExports calls do with n processes `millrace export`.
+func withExports(ctx context.Context, a *app.App, n int, do func(pids []int) error) (err error) {
+	var pids []int
+	for range n {
+		process, failed := startRole(ctx, a, "export")
+		if failed != nil {
+			return failed
+		}
+		defer func() {
+			process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // the process may have ended; Wait returns how
+			err = errors.Join(err, process.Wait())
+		}()
+		pids = append(pids, process.Process.Pid)
+	}
+	return do(pids)
+}
+
+// share measures one large export that several processes work on.
+func (c Export) share(ctx context.Context, a *app.App, s *services.Services, conn driver.Conn, pids []int,
+	dir string) error {
+	name := fmt.Sprintf("jsonl, processes: %d", len(pids))
+	if !strings.Contains(name, c.Only) {
+		return nil
+	}
+	client, err := a.KafkaClient(kafka.ProducerOptions()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	b := bench{a, client, comparer{conn, s.ClickHouse.Pid(), pids}, "", dir}
+	f := comparison{name: name, purpose: export.ExportDataset, fields: comparisons[0].fields}
+	w := way{name: name, f: func() (int64, error) { return b.export(ctx, &f, c.Runs) }}
+	if err := c.inTurn(ctx, b, []*way{&w}); err != nil {
+		return err
+	}
+	printMeasured(a.Stdout, w.name, w.all)
+	return nil
 }
 
 // benchApp is the app id of the runs.
@@ -136,14 +176,14 @@ FROM (SELECT * FROM runs WHERE NOT startsWith(app_id, '%s')) AS originals
 SETTINGS async_insert = 0`, appID, benchApp, (runs+originals-1)/originals, runs))
 }
 
-func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, conn driver.Conn, pid int,
+func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, conn driver.Conn, pids []int,
 	dir string) error {
 	client, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	b := bench{a, client, comparer{conn: conn, server: s.ClickHouse.Pid(), pid: pid}, s.ClickHouse.ServerHTTPURL(), dir}
+	b := bench{a, client, comparer{conn, s.ClickHouse.Pid(), pids}, s.ClickHouse.ServerHTTPURL(), dir}
 	for _, f := range comparisons {
 		if strings.Contains(f.name, c.Only) {
 			if err := c.compare(ctx, b, &f); err != nil {
@@ -186,7 +226,7 @@ type way struct {
 
 // compare measures an export and the queries in turn, and prints both.
 func (c Export) compare(ctx context.Context, b bench, f *comparison) error {
-	ways := []way{
+	ways := []*way{
 		{name: f.name, f: func() (int64, error) { return b.export(ctx, f, c.Runs) }},
 		{name: "  FORMAT " + f.format, f: func() (int64, error) { return int64(c.Runs), b.query(ctx, f, f.query) }},
 		{name: "  FORMAT " + f.format + ", in order", f: func() (int64, error) {
@@ -201,21 +241,10 @@ func (c Export) compare(ctx context.Context, b bench, f *comparison) error {
 			fmt.Fprintf(b.app.Stdout, "%s: not measured: %v; fetch it with: npm ci --prefix %s\n", f.name, err, c.Node)
 			return nil
 		}
-		ways[1] = way{name: "  client for Node", f: func() (int64, error) { return int64(c.Runs), b.node(ctx, c, f) }}
+		ways[1] = &way{name: "  client for Node", f: func() (int64, error) { return int64(c.Runs), b.node(ctx, c, f) }}
 	}
-	for round := range c.Rounds + 1 {
-		for i := range ways {
-			x, err := b.meter.measure(ctx, ways[i].f)
-			if err != nil {
-				return fmt.Errorf("%s: %w", ways[i].name, err)
-			}
-			if round > 0 { // in the first, files are read for the first time
-				ways[i].all = append(ways[i].all, x)
-			}
-		}
-		if err := os.RemoveAll(filepath.Join(b.dir, "bucket", "exports")); err != nil {
-			return err
-		}
+	if err := c.inTurn(ctx, b, ways); err != nil {
+		return err
 	}
 	for i, w := range ways {
 		printMeasured(b.app.Stdout, w.name, w.all)
@@ -230,6 +259,26 @@ func (c Export) compare(ctx context.Context, b bench, f *comparison) error {
 	}
 	fmt.Fprintf(b.app.Stdout, "  ratio %.2f, aim %.1f\n",
 		medianOf(ways[1].all).took.Seconds()/medianOf(ways[0].all).took.Seconds(), f.aim)
+	return nil
+}
+
+// inTurn measures the ways in turn, in rounds of which the first does not count: in it, files are read for
+// the first time, and groups of consumers settle.
+func (c Export) inTurn(ctx context.Context, b bench, ways []*way) error {
+	for round := range c.Rounds + 1 {
+		for _, w := range ways {
+			x, err := b.meter.measure(ctx, w.f)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			if round > 0 {
+				w.all = append(w.all, x)
+			}
+		}
+		if err := os.RemoveAll(filepath.Join(b.dir, "bucket", "exports")); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -64,7 +64,8 @@ func (c Growth) Run(ctx context.Context, a *app.App) error {
 		}
 		producer, err := a.KafkaClient(kafka.ProducerOptions()...)
 		if err == nil {
-			m := growthMeter{a, producer, comparer{conn, s.ClickHouse.Pid(), process.Process.Pid}, "http://" + metrics + "/metrics", dir}
+			m := growthMeter{a, producer, comparer{conn, s.ClickHouse.Pid(), []int{process.Process.Pid}},
+				"http://" + metrics + "/metrics", dir}
 			err = c.measure(ctx, m)
 			producer.Close()
 		}

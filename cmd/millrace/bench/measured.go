@@ -16,31 +16,44 @@ import (
 type measured struct {
 	took               time.Duration
 	rows               int64
-	process, server    float64 // processor seconds of the process and of ClickHouse
-	memory             int64   // peak resident bytes of the process, 0 = not known
+	process, server    float64 // processor seconds of the processes and of ClickHouse
+	memory             int64   // the largest peak of resident bytes of a process, 0 = not known
 	readRows, readSize uint64  // rows and bytes that ClickHouse read from tables
 }
 
-// comparer measures a process and the ClickHouse beside it.
+// comparer measures processes and the ClickHouse beside them.
 type comparer struct {
-	conn        driver.Conn
-	server, pid int
+	conn   driver.Conn
+	server int
+	pids   []int
+}
+
+// processors returns the processor seconds of the processes so far.
+func (m comparer) processors() (sum float64) {
+	for _, pid := range m.pids {
+		sum += processorTime(pid)
+	}
+	return sum
 }
 
 // measure measures f, which returns how many rows it took.
 func (m comparer) measure(ctx context.Context, f func() (int64, error)) (x measured, err error) {
-	resetPeakMemory(m.pid)
+	for _, pid := range m.pids {
+		resetPeakMemory(pid)
+	}
 	rows, size, err := m.selected(ctx)
 	if err != nil {
 		return x, err
 	}
-	process, server, began := processorTime(m.pid), processorTime(m.server), time.Now()
+	process, server, began := m.processors(), processorTime(m.server), time.Now()
 	if x.rows, err = f(); err != nil {
 		return x, err
 	}
 	x.took = time.Since(began)
-	x.process, x.server = processorTime(m.pid)-process, processorTime(m.server)-server
-	x.memory = peakMemory(m.pid)
+	x.process, x.server = m.processors()-process, processorTime(m.server)-server
+	for _, pid := range m.pids {
+		x.memory = max(x.memory, peakMemory(pid))
+	}
 	x.readRows, x.readSize, err = m.selected(ctx)
 	x.readRows, x.readSize = x.readRows-rows, x.readSize-size
 	return x, err
