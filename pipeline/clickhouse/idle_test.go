@@ -69,7 +69,7 @@ func TestConnectionsAreNotShared(t *testing.T) {
 					mu.Unlock()
 					ready.Done()
 					ready.Wait()
-					return nil
+					return c.Ping(t.Context()) // so that the handshake is over before the database goes
 				})
 				if err != nil {
 					t.Error(err)
