@@ -41,6 +41,10 @@ var topics = []string{event.TopicExportProgress, event.TopicExportCompletions, e
 // maxEvents is how many events the stage inserts at once, at most.
 const maxEvents = 1000
 
+// linger is how long the stage waits for more events before it inserts some. An export has its events in a
+// row: without the wait, each export of 150 records waits for processors that insert the events before.
+const linger = 200 * time.Millisecond
+
 // Limits of an insert. While ClickHouse is unavailable, the stage tries for ever.
 const (
 	insertTimeout = 30 * time.Second
@@ -149,6 +153,15 @@ func (s *Stage) consume(ctx context.Context) (err error) {
 // poll stores the events of one poll, and reports whether it skipped a batch.
 func (s *Stage) poll(ctx context.Context) (skipped bool, err error) {
 	fetches := s.client.PollRecords(ctx, maxEvents)
+	if n := fetches.NumRecords(); n > 0 && n < maxEvents {
+		select {
+		case <-time.After(linger):
+			//nolint:staticcheck // without a context it returns what there is
+			fetches = append(fetches, s.client.PollRecords(nil, maxEvents-n)...)
+		case <-ctx.Done():
+			return false, nil
+		}
+	}
 	faults := s.cfg.Faults(ctx, s.client, fetches)
 	if faults.Permanent != nil {
 		return false, faults.Permanent
