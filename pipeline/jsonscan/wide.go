@@ -14,7 +14,7 @@ import (
 // must be valid JSON.
 //
 // Nearly all texts have none, so that it looks at eight bytes at a time for what a wide number has:
-// eight characters of which seven are digits, or an e after a digit.
+// eight characters of which seven are digits, or an e between a digit and a long exponent.
 func WideNumber(text []byte) []byte {
 	var before uint64 // whether the byte before is a digit
 	i := 0
@@ -27,6 +27,9 @@ func WideNumber(text []byte) []byte {
 		digits, e := marks(w)
 		found, others := e&(digits<<8|before), ^digits&high
 		before = digits >> 56
+		if found != 0 {
+			found = longExponents(text, i, found)
+		}
 		if found == 0 && others&(others-1) != 0 {
 			i += 8
 			continue
@@ -56,6 +59,19 @@ func marks(w uint64) (digits, e uint64) {
 	digits, e = w^ones*'0', (w|ones*0x20)^ones*'e'
 	digits = ^(((digits &^ high) + ones*(0x80-10)) | digits) & high
 	return digits, ^(((e &^ high) + ones*0x7f) | e) & high
+}
+
+// longExponents leaves those of the marked places of an e in the eight bytes from i on that three
+// characters of an exponent follow. Hexadecimal ids are full of others, which are not wide without many
+// digits before them.
+func longExponents(text []byte, i int, places uint64) (long uint64) {
+	for ; places != 0; places &= places - 1 {
+		e := i + bits.TrailingZeros64(places)/8
+		if e+3 >= len(text) || isNumeral(text[e+1]) && text[e+2]-'0' <= 9 && text[e+3]-'0' <= 9 {
+			long |= places & -places
+		}
+	}
+	return long
 }
 
 // mayBeWide says whether one of the numerals at marked places in the eight bytes from i on is wide,

@@ -141,3 +141,16 @@ func BenchmarkWideNumber(b *testing.B) {
 		}
 	}
 }
+
+// Records of small texts have more ids and numbers than prose.
+func BenchmarkWideNumberAmongIDs(b *testing.B) {
+	text := []byte(`{"run_id":"0198c2f0-7f3e-7c11-a3c0-5f1f2b7f0a11","started_at":"2026-11-28T14:00:22.120Z","latency_ms":1204,` +
+		`"session_id":"8e1f3c5e-2e4b-4d6e-9e0a-1e2e3e4e5e6f","cost_usd":0.0123,"files":[{"file_id":"f3e0a1b2c3d4e5f60718","size_bytes":204800}],` +
+		`"outputs":{"items":[{"id":"1e2d3c4b","price":12.5},{"id":"9e8d7c6b","price":7.25}]}}`)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if WideNumber(text) != nil {
+			b.Fatal("a wide number")
+		}
+	}
+}
