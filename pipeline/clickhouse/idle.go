@@ -10,8 +10,7 @@ import (
 	"github.com/ClickHouse/ch-go"
 )
 
-// An idle connection is kept for idleTime, and at most maxIdle are kept. To connect takes 4 ms, and
-// the hello of ClickHouse more than a small query.
+// An idle connection is kept for idleTime, and at most maxIdle are kept. To connect takes 4 ms, to ping 0.2.
 const (
 	idleTime = 30 * time.Second
 	maxIdle  = 16

@@ -110,6 +110,7 @@ func (d *DryRun) try(ctx context.Context, dsn *clickhouse.DSN, reader *selection
 	if err != nil {
 		return err
 	}
+	p.Rows = min(d.Rows, size)
 	if err := d.read(ctx, dsn, reader, p, out); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,3 +187,33 @@ func TestTheBarrierKnowsTheTablesOfAllQueries(t *testing.T) {
 
 // tableOfQuery matches the tables of a query. Other relations are in parentheses.
 var tableOfQuery = regexp.MustCompile(`(?:FROM|JOIN) ([a-z_]+)`)
+
+// To merge the feedback of every run of a large app would take gigabytes, for a sample of 100 of them too.
+func TestOnlyTheFeedbackOfFewRunsIsMergedAsAWhole(t *testing.T) {
+	t.Parallel()
+	request := func(more string) *export.Request {
+		r, err := export.ParseRequest([]byte(`{"export_id":"e","workspace_id":"w","purpose":"export_dataset","source":"copilot",
+			"app_id":"a",` + more + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for name, c := range map[string]struct {
+		more string
+		rows int64
+		few  bool
+	}{
+		"a limit":         {`"selection":{"limit":100}`, 100, true},
+		"a large window":  {`"selection":{"limit":900000}`, maxFewRuns + 1, false},
+		"a sample":        {`"selection":{"sample":{"size":100}}`, 100, false},
+		"a rating":        {`"selection":{"limit":100},"filters":{"rating":"thumbsDown"}`, 100, false},
+		"what came since": {`"selection":{"window":{"from":"2026-01-01T00:00:00Z","to":"2026-02-01T00:00:00Z","by":"ingested_at"}}`, 9, false},
+	} {
+		r := request(c.more)
+		sql := Of(&export.Plan{Request: r, Selection: r.Selection, Rows: c.rows}).keysQuery().SQL
+		if few := !strings.Contains(sql, "AS several"); few != c.few {
+			t.Errorf("%s: merged as a whole: %t", name, few)
+		}
+	}
+}

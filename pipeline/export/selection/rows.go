@@ -18,7 +18,7 @@ type RowQuery struct {
 // keysQuery selects the keys and the feedback of the selected runs, in the order of their table.
 func (q *Selection) keysQuery() clickhouse.Query {
 	direct := *q
-	direct.few = true
+	direct.few = q.fewRelated()
 	return q.bind.Query("SELECT\n" + selectList(q.newKeyReader().fields, "", "") +
 		"\nFROM (SELECT s.started_at AS started_at, s.run_id AS run_id, " + q.feedbackList() + "\n" +
 		direct.fromWithFeedback(keyColumns, q.related()) + ")\nORDER BY started_at, run_id")
@@ -55,6 +55,15 @@ func (q *Selection) keys() string {
 // selected rows. Since it does not read FINAL, it leaves some others too. They join with nothing.
 func (q *Selection) related() string {
 	return "run_id IN (SELECT run_id FROM " + q.table() + " WHERE " + and(q.rowConditions) + ")"
+}
+
+// maxFewRuns bounds the runs whose feedback is merged as a whole. A window may have a million.
+const maxFewRuns = 100_000
+
+// fewRelated reports whether [Selection.related] leaves few runs where the selected rows fit into one window.
+// Where more than the conditions on a row by itself chooses them, as a sample, it leaves all runs of the app.
+func (q *Selection) fewRelated() bool {
+	return !q.many && q.sample == nil && q.feedbackConditions == nil && !q.joinsRun && q.arrived == ""
 }
 
 // mostRecent is the end of a query that selects the most recent rows, "" where all are selected.

@@ -51,13 +51,16 @@ type Selection struct {
 	feedbackConditions []string // on a row s, its feedback and, for node runs, its run r
 	joinsRun           bool     // whether conditions on node runs refer to r
 
-	few     bool   // the selected rows fit into one window, and are read by one query
+	many    bool   // there are more than maxFewRuns of the selected rows
+	few     bool   // the query merges the feedback of all related runs, see fewRelated
 	arrived string // with a window by ingested_at: selects the runs of which a part was stored in it
 }
 
 // Of returns the selection of a plan that [Resolve] has fixed.
 func Of(p *export.Plan) *Selection {
-	return New(p.Request, p.Bounded())
+	q := New(p.Request, p.Bounded())
+	q.many = p.Rows > maxFewRuns
+	return q
 }
 
 // New returns the selection of a request within bounds, which are the request's own or those that a

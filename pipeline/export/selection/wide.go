@@ -25,7 +25,7 @@ import (
 // wideRows selects the wide rows, ordered.
 func (q *Selection) wideRows() clickhouse.Query {
 	direct := *q
-	direct.few = true
+	direct.few = q.fewRelated()
 	rows := direct.wideFrom(q.related(), q.limit > 0 || q.sample != nil || q.feedbackConditions != nil || q.joinsRun)
 	return q.bind.Query("SELECT\n" + selectList(q.newWideReader().fields, "", "") + "\nFROM (" + rows +
 		")\nORDER BY " + snapshotOrder)

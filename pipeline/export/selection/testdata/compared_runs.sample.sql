@@ -71,6 +71,17 @@ min(started_at) OVER (PARTITION BY group_key, app_version) AS version_began
 FROM (SELECT *, if(row_number() OVER (PARTITION BY whole_group ORDER BY started_at DESC, run_id DESC, node_run_id DESC) > 1000, '', whole_group) AS group_key FROM (
 SELECT s.started_at AS started_at, s.run_id AS run_id, '' AS node_run_id, s.app_version AS app_version, s.input_group AS whole_group, false AS feedback_on_node, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer, f.feedback_scores AS feedback_scores
 FROM (SELECT started_at, run_id, ingested_at, app_version, input_group FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+LEFT ANY JOIN (SELECT one.run_id AS run_id,
+if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
+if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
+if(several.run_id = '', one.feedback_score, several.feedback_score) AS feedback_score,
+if(several.run_id = '', one.feedback_comment, several.feedback_comment) AS feedback_comment,
+if(several.run_id = '', one.feedback_tags, several.feedback_tags) AS feedback_tags,
+if(several.run_id = '', one.feedback_corrected_answer, several.feedback_corrected_answer) AS feedback_corrected_answer,
+if(several.run_id = '', one.feedback_scores, several.feedback_scores) AS feedback_scores,
+if(several.run_id = '', one.feedback_ingested_at, several.feedback_ingested_at) AS feedback_ingested_at
+FROM (SELECT run_id, feedback_id, toString(rating) AS feedback_rating, if(name = '', score, NULL) AS feedback_score, comment AS feedback_comment, tags AS feedback_tags, corrected_answer AS feedback_corrected_answer, CAST(if(name != '' AND isNotNull(score), [(toString(name), score, toString(rating))], []), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores, ingested_at AS feedback_ingested_at
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) AS one
 LEFT ANY JOIN (SELECT run_id,
 tupleElement(tupleElement(judged, 'judgement'), 'feedback_id')[1] AS feedback_id,
 arrayFirst(v -> v != '', tupleElement(tupleElement(judged, 'judgement'), 'rating')) AS feedback_rating,
@@ -86,7 +97,8 @@ CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
     arrayEnumerateUniq(feedback_named.3))), 'Array(Tuple(name String, value Nullable(Float64), label String))') AS feedback_scores,
 arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at
 FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\')))') AS judged
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) GROUP BY run_id)) AS f ON s.run_id = f.run_id
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE s.run_id IN (SELECT s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY sipHash64({seed:Int64}, run_id), run_id LIMIT {sample:UInt64}))))))) AS k ON t.run_id = k.run_id AND t.started_at = k.started_at
 LEFT JOIN (SELECT started_at, run_id, answer AS answer FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (started_at, run_id) IN (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
