@@ -67,7 +67,7 @@ func watchMemory(t *testing.T, p *e2etest.Process) *memory {
 				return
 			case <-tick.C:
 			}
-			if size := residentMemory(p.Cmd.Process.Pid); size > 0 {
+			if size, _ := e2etest.Memory(p.Cmd.Process.Pid); size > 0 {
 				m.mu.Lock()
 				m.samples = append(m.samples, size)
 				m.mu.Unlock()
@@ -76,20 +76,6 @@ func watchMemory(t *testing.T, p *e2etest.Process) *memory {
 	}()
 	t.Cleanup(func() { stop(); <-done })
 	return m
-}
-
-func residentMemory(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		var kib int64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
-			return kib << 10
-		}
-	}
-	return 0
 }
 
 // halves returns the greatest size in the first and in the second half of the time since the last

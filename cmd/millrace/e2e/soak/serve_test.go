@@ -33,7 +33,7 @@ func TestServeLargeDownloadsAndManyPollersInFlatMemory(t *testing.T) {
 	url := e2etest.WaitReady(t, server)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: downloads + pollers}}
 	first := downloadOnce(t, client, url+"/v1/exports/"+large+"/download")
-	idle := residentMemory(server.Cmd.Process.Pid)
+	idle, _ := e2etest.Memory(server.Cmd.Process.Pid)
 
 	m := watchMemory(t, server)
 	ctx, stop := context.WithCancel(t.Context())
