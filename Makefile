@@ -72,6 +72,7 @@ bench-compare: build cmd/millrace/bench/node/node_modules  ## measure them again
 
 soak: build            ## the tests that kill, and those of size, with full counts, one after another; about 65 minutes
 	MILLRACE_TEST_SOAK=true go test -p 1 -count=1 -parallel 1 -timeout 4h -v ./sinks/runstore/ $(E2E)/soak/ $(E2E)/purposes/
+	MILLRACE_TEST_SOAK=true $(TEST_TMP) go test -count=1 -v -run TestAClusterReads ./pipeline/export/flow/
 
 golden: build          ## rewrite the golden files and the generated tables of the documents
 	go test ./cmd/millrace/ ./cmd/millrace/app/ ./cmd/millrace/client/ ./dashboards/grafana/ ./pipeline/export/format/ ./pipeline/export/format/dataset/ \

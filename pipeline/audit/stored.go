@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -31,8 +30,7 @@ var columns = func() string {
 
 // Insert stores entries as one block.
 func Insert(ctx context.Context, conn driver.Conn, entries []*Entry) error {
-	ctx = chgo.Context(ctx, chgo.WithSettings(chgo.Settings{"async_insert": 0}))
-	batch, err := conn.PrepareBatch(ctx, "INSERT INTO audit ("+columns+")")
+	batch, err := conn.PrepareBatch(clickhouse.Inserting(ctx), "INSERT INTO audit ("+columns+")")
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,13 @@ func (d *DSN) Through(ctx context.Context, tables []string, do func(pins []ch.Se
 	if err != nil {
 		return err
 	}
-	if err = do(pins); IsBehind(err) && !errors.Is(err, ErrBehind) {
+	err = do(pins)
+	switch {
+	case errors.Is(err, ErrBehind):
+	case Code(err) == proto.ErrUnknownElementOfEnum:
+		err = fmt.Errorf("%w: ClickHouse read another replica than the one that had caught up, which it always does if "+
+			"remote_servers gives that one a later priority: %w", ErrBehind, err)
+	case IsBehind(err):
 		err = fmt.Errorf("%w: %w", ErrBehind, err)
 	}
 	return err

@@ -189,6 +189,14 @@ func InsertSettings(comment string, limit time.Duration, memory int) []ch.Settin
 		ch.Setting{Key: "distributed_foreground_insert", Value: "1", Important: true})
 }
 
+// Inserting returns ctx for an insert with clickhouse-go. When it returns, its rows are in the table, on a cluster
+// too: neither are they batched by rules of the server's own, nor do they wait on the disk of one server for their
+// shard. The number of partitions of a block has no limit, because requesters choose the times of requests.
+func Inserting(ctx context.Context) context.Context {
+	return chgo.Context(ctx, chgo.WithSettings(chgo.Settings{"async_insert": 0, "distributed_foreground_insert": 1,
+		"max_partitions_per_insert_block": 0}))
+}
+
 func querySettings(comment string, limit time.Duration, memory int) []ch.Setting {
 	settings := []ch.Setting{
 		{Key: "log_comment", Value: comment},

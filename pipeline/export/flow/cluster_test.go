@@ -30,16 +30,17 @@ import (
 	"github.com/millrace/millrace/sinks/runstore"
 )
 
-// cluster is two shards of two embedded servers each, every one behind a proxy. The tables of shards are
+// cluster is shards of one or two embedded servers each, every one behind a proxy. The tables of shards are
 // not replicated, since the engine cannot do that: the test copies rows, when it wants.
 type cluster struct {
-	t       *testing.T
-	proxies []*clickhousetest.Proxy // of the replicas 1 and 2 of shard 1, and of those of shard 2
-	direct  []*clickhouse.DSN       // of the same servers, without their proxies
-	lags    [4]atomic.Bool          // a server that lags gets no rows of the other one
-	copying [4]sync.Mutex
-	copied  [4]map[string]string // for each server: how many rows its tables had when the other one got them
-	user    string               // and password, as literals of SQL
+	t        *testing.T
+	replicas int
+	proxies  []*clickhousetest.Proxy // of the replicas of shard 1, then of those of shard 2, and so on
+	direct   []*clickhouse.DSN       // of the same servers, without their proxies
+	lags     [4]atomic.Bool          // a server that lags gets no rows of the other one
+	copying  [4]sync.Mutex
+	copied   [4]map[string]string // for each server: how many rows its tables had when the other one got them
+	user     string               // and password, as literals of SQL
 }
 
 const (
@@ -52,12 +53,12 @@ var (
 	replicated = regexp.MustCompile(`Replicated(\w*MergeTree)\('[^']*', '\{replica\}'(?:, )?`)
 )
 
-func newCluster(t *testing.T) *cluster {
-	c := &cluster{t: t}
+// newCluster starts up to four servers. The priorities are those of the replicas in the configuration.
+func newCluster(t *testing.T, shards, replicas int, priorities ...int) *cluster {
+	c, list := &cluster{t: t, replicas: replicas}, make([]string, shards)
 	password := filepath.Join(t.TempDir(), "password")
 	var servers []*local.ClickHouse
-	shards := make([]string, 2)
-	for i := range 4 {
+	for i := range shards * replicas {
 		cfg := localtest.Config(t)
 		cfg.PasswordFile = password
 		s, err := local.NewClickHouse(cfg)
@@ -69,16 +70,20 @@ func newCluster(t *testing.T) *cluster {
 		proxy := clickhousetest.NewProxy(t, s.NativeAddr())
 		c.proxies = append(c.proxies, proxy)
 		host, port, _ := net.SplitHostPort(proxy.Addr)
-		shards[i/2] += fmt.Sprintf("<replica><host>%s</host><port>%s</port><user>%s</user>"+
-			"<password>%s</password></replica>", host, port, local.User, s.Password())
+		priority := 1
+		if priorities != nil {
+			priority = priorities[i%replicas]
+		}
+		list[i/replicas] += fmt.Sprintf("<replica><host>%s</host><port>%s</port><user>%s</user><password>%s</password>"+
+			"<priority>%d</priority></replica>", host, port, local.User, s.Password(), priority)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
 	for i, s := range servers {
 		config := fmt.Sprintf("<clickhouse><macros><shard>%d</shard><replica>%d</replica></macros>"+
-			"<remote_servers><%s>", i/2+1, i%2+1, clusterName)
-		for _, replicas := range shards {
+			"<remote_servers><%s>", i/replicas+1, i%replicas+1, clusterName)
+		for _, replicas := range list {
 			config += "<shard><internal_replication>true</internal_replication>" + replicas + "</shard>"
 		}
 		config += "</" + clusterName + "></remote_servers></clickhouse>"
@@ -155,6 +160,9 @@ var errLags = errors.New("the replica lags, as the test wants")
 // sync is what replication does: the server of a client gets the rows of its shard's other server. One that
 // lags does not get them in time.
 func (c *cluster) sync(ctx context.Context, client *ch.Client, table string) error {
+	if c.replicas == 1 {
+		return nil
+	}
 	name, err := clickhouse.ReadTexts(ctx, client,
 		clickhouse.Query{SQL: "SELECT concat(getMacro('shard'), getMacro('replica'))"})
 	if err != nil {
@@ -203,7 +211,7 @@ func (c *cluster) copyRows(ctx context.Context, client *ch.Client, from int, tab
 // in windows.
 func TestAClusterWhoseReplicasLagExportsWhatOneServerDoes(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t)
+	c := newCluster(t, 2, 2)
 	one, many := newFlow(t), newFlow(t)
 	many.dsn = c.through(1)
 	insertEverything(one, 0, 90)

@@ -19,7 +19,7 @@ func TestAClusterIsShownAsOneServerIs(t *testing.T) {
 		t.Skip("-short: the tests of package history run the same code")
 	}
 	t.Parallel()
-	c := newCluster(t)
+	c := newCluster(t, 2, 2)
 	one, many := newFlow(t), newFlow(t)
 	many.dsn = c.direct[0]
 	insertEverything(one, 0, 90)

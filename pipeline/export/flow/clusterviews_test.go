@@ -3,6 +3,7 @@ package flow_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/live"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // insertEnded inserts events of 30 exports, which succeeded, failed or still run, with notices and trails, and runs
@@ -71,6 +73,15 @@ func storedExports(ctx context.Context) map[string]func(*flow) (any, error) {
 		"exports of an app": of(live.Query{AppID: "app"}),
 		"exports by name":   of(live.Query{Text: "N", AppID: "app", OfAll: true}),
 		"failed exports":    of(live.Query{Status: []string{"failed"}}),
+		"counts of exports": func(f *flow) (any, error) {
+			conn, err := f.dsn.Open()
+			if err != nil {
+				return nil, err
+			}
+			defer conn.Close()
+			exports := live.New(live.Config{Config: kafka.Config{Log: slog.New(slog.DiscardHandler)}}, conn, f.bucket)
+			return exports.Counts(ctx, live.Query{Workspace: "acme", AppID: "app"})
+		},
 		"the trail": func(f *flow) (any, error) {
 			conn, err := f.dsn.Open()
 			if err != nil {

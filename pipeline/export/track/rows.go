@@ -5,21 +5,16 @@ import (
 	"slices"
 	"strings"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/millrace/millrace/pipeline/audit"
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 )
 
-// insertSettings turn off asynchronous inserts, because ClickHouse acknowledges them by rules of their
-// own, and the limit of partitions of a block: requesters choose the times of requests.
-var insertSettings = chgo.WithSettings(chgo.Settings{"async_insert": 0, "max_partitions_per_insert_block": 0})
-
 // appendEvents inserts the events as one block; ClickHouse fills in ingested_at.
 func appendEvents(ctx context.Context, conn driver.Conn, rows []row) error {
-	ctx = chgo.Context(ctx, insertSettings)
-	batch, err := conn.PrepareBatch(ctx, insertEvents())
+	batch, err := conn.PrepareBatch(clickhouse.Inserting(ctx), insertEvents())
 	if err != nil {
 		return err
 	}
@@ -40,9 +35,8 @@ func appendEvents(ctx context.Context, conn driver.Conn, rows []row) error {
 
 // appendNotices inserts what the events tell of cancels and retries.
 func appendNotices(ctx context.Context, conn driver.Conn, rows []row) error {
-	ctx = chgo.Context(ctx, insertSettings)
-	batch, err := conn.PrepareBatch(ctx, "INSERT INTO export_notices (workspace_id, export_id, cancelling, "+
-		"retrying_stage, retrying_code, retrying_message, retrying_since, retrying_attempts, at)")
+	batch, err := conn.PrepareBatch(clickhouse.Inserting(ctx), "INSERT INTO export_notices (workspace_id, export_id, "+
+		"cancelling, retrying_stage, retrying_code, retrying_message, retrying_since, retrying_attempts, at)")
 	if err != nil {
 		return err
 	}
