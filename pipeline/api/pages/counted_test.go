@@ -257,7 +257,7 @@ func staged(t *testing.T, dsn *clickhouse.DSN, r *export.Request, rows int64) (i
 	}
 	keys := selection.SnapshotKeys(r, snapshot, (rows+3)/4)
 	keys.Settings = w.Settings
-	windows, err := selection.ReadWindows(t.Context(), w.Keys, keys, rows)
+	windows, _, err := selection.ReadWindows(t.Context(), w.Keys, keys)
 	if err != nil {
 		t.Fatal(err)
 	}

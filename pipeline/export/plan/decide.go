@@ -26,10 +26,6 @@ const (
 	defaultBudget = 30 * time.Second
 )
 
-// maxExactCount is the largest selection that is counted exactly before it is frozen. The count
-// decides how the snapshot looks up feedback, see [selection.Selection.InsertSnapshot].
-const maxExactCount = 1_000_000
-
 // draft fills in the rest of the plan: the refusal, or the windows. An error stops the stage.
 func (s *Stage) draft(ctx context.Context, store kafka.Retrier, f folder.Folder, p *export.Plan,
 	mistakes export.Mistakes) error {
@@ -183,7 +179,8 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, 
 	return behind(selection.SnapshotTables, s.cut)
 }
 
-// choose resolves the selection and counts its rows. Those of more than one window it freezes.
+// choose resolves the selection, and counts its rows as far as that decides something. Those of more than one window
+// it freezes.
 func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan) error {
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
 	timer := s.dsn.Timer()
@@ -191,11 +188,14 @@ func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan)
 	if err != nil {
 		return err
 	}
-	var n int64
-	err = timer.Time(ctx, queryCount, func() (err error) {
-		n, err = selection.CountRows(ctx, r, p, max(size, maxExactCount)+1)
-		return err
-	})
+	count := func(bound int64) (n int64, err error) {
+		err = timer.Time(ctx, queryCount, func() error {
+			n, err = selection.CountRows(ctx, r, p, bound)
+			return err
+		})
+		return n, err
+	}
+	n, err := count(size + 1)
 	if err != nil {
 		return err
 	}
@@ -216,8 +216,13 @@ func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan)
 	if err != nil {
 		return err
 	}
+	if bound := selection.CountBound(p.Request, feedback); bound > n {
+		if n, err = count(bound); err != nil {
+			return err
+		}
+	}
 	p.Snapshot = uuid.NewString()
-	insert := selection.New(p.Request, p.Selection).InsertSnapshot(p.Snapshot, p.Rows, feedback)
+	insert := selection.New(p.Request, p.Selection).InsertSnapshot(p.Snapshot, n, feedback)
 	insert.Settings = append(selection.SnapshotSettings(r.Comment, r.Left(freezeLimit)), r.Pins...)
 	return timer.Time(ctx, queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
 }
@@ -228,17 +233,14 @@ func (s *Stage) cut(ctx context.Context, r *selection.Reader, p *export.Plan) er
 	var rows int64
 	var windows []export.PlannedWindow
 	err := s.dsn.Timer().Time(ctx, queryWindows, func() (err error) {
-		if rows, err = r.Int(ctx, selection.SnapshotCount(p.Request, p.Snapshot)); err != nil {
-			return err
-		}
-		windows, err = selection.ReadWindows(ctx, r.Client, r.Limited(selection.SnapshotKeys(p.Request, p.Snapshot, size)),
-			rows)
+		windows, rows, err = selection.ReadWindows(ctx, r.Client,
+			r.Limited(selection.SnapshotKeys(p.Request, p.Snapshot, size)))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if rows > 0 && (len(windows) == 0 || windows[0].Rows <= 0) {
+	if rows > 0 && len(windows) == 0 {
 		return fmt.Errorf("snapshot %s has %d rows and %d windows", p.Snapshot, rows, len(windows))
 	}
 	p.Rows, p.Windows = rows, windows

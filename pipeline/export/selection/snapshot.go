@@ -53,14 +53,23 @@ func FeedbackCount(r *export.Request) clickhouse.Query {
 	return b.Query("SELECT toString(count()) FROM feedback WHERE workspace_id = " + b.ID("workspace", r.WorkspaceID))
 }
 
+// CountBound is how far the rows of a selection that needs a snapshot must be counted for [Selection.InsertSnapshot].
+// Feedback is [FeedbackCount].
+func CountBound(r *export.Request, feedback int64) int64 {
+	if r.Nodes != nil {
+		return maxRelatedRuns + 1
+	}
+	return min(feedback, maxRelatedRuns) + 1
+}
+
 // InsertSnapshot is the statement that freezes the selection as the snapshot of an id. Rows is how
-// many it has; where it has more than 1 million, any such number will do. Feedback is [FeedbackCount].
+// many it has, or any larger number than [CountBound]. Feedback is [FeedbackCount].
 //
-// Where there is less feedback than rows, all of it is joined: to make a set of the ids of 400,000 runs,
-// which takes 0.2 s, is more than that.
+// Where there is less feedback than runs, all of it is joined: to make a set of the ids of 400,000 runs,
+// which takes 0.2 s, is more than that. Around node runs the set also leaves fewer runs to join.
 func (q *Selection) InsertSnapshot(id string, rows, feedback int64) clickhouse.Query {
 	related := ""
-	if rows <= maxRelatedRuns && (q.wide() || rows < feedback) {
+	if rows <= maxRelatedRuns && (q.nodes != nil || rows < feedback) {
 		related = q.related()
 	}
 	snapshot := q.bind.ID("snapshot", id)
@@ -92,13 +101,17 @@ func inSnapshot(b *clickhouse.Binder, workspace, id string) string {
 // a group. A row without a group is a group by itself.
 func SnapshotKeys(r *export.Request, id string, size int64) clickhouse.Query {
 	var b clickhouse.Binder
-	return b.Query("SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, " +
-		"toInt64(number - 1) AS before FROM (\n" +
-		"    SELECT " + snapshotOrder + ", row_number() OVER w AS number, lagInFrame(group_key) OVER w AS last_group\n" +
-		"    FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " + inSnapshot(&b, r.WorkspaceID, id) + "\n" +
-		"    WINDOW w AS (ORDER BY " + snapshotOrder + " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n" +
-		") WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, " +
-		b.Count("size", size) + ")")
+	return b.Query("SELECT tupleElement(key, 1) AS group_key,\n" +
+		"toUnixTimestamp64Milli(tupleElement(key, 2)) AS started_at_ms,\n" +
+		"tupleElement(key, 3) AS run_id, tupleElement(key, 4) AS node_run_id, toInt64(first) AS first,\n" +
+		"toInt64(last) AS last FROM (\n" +
+		"    SELECT argMinIf((" + snapshotOrder + "), number, begins) AS key, minIf(number, begins) AS first,\n" +
+		"    max(number) AS last FROM (\n" +
+		"        SELECT " + snapshotOrder + ", row_number() OVER w AS number,\n" +
+		"        group_key = '' OR group_key != lagInFrame(group_key) OVER w AS begins\n" +
+		"        FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " + inSnapshot(&b, r.WorkspaceID, id) + "\n" +
+		"        WINDOW w AS (ORDER BY " + snapshotOrder + " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n" +
+		"    ) GROUP BY intDiv(number - 1, " + b.Count("size", size) + ")\n) ORDER BY last")
 }
 
 // SnapshotCount is the query for [clickhouse.ReadInt]: how many rows a request's snapshot has.
@@ -108,29 +121,31 @@ func SnapshotCount(r *export.Request, id string) clickhouse.Query {
 		inSnapshot(&b, r.WorkspaceID, id))
 }
 
-// ReadWindows returns the windows that [SnapshotKeys] cuts a snapshot of that many rows into.
-func ReadWindows(
-	ctx context.Context, client *ch.Client, q clickhouse.Query, rows int64,
-) (windows []export.PlannedWindow, err error) {
+// ReadWindows returns the windows that [SnapshotKeys] cuts a snapshot into, and how many rows it has.
+func ReadWindows(ctx context.Context, client *ch.Client, q clickhouse.Query) (windows []export.PlannedWindow,
+	rows int64, err error) {
 	var group, run, node proto.ColStr
-	var startedAt, before proto.ColInt64
+	var startedAt, first, last proto.ColInt64
 	var starts []int64 // of each window, the number of rows before it
 	query := q.Native()
 	query.Result = proto.Results{
 		{Name: "group_key", Data: &group}, {Name: "started_at_ms", Data: &startedAt}, {Name: "run_id", Data: &run},
-		{Name: "node_run_id", Data: &node}, {Name: "before", Data: &before},
+		{Name: "node_run_id", Data: &node}, {Name: "first", Data: &first}, {Name: "last", Data: &last},
 	}
 	query.OnResult = func(context.Context, proto.Block) error {
 		for i := range run.Rows() {
+			if rows = last.Row(i); first.Row(i) == 0 {
+				continue // all of them are in a group that began before
+			}
 			key := &export.Key{
 				Group: group.Row(i), StartedAt: time.UnixMilli(startedAt.Row(i)).UTC(), RunID: run.Row(i), NodeRunID: node.Row(i),
 			}
-			windows, starts = append(windows, export.PlannedWindow{From: key}), append(starts, before.Row(i))
+			windows, starts = append(windows, export.PlannedWindow{From: key}), append(starts, first.Row(i)-1)
 		}
 		return nil
 	}
 	if err := clickhouse.Do(ctx, client, query); err != nil {
-		return nil, fmt.Errorf("query %s: %w", q.ID, err)
+		return nil, 0, fmt.Errorf("query %s: %w", q.ID, err)
 	}
 	for i := range windows {
 		end := rows
@@ -139,7 +154,7 @@ func ReadWindows(
 		}
 		windows[i].Rows = end - starts[i]
 	}
-	return windows, nil
+	return windows, rows, nil
 }
 
 // QueryDrop is the name of DropSnapshot in metrics.

@@ -7,11 +7,18 @@ SELECT toString(count()) FROM export_stage_rows WHERE workspace_id = {workspace:
 -- size = 100
 -- snapshot = snapshot-1
 -- workspace = acme
-SELECT group_key, toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id, node_run_id, toInt64(number - 1) AS before FROM (
-    SELECT group_key, started_at, run_id, node_run_id, row_number() OVER w AS number, lagInFrame(group_key) OVER w AS last_group
-    FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String}
-    WINDOW w AS (ORDER BY group_key, started_at, run_id, node_run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-) WHERE group_key = '' OR group_key != last_group ORDER BY number LIMIT 1 BY intDiv(number - 1, {size:UInt64});
+SELECT tupleElement(key, 1) AS group_key,
+toUnixTimestamp64Milli(tupleElement(key, 2)) AS started_at_ms,
+tupleElement(key, 3) AS run_id, tupleElement(key, 4) AS node_run_id, toInt64(first) AS first,
+toInt64(last) AS last FROM (
+    SELECT argMinIf((group_key, started_at, run_id, node_run_id), number, begins) AS key, minIf(number, begins) AS first,
+    max(number) AS last FROM (
+        SELECT group_key, started_at, run_id, node_run_id, row_number() OVER w AS number,
+        group_key = '' OR group_key != lagInFrame(group_key) OVER w AS begins
+        FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String}
+        WINDOW w AS (ORDER BY group_key, started_at, run_id, node_run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+    ) GROUP BY intDiv(number - 1, {size:UInt64})
+) ORDER BY last;
 
 -- rows
 -- from = 1772323200000
