@@ -1,7 +1,11 @@
 package selection
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
+	"slices"
 	"strconv"
 
 	"github.com/ClickHouse/ch-go"
@@ -73,33 +77,41 @@ type textColumn struct {
 	room *room
 }
 
-// DecodeColumn implements [proto.ColResult]. Beside the room it is that of ColStr.
+// DecodeColumn implements [proto.ColResult]. Beside the room it is that of ColStr. But ch-go reads the length
+// before each text a byte at a time, which is a twelfth of the processor time of an export. Here as many bytes are read
+// at a time as the column must have at least: the texts that are still to come have a byte of length each.
 func (c *textColumn) DecodeColumn(r *proto.Reader, rows int) error {
-	c.Pos, c.Buf = c.Pos[:0], c.Buf[:cap(c.Buf)]
-	end := 0
-	for i := range rows {
-		n, err := r.StrLen()
-		if err != nil {
-			return err
+	c.Pos, c.Buf = c.Pos[:0], c.Buf[:0]
+	end := 0 // of the texts so far
+	for left := rows; left > 0; left-- {
+		length, width := binary.Uvarint(c.Buf[end:])
+		for width == 0 { // it goes on in the next byte
+			if err := c.readTo(r, len(c.Buf)+left); err != nil {
+				return err
+			}
+			length, width = binary.Uvarint(c.Buf[end:])
 		}
-		if c.room.used += n; c.room.used > maxBlockBytes && !c.room.whole {
+		if width < 0 || length > math.MaxInt32 {
+			return fmt.Errorf("text %d of a column of %d has no length", rows-left, rows)
+		}
+		if c.room.used += int(length); c.room.used > maxBlockBytes && !c.room.whole {
 			return ErrWide
 		}
-		start := end
-		end += n
-		if len(c.Buf) < end {
-			more := n
-			if n < 128 { // many of the same size
-				more *= rows - i
+		start := end + width
+		end = start + int(length)
+		if end > len(c.Buf) {
+			if err := c.readTo(r, end+left-1); err != nil {
+				return err
 			}
-			c.Buf = append(c.Buf, make([]byte, more)...)
-			c.Buf = c.Buf[:cap(c.Buf)]
-		}
-		if err := r.ReadFull(c.Buf[start:end]); err != nil {
-			return err
 		}
 		c.Pos = append(c.Pos, proto.Position{Start: start, End: end})
 	}
-	c.Buf = c.Buf[:end]
 	return nil
+}
+
+// readTo reads until the buffer has a size.
+func (c *textColumn) readTo(r *proto.Reader, size int) error {
+	read := len(c.Buf)
+	c.Buf = slices.Grow(c.Buf, size-read)[:size]
+	return r.ReadFull(c.Buf[read:])
 }
