@@ -46,7 +46,8 @@ func (c *cluster) counters() (seconds float64, rows int64) {
 	return seconds, rows
 }
 
-// An export reads about as many rows of each shard's share, however many shards there are.
+// An export reads about as many rows, however many shards there are: of each shard's part of a window a part of a
+// granule more. A row counts where it is stored, and once more on the server that is asked.
 func TestAClusterReadsAsManyRowsHoweverManyShardsItHas(t *testing.T) {
 	t.Parallel()
 	records, layouts := 2000, []int{1, 4}
@@ -75,7 +76,7 @@ func TestAClusterReadsAsManyRowsHoweverManyShardsItHas(t *testing.T) {
 		})
 	}
 	for shards, n := range read {
-		if n > 1.25*read[1] {
+		if n > 1.4*read[1] {
 			t.Errorf("%d shards read %.1f rows for each record, and one reads %.1f", shards, n, read[1])
 		}
 	}
