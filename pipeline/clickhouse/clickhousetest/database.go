@@ -63,8 +63,8 @@ func makeTemplate(t testing.TB) {
 	conn := open(t, dsn)
 	defer conn.Close()
 	var statements []string
-	rows, err := conn.Query(t.Context(), "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() "+
-		"ORDER BY position(engine, 'View'), name")
+	rows, err := conn.Query(t.Context(), "SELECT create_table_query FROM system.tables "+
+		"WHERE database = currentDatabase() ORDER BY position(engine, 'View'), name")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,8 @@ func BenchmarkTexts(b *testing.B) {
 		}
 		var encoded proto.Buffer
 		sent.EncodeColumn(&encoded)
-		for name, column := range map[string]proto.ColResult{"ch-go": new(proto.ColStr), "ours": &textColumn{room: &room{whole: true}}} {
+		for name, column := range map[string]proto.ColResult{"ch-go": new(proto.ColStr),
+			"ours": &textColumn{room: &room{whole: true}}} {
 			b.Run(fmt.Sprintf("%d bytes/%s", size, name), func(b *testing.B) {
 				b.SetBytes(int64(len(encoded.Buf)))
 				r := proto.NewReader(&again{text: encoded.Buf})
