@@ -78,13 +78,16 @@ func toProblem(err error) *problem {
 		Text: "The fault is in the server, not in your request. Try again. If it stays, the server's log has the reason."}
 }
 
-// Fail answers with an error page. It logs faults of the server.
+// Fail answers with an error page. It logs faults of the server, and as warnings that it had too much to do.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		return // the browser is gone
 	}
 	e := toProblem(err)
-	if e.Status >= http.StatusInternalServerError {
+	switch {
+	case e.Status == http.StatusServiceUnavailable, e.Status == http.StatusGatewayTimeout:
+		p.cfg.Log.WarnContext(r.Context(), "page not read", "path", r.URL.Path, "error", err)
+	case e.Status >= http.StatusInternalServerError:
 		p.cfg.Log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
 	}
 	if e.Link == "" {

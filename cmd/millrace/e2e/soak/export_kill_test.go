@@ -147,7 +147,8 @@ func (k *exportKills) file(t *testing.T) {
 
 // settled waits until the processes, of which one is new, are in their groups and no group is
 // changing hands. On kfake a member that is killed in such a moment stays in its group, with its
-// partitions, for ever; Kafka removes it.
+// partitions, for ever; Kafka removes it. On a busy machine a slot of another process may have come
+// back under a new id, so that more members than those of the new process are new.
 func (k *exportKills) settled(t *testing.T) {
 	t.Helper()
 	if localtest.OnKafkaCluster() {
@@ -176,7 +177,7 @@ func (k *exportKills) settled(t *testing.T) {
 					fresh++
 				}
 			}
-			if g.State != "Stable" || len(g.Members) != slots*exportProcesses || len(k.known) > 0 && fresh != slots {
+			if g.State != "Stable" || len(g.Members) != slots*exportProcesses || len(k.known) > 0 && fresh < slots {
 				return fmt.Sprintf("group %s is %s with %d members, %d of them new", name, g.State, len(g.Members), fresh)
 			}
 			for _, m := range g.Members {
