@@ -6,26 +6,28 @@ import (
 )
 
 // slots limits how many windows are worked on concurrently. Windows of small exports do not wait
-// behind windows of large exports.
+// behind windows of large exports: of several slots, large ones leave one free. Beside an export of 2,000,000 runs
+// a small one otherwise waited for the next of its windows to end, half a second.
 type slots struct {
-	mu      sync.Mutex
-	free    int
-	waiting [2][]chan struct{} // small exports, then large ones; each first in, first out
+	mu       sync.Mutex
+	free     int
+	reserved int                // of them, which large exports leave free
+	waiting  [2][]chan struct{} // small exports, then large ones; each first in, first out
 }
 
-func newSlots(n int) *slots { return &slots{free: n} }
+func newSlots(n int) *slots { return &slots{free: n, reserved: min(1, n-1)} }
 
 // acquire waits for a slot, and returns the function that releases it.
 func (s *slots) acquire(ctx context.Context, small bool) (release func(), err error) {
 	s.mu.Lock()
-	if s.free > 0 {
+	least, queue := s.reserved, &s.waiting[1]
+	if small {
+		least, queue = 0, &s.waiting[0]
+	}
+	if s.free > least {
 		s.free--
 		s.mu.Unlock()
 		return s.release, nil
-	}
-	queue := &s.waiting[1]
-	if small {
-		queue = &s.waiting[0]
 	}
 	slot := make(chan struct{}, 1)
 	*queue = append(*queue, slot)
@@ -53,14 +55,15 @@ func (s *slots) release() {
 	s.pass()
 }
 
-// pass gives a free slot to the next waiter.
+// pass gives a free slot to the next waiter that may have it.
 func (s *slots) pass() {
+	s.free++
 	for i, queue := range s.waiting {
-		if len(queue) > 0 {
+		if least := i * s.reserved; len(queue) > 0 && s.free > least {
 			s.waiting[i] = queue[1:]
+			s.free--
 			queue[0] <- struct{}{}
 			return
 		}
 	}
-	s.free++
 }

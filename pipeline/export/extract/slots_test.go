@@ -74,3 +74,55 @@ func TestNoMoreSlotsAreAcquiredThanExist(t *testing.T) {
 		t.Errorf("%d at a time, %d left free, %d waiting", most, slots.free, len(slots.waiting[0])+len(slots.waiting[1]))
 	}
 }
+
+// Large exports use all slots but one, which a small one gets at once; with one slot, they use it.
+func TestLargeExportsLeaveASlot(t *testing.T) {
+	t.Parallel()
+	for n, large := range map[int]int{1: 1, 2: 1, 4: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			slots := newSlots(n)
+			ctx, cancel := context.WithCancel(t.Context())
+			var got, waited int
+			var releases []func()
+			var running sync.WaitGroup
+			for range n + 1 {
+				running.Go(func() {
+					if release, err := slots.acquire(ctx, false); err == nil {
+						got++
+						releases = append(releases, release)
+					} else {
+						waited++
+					}
+				})
+				synctest.Wait()
+			}
+			if got != large {
+				t.Errorf("of %d slots, large exports have %d, want %d", n, got, large)
+			}
+			if n > 1 {
+				release, err := slots.acquire(t.Context(), true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				release()
+				synctest.Wait()
+				if got != large {
+					t.Errorf("of %d slots, large exports got that of a small one", n)
+				}
+			}
+			releases[0]()
+			synctest.Wait()
+			if got != large+1 {
+				t.Errorf("of %d slots, a large export did not get the one that was released", n)
+			}
+			cancel()
+			running.Wait()
+			for _, release := range releases[1:] {
+				release()
+			}
+			if slots.free != n || got+waited != n+1 {
+				t.Errorf("%d slots of %d are free", slots.free, n)
+			}
+		})
+	}
+}

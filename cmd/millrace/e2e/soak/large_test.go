@@ -242,11 +242,8 @@ func TestSmallExportsDoNotWaitForALargeOne(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("%d exports of 100 records beside one of %d: median %s, slowest %s", len(took), ends.seen[large].Records,
 		took[len(took)/2], took[len(took)-1])
-	if len(took) < 2 {
-		t.Error("the large export ended before the small ones: it held them up, or was none")
-	}
-	if slowest := took[len(took)-1]; e2etest.Scale(0, 1) == 1 && slowest > 5*time.Second {
-		t.Errorf("a small export took %s, and may take 5 s beside a large one", slowest)
+	if most := e2etest.Scale(2, 10); len(took) < most {
+		t.Errorf("%d small exports ended before the large one, want %d: it held them up, or was none", len(took), most)
 	}
 }
 
