@@ -2,6 +2,7 @@ package clickhousetest
 
 import (
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -37,12 +38,13 @@ func Database(t testing.TB) *clickhouse.DSN {
 		var failed []string
 		var err error
 		for _, statement := range left {
-			if e := conn.Exec(t.Context(), strings.ReplaceAll(statement, template.database+".", dsn.Database+".")); e != nil {
-				failed, err = append(failed, statement), e
+			e := conn.Exec(t.Context(), strings.ReplaceAll(statement, template.database+".", dsn.Database+"."))
+			if e != nil {
+				failed, err = append(failed, statement), errors.Join(err, e)
 			}
 		}
 		if len(failed) == len(left) {
-			t.Fatalf("%.200s: %v", failed[0], err)
+			t.Fatal(err)
 		}
 		left = failed
 	}

@@ -109,6 +109,9 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 		c := cfg.Config
 		c.Name, c.HandlerBegins, c.OwnTraces = l.name, true, true
 		l.Stage = stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) { return s.handle(ctx, r, l) })
+		if !l.direct {
+			c.StageMetrics().Slots.Set(float64(s.slots.free - s.slots.reserved))
+		}
 		s.lanes = append(s.lanes, l.Stage)
 	}
 	return s

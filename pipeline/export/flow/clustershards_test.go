@@ -100,14 +100,22 @@ func TestAClusterTellsOfDeletedRunsAndIsCleaned(t *testing.T) {
 	if len(got) != 193 || done.RowsPlanned != 200 || done.RowsUsed != 193 || done.Vanished != 7 {
 		t.Errorf("%d records, %+v", len(got), *done)
 	}
-
 	kept := slices.Concat(f.objects(done.ID, export.CardName), f.objects(done.ID, "__meta__"), f.objects(done.ID, "data"))
 	late := export.DataName(export.SplitTrain, 0, 0, "late", "jsonl")
 	if err := f.bucket.Create(t.Context(), done.Prefix()+late, []byte("{}\n")); err != nil {
 		t.Fatal(err)
 	}
 	f.janitor()
-	f.waitForFiles(done.ID, kept)
+	f.waitForFiles(done.ID, kept) // the janitor has found the end of the export, so that was stored
+	client, err := f.dsn.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	trail, err := clickhouse.ReadInt(t.Context(), client, clickhouse.Query{SQL: "SELECT toString(count()) FROM audit"})
+	if err != nil || trail == 0 {
+		t.Errorf("the trail has %d entries, %v", trail, err)
+	}
 }
 
 // With priorities, ClickHouse reads another replica than the first one that answers. Then no read is sure to find all

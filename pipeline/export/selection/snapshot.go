@@ -63,7 +63,7 @@ func CountBound(r *export.Request, feedback int64) int64 {
 }
 
 // InsertSnapshot is the statement that freezes the selection as the snapshot of an id. Rows is how
-// many it has, or any larger number than [CountBound]. Feedback is [FeedbackCount].
+// many it has, or [CountBound] where it has more. Feedback is [FeedbackCount].
 //
 // Where there is less feedback than runs, all of it is joined: to make a set of the ids of 400,000 runs,
 // which takes 0.2 s, is more than that. Around node runs the set also leaves fewer runs to join.

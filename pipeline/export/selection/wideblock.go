@@ -24,6 +24,9 @@ var ErrWide = errors.New("the rows are too wide for blocks of so many rows")
 // about 1 MB.
 const maxBlockBytes = 8 << 20
 
+// maxSpan bounds how many bytes are read at a time for lengths of texts that are still to come.
+const maxSpan = 64 << 10
+
 // BlockRows is the largest number of rows in a block of a reading query; 0 is maxReadBlock.
 type BlockRows int
 
@@ -79,14 +82,15 @@ type textColumn struct {
 
 // DecodeColumn implements [proto.ColResult]. Beside the room it is that of ColStr. But ch-go reads the length
 // before each text a byte at a time, which is a twelfth of the processor time of an export. Here as many bytes are read
-// at a time as the column must have at least: the texts that are still to come have a byte of length each.
+// at a time as the column must have at least: the texts that are still to come have a byte of length each. Of many
+// texts it is maxSpan, so that a corrupt number of them does not take the memory.
 func (c *textColumn) DecodeColumn(r *proto.Reader, rows int) error {
 	c.Pos, c.Buf = c.Pos[:0], c.Buf[:0]
 	end := 0 // of the texts so far
 	for left := rows; left > 0; left-- {
 		length, width := binary.Uvarint(c.Buf[end:])
 		for width == 0 { // it goes on in the next byte
-			if err := c.readTo(r, len(c.Buf)+left); err != nil {
+			if err := c.readTo(r, len(c.Buf)+min(left, maxSpan)); err != nil {
 				return err
 			}
 			length, width = binary.Uvarint(c.Buf[end:])
@@ -100,7 +104,7 @@ func (c *textColumn) DecodeColumn(r *proto.Reader, rows int) error {
 		start := end + width
 		end = start + int(length)
 		if end > len(c.Buf) {
-			if err := c.readTo(r, end+left-1); err != nil {
+			if err := c.readTo(r, end+min(left-1, maxSpan)); err != nil {
 				return err
 			}
 		}
