@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/api/auth"
+	"github.com/millrace/millrace/pipeline/budget"
 	"github.com/millrace/millrace/pipeline/export/live"
 	"github.com/millrace/millrace/pipeline/history"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -339,6 +341,28 @@ func TestEveryTemplateIsAPageOrPartOfOne(t *testing.T) {
 	for name, templates := range parseTemplates(loadAssets()) {
 		if name != fragment && templates.Lookup("main") == nil {
 			t.Errorf("%s defines no main", name)
+		}
+	}
+}
+
+// A server that has too much to do warns; an error in its log is a fault.
+func TestOnlyFaultsAreErrorsInTheLog(t *testing.T) {
+	t.Parallel()
+	authenticator, err := auth.New(t.Context(), auth.Config{DefaultWorkspace: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err, want := range map[error]string{
+		history.ErrTooSlow: "level=WARN", budget.ErrBusy: "level=WARN", errors.New("broken"): "level=ERROR",
+		history.ErrCursor: "",
+	} {
+		var log strings.Builder
+		p := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, authenticator, nil, nil)
+		w := httptest.NewRecorder()
+		p.Fail(w, httptest.NewRequest(http.MethodGet, "/history", nil), err)
+		got, _, _ := strings.Cut(log.String(), " msg")
+		if !strings.HasSuffix(got, want) || want == "" && got != "" {
+			t.Errorf("%v: status %d, log %q, want %q", err, w.Code, log.String(), want)
 		}
 	}
 }
