@@ -19,6 +19,9 @@ func (w *world) oversize(partition int32) {
 }
 
 func TestABatchThatDecompressesTooFarIsSkippedWithADeadLetter(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the race detector makes the batches twenty times as slow")
+	}
 	t.Parallel()
 	w := newWorld(t)
 	w.oversize(0) // the first of its partition, with nothing after it

@@ -30,7 +30,7 @@ func newCompressed(e Encoder, compression string) *compressed {
 		return c
 	}
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow),
-		zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true))
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithZeroFrames(true))
 	if err != nil {
 		panic(err) // the options are constants
 	}

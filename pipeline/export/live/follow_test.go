@@ -83,6 +83,9 @@ func TestACommandFilesAndFollowsExportsWithKafkaAlone(t *testing.T) {
 }
 
 func TestAFollowerPassesOverABatchThatDecompressesTooFar(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the race detector makes the batches twenty times as slow")
+	}
 	t.Parallel()
 	w := newWorld(t)
 	oversize := func() {

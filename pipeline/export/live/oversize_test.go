@@ -16,6 +16,9 @@ import (
 // A batch that decompresses too far must not hide what follows it, nor keep a server from being
 // ready.
 func TestABatchThatDecompressesTooFarIsPassedOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the race detector makes the batches twenty times as slow")
+	}
 	t.Parallel()
 	w := newWorld(t)
 	oversize := func(topic string, codec kgo.CompressionCodec) {
