@@ -21,7 +21,7 @@ LINKED := -ldflags='-s -w'
 # What go vet finds, make lint finds too.
 test: build .ci/npm/node_modules .ci/readers/node_modules bin/versitygw-$(VERSITYGW)  ## everything
 	.ci/setup
-	$(TEST_TMP) go test $(LINKED) -p 3 -vet=off -timeout 25m ./...
+	$(TEST_TMP) go test $(LINKED) -vet=off -timeout 25m ./...
 
 # The tests to which the kind of broker makes a difference: not those about memory, the object store, selections,
 # records, files, documents, pages, keys and usage. Those of soak take longest, so they begin first. Each folder has a
@@ -47,7 +47,7 @@ lint: bin/golangci-lint-$(GOLANGCI_LINT)  ## house rules, import arrows, formatt
 # them under the race detector too, and those of format/targets run all targets at the same time.
 ONE_GOROUTINE := chatlog|columns|event|jsonscan|rights|runs|sample|strictjson|suggest|card|condition|format|dataset|evaluation|optimization|record|tuning|toolschema|message|dryrun|statistics|telemetry|fragment|runstore|exportform|jsonview|searchbox|selection
 race: build bin/versitygw-$(VERSITYGW)  ## everything that runs in process and at the same time, under the race detector, with less sample data
-	$(TEST_TMP) CGO_ENABLED=1 go test $(LINKED) -p 3 -race -short -vet=off -timeout 25m $$(go list ./pipeline/... ./sinks/... | grep -Ev '/($(ONE_GOROUTINE))$$')
+	$(TEST_TMP) CGO_ENABLED=1 go test $(LINKED) -race -short -vet=off -timeout 25m $$(go list ./pipeline/... ./sinks/... | grep -Ev '/($(ONE_GOROUTINE))$$')
 
 fuzz: ## every fuzz target for FUZZTIME, two at a time
 	.ci/fuzz $(or $(FUZZTIME),30s)
