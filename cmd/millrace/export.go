@@ -80,6 +80,7 @@ func newExportStages(ctx context.Context, a *app.App, o *ops) ([]func(context.Co
 		WindowsInFlight: a.Config.ExportWindowsInFlight,
 		Cluster:         a.Config.ClickHouseCluster, Budget: a.Config.ExportPlanningTime,
 	}, dsn(export.StagePlan), b)
+	app.SpareProcessors(a.Config.ExportConcurrency)
 	extractStage := extract.New(extract.Config{Config: config(a.Config.ExportConcurrency), Budget: a.Budget},
 		dsn(export.StageExtract), b)
 	sealStage := seal.New(seal.Config{

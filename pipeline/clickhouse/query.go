@@ -205,6 +205,10 @@ func querySettings(comment string, limit time.Duration, memory int) []ch.Setting
 		ch.SettingInt("max_bytes_before_external_sort", memory/4),
 		{Key: "join_use_nulls", Value: "0", Important: true},            // an empty feedback_id is a run without feedback
 		{Key: "prefer_global_in_and_join", Value: "1", Important: true}, // on a cluster, every shard needs the whole set
+		// The side that ClickHouse keeps in memory is the right one, as queries are written. Left to itself, it
+		// keeps the whole rows of runs where their keys would do: 7.2 processor seconds for 300,000 in place of
+		// 2.3, and 2.6 GiB of memory in place of 0.7.
+		{Key: "query_plan_join_swap_table", Value: "false"},
 	}
 	for _, mode := range []string{
 		"timeout_overflow_mode", "timeout_overflow_mode_leaf", "read_overflow_mode", "read_overflow_mode_leaf",

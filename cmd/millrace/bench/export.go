@@ -262,6 +262,9 @@ func (c Export) compare(ctx context.Context, b bench, f *comparison) error {
 	return nil
 }
 
+// queryOutput is the file that the plain ways write.
+const queryOutput = "clickhouse.out"
+
 // inTurn measures the ways in turn, in rounds of which the first does not count: in it, files are read for
 // the first time, and groups of consumers settle.
 func (c Export) inTurn(ctx context.Context, b bench, ways []*way) error {
@@ -274,9 +277,13 @@ func (c Export) inTurn(ctx context.Context, b bench, ways []*way) error {
 			if round > 0 {
 				w.all = append(w.all, x)
 			}
-		}
-		if err := os.RemoveAll(filepath.Join(b.dir, "bucket", "exports")); err != nil {
-			return err
+			// Pages of memory that were just freed are there at once; on a virtual machine, others take ten times as
+			// long. So each way begins after the files of the one before are gone.
+			for _, written := range []string{filepath.Join("bucket", "exports"), queryOutput} {
+				if err := os.RemoveAll(filepath.Join(b.dir, written)); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
@@ -296,7 +303,7 @@ func (b bench) export(ctx context.Context, f *comparison, runs int) (int64, erro
 // node writes the conversations with ClickHouse's client for Node, as a team would that has no Millrace.
 func (b bench) node(ctx context.Context, c Export, f *comparison) error {
 	cmd := exec.CommandContext(ctx, "node", filepath.Join(c.Node, "chats.mjs"), b.http, b.app.Config.DSN.Database, f.query,
-		filepath.Join(b.dir, "clickhouse.out"))
+		filepath.Join(b.dir, queryOutput))
 	cmd.Stderr = b.app.Stderr
 	lines, err := cmd.Output()
 	if n := strings.TrimSpace(string(lines)); err == nil && n != strconv.Itoa(c.Runs) {
@@ -307,7 +314,7 @@ func (b bench) node(ctx context.Context, c Export, f *comparison) error {
 
 // query writes ClickHouse's answer to a query into a file.
 func (b bench) query(ctx context.Context, f *comparison, query string) error {
-	out, err := os.Create(filepath.Join(b.dir, "clickhouse.out"))
+	out, err := os.Create(filepath.Join(b.dir, queryOutput))
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func newJoiner(w io.Writer, format, compression string) (*joiner, error) {
 	case export.Gzip:
 		j.w = gzip.NewWriter(w)
 	case export.Zstd:
-		encoder, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+		encoder, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 		if err != nil {
 			return nil, err
 		}

@@ -210,9 +210,7 @@ func (c *cluster) copyRows(ctx context.Context, client *ch.Client, from int, tab
 // Each purpose has the same records on a cluster whose replicas lag or are dead as on one server, read at once and
 // in windows.
 func TestAClusterWhoseReplicasLagExportsWhatOneServerDoes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: tests on one server that lags run the same code")
-	}
+	notShort(t)
 	t.Parallel()
 	c := newCluster(t, 2, 2)
 	one, many := newFlow(t), newFlow(t)

@@ -15,9 +15,7 @@ import (
 // The pages and commands that show runs and exports, the views, and the dashboards for Grafana have on a cluster what
 // they have on one server.
 func TestAClusterIsShownAsOneServerIs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: the tests of package history run the same code")
-	}
+	notShort(t)
 	t.Parallel()
 	c := newCluster(t, 2, 2)
 	one, many := newFlow(t), newFlow(t)

@@ -46,12 +46,18 @@ func (c *cluster) counters() (seconds float64, rows int64) {
 	return seconds, rows
 }
 
+// notShort leaves a test out of a short run, as that under the race detector is: the tests of one server, and the other ones
+// of clusters, run the same code.
+func notShort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: other tests run the same code")
+	}
+}
+
 // An export reads about as many rows, however many shards there are: of each shard's part of a window a part of a
 // granule more. A row counts where it is stored, and once more on the server that is asked.
 func TestAClusterReadsAsManyRowsHoweverManyShardsItHas(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: the other tests of clusters run the same code")
-	}
+	notShort(t)
 	t.Parallel()
 	records, layouts := 2000, []int{1, 4}
 	if os.Getenv("MILLRACE_TEST_SOAK") == "true" {
@@ -121,9 +127,7 @@ func TestAClusterTellsOfDeletedRunsAndIsCleaned(t *testing.T) {
 // With priorities, ClickHouse reads another replica than the first one that answers. Then no read is sure to find all
 // rows, and exports wait and say so; with priorities in the order of the replicas they do not.
 func TestAClusterWithPrioritiesNeverReadsReplicasThatLag(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: the other tests of clusters run the same code")
-	}
+	notShort(t)
 	t.Parallel()
 	for _, shape := range []struct {
 		priorities []int
