@@ -59,6 +59,7 @@ func newCluster(t *testing.T, shards, replicas int, priorities ...int) *cluster 
 	password := filepath.Join(t.TempDir(), "password")
 	var servers []*local.ClickHouse
 	for i := range shards * replicas {
+		c.copied[i] = map[string]string{}
 		cfg := localtest.Config(t)
 		cfg.PasswordFile = password
 		s, err := local.NewClickHouse(cfg)
@@ -199,9 +200,6 @@ func (c *cluster) copyRows(ctx context.Context, client *ch.Client, from int, tab
 	err = clickhouse.Do(ctx, client, ch.Query{Body: "INSERT INTO " + table + " (" + list + ") SELECT " + list +
 		" FROM remote('" + d.Addr() + "', '" + clusterDatabase + "', '" + table + "', " + c.user + ") EXCEPT SELECT " + list + " FROM " + table})
 	if err == nil {
-		if c.copied[from] == nil {
-			c.copied[from] = map[string]string{}
-		}
 		c.copied[from][table] = rows[0]
 	}
 	return err
