@@ -27,7 +27,6 @@ import (
 	"github.com/millrace/millrace/cmd/millrace/services"
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/kafka"
-	"github.com/millrace/millrace/pipeline/sample"
 )
 
 // Export measures exports of all generated runs of one app by a process `millrace export`, each from
@@ -35,13 +34,14 @@ import (
 // over HTTP, which ClickHouse answers in its own format, into a file. All use one embedded stack. Then it
 // measures small exports one after another on the idle system.
 type Export struct {
-	Runs      int    `default:"1000000" help:"Runs in the table."`
-	Rounds    int    `default:"5" help:"Number of measurements of each, in turn, after a first that does not count; the median counts."`
-	Small     int    `default:"100" help:"Number of exports of 150 records, one after another."`
-	Processes []int  `default:"1,2,4" help:"Numbers of processes that share one large export."`
-	Only      string `help:"Take those measurements only whose name contains this."`
-	Node      string `default:"cmd/millrace/bench/node" help:"Folder of chats.mjs and its node_modules, with which fine-tuning is compared."`
-	Store     string `help:"File for all rounds, in the format of Go's benchmarks, which benchstat compares."`
+	Runs      int      `default:"1000000" help:"Runs in the table."`
+	Rounds    int      `default:"5" help:"Number of measurements of each, in turn, after a first that does not count; the median counts."`
+	Small     int      `default:"100" help:"Number of exports of 150 records, one after another."`
+	Processes []int    `default:"1,2,4" help:"Numbers of processes that share one large export."`
+	Events    []string `sep:"none" placeholder:"FILE" help:"Files of run events, whose runs are copied in place of those of the sample, under new ids."`
+	Only      string   `help:"Take those measurements only whose name contains this."`
+	Node      string   `default:"cmd/millrace/bench/node" help:"Folder of chats.mjs and its node_modules, with which fine-tuning is compared."`
+	Store     string   `help:"File for all rounds, in the format of Go's benchmarks, which benchstat compares."`
 }
 
 // comparison is an export, and ClickHouse's own ways to the same rows.
@@ -93,8 +93,9 @@ func (c Export) Run(ctx context.Context, a *app.App) error {
 		}
 		err := withExports(ctx, a, 1, func(pids []int) error { return c.measure(ctx, a, s, conn, pids, dir) })
 		for _, n := range c.Processes {
-			if err == nil {
-				err = withExports(ctx, a, n, func(pids []int) error { return c.share(ctx, a, s, conn, pids, dir) })
+			name := fmt.Sprintf("jsonl, processes: %d", n)
+			if err == nil && strings.Contains(name, c.Only) {
+				err = withExports(ctx, a, n, func(pids []int) error { return c.share(ctx, a, s, conn, name, pids, dir) })
 			}
 		}
 		return err
@@ -119,12 +120,8 @@ func withExports(ctx context.Context, a *app.App, n int, do func(pids []int) err
 }
 
 // share measures one large export that several processes work on.
-func (c Export) share(ctx context.Context, a *app.App, s *services.Services, conn driver.Conn, pids []int,
+func (c Export) share(ctx context.Context, a *app.App, s *services.Services, conn driver.Conn, name string, pids []int,
 	dir string) error {
-	name := fmt.Sprintf("jsonl, processes: %d", len(pids))
-	if !strings.Contains(name, c.Only) {
-		return nil
-	}
 	client, err := a.KafkaClient(kafka.ProducerOptions()...)
 	if err != nil {
 		return err
@@ -142,39 +139,6 @@ func (c Export) share(ctx context.Context, a *app.App, s *services.Services, con
 
 // benchApp is the app id of the runs.
 const benchApp = "bench"
-
-// fill fills the table with runs of the sample, and with copies of them that start at other times.
-func (c Export) fill(ctx context.Context, a *app.App, conn driver.Conn, server int) error {
-	if err := fillOriginals(ctx, a, conn, server); err != nil {
-		return err
-	}
-	if err := copyRuns(ctx, conn, benchApp, c.Runs); err != nil {
-		return err
-	}
-	// A query reads FINAL, and so takes longer the more parts there are. How many, would be chance.
-	return conn.Exec(ctx, "OPTIMIZE TABLE runs FINAL")
-}
-
-// originals are the runs of the sample that copyRuns copies.
-const originals = 50_000
-
-func fillOriginals(ctx context.Context, a *app.App, conn driver.Conn, server int) error {
-	if _, err := fillTopic(ctx, a, sample.Config{Seed: 1, Runs: originals, Plain: true}); err != nil {
-		return err
-	}
-	_, err := measureIngest(ctx, a, conn, server, originals, 0)
-	return err
-}
-
-// copyRuns gives an app so many runs.
-func copyRuns(ctx context.Context, conn driver.Conn, appID string, runs int) error {
-	return conn.Exec(ctx, fmt.Sprintf(
-		`INSERT INTO runs SELECT * EXCEPT (copy) REPLACE ('recipe' AS source, '%s' AS app_id, concat(run_id, '-', app_id, '-', toString(copy)) AS run_id,
-    started_at + toIntervalHour(copy) AS started_at)
-FROM (SELECT * FROM runs WHERE NOT startsWith(app_id, '%s')) AS originals
-    CROSS JOIN (SELECT number AS copy FROM numbers(%d)) AS copies LIMIT %d
-SETTINGS async_insert = 0`, appID, benchApp, (runs+originals-1)/originals, runs))
-}
 
 func (c Export) measure(ctx context.Context, a *app.App, s *services.Services, conn driver.Conn, pids []int,
 	dir string) error {
