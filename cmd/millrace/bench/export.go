@@ -244,7 +244,10 @@ func (c Export) inTurn(ctx context.Context, b bench, ways []*way) error {
 			// Pages of memory that were just freed are there at once; on a virtual machine, others take ten times as
 			// long. So each way begins after the files of the one before are gone.
 			for _, written := range []string{filepath.Join("bucket", "exports"), queryOutput} {
-				if err := os.RemoveAll(filepath.Join(b.dir, written)); err != nil {
+				err := app.Poll(ctx, func() (bool, error) { // a window that two processes read may still be written
+					return os.RemoveAll(filepath.Join(b.dir, written)) == nil, nil
+				})
+				if err != nil {
 					return err
 				}
 			}
