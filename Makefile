@@ -24,8 +24,8 @@ test: build .ci/npm/node_modules .ci/readers/node_modules bin/versitygw-$(VERSIT
 	$(TEST_TMP) go test $(LINKED) -vet=off -timeout 25m ./...
 
 # The tests to which the kind of broker makes a difference: not those about memory, the object store, selections,
-# records, files, documents, pages, keys and usage, nor kills of ingest alone. Those of soak take longest, so they
-# begin first. Each folder has a cluster of its own, so that a broker that is killed is missed in no other folder.
+# records, files, documents, pages, keys, usage, kills of ingest alone and large downloads. Those of soak take longest,
+# so they begin first. Each folder has a cluster of its own, so that a broker that is killed is missed in no other one.
 E2E := ./cmd/millrace/e2e
 ON_KAFKA := $(addprefix $(E2E)/,soak ingest export commands serve secured)
 NOT_KAFKA := KillingIngest|ServeLarge|Memory|SmallExports|Workspaces|Incremental|S3|ObjectStore|DryRun|Unsuitable|AnalystWould|ALimit|InAName|LinesAndCells|EveryKindOfFile|AsChats|Verify|KilledDownload|Config|Usage|Shells|Formats|Token|AKey|OfKeys|TheDemo|SampleData|KeepsTheContract|StartErrors|FewFiles|CannotBeRead|Hostile|EmbeddedClickHouse|MigrateTwice|LookedAt|RequestDownloads|RefusesWrites|HealthyStack|OnlyOneSource|Shape|Chats|Rate

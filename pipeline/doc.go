@@ -253,6 +253,10 @@
 // use their slots evenly, small ones found none free, and waited for the end of a window: 1.2 s in the median
 // beside 2,000,000 runs in place of 0.7. Large exports are as fast: two cores are busy with three windows too.
 //
+// 2026-11: of a join, ClickHouse keeps the side in memory that a query names second, and the server does not choose.
+// It chose whole rows where their keys would do. A snapshot of whole rows is one part as far as 1 GiB goes, since each
+// window would merge the rows of several.
+//
 // 2026-11: plan has eight consumer groups. Each plans the requests of the workspaces that hash to it, and skips
 // the others. Clients choose the partitions of requests, and offsets are committed in order, so in one group
 // the requests of a workspace would wait behind those of all others in their partition, each of which has

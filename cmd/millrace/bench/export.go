@@ -38,7 +38,7 @@ type Export struct {
 	Rounds    int      `default:"5" help:"Number of measurements of each, in turn, after a first that does not count; the median counts."`
 	Small     int      `default:"100" help:"Number of exports of 150 records, one after another."`
 	Processes []int    `default:"1,2,4" help:"Numbers of processes that share one large export."`
-	Events    []string `sep:"none" placeholder:"FILE" help:"Files of run events, whose runs are copied in place of those of the sample, under new ids."`
+	Events    []string `sep:"none" type:"existingfile" placeholder:"FILE" help:"Files of run events, whose runs are copied in place of those of the sample, under new ids."`
 	Only      string   `help:"Take those measurements only whose name contains this."`
 	Node      string   `default:"cmd/millrace/bench/node" help:"Folder of chats.mjs and its node_modules, with which fine-tuning is compared."`
 	Store     string   `help:"File for all rounds, in the format of Go's benchmarks, which benchstat compares."`
@@ -244,8 +244,12 @@ func (c Export) inTurn(ctx context.Context, b bench, ways []*way) error {
 			// Pages of memory that were just freed are there at once; on a virtual machine, others take ten times as
 			// long. So each way begins after the files of the one before are gone.
 			for _, written := range []string{filepath.Join("bucket", "exports"), queryOutput} {
-				err := app.Poll(ctx, func() (bool, error) { // a window that two processes read may still be written
-					return os.RemoveAll(filepath.Join(b.dir, written)) == nil, nil
+				err := app.Poll(ctx, func() (bool, error) {
+					err := os.RemoveAll(filepath.Join(b.dir, written))
+					if errors.Is(err, syscall.ENOTEMPTY) { // a window that two processes read is still written
+						return false, nil
+					}
+					return true, err
 				})
 				if err != nil {
 					return err
