@@ -11,7 +11,9 @@ import (
 )
 
 // ProducerOptions returns the options of an idempotent producer (the default) of large compressed
-// batches.
+// batches. It repeats a request whose new connection a broker closes unanswered, as one does that is
+// killed then. The default is to give up, since it may be that the broker expects TLS. That is found
+// out before: kgo.Client.Ping and the checks at the start of a role do not repeat it.
 func ProducerOptions() []kgo.Opt {
 	return []kgo.Opt{
 		// The client compares the size before compression; the broker that of the batch as sent.
@@ -20,6 +22,7 @@ func ProducerOptions() []kgo.Opt {
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
 		kgo.MaxBufferedBytes(64 << 20),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.AlwaysRetryEOF(),
 	}
 }
 
