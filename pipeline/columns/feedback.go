@@ -179,11 +179,14 @@ func (m Merge) Runs(where, related string, atMost int) string {
 		")) AS several ON one.run_id = several.run_id"
 }
 
-// FewRuns is Runs where related leaves few runs: it merges the feedback on each of them. The server needs
+// FewRuns is Runs where related, or "", leaves few runs: it merges the feedback on each of them. The server needs
 // 50 ms to plan such a query in place of 80, and that is most of what a small export waits for.
 func (m Merge) FewRuns(where, related string, atMost int) string {
-	return "SELECT run_id,\n" + m.Merged(atMost) + "\nFROM (" +
-		m.Judged("run_id", OnRun+" AND "+where+" AND "+related) + ")"
+	where = OnRun + " AND " + where
+	if related != "" {
+		where += " AND " + related
+	}
+	return "SELECT run_id,\n" + m.Merged(atMost) + "\nFROM (" + m.Judged("run_id", where) + ")"
 }
 
 // order returns what judgements are ordered by where the newest counts. The query around the merge of

@@ -35,6 +35,9 @@ type Plan struct {
 	// Snapshot is the id of the snapshot of the selection in ClickHouse. It is empty where one
 	// window reads the selection itself.
 	Snapshot string `json:"stage_id,omitempty"`
+	// AllFeedback is whether all feedback of the workspace is read beside the one window, since there is
+	// no more of it than rows.
+	AllFeedback bool `json:"all_feedback,omitempty"`
 	// Rows is the number of rows at the time of planning. Without a snapshot the one window reads
 	// the rows later, and the number that it reads replaces Rows: see WindowManifest.
 	Rows     int64           `json:"rows_planned"`
@@ -60,6 +63,9 @@ const PlanVersion = 1
 type PlannedWindow struct {
 	Rows int64 `json:"rows"`
 	From *Key  `json:"from,omitempty"`
+	// LastStartedAt is when the last run of a snapshot of ungrouped runs started; of other windows it is zero, as in
+	// plans of older releases.
+	LastStartedAt time.Time `json:"last_started_at,omitzero"`
 }
 
 // Key is the position of a row in a snapshot. Keys compare field by field, texts byte by byte.

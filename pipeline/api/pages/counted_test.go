@@ -255,9 +255,7 @@ func staged(t *testing.T, dsn *clickhouse.DSN, r *export.Request, rows int64) (i
 	if err := clickhouse.Do(t.Context(), w.Keys, insert.Native()); err != nil {
 		t.Fatal(err)
 	}
-	keys := selection.SnapshotKeys(r, snapshot, (rows+3)/4)
-	keys.Settings = w.Settings
-	windows, _, err := selection.ReadWindows(t.Context(), w.Keys, keys)
+	windows, _, err := selection.Cut(t.Context(), &selection.Reader{Client: w.Keys}, r, snapshot, (rows+3)/4, true)
 	if err != nil {
 		t.Fatal(err)
 	}

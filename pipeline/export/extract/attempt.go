@@ -127,8 +127,8 @@ func classify(err error) error {
 // read reads the rows of the window. It returns nil only if its queries ended without an error
 // (invariant 5).
 func (a *attempt) read(ctx context.Context) error {
-	settings := append(selection.ReadSettings(fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID),
-		queryLimit, a.rows), a.pins...)
+	comment := fmt.Sprintf("millrace extract window %d of export %s", a.window, a.plan.ID)
+	settings := append(selection.WindowSettings(comment, queryLimit, a.rows), a.pins...)
 	write := func(row *record.Row) error {
 		a.manifest.Rows++
 		if err := a.stream.Row(row); err != nil {
@@ -196,8 +196,9 @@ func (a *attempt) withWindow(ctx context.Context, settings []ch.Setting,
 }
 
 func (a *attempt) snapshotRange() *selection.SnapshotRange {
+	window := a.plan.Windows[a.window]
 	return &selection.SnapshotRange{Request: a.plan.Request, Snapshot: a.plan.Snapshot,
-		From: a.plan.Windows[a.window].From, To: a.plan.Until(a.window)}
+		From: window.From, To: a.plan.Until(a.window), LastStartedAt: window.LastStartedAt}
 }
 
 // errSnapshotGone is the error for a snapshot that has other rows than planned: an operator dropped

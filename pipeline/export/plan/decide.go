@@ -210,7 +210,7 @@ func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan)
 		return nil
 	case n <= size:
 		p.Windows = []export.PlannedWindow{{Rows: n}}
-		return nil
+		return selection.WeighFeedback(ctx, r, p)
 	}
 	feedback, err := r.Int(ctx, selection.FeedbackCount(p.Request))
 	if err != nil {
@@ -233,8 +233,7 @@ func (s *Stage) cut(ctx context.Context, r *selection.Reader, p *export.Plan) er
 	var rows int64
 	var windows []export.PlannedWindow
 	err := s.dsn.Timer().Time(ctx, queryWindows, func() (err error) {
-		windows, rows, err = selection.ReadWindows(ctx, r.Client,
-			r.Limited(selection.SnapshotKeys(p.Request, p.Snapshot, size)))
+		windows, rows, err = selection.Cut(ctx, r, p.Request, p.Snapshot, size, s.cfg.Cluster == "")
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,11 @@
 package selection
 
-import "github.com/millrace/millrace/pipeline/clickhouse"
+import (
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/clickhouse"
+	"github.com/millrace/millrace/pipeline/export"
+)
 
 // Queries are those that a [WindowReader] reads the range with.
 func (r *SnapshotRange) Queries() []clickhouse.Query {
@@ -16,4 +21,12 @@ func (q *Selection) Queries() []clickhouse.Query {
 		return []clickhouse.Query{q.wideRows()}
 	}
 	return []clickhouse.Query{q.keysQuery(), q.runsQuery()}
+}
+
+// CutQueries are those that [Cut] reads a snapshot of one part with.
+func CutQueries(r *export.Request, id string, rows, size int64) []clickhouse.Query {
+	c := &placed{request: r, id: id}
+	at := c.atQuery("", append(places(rows, 0, size), rows-1))
+	at.SQL = strings.Replace(at.SQL, "_part = {part:String}", "1", 1)
+	return []clickhouse.Query{c.partsQuery(), at}
 }

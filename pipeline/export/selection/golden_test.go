@@ -144,7 +144,11 @@ func selectionGolden(r export.Request, bounds export.Selection) *clickhousetest.
 func snapshotGolden(r export.Request) *clickhousetest.Golden {
 	g := &clickhousetest.Golden{}
 	g.Add("count", SnapshotCount(&r, "snapshot-1"))
-	g.Add("keys of windows", SnapshotKeys(&r, "snapshot-1", 100))
+	g.Add("keys of windows", snapshotKeys(&r, "snapshot-1", 100))
+	if placed := (&placed{id: "snapshot-1", request: &r}); !New(&r, export.Selection{}).wide() {
+		g.Add("parts", placed.partsQuery())
+		g.Add("runs at places", placed.atQuery("part-1", []int64{0, 100, 199}))
+	}
 	part := &SnapshotRange{
 		Request: &r, Snapshot: "snapshot-1",
 		From: &export.Key{Group: "a", StartedAt: goldenDay, RunID: "run-1"},

@@ -19,6 +19,8 @@ const (
 	// settled is the age of a row behind which no older row can appear: an insert times out after
 	// 30 s, and ingested_at is the clock of the server when the insert starts.
 	settled = time.Minute
+	// manyRows are so many that a query more, which takes some milliseconds, is worth to read them once less.
+	manyRows = 4096
 )
 
 // Reader runs the queries of one plan or dry run over one connection.
@@ -29,6 +31,9 @@ type Reader struct {
 	BlockRows BlockRows
 	Until     time.Time    // when the server ends a query; zero: after two minutes
 	Pins      []ch.Setting // of the barrier that the queries stand behind
+
+	// all is how many rows the plan selects, where ResolveSince has counted all of them; otherwise 0.
+	all int64
 }
 
 // Limited returns the query with the settings of a plan: it reads only, and until Reader.Until.
@@ -133,8 +138,23 @@ func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 	return nil
 }
 
+// WeighFeedback finds out whether the workspace has so little feedback that a plan of one window reads all of it.
+// It comes after the rows are counted.
+func WeighFeedback(ctx context.Context, r *Reader, p *export.Plan) error {
+	p.AllFeedback = false
+	if p.Request.Nodes != nil || p.Rows < manyRows || p.Rows > maxFewRuns {
+		return nil
+	}
+	feedback, err := r.Int(ctx, FeedbackCount(p.Request))
+	p.AllFeedback = feedback <= p.Rows
+	return err
+}
+
 // CountRows returns how many rows the plan selects that [Resolve] has fixed, but at most bound.
 func CountRows(ctx context.Context, r *Reader, p *export.Plan, bound int64) (int64, error) {
+	if r.all > 0 {
+		return min(r.all, bound), nil
+	}
 	if !p.Since.IsZero() { // as many rows as the limit, and more, have started since
 		return min(p.Selection.Limit, bound), nil
 	}
@@ -146,12 +166,27 @@ func CountRows(ctx context.Context, r *Reader, p *export.Plan, bound int64) (int
 // start at the end of the table. It takes an eighth more rows than requested, since the selection changes
 // until it is read. No such time means that hardly more rows match than are requested. The limit of
 // several nodes is one of each, which can be older than any such time, and a sample is of all times.
+//
+// Where the limit is large, the rows are counted first: if the limit is as large as their number, a time would
+// leave none out.
 func ResolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	limit, window := p.Selection.Limit, p.Selection.Window
-	p.Since = time.Time{}
+	p.Since, r.all = time.Time{}, 0
 	if limit == 0 || limit > size || len(p.Request.Nodes) > 1 || p.Selection.Sample != nil ||
 		window != nil && window.By != export.ByStartedAt {
 		return nil
+	}
+	if limit >= manyRows {
+		all := *p
+		all.Selection.Limit = 0
+		n, err := r.Int(ctx, Of(&all).Count(limit+1))
+		if err != nil {
+			return err
+		}
+		if n <= limit {
+			r.all = n
+			return nil
+		}
 	}
 	enough := limit + limit/8 + 16
 	for k := 4 * (limit + 1024); ; k *= 16 {

@@ -52,8 +52,12 @@ func (q *Selection) keys() string {
 }
 
 // related is a condition on feedback, and on the runs around node runs, that leaves those of the
-// selected rows. Since it does not read FINAL, it leaves some others too. They join with nothing.
+// selected rows. Since it does not read FINAL, it leaves some others too. They join with nothing. It is "" where
+// all feedback is read.
 func (q *Selection) related() string {
+	if q.all {
+		return ""
+	}
 	return "run_id IN (SELECT run_id FROM " + q.table() + " WHERE " + and(q.rowConditions) + ")"
 }
 
@@ -96,7 +100,11 @@ func (q *Selection) from(list, related string, feedback bool) string {
 			related = "run_id IN (" + q.arrived + ")"
 		}
 	}
-	text := "(SELECT " + list + " FROM " + latest(q.table()) + and(q.rowConditions) + ") AS s"
+	rows := "SELECT " + list + " FROM " + latest(q.table()) + and(q.rowConditions)
+	if q.ordered {
+		rows += " ORDER BY " + tableOrder
+	}
+	text := "(" + rows + ") AS s"
 	switch {
 	case feedback && q.nodes != nil:
 		text = "(" + q.withNodeFeedback(text, related) + ") AS s"
@@ -138,8 +146,11 @@ func (q *Selection) recentRuns(related string) string {
 // those, if no condition is on feedback.
 func (q *Selection) fromWithFeedback(list, related string) string {
 	if q.nodes == nil && q.feedbackConditions == nil && q.limit > 0 && q.sample == nil {
-		return "FROM (SELECT " + list + " FROM " + latest("runs AS s") + and(q.rowConditions) + q.mostRecent() +
-			") AS s\n" +
+		rows := "SELECT " + list + " FROM " + latest("runs AS s") + and(q.rowConditions) + q.mostRecent()
+		if q.ordered {
+			rows = "SELECT * FROM (" + rows + ") ORDER BY " + tableOrder
+		}
+		return "FROM (" + rows + ") AS s\n" +
 			"LEFT ANY JOIN (" + q.runFeedback(related) + ") AS f ON s.run_id = f.run_id"
 	}
 	return q.from(list, related, true) + q.mostRecent()
@@ -180,7 +191,7 @@ const maxJudgements = record.MaxJudgements + 1
 // condition that leaves some of the runs.
 func (q *Selection) runFeedback(related string) string {
 	merge := columns.Merge{Judgements: q.judgements()}
-	if q.few && related != "" {
+	if q.few && (related != "" || q.all) {
 		return merge.FewRuns("workspace_id = {workspace:String}", related, maxJudgements)
 	}
 	return merge.Runs("workspace_id = {workspace:String}", related, maxJudgements)

@@ -11,7 +11,7 @@ import (
 // of each, and so on.
 func (q *Selection) sampled(related string) string {
 	all := *q
-	all.sample = nil
+	all.sample, all.ordered = nil, false
 	hash := "sipHash64(" + q.bind.Int("seed", q.sample.Seed) + ", run_id), run_id"
 	size := " LIMIT " + q.bind.Count("sample", q.sample.Size)
 	stratum, list, feedback := all.stratum(q.sample.By)

@@ -5,7 +5,8 @@
 //	sample.go        the runs of a sample
 //	wide.go          grouped runs, and node runs with the run around them
 //	nodes.go         the node runs that some targets need beside each run
-//	snapshot.go      freezing a selection, cutting it into windows, and dropping it
+//	snapshot.go      freezing a selection, and dropping it
+//	cut.go           cutting a snapshot into windows
 //	windowread.go    reading a window: a selection, or a part of a snapshot
 //	read.go          streaming the rows of a query from ClickHouse
 //	rowreader.go     columns of a block, and the fields of a row that they fill
@@ -51,6 +52,8 @@ type Selection struct {
 	feedbackConditions []string // on a row s, its feedback and, for node runs, its run r
 	joinsRun           bool     // whether conditions on node runs refer to r
 
+	ordered bool   // the rows come in the order of their table, see InsertSnapshot
+	all     bool   // all feedback of the workspace is read, see WeighFeedback
 	many    bool   // there are more than maxFewRuns of the selected rows
 	few     bool   // the query merges the feedback of all related runs, see fewRelated
 	arrived string // with a window by ingested_at: selects the runs of which a part was stored in it
@@ -59,7 +62,7 @@ type Selection struct {
 // Of returns the selection of a plan that [Resolve] has fixed.
 func Of(p *export.Plan) *Selection {
 	q := New(p.Request, p.Bounded())
-	q.many = p.Rows > maxFewRuns
+	q.many, q.all = p.Rows > maxFewRuns, p.AllFeedback
 	return q
 }
 

@@ -2,11 +2,9 @@ package selection
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
-	"github.com/ClickHouse/ch-go/proto"
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
@@ -14,7 +12,7 @@ import (
 )
 
 // A snapshot is a selection that was frozen, since it does not fit into one window. Plan writes it
-// with [Selection.InsertSnapshot] and cuts it into windows with [SnapshotKeys]. Extract reads a
+// with [Selection.InsertSnapshot] and cuts it into windows with [Cut]. Extract reads a
 // part of it with [ReadSnapshot]. Seal drops it with [DropSnapshot].
 //
 // Of ungrouped runs, a snapshot has keys and feedback. Of other selections, it has whole rows.
@@ -31,6 +29,9 @@ var (
 
 // snapshotOrder is the order of both tables in a snapshot, and so of its windows and their rows.
 const snapshotOrder = "group_key, started_at, run_id, node_run_id"
+
+// tableOrder is the order of the runs of one app in their table, and of ungrouped runs in a snapshot.
+const tableOrder = "started_at, run_id"
 
 // maxSnapshotMemory is what writing a snapshot may use on the server, in bytes. 10 million runs
 // joined with 3.3 million feedback take 2 GB.
@@ -67,27 +68,39 @@ func CountBound(r *export.Request, feedback int64) int64 {
 	if r.Nodes != nil {
 		return maxRelatedRuns + 1
 	}
-	return min(feedback, maxRelatedRuns) + 1
+	return min(feedback/muchFeedback, maxRelatedRuns) + 1
 }
+
+// muchFeedback is how much feedback there is for a run where to make a set of the runs' ids takes less than to join
+// all feedback.
+const muchFeedback = 2
 
 // InsertSnapshot is the statement that freezes the selection as the snapshot of an id. Rows is how
 // many it has, or [CountBound] where it has more. Feedback is [FeedbackCount].
 //
-// Where there is less feedback than runs, all of it is joined: to make a set of the ids of 400,000 runs,
-// which takes 0.2 s, is more than that. Around node runs the set also leaves fewer runs to join.
+// Where there is little feedback, all of it is joined: to make a set of the ids of 400,000 runs, which takes
+// 0.2 s, is more than that. Around node runs the set also leaves fewer runs to join.
+//
+// A large snapshot of runs is inserted in its order, so that each of its parts follows the one before, see [Cut]. The
+// server sorts nothing then, and merges no runs that are read side by side: 10 million runs with 3.3 million
+// feedback take 12.8 s in place of 15, and 17 s of processor time in place of 22.
 func (q *Selection) InsertSnapshot(id string, rows, feedback int64) clickhouse.Query {
 	related := ""
-	if rows <= maxRelatedRuns && (q.nodes != nil || rows < feedback) {
+	if rows <= maxRelatedRuns && (q.nodes != nil || rows < feedback/muchFeedback) {
 		related = q.related()
 	}
 	snapshot := q.bind.ID("snapshot", id)
 	if q.wide() {
 		return q.insertWideSnapshot(snapshot, related)
 	}
+	keys, settings := *q, ""
+	if rows > maxRelatedRuns {
+		keys.ordered, settings = true, "\nSETTINGS join_algorithm = 'hash'" // which keeps the order
+	}
 	return q.bind.Query("INSERT INTO " + keysTable + " (workspace_id, stage_id, started_at, run_id, " +
 		q.feedbackColumns() + ")\n" +
 		"SELECT {workspace:String}, " + snapshot + ", s.started_at, s.run_id, " + q.feedbackList() + "\n" +
-		q.fromWithFeedback(keyColumns, related))
+		keys.fromWithFeedback(keyColumns, related) + settings)
 }
 
 // snapshotTable is the table of the selection's snapshot.
@@ -103,66 +116,11 @@ func inSnapshot(b *clickhouse.Binder, workspace, id string) string {
 	return "workspace_id = " + b.ID("workspace", workspace) + " AND stage_id = " + b.ID("snapshot", id)
 }
 
-// SnapshotKeys is the query for [ReadWindows]: the keys at which the windows of a request's
-// snapshot begin. A window has size rows and the rest of its last group. A snapshot has each row
-// exactly once, so windows that begin at these keys partition it (invariant 3). None begins inside
-// a group. A row without a group is a group by itself.
-func SnapshotKeys(r *export.Request, id string, size int64) clickhouse.Query {
-	var b clickhouse.Binder
-	return b.Query("SELECT tupleElement(key, 1) AS group_key,\n" +
-		"toUnixTimestamp64Milli(tupleElement(key, 2)) AS started_at_ms,\n" +
-		"tupleElement(key, 3) AS run_id, tupleElement(key, 4) AS node_run_id, toInt64(first) AS first,\n" +
-		"toInt64(last) AS last FROM (\n" +
-		"    SELECT argMinIf((" + snapshotOrder + "), number, begins) AS key, minIf(number, begins) AS first,\n" +
-		"    max(number) AS last FROM (\n" +
-		"        SELECT " + snapshotOrder + ", row_number() OVER w AS number,\n" +
-		"        group_key = '' OR group_key != lagInFrame(group_key) OVER w AS begins\n" +
-		"        FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " + inSnapshot(&b, r.WorkspaceID, id) + "\n" +
-		"        WINDOW w AS (ORDER BY " + snapshotOrder + " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n" +
-		"    ) GROUP BY intDiv(number - 1, " + b.Count("size", size) + ")\n) ORDER BY last")
-}
-
 // SnapshotCount is the query for [clickhouse.ReadInt]: how many rows a request's snapshot has.
 func SnapshotCount(r *export.Request, id string) clickhouse.Query {
 	var b clickhouse.Binder
 	return b.Query("SELECT toString(count()) FROM " + New(r, export.Selection{}).snapshotTable() + " WHERE " +
 		inSnapshot(&b, r.WorkspaceID, id))
-}
-
-// ReadWindows returns the windows that [SnapshotKeys] cuts a snapshot into, and how many rows it has.
-func ReadWindows(ctx context.Context, client *ch.Client, q clickhouse.Query) (windows []export.PlannedWindow,
-	rows int64, err error) {
-	var group, run, node proto.ColStr
-	var startedAt, first, last proto.ColInt64
-	var starts []int64 // of each window, the number of rows before it
-	query := q.Native()
-	query.Result = proto.Results{
-		{Name: "group_key", Data: &group}, {Name: "started_at_ms", Data: &startedAt}, {Name: "run_id", Data: &run},
-		{Name: "node_run_id", Data: &node}, {Name: "first", Data: &first}, {Name: "last", Data: &last},
-	}
-	query.OnResult = func(context.Context, proto.Block) error {
-		for i := range run.Rows() {
-			if rows = last.Row(i); first.Row(i) == 0 {
-				continue // all of them are in a group that began before
-			}
-			key := &export.Key{
-				Group: group.Row(i), StartedAt: time.UnixMilli(startedAt.Row(i)).UTC(), RunID: run.Row(i), NodeRunID: node.Row(i),
-			}
-			windows, starts = append(windows, export.PlannedWindow{From: key}), append(starts, first.Row(i)-1)
-		}
-		return nil
-	}
-	if err := clickhouse.Do(ctx, client, query); err != nil {
-		return nil, 0, fmt.Errorf("query %s: %w", q.ID, err)
-	}
-	for i := range windows {
-		end := rows
-		if i+1 < len(windows) {
-			end = starts[i+1]
-		}
-		windows[i].Rows = end - starts[i]
-	}
-	return windows, rows, nil
 }
 
 // QueryDrop is the name of DropSnapshot in metrics.

@@ -40,11 +40,14 @@ func (h *history) freeze(id string, r export.Request, s export.Selection, rows, 
 func (h *history) cut(id string, r export.Request, size int64) []export.PlannedWindow {
 	h.t.Helper()
 	client := h.dial()
-	query := selection.SnapshotKeys(&r, id, size)
-	query.Settings = selection.ReadSettings("test", time.Minute, 0)
-	windows, rows, err := selection.ReadWindows(h.t.Context(), client, query)
+	reader := &selection.Reader{Client: client, Comment: "test"}
+	windows, rows, err := selection.Cut(h.t.Context(), reader, &r, id, size, true)
+	others, _, wholeErr := selection.Cut(h.t.Context(), reader, &r, id, size, false)
+	if wholeErr != nil || !sameWindows(windows, others) {
+		h.t.Errorf("by places there are %d windows, and otherwise %d other ones, %v", len(windows), len(others), wholeErr)
+	}
 	if count := selection.SnapshotCount(&r, id); err == nil {
-		count.Settings = query.Settings
+		count.Settings = reader.Settings()
 		if n, err := clickhouse.ReadInt(h.t.Context(), client, count); err != nil || n != rows {
 			h.t.Errorf("the snapshot has %d rows, and is cut into %d, %v", n, rows, err)
 		}
@@ -53,6 +56,11 @@ func (h *history) cut(id string, r export.Request, size int64) []export.PlannedW
 		h.t.Fatal(err)
 	}
 	return windows
+}
+
+// sameWindows reports whether windows have the same rows.
+func sameWindows(a, b []export.PlannedWindow) bool {
+	return slices.EqualFunc(a, b, func(a, b export.PlannedWindow) bool { return a.Rows == b.Rows && *a.From == *b.From })
 }
 
 func (h *history) dial() *ch.Client {

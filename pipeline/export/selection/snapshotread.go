@@ -2,6 +2,7 @@ package selection
 
 import (
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
@@ -14,6 +15,8 @@ type SnapshotRange struct {
 	Request  *export.Request // whose selection was frozen
 	Snapshot string          // its id
 	From, To *export.Key
+	// LastStartedAt is when the last run started, where To is nil; zero where that is not known.
+	LastStartedAt time.Time
 }
 
 // shape is a selection that has the same columns as the snapshot.
@@ -71,7 +74,7 @@ func (r *SnapshotRange) keysQuery() clickhouse.Query {
 // dense reports whether most runs of the app between the ends of the range are in the snapshot.
 func (r *SnapshotRange) dense() bool {
 	s, f := r.Request.Selection, r.Request.Filters
-	return r.From != nil && r.To != nil && s.RunIDs == nil && s.Sample == nil &&
+	return r.From != nil && (r.To != nil || !r.LastStartedAt.IsZero()) && s.RunIDs == nil && s.Sample == nil &&
 		(s.Window == nil || s.Window.By != export.ByIngestedAt) &&
 		(f.Statuses == nil || slices.Contains(f.Statuses, "succeeded")) && !f.Narrow()
 }
@@ -89,8 +92,11 @@ func (r *SnapshotRange) runsQuery() clickhouse.Query {
 	if r.From != nil {
 		conditions = append(conditions, "started_at >= "+b.Milli("from", r.From.StartedAt.UnixMilli()))
 	}
-	if r.To != nil {
+	switch {
+	case r.To != nil:
 		conditions = append(conditions, "started_at <= "+b.Milli("to", r.To.StartedAt.UnixMilli()))
+	case !r.LastStartedAt.IsZero():
+		conditions = append(conditions, "started_at <= "+b.Milli("to", r.LastStartedAt.UnixMilli()))
 	}
 	if !r.dense() {
 		keys := "SELECT started_at, run_id FROM " + keysTable + " WHERE " + and(r.conditions(&b))

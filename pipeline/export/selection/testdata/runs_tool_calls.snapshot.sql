@@ -20,6 +20,18 @@ toInt64(last) AS last FROM (
     ) GROUP BY intDiv(number - 1, {size:UInt64})
 ) ORDER BY last;
 
+-- parts
+-- snapshot = snapshot-1
+SELECT CAST(_part, 'String') AS part, count() AS rows FROM export_stage WHERE stage_id = {snapshot:String} GROUP BY part;
+
+-- runs at places
+-- part = part-1
+-- places = 0,100,199
+-- snapshot = snapshot-1
+-- workspace = acme
+SELECT toUnixTimestamp64Milli(started_at) AS started_at_ms, run_id FROM export_stage WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND _part = {part:String} AND _part_offset IN CAST(splitByChar(',', {places:String}), 'Array(UInt64)')
+ORDER BY started_at, run_id;
+
 -- keys
 -- from = 1772323200000
 -- from_group = 61
