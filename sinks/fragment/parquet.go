@@ -13,7 +13,7 @@ import (
 // Sizes of Parquet. A reader decompresses a page at once. The writer holds a row group in memory,
 // compressed, until it is full; a row group is the largest part of the memory.
 const (
-	pageSize  = 1 << 20   // bytes before compression
+	pageSize  = 256 << 10 // bytes before compression; 1 MiB: four encoders need 50 MiB more, and are as fast
 	groupRows = 128 << 10 // rows of a row group at most
 	// bytes of its records as JSON; 16 MiB: four encoders need 40 MiB more, files are 1 % smaller
 	groupBytes    = 8 << 20
