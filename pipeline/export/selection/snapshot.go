@@ -81,9 +81,10 @@ const muchFeedback = 2
 // Where there is little feedback, all of it is joined: to make a set of the ids of 400,000 runs, which takes
 // 0.2 s, is more than that. Around node runs the set also leaves fewer runs to join.
 //
-// A large snapshot of runs is inserted in its order, so that each of its parts follows the one before, see [Cut]. The
-// server sorts nothing then, and merges no runs that are read side by side: 10 million runs with 3.3 million
-// feedback take 12.8 s in place of 15, and 17 s of processor time in place of 22.
+// Ungrouped runs are inserted in their order, so that each part of a large snapshot follows the one before, see [Cut].
+// The server sorts nothing then, and merges no runs that are read side by side: 10 million runs with 3.3 million
+// feedback take 12.8 s in place of 15, and 300,000 with 140,000 take 0.40 s in place of 0.48. The join that keeps the
+// order is also the one that takes less processor time: 17 s in place of 22, and 0.45 in place of 0.57.
 func (q *Selection) InsertSnapshot(id string, rows, feedback int64) clickhouse.Query {
 	related := ""
 	if rows <= maxRelatedRuns && (q.nodes != nil || rows < feedback/muchFeedback) {
@@ -93,14 +94,12 @@ func (q *Selection) InsertSnapshot(id string, rows, feedback int64) clickhouse.Q
 	if q.wide() {
 		return q.insertWideSnapshot(snapshot, related)
 	}
-	keys, settings := *q, ""
-	if rows > maxRelatedRuns {
-		keys.ordered, settings = true, "\nSETTINGS join_algorithm = 'hash'" // which keeps the order
-	}
+	keys := *q
+	keys.ordered = true
 	return q.bind.Query("INSERT INTO " + keysTable + " (workspace_id, stage_id, started_at, run_id, " +
 		q.feedbackColumns() + ")\n" +
 		"SELECT {workspace:String}, " + snapshot + ", s.started_at, s.run_id, " + q.feedbackList() + "\n" +
-		keys.fromWithFeedback(keyColumns, related) + settings)
+		keys.fromWithFeedback(keyColumns, related) + "\nSETTINGS join_algorithm = 'hash'")
 }
 
 // snapshotTable is the table of the selection's snapshot.

@@ -123,7 +123,7 @@ LIMIT {bound:UInt64});
 -- workspace = acme
 INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer, feedback_scores, feedback_judgements)
 SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer, f.feedback_scores AS feedback_scores, f.feedback_judgements AS feedback_judgements
-FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} ORDER BY started_at, run_id) AS s
 LEFT ANY JOIN (SELECT one.run_id AS run_id,
 if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
 if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
@@ -157,7 +157,8 @@ FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE s.run_id IN (SELECT run_id FROM (SELECT run_id, row_number() OVER (PARTITION BY stratum ORDER BY sipHash64({seed:Int64}, run_id), run_id) AS place
 FROM (SELECT s.run_id AS run_id, mapValues(s.metadata)[indexOf(mapKeys(s.metadata), unhex({sample_key:String}))] AS stratum FROM (SELECT started_at, run_id, ingested_at, metadata FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s))
-ORDER BY place, sipHash64({seed:Int64}, run_id), run_id LIMIT {sample:UInt64});
+ORDER BY place, sipHash64({seed:Int64}, run_id), run_id LIMIT {sample:UInt64})
+SETTINGS join_algorithm = 'hash';
 
 -- insert large snapshot
 -- app = app

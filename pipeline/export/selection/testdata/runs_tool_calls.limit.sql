@@ -131,8 +131,8 @@ LIMIT {bound:UInt64});
 -- workspace = acme
 INSERT INTO export_stage (workspace_id, stage_id, started_at, run_id, feedback_id, feedback_rating, feedback_score, feedback_comment, feedback_tags, feedback_corrected_answer, feedback_scores)
 SELECT {workspace:String}, {snapshot:String}, s.started_at, s.run_id, f.feedback_id AS feedback_id, f.feedback_rating AS feedback_rating, f.feedback_score AS feedback_score, f.feedback_comment AS feedback_comment, f.feedback_tags AS feedback_tags, f.feedback_corrected_answer AS feedback_corrected_answer, f.feedback_scores AS feedback_scores
-FROM (SELECT started_at, run_id, ingested_at FROM runs AS s FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}) AS s
+FROM (SELECT * FROM (SELECT started_at, run_id, ingested_at FROM runs AS s FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}) ORDER BY started_at, run_id) AS s
 LEFT ANY JOIN (SELECT one.run_id AS run_id,
 if(several.run_id = '', one.feedback_id, several.feedback_id) AS feedback_id,
 if(several.run_id = '', one.feedback_rating, several.feedback_rating) AS feedback_rating,
@@ -160,7 +160,8 @@ CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
 arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at
 FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\')))') AS judged
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id;
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
+SETTINGS join_algorithm = 'hash';
 
 -- insert large snapshot
 -- app = app
