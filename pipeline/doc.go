@@ -257,6 +257,10 @@
 // It chose whole rows where their keys would do. A snapshot of whole rows is one part as far as 1 GiB goes, since each
 // window would merge the rows of several.
 //
+// 2026-11: ungrouped runs are frozen in the order of their table, and plan knows in which part, and at which place of
+// it, a window begins. ClickHouse reads a granule for each window, where numbering the rows read all of them. Grouped
+// rows, and the shards of a cluster, are numbered as before.
+//
 // 2026-11: plan has eight consumer groups. Each plans the requests of the workspaces that hash to it, and skips
 // the others. Clients choose the partitions of requests, and offsets are committed in order, so in one group
 // the requests of a workspace would wait behind those of all others in their partition, each of which has

@@ -199,7 +199,7 @@ func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan)
 	if err != nil {
 		return err
 	}
-	p.Rows, p.Windows = n, nil
+	p.Rows, p.Windows, p.AllFeedback = n, nil, false
 	unknown, err := selection.UnknownNames(ctx, r, p.Request, n)
 	if err != nil {
 		return err

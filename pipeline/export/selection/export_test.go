@@ -1,8 +1,6 @@
 package selection
 
 import (
-	"strings"
-
 	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
 )
@@ -24,9 +22,7 @@ func (q *Selection) Queries() []clickhouse.Query {
 }
 
 // CutQueries are those that [Cut] reads a snapshot of one part with.
-func CutQueries(r *export.Request, id string, rows, size int64) []clickhouse.Query {
+func CutQueries(r *export.Request, id, part string, rows, size int64) []clickhouse.Query {
 	c := &placed{request: r, id: id}
-	at := c.atQuery("", append(places(rows, 0, size), rows-1))
-	at.SQL = strings.Replace(at.SQL, "_part = {part:String}", "1", 1)
-	return []clickhouse.Query{c.partsQuery(), at}
+	return []clickhouse.Query{c.partsQuery(), c.atQuery(part, append(places(rows, 0, size), rows-1))}
 }

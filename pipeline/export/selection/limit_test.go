@@ -108,3 +108,58 @@ func TestALimitOfFewRunsReadsTheNewestOnes(t *testing.T) {
 		t.Errorf("a dry run has %+v, %v", d, err)
 	}
 }
+
+// A limit of thousands of runs counts them first. What is read is the same, whether the feedback of the window is
+// looked up or, where the workspace has little, all of it is read.
+func TestALimitOfThousandsOfRunsIsThatOfTheCount(t *testing.T) {
+	t.Parallel()
+	const stored = 5000
+	h := newHistory(t)
+	h.exec(fmt.Sprintf("INSERT INTO runs (workspace_id, run_id, source, app_id, status, started_at, updated_at, "+
+		"input_group, version) SELECT 'acme', leftPad(toString(number), 5, '0'), 'recipe', 'app', 'succeeded', "+
+		"toDateTime64('2026-01-01', 3, 'UTC') + number, now64(), toString(number %% 700), 1 FROM numbers(%d)", stored))
+	h.exec("INSERT INTO feedback (workspace_id, run_id, feedback_id, rating, comment, updated_at, version) " +
+		"SELECT 'acme', leftPad(toString(number), 5, '0'), concat('f', toString(number % 2)), 'thumbsUp', toString(number), now64(), number " +
+		"FROM numbers(4000, 3000)")
+	for name, c := range map[string]struct {
+		purpose string
+		limit   int64
+		bound   bool // whether the plan knows a time since which the rows have started
+	}{
+		"more than there are":          {export.ExportDataset, stored + 1, false},
+		"as many":                      {export.ExportDataset, stored, false},
+		"fewer":                        {export.ExportDataset, 4200, true},
+		"more than there are, grouped": {export.RecipeEvaluation, stored + 1, false},
+	} {
+		r := export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe", AppID: export.Apps{"app"},
+			Purpose: c.purpose, Target: export.Canonical, Selection: export.Selection{Limit: c.limit}}
+		p := &export.Plan{ID: r.ID, Request: &r, Selection: r.Selection}
+		reader := &selection.Reader{Client: h.dial(), Comment: "test"}
+		if err := selection.Resolve(t.Context(), reader, p, 30_000); err != nil {
+			t.Fatal(err)
+		}
+		n, err := selection.CountRows(t.Context(), reader, p, 1e6)
+		if want := min(stored, c.limit); err != nil || n != want || p.Since.IsZero() == c.bound {
+			t.Errorf("%s: %d rows since %s, %v; want %d", name, n, p.Since, err, want)
+		}
+		p.Rows = n
+		if err := selection.WeighFeedback(t.Context(), reader, p); err != nil || !p.AllFeedback {
+			t.Errorf("%s: %d rows and 3,000 judgements: all are read: %t, %v", name, n, p.AllFeedback, err)
+		}
+		read := func() (list []string) {
+			_, err := h.reader().ReadSelection(t.Context(), selection.Of(p), func(row *record.Row) error {
+				list = append(list, describe(row))
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list
+		}
+		all := read()
+		p.AllFeedback = false
+		if related := read(); int64(len(all)) != n || !slices.Equal(all, related) {
+			t.Errorf("%s: %d rows with all feedback and %d others with their own, want %d", name, len(all), len(related), n)
+		}
+	}
+}

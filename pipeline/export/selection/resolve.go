@@ -19,7 +19,8 @@ const (
 	// settled is the age of a row behind which no older row can appear: an insert times out after
 	// 30 s, and ingested_at is the clock of the server when the insert starts.
 	settled = time.Minute
-	// manyRows are so many that a query more, which takes some milliseconds, is worth to read them once less.
+	// manyRows is from how many rows on it pays to ask a question more, which takes some milliseconds, so that
+	// the rows are read once less.
 	manyRows = 4096
 )
 
@@ -32,8 +33,8 @@ type Reader struct {
 	Until     time.Time    // when the server ends a query; zero: after two minutes
 	Pins      []ch.Setting // of the barrier that the queries stand behind
 
-	// all is how many rows the plan selects, where ResolveSince has counted all of them; otherwise 0.
-	all int64
+	// counted is how many rows the plan selects, where ResolveSince has counted all of them; otherwise 0.
+	counted int64
 }
 
 // Limited returns the query with the settings of a plan: it reads only, and until Reader.Until.
@@ -141,7 +142,6 @@ func resolveOptions(ctx context.Context, r *Reader, p *export.Plan) error {
 // WeighFeedback finds out whether the workspace has so little feedback that a plan of one window reads all of it.
 // It comes after the rows are counted.
 func WeighFeedback(ctx context.Context, r *Reader, p *export.Plan) error {
-	p.AllFeedback = false
 	if p.Request.Nodes != nil || p.Rows < manyRows || p.Rows > maxFewRuns {
 		return nil
 	}
@@ -152,8 +152,8 @@ func WeighFeedback(ctx context.Context, r *Reader, p *export.Plan) error {
 
 // CountRows returns how many rows the plan selects that [Resolve] has fixed, but at most bound.
 func CountRows(ctx context.Context, r *Reader, p *export.Plan, bound int64) (int64, error) {
-	if r.all > 0 {
-		return min(r.all, bound), nil
+	if r.counted > 0 {
+		return min(r.counted, bound), nil
 	}
 	if !p.Since.IsZero() { // as many rows as the limit, and more, have started since
 		return min(p.Selection.Limit, bound), nil
@@ -171,7 +171,7 @@ func CountRows(ctx context.Context, r *Reader, p *export.Plan, bound int64) (int
 // leave none out.
 func ResolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) error {
 	limit, window := p.Selection.Limit, p.Selection.Window
-	p.Since, r.all = time.Time{}, 0
+	p.Since, r.counted = time.Time{}, 0
 	if limit == 0 || limit > size || len(p.Request.Nodes) > 1 || p.Selection.Sample != nil ||
 		window != nil && window.By != export.ByStartedAt {
 		return nil
@@ -184,7 +184,7 @@ func ResolveSince(ctx context.Context, r *Reader, p *export.Plan, size int64) er
 			return err
 		}
 		if n <= limit {
-			r.all = n
+			r.counted = n
 			return nil
 		}
 	}

@@ -55,7 +55,7 @@ func (q *Selection) keys() string {
 // selected rows. Since it does not read FINAL, it leaves some others too. They join with nothing. It is "" where
 // all feedback is read.
 func (q *Selection) related() string {
-	if q.all {
+	if q.allJudged {
 		return ""
 	}
 	return "run_id IN (SELECT run_id FROM " + q.table() + " WHERE " + and(q.rowConditions) + ")"
@@ -191,7 +191,7 @@ const maxJudgements = record.MaxJudgements + 1
 // condition that leaves some of the runs.
 func (q *Selection) runFeedback(related string) string {
 	merge := columns.Merge{Judgements: q.judgements()}
-	if q.few && (related != "" || q.all) {
+	if q.few && (related != "" || q.allJudged) {
 		return merge.FewRuns("workspace_id = {workspace:String}", related, maxJudgements)
 	}
 	return merge.Runs("workspace_id = {workspace:String}", related, maxJudgements)

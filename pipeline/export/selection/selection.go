@@ -52,17 +52,17 @@ type Selection struct {
 	feedbackConditions []string // on a row s, its feedback and, for node runs, its run r
 	joinsRun           bool     // whether conditions on node runs refer to r
 
-	ordered bool   // the rows come in the order of their table, see InsertSnapshot
-	all     bool   // all feedback of the workspace is read, see WeighFeedback
-	many    bool   // there are more than maxFewRuns of the selected rows
-	few     bool   // the query merges the feedback of all related runs, see fewRelated
-	arrived string // with a window by ingested_at: selects the runs of which a part was stored in it
+	ordered   bool   // the rows come in the order of their table, see InsertSnapshot
+	allJudged bool   // all feedback of the workspace is read, see WeighFeedback
+	many      bool   // there are more than maxFewRuns of the selected rows
+	few       bool   // the query merges the feedback of all related runs, see fewRelated
+	arrived   string // with a window by ingested_at: selects the runs of which a part was stored in it
 }
 
 // Of returns the selection of a plan that [Resolve] has fixed.
 func Of(p *export.Plan) *Selection {
 	q := New(p.Request, p.Bounded())
-	q.many, q.all = p.Rows > maxFewRuns, p.AllFeedback
+	q.many, q.allJudged = p.Rows > maxFewRuns, p.AllFeedback
 	return q
 }
 

@@ -118,7 +118,8 @@ func (h *history) windowsOf(filters export.Filters, id string, windows []export.
 	request := &export.Request{ID: export.ID{WorkspaceID: "acme"}, Source: "recipe",
 		AppID: export.Apps{"app"}, Filters: filters}
 	for i := range windows {
-		r := selection.SnapshotRange{Request: request, Snapshot: id, From: windows[i].From}
+		r := selection.SnapshotRange{Request: request, Snapshot: id, From: windows[i].From,
+			LastStartedAt: windows[i].LastStartedAt}
 		if i+1 < len(windows) {
 			r.To = windows[i+1].From
 		}
