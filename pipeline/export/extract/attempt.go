@@ -136,6 +136,9 @@ func (a *attempt) read(ctx context.Context) error {
 		}
 		return nil
 	}
+	if a.plan.Snapshot != "" {
+		settings, write = append(settings, yieldingServer()...), yielding(write)
+	}
 	var nodes selection.RowQuery
 	rows := a.selectionReader(settings)
 	if a.plan.Snapshot == "" {

@@ -21,6 +21,7 @@
 //	files.go     the fragments and the lineage that an attempt writes
 //	metrics.go   the metrics
 //	slots.go     how many windows are worked on concurrently
+//	background.go  large exports compute where nobody else wants to
 //	widths.go    in how large blocks the windows of an export are read
 package extract
 
