@@ -58,13 +58,14 @@ const (
 // workspaces. A workspace delays those of its own lane alone, whatever it asks for.
 const PlanLanes = 8
 
-// PlanGroups are the names of the consumer groups of plan, without the prefix, by their lane.
+// PlanGroups are the names of the consumer groups of plan, without the prefix: those of the lanes, in their order,
+// and then that of large requests, which are handed over from the lanes.
 func PlanGroups() []string {
 	groups := []string{StagePlan}
 	for lane := 1; lane < PlanLanes; lane++ {
 		groups = append(groups, fmt.Sprintf("%s-%d", StagePlan, lane))
 	}
-	return groups
+	return append(groups, StagePlan+"-large")
 }
 
 // PlanLane returns the lane of plan that plans the requests of a workspace.

@@ -103,8 +103,8 @@ var grants = map[string][]grant{
 	},
 	Plan: {
 		{Read, Topic, []string{event.TopicExportRequests}},
-		{Write, Topic, []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress,
-			event.TopicAudit, event.TopicDeadLetters}},
+		{Write, Topic, []string{event.TopicExportRequests, event.TopicExportWindows, event.TopicExportResults,
+			event.TopicExportProgress, event.TopicAudit, event.TopicDeadLetters}},
 		{Read, Group, export.PlanGroups()},
 		{Write, TransactionalID, nil},
 	},

@@ -60,6 +60,9 @@ type Config struct {
 	// HandlerBegins means that the handler calls Begin when its work on a record begins: it may
 	// wait, or skip records, before.
 	HandlerBegins bool
+	// Mixed means that only some records of the topic belong to transactions. The marker of one that comes last
+	// is then committed too, so that tools which compare offsets do not take it for a record that waits.
+	Mixed bool
 	// OwnTraces means that the work on each record has a trace of its own, linked to that of the record.
 	// Otherwise it is part of the record's trace.
 	OwnTraces bool

@@ -67,7 +67,7 @@ func (w *worker) next(ctx context.Context) error {
 	records := fetches.Records()
 	w.stage.lag.Polled(records)
 	switch {
-	case len(records) == 0, records[0].Attrs.IsControl() && !w.skipped:
+	case len(records) == 0, records[0].Attrs.IsControl() && !w.skipped && !w.stage.cfg.Mixed:
 		return nil
 	case records[0].Attrs.IsControl():
 		return w.stepOver(ctx)

@@ -327,6 +327,7 @@ func (f *flow) read(c *export.Completion) (*export.Manifest, error) {
 func TestEveryCrashLeadsToExactlyOneCompletion(t *testing.T) {
 	t.Parallel()
 	for _, at := range []struct{ stage, point string }{
+		{export.StagePlan, plan.BeforeHandingOver},
 		{export.StagePlan, plan.BeforeCommit},
 		{export.StageExtract, extract.InsideWindow},
 		{export.StageExtract, extract.AfterManifest},
@@ -342,6 +343,7 @@ func TestEveryCrashLeadsToExactlyOneCompletion(t *testing.T) {
 			}
 			f := newFlow(t)
 			f.insertRuns(200)
+			f.windowRecords = 150 // so that the export is large
 			crashed := f.crashOnce(at.stage, at.point)
 			f.start()
 			f.send(request("e1", limit1000))

@@ -119,3 +119,68 @@ func TestARequestThatTakesLongDelaysNoOtherWorkspace(t *testing.T) {
 	release()
 	f.verify(f.completion("long"))
 }
+
+// To freeze a large selection takes seconds, for which other requests of its workspace, even in the same partition,
+// waited.
+func TestALargeRequestDelaysNoSmallOne(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(400)
+	f.windowRecords = 150
+	begun, hold := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
+	var first sync.Once
+	f.failpoint = func(stage, point string) error {
+		if stage == export.StagePlan && point == plan.AfterPlan {
+			wait := false
+			first.Do(func() { wait = true }) // the large one: no other is there yet
+			if wait {
+				close(begun)
+				<-hold
+			}
+		}
+		return nil
+	}
+	f.start()
+	f.send(request("large", limit1000))
+	<-begun
+	f.send(request("small", `,"selection":{"limit":5}`))
+	f.send(request("large", limit1000)) // is the same
+	f.poll("completion", func() bool { return len(f.completions("small")) > 0 })
+	if c := f.completions("small")[0]; c.Status != export.StatusSucceeded || len(f.completions("large")) != 0 {
+		t.Errorf("the small export is %+v", c.State)
+	}
+	release()
+	if _, got := f.verify(f.completion("large")); len(got) != 400 {
+		t.Errorf("%d records", len(got))
+	}
+}
+
+func TestALargeRequestThatWasHandedOverCanBeCancelled(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t)
+	f.insertRuns(400)
+	f.windowRecords = 150
+	begun, hold := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
+	var once sync.Once
+	f.failpoint = func(stage, point string) error {
+		if stage == export.StagePlan && point == plan.BeforeFreezing {
+			once.Do(func() { close(begun) })
+			<-hold
+		}
+		return nil
+	}
+	f.start()
+	f.send(request("large", limit1000))
+	<-begun
+	f.send(`{"type":"dev.millrace.export.cancelled.v1","export_id":"large","workspace_id":"acme"}`)
+	f.send(request("small", `,"selection":{"limit":5}`))
+	f.completion("small")
+	release()
+	if c := f.completion("large"); c.Status != export.StatusCancelled {
+		t.Errorf("the large export is %+v", c.State)
+	}
+}

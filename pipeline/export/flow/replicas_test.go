@@ -80,13 +80,13 @@ func TestALargeExportWaitsForReplicasThatLag(t *testing.T) {
 		switch passed {
 		case 0:
 			f.insertRuns(120)
-		case 3:
+		case 4:
 			f.exec("ALTER TABLE export_stage ATTACH PARTITION ALL")
 		}
 	}}
 	f.dsn = f.tapped(direct.Addr(), sent, math.MaxInt64, func() bool { return true }).Behind(lag)
 	f.failpoint = func(at, point string) error {
-		if at == export.StagePlan && point == stage.BeforeCommit && len(lag.passed) == 3 {
+		if at == export.StagePlan && point == stage.BeforeCommit && len(lag.passed) == 4 {
 			f.exec("ALTER TABLE export_stage DETACH PARTITION ALL")
 		}
 		return nil
@@ -98,9 +98,9 @@ func TestALargeExportWaitsForReplicasThatLag(t *testing.T) {
 	if _, got := f.verify(c); !slices.Equal(got, lastRuns(120, 120)) || c.Vanished != 0 {
 		t.Errorf("%s with %d records", describe(c), len(got))
 	}
-	// Before the count, twice since the snapshot was not there at first; before the snapshot is cut; and before each
-	// of its three windows is read.
-	if want := []string{"runs", "runs", "export_stage", "runs", "runs", "runs"}; !slices.Equal(lag.passed, want) {
+	// Before the count, twice since the rows were not there at first; before the selection is frozen; before the
+	// snapshot is cut; and before each of its three windows is read.
+	if want := []string{"runs", "runs", "runs", "export_stage", "runs", "runs", "runs"}; !slices.Equal(lag.passed, want) {
 		t.Errorf("the barrier was passed for %s, want %s", lag.passed, want)
 	}
 	f.checkWaited("e1", "plan", "extract")

@@ -5,6 +5,7 @@ package message
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -13,6 +14,20 @@ import (
 	"github.com/millrace/millrace/pipeline/event"
 	"github.com/millrace/millrace/pipeline/export"
 )
+
+// largeHeader marks the copy of a request that plan has handed over.
+const largeHeader = "millrace-large"
+
+// Large returns the record that hands a large request over to those who plan such: a copy of its record.
+func Large(id export.ID, r *kgo.Record) *kgo.Record {
+	headers := append(slices.Clone(r.Headers), kgo.RecordHeader{Key: largeHeader, Value: []byte("1")})
+	return &kgo.Record{Topic: r.Topic, Key: id.Key(), Value: r.Value, Headers: headers, Timestamp: r.Timestamp}
+}
+
+// IsLarge reports whether a record was made by [Large].
+func IsLarge(r *kgo.Record) bool {
+	return slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == largeHeader })
+}
 
 // Window returns the record that asks extract for a window.
 func Window(topicPrefix string, p *export.Plan, window int) *kgo.Record {

@@ -17,29 +17,41 @@ import (
 const WorkspacePartitions = 4
 
 // Partitioner returns the partitioner of the producers of this package's records: it chooses the
-// partitions of windows by their workspace, and leaves those of other records to the client.
+// partitions of windows and of large requests by their workspace, and leaves those of other records to the client.
 func Partitioner(topicPrefix string) kgo.Partitioner {
+	by := func(choose func(key []byte, n int) int) kgo.Partitioner {
+		return kgo.BasicConsistentPartitioner(func(string) func(*kgo.Record, int) int {
+			return func(r *kgo.Record, n int) int { return choose(r.Key, n) }
+		})
+	}
 	return &partitioner{
 		Partitioner: kgo.UniformBytesPartitioner(64<<10, true, true, nil), // the client's default
-		windows: kgo.BasicConsistentPartitioner(func(string) func(*kgo.Record, int) int {
-			return func(r *kgo.Record, n int) int { return windowPartition(r.Key, n) }
-		}),
-		topic: topicPrefix + event.TopicExportWindows,
+		topics: map[string]kgo.Partitioner{
+			topicPrefix + event.TopicExportWindows:  by(windowPartition),
+			topicPrefix + event.TopicExportRequests: by(largePartition),
+		},
 	}
 }
 
 type partitioner struct {
 	kgo.Partitioner
-	windows kgo.Partitioner
-	topic   string
+	topics map[string]kgo.Partitioner
 }
 
 // ForTopic implements [kgo.Partitioner].
 func (p *partitioner) ForTopic(topic string) kgo.TopicPartitioner {
-	if topic == p.topic {
-		return p.windows.ForTopic(topic)
+	if of := p.topics[topic]; of != nil {
+		return of.ForTopic(topic)
 	}
 	return p.Partitioner.ForTopic(topic)
+}
+
+// largePartition returns the partition of the key of a large request, of n: one for each workspace, so that its
+// large requests wait for each other and not those of others.
+func largePartition(key []byte, n int) int {
+	workspace, _, _ := bytes.Cut(key, []byte{'/'})
+	chosen := sha256.Sum256(workspace)
+	return int(binary.BigEndian.Uint16(chosen[:])) % n
 }
 
 // windowPartition returns the partition of a window's key, of n. The keys of a workspace use

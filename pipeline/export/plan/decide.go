@@ -26,9 +26,15 @@ const (
 	defaultBudget = 30 * time.Second
 )
 
+// large is what is known about the selection of a request, and done, if it is one of more than a window.
+type large struct {
+	counted bool // it is
+	freeze  bool // it is frozen; otherwise the plan has only its rows
+}
+
 // draft fills in the rest of the plan: the refusal, or the windows. An error stops the stage.
 func (s *Stage) draft(ctx context.Context, store kafka.Retrier, f folder.Folder, p *export.Plan,
-	mistakes export.Mistakes) error {
+	mistakes export.Mistakes, l large) error {
 	if len(mistakes) > 0 {
 		p.Refusal = mistakes.Refusal()
 		return nil
@@ -56,12 +62,12 @@ func (s *Stage) draft(ctx context.Context, store kafka.Retrier, f folder.Folder,
 	group.Go(func() error {
 		return store.Do(both, tryCreate, p.String(), func() error { return f.Begin(both) })
 	})
-	group.Go(func() error { return s.decide(both, p) })
+	group.Go(func() error { return s.decide(both, p, l) })
 	return group.Wait()
 }
 
 // decide selects the rows: it fills in the windows, or the refusal. An error stops the stage.
-func (s *Stage) decide(ctx context.Context, p *export.Plan) error {
+func (s *Stage) decide(ctx context.Context, p *export.Plan, l large) error {
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
 	p.Selection = p.Request.Selection
 	tell := func(f kafka.Failure) {
@@ -73,7 +79,7 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan) error {
 	}
 	spending := &spending{left: s.cfg.Budget}
 	err := s.retry.Limited(countAttempts, 0).OnFailure(tell).Do(ctx, trySelect, p.String(), func() error {
-		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p, spending) })
+		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p, spending, l) })
 	})
 	switch {
 	case err == nil:
@@ -153,7 +159,7 @@ const grace = time.Second
 
 // measure resolves the selection, counts its rows and cuts them into windows. What it waits for replicas
 // is not spent. Nobody reads an unfinished snapshot: the next attempt writes another one.
-func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, spending *spending) (err error) {
+func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, spending *spending, l large) (err error) {
 	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String()}
 	if err := selection.Clamp(ctx, r, p); err != nil {
 		return err
@@ -173,15 +179,16 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, 
 			})
 		})
 	}
-	if err := behind(selection.Tables, s.choose); err != nil || p.Snapshot == "" {
+	choose := func(ctx context.Context, r *selection.Reader, p *export.Plan) error { return s.choose(ctx, r, p, l) }
+	if err := behind(selection.Tables, choose); err != nil || p.Snapshot == "" {
 		return err
 	}
 	return behind(selection.SnapshotTables, s.cut)
 }
 
 // choose resolves the selection, and counts its rows as far as that decides something. Those of more than one window
-// it freezes.
-func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan) error {
+// it freezes, or leaves to another.
+func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan, l large) error {
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
 	timer := s.dsn.Timer()
 	err := timer.Time(ctx, queryResolve, func() error { return selection.Resolve(ctx, r, p, size) })
@@ -195,11 +202,16 @@ func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan)
 		})
 		return n, err
 	}
-	n, err := count(size + 1)
-	if err != nil {
-		return err
+	n := size + 1
+	if !l.counted {
+		if n, err = count(n); err != nil {
+			return err
+		}
 	}
 	p.Rows, p.Windows, p.AllFeedback = n, nil, false
+	if n > size && !l.freeze {
+		return nil
+	}
 	unknown, err := selection.UnknownNames(ctx, r, p.Request, n)
 	if err != nil {
 		return err

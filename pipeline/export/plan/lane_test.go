@@ -2,12 +2,17 @@ package plan
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/clickhouse"
 	"github.com/millrace/millrace/pipeline/export"
+	"github.com/millrace/millrace/pipeline/export/message"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/stage"
 )
 
 // A request and its cancel are handled in one lane, however they are written, and whatever their key: a
@@ -52,7 +57,57 @@ func TestEveryLaneHasWorkspacesAndAGroup(t *testing.T) {
 		}
 	}
 	groups := export.PlanGroups()
-	if slices.Sort(groups); len(slices.Compact(groups)) != export.PlanLanes || len(used) != export.PlanLanes {
+	if slices.Sort(groups); len(slices.Compact(groups)) != export.PlanLanes+1 || len(used) != export.PlanLanes {
 		t.Errorf("groups %v, lanes %v", groups, used)
+	}
+}
+
+func TestExactlyOneLaneTakesARecord(t *testing.T) {
+	t.Parallel()
+	s := New(Config{Config: stage.Config{Config: kafka.Config{Log: slog.New(slog.DiscardHandler)}}}, &clickhouse.DSN{}, nil)
+	asked := record("e", false, day)
+	copied := message.Large(export.ID{WorkspaceID: "acme", ExportID: "e"}, asked)
+	for name, c := range map[string]struct {
+		record *kgo.Record
+		want   string
+	}{
+		"request":                {asked, fmt.Sprint("plan-", export.PlanLane("acme"))},
+		"handed over":            {copied, "plan-large"},
+		"cancel":                 {record("e", true, day), fmt.Sprint("plan-", export.PlanLane("acme"))},
+		"without a workspace":    {&kgo.Record{Value: []byte("7")}, "plan"},
+		"handed over a 2nd time": {message.Large(export.ID{WorkspaceID: "acme", ExportID: "e"}, copied), "plan-large"},
+	} {
+		var takers []string
+		for _, l := range s.lanes {
+			if l.takes(c.record) {
+				takers = append(takers, export.PlanGroups()[l.number])
+			}
+		}
+		if !slices.Equal(takers, []string{c.want}) {
+			t.Errorf("%s: taken by %v, want %s", name, takers, c.want)
+		}
+	}
+	if string(copied.Value) != string(asked.Value) || string(copied.Key) != "acme/e" || !copied.Timestamp.Equal(asked.Timestamp) {
+		t.Errorf("the copy %s: %s at %s differs", copied.Key, copied.Value, copied.Timestamp)
+	}
+}
+
+// A copy with its header may be larger than Kafka takes where the request was not.
+func TestALongRequestIsNotHandedOver(t *testing.T) {
+	t.Parallel()
+	short, long := record("e", false, day), record("e", false, day)
+	long.Value = append(long.Value, make([]byte, maxHandedOver)...)
+	id := export.ID{WorkspaceID: "acme", ExportID: "e"}
+	for name, c := range map[string]struct {
+		record *kgo.Record
+		want   large
+	}{
+		"short":       {short, large{}},
+		"long":        {long, large{freeze: true}},
+		"handed over": {message.Large(id, short), large{counted: true, freeze: true}},
+	} {
+		if got := largeOf(c.record); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
 	}
 }

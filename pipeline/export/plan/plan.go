@@ -15,8 +15,11 @@
 // seal ignores the second.
 //
 // Plan has lanes, which are consumer groups: each plans the requests of a part of the workspaces, one at a
-// time in a process, and skips the others. So the requests of one workspace, however many and large they
-// are, delay those of its lane alone. The lanes share a limited number of slots.
+// time in a process, and skips the others. So the requests of one workspace, however many they are, delay
+// those of its lane alone. The lanes share a limited number of slots.
+//
+// To freeze a large selection takes seconds. A lane that finds one hands the request over, as a copy in the same
+// topic, to one more group, and goes on. So large requests wait for each other alone, even those of one workspace.
 //
 // plan.json is created once. A redelivered record finds its own plan and sends the same records
 // again. The same request in another record is ignored, and a different request with the same id is
@@ -58,9 +61,11 @@ import (
 
 // Failpoints of the stage.
 const (
-	BeforeCommit = "before the plan is committed" // before the records of a request or a cancel are sent
-	AfterPlan    = "after plan.json, before cancel.json is read"
-	AfterCancel  = "after cancel.json, before plan.json is read"
+	BeforeHandingOver = "before a large request is handed over"
+	BeforeFreezing    = "before a large request is planned that was handed over"
+	BeforeCommit      = "before the plan is committed" // before the records of a request or a cancel are sent
+	AfterPlan         = "after plan.json, before cancel.json is read"
+	AfterCancel       = "after cancel.json, before plan.json is read"
 )
 
 // What is tried again.
@@ -85,7 +90,7 @@ type Config struct {
 
 // Stage consumes export-requests.
 type Stage struct {
-	lanes   []*stage.Stage
+	lanes   []*lane
 	slots   *semaphore.Weighted
 	cfg     Config
 	dsn     *clickhouse.DSN
@@ -106,25 +111,47 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Budget = cmp.Or(cfg.Budget, defaultBudget)
 	cfg.Options = append(slices.Clone(cfg.Options), kgo.RecordPartitioner(message.Partitioner(cfg.TopicPrefix)))
 	cfg.Name, cfg.Topic = export.StagePlan, event.TopicExportRequests
-	cfg.Outputs = []string{event.TopicExportWindows, event.TopicExportResults, event.TopicExportProgress,
-		event.TopicAudit}
+	cfg.Outputs = []string{event.TopicExportRequests, event.TopicExportWindows, event.TopicExportResults,
+		event.TopicExportProgress, event.TopicAudit}
+	cfg.Mixed = true // by requests that are handed over
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel, tryCount),
 		notices: notice.New(cfg.Config.Config, export.StagePlan), metrics: newMetrics(cfg.Metrics)}
 	dsn.Timer().Init(clickhouse.QueryBarrier, queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
 	s.cfg.Log = cfg.Log.With("stage", cfg.Name)
 	slots := max(1, cfg.Slots)
 	s.slots = semaphore.NewWeighted(int64(slots))
-	for lane, group := range export.PlanGroups() {
+	for number, group := range export.PlanGroups() {
 		c := cfg.Config
 		c.Lane, c.Slots, c.HandlerBegins = strings.TrimPrefix(group, c.Name), 1, true
-		var l *stage.Stage
-		l = stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
-			return s.inLane(ctx, r, lane, l)
+		l := &lane{number: number, large: number == export.PlanLanes}
+		if l.large {
+			c.Slots = largeSlots
+		}
+		l.Stage = stage.New(c, func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
+			return s.inLane(ctx, r, l)
 		})
 		s.lanes = append(s.lanes, l)
 	}
 	cfg.StageMetrics().Slots.Set(float64(slots))
 	return s
+}
+
+// largeSlots is how many large requests a process plans at a time.
+const largeSlots = 2
+
+// lane is one of the consumer groups.
+type lane struct {
+	*stage.Stage
+	number int
+	large  bool // the lane plans the requests that the others hand over
+}
+
+// takes reports whether the lane handles a record.
+func (l *lane) takes(r *kgo.Record) bool {
+	if large := message.IsLarge(r); large || l.large {
+		return large && l.large
+	}
+	return laneOf(r) == l.number
 }
 
 // Ready returns channels that are closed when Kafka answers and has the topics.
@@ -145,15 +172,17 @@ func (s *Stage) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// inLane handles a record whose workspace has the lane.
-func (s *Stage) inLane(ctx context.Context, r *kgo.Record, lane int, l *stage.Stage) ([]*kgo.Record, error) {
-	if laneOf(r) != lane {
+// inLane handles a record if the lane takes it.
+func (s *Stage) inLane(ctx context.Context, r *kgo.Record, l *lane) ([]*kgo.Record, error) {
+	if !l.takes(r) {
 		return nil, stage.ErrSkip
 	}
-	if err := s.slots.Acquire(ctx, 1); err != nil {
-		return nil, err
+	if !l.large {
+		if err := s.slots.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer s.slots.Release(1)
 	}
-	defer s.slots.Release(1)
 	ctx, end := l.Begin(ctx, r)
 	out, err := s.handle(ctx, r)
 	end(err)
@@ -228,12 +257,24 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 		return nil, err
 	}
 	if p == nil {
+		l := largeOf(r)
+		if l.counted {
+			if err := s.cfg.ReachFailpoint(BeforeFreezing); err != nil {
+				return nil, err
+			}
+		}
 		draft := &export.Plan{
 			Version: export.PlanVersion, ID: request.ID, Hash: hash, PlannedBy: position,
 			RequestedAt: about.RequestedAt, TraceParent: e.TraceParent, Request: request,
 		}
-		if err := s.draft(ctx, store, f, draft, mistakes); err != nil {
+		if err := s.draft(ctx, store, f, draft, mistakes, l); err != nil {
 			return nil, err
+		}
+		if waits(draft) {
+			if err := s.cfg.ReachFailpoint(BeforeHandingOver); err != nil {
+				return nil, err
+			}
+			return []*kgo.Record{message.Large(request.ID, r)}, nil
 		}
 		if p, err = createPlan(ctx, store, f, draft); err != nil {
 			return nil, err
@@ -272,6 +313,18 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 	}
 	return append(s.announce(p, c != nil && c.Reaches(r.Timestamp)), s.filed(p)), nil
 }
+
+// maxHandedOver bounds the size of a request that is handed over, in bytes, so that Kafka takes the copy where
+// it took the request. Larger ones list ids.
+const maxHandedOver = 256 << 10
+
+func largeOf(r *kgo.Record) large {
+	handed := message.IsLarge(r)
+	return large{counted: handed, freeze: handed || len(r.Value) > maxHandedOver}
+}
+
+// waits reports whether a draft has a large selection that was not frozen.
+func waits(p *export.Plan) bool { return p.Refusal == nil && p.Rows > 0 && len(p.Windows) == 0 }
 
 // readPlan returns the plan of the export, nil where it has none.
 func readPlan(ctx context.Context, retry kafka.Retrier, f folder.Folder) (p *export.Plan, err error) {
