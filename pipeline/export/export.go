@@ -58,14 +58,17 @@ const (
 // workspaces. A workspace delays those of its own lane alone, whatever it asks for.
 const PlanLanes = 8
 
+// LargeGroup is the consumer group of plan that plans large requests.
+const LargeGroup = StagePlan + "-large"
+
 // PlanGroups are the names of the consumer groups of plan, without the prefix: those of the lanes, in their order,
-// and then that of large requests, which are handed over from the lanes.
+// and then LargeGroup, to which the lanes hand requests over.
 func PlanGroups() []string {
 	groups := []string{StagePlan}
 	for lane := 1; lane < PlanLanes; lane++ {
 		groups = append(groups, fmt.Sprintf("%s-%d", StagePlan, lane))
 	}
-	return append(groups, StagePlan+"-large")
+	return append(groups, LargeGroup)
 }
 
 // PlanLane returns the lane of plan that plans the requests of a workspace.

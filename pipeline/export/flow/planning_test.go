@@ -147,6 +147,10 @@ func TestALargeRequestDelaysNoSmallOne(t *testing.T) {
 	<-begun
 	f.send(request("small", `,"selection":{"limit":5}`))
 	f.send(request("large", limit1000)) // is the same
+	f.send(request("large", `,"selection":{"limit":4}`))
+	if code := f.deadLetter(0); code != "export_id_conflict" { // as where the first was planned at once
+		t.Errorf("dead letter %s", code)
+	}
 	f.poll("completion", func() bool { return len(f.completions("small")) > 0 })
 	if c := f.completions("small")[0]; c.Status != export.StatusSucceeded || len(f.completions("large")) != 0 {
 		t.Errorf("the small export is %+v", c.State)

@@ -19,7 +19,7 @@ func TestAWorkspaceHasALimitOfExportsThatHaveNotEnded(t *testing.T) {
 		return folder.Folder{Bucket: f.bucket, ID: export.ID{WorkspaceID: "acme", ExportID: fmt.Sprint("running-", i)}}
 	}
 	for i := range export.MaxUnfinished {
-		if err := running(i).Begin(t.Context()); err != nil {
+		if _, err := running(i).Begin(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,18 +10,24 @@ import (
 	"github.com/millrace/millrace/sinks/bucket"
 )
 
-// unfinishedDir has an empty object for each export that was planned and has not ended:
+// unfinishedDir has an object for each export that was planned and has not ended, which says whose it is:
 // unfinished/<workspace>/<export>. So those who count them list at most a few hundred objects, and
 // not all exports that there are.
 const unfinishedDir = "unfinished/"
 
-// Begin notes that the export has not ended. It is called before plan.json is created.
-func (f Folder) Begin(ctx context.Context) error {
-	err := f.Bucket.Create(ctx, unfinishedDir+f.ID.String(), nil)
-	if errors.Is(err, bucket.ErrExists) {
-		return nil
+// Begin notes that the export has not ended, and whose it is. It is called before plan.json is created. It returns
+// whose the export is that began first, which is "" where an older release noted it.
+func (f Folder) Begin(ctx context.Context, whose string) (first string, err error) {
+	key := unfinishedDir + f.ID.String()
+	err = f.Bucket.Create(ctx, key, []byte(whose))
+	if !errors.Is(err, bucket.ErrExists) {
+		return whose, err
 	}
-	return err
+	text, err := f.Bucket.Read(ctx, key)
+	if errors.Is(err, bucket.ErrNotFound) { // the export ended at this moment
+		return "", nil
+	}
+	return string(text), err
 }
 
 // End notes that the export has ended. It is called after manifest.json was created, and before the

@@ -25,7 +25,7 @@ func TestExportsThatHaveNotEndedAreCountedByWorkspace(t *testing.T) {
 	unfinished("acme")
 	for _, begun := range []Folder{of("acme", "a"), of("acme", "a"), of("acme", "b"), of("acme-2", "c"),
 		of("acme", "ended"), of("acme", "planned")} {
-		if err := begun.Begin(t.Context()); err != nil {
+		if _, err := begun.Begin(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 	}

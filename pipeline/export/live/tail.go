@@ -139,12 +139,14 @@ func (e *Exports) begin(ctx context.Context, client *kgo.Client, admin *kadm.Cli
 		from[topic] = map[int32]kgo.Offset{}
 		last.Each(func(end kadm.ListedOffset) {
 			next := end.Offset
-			for _, offsets := range committed {
+			for i, offsets := range committed {
 				at := int64(0)
 				if o, ok := offsets.Lookup(topic, end.Partition); ok && o.Err == nil {
 					at = o.At
 				}
-				next = min(next, at)
+				if at > 0 || t.groups[i] != export.LargeGroup { // which is newer than the topic: nothing was handed over yet
+					next = min(next, at)
+				}
 			}
 			if s, ok := start.Lookup(topic, end.Partition); ok {
 				next = max(next, s.Offset)

@@ -85,3 +85,28 @@ func TestATopicWithFewPartitionsHasRoomForTheWindowsOfAWorkspace(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLargeRequestsOfAWorkspaceUseOnePartition(t *testing.T) {
+	t.Parallel()
+	topic := Partitioner("t.").ForTopic("t." + event.TopicExportRequests)
+	of := map[int]int{} // workspaces by their partition
+	for w := range 600 {
+		partitions := map[int]bool{}
+		for e := range 10 {
+			id := export.ID{WorkspaceID: fmt.Sprint("workspace-", w), ExportID: fmt.Sprint("export-", e)}
+			partition := topic.Partition(Large(id, &kgo.Record{Key: []byte("of the producer")}), 6)
+			partitions[partition] = true
+			if e == 0 {
+				of[partition]++
+			}
+		}
+		if len(partitions) != 1 {
+			t.Fatalf("workspace %d uses %d partitions", w, len(partitions))
+		}
+	}
+	for p := range 6 {
+		if of[p] < 60 {
+			t.Errorf("%d of 600 workspaces use partition %d", of[p], p)
+		}
+	}
+}

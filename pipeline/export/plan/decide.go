@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -59,11 +60,28 @@ func (s *Stage) draft(ctx context.Context, store kafka.Retrier, f folder.Folder,
 	}
 	// Requests that are planned at this moment may pass the limit together: by one a slot.
 	group, both := errgroup.WithContext(ctx)
+	var first string
 	group.Go(func() error {
-		return store.Do(both, tryCreate, p.String(), func() error { return f.Begin(both) })
+		return store.Do(both, tryCreate, p.String(), func() (err error) {
+			first, err = f.Begin(both, p.PlannedBy+" "+p.Hash)
+			return err
+		})
 	})
 	group.Go(func() error { return s.decide(both, p, l) })
-	return group.Wait()
+	if err := group.Wait(); err != nil || l.counted || mayBeOf(p, first) {
+		return err
+	}
+	s.dropSnapshot(ctx, p.Snapshot)
+	return errConflict
+}
+
+// errConflict means that the export id is that of another request, which was handed over and has no plan yet.
+var errConflict = errors.New("another request has the export id")
+
+// mayBeOf reports whether the export that began first may be that of the plan's record or of the same request.
+func mayBeOf(p *export.Plan, first string) bool {
+	position, hash, said := strings.Cut(first, " ")
+	return !said || position == p.PlannedBy || hash == p.Hash
 }
 
 // decide selects the rows: it fills in the windows, or the refusal. An error stops the stage.
@@ -79,7 +97,9 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, l large) error {
 	}
 	spending := &spending{left: s.cfg.Budget}
 	err := s.retry.Limited(countAttempts, 0).OnFailure(tell).Do(ctx, trySelect, p.String(), func() error {
-		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error { return s.measure(ctx, client, p, spending, l) })
+		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error {
+			return s.measure(ctx, client, p, spending, l)
+		})
 	})
 	switch {
 	case err == nil:
@@ -159,7 +179,8 @@ const grace = time.Second
 
 // measure resolves the selection, counts its rows and cuts them into windows. What it waits for replicas
 // is not spent. Nobody reads an unfinished snapshot: the next attempt writes another one.
-func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, spending *spending, l large) (err error) {
+func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, spending *spending, l large) (
+	err error) {
 	r := &selection.Reader{Client: client, Comment: "millrace plan of export " + p.String()}
 	if err := selection.Clamp(ctx, r, p); err != nil {
 		return err

@@ -64,7 +64,8 @@ func TestEveryLaneHasWorkspacesAndAGroup(t *testing.T) {
 
 func TestExactlyOneLaneTakesARecord(t *testing.T) {
 	t.Parallel()
-	s := New(Config{Config: stage.Config{Config: kafka.Config{Log: slog.New(slog.DiscardHandler)}}}, &clickhouse.DSN{}, nil)
+	cfg := stage.Config{Config: kafka.Config{Log: slog.New(slog.DiscardHandler)}}
+	s := New(Config{Config: cfg}, &clickhouse.DSN{}, nil)
 	asked := record("e", false, day)
 	copied := message.Large(export.ID{WorkspaceID: "acme", ExportID: "e"}, asked)
 	for name, c := range map[string]struct {
@@ -87,8 +88,22 @@ func TestExactlyOneLaneTakesARecord(t *testing.T) {
 			t.Errorf("%s: taken by %v, want %s", name, takers, c.want)
 		}
 	}
-	if string(copied.Value) != string(asked.Value) || string(copied.Key) != "acme/e" || !copied.Timestamp.Equal(asked.Timestamp) {
+	if string(copied.Value) != string(asked.Value) || string(copied.Key) != "acme/e" ||
+		!copied.Timestamp.Equal(asked.Timestamp) {
 		t.Errorf("the copy %s: %s at %s differs", copied.Key, copied.Value, copied.Timestamp)
+	}
+}
+
+func TestAnExportIsOfTheRequestThatBeganFirst(t *testing.T) {
+	t.Parallel()
+	p := &export.Plan{PlannedBy: "requests/0/7", Hash: "h"}
+	for first, want := range map[string]bool{
+		"requests/0/7 h": true, "requests/0/7 normalised otherwise": true, "requests/0/5 h": true, "": true,
+		"requests/0/5 other": false,
+	} {
+		if got := mayBeOf(p, first); got != want {
+			t.Errorf("%q: %v, want %v", first, got, want)
+		}
 	}
 }
 

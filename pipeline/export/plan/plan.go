@@ -268,6 +268,9 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 			RequestedAt: about.RequestedAt, TraceParent: e.TraceParent, Request: request,
 		}
 		if err := s.draft(ctx, store, f, draft, mistakes, l); err != nil {
+			if errors.Is(err, errConflict) {
+				return nil, s.conflicts(request)
+			}
 			return nil, err
 		}
 		if waits(draft) {
@@ -285,11 +288,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 	}
 	switch {
 	case p.Hash != hash && p.Request.Hash() != hash: // an older release may have normalised less before it hashed
-		s.metrics.count(request, conflict)
-		return nil, &strictjson.Refusal{
-			Code: strictjson.ExportIDConflict, Pointer: "/export_id",
-			Rule: "another request has this export_id in this workspace: choose a new one",
-		}
+		return nil, s.conflicts(request)
 	case p.PlannedBy != position:
 		s.metrics.count(request, repeated)
 		s.cfg.Log.InfoContext(ctx, "the same request was planned before", "planned_by", p.PlannedBy)
@@ -312,6 +311,15 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 		s.metrics.count(p.Request, accepted)
 	}
 	return append(s.announce(p, c != nil && c.Reaches(r.Timestamp)), s.filed(p)), nil
+}
+
+// conflicts returns the refusal of a request whose export id is that of another.
+func (s *Stage) conflicts(request *export.Request) error {
+	s.metrics.count(request, conflict)
+	return &strictjson.Refusal{
+		Code: strictjson.ExportIDConflict, Pointer: "/export_id",
+		Rule: "another request has this export_id in this workspace: choose a new one",
+	}
 }
 
 // maxHandedOver bounds the size of a request that is handed over, in bytes, so that Kafka takes the copy where
