@@ -18,8 +18,13 @@ import (
 //	                  └─────▶ topic dead-letters
 type ingestCommand struct{}
 
+// gcPercent is when the garbage of ingest is collected, see [app.CollectAt]. Much of its memory is garbage: 500,000
+// events take 250 to 258 MiB at the default of 100, and 233 to 247 at 75, for some percent more processor time.
+const gcPercent = 75
+
 // Run runs the role until it is told to stop.
 func (ingestCommand) Run(ctx context.Context, a *app.App) error {
+	app.CollectAt(gcPercent)
 	o, err := newOps(a, "ingest")
 	if err != nil {
 		return err

@@ -76,8 +76,8 @@ func (c Config) withDefaults() Config {
 // between two polls: run events decompress to ten times their size and more.
 const (
 	pollRecords   = 5_000
-	fetchMaxBytes = 4 << 20
-	inflowBytes   = 16 << 20
+	fetchMaxBytes = 2 << 20
+	inflowBytes   = 4 << 20
 )
 
 // copies is how often a record is in memory until it is stored: its value, those decoded texts that are no part

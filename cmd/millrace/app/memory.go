@@ -31,6 +31,14 @@ func (c *Config) MemoryBudget() *budget.Budget {
 	return budget.New(size)
 }
 
+// CollectAt makes the garbage collector begin when the heap has grown by so many percent, unless GOGC is set. The
+// default is 100.
+func CollectAt(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+}
+
 // LimitMemory tells the garbage collector the memory limit of the container, unless GOMEMLIMIT is
 // set. Without it, garbage may fill the container while little is in use.
 func LimitMemory() {
