@@ -163,6 +163,7 @@ func (k *exportKills) settled(t *testing.T) {
 			members[s.Stage] = 1
 		}
 	}
+	members["plan-large"] = 2
 	e2etest.Eventually(t, 2*time.Minute, func() string {
 		for stage, slots := range members {
 			name := k.site.Prefix + stage
