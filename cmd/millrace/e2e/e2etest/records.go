@@ -79,7 +79,8 @@ var ExportStages = []struct{ Topic, Stage string }{
 	{event.TopicExportWindows, "extract"}, {event.TopicExportResults, "seal"},
 	{event.TopicExportRequests, "plan"}, {event.TopicExportRequests, "plan-1"}, {event.TopicExportRequests, "plan-2"},
 	{event.TopicExportRequests, "plan-3"}, {event.TopicExportRequests, "plan-4"}, {event.TopicExportRequests, "plan-5"},
-	{event.TopicExportRequests, "plan-6"}, {event.TopicExportRequests, "plan-7"}, {event.TopicExportRequests, "plan-large"},
+	{event.TopicExportRequests, "plan-6"}, {event.TopicExportRequests, "plan-7"},
+	{event.TopicExportRequests, "plan-large"},
 }
 
 // Produce puts a bare value into a topic of the site.
