@@ -266,8 +266,8 @@
 // the requests of a workspace would wait behind those of all others in their partition, each of which has
 // 30 s of ClickHouse at most. Now a workspace delays those of its group alone, an eighth. Topic
 // export-requests could be copied into one that is keyed by workspace; but servers find what is not planned
-// by the offsets of the one topic. The price: each request is read and decoded eight times, and a process
-// plans one request of a workspace at a time.
+// by the offsets of the one topic. The price: each request is read and decoded eight times, and a process plans
+// one request of a workspace at a time, beside a large one, see below.
 //
 // 2026-11: a large selection takes seconds to freeze, and a small request of the same workspace waited: 7.7 s beside
 // one for 2,000,000 runs, and 0.3 s since. So a lane of plan hands a large request over to one more consumer group,

@@ -83,6 +83,24 @@ func TestAPlanThatTakesTooLongFailsAndOthersArePlanned(t *testing.T) {
 	f.verify(f.completion("e2"))
 }
 
+// holdPlan makes the first request that arrives at a failpoint of plan close begun and wait there for release.
+func (f *flow) holdPlan(at string) (begun <-chan struct{}, release func()) {
+	arrived, hold := make(chan struct{}), make(chan struct{})
+	var first sync.Once
+	f.failpoint = func(stage, point string) error {
+		wait := false
+		if stage == export.StagePlan && point == at {
+			first.Do(func() { wait = true })
+		}
+		if wait {
+			close(arrived)
+			<-hold
+		}
+		return nil
+	}
+	return arrived, sync.OnceFunc(func() { close(hold) })
+}
+
 // In one group of consumers, the request of another workspace waited behind that of the first, in the same
 // partition.
 func TestARequestThatTakesLongDelaysNoOtherWorkspace(t *testing.T) {
@@ -93,21 +111,8 @@ func TestARequestThatTakesLongDelaysNoOtherWorkspace(t *testing.T) {
 	f := newFlow(t)
 	f.insertRuns(20)
 	f.planSlots = 2
-	var first sync.Once
-	begun, hold := make(chan struct{}), make(chan struct{})
-	release := sync.OnceFunc(func() { close(hold) })
+	begun, release := f.holdPlan(plan.AfterPlan)
 	defer release()
-	f.failpoint = func(stage, point string) error {
-		wait := false
-		if stage == export.StagePlan && point == plan.AfterPlan {
-			first.Do(func() { wait = true })
-		}
-		if wait {
-			close(begun)
-			<-hold
-		}
-		return nil
-	}
 	f.start()
 	f.send(request("long", limit1000))
 	<-begun
@@ -127,21 +132,8 @@ func TestALargeRequestDelaysNoSmallOne(t *testing.T) {
 	f := newFlow(t)
 	f.insertRuns(400)
 	f.windowRecords = 150
-	begun, hold := make(chan struct{}), make(chan struct{})
-	release := sync.OnceFunc(func() { close(hold) })
+	begun, release := f.holdPlan(plan.AfterPlan) // of the large one: no other is there yet
 	defer release()
-	var first sync.Once
-	f.failpoint = func(stage, point string) error {
-		if stage == export.StagePlan && point == plan.AfterPlan {
-			wait := false
-			first.Do(func() { wait = true }) // the large one: no other is there yet
-			if wait {
-				close(begun)
-				<-hold
-			}
-		}
-		return nil
-	}
 	f.start()
 	f.send(request("large", limit1000))
 	<-begun
@@ -166,17 +158,8 @@ func TestALargeRequestThatWasHandedOverCanBeCancelled(t *testing.T) {
 	f := newFlow(t)
 	f.insertRuns(400)
 	f.windowRecords = 150
-	begun, hold := make(chan struct{}), make(chan struct{})
-	release := sync.OnceFunc(func() { close(hold) })
+	begun, release := f.holdPlan(plan.BeforeFreezing)
 	defer release()
-	var once sync.Once
-	f.failpoint = func(stage, point string) error {
-		if stage == export.StagePlan && point == plan.BeforeFreezing {
-			once.Do(func() { close(begun) })
-			<-hold
-		}
-		return nil
-	}
 	f.start()
 	f.send(request("large", limit1000))
 	<-begun

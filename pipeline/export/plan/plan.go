@@ -2,6 +2,7 @@
 // records both in plan.json, and sends the first windows.
 //
 //	export-requests ──▶ plan ──▶ plan.json
+//	                     ├─────▶ export-requests   a large request, for group plan-large
 //	                     ├─────▶ export-windows    the first windows
 //	                     ├─────▶ export-progress   accepted
 //	                     ├─────▶ export-results    refusal, empty selection, cancel: seal ends the export
