@@ -35,6 +35,10 @@ type Plan struct {
 	// Snapshot is the id of the snapshot of the selection in ClickHouse. It is empty where one
 	// window reads the selection itself.
 	Snapshot string `json:"stage_id,omitempty"`
+	// NodeSnapshot is the id of the snapshot of the node runs of these runs, and NodeRuns is how many it has.
+	// It is empty where the target reads none, and in plans of older releases.
+	NodeSnapshot string `json:"node_stage_id,omitempty"`
+	NodeRuns     int64  `json:"node_runs,omitempty"`
 	// AllFeedback is whether all feedback of the workspace is read beside the one window, since there is
 	// no more of it than rows.
 	AllFeedback bool `json:"all_feedback,omitempty"`

@@ -42,7 +42,11 @@ func (s *Stage) attempt(ctx context.Context, f folder.Folder, p *export.Plan, wi
 	return stage.Through(ctx, s.dsn, selection.Tables, func(pins []ch.Setting) error {
 		for rows := s.widths.of(f.ID); ; rows = s.widths.fewer(f.ID, rows) {
 			a := &attempt{stage: s, folder: f, plan: p, window: window, pins: pins, rows: rows}
-			if err := a.run(ctx); !errors.Is(err, selection.ErrWide) || rows.Wide() {
+			err := a.run(ctx)
+			if err == nil {
+				s.widths.passed(f.ID, rows)
+			}
+			if !errors.Is(err, selection.ErrWide) || rows.Wide() {
 				return err
 			}
 		}
@@ -201,7 +205,8 @@ func (a *attempt) withWindow(ctx context.Context, settings []ch.Setting,
 func (a *attempt) snapshotRange() *selection.SnapshotRange {
 	window := a.plan.Windows[a.window]
 	return &selection.SnapshotRange{Request: a.plan.Request, Snapshot: a.plan.Snapshot,
-		From: window.From, To: a.plan.Until(a.window), LastStartedAt: window.LastStartedAt}
+		From: window.From, To: a.plan.Until(a.window), LastStartedAt: window.LastStartedAt,
+		Nodes: a.plan.NodeSnapshot}
 }
 
 // errSnapshotGone is the error for a snapshot that has other rows than planned: an operator dropped
@@ -209,23 +214,30 @@ func (a *attempt) snapshotRange() *selection.SnapshotRange {
 var errSnapshotGone = errors.New("the snapshot of the export is gone")
 
 // reconcile checks the rows that were found in the snapshot against the plan. It counts rows whose
-// runs were deleted, but only if the snapshot still exists after the window was read.
+// runs were deleted, but only if the snapshot still exists after the window was read. The same goes for node runs: of
+// how many there are in a window, the plan knows nothing.
 func (a *attempt) reconcile(ctx context.Context, client *ch.Client, found selection.WindowRows,
 	settings []ch.Setting) error {
-	planned := a.plan.Windows[a.window].Rows
-	if found.Rows == planned && found.Vanished > 0 {
-		query := selection.SnapshotCount(a.plan.Request, a.plan.Snapshot)
+	if found.Rows != a.plan.Windows[a.window].Rows {
+		return kafka.Permanent(errSnapshotGone)
+	}
+	check := func(query clickhouse.Query, planned int64) error {
 		query.Settings = settings
 		rows, err := clickhouse.ReadInt(ctx, client, query)
-		if err != nil {
+		if err == nil && rows != planned {
+			err = kafka.Permanent(errSnapshotGone)
+		}
+		return err
+	}
+	if found.Vanished > 0 {
+		if err := check(selection.SnapshotCount(a.plan.Request, a.plan.Snapshot), a.plan.Rows); err != nil {
 			return err
 		}
-		if rows != a.plan.Rows {
-			found.Rows = 0
-		}
 	}
-	if found.Rows != planned {
-		return kafka.Permanent(errSnapshotGone)
+	if id := a.plan.NodeSnapshot; id != "" {
+		if err := check(selection.NodeSnapshotCount(a.plan.Request, id), a.plan.NodeRuns); err != nil {
+			return err
+		}
 	}
 	a.vanished(found)
 	return nil

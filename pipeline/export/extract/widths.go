@@ -8,7 +8,8 @@ import (
 )
 
 // widths remembers the exports whose rows are too wide for blocks of the usual number of rows, so
-// that only the first of their windows finds it out.
+// that not each of their windows finds it out. The wide rows may all be in one window, and a window that is read row by
+// row takes thirty times as long: so after each window that could be read, the next one tries larger blocks.
 type widths struct {
 	mu    sync.Mutex
 	known map[export.ID]selection.BlockRows
@@ -32,4 +33,17 @@ func (w *widths) fewer(id export.ID, rows selection.BlockRows) selection.BlockRo
 	}
 	w.known[id] = rows.Fewer()
 	return w.known[id]
+}
+
+// passed says that a window of the export was read with so many rows in a block.
+func (w *widths) passed(id export.ID, rows selection.BlockRows) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch known, ok := w.known[id]; {
+	case !ok || known != rows: // another window has found out more
+	case rows.More() == known:
+		delete(w.known, id)
+	default:
+		w.known[id] = rows.More()
+	}
 }

@@ -213,7 +213,7 @@ func TestDroppingASnapshotWaitsForServersThatAnswer(t *testing.T) {
 	for cluster, want := range map[string]bool{"": false, "c": true} {
 		sent := new(lockedBuffer)
 		dsn := f.tapped(f.dsn.Addr(), sent, math.MaxInt64, func() bool { return true })
-		err := selection.DropSnapshot(t.Context(), dsn, cluster, "snapshot")
+		err := selection.DropSnapshot(t.Context(), dsn, cluster, &export.Plan{Snapshot: "snapshot"})
 		if (err == nil) != (cluster == "") { // this server has no cluster
 			t.Errorf("cluster %q: %v", cluster, err)
 		}

@@ -247,7 +247,7 @@ func TestAMissingSnapshotFailsTheExport(t *testing.T) {
 	f.windowRecords, f.windowsInFlight = 50, 1
 	f.insertRuns(200)
 	f.whileHeld("e1", inWindows(200), func(p *export.Plan) {
-		if err := selection.DropSnapshot(t.Context(), f.dsn, "", p.Snapshot); err != nil {
+		if err := selection.DropSnapshot(t.Context(), f.dsn, "", p); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -25,6 +25,7 @@ const (
 	freezeLimit   = 10 * time.Minute
 	countAttempts = 5 // that end with an error of ClickHouse; the stage waits for a ClickHouse that does not answer
 	defaultBudget = 30 * time.Second
+	largeBudget   = 20 // times the budget, of a request that was handed over
 )
 
 // large is what is known about the selection of a request, and done, if it is one of more than a window.
@@ -71,7 +72,7 @@ func (s *Stage) draft(ctx context.Context, store kafka.Retrier, f folder.Folder,
 	if err := group.Wait(); err != nil || l.counted || mayBeOf(p, first) {
 		return err
 	}
-	s.dropSnapshot(ctx, p.Snapshot)
+	s.dropSnapshot(ctx, p)
 	return errConflict
 }
 
@@ -96,6 +97,9 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, l large) error {
 		s.notices.Tell(notice.Of(p.ID, p), code, f)
 	}
 	spending := &spending{left: s.cfg.Budget}
+	if l.counted { // it holds up none but large ones
+		spending.left *= largeBudget
+	}
 	err := s.retry.Limited(countAttempts, 0).OnFailure(tell).Do(ctx, trySelect, p.String(), func() error {
 		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error {
 			return s.measure(ctx, client, p, spending, l)
@@ -185,11 +189,11 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, 
 	if err := selection.Clamp(ctx, r, p); err != nil {
 		return err
 	}
-	p.Snapshot = ""
+	p.Snapshot, p.NodeSnapshot = "", ""
 	defer func() {
 		if err != nil {
-			s.dropSnapshot(ctx, p.Snapshot)
-			p.Snapshot = ""
+			s.dropSnapshot(ctx, p)
+			p.Snapshot, p.NodeSnapshot = "", ""
 		}
 	}()
 	behind := func(tables []string, work func(context.Context, *selection.Reader, *export.Plan) error) error {
@@ -203,6 +207,11 @@ func (s *Stage) measure(ctx context.Context, client *ch.Client, p *export.Plan, 
 	choose := func(ctx context.Context, r *selection.Reader, p *export.Plan) error { return s.choose(ctx, r, p, l) }
 	if err := behind(selection.Tables, choose); err != nil || p.Snapshot == "" {
 		return err
+	}
+	if selection.New(p.Request, p.Selection).ReadsNodes() {
+		if err := behind(selection.Tables, s.freezeNodes); err != nil {
+			return err
+		}
 	}
 	return behind(selection.SnapshotTables, s.cut)
 }
@@ -260,7 +269,17 @@ func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan,
 	return timer.Time(ctx, queryFreeze, func() error { return clickhouse.Do(ctx, r.Client, insert.Native()) })
 }
 
-// cut cuts the snapshot of the plan into windows.
+// freezeNodes freezes the node runs of the snapshot of the plan.
+func (s *Stage) freezeNodes(ctx context.Context, r *selection.Reader, p *export.Plan) error {
+	p.NodeSnapshot = uuid.NewString()
+	insert := selection.New(p.Request, p.Selection).InsertNodeRuns(p.NodeSnapshot, p.Snapshot, p.Rows)
+	insert.Settings = append(selection.SnapshotSettings(r.Comment, r.Left(freezeLimit)), r.Pins...)
+	return s.dsn.Timer().Time(ctx, queryFreezeNodes, func() error {
+		return clickhouse.Do(ctx, r.Client, insert.Native())
+	})
+}
+
+// cut cuts the snapshot of the plan into windows, and counts its node runs.
 func (s *Stage) cut(ctx context.Context, r *selection.Reader, p *export.Plan) error {
 	size := p.Request.WindowSize(s.cfg.WindowRecords)
 	var rows int64
@@ -276,22 +295,26 @@ func (s *Stage) cut(ctx context.Context, r *selection.Reader, p *export.Plan) er
 		return fmt.Errorf("snapshot %s has %d rows and %d windows", p.Snapshot, rows, len(windows))
 	}
 	p.Rows, p.Windows = rows, windows
-	return nil
+	if p.NodeSnapshot == "" {
+		return nil
+	}
+	p.NodeRuns, err = r.Int(ctx, selection.NodeSnapshotCount(p.Request, p.NodeSnapshot))
+	return err
 }
 
 // dropLimit is how long a plan may wait for a snapshot to be dropped.
 const dropLimit = 5 * time.Second
 
-// dropSnapshot drops a snapshot that no plan names, even when ctx is done. A snapshot that remains
+// dropSnapshot drops the snapshots of a plan that is not stored, even when ctx is done. A snapshot that remains
 // has a time to live.
-func (s *Stage) dropSnapshot(ctx context.Context, id string) {
-	if id == "" {
+func (s *Stage) dropSnapshot(ctx context.Context, p *export.Plan) {
+	if p.Snapshot == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
 	defer cancel()
-	if err := selection.DropSnapshot(ctx, s.dsn, s.cfg.Cluster, id); err != nil {
+	if err := selection.DropSnapshot(ctx, s.dsn, s.cfg.Cluster, p); err != nil {
 		s.cfg.Log.WarnContext(ctx, "dropping an unused snapshot failed; the snapshot expires by its time to live", "stage_id",
-			id, "error", err)
+			p.Snapshot, "error", err)
 	}
 }

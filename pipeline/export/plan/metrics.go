@@ -13,6 +13,8 @@ const (
 	queryCount   = "count"
 	queryFreeze  = "freeze"
 	queryWindows = "windows"
+
+	queryFreezeNodes = "freeze_nodes"
 )
 
 // Outcomes of requests.

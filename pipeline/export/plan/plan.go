@@ -117,7 +117,8 @@ func New(cfg Config, dsn *clickhouse.DSN, b *bucket.Bucket) *Stage {
 	cfg.Mixed = true // by requests that are handed over
 	s := &Stage{cfg: cfg, dsn: dsn, bucket: b, retry: cfg.Retrier(trySelect, tryRead, tryCreate, tryCancel, tryCount),
 		notices: notice.New(cfg.Config.Config, export.StagePlan), metrics: newMetrics(cfg.Metrics)}
-	dsn.Timer().Init(clickhouse.QueryBarrier, queryResolve, queryCount, queryFreeze, queryWindows, selection.QueryDrop)
+	dsn.Timer().Init(clickhouse.QueryBarrier, queryResolve, queryCount, queryFreeze, queryFreezeNodes, queryWindows,
+		selection.QueryDrop)
 	s.cfg.Log = cfg.Log.With("stage", cfg.Name)
 	slots := max(1, cfg.Slots)
 	s.slots = semaphore.NewWeighted(int64(slots))
@@ -284,7 +285,7 @@ func (s *Stage) request(ctx context.Context, r *kgo.Record, e *event.Event) ([]*
 			return nil, err
 		}
 		if p.Snapshot != draft.Snapshot { // another process was faster
-			s.dropSnapshot(ctx, draft.Snapshot)
+			s.dropSnapshot(ctx, draft)
 		}
 	}
 	switch {

@@ -336,7 +336,7 @@ func (w *work) dropSnapshot(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dropLimit)
 	defer cancel()
-	if err := selection.DropSnapshot(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan.Snapshot); err != nil {
+	if err := selection.DropSnapshot(ctx, w.stage.dsn, w.stage.cfg.Cluster, w.plan); err != nil {
 		w.stage.cfg.Log.WarnContext(ctx, "dropping the snapshot of an export failed; it expires by its time to live",
 			"stage_id", w.plan.Snapshot, "error", err)
 	}

@@ -7,10 +7,14 @@ import (
 
 // Queries are those that a [WindowReader] reads the range with.
 func (r *SnapshotRange) Queries() []clickhouse.Query {
+	queries := []clickhouse.Query{r.keysQuery(), r.runsQuery()}
 	if shape := r.shape(); shape.wide() {
-		return []clickhouse.Query{r.wideQuery(shape)}
+		queries = []clickhouse.Query{r.wideQuery(shape)}
 	}
-	return []clickhouse.Query{r.keysQuery(), r.runsQuery()}
+	if nodes := r.NodeRuns(); nodes.SQL != "" {
+		queries = append(queries, nodes.Query)
+	}
+	return queries
 }
 
 // Queries are those that a [WindowReader] reads the selection with.

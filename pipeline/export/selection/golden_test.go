@@ -161,6 +161,13 @@ func snapshotGolden(r export.Request) *clickhousetest.Golden {
 		g.Add("runs", part.runsQuery())
 	}
 	g.Add("node runs", part.NodeRuns().Query)
+	if s := New(&r, export.Selection{}); s.ReadsNodes() {
+		part.Nodes = "nodes-1"
+		g.Add("insert node runs", s.InsertNodeRuns("nodes-1", "snapshot-1", 10))
+		g.Add("insert many node runs", s.InsertNodeRuns("nodes-1", "snapshot-1", maxRelatedRuns+1))
+		g.Add("frozen node runs", part.NodeRuns().Query)
+		g.Add("count of node runs", NodeSnapshotCount(&r, "nodes-1"))
+	}
 	return g
 }
 

@@ -26,7 +26,10 @@ const maxReadBlock = 256
 // ReadSettings returns the settings of a query that reads rows for an export. Comment and limit are
 // as in [clickhouse.ReadSettings].
 func ReadSettings(comment string, limit time.Duration, rows BlockRows) []ch.Setting {
-	return append(clickhouse.ReadSettings(comment, limit, maxReadMemory), rows.setting())
+	return append(clickhouse.ReadSettings(comment, limit, maxReadMemory), rows.setting(),
+		// Of a condition that it remembers, ClickHouse reads whole granules of 8,192 rows or 10 MiB, whatever a block
+		// may have. The second query of a window has the condition of the first, so its blocks were too large.
+		ch.Setting{Key: "use_query_condition_cache", Value: "0"})
 }
 
 // WindowSettings returns the settings of the queries of a window, which are [ReadSettings] without layers.

@@ -116,7 +116,7 @@ func (q *Selection) from(list, related string, feedback bool) string {
 		text += "\nLEFT JOIN (SELECT run_id, metadata, ingested_at FROM " + latest("runs") + around +
 			") AS r ON s.run_id = r.run_id"
 	}
-	if q.arrived != "" && q.readsNodes() {
+	if q.arrived != "" && q.ReadsNodes() {
 		text += "\nLEFT JOIN (SELECT run_id, max(ingested_at) AS ingested_at FROM " + latest("nodes") + ofNodes +
 			q.neededNodes() + " GROUP BY run_id) AS n ON s.run_id = n.run_id"
 	}

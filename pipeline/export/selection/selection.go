@@ -142,7 +142,7 @@ func (q *Selection) addIngested(from, to string) {
 	stored := " AND ingested_at >= " + from + " AND ingested_at < " + to
 	parts := "SELECT run_id FROM runs WHERE " + q.inApp + stored +
 		" UNION ALL SELECT run_id FROM feedback WHERE workspace_id = {workspace:String}" + stored
-	if q.nodes != nil || q.readsNodes() {
+	if q.nodes != nil || q.ReadsNodes() {
 		parts += " UNION ALL SELECT run_id FROM nodes WHERE " + q.inApp + stored
 	}
 	// On a cluster, ClickHouse refuses a UNION that stands in an IN itself: "Invalid local IN function name globalIn".
@@ -152,7 +152,7 @@ func (q *Selection) addIngested(from, to string) {
 	case q.nodes != nil:
 		newest, arrived = "s.ingested_at, r.ingested_at, s.feedback_ingested_at", q.nodesOfArrived
 		q.joinsRun = true
-	case q.readsNodes():
+	case q.ReadsNodes():
 		newest += ", n.ingested_at"
 	}
 	q.rowConditions = append(q.rowConditions, arrived())
@@ -172,8 +172,8 @@ func (q *Selection) nodesOfArrived() string {
 		" AND run_id IN (" + q.arrived + "))"
 }
 
-// readsNodes reports whether the rows are runs that bring their node runs along.
-func (q *Selection) readsNodes() bool { return q.nodes == nil && q.needs.Nodes != record.NoNodes }
+// ReadsNodes reports whether the rows are runs that bring their node runs along.
+func (q *Selection) ReadsNodes() bool { return q.nodes == nil && q.needs.Nodes != record.NoNodes }
 
 func ceilMilli(t time.Time) int64 {
 	micro := t.UnixMicro()

@@ -15,7 +15,8 @@ import (
 // with [Selection.InsertSnapshot] and cuts it into windows with [Cut]. Extract reads a
 // part of it with [ReadSnapshot]. Seal drops it with [DropSnapshot].
 //
-// Of ungrouped runs, a snapshot has keys and feedback. Of other selections, it has whole rows.
+// Of ungrouped runs, a snapshot has keys and feedback. Of other selections, it has whole rows. Where a target reads
+// the node runs of runs, these are a snapshot of their own, of whole rows too: see [Selection.InsertNodeRuns].
 const (
 	keysTable = "export_stage"
 	rowsTable = "export_stage_rows"
@@ -125,13 +126,13 @@ func SnapshotCount(r *export.Request, id string) clickhouse.Query {
 // QueryDrop is the name of DropSnapshot in metrics.
 const QueryDrop = "drop_snapshot"
 
-// DropSnapshot removes a snapshot, on a cluster from all its servers. It is no error that there is
+// DropSnapshot removes the snapshots of a plan, on a cluster from all its servers. It is no error that there are
 // none.
-func DropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) error {
-	return dsn.Timer().Time(ctx, QueryDrop, func() error { return dropSnapshot(ctx, dsn, cluster, id) })
+func DropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster string, p *export.Plan) error {
+	return dsn.Timer().Time(ctx, QueryDrop, func() error { return dropSnapshot(ctx, dsn, cluster, p) })
 }
 
-func dropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) error {
+func dropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster string, p *export.Plan) error {
 	conn, err := dsn.Open()
 	if err != nil {
 		return err
@@ -140,7 +141,11 @@ func dropSnapshot(ctx context.Context, dsn *clickhouse.DSN, cluster, id string) 
 	if cluster != "" { // a server that is down drops it when it is back; to wait for it would take minutes
 		ctx = chgo.Context(ctx, chgo.WithSettings(chgo.Settings{"distributed_ddl_output_mode": "none_only_active"}))
 	}
-	for _, table := range []string{keysTable, rowsTable} {
+	for _, part := range [][2]string{{keysTable, p.Snapshot}, {rowsTable, p.Snapshot}, {rowsTable, p.NodeSnapshot}} {
+		table, id := part[0], part[1]
+		if id == "" {
+			continue
+		}
 		if cluster != "" {
 			table += "_shard"
 		}

@@ -30,11 +30,21 @@ func (h *history) freeze(id string, r export.Request, s export.Selection, rows, 
 	}
 	insert := selection.New(&r, s).InsertSnapshot(id, rows, feedback)
 	insert.Settings = selection.SnapshotSettings("test", time.Minute)
-	if err := clickhouse.Do(h.t.Context(), client, insert.Native()); err != nil {
-		h.t.Fatal(err)
+	nodes := selection.New(&r, s).InsertNodeRuns(nodesOf(id), id, rows)
+	nodes.Settings = insert.Settings
+	for _, q := range []clickhouse.Query{insert, nodes} {
+		if q.SQL == "" {
+			continue
+		}
+		if err := clickhouse.Do(h.t.Context(), client, q.Native()); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 	return h.cut(id, r, size)
 }
+
+// nodesOf is the id of the snapshot of node runs beside a snapshot.
+func nodesOf(id string) string { return id + "-nodes" }
 
 // cut returns the windows of a snapshot.
 func (h *history) cut(id string, r export.Request, size int64) []export.PlannedWindow {
@@ -278,8 +288,9 @@ func TestAStageBelongsToItsWorkspaceAndIsDroppedAlone(t *testing.T) {
 		found.Rows != 0 {
 		t.Errorf("another workspace reads %d rows", len(got))
 	}
+	dropped := &export.Plan{Snapshot: "s1", NodeSnapshot: "n1"}
 	for range 2 { // the second time there is none
-		if err := selection.DropSnapshot(t.Context(), h.dsn, "", "s1"); err != nil {
+		if err := selection.DropSnapshot(t.Context(), h.dsn, "", dropped); err != nil {
 			t.Fatal(err)
 		}
 	}

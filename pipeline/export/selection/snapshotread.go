@@ -15,6 +15,7 @@ type SnapshotRange struct {
 	Request  *export.Request // whose selection was frozen
 	Snapshot string          // its id
 	From, To *export.Key
+	Nodes    string // id of the snapshot of node runs; "": the window looks for them, as in older releases
 	// LastStartedAt is when the last run started, where To is nil; zero where that is not known.
 	LastStartedAt time.Time
 }

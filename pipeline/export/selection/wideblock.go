@@ -21,8 +21,8 @@ import (
 var ErrWide = errors.New("the rows are too wide for blocks of so many rows")
 
 // maxBlockBytes bounds the texts of a block of several rows. In the order of the table a block has
-// about 1 MB.
-const maxBlockBytes = 8 << 20
+// about 1 MB. But it may be the rest of a granule, which has 10 MiB, however few rows a block should have.
+const maxBlockBytes = 16 << 20
 
 // maxSpan bounds how many bytes are read at a time for lengths of texts that are still to come.
 const maxSpan = 64 << 10
@@ -31,7 +31,10 @@ const maxSpan = 64 << 10
 type BlockRows int
 
 // Fewer returns the number of rows to try after ErrWide.
-func (n BlockRows) Fewer() BlockRows { return max(1, n.rows()/16) }
+func (n BlockRows) Fewer() BlockRows { return max(1, n.rows()/4) }
+
+// More returns the number of rows to try after a window whose blocks of n rows were small enough.
+func (n BlockRows) More() BlockRows { return min(maxReadBlock, n.rows()*4) }
 
 // Wide reports whether each row has a block of its own, since the rows are wide.
 func (n BlockRows) Wide() bool { return n == 1 }

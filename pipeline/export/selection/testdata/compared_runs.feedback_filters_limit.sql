@@ -289,7 +289,7 @@ FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE f.feedback_rating = {rating:String} AND f.feedback_score >= {min_score:Float64}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))))))) AS k ON n.run_id = k.run_id
-ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
+ORDER BY k.group_key, k.started_at, k.run_id;
 
 -- count
 -- app = app

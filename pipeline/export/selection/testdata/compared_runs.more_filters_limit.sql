@@ -311,7 +311,7 @@ FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64}
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))))))) AS k ON n.run_id = k.run_id
-ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
+ORDER BY k.group_key, k.started_at, k.run_id;
 
 -- count
 -- app = app

@@ -231,7 +231,7 @@ FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String})) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE s.run_id IN (SELECT s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY sipHash64({seed:Int64}, run_id), run_id LIMIT {sample:UInt64})))))))) AS k ON n.run_id = k.run_id
-ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
+ORDER BY k.group_key, k.started_at, k.run_id;
 
 -- count
 -- app = app

@@ -238,7 +238,7 @@ FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {
 WHERE s.run_id IN (SELECT run_id FROM (SELECT run_id, row_number() OVER (PARTITION BY stratum ORDER BY sipHash64({seed:Int64}, run_id), run_id) AS place
 FROM (SELECT s.run_id AS run_id, mapValues(s.metadata)[indexOf(mapKeys(s.metadata), unhex({sample_key:String}))] AS stratum FROM (SELECT started_at, run_id, ingested_at, metadata FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s))
 ORDER BY place, sipHash64({seed:Int64}, run_id), run_id LIMIT {sample:UInt64})))))))) AS k ON n.run_id = k.run_id
-ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
+ORDER BY k.group_key, k.started_at, k.run_id;
 
 -- count
 -- app = app

@@ -129,4 +129,77 @@ n.cost_usd AS row_cost_usd,
 n.metadata AS row_metadata
 FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT group_key, started_at, run_id FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}) AND group_key >= unhex({from_group:String}) AND group_key <= unhex({to_group:String}))) AND notEmpty(chunks)) AS n
 INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT group_key, started_at, run_id FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}) AND group_key >= unhex({from_group:String}) AND group_key <= unhex({to_group:String}))) AS k ON n.run_id = k.run_id
-ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
+ORDER BY k.group_key, k.started_at, k.run_id;
+
+-- insert node runs
+-- app = app
+-- node_runs = nodes-1
+-- snapshot = snapshot-1
+-- source = recipe
+-- workspace = acme
+INSERT INTO export_stage_rows (workspace_id, stage_id, group_key, started_at, run_id, node_started_at, source, app_id, app_version, model, status, ended_at, updated_at, inputs, outputs, messages, tools, error_type, error_message, files, usage_input_tokens, usage_output_tokens, cost_usd, metadata, input_group, node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, prompt_template, prompt_variables, parameters, chunks)
+SELECT {workspace:String}, {node_runs:String}, k.group_key, k.started_at, n.run_id, n.started_at, n.source, n.app_id, n.app_version, n.model, n.status, n.ended_at, n.updated_at, n.inputs, n.outputs, n.messages, n.tools, n.error_type, n.error_message, n.files, n.usage_input_tokens, n.usage_output_tokens, n.cost_usd, n.metadata, n.input_group, n.node_run_id, n.node_id, n.node_name, n.node_type, n.parent_node_run_id, n.sequence, n.prompt_template, n.prompt_variables, n.parameters, n.chunks
+FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String}) AND notEmpty(chunks)) AS n
+INNER JOIN (SELECT group_key, started_at, run_id FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String}) AS k ON n.run_id = k.run_id;
+
+-- insert many node runs
+-- app = app
+-- node_runs = nodes-1
+-- snapshot = snapshot-1
+-- source = recipe
+-- workspace = acme
+INSERT INTO export_stage_rows (workspace_id, stage_id, group_key, started_at, run_id, node_started_at, source, app_id, app_version, model, status, ended_at, updated_at, inputs, outputs, messages, tools, error_type, error_message, files, usage_input_tokens, usage_output_tokens, cost_usd, metadata, input_group, node_run_id, node_id, node_name, node_type, parent_node_run_id, sequence, prompt_template, prompt_variables, parameters, chunks)
+SELECT {workspace:String}, {node_runs:String}, k.group_key, k.started_at, n.run_id, n.started_at, n.source, n.app_id, n.app_version, n.model, n.status, n.ended_at, n.updated_at, n.inputs, n.outputs, n.messages, n.tools, n.error_type, n.error_message, n.files, n.usage_input_tokens, n.usage_output_tokens, n.cost_usd, n.metadata, n.input_group, n.node_run_id, n.node_id, n.node_name, n.node_type, n.parent_node_run_id, n.sequence, n.prompt_template, n.prompt_variables, n.parameters, n.chunks
+FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND notEmpty(chunks)) AS n
+INNER JOIN (SELECT group_key, started_at, run_id FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String}) AS k ON n.run_id = k.run_id;
+
+-- frozen node runs
+-- from = 1772323200000
+-- from_group = 61
+-- from_node = 
+-- from_run = run-1
+-- snapshot = nodes-1
+-- to = 1772323200000
+-- to_group = 62
+-- to_node = 
+-- to_run = run-9
+-- workspace = acme
+SELECT
+run_group_key AS row_group_key,
+toUnixTimestamp64Milli(run_started_at) AS row_run_started_at,
+run_run_id AS row_run_id,
+node_run_id AS row_node_run_id,
+CAST(node_id, 'LowCardinality(String)') AS row_node_id,
+CAST(node_name, 'LowCardinality(String)') AS row_node_name,
+CAST(node_type, 'LowCardinality(String)') AS row_node_type,
+parent_node_run_id AS row_parent_node_run_id,
+sequence AS row_sequence,
+prompt_template AS row_prompt_template,
+prompt_variables AS row_prompt_variables,
+parameters AS row_parameters,
+chunks AS row_chunks,
+CAST(app_version, 'LowCardinality(String)') AS row_app_version,
+CAST(status, 'LowCardinality(String)') AS row_status,
+toUnixTimestamp64Milli(started_at) AS row_started_at,
+toUnixTimestamp64Milli(ended_at) AS row_ended_at,
+toUnixTimestamp64Milli(updated_at) AS row_updated_at,
+inputs AS row_inputs,
+outputs AS row_outputs,
+messages AS row_messages,
+tools AS row_tools,
+CAST(model, 'LowCardinality(String)') AS row_model,
+CAST(error_type, 'LowCardinality(String)') AS row_error_type,
+error_message AS row_error_message,
+files AS row_files,
+usage_input_tokens AS row_usage_input_tokens,
+usage_output_tokens AS row_usage_output_tokens,
+cost_usd AS row_cost_usd,
+metadata AS row_metadata
+FROM (SELECT * EXCEPT (started_at, node_started_at), group_key AS run_group_key, s.started_at AS run_started_at, run_id AS run_run_id, s.node_started_at AS started_at
+FROM (SELECT * FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String} AND (group_key, started_at, run_id, node_run_id) >= (unhex({from_group:String}), fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {from_run:String}, {from_node:String}) AND (group_key, started_at, run_id, node_run_id) < (unhex({to_group:String}), fromUnixTimestamp64Milli({to:Int64}, 'UTC'), {to_run:String}, {to_node:String}) AND group_key >= unhex({from_group:String}) AND group_key <= unhex({to_group:String})) AS s)
+ORDER BY run_group_key, run_started_at, run_run_id, node_run_id;
+
+-- count of node runs
+-- snapshot = nodes-1
+-- workspace = acme
+SELECT toString(count()) FROM export_stage_rows WHERE workspace_id = {workspace:String} AND stage_id = {snapshot:String};

@@ -113,7 +113,7 @@ FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspa
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))) AND notEmpty(chunks)) AS n
 INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))) AS k ON n.run_id = k.run_id
-ORDER BY k.group_key, k.started_at, k.run_id, n.sequence ASC NULLS LAST, n.started_at, n.node_run_id;
+ORDER BY k.group_key, k.started_at, k.run_id;
 
 -- count
 -- app = app
