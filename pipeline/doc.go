@@ -259,10 +259,11 @@
 // window would merge the rows of several.
 //
 // 2026-12: the node runs of a large selection are frozen beside their runs, in the order of the runs, and a window
-// reads its own. It looked for them in their table, which has another order, and so read the node runs of all of the app:
-// 1,380,000 rows in each of the windows of 300,000 runs. Conditions of windows stay out of ClickHouse's cache of
-// conditions: of those that it knows it reads whole granules, which no block of several rows could hold, so that
-// windows were read row by row. An evaluation of 300,000 runs with 280,000 node runs took 146 s before, and 19 to 25 s since.
+// reads its own. It looked for them in their table, which has another order, and so read the node runs of all of
+// the app: 1,380,000 rows in each of the windows of 300,000 runs. Conditions of windows stay out of ClickHouse's
+// cache of conditions: of those that it knows it reads whole granules, which no block of several rows could hold,
+// so that windows were read row by row. An evaluation of 300,000 runs with 280,000 node runs took 146 s before,
+// and 19 to 25 s since.
 //
 // 2026-11: ungrouped runs are frozen in the order of their table, and plan knows in which part, and at which place of
 // it, a window begins. ClickHouse reads a granule for each window, where numbering the rows read all of them. Grouped

@@ -63,7 +63,8 @@ func (r *SnapshotRange) frozenNodeRuns(q *Selection) RowQuery {
 	of.Snapshot = r.Nodes
 	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRunReader().fields, "", "run_") +
 		"\nFROM (SELECT * EXCEPT (started_at, node_started_at), group_key AS run_group_key, " +
-		"s.started_at AS run_started_at, run_id AS run_run_id, s.node_started_at AS started_at\nFROM (SELECT * FROM " + rowsTable + " WHERE " +
+		"s.started_at AS run_started_at, run_id AS run_run_id, s.node_started_at AS started_at\n" +
+		"FROM (SELECT * FROM " + rowsTable + " WHERE " +
 		and(of.conditions(&q.bind)) + ") AS s)\nORDER BY run_group_key, run_started_at, run_run_id, node_run_id"),
 		newNodeRunReader}
 }
