@@ -221,8 +221,11 @@ func TestAClusterWhoseReplicasLagExportsWhatOneServerDoes(t *testing.T) {
 	for _, purpose := range []string{export.ExportDataset, export.RecipeEvaluation, export.NodeEvaluation,
 		export.NodeOptimization, export.FineTuning} {
 		fields := limit1000
-		if strings.HasPrefix(purpose, "node_") {
+		switch {
+		case strings.HasPrefix(purpose, "node_"):
 			fields += `,"nodes":["solve"]`
+		case purpose == export.ExportDataset:
+			fields += withNodes
 		}
 		for _, way := range []string{"direct", "windows"} {
 			id := purpose + "." + way
@@ -374,9 +377,13 @@ func insertEverything(f *flow, from, to int) {
 			AppVersion: fmt.Sprint("v", i%2), Status: "succeeded", StartedAt: at, UpdatedAt: day,
 			Question: fmt.Sprint("why ", i/2), Answer: fmt.Sprint("since ", i), Reference: "so", Inputs: fmt.Sprintf(`{"n":%d}`, i/2), Outputs: `{"m":1}`}
 		list = append(list, r)
+		var chunks []runs.Chunk
+		if i%4 > 0 { // the others are node runs without a retrieval
+			chunks = []runs.Chunk{{ChunkID: fmt.Sprint("c", i), Text: fmt.Sprint("text ", i)}}
+		}
 		nodes = append(nodes, &runs.Node{WorkspaceID: "acme", RunID: r.RunID, NodeRunID: "n", Source: "recipe", AppID: "app",
 			AppVersion: r.AppVersion, NodeID: "solve", NodeType: "llm", Status: "succeeded", StartedAt: at, UpdatedAt: day,
-			Inputs: r.Inputs, Outputs: fmt.Sprintf(`{"m":%d}`, i)})
+			Inputs: r.Inputs, Outputs: fmt.Sprintf(`{"m":%d}`, i), Chunks: chunks})
 		if i%3 == 0 {
 			judged = append(judged, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Kind: "human",
 				Rating: []string{"thumbsUp", "thumbsDown"}[i%2], UpdatedAt: day})
