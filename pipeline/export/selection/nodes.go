@@ -46,11 +46,13 @@ func (r *SnapshotRange) NodeRuns() RowQuery {
 		and(r.conditions(&q.bind)))
 }
 
-// nodeRuns selects the node runs of the runs of these keys.
+// nodeRuns selects the node runs of the runs of these keys. Table nodes is in the order of their starts, and node_keys in
+// that of their runs: so ClickHouse looks there when they started, and reads neither table as a whole.
 func (q *Selection) nodeRuns(keys string) RowQuery {
 	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRunReader().fields, "n.", "k.") +
 		"\nFROM (SELECT * FROM " + latest("nodes") + q.inApp +
-		" AND run_id IN (SELECT run_id FROM (" + keys + "))" + q.neededNodes() + ") AS n\n" +
+		" AND (node_id, started_at, run_id) IN (SELECT node_id, started_at, run_id FROM node_keys WHERE " + q.inApp +
+		" AND run_id IN (SELECT run_id FROM (" + keys + ")))" + q.neededNodes() + ") AS n\n" +
 		"INNER JOIN (SELECT group_key, started_at, run_id FROM (" + keys + ")) AS k ON n.run_id = k.run_id\n" +
 		"ORDER BY k.group_key, k.started_at, k.run_id"),
 		newNodeRunReader}

@@ -76,6 +76,31 @@ func TestAWindowReadsItsPartOfASnapshot(t *testing.T) {
 	}
 }
 
+// The node runs of a few runs are read in their places, however many others the app has.
+func TestTheNodeRunsOfFewRunsAreFound(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	const all, few = 80_000, 1000
+	for _, table := range []string{"runs", "nodes"} {
+		columns, values := "", ""
+		if table == "nodes" {
+			columns, values = "node_id, node_run_id, ", "'solve', 'n', "
+		}
+		h.exec(fmt.Sprintf("INSERT INTO %s (workspace_id, run_id, source, app_id, %sstatus, started_at, updated_at, version) "+
+			"SELECT 'acme', concat('r', toString(100000 + number)), 'recipe', 'app', %s'succeeded', "+
+			"toDateTime64('2026-01-01', 3, 'UTC') + number, now64(), 1 FROM numbers(%d)", table, columns, values, all))
+	}
+	from := time.Date(2026, 1, 1, 0, 0, 50_000, 0, time.UTC)
+	r := export.Request{ID: export.ID{WorkspaceID: "acme"}, Purpose: export.ExportDataset, Target: "answer_insights",
+		Source: "recipe", AppID: export.Apps{"app"}, Selection: window(export.ByStartedAt, from, from.Add(few*time.Second))}
+	q := selection.New(&r, r.Selection).NodeRuns().Query
+	q.SQL = "SELECT toString(count()) FROM (" + q.SQL + ")"
+	// The keys of the runs are read twice, within two granules of 8,192 rows, as the node runs are.
+	if read := h.rowsRead(q); read == 0 || read > 3*2*8192+few+2*512 {
+		t.Errorf("for the node runs of %d runs of %d, %d rows are read", few, all, read)
+	}
+}
+
 // expectSmallBlocks checks that the blocks of a query have no more rows than it asks for, also where ClickHouse has seen
 // its condition before. A merge of parts may have a row less than twice as many.
 func (h *history) expectSmallBlocks(name string, q clickhouse.Query) {

@@ -223,7 +223,7 @@ n.usage_input_tokens AS row_usage_input_tokens,
 n.usage_output_tokens AS row_usage_output_tokens,
 n.cost_usd AS row_cost_usd,
 n.metadata AS row_metadata
-FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
+FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (node_id, started_at, run_id) IN (SELECT node_id, started_at, run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
 if(version_number > 1, toString(previous.1), '') AS previous_version,
 if(version_number > 1, previous.2, NULL) AS previous_score, previous.3 AS previous_started_at,
 if(version_number > 1, previous.4, '') AS previous_run_id, previous.5 AS previous_node_run_id
@@ -266,7 +266,7 @@ FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, 
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND model IN (SELECT unhex(arrayJoin(splitByChar(',', {models:String})))) AND error_type IN (SELECT unhex(arrayJoin(splitByChar(',', {error_types:String})))) AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) >= {min_latency:Int64} AND toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at) <= {max_latency:Int64} AND cost_usd >= {min_cost:Float64} AND cost_usd <= {max_cost:Float64} AND notEmpty(files) AND trigger IN (SELECT unhex(arrayJoin(splitByChar(',', {triggers:String})))) AND (positionCaseInsensitiveUTF8(question, unhex({text:String})) > 0 OR positionCaseInsensitiveUTF8(answer, unhex({text:String})) > 0))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id
 WHERE f.feedback_id = '' AND hasAny(f.feedback_tags, arrayMap(v -> unhex(v), splitByChar(',', {tags:String}))) AND arrayExists((n, v) -> n = unhex({score0_name:String}) AND assumeNotNull(v) >= {min_score0:Float64} AND assumeNotNull(v) <= {max_score0:Float64}, tupleElement(f.feedback_scores, 'name'), tupleElement(f.feedback_scores, 'value')) AND f.feedback_score <= {max_score1:Float64}
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))))))) AND notEmpty(chunks)) AS n
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})))))))) AND notEmpty(chunks)) AS n
 INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
 if(version_number > 1, toString(previous.1), '') AS previous_version,
 if(version_number > 1, previous.2, NULL) AS previous_score, previous.3 AS previous_started_at,

@@ -125,7 +125,7 @@ n.usage_input_tokens AS row_usage_input_tokens,
 n.usage_output_tokens AS row_usage_output_tokens,
 n.cost_usd AS row_cost_usd,
 n.metadata AS row_metadata
-FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
+FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (node_id, started_at, run_id) IN (SELECT node_id, started_at, run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
 if(version_number > 1, toString(previous.1), '') AS previous_version,
 if(version_number > 1, previous.2, NULL) AS previous_score, previous.3 AS previous_started_at,
 if(version_number > 1, previous.4, '') AS previous_run_id, previous.5 AS previous_node_run_id
@@ -166,7 +166,7 @@ CAST(arrayMap(j -> (j.3, j.4, j.5), arrayFilter((j, i) -> i = 1, feedback_named,
 arrayMax(tupleElement(judged, 'ingested_at')) AS feedback_ingested_at
 FROM (SELECT run_id, CAST(arrayReverseSort(groupArray((kind = 'human', version, tuple(feedback_id, toString(name), toString(rating), score, comment, tags, corrected_answer), ingested_at))), 'Array(Tuple(human UInt8, version UInt64, judgement Tuple(feedback_id String, name String, rating String, score Nullable(Float64), comment String, tags Array(String), corrected_answer String), ingested_at DateTime64(6, \'UTC\')))') AS judged
 FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM (SELECT run_id, count() OVER (PARTITION BY run_id) AS judgements
-FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC'))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id))))))) AND notEmpty(chunks)) AS n
+FROM feedback FINAL WHERE node_id = '' AND node_run_id = '' AND workspace_id = {workspace:String} AND run_id IN (SELECT run_id FROM runs WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC'))) WHERE judgements > 1) GROUP BY run_id)) AS several ON one.run_id = several.run_id) AS f ON s.run_id = f.run_id)))))))) AND notEmpty(chunks)) AS n
 INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT * EXCEPT (previous, best_version), toString(best_version) AS best_version, version_number > 1 AS has_previous,
 if(version_number > 1, toString(previous.1), '') AS previous_version,
 if(version_number > 1, previous.2, NULL) AS previous_score, previous.3 AS previous_started_at,

@@ -109,8 +109,8 @@ n.usage_input_tokens AS row_usage_input_tokens,
 n.usage_output_tokens AS row_usage_output_tokens,
 n.cost_usd AS row_cost_usd,
 n.metadata AS row_metadata
-FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
-ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64})))) AS n
+FROM (SELECT * FROM nodes FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND (node_id, started_at, run_id) IN (SELECT node_id, started_at, run_id FROM node_keys WHERE workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String} AND run_id IN (SELECT run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
+ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))))) AS n
 INNER JOIN (SELECT group_key, started_at, run_id FROM (SELECT '' AS group_key, started_at, run_id FROM (SELECT s.started_at AS started_at, s.run_id AS run_id FROM (SELECT started_at, run_id, ingested_at FROM runs FINAL WHERE NOT superseded AND workspace_id = {workspace:String} AND source = {source:String} AND app_id = {app:String}) AS s
 ORDER BY s.started_at DESC, s.run_id DESC LIMIT {limit:UInt64}))) AS k ON n.run_id = k.run_id
 ORDER BY k.group_key, k.started_at, k.run_id;
