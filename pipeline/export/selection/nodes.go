@@ -46,8 +46,8 @@ func (r *SnapshotRange) NodeRuns() RowQuery {
 		and(r.conditions(&q.bind)))
 }
 
-// nodeRuns selects the node runs of the runs of these keys. Table nodes is in the order of their starts, and node_keys in
-// that of their runs: so ClickHouse looks there when they started, and reads neither table as a whole.
+// nodeRuns selects the node runs of the runs of these keys. Table nodes is in the order of their starts, and node_keys
+// in that of their runs: so ClickHouse looks there when they started, and reads neither table as a whole.
 func (q *Selection) nodeRuns(keys string) RowQuery {
 	return RowQuery{q.bind.Query("SELECT\n" + selectList(newNodeRunReader().fields, "n.", "k.") +
 		"\nFROM (SELECT * FROM " + latest("nodes") + q.inApp +

@@ -86,8 +86,8 @@ func TestTheNodeRunsOfFewRunsAreFound(t *testing.T) {
 		if table == "nodes" {
 			columns, values = "node_id, node_run_id, ", "'solve', 'n', "
 		}
-		h.exec(fmt.Sprintf("INSERT INTO %s (workspace_id, run_id, source, app_id, %sstatus, started_at, updated_at, version) "+
-			"SELECT 'acme', concat('r', toString(100000 + number)), 'recipe', 'app', %s'succeeded', "+
+		h.exec(fmt.Sprintf("INSERT INTO %s (workspace_id, run_id, source, app_id, %sstatus, started_at, updated_at, "+
+			"version) SELECT 'acme', concat('r', toString(100000 + number)), 'recipe', 'app', %s'succeeded', "+
 			"toDateTime64('2026-01-01', 3, 'UTC') + number, now64(), 1 FROM numbers(%d)", table, columns, values, all))
 	}
 	from := time.Date(2026, 1, 1, 0, 0, 50_000, 0, time.UTC)
