@@ -70,7 +70,7 @@ type Config struct {
 	ExportWindowRecords   int           `env:"EXPORT_WINDOW_RECORDS" envDefault:"30000" min:"1" max:"1000000" desc:"Maximum of source rows in a window of an export; one worker reads one window at a time."`
 	ExportWindowsInFlight int           `env:"EXPORT_WINDOWS_IN_FLIGHT" envDefault:"48" min:"1" max:"10000" desc:"Maximum of windows of one export that are in flight at a time."`
 	ExportConcurrency     int           `env:"EXPORT_CONCURRENCY" envDefault:"4" min:"1" max:"256" desc:"Maximum of windows that one process works on at a time. Of three or more, large exports leave one to small ones."`
-	ExportPlanningTime    time.Duration `env:"EXPORT_PLANNING_TIME" envDefault:"30s" min:"1s" max:"10m" desc:"How long ClickHouse may take to count, and to freeze, the rows of one request, and a twentieth of what it may take for one of more than a window. An export that takes longer fails, so that others can be planned."`
+	ExportPlanningTime    time.Duration `env:"EXPORT_PLANNING_TIME" envDefault:"30s" min:"1s" max:"10m" desc:"How long ClickHouse may take to count, and to freeze, the rows of one request; for one of more than a window 20 times as long. An export that takes longer fails, so that others can be planned."`
 
 	IngestBatchRows     int           `env:"INGEST_BATCH_ROWS" envDefault:"50000" min:"1" max:"1000000" desc:"Maximum of events in one insert."`
 	IngestBatchBytes    int           `env:"INGEST_BATCH_BYTES" envDefault:"16777216" min:"1" max:"1073741824" desc:"Maximum of bytes of the events in one insert; the process uses a few times as much memory."`
