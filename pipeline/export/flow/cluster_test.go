@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/ClickHouse/ch-go"
 
@@ -25,9 +24,7 @@ import (
 	"github.com/millrace/millrace/pipeline/export/extract"
 	"github.com/millrace/millrace/pipeline/local"
 	"github.com/millrace/millrace/pipeline/local/localtest"
-	"github.com/millrace/millrace/pipeline/runs"
 	schema "github.com/millrace/millrace/schemas/clickhouse"
-	"github.com/millrace/millrace/sinks/runstore"
 )
 
 // cluster is shards of one or two embedded servers each, every one behind a proxy. The tables of shards are
@@ -360,47 +357,4 @@ func (f *flow) data(c *export.Completion) []byte {
 	}
 	slices.SortFunc(lines, bytes.Compare)
 	return bytes.Join(lines, []byte("\n"))
-}
-
-// insertEverything inserts the runs from a number to another, of two versions, with node runs and judgements, and
-// some of them twice.
-func insertEverything(f *flow, from, to int) {
-	f.t.Helper()
-	store := runstore.New(f.dsn)
-	defer store.Close()
-	var list []*runs.Run
-	var nodes []*runs.Node
-	var judged []*runs.Feedback
-	for i := from; i < to; i++ {
-		at := day.Add(time.Duration(i) * time.Second)
-		r := &runs.Run{WorkspaceID: "acme", RunID: fmt.Sprintf("run-%05d", i), Source: "recipe", AppID: "app",
-			AppVersion: fmt.Sprint("v", i%2), Status: "succeeded", StartedAt: at, UpdatedAt: day,
-			Question: fmt.Sprint("why ", i/2), Answer: fmt.Sprint("since ", i), Reference: "so", Inputs: fmt.Sprintf(`{"n":%d}`, i/2), Outputs: `{"m":1}`}
-		list = append(list, r)
-		var chunks []runs.Chunk
-		if i%4 > 0 { // the others are node runs without a retrieval
-			chunks = []runs.Chunk{{ChunkID: fmt.Sprint("c", i), Text: fmt.Sprint("text ", i)}}
-		}
-		nodes = append(nodes, &runs.Node{WorkspaceID: "acme", RunID: r.RunID, NodeRunID: "n", Source: "recipe", AppID: "app",
-			AppVersion: r.AppVersion, NodeID: "solve", NodeType: "llm", Status: "succeeded", StartedAt: at, UpdatedAt: day,
-			Inputs: r.Inputs, Outputs: fmt.Sprintf(`{"m":%d}`, i), Chunks: chunks})
-		if i%3 == 0 {
-			judged = append(judged, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Kind: "human",
-				Rating: []string{"thumbsUp", "thumbsDown"}[i%2], UpdatedAt: day})
-		}
-	}
-	ctx := f.t.Context()
-	_, err := store.InsertRuns(ctx, list)
-	if err == nil {
-		_, err = store.InsertNodes(ctx, nodes)
-	}
-	if err == nil {
-		_, err = store.InsertFeedback(ctx, judged)
-	}
-	if err == nil {
-		_, err = store.InsertRuns(ctx, list[:10])
-	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
 }

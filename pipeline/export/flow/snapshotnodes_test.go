@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/export"
 	"github.com/millrace/millrace/pipeline/export/selection"
+	"github.com/millrace/millrace/pipeline/runs"
+	"github.com/millrace/millrace/sinks/runstore"
 )
 
 // insertNodes gives each run node runs of these names.
@@ -88,5 +91,48 @@ func TestAMissingSnapshotOfNodeRunsFailsTheExport(t *testing.T) {
 	c := f.completions("e1")[0]
 	if m, _ := f.verify(c); describe(c) != "failed stage_gone " || !c.ErrorRetryable || len(m.Files) != 0 {
 		t.Errorf("%s: %+v", describe(c), c.Failure())
+	}
+}
+
+// insertEverything inserts the runs from a number to another, of two versions, with node runs and judgements, and
+// some of them twice.
+func insertEverything(f *flow, from, to int) {
+	f.t.Helper()
+	store := runstore.New(f.dsn)
+	defer store.Close()
+	var list []*runs.Run
+	var nodes []*runs.Node
+	var judged []*runs.Feedback
+	for i := from; i < to; i++ {
+		at := day.Add(time.Duration(i) * time.Second)
+		r := &runs.Run{WorkspaceID: "acme", RunID: fmt.Sprintf("run-%05d", i), Source: "recipe", AppID: "app",
+			AppVersion: fmt.Sprint("v", i%2), Status: "succeeded", StartedAt: at, UpdatedAt: day,
+			Question: fmt.Sprint("why ", i/2), Answer: fmt.Sprint("since ", i), Reference: "so", Inputs: fmt.Sprintf(`{"n":%d}`, i/2), Outputs: `{"m":1}`}
+		list = append(list, r)
+		var chunks []runs.Chunk
+		if i%4 > 0 { // the others are node runs without a retrieval
+			chunks = []runs.Chunk{{ChunkID: fmt.Sprint("c", i), Text: fmt.Sprint("text ", i)}}
+		}
+		nodes = append(nodes, &runs.Node{WorkspaceID: "acme", RunID: r.RunID, NodeRunID: "n", Source: "recipe", AppID: "app",
+			AppVersion: r.AppVersion, NodeID: "solve", NodeType: "llm", Status: "succeeded", StartedAt: at, UpdatedAt: day,
+			Inputs: r.Inputs, Outputs: fmt.Sprintf(`{"m":%d}`, i), Chunks: chunks})
+		if i%3 == 0 {
+			judged = append(judged, &runs.Feedback{WorkspaceID: "acme", RunID: r.RunID, FeedbackID: "f", Kind: "human",
+				Rating: []string{"thumbsUp", "thumbsDown"}[i%2], UpdatedAt: day})
+		}
+	}
+	ctx := f.t.Context()
+	_, err := store.InsertRuns(ctx, list)
+	if err == nil {
+		_, err = store.InsertNodes(ctx, nodes)
+	}
+	if err == nil {
+		_, err = store.InsertFeedback(ctx, judged)
+	}
+	if err == nil {
+		_, err = store.InsertRuns(ctx, list[:10])
+	}
+	if err != nil {
+		f.t.Fatal(err)
 	}
 }
