@@ -38,11 +38,11 @@ func (e *examination) clickHouse(ctx context.Context) {
 		return
 	}
 	e.version(version)
+	e.settings(ctx, conn) // before all that reads rows, whose answers they may cut
 	if !e.migrations(ctx, conn) {
 		return
 	}
 	e.tables(ctx, conn)
-	e.settings(ctx, conn)
 	e.clickHouseClock(ctx, conn)
 	if e.Config.ClickHouseCluster != "" {
 		e.replicas(ctx, conn)
