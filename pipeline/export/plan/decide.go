@@ -271,8 +271,12 @@ func (s *Stage) choose(ctx context.Context, r *selection.Reader, p *export.Plan,
 
 // freezeNodes freezes the node runs of the snapshot of the plan.
 func (s *Stage) freezeNodes(ctx context.Context, r *selection.Reader, p *export.Plan) error {
+	rows, err := r.Int(ctx, selection.SnapshotCount(p.Request, p.Snapshot)) // ClickHouse knows it without reading
+	if err != nil {
+		return err
+	}
 	p.NodeSnapshot = uuid.NewString()
-	insert := selection.New(p.Request, p.Selection).InsertNodeRuns(p.NodeSnapshot, p.Snapshot, p.Rows)
+	insert := selection.New(p.Request, p.Selection).InsertNodeRuns(p.NodeSnapshot, p.Snapshot, rows)
 	insert.Settings = append(selection.SnapshotSettings(r.Comment, r.Left(freezeLimit)), r.Pins...)
 	return s.dsn.Timer().Time(ctx, queryFreezeNodes, func() error {
 		return clickhouse.Do(ctx, r.Client, insert.Native())

@@ -72,8 +72,8 @@ func (r *SnapshotRange) frozenNodeRuns(q *Selection) RowQuery {
 }
 
 // InsertNodeRuns is the statement that freezes the node runs that the target reads, as the snapshot of an id, beside
-// the snapshot of their runs, which is in its table already. Rows is how many runs it has. The SQL is "" where the
-// target reads none.
+// the snapshot of their runs, which is in its table already, and has so many rows. The SQL is "" where the target reads
+// none.
 //
 // A window has them beside each other then. To look for the node runs of 30,000 runs, ClickHouse reads all of the
 // app: they are in the order of their own starts and, of grouped runs, anywhere. Each window of 300,000 runs read
