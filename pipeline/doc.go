@@ -42,15 +42,15 @@
 // runs_latest.
 //
 // Somebody requests an export. plan writes the SQL of the selection with [selection]. If the rows fit one
-// window, extract reads that very selection. Otherwise plan freezes it as a snapshot: table export_stage holds
-// keys and feedback of runs, and table export_stage_rows holds whole rows where they are grouped or are node
-// runs. It also freezes the node runs that the target reads of these runs. plan cuts the snapshot into windows, on the
-// borders of groups. extract streams the rows of a window in
-// columns. [format] turns them into the records of a target, assigns each to a split, and checks it against
-// the rules of its reader. [fragment] rolls the records into files, and [bucket] makes each file visible at
-// once. [statistics] counts what the columns hold. seal writes the sidecars and then the manifest, which makes the
-// files an export. It sends the one completion and drops the snapshot. A process that was paused may write into
-// the folder of an export that has ended; the janitor removes such files.
+// window, extract reads that very selection. Otherwise plan freezes it as a snapshot: table export_stage
+// holds keys and feedback of runs, and table export_stage_rows holds whole rows where they are grouped or
+// are node runs. It also freezes the node runs that the target reads of these runs. plan cuts the snapshot
+// into windows, on the borders of groups. extract streams the rows of a window in columns. [format] turns
+// them into the records of a target, assigns each to a split, and checks it against the rules of its
+// reader. [fragment] rolls the records into files, and [bucket] makes each file visible at once.
+// [statistics] counts what the columns hold. seal writes the sidecars and then the manifest, which makes
+// the files an export. It sends the one completion and drops the snapshot. A process that was paused may
+// write into the folder of an export that has ended; the janitor removes such files.
 //
 // A caller over HTTP meets [auth] first, which names one workspace. Then [api] checks the request and files it
 // in Kafka. [live] knows the present state of each export: it reads what the stages have stored in ClickHouse
@@ -187,9 +187,13 @@
 // disk. Values of both columns begin with the version of their rule: rows of an older rule form groups among
 // themselves until their events are replayed.
 //
-// 2026-11: the node runs that some targets need come in a query of their own, in the order of the runs, and
-// are attached as they pass. A join would sort runs that carry all their node runs. The price: the two queries
-// do not see the table at the same instant.
+// 2026-11: the node runs that some targets need come in a query of their own, in the order of the runs,
+// and are attached as they pass. A join would sort runs that carry all their node runs. Those of a large
+// selection are frozen beside their runs (2026-12). Before, each window looked for its own among those of
+// the whole app, which are in another order: it read 1,380,000 rows of them, in each of the windows of
+// 300,000 runs. An evaluation of these runs took 146 s, and takes 19 to 25 now; a part of that is due to
+// the size of blocks, see below. The price: they are written once more; and those of a small selection are
+// not read at the same instant as their runs.
 //
 // 2026-11: whether a record ends its export must not depend on when it is handled. Otherwise a process that
 // was paused could end an export because of a record, while its successor has committed the offset of that
@@ -218,10 +222,12 @@
 // partitions, up to twelve in a process of four slots. The price: each group skips the records of the other.
 //
 // 2026-11: extract does not know how wide rows are before it reads them. It stops at a block that is too
-// large, and reads the window again with fewer rows in a block; other windows of the export start with
-// as few. Averages of the table would not find a few wide rows among many small ones, and a column with
-// the size of each row would have to be written for all rows. The price: the first window of an export
-// with wide rows is begun up to three times.
+// large, and reads the window again with a quarter of the rows in a block; other windows of the export
+// start with as few, and with more again after each that was read. Averages of the table would not find a
+// few wide rows among many small ones, and a column with the size of each row would have to be written for
+// all rows. The price: a window with wide rows is begun up to five times. ClickHouse may not use its cache
+// of conditions for these queries (2026-12): where it knows a condition, it sends whole granules, however
+// few rows a block may have, so that windows of narrow rows too ended with a row in a block.
 //
 // 2026-11: a package at the root of the module embeds all documents, so that each stands beside what it is
 // about and exists once. The price: the root has two Go files.
@@ -257,13 +263,6 @@
 // 2026-11: of a join, ClickHouse keeps the side in memory that a query names second, and the server does not choose.
 // It chose whole rows where their keys would do. A snapshot of whole rows is one part as far as 1 GiB goes, since each
 // window would merge the rows of several.
-//
-// 2026-12: the node runs of a large selection are frozen beside their runs, in the order of the runs, and a window
-// reads its own. It looked for them in their table, which has another order, and so read the node runs of all of
-// the app: 1,380,000 rows in each of the windows of 300,000 runs. Conditions of windows stay out of ClickHouse's
-// cache of conditions: of those that it knows it reads whole granules, which no block of several rows could hold,
-// so that windows were read row by row. An evaluation of 300,000 runs with 280,000 node runs took 146 s before,
-// and 19 to 25 s since.
 //
 // 2026-11: ungrouped runs are frozen in the order of their table, and plan knows in which part, and at which place of
 // it, a window begins. ClickHouse reads a granule for each window, where numbering the rows read all of them. Grouped

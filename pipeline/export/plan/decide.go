@@ -85,6 +85,14 @@ func mayBeOf(p *export.Plan, first string) bool {
 	return !said || position == p.PlannedBy || hash == p.Hash
 }
 
+// budget is how long ClickHouse may take for a request. One that was handed over holds up none but large ones.
+func (s *Stage) budget(l large) time.Duration {
+	if l.counted {
+		return largeBudget * s.cfg.Budget
+	}
+	return s.cfg.Budget
+}
+
 // decide selects the rows: it fills in the windows, or the refusal. An error stops the stage.
 func (s *Stage) decide(ctx context.Context, p *export.Plan, l large) error {
 	p.AcceptedAt = time.Now().UTC().Truncate(time.Millisecond)
@@ -96,10 +104,8 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, l large) error {
 		}
 		s.notices.Tell(notice.Of(p.ID, p), code, f)
 	}
-	spending := &spending{left: s.cfg.Budget}
-	if l.counted { // it holds up none but large ones
-		spending.left *= largeBudget
-	}
+	budget := s.budget(l)
+	spending := &spending{left: budget}
 	err := s.retry.Limited(countAttempts, 0).OnFailure(tell).Do(ctx, trySelect, p.String(), func() error {
 		return stage.WithClickHouse(ctx, s.dsn, func(client *ch.Client) error {
 			return s.measure(ctx, client, p, spending, l)
@@ -115,18 +121,18 @@ func (s *Stage) decide(ctx context.Context, p *export.Plan, l large) error {
 		return clickhouse.Explain(err)
 	}
 	s.cfg.Log.ErrorContext(ctx, "selecting the rows of an export failed; the export fails", "error", err)
-	p.Refusal, p.AcceptedAt = s.failure(err), time.Time{}
+	p.Refusal, p.AcceptedAt = failure(err, budget), time.Time{}
 	return nil
 }
 
 // failure returns the error of an export whose rows cannot be selected. Texts of ClickHouse may
 // quote rows, so that they are only in the log.
-func (s *Stage) failure(err error) *export.Error {
+func failure(err error, budget time.Duration) *export.Error {
 	e := &export.Error{Code: export.PlanFailed, Retryable: true}
 	switch {
 	case errors.Is(err, errSpent):
 		e.Message = fmt.Sprintf("the rows could not be selected within %s: request a narrower selection, such as a shorter "+
-			"window, or request the export again when ClickHouse has less to do", s.cfg.Budget)
+			"window, or request the export again when ClickHouse has less to do", budget)
 	case clickhouse.IsOfQuery(err):
 		e.Retryable = false
 		e.Message = fmt.Sprintf("the rows cannot be selected: ClickHouse refuses the query with error %d: request a "+

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -123,6 +125,24 @@ func TestALongRequestIsNotHandedOver(t *testing.T) {
 	} {
 		if got := largeOf(c.record); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+// The error of an export that took too long names the time that it had.
+func TestARequestThatWasHandedOverMayTakeLonger(t *testing.T) {
+	t.Parallel()
+	s := &Stage{cfg: Config{Budget: 30 * time.Second}}
+	for name, c := range map[string]struct {
+		l    large
+		want string
+	}{
+		"of a lane":        {large{}, "within 30s:"},
+		"frozen by a lane": {large{freeze: true}, "within 30s:"},
+		"handed over":      {large{counted: true, freeze: true}, "within 10m0s:"},
+	} {
+		if got := failure(errSpent, s.budget(c.l)); !strings.Contains(got.Message, c.want) || !got.Retryable {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

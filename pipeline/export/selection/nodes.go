@@ -75,10 +75,9 @@ func (r *SnapshotRange) frozenNodeRuns(q *Selection) RowQuery {
 // the snapshot of their runs, which is in its table already, and has so many rows. The SQL is "" where the target reads
 // none.
 //
-// A window has them beside each other then. To look for the node runs of 30,000 runs, ClickHouse reads all of the
-// app: they are in the order of their own starts and, of grouped runs, anywhere. Each window of 300,000 runs read
-// 1,380,000 rows for 130,000 node runs, and sorted them, so that an export took the longer for each run the more it
-// had.
+// In their table, the node runs of a window may be anywhere: they are in the order of their own starts, and a window of
+// grouped runs has runs of all times. Of 300,000 runs, each of ten windows read 1,380,000 rows for 130,000 node runs, and
+// sorted them. So the more runs an export had, the longer each of them took.
 func (q *Selection) InsertNodeRuns(id, runs string, rows int64) clickhouse.Query {
 	if !q.ReadsNodes() {
 		return clickhouse.Query{}

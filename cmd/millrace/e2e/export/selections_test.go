@@ -32,6 +32,7 @@ func TestRealRunsAreSelectedAsAnAnalystWould(t *testing.T) {
 	// So small that a request's fragment.max_records is the size of its windows.
 	append(s.Env, "EXPORT_WINDOW_RECORDS=1").Start(t, "export")
 	t.Run("as they were sent", func(t *testing.T) { realRunsAsSent(t, s, files) })
+	t.Run("with their node runs", func(t *testing.T) { realRunsWithNodes(t, s, files) })
 	for _, file := range files {
 		if got := s.Env.Try(t, changes(t, file), "replay", "-"); got.Code != 0 {
 			t.Fatal(got.Stderr)
