@@ -76,8 +76,8 @@ func (r *SnapshotRange) frozenNodeRuns(q *Selection) RowQuery {
 // none.
 //
 // In their table, the node runs of a window may be anywhere: they are in the order of their own starts, and a window of
-// grouped runs has runs of all times. Of 300,000 runs, each of ten windows read 1,380,000 rows for 130,000 node runs, and
-// sorted them. So the more runs an export had, the longer each of them took.
+// grouped runs has runs of all times. Of 300,000 runs, each of ten windows read 1,380,000 rows for 130,000 node runs,
+// and sorted them. So the more runs an export had, the longer each of them took.
 func (q *Selection) InsertNodeRuns(id, runs string, rows int64) clickhouse.Query {
 	if !q.ReadsNodes() {
 		return clickhouse.Query{}
